@@ -1,0 +1,54 @@
+//! The operator's own listener: `GET /metrics` (Prometheus text) and `GET /healthz`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+
+use crate::server::BayeuxServer;
+use crate::web::Response;
+
+/// What the operator may ask of a server.
+#[derive(Debug)]
+pub struct Admin {
+    server: Arc<BayeuxServer>,
+}
+
+impl Admin {
+    /// Makes the operator's side of a server.
+    #[must_use]
+    pub fn new(server: Arc<BayeuxServer>) -> Self {
+        Self { server }
+    }
+
+    /// Serves a request.
+    #[must_use]
+    pub fn serve(&self, request: &Request<Bytes>) -> Response {
+        if *request.method() != Method::GET {
+            return Response::error(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here")
+                .header("Allow", b"GET");
+        }
+        match request.uri().path() {
+            "/metrics" => {
+                let text = self.server.metrics().render().into_bytes();
+                Response::with_body(
+                    StatusCode::OK,
+                    "text/plain; version=0.0.4; charset=utf-8",
+                    text,
+                )
+            }
+            "/healthz" if self.server.is_stopping() => {
+                Response::error(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping")
+            }
+            "/healthz" => Response::with_body(
+                StatusCode::OK,
+                "text/plain; charset=utf-8",
+                b"ok\n".to_vec(),
+            ),
+            _ => Response::error(
+                StatusCode::NOT_FOUND,
+                "there are /metrics and /healthz here",
+            ),
+        }
+    }
+}

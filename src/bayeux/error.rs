@@ -1,0 +1,60 @@
+//! Every error a client can read in a reply, and its text (specification section 4.5).
+
+/// Why a message was not successful.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BayeuxError {
+    /// No connection type in common.
+    ConnectionTypes,
+    /// The message names no channel, or an unsubscribe names one without a subscriber.
+    ChannelMissing,
+    /// A publish without data.
+    DataMissing,
+    /// The client id is missing, unknown, expired, or another browser's.
+    SessionUnknown,
+    /// A subscribe or unsubscribe without a subscription.
+    SubscriptionMissing,
+    /// The subscription is not a channel, a pattern, or a list of these.
+    SubscriptionInvalid,
+    /// The session is at `max_subscriptions`, or the server at `max_channels`.
+    TooManySubscriptions,
+    /// A subscribe to a meta channel that exists.
+    SubscribeDenied,
+    /// A subscribe that would create a meta channel.
+    CreateDenied,
+    /// A publish to a meta channel that does not exist.
+    ChannelCreateDenied,
+    /// An unsubscribe from a meta channel, or the session ended meanwhile.
+    UnsubscribeFailed,
+    /// The session ended meanwhile.
+    SubscribeFailed,
+    /// The channel is malformed, or a wildcard where a channel is needed.
+    ChannelInvalid,
+    /// The message id is not of letters and digits.
+    MessageIdInvalid,
+    /// The server is at `max_sessions`.
+    TooManySessions,
+}
+
+impl BayeuxError {
+    /// Returns the text of the `error` field: `code:arguments:message`.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::ConnectionTypes => "301::connection_types_unsupported",
+            Self::ChannelMissing => "400::channel_missing",
+            Self::DataMissing => "400::data_missing",
+            Self::SessionUnknown => "402::session_unknown",
+            Self::SubscriptionMissing => "403::subscription_missing",
+            Self::SubscriptionInvalid => "403::subscription_invalid",
+            Self::TooManySubscriptions => "403::too_many_subscriptions",
+            Self::SubscribeDenied => "403:denied_by_security_policy:subscribe_denied",
+            Self::CreateDenied => "403:denied_by_security_policy:create_denied",
+            Self::ChannelCreateDenied => "403:denied_by_security_policy:channel_create_denied",
+            Self::UnsubscribeFailed => "403::unsubscribe_failed",
+            Self::SubscribeFailed => "403::subscribe_failed",
+            Self::ChannelInvalid => "405::channel_invalid",
+            Self::MessageIdInvalid => "405::message_id_invalid",
+            Self::TooManySessions => "503::too_many_sessions",
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! A broadcast as its subscribers receive it: encoded once, shared by all of them.
+
+use bytes::Bytes;
+
+use super::{ChannelName, Message};
+
+/// A message on its way to subscribers, `{"channel":…,"data":…}` and what else was relayed.
+#[derive(Debug)]
+pub struct Event {
+    json: Bytes,
+}
+
+/// Which of a publisher's own fields reach the subscribers.
+#[derive(Debug, Clone, Copy)]
+pub struct EventFields {
+    /// `ext`.
+    pub ext: bool,
+    /// The fields the protocol does not know.
+    pub custom: bool,
+}
+
+impl Event {
+    /// Encodes what subscribers receive of a published message; nothing if it holds no `data`,
+    /// without which clients would take it for a reply.
+    ///
+    /// `data`, `ext` and custom fields keep their bytes. The fields of the protocol that belong to
+    /// publisher and server alone are left out: a subscriber's client would obey an `advice`.
+    #[must_use]
+    pub fn of_publish(
+        message: &Message<'_>,
+        channel: &ChannelName,
+        fields: EventFields,
+    ) -> Option<Self> {
+        let data = message.data?.get();
+        let ext = message.ext.filter(|_| fields.ext);
+        let custom = message.custom.iter().filter(|_| fields.custom);
+        let size = data.len() + ext.map_or(0, |ext| ext.get().len()) + channel.as_str().len() + 32;
+        let mut json = Vec::with_capacity(size);
+        json.extend_from_slice(b"{\"channel\":\"");
+        // A channel name holds no character that JSON escapes.
+        json.extend_from_slice(channel.as_str().as_bytes());
+        json.extend_from_slice(b"\",\"data\":");
+        json.extend_from_slice(data.as_bytes());
+        if let Some(ext) = ext {
+            json.extend_from_slice(b",\"ext\":");
+            json.extend_from_slice(ext.get().as_bytes());
+        }
+        for (name, value) in custom {
+            json.push(b',');
+            serde_json::to_writer(&mut json, name)
+                .expect("a string is JSON, and a Vec takes every write");
+            json.push(b':');
+            json.extend_from_slice(value.get().as_bytes());
+        }
+        json.push(b'}');
+        Some(Self { json: json.into() })
+    }
+
+    /// Returns the event as a JSON object.
+    #[must_use]
+    pub fn json(&self) -> &Bytes {
+        &self.json
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bayeux::Limits;
+
+    fn event(text: &str, fields: EventFields) -> Option<String> {
+        let message: Message<'_> = serde_json::from_str(text).expect("a message");
+        let channel = message.channel_text().expect("a channel");
+        let channel = ChannelName::parse(&channel, &Limits::default()).expect("a channel name");
+        let event = Event::of_publish(&message, &channel, fields)?;
+        Some(String::from_utf8(event.json().to_vec()).expect("UTF-8"))
+    }
+
+    const ALL: EventFields = EventFields {
+        ext: true,
+        custom: true,
+    };
+
+    #[test]
+    fn only_channel_data_ext_and_custom_fields_are_relayed_and_byte_for_byte() {
+        let text = r#"{"id":"1","clientId":"c","advice":{"reconnect":"none"},"successful":true,
+            "error":"e","subscription":"/x","version":"1.0","minimumVersion":"1.0",
+            "supportedConnectionTypes":[],"connectionType":"t","authSuccessful":true,"x-messages":1,
+            "connectionId":"q","channel":"/a/b/","data":{"b" : 1.10,"a":1e400},"ext":{ },"n\"":[ ]}"#;
+        assert_eq!(
+            event(text, ALL).as_deref(),
+            Some(r#"{"channel":"/a/b","data":{"b" : 1.10,"a":1e400},"ext":{ },"n\"":[ ]}"#)
+        );
+        let none = EventFields {
+            ext: false,
+            custom: false,
+        };
+        assert_eq!(
+            event(text, none).as_deref(),
+            Some(r#"{"channel":"/a/b","data":{"b" : 1.10,"a":1e400}}"#)
+        );
+    }
+
+    #[test]
+    fn without_data_there_is_no_event_but_null_is_data() {
+        assert_eq!(event(r#"{"channel":"/a"}"#, ALL), None);
+        assert_eq!(
+            event(r#"{"channel":"/a","data":null}"#, ALL).as_deref(),
+            Some(r#"{"channel":"/a","data":null}"#)
+        );
+    }
+}

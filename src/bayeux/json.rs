@@ -1,0 +1,145 @@
+//! Batches of messages from bytes: one JSON array or object, within bounds.
+
+use bytes::Bytes;
+
+use super::{Limits, Message};
+
+/// The bytes are not a batch; nothing of it took effect.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BatchError {
+    /// Not JSON, or not an object or array of objects.
+    #[error("the body must be a Bayeux message, or an array of them: {0}")]
+    Malformed(String),
+    /// An array without a message.
+    #[error("the batch holds no message")]
+    Empty,
+    /// More messages than allowed.
+    #[error("the batch holds more than {0} messages (bayeux.max_batch)")]
+    TooManyMessages(usize),
+    /// Nested more deeply than allowed.
+    #[error("the batch is nested more than {0} levels deep (bayeux.max_depth)")]
+    TooDeep(usize),
+}
+
+/// Reads the messages of one request: of one text, or of the several `message` fields of a form,
+/// joined in their order.
+///
+/// # Errors
+/// One text is not a message or an array of messages, or the bounds are passed.
+pub fn parse_batches<'a>(
+    texts: &'a [Bytes],
+    limits: &Limits,
+) -> Result<Vec<Message<'a>>, BatchError> {
+    let mut batch = Vec::new();
+    for text in texts {
+        if depth(text) > limits.max_depth {
+            return Err(BatchError::TooDeep(limits.max_depth));
+        }
+        let mut messages = parse(text).map_err(|error| BatchError::Malformed(error.to_string()))?;
+        batch.append(&mut messages);
+        if batch.len() > limits.max_batch {
+            return Err(BatchError::TooManyMessages(limits.max_batch));
+        }
+    }
+    if batch.is_empty() {
+        return Err(BatchError::Empty);
+    }
+    Ok(batch)
+}
+
+fn parse(text: &[u8]) -> Result<Vec<Message<'_>>, serde_json::Error> {
+    if text.trim_ascii_start().starts_with(b"{") {
+        serde_json::from_slice(text).map(|message| vec![message])
+    } else {
+        serde_json::from_slice(text)
+    }
+}
+
+/// Counts how deep arrays and objects nest, without a stack; what is not JSON is counted too.
+fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    let mut bytes = text.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'[' | b'{' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'"' => skip_string(&mut bytes),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
+    loop {
+        let rest = bytes.as_slice();
+        let Some(at) = memchr::memchr2(b'"', b'\\', rest) else {
+            *bytes = [].iter();
+            return;
+        };
+        let end = if rest[at] == b'"' {
+            at + 1
+        } else {
+            (at + 2).min(rest.len())
+        };
+        *bytes = rest[end..].iter();
+        if rest[at] == b'"' {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits {
+            max_batch: 3,
+            max_depth: 4,
+            ..Limits::default()
+        }
+    }
+
+    fn count(texts: &[&'static str]) -> Result<usize, BatchError> {
+        let texts: Vec<Bytes> = texts
+            .iter()
+            .map(|text| Bytes::from_static(text.as_bytes()))
+            .collect();
+        parse_batches(&texts, &limits()).map(|batch| batch.len())
+    }
+
+    #[test]
+    fn objects_and_arrays_are_batches() {
+        assert_eq!(count(&["{}"]), Ok(1));
+        assert_eq!(count(&[" [{},{}]\r\n"]), Ok(2));
+        assert_eq!(count(&["{}", "[{},{}]"]), Ok(3));
+        assert_eq!(count(&[r#"[{"data":"[[[[[[ \" [[["}]"#]), Ok(1));
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for text in [
+            "", "null", "5", "\"x\"", "[5]", "[null]", "[{}", "[{}]]", "[{}] x", "{]", "[[{}]]",
+            "\"\\",
+        ] {
+            assert!(
+                matches!(count(&[text]), Err(BatchError::Malformed(_))),
+                "{text}"
+            );
+        }
+        assert_eq!(count(&["[]"]), Err(BatchError::Empty));
+        assert_eq!(
+            count(&["[{},{},{},{}]"]),
+            Err(BatchError::TooManyMessages(3))
+        );
+        assert_eq!(count(&["{},{}"]).map_err(|_| ()), Err(()));
+        assert_eq!(
+            count(&[r#"[{"data":[[[1]]]}]"#]),
+            Err(BatchError::TooDeep(4))
+        );
+    }
+}

@@ -1,0 +1,202 @@
+//! A message as a client sent it: the envelope's fields, each still in the client's own bytes.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// One message of a batch; fields that are `null` or absent are alike, but for `data` and `id`.
+#[derive(Debug, Clone, Default)]
+pub struct Message<'a> {
+    /// `channel`.
+    pub channel: Option<&'a RawValue>,
+    /// `id`, echoed in the reply byte for byte.
+    pub id: Option<&'a RawValue>,
+    /// `clientId`.
+    pub client_id: Option<&'a RawValue>,
+    /// `data`, relayed byte for byte.
+    pub data: Option<&'a RawValue>,
+    /// `subscription`, echoed in the reply byte for byte.
+    pub subscription: Option<&'a RawValue>,
+    /// `advice`.
+    pub advice: Option<&'a RawValue>,
+    /// `ext`.
+    pub ext: Option<&'a RawValue>,
+    /// `version`.
+    pub version: Option<&'a RawValue>,
+    /// `supportedConnectionTypes`.
+    pub supported_connection_types: Option<&'a RawValue>,
+    /// The meta channel that `channel` stands for, if a transport translated an older protocol's.
+    pub meaning: Option<&'static str>,
+    /// The fields the protocol does not know, in the order sent.
+    pub custom: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+impl<'a> Message<'a> {
+    /// Returns the text of the channel it is for, or nothing if the field is missing or not a string.
+    #[must_use]
+    pub fn channel_text(&self) -> Option<Cow<'a, str>> {
+        if let Some(meaning) = self.meaning {
+            return Some(Cow::Borrowed(meaning));
+        }
+        self.channel.and_then(text)
+    }
+
+    /// Returns the client id's text, or nothing if the field is missing or not a string.
+    #[must_use]
+    pub fn client_id_text(&self) -> Option<Cow<'a, str>> {
+        self.client_id.and_then(text)
+    }
+
+    /// Tells whether the id is one: absent, `null`, or letters and digits as a string or number.
+    #[must_use]
+    pub fn has_valid_id(&self) -> bool {
+        let Some(raw) = self.id else { return true };
+        let alphanumeric =
+            |id: &str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric());
+        match raw.get().as_bytes().first() {
+            Some(b'"') => text(raw).is_some_and(|id| alphanumeric(&id)),
+            Some(b'0'..=b'9') => alphanumeric(raw.get()),
+            _ => raw.get() == "null",
+        }
+    }
+}
+
+/// Returns the text of a JSON string, borrowed where it holds no escape; nothing of another value.
+#[must_use]
+pub fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str(raw.get()).ok().map(Cow::Owned)
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Message<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields(std::marker::PhantomData))
+    }
+}
+
+struct Fields<'a>(std::marker::PhantomData<&'a ()>);
+
+impl<'de: 'a, 'a> Visitor<'de> for Fields<'a> {
+    type Value = Message<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a message, which is a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Message<'a>, A::Error> {
+        let mut message = Message::default();
+        while let Some(Key(key)) = map.next_key()? {
+            let value: &'a RawValue = map.next_value()?;
+            message.set(key, value);
+        }
+        Ok(message)
+    }
+}
+
+impl<'a> Message<'a> {
+    fn set(&mut self, key: Cow<'a, str>, value: &'a RawValue) {
+        let value_or_none = (value.get() != "null").then_some(value);
+        match &*key {
+            "channel" => self.channel = value_or_none,
+            "id" => self.id = Some(value),
+            "clientId" => self.client_id = value_or_none,
+            "data" => self.data = Some(value),
+            "subscription" => self.subscription = value_or_none,
+            "advice" => self.advice = value_or_none,
+            "ext" => self.ext = value_or_none,
+            "version" => self.version = value_or_none,
+            "supportedConnectionTypes" => self.supported_connection_types = value_or_none,
+            // Subscribers' clients would take these for the server's own word, so they are never
+            // relayed; nor is the private `connectionId` of protocol 0.1.
+            "successful" | "error" | "minimumVersion" | "connectionType" | "authSuccessful"
+            | "x-messages" | "connectionId" => {}
+            _ => self.custom.push((key, value)),
+        }
+    }
+}
+
+/// A field's name, borrowed where it holds no escape.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a field name")
+            }
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+            fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(key.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Message<'_> {
+        serde_json::from_str(text).expect("a message")
+    }
+
+    #[test]
+    fn fields_keep_their_bytes() {
+        let message = parse(r#"{"channel":"/a","data":{"b" : 1.10,"a":1e400},"x":[ 1 ],"id":7}"#);
+        assert_eq!(message.channel_text().as_deref(), Some("/a"));
+        assert_eq!(
+            message.data.map(RawValue::get),
+            Some(r#"{"b" : 1.10,"a":1e400}"#)
+        );
+        assert_eq!(message.custom[0].1.get(), "[ 1 ]");
+        assert_eq!(message.id.map(RawValue::get), Some("7"));
+    }
+
+    #[test]
+    fn escaped_names_are_the_names_they_spell() {
+        let message = parse(r#"{"ch\u0061nnel":"\/a","adv\u0069ce":{},"c\u0061":1}"#);
+        assert_eq!(message.channel_text().as_deref(), Some("/a"));
+        assert!(message.advice.is_some());
+        assert_eq!(message.custom[0].0, "ca");
+    }
+
+    #[test]
+    fn null_is_absent_but_for_data_and_id() {
+        let message = parse(r#"{"channel":null,"clientId":null,"data":null,"id":null}"#);
+        assert!(message.channel.is_none() && message.client_id.is_none());
+        assert!(message.data.is_some() && message.id.is_some());
+    }
+
+    #[test]
+    fn ids() {
+        let cases = [
+            (r#"{}"#, true),
+            (r#"{"id":null}"#, true),
+            (r#"{"id":"a1"}"#, true),
+            (r#"{"id":0}"#, true),
+            (r#"{"id":12}"#, true),
+            (r#"{"id":"\u0041"}"#, true),
+            (r#"{"id":1.5}"#, false),
+            (r#"{"id":-1}"#, false),
+            (r#"{"id":""}"#, false),
+            (r#"{"id":"a-b"}"#, false),
+            (r#"{"id":{}}"#, false),
+            (r#"{"id":true}"#, false),
+            (r#"{"id":"<script>"}"#, false),
+        ];
+        for (text, valid) in cases {
+            assert_eq!(parse(text).has_valid_id(), valid, "{text}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The Bayeux 1.0 protocol as values: messages, channels, advice, errors; no I/O, no clock.
+
+mod advice;
+mod channel;
+mod client_id;
+mod error;
+mod event;
+mod json;
+mod limits;
+mod message;
+mod reply;
+
+pub use advice::{Advice, ClientAdvice, Reconnect};
+pub use channel::{ChannelKind, ChannelName, ChannelPattern, InvalidChannel};
+pub use client_id::{ClientId, RandomId};
+pub use error::BayeuxError;
+pub use event::{Event, EventFields};
+pub use json::{BatchError, parse_batches};
+pub use limits::Limits;
+pub use message::{Message, text};
+pub use reply::{Field, Reply};
+
+/// The channel names of the protocol's own messages (specification section 5).
+pub mod meta {
+    /// Asks for a session.
+    pub const HANDSHAKE: &str = "/meta/handshake";
+    /// Asks for events, and keeps the session alive.
+    pub const CONNECT: &str = "/meta/connect";
+    /// Asks for the events of one or more channels.
+    pub const SUBSCRIBE: &str = "/meta/subscribe";
+    /// Takes that back.
+    pub const UNSUBSCRIBE: &str = "/meta/unsubscribe";
+    /// Ends the session.
+    pub const DISCONNECT: &str = "/meta/disconnect";
+
+    /// All of them: the meta channels that exist.
+    pub const ALL: [&str; 5] = [HANDSHAKE, CONNECT, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT];
+}

@@ -1,0 +1,177 @@
+//! The server's answer to one message, and its JSON.
+
+use serde_json::value::RawValue;
+
+use super::{Advice, BayeuxError, ClientId, Message};
+
+/// A field that only some replies carry.
+#[derive(Debug, Clone)]
+pub enum Field {
+    /// `version`, always `"1.0"`: clients of every age accept it.
+    Version,
+    /// `clientId`, in the reply to a handshake only.
+    ClientId(ClientId),
+    /// `supportedConnectionTypes`.
+    ConnectionTypes(Vec<&'static str>),
+    /// A field of a dialect that this protocol does not know, with its JSON.
+    Other(&'static str, &'static str),
+}
+
+/// The answer to one message.
+#[derive(Debug, Clone)]
+pub struct Reply<'a> {
+    id: Option<&'a RawValue>,
+    channel: Option<&'a RawValue>,
+    subscription: Option<&'a RawValue>,
+    is_successful: bool,
+    error: Option<BayeuxError>,
+    advice: Option<Advice>,
+    fields: Vec<Field>,
+}
+
+impl<'a> Reply<'a> {
+    /// Answers with success.
+    #[must_use]
+    pub fn to(message: &Message<'a>) -> Self {
+        Self {
+            id: message.id,
+            channel: message.channel,
+            subscription: message.subscription,
+            is_successful: true,
+            error: None,
+            advice: None,
+            fields: Vec::new(),
+        }
+    }
+
+    /// Answers a connect that was held, of which only these fields were kept.
+    #[must_use]
+    pub fn to_connect(id: Option<&'a RawValue>, channel: Option<&'a RawValue>) -> Self {
+        Self::to(&Message {
+            id,
+            channel,
+            ..Message::default()
+        })
+    }
+
+    /// Makes it a failure.
+    #[must_use]
+    pub fn failed(mut self, error: BayeuxError) -> Self {
+        self.error = Some(error);
+        self.failed_silently()
+    }
+
+    /// Makes it a failure that only its advice explains.
+    #[must_use]
+    pub fn failed_silently(mut self) -> Self {
+        self.is_successful = false;
+        self
+    }
+
+    /// Adds advice, or replaces it.
+    #[must_use]
+    pub fn advised(mut self, advice: Advice) -> Self {
+        self.advice = Some(advice);
+        self
+    }
+
+    /// Adds a field.
+    #[must_use]
+    pub fn with(mut self, field: Field) -> Self {
+        self.fields.push(field);
+        self
+    }
+
+    /// Adds a field.
+    pub fn add(&mut self, field: Field) {
+        self.fields.push(field);
+    }
+
+    /// Appends the reply as a JSON object.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(if self.is_successful {
+            b"{\"successful\":true".as_slice()
+        } else {
+            b"{\"successful\":false"
+        });
+        let echoed = [
+            (",\"channel\":", self.channel),
+            (",\"id\":", self.id),
+            (",\"subscription\":", self.subscription),
+        ];
+        for (name, value) in echoed {
+            if let Some(value) = value {
+                out.extend_from_slice(name.as_bytes());
+                out.extend_from_slice(value.get().as_bytes());
+            }
+        }
+        if let Some(error) = self.error {
+            out.extend_from_slice(b",\"error\":\"");
+            out.extend_from_slice(error.text().as_bytes());
+            out.push(b'"');
+        }
+        for field in &self.fields {
+            out.push(b',');
+            field.write(out);
+        }
+        if let Some(advice) = &self.advice {
+            out.extend_from_slice(b",\"advice\":");
+            advice.write(out);
+        }
+        out.push(b'}');
+    }
+}
+
+impl Field {
+    fn write(&self, out: &mut Vec<u8>) {
+        use std::io::Write;
+        let written = match self {
+            Self::Version => write!(out, r#""version":"1.0","minimumVersion":"1.0""#),
+            Self::ClientId(id) => write!(out, r#""clientId":"{id}""#),
+            Self::ConnectionTypes(names) => write!(out, r#""supportedConnectionTypes":{names:?}"#),
+            Self::Other(name, json) => write!(out, r#""{name}":{json}"#),
+        };
+        written.expect("a Vec takes every write");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(reply: &Reply<'_>) -> String {
+        let mut out = Vec::new();
+        reply.write(&mut out);
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn a_reply_echoes_what_was_sent() {
+        let message: Message<'_> =
+            serde_json::from_str(r#"{"id": 7 ,"channel":"/meta/subscribe","subscription":["/a"]}"#)
+                .expect("a message");
+        assert_eq!(
+            written(&Reply::to(&message)),
+            r#"{"successful":true,"channel":"/meta/subscribe","id":7,"subscription":["/a"]}"#
+        );
+    }
+
+    #[test]
+    fn a_failure_has_an_error_and_advice() {
+        let message: Message<'_> =
+            serde_json::from_str(r#"{"channel":"/meta/connect"}"#).expect("a message");
+        let reply = Reply::to(&message)
+            .failed(BayeuxError::SessionUnknown)
+            .advised(Advice::handshake(std::time::Duration::ZERO));
+        assert_eq!(
+            written(&reply),
+            r#"{"successful":false,"channel":"/meta/connect","error":"402::session_unknown","advice":{"reconnect":"handshake","interval":0}}"#
+        );
+    }
+
+    #[test]
+    fn a_reply_to_a_message_without_a_channel_is_json_all_the_same() {
+        let reply = Reply::to(&Message::default()).failed(BayeuxError::ChannelMissing);
+        assert!(serde_json::from_str::<serde_json::Value>(&written(&reply)).is_ok());
+    }
+}

@@ -1,0 +1,214 @@
+//! `mirant bench`: loads a Bayeux server over long-polling and checks every delivery; uses no server code.
+
+mod client;
+mod deliveries;
+mod fan_out;
+mod fleet;
+mod http;
+mod idle;
+mod latency;
+mod messages;
+mod process;
+mod progress;
+mod report;
+mod storm;
+
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Subcommand;
+use humantime_serde::re::humantime;
+
+pub use self::client::{Phase, Who};
+pub use self::deliveries::Flaws;
+pub use self::http::Fault;
+
+use super::{block_on, complain};
+
+use self::fleet::Run;
+use self::http::Url;
+use self::process::Process;
+use self::report::Report;
+
+/// Descriptors kept for the runtime, the publisher and the standard streams.
+const SPARE_DESCRIPTORS: u64 = 64;
+
+/// The command line of `mirant bench`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to measure; without one: fan-out
+    #[command(subcommand)]
+    scenario: Option<Scenario>,
+    #[command(flatten)]
+    load: Load,
+}
+
+/// The options every scenario shares.
+#[derive(Debug, Clone, clap::Args)]
+struct Load {
+    /// Where the server listens: http://host:port/path and nothing else
+    #[arg(long, global = true, default_value = "http://127.0.0.1:8080/cometd")]
+    url: Url,
+    /// Simulated clients, a TCP connection each [default: 1000; storm: 10]
+    #[arg(long, global = true)]
+    clients: Option<NonZeroUsize>,
+    /// Messages to publish
+    #[arg(long, global = true, default_value = "100")]
+    messages: NonZeroUsize,
+    /// Bytes of each message's `data`, as JSON (never fewer than its sequence number needs)
+    #[arg(long, global = true, default_value = "100")]
+    payload: usize,
+    /// Process of the server, on this host, whose processor time and memory are read from /proc
+    #[arg(long, global = true)]
+    pid: Option<u32>,
+    /// Clients being set up at the same time
+    #[arg(long, global = true, default_value = "100")]
+    concurrency: NonZeroUsize,
+    /// The longest wait for one reply, or for the next delivery
+    #[arg(long, global = true, default_value = "60s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+    /// Print the result as one JSON object
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Subcommand)]
+enum Scenario {
+    /// Set clients up and let them park: set-up rate, memory a client, processor time at rest
+    Idle(idle::Options),
+    /// One publisher, one channel, in lockstep: publish, wait until all received and parked, repeat
+    FanOut,
+    /// One publisher sending pipelined batches without waiting for the deliveries
+    Storm(storm::Options),
+}
+
+impl Scenario {
+    fn default_clients(&self) -> usize {
+        match self {
+            Self::Idle(_) | Self::FanOut => 1000,
+            Self::Storm(_) => 10,
+        }
+    }
+}
+
+/// Why a run did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The host part of `--url` has no address.
+    #[error("cannot resolve {host}")]
+    Resolve {
+        /// The host and port that were looked up.
+        host: String,
+        /// What the resolver said.
+        source: std::io::Error,
+    },
+    /// More clients were asked for than this process may open sockets.
+    #[error(
+        "--clients {clients} needs {needed} file descriptors and this process may open {limit}: \
+         raise the hard limit (ulimit -Hn) or ask for at most {} clients",
+        limit.saturating_sub(SPARE_DESCRIPTORS)
+    )]
+    Descriptors {
+        /// The value of `--clients`.
+        clients: usize,
+        /// The descriptors that takes.
+        needed: u64,
+        /// The descriptors there are.
+        limit: u64,
+    },
+    /// The limit of open files could not be read or set.
+    #[error("cannot raise the limit of open files")]
+    Limit(#[source] std::io::Error),
+    /// A file below /proc could not be read or understood.
+    #[error("cannot read {path} (is --pid the server's, and on this host?)")]
+    Process {
+        /// The file.
+        path: String,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// One client could not go on.
+    #[error("{who} failed while {phase}")]
+    Client {
+        /// Which client.
+        who: Who,
+        /// What it was doing.
+        phase: Phase,
+        /// What the server answered, or that it did not.
+        source: Fault,
+    },
+    /// A client's task panicked.
+    #[error("a simulated client panicked")]
+    Task(#[from] tokio::task::JoinError),
+    /// The run ended and its deliveries were not exactly once and in order.
+    #[error("deliveries are not exactly once and in order: {0}")]
+    Flawed(Flaws),
+    /// The operating system gives no threads.
+    #[error("cannot start")]
+    Runtime(#[source] std::io::Error),
+    /// The result could not be printed.
+    #[error("cannot print the result")]
+    Print(#[source] std::io::Error),
+}
+
+/// Runs the subcommand.
+pub(super) fn main(args: &Args) -> ExitCode {
+    let error = match block_on(run(args)).map_err(Error::Runtime) {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
+        Ok(Err(error)) | Err(error) => error,
+    };
+    complain(&error);
+    ExitCode::FAILURE
+}
+
+/// Runs one scenario, prints its result on standard output.
+///
+/// # Errors
+///
+/// When a client fails, when a wait exceeds `--timeout`, and, after printing the result, when a
+/// delivery was lost, repeated or out of order.
+pub async fn run(args: &Args) -> Result<(), Error> {
+    let report = execute(args).await?;
+    report.print(args.load.json).map_err(Error::Print)?;
+    match report.flaws {
+        Some(flaws) => Err(Error::Flawed(flaws)),
+        None => Ok(()),
+    }
+}
+
+async fn execute(args: &Args) -> Result<Report, Error> {
+    let scenario = args.scenario.as_ref().unwrap_or(&Scenario::FanOut);
+    let clients = args
+        .load
+        .clients
+        .map_or(scenario.default_clients(), NonZeroUsize::get);
+    raise_descriptors(clients)?;
+    let server = args.load.pid.map(Process::new);
+    if let Some(server) = &server {
+        server.cpu()?;
+    }
+    let run = Run::new(&args.load, clients).await?;
+    match scenario {
+        Scenario::Idle(options) => idle::run(run, options, server).await,
+        Scenario::FanOut => fan_out::run(run, server).await,
+        Scenario::Storm(options) => storm::run(run, options, server).await,
+    }
+}
+
+fn raise_descriptors(clients: usize) -> Result<(), Error> {
+    let needed = clients as u64 + SPARE_DESCRIPTORS;
+    let limit = rlimit::increase_nofile_limit(needed).map_err(Error::Limit)?;
+    if limit < needed {
+        return Err(Error::Descriptors {
+            clients,
+            needed,
+            limit,
+        });
+    }
+    Ok(())
+}

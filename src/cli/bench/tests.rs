@@ -1,0 +1,288 @@
+//! Runs the scenarios against a stub server that is honest, or not.
+
+mod stub;
+
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+
+use self::stub::{Mischief, Stub};
+use super::report::{Report, Value};
+use super::{Args, Error, Fault, Flaws, Phase, Who, execute, run};
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn args(url: &str, words: &str) -> Args {
+    let words = words.split_whitespace();
+    let line = ["bench"].into_iter().chain(words).chain(["--url", url]);
+    Cli::try_parse_from(line).unwrap().args
+}
+
+async fn bench(mischief: Mischief, words: &str) -> Result<Report, Error> {
+    let stub = Stub::start(mischief).await;
+    let result = execute(&args(&stub.url, words)).await;
+    if let Some(complaint) = stub.complaint() {
+        panic!("the stub did not like a request: {complaint}");
+    }
+    result
+}
+
+fn count(report: &Report, name: &str) -> u64 {
+    match report.value(name) {
+        Some(Value::Count(count)) => *count,
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+fn measure(report: &Report, name: &str) -> f64 {
+    match report.value(name) {
+        Some(Value::Measure(measure)) => *measure,
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+fn flaws(lost: u64, repeated: u64, reordered: u64) -> Option<Flaws> {
+    Some(Flaws {
+        lost,
+        repeated,
+        reordered,
+    })
+}
+
+#[tokio::test]
+async fn idle_parks_all_clients() {
+    let words = "idle --clients 30 --concurrency 7 --idle 50ms";
+    let report = bench(Mischief::None, words).await.unwrap();
+    assert_eq!(count(&report, "clients"), 30);
+    assert!(measure(&report, "setup_clients_per_s") > 0.0);
+    assert_eq!(report.value("server_resident_bytes_per_client"), None);
+    assert_eq!(report.flaws, None);
+}
+
+#[tokio::test]
+async fn idle_gives_each_client_its_channel_and_reads_the_process() {
+    let stub = Stub::start(Mischief::None).await;
+    let pid = std::process::id();
+    let words = format!("idle --own-channels --clients 12 --idle 20ms --pid {pid}");
+    let report = execute(&args(&stub.url, &words)).await.unwrap();
+    assert_eq!(stub.channels(), 12);
+    assert!(measure(&report, "server_setup_cpu_us_per_client") >= 0.0);
+    assert!(count(&report, "server_resident_parked_bytes") > 100_000);
+}
+
+#[tokio::test]
+async fn fan_out_counts_every_delivery() {
+    let words = "fan-out --clients 20 --messages 15 --payload 300";
+    let report = bench(Mischief::None, words).await.unwrap();
+    assert_eq!(count(&report, "deliveries"), 300);
+    assert_eq!(count(&report, "messages"), 15);
+    assert!(measure(&report, "latency_p50_us") <= measure(&report, "latency_max_us"));
+    assert!(measure(&report, "latency_max_us") > 0.0);
+    assert_eq!(report.flaws, None);
+    assert_eq!(report.value("stopped"), None);
+}
+
+#[tokio::test]
+async fn storm_counts_every_delivery() {
+    let words = "storm --messages 203 --batch 10 --pipeline 3";
+    let report = bench(Mischief::None, words).await.unwrap();
+    assert_eq!(count(&report, "clients"), 10);
+    assert_eq!(count(&report, "deliveries"), 2030);
+    assert_eq!(report.flaws, None);
+}
+
+#[tokio::test]
+async fn fan_out_is_the_default() {
+    let report = bench(Mischief::None, "--clients 2 --messages 2")
+        .await
+        .unwrap();
+    assert_eq!(
+        report.value("scenario"),
+        Some(&Value::Text("fan-out".to_owned()))
+    );
+}
+
+#[tokio::test]
+async fn responses_in_small_pieces_are_put_together() {
+    let words = "storm --clients 2 --messages 20 --payload 5000";
+    let report = bench(Mischief::Dribble, words).await.unwrap();
+    assert_eq!(count(&report, "deliveries"), 40);
+    assert_eq!(report.flaws, None);
+}
+
+#[tokio::test]
+async fn connects_answered_with_nothing_are_sent_again() {
+    let words = "idle --clients 3 --idle 300ms";
+    let report = bench(Mischief::ShortHold, words).await.unwrap();
+    assert!(count(&report, "idle_reconnects") >= 3);
+}
+
+#[tokio::test]
+async fn a_lost_message_stops_the_lockstep() {
+    let words = "fan-out --clients 4 --messages 9 --timeout 300ms";
+    let report = bench(Mischief::Lose(5), words).await.unwrap();
+    assert_eq!(report.flaws, flaws(1, 0, 0));
+    assert_eq!(count(&report, "messages"), 6);
+    let Some(Value::Text(stopped)) = report.value("stopped") else {
+        panic!("{report:?}");
+    };
+    assert!(stopped.contains("1 of 4: client "), "{stopped}");
+    assert!(stopped.ends_with("misses message 5"), "{stopped}");
+}
+
+#[tokio::test]
+async fn a_lost_message_of_a_storm_is_counted() {
+    let words = "storm --clients 4 --messages 40 --timeout 300ms";
+    let report = bench(Mischief::Lose(5), words).await.unwrap();
+    assert_eq!(report.flaws, flaws(1, 0, 0));
+    assert_eq!(count(&report, "deliveries"), 159);
+}
+
+#[tokio::test]
+async fn a_repeated_message_is_counted() {
+    for words in ["fan-out", "storm"] {
+        let words = format!("{words} --clients 4 --messages 9");
+        for number in [5, 8] {
+            let report = bench(Mischief::Repeat(number), &words).await.unwrap();
+            assert_eq!(report.flaws, flaws(0, 1, 0), "{words}");
+            assert_eq!(count(&report, "deliveries"), 36, "{words}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reordered_message_is_counted() {
+    let words = "storm --clients 4 --messages 20";
+    let report = bench(Mischief::Reorder(5), words).await.unwrap();
+    assert_eq!(report.flaws, flaws(0, 0, 1));
+    assert_eq!(count(&report, "deliveries"), 80);
+}
+
+#[tokio::test]
+async fn flaws_make_the_command_fail() {
+    let stub = Stub::start(Mischief::Repeat(1)).await;
+    let error = run(&args(&stub.url, "storm --json")).await.unwrap_err();
+    assert!(matches!(error, Error::Flawed(found) if Some(found) == flaws(0, 1, 0)));
+    assert!(
+        error
+            .to_string()
+            .ends_with("0 lost, 1 repeated, 0 reordered")
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_is_shown_with_client_and_phase() {
+    // (mischief, phase, part of the answer)
+    let cases = [
+        (
+            Mischief::Refuse("/meta/handshake"),
+            Phase::Handshaking,
+            "402::session_unknown",
+        ),
+        (
+            Mischief::Refuse("/meta/connect"),
+            Phase::Connecting,
+            "402::session_unknown",
+        ),
+        (
+            Mischief::Refuse("/meta/subscribe"),
+            Phase::Subscribing,
+            "402::session_unknown",
+        ),
+        (
+            Mischief::Refuse("/bench/"),
+            Phase::Publishing,
+            "402::session_unknown",
+        ),
+        (
+            Mischief::Status("/meta/connect"),
+            Phase::Connecting,
+            "status 503: busy",
+        ),
+        (Mischief::Chunked, Phase::Handshaking, "chunked"),
+        (
+            Mischief::Silent("/meta/subscribe"),
+            Phase::Subscribing,
+            "no answer within 300ms; so far: nothing",
+        ),
+        (
+            Mischief::Hangup("/meta/subscribe"),
+            Phase::Subscribing,
+            "closed the connection",
+        ),
+    ];
+    for (mischief, phase, part) in cases {
+        let words = "fan-out --clients 3 --concurrency 1 --timeout 300ms --messages 2";
+        let start = Instant::now();
+        let error = bench(mischief, words).await.unwrap_err();
+        assert!(start.elapsed() < Duration::from_secs(5), "{mischief:?}");
+        let Error::Client {
+            who,
+            phase: found,
+            source,
+        } = error
+        else {
+            panic!("{mischief:?}: {error:?}");
+        };
+        assert_eq!(found, phase, "{mischief:?}");
+        let expected = match phase {
+            Phase::Publishing => Who::Publisher,
+            _ => Who::Client(0),
+        };
+        assert_eq!(who, expected, "{mischief:?}");
+        assert!(source.to_string().contains(part), "{mischief:?}: {source}");
+    }
+}
+
+#[tokio::test]
+async fn a_parked_client_that_is_dropped_ends_the_run() {
+    let error = bench(Mischief::DropParked, "idle --clients 3")
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            Error::Client {
+                phase: Phase::Parked,
+                source: Fault::Closed(_),
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_closed_port_is_named() {
+    let words = "idle --clients 1";
+    let error = execute(&args("http://127.0.0.1:1/cometd", words))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "client 0 failed while opening its TCP connection"
+    );
+}
+
+#[tokio::test]
+async fn more_clients_than_descriptors_are_refused() {
+    let words = "idle --clients 100000000";
+    let error = execute(&args("http://127.0.0.1:1/cometd", words))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            Error::Descriptors {
+                clients: 100_000_000,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(error.to_string().contains("ask for at most"), "{error}");
+}

@@ -1,0 +1,281 @@
+//! A Bayeux server just good enough to be loaded, which can misbehave in one chosen way.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// How the stub misbehaves; numbered messages are those to the first subscriber.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Mischief {
+    None,
+    Lose(usize),
+    Repeat(usize),
+    /// Delivers a message after the next one.
+    Reorder(usize),
+    /// Answers `successful: false` on channels that begin so.
+    Refuse(&'static str),
+    /// Answers 503 on channels that begin so.
+    Status(&'static str),
+    /// Never answers on channels that begin so.
+    Silent(&'static str),
+    /// Closes the connection instead of answering on channels that begin so.
+    Hangup(&'static str),
+    /// Closes the connection of each parked connect.
+    DropParked,
+    /// Answers without counting the body.
+    Chunked,
+    /// Sends responses in small pieces.
+    Dribble,
+    /// Answers connects that have nothing after a short while.
+    ShortHold,
+}
+
+#[derive(Default)]
+struct Session {
+    channel: Option<String>,
+    is_connected: bool,
+    queue: VecDeque<Value>,
+    wake: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct State {
+    sessions: Vec<Session>,
+    published: usize,
+    held_back: Option<Value>,
+    complaint: Option<String>,
+}
+
+pub(super) struct Stub {
+    pub(super) url: String,
+    state: Arc<Mutex<State>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Stub {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Stub {
+    pub(super) async fn start(mischief: Mischief) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/cometd", listener.local_addr().unwrap());
+        let state = Arc::new(Mutex::new(State::default()));
+        let shared = Arc::clone(&state);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, Arc::clone(&shared), mischief));
+            }
+        });
+        Self { url, state, task }
+    }
+
+    /// What was wrong with a request, if anything was.
+    pub(super) fn complaint(&self) -> Option<String> {
+        self.state.lock().unwrap().complaint.take()
+    }
+
+    /// How many different channels are subscribed to.
+    pub(super) fn channels(&self) -> usize {
+        let state = self.state.lock().unwrap();
+        let channels = state
+            .sessions
+            .iter()
+            .filter_map(|session| session.channel.as_ref());
+        channels.collect::<HashSet<_>>().len()
+    }
+}
+
+/// Serves one connection until it ends or the mischief ends it.
+async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, mischief: Mischief) {
+    let mut buffer = Vec::new();
+    while let Some((head, messages)) = read_request(&mut stream, &mut buffer).await {
+        let channel = messages[0]["channel"].as_str().unwrap().to_owned();
+        let is_hit = |prefix: &str| channel.starts_with(prefix);
+        match mischief {
+            Mischief::Silent(prefix) if is_hit(prefix) => std::future::pending().await,
+            Mischief::Hangup(prefix) if is_hit(prefix) => return,
+            Mischief::Chunked => {
+                let response = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n";
+                stream.write_all(response.as_bytes()).await.unwrap();
+                continue;
+            }
+            Mischief::Status(prefix) if is_hit(prefix) => {
+                let response = "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy";
+                stream.write_all(response.as_bytes()).await.unwrap();
+                continue;
+            }
+            Mischief::Refuse(prefix) if is_hit(prefix) => {
+                let error = "402::session_unknown";
+                let reply = json!([{"channel": channel, "successful": false, "error": error}]);
+                respond(&mut stream, &reply, mischief).await;
+                continue;
+            }
+            _ => {}
+        }
+        let number = messages[0]["clientId"]
+            .as_str()
+            .map(|id| id[1..].parse::<usize>().unwrap());
+        if let Some(number) = number
+            && !head.contains(&format!("Cookie: STUB=s{number}\r\n"))
+        {
+            state.lock().unwrap().complaint = Some(head.clone());
+        }
+        let mut replies = Vec::new();
+        for message in &messages {
+            let mut reply = answer(&state, message, mischief);
+            reply["id"] = message["id"].clone();
+            replies.push(reply);
+        }
+        if channel == "/meta/connect" {
+            let number = number.unwrap();
+            let is_first = messages[0]["advice"]["timeout"] == 0;
+            if !is_first && mischief == Mischief::DropParked {
+                return;
+            }
+            let mut events = hold(&state, number, is_first, mischief).await;
+            events.append(&mut replies);
+            replies = events;
+        }
+        respond(&mut stream, &Value::Array(replies), mischief).await;
+    }
+}
+
+/// Reads one request that carries an array of messages.
+async fn read_request(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+) -> Option<(String, Vec<Value>)> {
+    loop {
+        let text = String::from_utf8_lossy(buffer);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let (_, length) = head.split_once("Content-Length: ").unwrap();
+            let length: usize = length.split("\r\n").next().unwrap().parse().unwrap();
+            if body.len() >= length {
+                let messages = serde_json::from_str(&body[..length]).unwrap();
+                let (head, used) = (format!("{head}\r\n"), head.len() + 4 + length);
+                buffer.drain(..used);
+                return Some((head, messages));
+            }
+        }
+        if stream.read_buf(buffer).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+/// Does what a message asks and returns the reply to it.
+fn answer(state: &Mutex<State>, message: &Value, mischief: Mischief) -> Value {
+    let mut state = state.lock().unwrap();
+    let channel = message["channel"].as_str().unwrap();
+    let mut reply = json!({"channel": channel, "successful": true});
+    let client = message["clientId"]
+        .as_str()
+        .map(|id| id[1..].parse::<usize>().unwrap());
+    match channel {
+        "/meta/handshake" => {
+            reply["clientId"] = format!("c{}", state.sessions.len()).into();
+            state.sessions.push(Session::default());
+        }
+        "/meta/connect" => {
+            let session = &mut state.sessions[client.unwrap()];
+            let is_first = !std::mem::replace(&mut session.is_connected, true);
+            if is_first != (message["advice"]["timeout"] == 0) {
+                state.complaint = Some(message.to_string());
+            }
+        }
+        "/meta/subscribe" => {
+            let subscription = message["subscription"].as_str().unwrap().to_owned();
+            state.sessions[client.unwrap()].channel = Some(subscription);
+        }
+        _ => publish(&mut state, channel, &message["data"], mischief),
+    }
+    reply
+}
+
+fn publish(state: &mut State, channel: &str, data: &Value, mischief: Mischief) {
+    let number = state.published;
+    state.published += 1;
+    let event = json!({"channel": channel, "data": data});
+    let held_back = state.held_back.take();
+    let mut is_first = true;
+    for session in &mut state.sessions {
+        if session.channel.as_deref() != Some(channel) {
+            continue;
+        }
+        match mischief {
+            Mischief::Lose(which) if is_first && which == number => {}
+            Mischief::Reorder(which) if is_first && which == number => {
+                state.held_back = Some(event.clone());
+            }
+            Mischief::Repeat(which) if is_first && which == number => {
+                session.queue.extend([event.clone(), event.clone()]);
+            }
+            _ => session.queue.push_back(event.clone()),
+        }
+        if is_first {
+            session.queue.extend(held_back.clone());
+        }
+        is_first = false;
+        session.wake.notify_one();
+    }
+}
+
+/// Holds a connect until there are events, and returns them.
+async fn hold(
+    state: &Mutex<State>,
+    number: usize,
+    is_first: bool,
+    mischief: Mischief,
+) -> Vec<Value> {
+    let hold = match mischief {
+        Mischief::ShortHold => Duration::from_millis(50),
+        _ => Duration::from_secs(20),
+    };
+    let wake = Arc::clone(&state.lock().unwrap().sessions[number].wake);
+    let events = || -> Vec<_> {
+        state.lock().unwrap().sessions[number]
+            .queue
+            .drain(..)
+            .collect()
+    };
+    let held = async {
+        loop {
+            let events = events();
+            if is_first || !events.is_empty() {
+                return events;
+            }
+            wake.notified().await;
+        }
+    };
+    tokio::time::timeout(hold, held).await.unwrap_or_default()
+}
+
+async fn respond(stream: &mut TcpStream, replies: &Value, mischief: Mischief) {
+    let body = replies.to_string();
+    let cookie = match replies[0]["clientId"].as_str() {
+        Some(id) => format!("Set-Cookie: STUB=s{}; Path=/\r\n", &id[1..]),
+        None => String::new(),
+    };
+    let length = body.len();
+    let response = format!("HTTP/1.1 200 OK\r\n{cookie}Content-Length: {length}\r\n\r\n{body}");
+    let piece = match mischief {
+        Mischief::Dribble => 700,
+        _ => response.len(),
+    };
+    for piece in response.as_bytes().chunks(piece) {
+        // The client may be gone when a test ends.
+        if stream.write_all(piece).await.is_err() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}

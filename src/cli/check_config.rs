@@ -1,0 +1,43 @@
+//! `mirant check-config`: says whether a file can be used, and if not why.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::EXIT_USAGE;
+use crate::config::{Config, Sources};
+
+/// The arguments of `mirant check-config`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The environment is left out, so that the answer depends on the file and --set alone.
+
+Exit codes: 0 the file can be used; 2 it cannot, and standard error says why.")]
+pub(super) struct Args {
+    /// The TOML file to check
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Set one key on top of the file, such as bayeux.timeout=20s; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// Runs the subcommand.
+pub(super) fn run(args: Args) -> ExitCode {
+    let shown = args.file.display().to_string();
+    let sources = Sources {
+        file: Some(args.file),
+        set: args.set,
+        ..Sources::default()
+    };
+    match Config::load(&sources, []) {
+        Ok(_) => {
+            println!("{shown}: ok");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The command line: one file for each subcommand; knows nothing of the protocol.
+
+pub mod bench;
+mod check_config;
+mod default_config;
+mod logging;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use serve::{ServeError, serve};
+
+/// The exit code when the operator has to change a setting or an argument; clap's own, too.
+const EXIT_USAGE: u8 = 2;
+
+/// The exit code of any other failure.
+const EXIT_FAILURE: u8 = 1;
+
+/// A standalone Bayeux 1.0 push server for CometD and Faye clients.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server until it is told to stop.
+    Serve(serve::Args),
+    /// Check a configuration file without running the server.
+    CheckConfig(check_config::Args),
+    /// Load a Bayeux server and report what it can do.
+    Bench(bench::Args),
+    /// Print a configuration file with every key, its default and its meaning.
+    DefaultConfig,
+}
+
+impl Cli {
+    /// Runs the chosen subcommand to its end.
+    pub fn run(self) -> ExitCode {
+        match self.command {
+            Command::Serve(args) => serve::run(args),
+            Command::CheckConfig(args) => check_config::run(args),
+            Command::Bench(args) => bench::main(&args),
+            Command::DefaultConfig => default_config::run(),
+        }
+    }
+}
+
+/// Runs a future to its end on as many threads as there are processors.
+fn block_on<F: Future>(future: F) -> std::io::Result<F::Output> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(future))
+}
+
+/// Says what went wrong and why, in one line on standard error.
+fn complain(error: &dyn std::error::Error) {
+    let mut line = format!("mirant: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    eprintln!("{line}");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! `mirant serve`: loads the configuration, starts logging, and runs the server.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{EXIT_FAILURE, EXIT_USAGE, block_on, complain, logging};
+use crate::config::{Config, ConfigError, Loaded, LogFormat, Sources};
+use crate::run::{StartError, bind};
+
+/// The key that `--demo` changes, unless the operator set it.
+const SESSIONS_PER_BROWSER: &str = "bayeux.max_sessions_per_browser";
+
+/// The arguments of `mirant serve`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Settings are taken from the defaults, the file, the environment (MIRANT_BAYEUX__TIMEOUT=20s),
+--set and the other flags; later ones win. `mirant default-config` lists every key.
+
+Exit codes: 0 stopped as told; 1 failed while running; 2 wrong arguments or configuration, or an
+address that cannot be bound.")]
+pub(super) struct Args {
+    /// The TOML file with the settings; without it the defaults hold
+    #[arg(long, value_name = "FILE", env = crate::config::CONFIG_VARIABLE)]
+    config: Option<PathBuf>,
+
+    /// An address to listen on instead of http.listen; may be repeated. Port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    listen: Vec<SocketAddr>,
+
+    /// Set one key, such as bayeux.timeout=20s; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+
+    /// Serve a demonstration page, which may be open in any number of tabs
+    #[arg(long)]
+    demo: bool,
+
+    /// What to log: off, error, warn, info, debug, trace, or directives such as
+    /// `info,mirant::session=debug`
+    #[arg(long, value_name = "LEVEL", env = crate::config::LOG_VARIABLE)]
+    log_level: Option<String>,
+
+    /// How to log: lines of text, or JSON objects
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
+}
+
+/// Why the server did not run, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The log filter cannot be used.
+    #[error("cannot set up logging: {0}")]
+    Log(#[from] tracing_subscriber::filter::ParseError),
+    /// The server cannot start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The operating system refused something while the server started or ran.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl ServeError {
+    /// Tells mistakes of the operator (2) from failures (1).
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Log(_) | Self::Start(_) => EXIT_USAGE,
+            Self::Io(_) => EXIT_FAILURE,
+        }
+    }
+}
+
+/// Runs the subcommand.
+pub(super) fn run(args: Args) -> ExitCode {
+    match start(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+///
+/// An address cannot be listened on, or the operating system fails.
+pub async fn serve(config: Config, demo: bool) -> Result<(), ServeError> {
+    let path = config.bayeux.transports.path.clone();
+    let bound = bind(config, demo)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    for address in bound.addresses() {
+        println!("listening on http://{address}{path}");
+    }
+    for address in bound.admin_addresses() {
+        println!("admin on http://{address}/metrics");
+    }
+    if let (true, Some(address)) = (demo, bound.addresses().first()) {
+        print_demo(*address, &path);
+    }
+    tracing::info!(max_connections = bound.max_connections(), "serving");
+    bound
+        .run(async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
+        .await;
+    Ok(())
+}
+
+/// Says what to do with the demonstration; a client without a library needs a session first.
+fn print_demo(address: SocketAddr, path: &str) {
+    let url = format!("http://{address}{path}");
+    println!(
+        r#"
+Open http://{address}/ in a browser: two chat windows that talk to each other.
+Or speak from a shell:
+
+  ID=$(curl -s {url} -d '{{"channel":"/meta/handshake","version":"1.0"}}' | grep -o '"clientId":"[^"]*"')
+  curl -s {url} -d '{{"channel":"/chat/demo","data":{{"from":"curl","text":"hello"}},'$ID'}}'
+"#
+    );
+}
+
+fn start(args: Args) -> Result<(), ServeError> {
+    let (config, demo) = configure(args, environment())?;
+    logging::start(&config.log)?;
+    block_on(serve(config, demo))?
+}
+
+/// Reads the variables; one that is not Unicode cannot be a name we know.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        Some((name, value.to_string_lossy().into_owned()))
+    })
+}
+
+/// Turns arguments and environment into a configuration, and whether the demonstration is on.
+pub(super) fn configure(
+    args: Args,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<(Config, bool), ConfigError> {
+    let sources = Sources {
+        file: args.config,
+        set: args.set,
+        listen: args.listen,
+        log_level: args.log_level,
+        log_format: args.log_format,
+    };
+    let loaded = Config::load(&sources, environment)?;
+    Ok((with_demo(loaded, args.demo), args.demo))
+}
+
+/// Lets the demonstration page run in several tabs of one browser.
+fn with_demo(loaded: Loaded, demo: bool) -> Config {
+    let is_chosen = loaded.is_set(SESSIONS_PER_BROWSER);
+    let mut config = loaded.config;
+    if demo && !is_chosen {
+        config.bayeux.session.max_sessions_per_browser = -1;
+    }
+    config
+}

@@ -1,0 +1,67 @@
+//! What the command line accepts, and what `--demo` changes.
+
+use clap::{CommandFactory, Parser};
+
+use super::{Cli, Command, serve};
+use crate::config::{Config, LogFormat};
+
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
+fn configure(arguments: &[&str], environment: Variables<'_>) -> (Config, bool) {
+    let cli = Cli::try_parse_from(["mirant", "serve"].iter().chain(arguments)).unwrap();
+    let Command::Serve(args) = cli.command else {
+        panic!("not serve: {cli:?}");
+    };
+    let environment = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    serve::configure(args, environment).unwrap()
+}
+
+#[test]
+fn the_definition_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn a_bare_call_prints_help() {
+    let error = Cli::try_parse_from(["mirant"]).unwrap_err();
+    assert!(error.to_string().contains("check-config"), "{error}");
+}
+
+#[test]
+fn demo_lifts_the_bound_per_browser_unless_it_was_set() {
+    let variable = ("MIRANT_BAYEUX__MAX_SESSIONS_PER_BROWSER", "1");
+    let set = "--set=bayeux.max_sessions_per_browser=1";
+    let cases: [(&[&str], Variables<'_>, i32); 4] = [
+        (&[], &[], 1),
+        (&["--demo"], &[], -1),
+        (&["--demo", set], &[], 1),
+        (&["--demo"], &[variable], 1),
+    ];
+    for (arguments, environment, expected) in cases {
+        let (config, demo) = configure(arguments, environment);
+        assert_eq!(demo, arguments.contains(&"--demo"));
+        let bound = config.bayeux.session.max_sessions_per_browser;
+        assert_eq!(bound, expected, "{arguments:?} {environment:?}");
+    }
+}
+
+#[test]
+fn flags_reach_the_configuration() {
+    let arguments = [
+        "--listen",
+        "127.0.0.1:1",
+        "--listen",
+        "[::1]:2",
+        "--log-level",
+        "debug",
+        "--log-format",
+        "json",
+    ];
+    let (config, _) = configure(&arguments, &[("MIRANT_LOG__LEVEL", "warn")]);
+    let listen: Vec<String> = config.http.listen.iter().map(ToString::to_string).collect();
+    assert_eq!(listen, ["127.0.0.1:1", "[::1]:2"]);
+    assert_eq!(config.log.level, "debug");
+    assert_eq!(config.log.format, LogFormat::Json);
+}

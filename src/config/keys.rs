@@ -1,0 +1,237 @@
+//! Which keys there are and what each accepts, derived from the settings structs themselves.
+//!
+//! There is no table to keep in step: names come from serialising the defaults, and the kind of a
+//! value from trying what the struct accepts.
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::Config;
+use crate::router::settings::ChannelOptions;
+
+/// The key of the channel list, the only one that is not inside a section.
+pub(super) const CHANNEL: &str = "channel";
+
+/// The sections, in the order of the file.
+pub(super) const SECTIONS: [&str; 4] = ["http", "bayeux", "log", "admin"];
+
+/// What to write for the channel list.
+const CHANNEL_EXAMPLE: &str = r#"[{ pattern = "/chat/**", lazy = true }]"#;
+
+/// A likeness below this is no suggestion but a guess.
+const LIKENESS: f64 = 0.6;
+
+/// Lists every key as `section.name`, and `channel`.
+pub(super) fn known() -> Vec<String> {
+    // JSON rather than TOML, because it writes absent options too.
+    let defaults = serde_json::to_value(Config::default()).unwrap_or_default();
+    let mut keys = vec![CHANNEL.to_owned()];
+    for section in SECTIONS {
+        keys.extend(
+            names(&defaults[section])
+                .into_iter()
+                .map(|name| format!("{section}.{name}")),
+        );
+    }
+    keys
+}
+
+/// Lists the keys of one channel entry.
+pub(super) fn known_of_channel() -> Vec<String> {
+    names(&serde_json::to_value(ChannelOptions::default()).unwrap_or_default())
+}
+
+fn names(object: &serde_json::Value) -> Vec<String> {
+    object
+        .as_object()
+        .map(|fields| fields.keys().cloned().collect())
+        .unwrap_or_default()
+}
+
+/// Finds the name an operator most likely meant.
+///
+/// The part after the last dot counts as much as the whole, so that a key in the wrong section
+/// is found as well as a misspelt one.
+pub(super) fn nearest<'a>(
+    unknown: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let last = |name: &'a str| name.rsplit('.').next().unwrap_or(name);
+    let unknown_last = unknown.rsplit('.').next().unwrap_or(unknown);
+    let likeness = strsim::normalized_damerau_levenshtein;
+    names
+        .into_iter()
+        .map(|name| {
+            let whole = likeness(unknown, name);
+            let best = whole.max(likeness(unknown_last, last(name)));
+            (best, whole, name)
+        })
+        .filter(|(best, _, _)| *best >= LIKENESS)
+        .max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)))
+        .map(|(_, _, name)| name)
+}
+
+/// The kinds of values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `true` or `false`.
+    Flag,
+    /// Any text.
+    Text,
+    /// Text that `humantime` reads.
+    Duration,
+    /// A number of bytes, or text that `bytesize` reads.
+    Size,
+    /// A whole number and the bounds of its type, where an operator could meet them.
+    Whole {
+        /// Whether it may be below zero.
+        signed: bool,
+        /// Whether it ends at 65535.
+        short: bool,
+    },
+    /// One of a few names, as serde lists them.
+    Choice(String),
+    /// A list of any texts.
+    Texts,
+    /// A list of socket addresses.
+    Addresses,
+    /// A list out of a few names, as serde lists them.
+    Choices(String),
+    /// The channel list.
+    Channels,
+}
+
+impl Kind {
+    /// Finds the kind of a known key by trying values on it.
+    pub(super) fn of(key: &str) -> Self {
+        if key == CHANNEL {
+            return Self::Channels;
+        }
+        let accepts = |value: Value| check(key, value).is_ok();
+        let list = |text: &str| Value::Array(vec![text.into()]);
+        if accepts(true.into()) {
+            Self::Flag
+        } else if accepts("?".into()) {
+            Self::Text
+        } else if accepts("1s".into()) {
+            Self::Duration
+        } else if accepts("1KiB".into()) {
+            Self::Size
+        } else if accepts(1.into()) {
+            Self::Whole {
+                signed: accepts((-1).into()),
+                short: !accepts(65_536.into()),
+            }
+        } else if accepts(list("?")) {
+            Self::Texts
+        } else if accepts(list("127.0.0.1:0")) {
+            Self::Addresses
+        } else if accepts(Value::Array(Vec::new())) {
+            Self::Choices(choices(check(key, list("?"))))
+        } else {
+            Self::Choice(choices(check(key, "?".into())))
+        }
+    }
+
+    /// Reads a value that came as plain text: from the environment or from `--set`.
+    pub(super) fn read(&self, text: &str) -> Value {
+        let parsed = toml::de::ValueDeserializer::parse(text)
+            .ok()
+            .and_then(|value| Value::deserialize(value).ok());
+        match (self, parsed) {
+            // Here a bare `123` or `true` is a text like any other.
+            (Self::Text, Some(Value::String(text))) => text.into(),
+            (Self::Text, _) => text.into(),
+            (Self::Texts | Self::Addresses | Self::Choices(_), Some(array @ Value::Array(_))) => {
+                array
+            }
+            (Self::Texts | Self::Addresses | Self::Choices(_), Some(Value::String(text))) => {
+                split(&text)
+            }
+            (Self::Texts | Self::Addresses | Self::Choices(_), _) => split(text),
+            (_, Some(value)) => value,
+            (_, None) => text.into(),
+        }
+    }
+
+    /// Says why a value was refused, and what is accepted.
+    pub(super) fn refusal(&self, value: &Value) -> String {
+        match self {
+            Self::Flag => "expected true or false".to_owned(),
+            Self::Text => "expected a text in quotes".to_owned(),
+            Self::Duration => refused_duration(value),
+            Self::Size => {
+                "expected a number of bytes such as 65536, or a size such as \"64KiB\"".to_owned()
+            }
+            Self::Whole { short: true, .. } => "expected a whole number up to 65535".to_owned(),
+            Self::Whole { signed: true, .. } => {
+                format!("expected a whole number from {} to {}", i32::MIN, i32::MAX)
+            }
+            Self::Whole { .. } => "expected a whole number that is not negative".to_owned(),
+            Self::Choice(names) => format!("expected {names}"),
+            Self::Texts => "expected a list of texts such as [\"a\", \"b\"]".to_owned(),
+            Self::Addresses => {
+                "expected a list of addresses such as [\"127.0.0.1:8080\", \"[::1]:8080\"]"
+                    .to_owned()
+            }
+            Self::Choices(names) => format!("expected a list in which each item is {names}"),
+            Self::Channels => {
+                format!(
+                    "expected a list of tables such as {CHANNEL_EXAMPLE}; in a file: [[channel]]"
+                )
+            }
+        }
+    }
+}
+
+/// Tries a value on the struct that owns the key; `channel.name` is a key of one channel entry.
+pub(super) fn check(key: &str, value: Value) -> Result<(), toml::de::Error> {
+    let (section, name) = key.split_once('.').unwrap_or((key, ""));
+    if section == CHANNEL {
+        let mut entry = Table::new();
+        entry.insert("pattern".to_owned(), "/".into());
+        entry.insert(name.to_owned(), value);
+        ChannelOptions::deserialize(Value::Table(entry)).map(drop)
+    } else {
+        let entry = Table::from_iter([(name.to_owned(), value)]);
+        let config = Table::from_iter([(section.to_owned(), Value::Table(entry))]);
+        Config::deserialize(Value::Table(config)).map(drop)
+    }
+}
+
+/// Takes the names out of serde's "unknown variant `?`, expected `a` or `b`".
+fn choices(refusal: Result<(), toml::de::Error>) -> String {
+    let message = refusal
+        .err()
+        .map(|error| error.message().to_owned())
+        .unwrap_or_default();
+    match message.split_once("expected ") {
+        Some((_, names)) => names.to_owned(),
+        None => message,
+    }
+}
+
+fn split(text: &str) -> Value {
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(Value::from)
+        .collect::<Vec<_>>()
+        .into()
+}
+
+fn refused_duration(value: &Value) -> String {
+    let negative = match value {
+        Value::Integer(number) if *number >= 0 => {
+            return format!("a duration needs its unit; write \"{number}s\" or \"{number}ms\"");
+        }
+        Value::Integer(_) => true,
+        Value::String(text) => text.trim_start().starts_with('-'),
+        _ => false,
+    };
+    if negative {
+        "a duration cannot be negative; write one such as \"30s\" or \"500ms\"".to_owned()
+    } else {
+        "expected a duration such as \"30s\", \"500ms\" or \"2m\"".to_owned()
+    }
+}

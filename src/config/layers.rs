@@ -1,0 +1,272 @@
+//! Lays the sources over each other, and remembers who set what.
+//!
+//! Every value is tried on its own when it arrives, so that a refusal can name its source.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::keys::{self, CHANNEL, Kind, SECTIONS};
+use super::{CONFIG_VARIABLE, Config, ConfigError, LOG_VARIABLE, Sources};
+
+const PREFIX: &str = "MIRANT_";
+
+/// Where a value came from.
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
+    /// The configuration file.
+    File(PathBuf),
+    /// An environment variable.
+    Variable(String),
+    /// A `--set` argument.
+    Set(String),
+    /// A flag of its own.
+    Flag(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Variable(name) => write!(f, "environment variable {name}"),
+            Self::Set(argument) => write!(f, "--set {argument}"),
+            Self::Flag(name) => write!(f, "{name}"),
+        }
+    }
+}
+
+/// The values so far, and what was wrong with the others.
+#[derive(Debug)]
+pub(super) struct Layers {
+    known: Vec<String>,
+    values: BTreeMap<String, Value>,
+    origins: BTreeMap<String, Origin>,
+    problems: Vec<String>,
+}
+
+impl Layers {
+    pub(super) fn new() -> Self {
+        Self {
+            known: keys::known(),
+            values: BTreeMap::new(),
+            origins: BTreeMap::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Lays a TOML file over what is there.
+    pub(super) fn file(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let table: Table = text
+            .parse()
+            .map_err(|error| syntax_error(path, &text, &error))?;
+        let origin = Origin::File(path.to_owned());
+        for (section, value) in table {
+            match value {
+                Value::Table(entries) if section != CHANNEL && !entries.is_empty() => {
+                    for (name, value) in entries {
+                        self.put(&format!("{section}.{name}"), value, &origin);
+                    }
+                }
+                Value::Table(_) if SECTIONS.contains(&section.as_str()) => {}
+                value => self.put(&section, value, &origin),
+            }
+        }
+        Ok(())
+    }
+
+    /// Lays the `MIRANT_SECTION__KEY` variables over what is there.
+    pub(super) fn environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
+        for (name, text) in variables {
+            let Some(rest) = name.strip_prefix(PREFIX) else {
+                continue;
+            };
+            if name == LOG_VARIABLE || name == CONFIG_VARIABLE {
+                continue;
+            }
+            let key = rest.to_lowercase().replacen("__", ".", 1);
+            if key.contains('.') {
+                self.put_text(&key, &text, &Origin::Variable(name));
+            } else {
+                self.refuse_variable(&name, &key);
+            }
+        }
+    }
+
+    /// Lays one `KEY=VALUE` over what is there.
+    pub(super) fn set(&mut self, argument: &str) {
+        let origin = Origin::Set(argument.to_owned());
+        match argument.split_once('=') {
+            Some((key, text)) => self.put_text(key.trim(), text.trim(), &origin),
+            None => self.problems.push(format!(
+                "{origin}: expected KEY=VALUE, such as --set bayeux.timeout=20s"
+            )),
+        }
+    }
+
+    /// Lays the flags that stand for a key over what is there.
+    pub(super) fn flags(&mut self, sources: &Sources) {
+        if !sources.listen.is_empty() {
+            let addresses = sources.listen.iter().map(ToString::to_string);
+            let addresses: Vec<Value> = addresses.map(Value::String).collect();
+            self.put("http.listen", addresses.into(), &Origin::Flag("--listen"));
+        }
+        if let Some(level) = &sources.log_level {
+            let origin = Origin::Flag("--log-level (or MIRANT_LOG)");
+            self.put("log.level", level.as_str().into(), &origin);
+        }
+        if let Some(format) = sources.log_format {
+            let format = Value::try_from(format).unwrap_or_else(|_| "".into());
+            self.put("log.format", format, &Origin::Flag("--log-format"));
+        }
+    }
+
+    /// Builds the configuration, if nothing was wrong.
+    pub(super) fn finish(self) -> Result<(Config, BTreeMap<String, Origin>), ConfigError> {
+        if !self.problems.is_empty() {
+            return Err(ConfigError::Invalid(self.problems));
+        }
+        let mut table = Table::new();
+        for (key, value) in self.values {
+            match key.split_once('.') {
+                Some((section, name)) => {
+                    let section = table
+                        .entry(section)
+                        .or_insert_with(|| Value::Table(Table::new()));
+                    if let Value::Table(section) = section {
+                        section.insert(name.to_owned(), value);
+                    }
+                }
+                None => {
+                    table.insert(key, value);
+                }
+            }
+        }
+        Config::deserialize(Value::Table(table))
+            .map(|config| (config, self.origins))
+            .map_err(|error| ConfigError::Invalid(vec![error.message().to_owned()]))
+    }
+
+    fn put_text(&mut self, key: &str, text: &str, origin: &Origin) {
+        if self.known.iter().any(|known| known == key) {
+            self.put(key, Kind::of(key).read(text), origin);
+        } else {
+            self.refuse_key(key, origin);
+        }
+    }
+
+    fn put(&mut self, key: &str, value: Value, origin: &Origin) {
+        if !self.known.iter().any(|known| known == key) {
+            self.refuse_key(key, origin);
+        } else if key == CHANNEL {
+            self.put_channels(value, origin);
+        } else if keys::check(key, value.clone()).is_err() {
+            self.refuse_value(key, key, &value, origin);
+        } else {
+            self.keep(key, value, origin);
+        }
+    }
+
+    /// Takes the channel list, which replaces the one of earlier sources.
+    fn put_channels(&mut self, value: Value, origin: &Origin) {
+        let entries: Option<Vec<&Table>> = value
+            .as_array()
+            .and_then(|entries| entries.iter().map(Value::as_table).collect());
+        let Some(entries) = entries else {
+            self.refuse_value(CHANNEL, CHANNEL, &value, origin);
+            return;
+        };
+        let known = keys::known_of_channel();
+        for (index, entry) in entries.into_iter().enumerate() {
+            if !entry.contains_key("pattern") {
+                self.problems.push(format!(
+                    "{origin}: {CHANNEL}[{index}] has no pattern; \
+                     name its channels, such as pattern = \"/chat/**\""
+                ));
+            }
+            for (name, value) in entry {
+                let full = format!("{CHANNEL}[{index}].{name}");
+                if !known.contains(name) {
+                    let hint = hint(keys::nearest(name, known.iter().map(String::as_str)));
+                    self.problems
+                        .push(format!("{origin}: unknown key {full}; {hint}"));
+                } else if keys::check(&format!("{CHANNEL}.{name}"), value.clone()).is_err() {
+                    self.refuse_value(&full, &format!("{CHANNEL}.{name}"), value, origin);
+                }
+            }
+        }
+        self.keep(CHANNEL, value, origin);
+    }
+
+    fn keep(&mut self, key: &str, value: Value, origin: &Origin) {
+        self.values.insert(key.to_owned(), value);
+        self.origins.insert(key.to_owned(), origin.clone());
+    }
+
+    fn refuse_value(&mut self, shown: &str, key: &str, value: &Value, origin: &Origin) {
+        let refusal = Kind::of(key).refusal(value);
+        self.problems
+            .push(format!("{origin}: {shown} = {value}: {refusal}"));
+    }
+
+    fn refuse_key(&mut self, key: &str, origin: &Origin) {
+        let problem = if SECTIONS.contains(&key) {
+            format!("{origin}: {key} is a section, not a key; set one of the keys in it")
+        } else if key.starts_with("channel.") {
+            let refusal = Kind::Channels.refusal(&Value::Boolean(false));
+            format!("{origin}: unknown key {key}; {CHANNEL}: {refusal}")
+        } else {
+            let near = keys::nearest(key, self.known.iter().map(String::as_str));
+            let hint = match (origin, near) {
+                (Origin::Variable(_), Some(near)) => {
+                    format!("did you mean {near} ({})?", variable_of(near))
+                }
+                _ => hint(near),
+            };
+            format!("{origin}: unknown key {key}; {hint}")
+        };
+        self.problems.push(problem);
+    }
+
+    /// Refuses a variable that names no section, if it looks like a key or flag misspelt. Others may
+    /// belong to somebody else: Kubernetes sets `MIRANT_PORT` beside a service named `mirant`.
+    fn refuse_variable(&mut self, name: &str, key: &str) {
+        let flags = [LOG_VARIABLE, CONFIG_VARIABLE];
+        let flags = flags.map(|flag| flag.trim_start_matches(PREFIX).to_lowercase());
+        let names = self.known.iter().filter(|known| *known != CHANNEL);
+        let near = keys::nearest(key, names.chain(&flags).map(String::as_str)).map(variable_of);
+        if let Some(near) = near {
+            let origin = Origin::Variable(name.to_owned());
+            self.problems.push(format!("{origin} is unknown; did you mean {near}?"));
+        }
+    }
+}
+
+fn variable_of(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"))
+}
+
+fn hint(near: Option<&str>) -> String {
+    match near {
+        Some(near) => format!("did you mean {near}?"),
+        None => "`mirant default-config` lists all keys".to_owned(),
+    }
+}
+
+fn syntax_error(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let start = error.span().map_or(0, |span| span.start);
+    let before = text.get(..start).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    ConfigError::Syntax {
+        path: path.to_owned(),
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+        message: error.message().replace('\n', "; "),
+    }
+}

@@ -1,0 +1,190 @@
+//! The configuration: gathers every module's settings from file, environment and command line.
+//!
+//! It only gathers, parses and checks: what a setting means is known to the module that owns it.
+//! Nothing here reads the process environment; it is handed in.
+
+mod error;
+mod keys;
+mod layers;
+mod validate;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bayeux::Limits;
+use crate::{endpoint, router, session, transports};
+
+pub use error::{ConfigError, Problem};
+
+use layers::{Layers, Origin};
+
+/// The text of `mirant default-config`: every key with its default and its meaning.
+pub const DEFAULT_TEXT: &str = include_str!("default.toml");
+
+/// The variable that `--log-level` also reads; no configuration key.
+pub const LOG_VARIABLE: &str = "MIRANT_LOG";
+
+/// The variable that `--config` also reads; no configuration key.
+pub const CONFIG_VARIABLE: &str = "MIRANT_CONFIG";
+
+/// Everything an operator can set.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Config {
+    /// The HTTP listeners.
+    pub http: endpoint::settings::Settings,
+    /// The Bayeux endpoint.
+    pub bayeux: Bayeux,
+    /// Options for the channels that match a pattern.
+    pub channel: Vec<router::settings::ChannelOptions>,
+    /// What is logged, and how.
+    pub log: Log,
+    /// The operator's own listeners.
+    pub admin: Admin,
+}
+
+/// The `[bayeux]` section, which several modules share.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Bayeux {
+    /// Bounds on one request or frame.
+    #[serde(flatten)]
+    pub limits: Limits,
+    /// Times and bounds of sessions.
+    #[serde(flatten)]
+    pub session: session::settings::Settings,
+    /// The number of channels, and who hears them.
+    #[serde(flatten)]
+    pub router: router::settings::Settings,
+    /// The path, the transports and the browser cookie.
+    #[serde(flatten)]
+    pub transports: transports::settings::Settings,
+}
+
+/// The `[log]` section.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Log {
+    /// A level, or `tracing` filter directives such as `info,mirant::session=debug`.
+    pub level: String,
+    /// One line of text per event, or one JSON object.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Text,
+        }
+    }
+}
+
+/// The shape of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For log collectors: one JSON object a line.
+    Json,
+}
+
+/// The `[admin]` section.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Admin {
+    /// The addresses that serve `/metrics` and `/healthz`; without one they are not served.
+    pub listen: Vec<SocketAddr>,
+}
+
+/// What the command line contributes; each field wins over the ones before it.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// The TOML file; it ranks below the environment.
+    pub file: Option<PathBuf>,
+    /// The `--set KEY=VALUE` arguments, in order.
+    pub set: Vec<String>,
+    /// The `--listen` addresses; if there are any they replace `http.listen`.
+    pub listen: Vec<SocketAddr>,
+    /// The value of `--log-level`, or of the variable behind it.
+    pub log_level: Option<String>,
+    /// The value of `--log-format`.
+    pub log_format: Option<LogFormat>,
+}
+
+/// A checked configuration that remembers which keys were set.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    origins: BTreeMap<String, Origin>,
+}
+
+impl Loaded {
+    /// Whether any source set the key (`section.name`), be it to its default.
+    pub fn is_set(&self, key: &str) -> bool {
+        self.origins.contains_key(key)
+    }
+}
+
+impl Config {
+    /// Reads all sources in their order, and checks the result.
+    ///
+    /// Of the environment only names that start with `MIRANT_` count.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or is no TOML; a key is unknown; a value is of the wrong type or
+    /// does not make sense. All but the first two kinds are collected and reported together.
+    pub fn load(
+        sources: &Sources,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Loaded, ConfigError> {
+        let mut layers = Layers::new();
+        if let Some(path) = &sources.file {
+            layers.file(path)?;
+        }
+        layers.environment(environment);
+        for argument in &sources.set {
+            layers.set(argument);
+        }
+        layers.flags(sources);
+        let (config, origins) = layers.finish()?;
+
+        let problems: Vec<String> = config
+            .validate()
+            .into_iter()
+            .map(|problem| match origin_of(&origins, &problem.key) {
+                Some(origin) => format!("{origin}: {problem}"),
+                None => problem.to_string(),
+            })
+            .collect();
+        if problems.is_empty() {
+            Ok(Loaded { config, origins })
+        } else {
+            Err(ConfigError::Invalid(problems))
+        }
+    }
+
+    /// Lists what is wrong with the values taken together and one by one; empty if all is well.
+    pub fn validate(&self) -> Vec<Problem> {
+        validate::problems(self)
+    }
+}
+
+/// Finds who set a key; a key inside the channel list counts as the list.
+fn origin_of<'a>(origins: &'a BTreeMap<String, Origin>, key: &str) -> Option<&'a Origin> {
+    let key = if key.starts_with("channel[") {
+        keys::CHANNEL
+    } else {
+        key
+    };
+    origins.get(key)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! Every refusal of a key or a value, word for word.
+
+use super::*;
+
+#[test]
+fn of_files() {
+    let cases = [
+        (
+            "[bayeux]\ntime_out = '5s'",
+            "mirant.toml: unknown key bayeux.time_out; did you mean bayeux.timeout?",
+        ),
+        (
+            "timeout = '5s'",
+            "mirant.toml: unknown key timeout; did you mean bayeux.timeout?",
+        ),
+        (
+            "[htp]\nlisten = []",
+            "mirant.toml: unknown key htp.listen; did you mean http.listen?",
+        ),
+        (
+            "[log]\nzzzzzzzzzz = 1",
+            "mirant.toml: unknown key log.zzzzzzzzzz; `mirant default-config` lists all keys",
+        ),
+        (
+            "http = 1",
+            "mirant.toml: http is a section, not a key; set one of the keys in it",
+        ),
+        (
+            "[bayeux]\ntimeout = 30",
+            "mirant.toml: bayeux.timeout = 30: \
+             a duration needs its unit; write \"30s\" or \"30ms\"",
+        ),
+        (
+            "[bayeux.timeout]\nsecs = 1",
+            "mirant.toml: bayeux.timeout = { secs = 1 }: \
+             expected a duration such as \"30s\", \"500ms\" or \"2m\"",
+        ),
+        (
+            "[channel]\npattern = '/a'",
+            "mirant.toml: channel = { pattern = \"/a\" }: expected a list of tables such as \
+             [{ pattern = \"/chat/**\", lazy = true }]; in a file: [[channel]]",
+        ),
+        (
+            "[[channel]]\npattern = '/a'\nlasy = true",
+            "mirant.toml: unknown key channel[0].lasy; did you mean lazy?",
+        ),
+        (
+            "[[channel]]\npattern = '/a'\n[[channel]]\npattern = '/b'\nlazy_timeout = 3",
+            "mirant.toml: channel[1].lazy_timeout = 3: \
+             a duration needs its unit; write \"3s\" or \"3ms\"",
+        ),
+        (
+            "[[channel]]\nlazy = true",
+            "mirant.toml: channel[0] has no pattern; \
+             name its channels, such as pattern = \"/chat/**\"",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_refused(file(text), expected);
+    }
+}
+
+#[test]
+fn of_syntax_name_the_line() {
+    for (text, start) in [
+        ("[bayeux]\ntimeout = 5s\n", "mirant.toml:2:1"),
+        ("[bayeux]\n\n  timeout 5", "mirant.toml:3:1"),
+        ("[http]\n[http]", "mirant.toml:2:"),
+    ] {
+        let error = file(text).unwrap_err();
+        assert!(error.starts_with(start), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+    let sources = Sources {
+        file: Some(Path::new("/nonexistent/mirant.toml").to_owned()),
+        ..Sources::default()
+    };
+    let error = load_sources(&sources, &[]).unwrap_err();
+    let start = "cannot read /nonexistent/mirant.toml: No such file";
+    assert!(error.starts_with(start), "{error}");
+}
+
+#[test]
+fn of_variables() {
+    let cases = [
+        (
+            ("MIRANT_BAYEUX__TIME_OUT", "5s"),
+            "environment variable MIRANT_BAYEUX__TIME_OUT: unknown key bayeux.time_out; \
+             did you mean bayeux.timeout (MIRANT_BAYEUX__TIMEOUT)?",
+        ),
+        (
+            ("MIRANT_BAYEUX_TIMEOUT", "5s"),
+            "environment variable MIRANT_BAYEUX_TIMEOUT is unknown; \
+             did you mean MIRANT_BAYEUX__TIMEOUT?",
+        ),
+        (
+            ("MIRANT_TIMEOUT", "5s"),
+            "environment variable MIRANT_TIMEOUT is unknown; \
+             did you mean MIRANT_BAYEUX__TIMEOUT?",
+        ),
+        (
+            ("MIRANT_LOGG", "info"),
+            "environment variable MIRANT_LOGG is unknown; did you mean MIRANT_LOG?",
+        ),
+        (
+            ("MIRANT_BAYEUX__MAX_QUEUE", "-5"),
+            "environment variable MIRANT_BAYEUX__MAX_QUEUE: bayeux.max_queue = -5: \
+             expected a whole number that is not negative",
+        ),
+        (
+            ("MIRANT_BAYEUX__TIMEOUT", "-5s"),
+            "environment variable MIRANT_BAYEUX__TIMEOUT: bayeux.timeout = \"-5s\": \
+             a duration cannot be negative; write one such as \"30s\" or \"500ms\"",
+        ),
+        (
+            ("MIRANT_HTTP__LISTEN", "localhost"),
+            "environment variable MIRANT_HTTP__LISTEN: http.listen = [\"localhost\"]: \
+             expected a list of addresses such as [\"127.0.0.1:8080\", \"[::1]:8080\"]",
+        ),
+    ];
+    for (variable, expected) in cases {
+        assert_refused(load("", &[variable], &[]).map(|l| l.config), expected);
+    }
+}
+
+/// Arguments of `--set`, and what follows them in the refusal.
+#[test]
+fn of_arguments() {
+    let cases = [
+        (
+            "bayeux.timeout",
+            "expected KEY=VALUE, such as --set bayeux.timeout=20s",
+        ),
+        (
+            "bayeux.tmeout=5s",
+            "unknown key bayeux.tmeout; did you mean bayeux.timeout?",
+        ),
+        (
+            "bayeux=5",
+            "bayeux is a section, not a key; set one of the keys in it",
+        ),
+        (
+            "channel.lazy=true",
+            "unknown key channel.lazy; channel: expected a list of tables such as \
+             [{ pattern = \"/chat/**\", lazy = true }]; in a file: [[channel]]",
+        ),
+        (
+            "bayeux.timeout=0",
+            "bayeux.timeout = 0: a duration needs its unit; write \"0s\" or \"0ms\"",
+        ),
+        (
+            "bayeux.timeout=soon",
+            "bayeux.timeout = \"soon\": expected a duration such as \"30s\", \"500ms\" or \"2m\"",
+        ),
+        (
+            "bayeux.timeout=-3",
+            "bayeux.timeout = -3: a duration cannot be negative; \
+             write one such as \"30s\" or \"500ms\"",
+        ),
+        (
+            "bayeux.max_message_size=-1",
+            "bayeux.max_message_size = -1: \
+             expected a number of bytes such as 65536, or a size such as \"64KiB\"",
+        ),
+        (
+            "bayeux.duplicate_meta_connect_status=70000",
+            "bayeux.duplicate_meta_connect_status = 70000: expected a whole number up to 65535",
+        ),
+        (
+            "bayeux.max_sessions_per_browser=many",
+            "bayeux.max_sessions_per_browser = \"many\": \
+             expected a whole number from -2147483648 to 2147483647",
+        ),
+        (
+            "bayeux.trust_client_session=yes",
+            "bayeux.trust_client_session = \"yes\": expected true or false",
+        ),
+        (
+            "bayeux.max_queue_policy=drop",
+            "bayeux.max_queue_policy = \"drop\": expected `end` or `drop_oldest`",
+        ),
+        (
+            "bayeux.max_queue_policy=1",
+            "bayeux.max_queue_policy = 1: expected `end` or `drop_oldest`",
+        ),
+        (
+            "bayeux.transports=websocket",
+            "bayeux.transports = [\"websocket\"]: \
+             expected a list in which each item is `long-polling` or `callback-polling`",
+        ),
+        (
+            "http.allowed_origins=[1]",
+            "http.allowed_origins = [1]: expected a list of texts such as [\"a\", \"b\"]",
+        ),
+    ];
+    for (argument, expected) in cases {
+        assert_refused(set(argument), &format!("--set {argument}: {expected}"));
+    }
+}
+
+#[test]
+fn are_reported_together() {
+    let variable = ("MIRANT_HTTP__LISTENS", "127.0.0.1:0");
+    let result = load("[bayeux]\npth = '/a'", &[variable], &["log.format=xml"]);
+    assert_refused(
+        result.map(|loaded| loaded.config),
+        "the configuration has 3 problems:\
+         \n  mirant.toml: unknown key bayeux.pth; did you mean bayeux.path?\
+         \n  environment variable MIRANT_HTTP__LISTENS: unknown key http.listens; \
+         did you mean http.listen (MIRANT_HTTP__LISTEN)?\
+         \n  --set log.format=xml: log.format = \"xml\": expected `text` or `json`",
+    );
+}

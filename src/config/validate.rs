@@ -1,0 +1,258 @@
+//! The checks of values that have the right type but make no sense.
+
+mod forms;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use forms::{is_cookie_attribute, is_log_filter, is_token, origin_fix, path_fix, pattern_fix};
+
+use super::{Config, Problem};
+use crate::router::settings::ChannelOptions;
+use crate::web::cookies::{SameSite, Settings as Cookie};
+
+/// Longer than anything meant in earnest, and far from what a clock can add.
+const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// What hyper needs as a buffer.
+const MIN_HEADER_SIZE: u64 = 8 * 1024;
+
+/// Below this a single message would not fit.
+const MIN_MESSAGE_SIZE: u64 = 1024;
+
+/// Checks a whole configuration.
+pub(super) fn problems(config: &Config) -> Vec<Problem> {
+    let mut checks = Checks {
+        values: serde_json::to_value(config).unwrap_or_default(),
+        problems: Vec::new(),
+    };
+    checks.http(config);
+    checks.durations(config);
+    checks.counts(config);
+    checks.sizes(config);
+    checks.endpoint(config);
+    checks.cookie(&config.bayeux.transports.browser_cookie);
+    checks.channels(&config.channel);
+    checks.log(config);
+    checks.problems
+}
+
+struct Checks {
+    /// The configuration, to show the value of a key as it would stand in a file.
+    values: serde_json::Value,
+    problems: Vec<Problem>,
+}
+
+impl Checks {
+    fn require(&mut self, holds: bool, key: &str, fix: &str) {
+        if !holds {
+            let pointer = format!("/{}", key.replace('.', "/"));
+            let value = self.values.pointer(&pointer);
+            let value = value.map(ToString::to_string).unwrap_or_default();
+            self.refuse(key, value, fix);
+        }
+    }
+
+    fn refuse(&mut self, key: &str, value: String, fix: &str) {
+        self.problems.push(Problem {
+            key: key.to_owned(),
+            value,
+            fix: fix.to_owned(),
+        });
+    }
+
+    fn http(&mut self, config: &Config) {
+        let http = &config.http;
+        self.require(
+            !http.listen.is_empty(),
+            "http.listen",
+            "name at least one address, such as [\"127.0.0.1:8080\"]",
+        );
+        for origin in &http.allowed_origins {
+            if let Some(fix) = origin_fix(origin) {
+                self.refuse("http.allowed_origins", shown(origin), fix);
+            }
+        }
+    }
+
+    fn durations(&mut self, config: &Config) {
+        let (http, session) = (&config.http, &config.bayeux.session);
+        let above_zero = [
+            ("http.header_timeout", http.header_timeout),
+            ("http.body_timeout", http.body_timeout),
+            ("http.keep_alive_timeout", http.keep_alive_timeout),
+            ("http.write_timeout", http.write_timeout),
+            ("http.shutdown_timeout", http.shutdown_timeout),
+            ("bayeux.timeout", session.timeout),
+            ("bayeux.max_interval", session.max_interval),
+        ];
+        let any = [
+            ("bayeux.interval", session.interval),
+            ("bayeux.max_client_interval", session.max_client_interval),
+            ("bayeux.max_lazy_timeout", session.max_lazy_timeout),
+            (
+                "bayeux.multi_session_interval",
+                session.multi_session_interval,
+            ),
+        ];
+        for (key, duration) in above_zero {
+            let fix = "must be above zero, such as \"30s\"";
+            self.require(!duration.is_zero(), key, fix);
+        }
+        for (key, duration) in above_zero.into_iter().chain(any) {
+            self.require(duration <= MAX_DURATION, key, "must be at most \"366days\"");
+        }
+    }
+
+    fn counts(&mut self, config: &Config) {
+        let (limits, session) = (&config.bayeux.limits, &config.bayeux.session);
+        let counts = [
+            (
+                "http.max_connections",
+                config.http.max_connections.unwrap_or(1),
+            ),
+            ("http.max_headers", config.http.max_headers),
+            ("bayeux.max_batch", limits.max_batch),
+            ("bayeux.max_depth", limits.max_depth),
+            ("bayeux.max_channel_length", limits.max_channel_length),
+            ("bayeux.max_channel_segments", limits.max_channel_segments),
+            ("bayeux.max_queue", session.max_queue),
+            ("bayeux.max_sessions", session.max_sessions),
+            ("bayeux.max_subscriptions", session.max_subscriptions),
+            ("bayeux.max_channels", config.bayeux.router.max_channels),
+        ];
+        for (key, count) in counts {
+            self.require(count >= 1, key, "must be 1 or more");
+        }
+    }
+
+    fn sizes(&mut self, config: &Config) {
+        let (limits, session) = (&config.bayeux.limits, &config.bayeux.session);
+        let bounds = [
+            (
+                "http.max_header_size",
+                config.http.max_header_size,
+                MIN_HEADER_SIZE,
+            ),
+            (
+                "bayeux.max_message_size",
+                limits.max_message_size,
+                MIN_MESSAGE_SIZE,
+            ),
+            (
+                "bayeux.max_response_size",
+                session.max_response_size,
+                MIN_MESSAGE_SIZE,
+            ),
+            ("bayeux.max_queue_bytes", session.max_queue_bytes, 1),
+        ];
+        for (key, size, least) in bounds {
+            // In bytes, because `ByteSize` would round 8191 to "8.0 KiB".
+            let bytes = size.as_u64();
+            if bytes < least {
+                self.refuse(
+                    key,
+                    bytes.to_string(),
+                    &format!("must be {least} or more bytes"),
+                );
+            }
+        }
+    }
+
+    fn endpoint(&mut self, config: &Config) {
+        let transports = &config.bayeux.transports;
+        if let Some(fix) = path_fix(&transports.path) {
+            self.require(false, "bayeux.path", fix);
+        }
+        let names = &transports.transports;
+        self.require(
+            !names.is_empty(),
+            "bayeux.transports",
+            "name at least one transport",
+        );
+        let repeated = (1..names.len()).any(|index| names[..index].contains(&names[index]));
+        self.require(
+            !repeated,
+            "bayeux.transports",
+            "name each transport only once",
+        );
+        self.require(
+            (400..=599).contains(&transports.duplicate_meta_connect_status),
+            "bayeux.duplicate_meta_connect_status",
+            "must be an HTTP error status, 400 to 599",
+        );
+    }
+
+    fn cookie(&mut self, cookie: &Cookie) {
+        self.require(
+            is_token(&cookie.name),
+            "bayeux.browser_cookie_name",
+            "must be letters, digits or any of !#$%&'*+-.^_`|~, without spaces",
+        );
+        self.require(
+            cookie
+                .domain
+                .as_ref()
+                .is_none_or(|domain| !domain.is_empty() && is_cookie_attribute(domain)),
+            "bayeux.browser_cookie_domain",
+            "must be a host name, without ';', spaces or control characters",
+        );
+        self.require(
+            cookie.path.starts_with('/') && is_cookie_attribute(&cookie.path),
+            "bayeux.browser_cookie_path",
+            "must start with '/', without ';', spaces or control characters",
+        );
+        self.require(
+            cookie.max_age.is_none_or(|age| age.as_secs() >= 1),
+            "bayeux.browser_cookie_max_age",
+            "must be \"1s\" or more; leave it out for a cookie that ends with the browser",
+        );
+        self.require(
+            cookie.secure || cookie.same_site != Some(SameSite::None),
+            "bayeux.browser_cookie_same_site",
+            "browsers accept it only with bayeux.browser_cookie_secure = true",
+        );
+        self.require(
+            cookie.secure || !cookie.partitioned,
+            "bayeux.browser_cookie_partitioned",
+            "browsers accept it only with bayeux.browser_cookie_secure = true",
+        );
+    }
+
+    fn channels(&mut self, channels: &[ChannelOptions]) {
+        let mut seen = HashSet::new();
+        for (index, channel) in channels.iter().enumerate() {
+            let key = format!("channel[{index}].pattern");
+            if let Some(fix) = pattern_fix(&channel.pattern) {
+                self.refuse(&key, shown(&channel.pattern), fix);
+            } else if !seen.insert(&channel.pattern) {
+                let fix = "an earlier [[channel]] has the same pattern; make them one";
+                self.refuse(&key, shown(&channel.pattern), fix);
+            }
+            if channel.lazy_timeout.is_some_and(|time| time > MAX_DURATION) {
+                let key = format!("channel[{index}].lazy_timeout");
+                let value = self
+                    .values
+                    .pointer(&format!("/channel/{index}/lazy_timeout"));
+                let value = value.map(ToString::to_string).unwrap_or_default();
+                self.refuse(&key, value, "must be at most \"366days\"");
+            }
+        }
+    }
+
+    fn log(&mut self, config: &Config) {
+        self.require(
+            is_log_filter(&config.log.level),
+            "log.level",
+            "expected off, error, warn, info, debug or trace, \
+             or directives such as \"info,mirant::session=debug\"",
+        );
+    }
+}
+
+fn shown(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,237 @@
+//! Tables of values that have the right type but make no sense.
+
+use crate::config::keys::{self, Kind};
+use crate::config::{Config, Sources};
+
+/// Loads with `--set` arguments, and gives what is wrong with them.
+fn problems(arguments: &[&str]) -> String {
+    let sources = Sources {
+        set: arguments.iter().map(|&text| text.to_owned()).collect(),
+        ..Sources::default()
+    };
+    match Config::load(&sources, []) {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Arguments of `--set`, and how the refusal goes on after the key.
+const WITHOUT_SENSE: &[(&str, &str)] = &[
+    ("bayeux.path=cometd", "\"cometd\": must start with '/'"),
+    ("bayeux.path=/", "\"/\": must name a path below '/'"),
+    ("bayeux.path=/a/", "\"/a/\": must not end with '/'"),
+    ("bayeux.path=/a?b", "\"/a?b\": must be a path alone"),
+    (
+        "bayeux.path=/a//b",
+        "\"/a//b\": must not hold empty segments",
+    ),
+    ("bayeux.transports=[]", "[]: name at least one transport"),
+    (
+        "bayeux.transports=long-polling,long-polling",
+        "[\"long-polling\",\"long-polling\"]: name each transport only once",
+    ),
+    (
+        "bayeux.duplicate_meta_connect_status=200",
+        "200: must be an HTTP error status, 400 to 599",
+    ),
+    ("bayeux.duplicate_meta_connect_status=600", "600: must be"),
+    ("bayeux.timeout=0s", "\"0s\": must be above zero"),
+    ("bayeux.max_interval=0s", "\"0s\": must be above zero"),
+    ("http.header_timeout=0s", "\"0s\": must be above zero"),
+    ("http.body_timeout=0s", "\"0s\": must be above zero"),
+    ("http.keep_alive_timeout=0s", "\"0s\": must be above zero"),
+    ("http.write_timeout=0s", "\"0s\": must be above zero"),
+    ("http.shutdown_timeout=0s", "\"0s\": must be above zero"),
+    ("bayeux.browser_cookie_name=a b", "\"a b\": must be letters"),
+    ("bayeux.browser_cookie_name=", "\"\": must be letters"),
+    (
+        "bayeux.browser_cookie_domain=a;b",
+        "\"a;b\": must be a host name",
+    ),
+    (
+        "bayeux.browser_cookie_path=/a;b",
+        "\"/a;b\": must start with '/'",
+    ),
+    (
+        "bayeux.browser_cookie_max_age=500ms",
+        "\"500ms\": must be \"1s\"",
+    ),
+    (
+        "bayeux.browser_cookie_same_site=none",
+        "\"none\": browsers accept it only with bayeux.browser_cookie_secure = true",
+    ),
+    (
+        "bayeux.browser_cookie_partitioned=true",
+        "true: browsers accept it only with bayeux.browser_cookie_secure = true",
+    ),
+    (
+        "http.max_header_size=8191",
+        "8191: must be 8192 or more bytes",
+    ),
+    (
+        "bayeux.max_message_size=1023",
+        "1023: must be 1024 or more bytes",
+    ),
+    (
+        "bayeux.max_response_size=1000",
+        "1000: must be 1024 or more bytes",
+    ),
+    ("bayeux.max_queue_bytes=0", "0: must be 1 or more bytes"),
+    ("http.listen=[]", "[]: name at least one address"),
+    ("log.level=inof", "\"inof\": expected off, error"),
+    ("log.level=", "\"\": expected off, error"),
+    (
+        "log.level=mirant=loud",
+        "\"mirant=loud\": expected off, error",
+    ),
+];
+
+#[test]
+fn values_without_sense_name_key_value_and_fix() {
+    for (argument, expected) in WITHOUT_SENSE {
+        let key = argument.split('=').next().unwrap();
+        let expected = format!("--set {argument}: {key} = {expected}");
+        let found = problems(&[argument]);
+        assert!(found.starts_with(&expected), "{found}\nexpected {expected}");
+        assert!(!found.contains('\n'), "{found}");
+    }
+}
+
+#[test]
+fn values_at_the_bounds_are_fine() {
+    let cases: &[&[&str]] = &[
+        &["bayeux.path=/a/b.c~d"],
+        &["bayeux.duplicate_meta_connect_status=400"],
+        &["bayeux.duplicate_meta_connect_status=599"],
+        &["bayeux.interval=0s", "bayeux.max_lazy_timeout=0s"],
+        &[
+            "bayeux.max_sessions_per_browser=0",
+            "bayeux.multi_session_interval=0s",
+        ],
+        &["bayeux.max_sessions_per_browser=-1"],
+        &["bayeux.timeout=366days"],
+        &["http.max_header_size=8KiB", "bayeux.max_message_size=1KiB"],
+        &[
+            "bayeux.browser_cookie_same_site=none",
+            "bayeux.browser_cookie_secure=true",
+        ],
+        &[
+            "bayeux.browser_cookie_partitioned=true",
+            "bayeux.browser_cookie_secure=true",
+        ],
+        &["bayeux.browser_cookie_domain=example.com"],
+        &["log.level=OFF"],
+        &["log.level=info,mirant::session=debug"],
+        &["log.level=warn,[connection{remote=1}]=trace"],
+    ];
+    for arguments in cases {
+        assert_eq!(problems(arguments), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn origins_are_what_browsers_send() {
+    let fine = [
+        "*",
+        "https://example.com",
+        "http://localhost:3000",
+        "https://[::1]:8443",
+        "http://127.0.0.1",
+        "capacitor://localhost",
+        "http://a.example:443",
+    ];
+    for origin in fine {
+        assert_eq!(problems(&[&format!("http.allowed_origins={origin}")]), "");
+    }
+    let refused = [
+        ("null", "sandboxed frames"),
+        ("example.com", "write scheme://host[:port]"),
+        ("https://", "write scheme://host[:port]"),
+        ("https://a b", "write scheme://host[:port]"),
+        ("https://user@a", "write scheme://host[:port]"),
+        ("https://bücher.example", "write scheme://host[:port]"),
+        ("https://example.com/", "must end after host and port"),
+        ("https://example.com/chat", "must end after host and port"),
+        ("https://Example.com", "write it in lower case"),
+        ("https://*.example.com", "name each host in full"),
+        ("https://a:", "the port must be"),
+        ("https://a:0", "the port must be"),
+        ("https://a:70000", "the port must be"),
+        ("https://a:443", "leave the scheme's own port out"),
+        ("http://a:80", "leave the scheme's own port out"),
+    ];
+    for (origin, fix) in refused {
+        let argument = format!("http.allowed_origins={origin}");
+        let expected = format!("--set {argument}: http.allowed_origins = \"{origin}\": {fix}");
+        let found = problems(&[&argument]);
+        assert!(found.starts_with(&expected), "{found}\nexpected {expected}");
+    }
+}
+
+#[test]
+fn patterns_name_broadcast_channels() {
+    for pattern in [
+        "/a",
+        "/*",
+        "/**",
+        "/a/b/*",
+        "/a/**",
+        "/metal",
+        "/services/a",
+    ] {
+        assert_eq!(
+            problems(&[&format!("channel=[{{ pattern = '{pattern}' }}]")]),
+            ""
+        );
+    }
+    let refused = [
+        ("", "must start with '/'"),
+        ("a/b", "must start with '/'"),
+        ("/", "must not hold empty segments"),
+        ("/a/", "must not hold empty segments"),
+        ("/a//b", "must not hold empty segments"),
+        ("/*/b", "'*' or '**' must be the whole last segment"),
+        ("/a/b*", "'*' or '**' must be the whole last segment"),
+        ("/a/***", "'*' or '**' must be the whole last segment"),
+        ("/meta/connect", "options do not apply"),
+        ("/meta/**", "options do not apply"),
+        ("/service/a", "options do not apply"),
+    ];
+    for (pattern, fix) in refused {
+        let argument = format!("channel=[{{ pattern = '{pattern}' }}]");
+        let expected = format!("--set {argument}: channel[0].pattern = \"{pattern}\": {fix}");
+        let found = problems(&[&argument]);
+        assert!(found.starts_with(&expected), "{found}\nexpected {expected}");
+    }
+    let found = problems(&["channel=[{ pattern = '/a' }, { pattern = '/a', lazy = true }]"]);
+    let expected = "channel[1].pattern = \"/a\": an earlier [[channel]] has the same pattern";
+    assert!(found.contains(expected), "{found}");
+    let found = problems(&["channel=[{ pattern = '/a', lazy_timeout = '400days' }]"]);
+    assert!(found.contains("channel[0].lazy_timeout = "), "{found}");
+}
+
+/// Keeps a new count or duration from going unchecked.
+#[test]
+fn no_count_and_no_duration_is_forgotten() {
+    for key in keys::known() {
+        let argument = match Kind::of(&key) {
+            Kind::Whole { signed: false, .. } | Kind::Size => format!("{key}=0"),
+            Kind::Duration if key != "bayeux.browser_cookie_max_age" => format!("{key}=400days"),
+            _ => continue,
+        };
+        assert!(!problems(&[&argument]).is_empty(), "{argument}");
+    }
+}
+
+#[test]
+fn cookie_attributes_hold_no_control_characters() {
+    let mut config = Config::default();
+    let cookie = &mut config.bayeux.transports.browser_cookie;
+    cookie.path = "/a\r\nSet-Cookie: b=c".to_owned();
+    cookie.domain = Some("a\nb".to_owned());
+    let keys: Vec<String> = config.validate().into_iter().map(|p| p.key).collect();
+    assert_eq!(
+        keys,
+        ["bayeux.browser_cookie_domain", "bayeux.browser_cookie_path"]
+    );
+}

@@ -1,0 +1,112 @@
+//! One connection: requests and responses in turn, and the wait between and during them.
+
+use tokio::net::TcpStream;
+
+use super::Shared;
+use super::reader::{self, Reading, Refusal};
+use crate::metrics::Limit;
+use crate::transports::{Answer, Carried, Polled};
+use crate::web::{Persistence, Response, Socket};
+
+/// A request has been taken, and its answer is known or awaited.
+struct Taken {
+    answer: Answer,
+    persistence: Persistence,
+    socket: Socket,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
+    let mut socket = Socket::new(stream, bytes::Bytes::new());
+    // What waits for events is this function alone: all else is boxed and gone by then.
+    while let Some(taken) = Box::pin(next(socket, shared)).await {
+        let mut persistence = taken.persistence;
+        socket = taken.socket;
+        let (response, carried) = match taken.answer {
+            Answer::Now(response, carried) => (response, carried),
+            Answer::Held(held) => match held.wait(&mut socket).await {
+                Polled::Answered(response, carried) => (response, carried),
+                Polled::Closed(response) => {
+                    persistence.keeps_alive = false;
+                    (response, None)
+                }
+            },
+        };
+        persistence.keeps_alive &= !*shared.stopping.borrow();
+        if !write(&mut socket, &response, carried, persistence, shared).await
+            || !persistence.keeps_alive
+        {
+            return;
+        }
+    }
+}
+
+/// Waits for the next request and has it served; nothing when the connection ends.
+async fn next(socket: Socket, shared: &Shared) -> Option<Taken> {
+    if !is_readable(&socket, shared).await {
+        return None;
+    }
+    match reader::read(socket, shared).await {
+        Reading::Request(request, socket) => {
+            let persistence = Persistence::of(request.version(), request.headers());
+            let answer = shared.site.serve(*request).await;
+            Some(Taken {
+                answer,
+                persistence,
+                socket,
+            })
+        }
+        Reading::Refused(refusal, socket) => {
+            refuse(refusal, socket, shared).await;
+            None
+        }
+        Reading::Closed => None,
+    }
+}
+
+async fn is_readable(socket: &Socket, shared: &Shared) -> bool {
+    let mut stopping = shared.stopping.clone();
+    tokio::select! {
+        biased;
+        readable = socket.readable() => readable.is_ok(),
+        _ = stopping.wait_for(|stopping| *stopping) => false,
+        () = tokio::time::sleep(shared.settings.keep_alive_timeout) => false,
+    }
+}
+
+async fn refuse(refusal: Refusal, mut socket: Socket, shared: &Shared) {
+    if let Some(limit) = refusal.limit {
+        shared.metrics.limited(limit);
+    }
+    let response = Response::error(refusal.status, refusal.reason);
+    let persistence = Persistence {
+        version: http::Version::HTTP_11,
+        keeps_alive: false,
+    };
+    if write(&mut socket, &response, None, persistence, shared).await {
+        socket.linger().await;
+    }
+}
+
+/// Writes a response; false if the client did not take it, whose events go back to their session.
+async fn write(
+    socket: &mut Socket,
+    response: &Response,
+    carried: Option<Carried>,
+    persistence: Persistence,
+    shared: &Shared,
+) -> bool {
+    shared.metrics.responded(response.status().as_u16());
+    let bytes = response.encode(persistence);
+    let Err(error) = socket.write(&bytes, shared.settings.write_timeout).await else {
+        return true;
+    };
+    if error.kind() == std::io::ErrorKind::TimedOut {
+        shared.metrics.limited(Limit::WriteTimeout);
+    }
+    tracing::trace!(%error, "a response was not taken");
+    if let Some(carried) = carried {
+        carried.restore();
+    }
+    false
+}

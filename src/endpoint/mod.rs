@@ -1,0 +1,185 @@
+//! The network: listeners, how many connections there are, and how the server stops.
+
+mod connection;
+mod reader;
+pub mod settings;
+mod site;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{StatusCode, Version};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::metrics::{Limit, Metrics};
+use crate::web::{Persistence, Response};
+pub use settings::Settings;
+pub use site::Site;
+
+/// File descriptors that are not for connections: listeners, the runtime's own, logs.
+const RESERVED_DESCRIPTORS: u64 = 64;
+/// As many as can be waited for at once.
+const MAX_PERMITS: usize = u32::MAX as usize;
+/// How long to wait before accepting again when the system is out of something.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What all connections of a listener share.
+#[derive(Debug)]
+struct Shared {
+    settings: Settings,
+    max_message_size: u64,
+    site: Site,
+    metrics: Arc<Metrics>,
+    stopping: watch::Receiver<bool>,
+}
+
+/// A listener that accepts connections for a site.
+#[derive(Debug)]
+pub struct Endpoint {
+    shared: Arc<Shared>,
+    connections: Arc<Semaphore>,
+    max_connections: usize,
+}
+
+impl Endpoint {
+    /// Makes an endpoint; without `max_connections` in the settings, it takes what the limit of
+    /// file descriptors allows, after raising that as far as it goes.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        max_message_size: u64,
+        site: Site,
+        metrics: Arc<Metrics>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        let max_connections = settings
+            .max_connections
+            .unwrap_or_else(descriptors)
+            .min(MAX_PERMITS);
+        let shared = Shared {
+            settings,
+            max_message_size,
+            site,
+            metrics,
+            stopping,
+        };
+        Self {
+            shared: Arc::new(shared),
+            connections: Arc::new(Semaphore::new(max_connections)),
+            max_connections,
+        }
+    }
+
+    /// Returns how many connections there may be at once.
+    #[must_use]
+    pub fn max_connections(&self) -> usize {
+        self.max_connections
+    }
+
+    /// Accepts connections until the server stops.
+    pub async fn accept(&self, listener: TcpListener) {
+        let mut stopping = self.shared.stopping.clone();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+            };
+            match accepted {
+                Ok((stream, remote)) => self.open(stream, remote),
+                Err(error) => self.pause(&error).await,
+            }
+        }
+    }
+
+    /// Waits until every connection has ended.
+    pub async fn closed(&self) {
+        let all = u32::try_from(self.max_connections).unwrap_or(u32::MAX);
+        // An error would say that the semaphore is closed, which it never is.
+        let _ = self.connections.acquire_many(all).await;
+    }
+
+    fn open(&self, stream: TcpStream, remote: SocketAddr) {
+        let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
+            self.refuse(&stream);
+            return;
+        };
+        // Responses are written whole: there is nothing to wait for.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::trace!(%remote, %error, "the connection was gone before it was served");
+            return;
+        }
+        let open = Open::new(permit, Arc::clone(&self.shared.metrics));
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            connection::serve(stream, &shared).await;
+            drop(open);
+        });
+    }
+
+    fn refuse(&self, stream: &TcpStream) {
+        self.shared.metrics.limited(Limit::MaxConnections);
+        self.shared
+            .metrics
+            .responded(StatusCode::SERVICE_UNAVAILABLE.as_u16());
+        tracing::warn!(
+            max = self.max_connections,
+            "a connection was refused: there are http.max_connections"
+        );
+        let response = Response::error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the server has no room for another connection",
+        )
+        .header("Retry-After", b"5");
+        let persistence = Persistence {
+            version: Version::HTTP_11,
+            keeps_alive: false,
+        };
+        // Whether the client reads it is its own affair: nothing waits for it.
+        let _ = stream.try_write(&response.encode(persistence));
+    }
+
+    /// Some errors are of one connection, and some last until something is freed.
+    async fn pause(&self, error: &io::Error) {
+        let is_of_one_connection = matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionRefused
+        );
+        if !is_of_one_connection {
+            self.shared.metrics.limited(Limit::MaxConnections);
+            tracing::error!(%error, "cannot accept connections");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+        }
+    }
+}
+
+/// Counts a connection as long as it is open.
+struct Open {
+    _permit: OwnedSemaphorePermit,
+    metrics: Arc<Metrics>,
+}
+
+impl Open {
+    fn new(permit: OwnedSemaphorePermit, metrics: Arc<Metrics>) -> Self {
+        metrics.connections.increment();
+        Self {
+            _permit: permit,
+            metrics,
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.metrics.connections.decrement();
+    }
+}
+
+fn descriptors() -> usize {
+    let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
+    usize::try_from(limit.saturating_sub(RESERVED_DESCRIPTORS).max(1)).unwrap_or(usize::MAX)
+}

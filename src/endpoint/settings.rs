@@ -1,0 +1,55 @@
+//! What an operator sets about HTTP: addresses, origins, and the bounds of a connection.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+
+/// The settings of the HTTP listeners.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Settings {
+    /// The addresses to listen on; port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
+    /// The origins whose pages may use this server from another site; `*` is any.
+    pub allowed_origins: Vec<String>,
+    /// Connections held at once; absent: what the file-descriptor limit allows.
+    pub max_connections: Option<usize>,
+    /// How long a request's line and headers may take to arrive; above it: 408.
+    #[serde(with = "humantime_serde")]
+    pub header_timeout: Duration,
+    /// How long a request's body may take to arrive; above it: 408.
+    #[serde(with = "humantime_serde")]
+    pub body_timeout: Duration,
+    /// How long a connection without a request is kept.
+    #[serde(with = "humantime_serde")]
+    pub keep_alive_timeout: Duration,
+    /// How long a client may take to read one response; above it the connection is closed.
+    #[serde(with = "humantime_serde")]
+    pub write_timeout: Duration,
+    /// Bytes of a request's line and headers together; above it: 431 or 414.
+    pub max_header_size: ByteSize,
+    /// Number of headers of a request; above it: 431.
+    pub max_headers: usize,
+    /// How long a stopping server waits for responses to leave.
+    #[serde(with = "humantime_serde")]
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+            allowed_origins: Vec::new(),
+            max_connections: None,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            keep_alive_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(30),
+            max_header_size: ByteSize::kib(32),
+            max_headers: 100,
+            shutdown_timeout: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Mirant, a standalone Bayeux 1.0 Comet push server: the map of its modules, bottom to top.
+
+// The protocol, without I/O or a clock.
+pub mod bayeux;
+// What the server counts.
+pub mod metrics;
+// One client: its queue, its held connect, its end.
+pub mod session;
+// From a channel to the sessions subscribed to it.
+pub mod router;
+// What each kind of message does.
+pub mod operations;
+// The Bayeux server: batches in, replies and events out.
+pub mod server;
+// HTTP pieces.
+pub mod web;
+// Bayeux over HTTP, one file a transport.
+pub mod transports;
+// The operator's listener, and the demonstration page.
+pub mod admin;
+pub mod demo;
+// Listeners and connections.
+pub mod endpoint;
+// Settings from file, environment and command line.
+pub mod config;
+// All of it together, and the program's commands.
+pub mod cli;
+pub mod run;

@@ -1,0 +1,344 @@
+//! Every figure the server counts, its name, and the text a monitoring system reads.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+/// A bound that was reached; its label is the option that sets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// `http.max_connections`.
+    MaxConnections,
+    /// `http.header_timeout`.
+    HeaderTimeout,
+    /// `http.body_timeout`.
+    BodyTimeout,
+    /// `http.write_timeout`.
+    WriteTimeout,
+    /// `http.max_header_size` or `http.max_headers`.
+    MaxHeaderSize,
+    /// `bayeux.max_message_size`.
+    MaxMessageSize,
+    /// `bayeux.max_batch`.
+    MaxBatch,
+    /// `bayeux.max_depth`.
+    MaxDepth,
+    /// `bayeux.max_sessions`.
+    MaxSessions,
+    /// `bayeux.max_subscriptions`.
+    MaxSubscriptions,
+    /// `bayeux.max_channels`.
+    MaxChannels,
+    /// `bayeux.max_sessions_per_browser`.
+    MaxSessionsPerBrowser,
+    /// `bayeux.max_queue` or `bayeux.max_queue_bytes`.
+    MaxQueue,
+}
+
+impl Limit {
+    const ALL: [Self; 13] = [
+        Self::MaxConnections,
+        Self::HeaderTimeout,
+        Self::BodyTimeout,
+        Self::WriteTimeout,
+        Self::MaxHeaderSize,
+        Self::MaxMessageSize,
+        Self::MaxBatch,
+        Self::MaxDepth,
+        Self::MaxSessions,
+        Self::MaxSubscriptions,
+        Self::MaxChannels,
+        Self::MaxSessionsPerBrowser,
+        Self::MaxQueue,
+    ];
+
+    /// Returns the label that metrics and log lines carry.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::MaxConnections => "http.max_connections",
+            Self::HeaderTimeout => "http.header_timeout",
+            Self::BodyTimeout => "http.body_timeout",
+            Self::WriteTimeout => "http.write_timeout",
+            Self::MaxHeaderSize => "http.max_header_size",
+            Self::MaxMessageSize => "bayeux.max_message_size",
+            Self::MaxBatch => "bayeux.max_batch",
+            Self::MaxDepth => "bayeux.max_depth",
+            Self::MaxSessions => "bayeux.max_sessions",
+            Self::MaxSubscriptions => "bayeux.max_subscriptions",
+            Self::MaxChannels => "bayeux.max_channels",
+            Self::MaxSessionsPerBrowser => "bayeux.max_sessions_per_browser",
+            Self::MaxQueue => "bayeux.max_queue",
+        }
+    }
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// Its client disconnected.
+    Disconnect,
+    /// Its client did not connect again in time.
+    Expired,
+    /// Its queue was full.
+    MaxQueue,
+}
+
+impl EndReason {
+    const ALL: [Self; 3] = [Self::Disconnect, Self::Expired, Self::MaxQueue];
+
+    /// Returns the label that metrics and log lines carry.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Disconnect => "disconnect",
+            Self::Expired => "expired",
+            Self::MaxQueue => "max_queue",
+        }
+    }
+}
+
+/// A count that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Counts one more.
+    pub fn increment(&self) {
+        self.add(1);
+    }
+
+    /// Counts `more`.
+    pub fn add(&self, more: usize) {
+        self.0.fetch_add(more as u64, Relaxed);
+    }
+
+    /// Returns the count.
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicI64);
+
+impl Gauge {
+    /// Counts one more.
+    pub fn increment(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    /// Counts one less.
+    pub fn decrement(&self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+
+    /// Returns the number.
+    #[must_use]
+    pub fn value(&self) -> i64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// The figures of one server.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Open connections.
+    pub connections: Gauge,
+    /// HTTP requests answered by status: 1xx to 5xx.
+    responses: [Counter; 5],
+    /// Sessions alive.
+    pub sessions: Gauge,
+    /// Connects that are held.
+    pub held_connects: Gauge,
+    /// Successful handshakes.
+    pub handshakes: Counter,
+    /// Held connects that a newer one displaced.
+    pub displaced_connects: Counter,
+    /// Held connects whose client went away.
+    pub lost_connects: Counter,
+    /// Messages that clients published.
+    pub published: Counter,
+    /// Events put into sessions' queues.
+    pub delivered: Counter,
+    /// Events dropped from full queues.
+    pub dropped: Counter,
+    /// Events that were put back because their response could not be written.
+    pub restored: Counter,
+    /// Requests from other origins that were refused.
+    pub refused_origins: Counter,
+    ended: [Counter; EndReason::ALL.len()],
+    limits: [Counter; Limit::ALL.len()],
+}
+
+impl Metrics {
+    /// Counts a response.
+    pub fn responded(&self, status: u16) {
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        self.responses[class].increment();
+    }
+
+    /// Counts a session's end.
+    pub fn ended(&self, reason: EndReason) {
+        self.ended[reason as usize].increment();
+    }
+
+    /// Counts that a bound was reached.
+    pub fn limited(&self, limit: Limit) {
+        self.limits[limit as usize].increment();
+    }
+
+    /// Returns how often a bound was reached.
+    #[must_use]
+    pub fn limit_count(&self, limit: Limit) -> u64 {
+        self.limits[limit as usize].value()
+    }
+
+    /// Returns all figures in the Prometheus text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut out = String::with_capacity(4096);
+        for (name, help, gauge) in self.gauges() {
+            head(&mut out, name, help, "gauge");
+            line(&mut out, name, "", &gauge.value());
+        }
+        for (name, help, counter) in self.counters() {
+            head(&mut out, name, help, "counter");
+            line(&mut out, name, "", &counter.value());
+        }
+        let status = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+        family(
+            &mut out,
+            ("responses_total", "HTTP responses.", "status"),
+            &status,
+            &self.responses,
+        );
+        let reasons = EndReason::ALL.map(EndReason::label);
+        family(
+            &mut out,
+            ("sessions_ended_total", "Sessions that ended.", "reason"),
+            &reasons,
+            &self.ended,
+        );
+        let limits = Limit::ALL.map(Limit::label);
+        family(
+            &mut out,
+            ("limit_reached_total", "Times a bound was reached.", "limit"),
+            &limits,
+            &self.limits,
+        );
+        out
+    }
+
+    fn gauges(&self) -> [(&str, &str, &Gauge); 3] {
+        [
+            ("connections", "Open connections.", &self.connections),
+            ("sessions", "Sessions alive.", &self.sessions),
+            (
+                "held_connects",
+                "Connects that are held.",
+                &self.held_connects,
+            ),
+        ]
+    }
+
+    fn counters(&self) -> [(&str, &str, &Counter); 8] {
+        [
+            (
+                "handshakes_total",
+                "Successful handshakes.",
+                &self.handshakes,
+            ),
+            (
+                "displaced_connects_total",
+                "Held connects that a newer one displaced.",
+                &self.displaced_connects,
+            ),
+            (
+                "lost_connects_total",
+                "Held connects whose client went away.",
+                &self.lost_connects,
+            ),
+            (
+                "published_total",
+                "Messages that clients published.",
+                &self.published,
+            ),
+            (
+                "delivered_total",
+                "Events put into sessions' queues.",
+                &self.delivered,
+            ),
+            (
+                "dropped_total",
+                "Events dropped from full queues.",
+                &self.dropped,
+            ),
+            (
+                "restored_total",
+                "Events put back because their response could not be written.",
+                &self.restored,
+            ),
+            (
+                "refused_origins_total",
+                "Requests from other origins that were refused.",
+                &self.refused_origins,
+            ),
+        ]
+    }
+}
+
+fn family(
+    out: &mut String,
+    (name, help, key): (&str, &str, &str),
+    values: &[&str],
+    counters: &[Counter],
+) {
+    head(out, name, help, "counter");
+    for (value, counter) in values.iter().zip(counters) {
+        line(
+            out,
+            name,
+            &format!("{{{key}=\"{value}\"}}"),
+            &counter.value(),
+        );
+    }
+}
+
+fn head(out: &mut String, name: &str, help: &str, kind: &str) {
+    write!(
+        out,
+        "# HELP mirant_{name} {help}\n# TYPE mirant_{name} {kind}\n"
+    )
+    .expect("a String takes every write");
+}
+
+fn line(out: &mut String, name: &str, labels: &str, value: &dyn std::fmt::Display) {
+    writeln!(out, "mirant_{name}{labels} {value}").expect("a String takes every write");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_rendered_with_their_labels() {
+        let metrics = Metrics::default();
+        metrics.responded(204);
+        metrics.responded(404);
+        metrics.ended(EndReason::Expired);
+        metrics.limited(Limit::MaxQueue);
+        metrics.sessions.increment();
+        let text = metrics.render();
+        for line in [
+            "mirant_sessions 1",
+            "mirant_responses_total{status=\"2xx\"} 1",
+            "mirant_responses_total{status=\"4xx\"} 1",
+            "mirant_sessions_ended_total{reason=\"expired\"} 1",
+            "mirant_limit_reached_total{limit=\"bayeux.max_queue\"} 1",
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line} in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! `/meta/connect`: the request that waits for events (specification section 4.2).
+
+use std::sync::Arc;
+
+use super::{Effect, Origin, Scope, session_unknown};
+use crate::bayeux::{Advice, ClientAdvice, Message, Reply};
+use crate::session::{Connect, Connected, Session};
+
+/// Answers a connect, or holds it.
+///
+/// Required: `channel`, `clientId`. Optional: `connectionType` (the transport is known without),
+/// `advice` with `timeout` and `interval`, `id`, `ext`.
+pub(super) fn apply<'a>(
+    message: &Message<'a>,
+    session: &Arc<Session>,
+    origin: &Origin,
+    scope: &Scope<'_>,
+) -> (Reply<'a>, Effect) {
+    let reply = Reply::to(message);
+    let browsers = &scope.shared.browsers;
+    let connect = Connect {
+        advice: message.advice.and_then(ClientAdvice::parse),
+        may_be_held: origin.may_be_held,
+        browser: origin
+            .cookies
+            .iter()
+            .copied()
+            .find(|cookie| browsers.knows(*cookie)),
+    };
+    match session.connect(&connect, scope.now) {
+        Connected::Held(ticket) => (reply, Effect::Held(ticket)),
+        Connected::Answer { advise: false } => (reply, Effect::Connected),
+        Connected::Answer { advise: true } => (reply.advised(session.advice()), Effect::Connected),
+        Connected::MultipleClients => (multiple_clients(reply, scope), Effect::Connected),
+        Connected::Ended => (session_unknown(reply, true), Effect::None),
+    }
+}
+
+/// Other tabs of the browser hold its connections: this one is told to poll, or to stop.
+fn multiple_clients<'a>(reply: Reply<'a>, scope: &Scope<'_>) -> Reply<'a> {
+    let settings = &scope.shared.settings;
+    let interval = settings.multi_session_interval;
+    if interval.is_zero() {
+        reply
+            .failed_silently()
+            .advised(Advice::none().with_multiple_clients())
+    } else {
+        reply.advised(Advice::retry(interval, settings.timeout).with_multiple_clients())
+    }
+}

@@ -1,0 +1,96 @@
+//! `/meta/handshake`: a new session (specification section 4.1).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::{Origin, Scope, checked_channel, texts};
+use crate::bayeux::{Advice, BayeuxError, ClientId, Field, Message, RandomId, Reply};
+use crate::metrics::Limit;
+use crate::session::Session;
+
+/// How long a client is asked to wait when the server has no room for its session.
+const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
+
+/// A new session, and the cookie its browser has yet to be given.
+#[derive(Debug)]
+pub struct Handshaken {
+    /// The session.
+    pub session: Arc<Session>,
+    /// The cookie to set, if the browser returned none that this server knows.
+    pub new_cookie: Option<RandomId>,
+}
+
+/// Makes a session.
+///
+/// Required: `channel`. Optional: `version`, `minimumVersion`, `supportedConnectionTypes` (absent:
+/// the two that every client must have), `id`, `ext`. A `clientId` is passed over: a handshake is
+/// always a new session.
+pub fn apply<'a>(
+    message: &Message<'a>,
+    origin: &Origin,
+    scope: &Scope<'_>,
+    mut random: impl FnMut() -> RandomId,
+) -> (Reply<'a>, Option<Handshaken>) {
+    let reply = Reply::to(message)
+        .with(Field::Version)
+        .with(Field::ConnectionTypes(scope.connection_types.to_vec()));
+    if let Err(error) = checked_channel(message, scope.limits) {
+        return (reply.failed(error), None);
+    }
+    if !has_type_in_common(message.supported_connection_types, scope.connection_types) {
+        let reply = reply
+            .failed(BayeuxError::ConnectionTypes)
+            .advised(Advice::none());
+        return (reply, None);
+    }
+    let is_full = usize::try_from(scope.metrics().sessions.value())
+        .is_ok_and(|sessions| sessions >= scope.shared.settings.max_sessions);
+    if is_full {
+        scope.metrics().limited(Limit::MaxSessions);
+        tracing::warn!("a handshake was refused: the server has bayeux.max_sessions sessions");
+        let advice = Advice::retry(RETRY_WHEN_FULL, scope.shared.settings.timeout);
+        return (
+            reply.failed(BayeuxError::TooManySessions).advised(advice),
+            None,
+        );
+    }
+
+    let browsers = &scope.shared.browsers;
+    let returned = origin
+        .cookies
+        .iter()
+        .copied()
+        .find(|cookie| browsers.knows(*cookie));
+    let browser = returned.unwrap_or_else(&mut random);
+    browsers.add_session(browser);
+    let id = ClientId(random());
+    let session = Session::new(
+        id,
+        browser,
+        returned.is_some(),
+        Arc::clone(scope.shared),
+        scope.now,
+    );
+    scope.sessions.add(Arc::clone(&session));
+    scope.metrics().sessions.increment();
+    scope.metrics().handshakes.increment();
+    tracing::debug!(client_id = %id, "session begins");
+    let reply = reply.with(Field::ClientId(id)).advised(session.advice());
+    let new_cookie = returned.is_none().then_some(browser);
+    (
+        reply,
+        Some(Handshaken {
+            session,
+            new_cookie,
+        }),
+    )
+}
+
+fn has_type_in_common(sent: Option<&RawValue>, ours: &[&str]) -> bool {
+    match sent.and_then(texts) {
+        Some(types) => types.iter().any(|name| ours.contains(&name.as_ref())),
+        None => true,
+    }
+}

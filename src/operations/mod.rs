@@ -1,0 +1,166 @@
+//! What each kind of message does, one file a kind.
+
+mod connect;
+mod disconnect;
+mod handshake;
+mod publish;
+mod subscribe;
+mod unsubscribe;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::value::RawValue;
+
+use crate::bayeux::{
+    Advice, BayeuxError, ChannelKind, ChannelName, ChannelPattern, Limits, Message, RandomId,
+    Reply, meta, text,
+};
+use crate::metrics::Metrics;
+use crate::router::Router;
+use crate::session::{EndReason, Session, Sessions, Shared};
+
+pub use handshake::{Handshaken, apply as handshake};
+
+/// What operations work on.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'s> {
+    /// The sessions of this node.
+    pub sessions: &'s Sessions,
+    /// Who is subscribed to what.
+    pub router: &'s Router,
+    /// What all sessions share.
+    pub shared: &'s Arc<Shared>,
+    /// The bounds of names and batches.
+    pub limits: &'s Limits,
+    /// The connection types that are on.
+    pub connection_types: &'s [&'static str],
+    /// The time of this batch.
+    pub now: Instant,
+}
+
+impl Scope<'_> {
+    fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// Ends a session and removes every trace of it; does nothing if it had ended before.
+    pub fn end(&self, session: &Arc<Session>, reason: EndReason) {
+        let Some(subscriptions) = session.end(reason) else {
+            return;
+        };
+        self.router.forget(session, &subscriptions);
+        self.sessions.remove(session.id());
+        self.shared.browsers.remove_session(session.browser());
+        self.metrics().sessions.decrement();
+        self.metrics().ended(reason);
+        tracing::debug!(client_id = %session.id(), reason = reason.label(), "session ended");
+    }
+}
+
+/// How a message came, as far as its operation has to know.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The browser cookies of its request that this server can have made.
+    pub cookies: Vec<RandomId>,
+    /// Whether a connect may be held.
+    pub may_be_held: bool,
+}
+
+/// What a message did, beside its reply.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing that matters for the response.
+    None,
+    /// It was published: the response may carry events.
+    Published,
+    /// It was a connect: the response carries events.
+    Connected,
+    /// It is a connect that is held under this ticket; the reply is not sent.
+    Held(u64),
+    /// The session ended.
+    Ended,
+}
+
+/// Takes one message of a session; without a session it is one that no session was found for.
+pub fn apply<'a>(
+    message: &Message<'a>,
+    session: Option<&Arc<Session>>,
+    origin: &Origin,
+    scope: &Scope<'_>,
+) -> (Reply<'a>, Effect) {
+    let reply = Reply::to(message);
+    let channel = match checked_channel(message, scope.limits) {
+        Ok(channel) => channel,
+        Err(error) => return (reply.failed(error), Effect::None),
+    };
+    let Some(session) = session else {
+        let is_connect = channel.as_str() == meta::CONNECT;
+        return (session_unknown(reply, is_connect), Effect::None);
+    };
+    match channel.as_str() {
+        meta::CONNECT => connect::apply(message, session, origin, scope),
+        meta::SUBSCRIBE => (subscribe::apply(message, session, scope), Effect::None),
+        meta::UNSUBSCRIBE => (unsubscribe::apply(message, session, scope), Effect::None),
+        meta::DISCONNECT => (disconnect::apply(message, session, scope), Effect::Ended),
+        _ if channel.kind() == ChannelKind::Meta => {
+            (reply.failed(BayeuxError::ChannelCreateDenied), Effect::None)
+        }
+        _ => (
+            publish::apply(message, &channel, session, scope),
+            Effect::Published,
+        ),
+    }
+}
+
+/// Fails a message whose session is not there; the client of a connect is told what to do.
+#[must_use]
+pub fn session_unknown(reply: Reply<'_>, is_connect: bool) -> Reply<'_> {
+    let reply = reply.failed(BayeuxError::SessionUnknown);
+    if is_connect {
+        reply.advised(Advice::handshake(std::time::Duration::ZERO))
+    } else {
+        reply
+    }
+}
+
+fn checked_channel(message: &Message<'_>, limits: &Limits) -> Result<ChannelName, BayeuxError> {
+    if !message.has_valid_id() {
+        return Err(BayeuxError::MessageIdInvalid);
+    }
+    if message.channel.is_none() {
+        return Err(BayeuxError::ChannelMissing);
+    }
+    let text = message.channel_text().ok_or(BayeuxError::ChannelInvalid)?;
+    ChannelName::parse(&text, limits).map_err(|_| BayeuxError::ChannelInvalid)
+}
+
+/// Reads a `subscription`: one channel or pattern, or an array of them.
+fn subscriptions(
+    message: &Message<'_>,
+    limits: &Limits,
+) -> Result<Vec<ChannelPattern>, BayeuxError> {
+    let raw = message
+        .subscription
+        .ok_or(BayeuxError::SubscriptionMissing)?;
+    let texts = texts(raw).ok_or(BayeuxError::SubscriptionInvalid)?;
+    if texts.is_empty() {
+        return Err(BayeuxError::SubscriptionMissing);
+    }
+    texts
+        .iter()
+        .map(|text| {
+            ChannelPattern::parse(text, limits).map_err(|_| BayeuxError::SubscriptionInvalid)
+        })
+        .collect()
+}
+
+/// Reads a string, or an array of strings.
+fn texts(raw: &RawValue) -> Option<Vec<Cow<'_, str>>> {
+    if raw.get().starts_with('"') {
+        return text(raw).map(|text| vec![text]);
+    }
+    let elements: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
+    elements.into_iter().map(text).collect()
+}

@@ -1,0 +1,53 @@
+//! `/meta/subscribe`: events of channels from now on (specification section 4.3).
+
+use std::sync::Arc;
+
+use super::{Scope, subscriptions};
+use crate::bayeux::{BayeuxError, ChannelKind, ChannelPattern, Message, Reply, meta};
+use crate::metrics::Limit;
+use crate::session::Session;
+
+/// Subscribes to all channels and patterns of a message, or to none of them.
+///
+/// Required: `channel`, `clientId`, `subscription`. Optional: `id`, `ext`.
+pub(super) fn apply<'a>(
+    message: &Message<'a>,
+    session: &Arc<Session>,
+    scope: &Scope<'_>,
+) -> Reply<'a> {
+    let reply = Reply::to(message);
+    match subscribe(message, session, scope) {
+        Ok(()) => reply,
+        Err(error) => reply.failed(error),
+    }
+}
+
+fn subscribe(
+    message: &Message<'_>,
+    session: &Arc<Session>,
+    scope: &Scope<'_>,
+) -> Result<(), BayeuxError> {
+    let patterns = subscriptions(message, scope.limits)?;
+    patterns.iter().try_for_each(may_subscribe)?;
+    let max = scope.shared.settings.max_subscriptions;
+    if session.count_with(&patterns) > max {
+        scope.metrics().limited(Limit::MaxSubscriptions);
+        return Err(BayeuxError::TooManySubscriptions);
+    }
+    scope.router.subscribe(session, &patterns).map_err(|_| {
+        scope.metrics().limited(Limit::MaxChannels);
+        BayeuxError::TooManySubscriptions
+    })?;
+    tracing::trace!(client_id = %session.id(), ?patterns, "subscribed");
+    Ok(())
+}
+
+fn may_subscribe(pattern: &ChannelPattern) -> Result<(), BayeuxError> {
+    if meta::ALL.contains(&pattern.as_str()) {
+        Err(BayeuxError::SubscribeDenied)
+    } else if pattern.kind() == ChannelKind::Meta {
+        Err(BayeuxError::CreateDenied)
+    } else {
+        Ok(())
+    }
+}

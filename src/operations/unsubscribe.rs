@@ -1,0 +1,45 @@
+//! `/meta/unsubscribe`: no more events of channels (specification section 4.4).
+
+use std::sync::Arc;
+
+use super::{Scope, subscriptions};
+use crate::bayeux::{BayeuxError, ChannelKind, Message, Reply};
+use crate::session::Session;
+
+/// Takes back all subscriptions of a message, or none of them. To take back what the session is
+/// not subscribed to is no mistake, as long as somebody is.
+///
+/// Required: `channel`, `clientId`, `subscription`. Optional: `id`, `ext`.
+pub(super) fn apply<'a>(
+    message: &Message<'a>,
+    session: &Arc<Session>,
+    scope: &Scope<'_>,
+) -> Reply<'a> {
+    let reply = Reply::to(message);
+    match unsubscribe(message, session, scope) {
+        Ok(()) => reply,
+        Err(error) => reply.failed(error),
+    }
+}
+
+fn unsubscribe(
+    message: &Message<'_>,
+    session: &Arc<Session>,
+    scope: &Scope<'_>,
+) -> Result<(), BayeuxError> {
+    let patterns = subscriptions(message, scope.limits)?;
+    if patterns
+        .iter()
+        .any(|pattern| pattern.kind() == ChannelKind::Meta)
+    {
+        return Err(BayeuxError::UnsubscribeFailed);
+    }
+    if !patterns
+        .iter()
+        .all(|pattern| scope.router.has_subscribers(pattern))
+    {
+        return Err(BayeuxError::ChannelMissing);
+    }
+    scope.router.unsubscribe(session, &patterns);
+    Ok(())
+}

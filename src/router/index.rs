@@ -1,0 +1,129 @@
+//! The subscribers of every channel and pattern, found by its text.
+
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use dashmap::DashMap;
+use indexmap::IndexSet;
+
+use crate::bayeux::{ChannelName, ChannelPattern};
+use crate::session::{IdHasher, Session};
+
+/// A session in a set of subscribers, the same as another if its client id is.
+#[derive(Debug, Clone)]
+pub(super) struct Subscriber(Arc<Session>);
+
+impl Subscriber {
+    pub(super) fn session(&self) -> &Arc<Session> {
+        &self.0
+    }
+}
+
+impl PartialEq for Subscriber {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id() == other.0.id()
+    }
+}
+
+impl Eq for Subscriber {}
+
+impl Hash for Subscriber {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id().hash(state);
+    }
+}
+
+type Set = IndexSet<Subscriber, BuildHasherDefault<IdHasher>>;
+
+/// The subscribers of one channel or pattern; an empty set is on its way out of the index.
+#[derive(Debug, Default)]
+pub(super) struct Subscribers(RwLock<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    set: Set,
+    /// The set left the index: whoever still holds it must look it up again.
+    is_gone: bool,
+}
+
+/// A set of subscribers that cannot change meanwhile.
+pub(super) struct Reading<'a>(RwLockReadGuard<'a, State>);
+
+impl Reading<'_> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Subscriber> {
+        self.0.set.iter()
+    }
+
+    pub(super) fn contains(&self, subscriber: &Subscriber) -> bool {
+        self.0.set.contains(subscriber)
+    }
+}
+
+impl Subscribers {
+    pub(super) fn read(&self) -> Reading<'_> {
+        Reading(self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All channels and patterns that have subscribers.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    by_pattern: DashMap<ChannelPattern, Arc<Subscribers>>,
+}
+
+impl Index {
+    pub(super) fn len(&self) -> usize {
+        self.by_pattern.len()
+    }
+
+    pub(super) fn get(&self, pattern: &str) -> Option<Arc<Subscribers>> {
+        self.by_pattern
+            .get(pattern)
+            .map(|entry| Arc::clone(entry.value()))
+    }
+
+    /// Returns the subscribers of everything that matches a channel.
+    pub(super) fn matching(&self, channel: &ChannelName) -> Vec<Arc<Subscribers>> {
+        let mut matching = Vec::new();
+        channel.each_pattern(|pattern| matching.extend(self.get(pattern)));
+        matching
+    }
+
+    pub(super) fn insert(&self, pattern: &ChannelPattern, session: &Arc<Session>) {
+        loop {
+            let subscribers = self.get(pattern.as_str()).unwrap_or_else(|| {
+                let entry = self.by_pattern.entry(pattern.clone()).or_default();
+                Arc::clone(entry.value())
+            });
+            let mut state = subscribers.write();
+            if !state.is_gone {
+                state.set.insert(Subscriber(Arc::clone(session)));
+                return;
+            }
+            drop(state);
+            self.drop_from_index(pattern, &subscribers);
+        }
+    }
+
+    pub(super) fn remove(&self, pattern: &ChannelPattern, session: &Arc<Session>) {
+        let Some(subscribers) = self.get(pattern.as_str()) else {
+            return;
+        };
+        let mut state = subscribers.write();
+        state.set.swap_remove(&Subscriber(Arc::clone(session)));
+        let leaves = state.set.is_empty() && !std::mem::replace(&mut state.is_gone, true);
+        drop(state);
+        if leaves {
+            self.drop_from_index(pattern, &subscribers);
+        }
+    }
+
+    fn drop_from_index(&self, pattern: &ChannelPattern, gone: &Arc<Subscribers>) {
+        self.by_pattern
+            .remove_if(pattern.as_str(), |_, current| Arc::ptr_eq(current, gone));
+    }
+}

@@ -1,0 +1,150 @@
+//! Subscriptions, and the way of an event from a channel to the sessions subscribed to it.
+//!
+//! A publish looks up the `depth + 2` patterns that match its channel and visits their
+//! subscribers; no other channel or session is touched. A session that matches by several patterns
+//! is skipped under all but the first, which one look-up a visit decides.
+
+mod index;
+mod options;
+pub mod settings;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::bayeux::{ChannelName, ChannelPattern, ClientId, Event};
+use crate::session::Session;
+use index::Index;
+pub use options::Delivery;
+use options::Options;
+pub use settings::{ChannelOptions, Settings};
+
+/// The server holds as many channels as it may (`bayeux.max_channels`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooManyChannels;
+
+/// Who is subscribed to what.
+#[derive(Debug)]
+pub struct Router {
+    settings: Settings,
+    options: Options,
+    index: Index,
+}
+
+/// What a publish did.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// The sessions that received it.
+    pub receivers: usize,
+    /// The sessions that have to end because their queues are full.
+    pub full: Vec<Arc<Session>>,
+}
+
+impl Router {
+    /// Makes a router without subscriptions.
+    #[must_use]
+    pub fn new(settings: Settings, channels: &[ChannelOptions]) -> Self {
+        let options = Options::new(channels, settings.broadcast_to_publisher);
+        Self {
+            settings,
+            options,
+            index: Index::default(),
+        }
+    }
+
+    /// Returns the settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Tells whether a channel or pattern has a subscriber.
+    #[must_use]
+    pub fn has_subscribers(&self, pattern: &ChannelPattern) -> bool {
+        self.index.get(pattern.as_str()).is_some()
+    }
+
+    /// Subscribes a session to all of these, or to none.
+    ///
+    /// A session that ends meanwhile is left without subscriptions.
+    ///
+    /// # Errors
+    /// There would be more channels than `max_channels`.
+    pub fn subscribe(
+        &self,
+        session: &Arc<Session>,
+        patterns: &[ChannelPattern],
+    ) -> Result<(), TooManyChannels> {
+        let new = patterns
+            .iter()
+            .filter(|pattern| !self.has_subscribers(pattern))
+            .count();
+        if new > 0 && self.index.len() + new > self.settings.max_channels {
+            return Err(TooManyChannels);
+        }
+        for pattern in patterns {
+            self.index.insert(pattern, session);
+            if !session.add_subscription(pattern) {
+                self.index.remove(pattern, session);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes subscriptions back.
+    pub fn unsubscribe(&self, session: &Arc<Session>, patterns: &[ChannelPattern]) {
+        for pattern in patterns {
+            session.remove_subscription(pattern);
+            self.index.remove(pattern, session);
+        }
+    }
+
+    /// Removes a session that has ended from all it was subscribed to.
+    pub fn forget(&self, session: &Arc<Session>, patterns: &[ChannelPattern]) {
+        for pattern in patterns {
+            self.index.remove(pattern, session);
+        }
+    }
+
+    /// Returns how events of a channel are delivered.
+    #[must_use]
+    pub fn delivery(&self, channel: &ChannelName, max_lazy_timeout: Duration) -> Delivery {
+        self.options.of(channel, max_lazy_timeout)
+    }
+
+    /// Delivers an event to every session subscribed to its channel, once to each.
+    pub fn publish(
+        &self,
+        channel: &ChannelName,
+        event: &Arc<Event>,
+        publisher: ClientId,
+        delivery: Delivery,
+        now: Instant,
+    ) -> Published {
+        let matching = self.index.matching(channel);
+        let matching: Vec<_> = matching
+            .iter()
+            .map(|subscribers| subscribers.read())
+            .collect();
+        let mut published = Published::default();
+        for (position, subscribers) in matching.iter().enumerate() {
+            for subscriber in subscribers.iter() {
+                let id = subscriber.session().id();
+                let is_excluded = id == publisher && !delivery.to_publisher;
+                let is_served = matching[..position]
+                    .iter()
+                    .any(|earlier| earlier.contains(subscriber));
+                if is_excluded || is_served {
+                    continue;
+                }
+                published.receivers += 1;
+                if !subscriber.session().deliver(event, delivery.lazy, || now) {
+                    published.full.push(Arc::clone(subscriber.session()));
+                }
+            }
+        }
+        published
+    }
+}
+
+#[cfg(test)]
+mod tests;

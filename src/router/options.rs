@@ -1,0 +1,57 @@
+//! The `[[channel]]` options that apply to a channel.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::ChannelOptions;
+use crate::bayeux::ChannelName;
+
+/// How the events of one channel are delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivery {
+    /// How long they may wait for company; nothing: not at all.
+    pub lazy: Option<Duration>,
+    /// Whether a subscribed publisher receives its own messages.
+    pub to_publisher: bool,
+}
+
+/// The options by pattern.
+#[derive(Debug)]
+pub(super) struct Options {
+    by_pattern: HashMap<String, ChannelOptions>,
+    to_publisher: bool,
+}
+
+impl Options {
+    pub(super) fn new(channels: &[ChannelOptions], to_publisher: bool) -> Self {
+        let by_pattern = channels
+            .iter()
+            .map(|options| (options.pattern.clone(), options.clone()))
+            .collect();
+        Self {
+            by_pattern,
+            to_publisher,
+        }
+    }
+
+    /// Each option comes from the most specific pattern that sets it. A channel receives its
+    /// publisher's own messages only if the server and the channel both say so.
+    pub(super) fn of(&self, channel: &ChannelName, max_lazy_timeout: Duration) -> Delivery {
+        let (mut lazy, mut lazy_timeout, mut to_publisher) = (None, None, None);
+        if !self.by_pattern.is_empty() {
+            channel.each_pattern(|pattern| {
+                if let Some(options) = self.by_pattern.get(pattern) {
+                    lazy = lazy.or(options.lazy);
+                    lazy_timeout = lazy_timeout.or(options.lazy_timeout);
+                    to_publisher = to_publisher.or(options.broadcast_to_publisher);
+                }
+            });
+        }
+        Delivery {
+            lazy: lazy
+                .unwrap_or(false)
+                .then(|| lazy_timeout.unwrap_or(max_lazy_timeout)),
+            to_publisher: self.to_publisher && to_publisher.unwrap_or(true),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What an operator sets about channels: their number, and options per pattern.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The settings of all channels.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Channels and patterns with at least one subscriber; a subscribe above it is refused.
+    pub max_channels: usize,
+    /// Whether a publisher that is subscribed to its channel receives its own messages.
+    pub broadcast_to_publisher: bool,
+    /// Whether subscribers receive the `ext` of a published message.
+    pub relay_ext: bool,
+    /// Whether subscribers receive the fields of a published message that Bayeux does not know.
+    pub relay_custom_fields: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_channels: 1_000_000,
+            broadcast_to_publisher: true,
+            relay_ext: true,
+            relay_custom_fields: true,
+        }
+    }
+}
+
+/// One `[[channel]]` entry: options for the channels that match `pattern`.
+///
+/// An option that is absent is taken from the next less specific entry that matches, and at last
+/// from the server's own setting.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelOptions {
+    /// A channel, or a pattern that ends in `/*` or `/**`.
+    pub pattern: String,
+    /// Whether events of the channel wait for company instead of resuming a held connect.
+    #[serde(default)]
+    pub lazy: Option<bool>,
+    /// How long they wait; without it, `bayeux.max_lazy_timeout`.
+    #[serde(default, with = "humantime_serde")]
+    pub lazy_timeout: Option<Duration>,
+    /// Whether a subscribed publisher receives its own messages.
+    #[serde(default)]
+    pub broadcast_to_publisher: Option<bool>,
+}

@@ -1,0 +1,179 @@
+//! Who receives what.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::bayeux::{EventFields, Limits, Message, RandomId};
+use crate::metrics::Metrics;
+use crate::session::{Browsers, Shared, Timers};
+
+struct Rig {
+    router: Router,
+    shared: Arc<Shared>,
+}
+
+impl Rig {
+    fn new(settings: Settings, channels: &[ChannelOptions]) -> Self {
+        let shared = Shared {
+            settings: crate::session::Settings::default(),
+            browsers: Browsers::default(),
+            timers: Timers::default(),
+            metrics: Arc::new(Metrics::default()),
+        };
+        Self {
+            router: Router::new(settings, channels),
+            shared: Arc::new(shared),
+        }
+    }
+
+    fn session(&self, number: u8, patterns: &[&str]) -> Arc<Session> {
+        let id = RandomId::from_random([number; 16]);
+        let session = Session::new(
+            ClientId(id),
+            id,
+            false,
+            Arc::clone(&self.shared),
+            Instant::now(),
+        );
+        self.router
+            .subscribe(&session, &parsed(patterns))
+            .expect("room for channels");
+        session
+    }
+
+    fn publish(&self, channel: &str, publisher: u8) -> Published {
+        let text = format!(r#"{{"channel":"{channel}","data":1}}"#);
+        let message: Message<'_> = serde_json::from_str(&text).expect("a message");
+        let channel = ChannelName::parse(channel, &Limits::default()).expect("a channel");
+        let fields = EventFields {
+            ext: true,
+            custom: true,
+        };
+        let event = Arc::new(Event::of_publish(&message, &channel, fields).expect("data"));
+        let delivery = self.router.delivery(&channel, Duration::from_secs(5));
+        let publisher = ClientId(RandomId::from_random([publisher; 16]));
+        self.router
+            .publish(&channel, &event, publisher, delivery, Instant::now())
+    }
+}
+
+fn parsed(patterns: &[&str]) -> Vec<ChannelPattern> {
+    patterns
+        .iter()
+        .map(|pattern| ChannelPattern::parse(pattern, &Limits::default()).expect("a pattern"))
+        .collect()
+}
+
+#[test]
+fn a_session_receives_an_event_once_whatever_it_is_subscribed_to() {
+    let rig = Rig::new(Settings::default(), &[]);
+    let sessions: BTreeMap<&str, Arc<Session>> = [
+        ("exact", rig.session(1, &["/a/b"])),
+        ("star", rig.session(2, &["/a/*"])),
+        ("deep", rig.session(3, &["/a/**"])),
+        ("root", rig.session(4, &["/**"])),
+        (
+            "all",
+            rig.session(5, &["/**", "/a/**", "/a/*", "/a/b", "/a/b"]),
+        ),
+        ("other", rig.session(6, &["/a", "/a/b/c", "/b/*", "/*"])),
+    ]
+    .into();
+    let cases = [
+        ("/a/b", vec!["all", "deep", "exact", "root", "star"]),
+        ("/a/b/c", vec!["all", "deep", "other", "root"]),
+        ("/a", vec!["all", "other", "root"]),
+        ("/ab", vec!["all", "other", "root"]),
+        ("/z/z", vec!["all", "root"]),
+    ];
+    for (channel, expected) in cases {
+        assert_eq!(
+            rig.publish(channel, 99).receivers,
+            expected.len(),
+            "{channel}"
+        );
+        let received: Vec<&str> = sessions
+            .iter()
+            .filter(|(_, session)| {
+                let count = session.take_events().len();
+                assert!(count <= 1, "{channel}");
+                count == 1
+            })
+            .map(|(name, _)| *name)
+            .collect();
+        assert_eq!(received, expected, "{channel}");
+    }
+}
+
+#[test]
+fn the_last_unsubscribe_removes_the_channel() {
+    let rig = Rig::new(Settings::default(), &[]);
+    let first = rig.session(1, &["/a"]);
+    let second = rig.session(2, &["/a"]);
+    let patterns = parsed(&["/a"]);
+    rig.router.unsubscribe(&first, &patterns);
+    assert!(rig.router.has_subscribers(&patterns[0]));
+    rig.router.unsubscribe(&second, &patterns);
+    assert!(!rig.router.has_subscribers(&patterns[0]));
+    rig.router.subscribe(&first, &patterns).expect("room");
+    assert_eq!(rig.publish("/a", 99).receivers, 1);
+}
+
+#[test]
+fn a_session_that_has_ended_gets_no_subscription() {
+    let rig = Rig::new(Settings::default(), &[]);
+    let session = rig.session(1, &["/a"]);
+    let subscribed = session
+        .end(crate::session::EndReason::Expired)
+        .expect("alive");
+    rig.router.forget(&session, &subscribed);
+    rig.router
+        .subscribe(&session, &parsed(&["/a", "/b"]))
+        .expect("room");
+    assert!(!rig.router.has_subscribers(&parsed(&["/b"])[0]));
+    assert_eq!(rig.publish("/a", 99).receivers, 0);
+}
+
+#[test]
+fn channels_are_bounded_and_a_refused_subscribe_changes_nothing() {
+    let settings = Settings {
+        max_channels: 2,
+        ..Settings::default()
+    };
+    let rig = Rig::new(settings, &[]);
+    let session = rig.session(1, &["/a"]);
+    assert_eq!(
+        rig.router.subscribe(&session, &parsed(&["/b", "/c"])),
+        Err(TooManyChannels)
+    );
+    assert!(!rig.router.has_subscribers(&parsed(&["/b"])[0]));
+    rig.router
+        .subscribe(&session, &parsed(&["/a", "/b"]))
+        .expect("one more");
+}
+
+#[test]
+fn a_publisher_can_be_left_out_and_options_come_from_the_most_specific_pattern() {
+    let option = |pattern: &str, lazy, broadcast_to_publisher| ChannelOptions {
+        pattern: pattern.to_owned(),
+        lazy,
+        lazy_timeout: None,
+        broadcast_to_publisher,
+    };
+    let channels = [
+        option("/**", Some(true), None),
+        option("/a/**", None, Some(false)),
+        option("/a/b", Some(false), Some(true)),
+    ];
+    let rig = Rig::new(Settings::default(), &channels);
+    rig.session(1, &["/**"]);
+    assert_eq!(rig.publish("/a/b", 1).receivers, 1);
+    assert_eq!(rig.publish("/a/c", 1).receivers, 0);
+    assert_eq!(rig.publish("/z", 1).receivers, 1);
+    let lazy = |channel: &str| {
+        let channel = ChannelName::parse(channel, &Limits::default()).expect("a channel");
+        rig.router.delivery(&channel, Duration::from_secs(5)).lazy
+    };
+    assert_eq!(lazy("/a/b"), None);
+    assert_eq!(lazy("/z"), Some(Duration::from_secs(5)));
+}

@@ -1,0 +1,195 @@
+//! A whole server from its configuration: bind, serve, stop. What `mirant serve` and tests call.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::admin::Admin;
+use crate::config::Config;
+use crate::endpoint::{Endpoint, Site};
+use crate::metrics::Metrics;
+use crate::router::Router;
+use crate::server::BayeuxServer;
+use crate::transports::{self, connection_types};
+use crate::web::cors::NotAnOrigin;
+
+/// Connections the kernel keeps for a listener until they are accepted; it takes fewer if
+/// `net.core.somaxconn` says so.
+const BACKLOG: u32 = 4096;
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// An entry of `http.allowed_origins` is not an origin.
+    #[error(transparent)]
+    Origin(#[from] NotAnOrigin),
+}
+
+/// A server that listens, and has yet to run.
+#[derive(Debug)]
+pub struct Bound {
+    server: Arc<BayeuxServer>,
+    public: (Endpoint, Vec<TcpListener>),
+    admin: (Endpoint, Vec<TcpListener>),
+    stop: watch::Sender<bool>,
+    shutdown_timeout: Duration,
+}
+
+/// Makes the server and binds its listeners, within a Tokio runtime.
+///
+/// # Errors
+/// An address cannot be listened on, or an origin is malformed.
+pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
+    let Config {
+        http,
+        bayeux,
+        channel,
+        admin,
+        ..
+    } = config;
+    let metrics = Arc::new(Metrics::default());
+    let max_message_size = bayeux.limits.max_message_size.as_u64();
+    let router = Router::new(bayeux.router, &channel);
+    let types = connection_types(&bayeux.transports.transports);
+    let server = BayeuxServer::new(
+        bayeux.limits,
+        types,
+        bayeux.session,
+        router,
+        Arc::clone(&metrics),
+    );
+    let server = Arc::new(server);
+
+    let (stop, stopping) = watch::channel(false);
+    let public_listeners = listen(&http.listen)?;
+    let admin_listeners = listen(&admin.listen)?;
+    let bayeux = transports::Endpoint::new(
+        Arc::clone(&server),
+        bayeux.transports,
+        &http.allowed_origins,
+    )?;
+    let shutdown_timeout = http.shutdown_timeout;
+    let endpoint = |site| {
+        Endpoint::new(
+            http.clone(),
+            max_message_size,
+            site,
+            Arc::clone(&metrics),
+            stopping.clone(),
+        )
+    };
+    let public = endpoint(Site::Public { bayeux, demo });
+    let admin = endpoint(Site::Admin(Arc::new(Admin::new(Arc::clone(&server)))));
+    Ok(Bound {
+        server,
+        public: (public, public_listeners),
+        admin: (admin, admin_listeners),
+        stop,
+        shutdown_timeout,
+    })
+}
+
+fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners = Vec::new();
+    for &address in addresses {
+        let listener = listen_on(address).map_err(|source| StartError::Bind { address, source })?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // A restarted server takes its port while connections of the old one linger.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+impl Bound {
+    /// Returns the addresses clients connect to.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        addresses(&self.public.1)
+    }
+
+    /// Returns the addresses the operator connects to.
+    #[must_use]
+    pub fn admin_addresses(&self) -> Vec<SocketAddr> {
+        addresses(&self.admin.1)
+    }
+
+    /// Returns how many clients may be connected at once.
+    #[must_use]
+    pub fn max_connections(&self) -> usize {
+        self.public.0.max_connections()
+    }
+
+    /// Returns the server.
+    #[must_use]
+    pub fn server(&self) -> &Arc<BayeuxServer> {
+        &self.server
+    }
+
+    /// Serves until `shutdown`, then answers every held connect, waits for responses to leave, but
+    /// not longer than `http.shutdown_timeout`, and returns.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let mut tasks = JoinSet::new();
+        let sweeping = Arc::clone(&self.server);
+        tasks.spawn(async move { sweeping.sweep().await });
+        let mut endpoints = Vec::new();
+        for (endpoint, listeners) in [self.public, self.admin] {
+            let endpoint = Arc::new(endpoint);
+            for listener in listeners {
+                let endpoint = Arc::clone(&endpoint);
+                tasks.spawn(async move { endpoint.accept(listener).await });
+            }
+            endpoints.push(endpoint);
+        }
+        shutdown.await;
+        tracing::info!(
+            sessions = self.server.metrics().sessions.value(),
+            "stopping"
+        );
+        self.stop.send_replace(true);
+        self.server.stop();
+        let closed = async {
+            for endpoint in &endpoints {
+                endpoint.closed().await;
+            }
+        };
+        if tokio::time::timeout(self.shutdown_timeout, closed)
+            .await
+            .is_err()
+        {
+            let left = self.server.metrics().connections.value();
+            tracing::warn!(left, "connections were cut (http.shutdown_timeout)");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    listeners
+        .iter()
+        .filter_map(|listener| listener.local_addr().ok())
+        .collect()
+}

@@ -1,0 +1,310 @@
+//! The Bayeux server: takes batches of messages, gives replies and events; knows no HTTP.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use serde_json::value::RawValue;
+
+use crate::bayeux::{Advice, ClientId, Event, Limits, Message, RandomId, Reply, meta};
+use crate::metrics::Metrics;
+use crate::operations::{self, Effect, Origin, Scope};
+use crate::router::Router;
+use crate::session;
+use crate::session::{
+    Browsers, Carrier, EndReason, Resume, Session, Sessions, Shared, Timers, sweep,
+};
+
+/// A Bayeux server without a network.
+#[derive(Debug)]
+pub struct BayeuxServer {
+    limits: Limits,
+    connection_types: Vec<&'static str>,
+    sessions: Sessions,
+    router: Router,
+    shared: Arc<Shared>,
+    is_stopping: AtomicBool,
+}
+
+/// How a batch came.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The browser cookies it carries that this server can have made.
+    pub cookies: Vec<RandomId>,
+    /// Whether its transport can hold a connect.
+    pub may_be_held: bool,
+    /// Whether the reply to a publish may carry events.
+    pub delivers_on_publish: bool,
+}
+
+/// What a batch led to.
+#[derive(Debug)]
+pub struct Outcome<'a> {
+    /// The session it was of.
+    pub session: Option<Arc<Session>>,
+    /// The events of the response; they come before the replies.
+    pub events: Vec<Arc<Event>>,
+    /// The replies, in the order of the messages.
+    pub replies: Vec<Reply<'a>>,
+    /// The browser cookie to set.
+    pub new_cookie: Option<RandomId>,
+    /// The connect is held: there is no response yet.
+    pub held: Option<HeldConnect>,
+}
+
+impl BayeuxServer {
+    /// Makes a server without sessions.
+    #[must_use]
+    pub fn new(
+        limits: Limits,
+        connection_types: Vec<&'static str>,
+        session: session::Settings,
+        router: Router,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let shared = Shared {
+            settings: session,
+            browsers: Browsers::default(),
+            timers: Timers::default(),
+            metrics,
+        };
+        Self {
+            limits,
+            connection_types,
+            sessions: Sessions::default(),
+            router,
+            shared: Arc::new(shared),
+            is_stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns the bounds of a batch.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Returns the figures.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// Takes the messages of one request, in order.
+    ///
+    /// A handshake has to be alone: other messages of its batch are passed over (section 4.1).
+    pub fn process<'a>(
+        &self,
+        batch: &[Message<'a>],
+        request: &Request,
+        now: Instant,
+    ) -> Outcome<'a> {
+        let origin = Origin {
+            cookies: request.cookies.clone(),
+            may_be_held: request.may_be_held && batch.len() == 1 && !self.is_stopping(),
+        };
+        let scope = self.scope(now);
+        let handshake = batch.iter().find(|message| is_on(message, meta::HANDSHAKE));
+        if let Some(message) = handshake {
+            return Self::handshake(message, &origin, &scope);
+        }
+        let session = batch
+            .iter()
+            .find_map(|message| self.session_of(message, &request.cookies));
+        let is_lone_connect = batch.len() == 1 && is_on(&batch[0], meta::CONNECT);
+        let batching = session.as_ref().filter(|_| !is_lone_connect);
+        if let Some(session) = batching {
+            session.begin_batch(now);
+        }
+        let mut outcome = Outcome {
+            session: session.clone(),
+            events: Vec::new(),
+            replies: Vec::with_capacity(batch.len()),
+            new_cookie: None,
+            held: None,
+        };
+        let mut carrier = Carrier::Other;
+        let mut current = session.as_ref();
+        for message in batch {
+            let own = current.filter(|session| is_of(message, session));
+            let (reply, effect) = operations::apply(message, own, &origin, &scope);
+            match effect {
+                Effect::None => {}
+                Effect::Published if request.delivers_on_publish => {
+                    carrier = carrier.max(Carrier::Publish)
+                }
+                Effect::Published => {}
+                Effect::Connected => carrier = Carrier::Connect,
+                Effect::Ended => current = None,
+                Effect::Held(ticket) => {
+                    outcome.held = own.map(|session| HeldConnect::new(session, ticket, message));
+                    return outcome;
+                }
+            }
+            outcome.replies.push(reply);
+        }
+        if let Some(session) = batching {
+            outcome.events = session.end_batch(carrier);
+        } else if let Some(session) = session.filter(|_| carrier == Carrier::Connect) {
+            outcome.events = session.take_events();
+        }
+        outcome
+    }
+
+    fn handshake<'a>(message: &Message<'a>, origin: &Origin, scope: &Scope<'_>) -> Outcome<'a> {
+        let (reply, handshaken) = operations::handshake(message, origin, scope, random_id);
+        let new_cookie = handshaken
+            .as_ref()
+            .and_then(|handshaken| handshaken.new_cookie);
+        Outcome {
+            session: handshaken.map(|handshaken| handshaken.session),
+            events: Vec::new(),
+            replies: vec![reply],
+            new_cookie,
+            held: None,
+        }
+    }
+
+    fn session_of(&self, message: &Message<'_>, cookies: &[RandomId]) -> Option<Arc<Session>> {
+        let id: ClientId = message.client_id_text()?.parse().ok()?;
+        self.sessions
+            .find(id)
+            .filter(|session| session.admits(cookies))
+    }
+
+    fn scope(&self, now: Instant) -> Scope<'_> {
+        Scope {
+            sessions: &self.sessions,
+            router: &self.router,
+            shared: &self.shared,
+            limits: &self.limits,
+            connection_types: &self.connection_types,
+            now,
+        }
+    }
+
+    /// Fires the timers of all sessions, for ever.
+    pub async fn sweep(&self) {
+        sweep(&self.shared.timers, |id, due, now| {
+            let Some(session) = self.sessions.find(id) else {
+                return;
+            };
+            if session.on_timer(due, now) {
+                self.scope(now).end(&session, EndReason::Expired);
+            }
+        })
+        .await;
+    }
+
+    /// Tells whether the server stops.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.is_stopping.load(SeqCst)
+    }
+
+    /// Answers every held connect and holds none from now on, so that no queued event is lost.
+    pub fn stop(&self) {
+        self.is_stopping.store(true, SeqCst);
+        for session in self.sessions.all() {
+            session.stop_holding();
+        }
+    }
+}
+
+fn random_id() -> RandomId {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    RandomId::from_random(bytes)
+}
+
+fn is_on(message: &Message<'_>, channel: &str) -> bool {
+    message
+        .channel_text()
+        .is_some_and(|text| text.trim_end_matches('/') == channel)
+}
+
+fn is_of(message: &Message<'_>, session: &Session) -> bool {
+    message
+        .client_id_text()
+        .is_some_and(|text| text.parse() == Ok(session.id()))
+}
+
+/// A connect that waits for its reply; dropped, it counts as one whose client went away.
+#[derive(Debug)]
+pub struct HeldConnect {
+    session: Arc<Session>,
+    ticket: u64,
+    id: Option<Box<RawValue>>,
+    channel: Option<Box<RawValue>>,
+    is_resumed: bool,
+}
+
+impl HeldConnect {
+    fn new(session: &Arc<Session>, ticket: u64, message: &Message<'_>) -> Self {
+        Self {
+            session: Arc::clone(session),
+            ticket,
+            id: message.id.map(ToOwned::to_owned),
+            channel: message.channel.map(ToOwned::to_owned),
+            is_resumed: false,
+        }
+    }
+
+    /// Returns its session.
+    #[must_use]
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// Waits until the connect is to be answered.
+    pub fn poll_resumed(
+        &mut self,
+        now: impl FnOnce() -> Instant,
+        context: &mut Context<'_>,
+    ) -> Poll<Resume> {
+        let resumed = self.session.poll_resumed(self.ticket, now, context);
+        self.is_resumed |= resumed.is_ready();
+        resumed
+    }
+
+    /// Gives the connect up because its client went away; what is queued stays queued.
+    pub fn release(&mut self, now: Instant) {
+        self.is_resumed = true;
+        self.session.release(self.ticket, now);
+    }
+
+    /// Returns the reply, and the events that go with it; nothing if a newer connect took its place.
+    #[must_use]
+    pub fn answer(&self, resume: Resume) -> Option<(Vec<Arc<Event>>, Reply<'_>)> {
+        let reply = self.reply();
+        match resume {
+            Resume::Answer { advise: false } => Some((self.session.take_events(), reply)),
+            Resume::Answer { advise: true } => {
+                let reply = reply.advised(self.session.advice());
+                Some((self.session.take_events(), reply))
+            }
+            Resume::Displaced => None,
+            Resume::Ended(EndReason::Disconnect) => {
+                Some((Vec::new(), reply.advised(Advice::none())))
+            }
+            Resume::Ended(EndReason::Expired | EndReason::MaxQueue) => {
+                Some((Vec::new(), operations::session_unknown(reply, true)))
+            }
+        }
+    }
+
+    /// Returns a successful reply, for a client that may have closed only its side for writing.
+    #[must_use]
+    pub fn reply(&self) -> Reply<'_> {
+        Reply::to_connect(self.id.as_deref(), self.channel.as_deref())
+    }
+}
+
+impl Drop for HeldConnect {
+    fn drop(&mut self) {
+        if !self.is_resumed {
+            self.session.release(self.ticket, Instant::now());
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! One client on this node: its queue, its held connect, and when it expires.
+//!
+//! A [`Session`] is a handle around a short lock on the pure [`state`](self::state::State); every
+//! effect, a wake-up or a timer, happens after that lock is released.
+
+mod browsers;
+mod queue;
+mod registry;
+pub mod settings;
+mod state;
+mod sweeper;
+
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::bayeux::{Advice, ChannelPattern, ClientAdvice, ClientId, Event, RandomId};
+use crate::metrics::{Limit, Metrics};
+
+pub use crate::metrics::EndReason;
+pub use browsers::Browsers;
+pub use registry::{IdHasher, Sessions};
+pub use settings::{MaxQueuePolicy, Settings};
+pub use state::{Connected, Resume};
+use state::{Delivered, State};
+pub use sweeper::{Timers, sweep};
+
+/// What all sessions of a server share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Their settings.
+    pub settings: Settings,
+    /// The browsers they run in.
+    pub browsers: Browsers,
+    /// When each of them is due.
+    pub timers: Timers,
+    /// What is counted of them.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What a client asks with a connect, and how it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Connect {
+    /// What the client asks, if it sent advice.
+    pub advice: Option<ClientAdvice>,
+    /// Whether it may be held at all.
+    pub may_be_held: bool,
+    /// The browser it came from, if its cookie names one.
+    pub browser: Option<RandomId>,
+}
+
+/// Which reply of a response may carry events with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Carrier {
+    /// None: clients expect a handshake, subscribe, unsubscribe or disconnect to be answered by
+    /// its reply and nothing else.
+    Other,
+    /// The reply to a publish, unless the session delivers on connects only.
+    Publish,
+    /// The reply to a connect.
+    Connect,
+}
+
+/// A session and its state.
+#[derive(Debug)]
+pub struct Session {
+    id: ClientId,
+    shared: Arc<Shared>,
+    marks: AtomicU8,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: State,
+    /// Who waits for the held connect.
+    waker: Option<Waker>,
+    /// The browser whose held connects the held connect counts as one of.
+    held_browser: Option<RandomId>,
+    /// When the earliest timer entry of this session fires.
+    armed: Option<Instant>,
+}
+
+impl Session {
+    /// Makes a session that expires unless its client connects.
+    #[must_use]
+    pub fn new(
+        id: ClientId,
+        browser: RandomId,
+        is_bound: bool,
+        shared: Arc<Shared>,
+        now: Instant,
+    ) -> Arc<Self> {
+        let state = State::new(browser, is_bound, &shared.settings, now);
+        let inner = Mutex::new(Inner {
+            state,
+            waker: None,
+            held_browser: None,
+            armed: None,
+        });
+        let session = Arc::new(Self {
+            id,
+            shared,
+            marks: AtomicU8::new(0),
+            inner,
+        });
+        session.after(session.lock(), false);
+        session
+    }
+
+    /// Returns the identifier its client knows it by.
+    #[must_use]
+    pub fn id(&self) -> ClientId {
+        self.id
+    }
+
+    /// Tells whether a request with these browser cookies may use the session, and binds it to its
+    /// own cookie once that is among them.
+    pub fn admits(&self, cookies: &[RandomId]) -> bool {
+        self.lock()
+            .state
+            .admits(cookies, self.shared.settings.trust_client_session)
+    }
+
+    /// Returns the browser it was made for.
+    #[must_use]
+    pub fn browser(&self) -> RandomId {
+        self.lock().state.browser()
+    }
+
+    /// Takes a connect, which displaces the one that is held.
+    pub fn connect(&self, connect: &Connect, now: Instant) -> Connected {
+        let mut inner = self.lock();
+        let displaced = inner.state.displace();
+        if displaced {
+            self.shared.metrics.displaced_connects.increment();
+            self.unhold(&mut inner);
+        }
+        let browser = connect.browser;
+        let connected = inner
+            .state
+            .connect(connect, &self.shared.settings, now, || {
+                self.may_hold_for(browser)
+            });
+        if let Connected::Held(_) = connected {
+            self.shared.metrics.held_connects.increment();
+            inner.held_browser = browser;
+        }
+        self.after(inner, displaced);
+        connected
+    }
+
+    /// Waits for the held connect to be resumed, and un-holds it.
+    pub fn poll_resumed(
+        &self,
+        ticket: u64,
+        now: impl FnOnce() -> Instant,
+        context: &mut Context<'_>,
+    ) -> Poll<Resume> {
+        let mut inner = self.lock();
+        match inner.state.take_resumed(ticket, &self.shared.settings, now) {
+            Some(resume) => {
+                self.after(inner, false);
+                Poll::Ready(resume)
+            }
+            None => {
+                match &mut inner.waker {
+                    Some(waker) => waker.clone_from(context.waker()),
+                    waker => *waker = Some(context.waker().clone()),
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Gives up a held connect whose client went away; what is queued stays queued.
+    pub fn release(&self, ticket: u64, now: Instant) {
+        let mut inner = self.lock();
+        if inner.state.release(ticket, &self.shared.settings, now) {
+            self.shared.metrics.lost_connects.increment();
+            self.unhold(&mut inner);
+        }
+        self.after(inner, false);
+    }
+
+    /// Holds back wake-ups while a batch of its client's own messages is processed.
+    pub fn begin_batch(&self, now: Instant) {
+        self.lock().state.begin_batch(&self.shared.settings, now);
+    }
+
+    /// Ends the batch: takes the events that its response may carry, and wakes the held connect if
+    /// some are left.
+    pub fn end_batch(&self, carrier: Carrier) -> Vec<Arc<Event>> {
+        let mut inner = self.lock();
+        let settings = &self.shared.settings;
+        let takes_events = match carrier {
+            Carrier::Connect => true,
+            Carrier::Publish => !inner.state.delivers_on_connect_only(settings),
+            Carrier::Other => false,
+        };
+        let events = if takes_events {
+            inner.state.drain(settings)
+        } else {
+            Vec::new()
+        };
+        let wake = inner.state.end_batch();
+        self.finish(inner, wake);
+        events
+    }
+
+    /// Takes the events for a connect's reply.
+    pub fn take_events(&self) -> Vec<Arc<Event>> {
+        self.lock().state.drain(&self.shared.settings)
+    }
+
+    /// Puts events back that were taken for a response which could not be written.
+    pub fn restore(&self, events: Vec<Arc<Event>>) {
+        self.shared.metrics.restored.add(events.len());
+        let mut inner = self.lock();
+        let wake = inner.state.restore(events);
+        self.finish(inner, wake);
+    }
+
+    /// Queues an event; a lazy one may wait for `lazy` before it resumes the held connect.
+    ///
+    /// Returns false when the queue is full and the session has to end.
+    #[must_use]
+    pub fn deliver(
+        &self,
+        event: &Arc<Event>,
+        lazy: Option<Duration>,
+        now: impl FnOnce() -> Instant,
+    ) -> bool {
+        let mut inner = self.lock();
+        let lazy = lazy.map(|lazy| now() + lazy);
+        let Delivered {
+            wake,
+            dropped,
+            accepted,
+            first_at_bound,
+        } = inner.state.deliver(event, lazy, &self.shared.settings);
+        self.finish(inner, wake);
+        if dropped > 0 {
+            self.shared.metrics.dropped.add(dropped);
+            self.shared.metrics.limited(Limit::MaxQueue);
+            if first_at_bound {
+                tracing::warn!(client_id = %self.id, "the queue is full (bayeux.max_queue): dropping its oldest events");
+            }
+        }
+        accepted
+    }
+
+    /// Delivers on connect replies only from now on.
+    pub fn deliver_on_connect_only(&self) {
+        self.lock().state.deliver_on_connect_only();
+    }
+
+    /// Remembers what a transport has to know of its client; the session does not read it.
+    pub fn set_marks(&self, marks: u8) {
+        self.marks.store(marks, Relaxed);
+    }
+
+    /// Returns what a transport remembered.
+    #[must_use]
+    pub fn marks(&self) -> u8 {
+        self.marks.load(Relaxed)
+    }
+
+    /// Ends the session, and returns what it was subscribed to; nothing if it had ended before.
+    pub fn end(&self, reason: EndReason) -> Option<Vec<ChannelPattern>> {
+        let mut inner = self.lock();
+        let (subscriptions, wake) = inner.state.end(reason)?;
+        self.finish(inner, wake);
+        Some(subscriptions)
+    }
+
+    /// Resumes the held connect because the server stops, and holds none from now on.
+    pub fn stop_holding(&self) {
+        let mut inner = self.lock();
+        let wake = inner.state.stop_holding();
+        self.finish(inner, wake);
+    }
+
+    /// Handles what is due; returns true when the session has expired and has to end.
+    pub fn on_timer(&self, due: Instant, now: Instant) -> bool {
+        let mut inner = self.lock();
+        if inner.armed != Some(due) {
+            return false;
+        }
+        inner.armed = None;
+        let (wake, expired) = inner.state.on_timer(now);
+        self.finish(inner, wake);
+        expired
+    }
+
+    /// Returns the advice that is complete and ordinary.
+    #[must_use]
+    pub fn advice(&self) -> Advice {
+        self.lock().state.advice(&self.shared.settings)
+    }
+
+    /// Notes a subscription; false if the session has ended.
+    #[must_use]
+    pub fn add_subscription(&self, pattern: &ChannelPattern) -> bool {
+        self.lock().state.add_subscription(pattern)
+    }
+
+    /// Forgets a subscription.
+    pub fn remove_subscription(&self, pattern: &ChannelPattern) {
+        self.lock().state.remove_subscription(pattern);
+    }
+
+    /// Returns how many channels and patterns it would be subscribed to with these.
+    #[must_use]
+    pub fn count_with(&self, patterns: &[ChannelPattern]) -> usize {
+        self.lock().state.count_with(patterns)
+    }
+
+    /// Locks the state. A panic while it was locked is a defect that left the state as it was
+    /// between two assignments; the session goes on rather than fail all its client's requests.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn may_hold_for(&self, browser: Option<RandomId>) -> bool {
+        let max = self.shared.settings.max_sessions_per_browser;
+        let Some(browser) = browser else { return true };
+        let may = self.shared.browsers.hold(browser, max);
+        if !may {
+            self.shared.metrics.limited(Limit::MaxSessionsPerBrowser);
+        }
+        may
+    }
+
+    fn unhold(&self, inner: &mut Inner) {
+        self.shared.metrics.held_connects.decrement();
+        if let Some(browser) = inner.held_browser.take() {
+            self.shared.browsers.release(browser);
+        }
+    }
+
+    /// Ends an operation that may have resumed the held connect.
+    fn finish(&self, mut inner: MutexGuard<'_, Inner>, wake: bool) {
+        if wake {
+            self.unhold(&mut inner);
+        }
+        self.after(inner, wake);
+    }
+
+    /// Releases the lock, then wakes whoever waits for the held connect and sets the timer.
+    fn after(&self, mut inner: MutexGuard<'_, Inner>, wake: bool) {
+        let waker = if wake { inner.waker.take() } else { None };
+        let due = inner.state.next_deadline();
+        let due = due.filter(|due| inner.armed.is_none_or(|armed| *due < armed));
+        if due.is_some() {
+            inner.armed = due;
+        }
+        drop(inner);
+        if let Some(due) = due {
+            self.shared.timers.set(due, self.id);
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! All sessions of this node, by client id.
+
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use dashmap::DashMap;
+
+use super::Session;
+use crate::bayeux::ClientId;
+
+/// The sessions that are alive.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    by_id: DashMap<ClientId, Arc<Session>, BuildHasherDefault<IdHasher>>,
+}
+
+impl Sessions {
+    /// Returns the session of a client id.
+    #[must_use]
+    pub fn find(&self, id: ClientId) -> Option<Arc<Session>> {
+        self.by_id.get(&id).map(|entry| Arc::clone(entry.value()))
+    }
+
+    /// Adds a session.
+    pub fn add(&self, session: Arc<Session>) {
+        self.by_id.insert(session.id(), session);
+    }
+
+    /// Removes a session.
+    pub fn remove(&self, id: ClientId) {
+        self.by_id.remove(&id);
+    }
+
+    /// Returns all of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Session>> {
+        self.by_id
+            .iter()
+            .map(|entry| Arc::clone(entry.value()))
+            .collect()
+    }
+}
+
+/// Takes the random bits of a [`ClientId`] for its hash: nobody but this server chooses them.
+#[derive(Debug, Default)]
+pub struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, bits: u64) {
+        self.0 = bits;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,80 @@
+//! What an operator sets about sessions: times, bounds, and delivery modes.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+
+/// What happens to a session whose queue is at `max_queue` or `max_queue_bytes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaxQueuePolicy {
+    /// The session ends; its client is told to handshake again.
+    End,
+    /// The oldest queued event makes room for the new one.
+    DropOldest,
+}
+
+/// The settings of every session on this server.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Settings {
+    /// How long a `/meta/connect` is held when nothing happens.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    /// How long a client is advised to wait between two connects.
+    #[serde(with = "humantime_serde")]
+    pub interval: Duration,
+    /// How long a session without a connect lives, counted from the last connect's reply.
+    #[serde(with = "humantime_serde")]
+    pub max_interval: Duration,
+    /// The longest `interval` a client may ask for in its connect's advice.
+    #[serde(with = "humantime_serde")]
+    pub max_client_interval: Duration,
+    /// How long a lazy event may wait for company.
+    #[serde(with = "humantime_serde")]
+    pub max_lazy_timeout: Duration,
+    /// Events one session may have queued.
+    pub max_queue: usize,
+    /// Bytes of events one session may have queued.
+    pub max_queue_bytes: ByteSize,
+    /// What happens at `max_queue` and `max_queue_bytes`.
+    pub max_queue_policy: MaxQueuePolicy,
+    /// Bytes of events one response may carry; the rest goes with the next one.
+    pub max_response_size: ByteSize,
+    /// Sessions on this server; a handshake above it is refused.
+    pub max_sessions: usize,
+    /// Channels and patterns one session may be subscribed to.
+    pub max_subscriptions: usize,
+    /// Held connects of one browser (one cookie); below zero: no bound; zero: none is held.
+    pub max_sessions_per_browser: i32,
+    /// The interval advised to the tabs above `max_sessions_per_browser`; zero stops them.
+    #[serde(with = "humantime_serde")]
+    pub multi_session_interval: Duration,
+    /// Whether a client id is accepted without its session's cookie, even once that was returned.
+    pub trust_client_session: bool,
+    /// Whether events travel on connect replies only, which keeps them in order.
+    pub meta_connect_deliver_only: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(30),
+            interval: Duration::ZERO,
+            max_interval: Duration::from_secs(10),
+            max_client_interval: Duration::from_secs(60),
+            max_lazy_timeout: Duration::from_secs(5),
+            max_queue: 10_000,
+            max_queue_bytes: ByteSize::mib(4),
+            max_queue_policy: MaxQueuePolicy::End,
+            max_response_size: ByteSize::kib(900),
+            max_sessions: 200_000,
+            max_subscriptions: 1000,
+            max_sessions_per_browser: 1,
+            multi_session_interval: Duration::from_secs(2),
+            trust_client_session: false,
+            meta_connect_deliver_only: false,
+        }
+    }
+}

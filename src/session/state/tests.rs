@@ -1,0 +1,342 @@
+//! Tables of what a session does, in virtual time.
+
+use super::*;
+use crate::bayeux::{ChannelName, EventFields, Limits, Message};
+
+/// Makes an event whose data is `name`.
+pub(in crate::session) fn event(name: &str) -> Arc<Event> {
+    let text = format!(r#"{{"channel":"/x","data":"{name}"}}"#);
+    let message: Message<'_> = serde_json::from_str(&text).expect("a message");
+    let channel = ChannelName::parse("/x", &Limits::default()).expect("a channel");
+    let fields = EventFields {
+        ext: true,
+        custom: true,
+    };
+    Arc::new(Event::of_publish(&message, &channel, fields).expect("data"))
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const BROWSER: [u8; 16] = [1; 16];
+
+struct Rig {
+    state: State,
+    settings: Settings,
+    start: Instant,
+}
+
+impl Rig {
+    fn new() -> Self {
+        Self::with(Settings::default())
+    }
+
+    fn with(settings: Settings) -> Self {
+        let start = Instant::now();
+        let state = State::new(RandomId::from_random(BROWSER), false, &settings, start);
+        Self {
+            state,
+            settings,
+            start,
+        }
+    }
+
+    /// A session after its first connect.
+    fn connected(settings: Settings) -> Self {
+        let mut rig = Self::with(settings);
+        assert_eq!(rig.connect(0), Connected::Answer { advise: false });
+        rig
+    }
+
+    fn at(&self, seconds: u64) -> Instant {
+        self.start + SECOND * u32::try_from(seconds).expect("a small number")
+    }
+
+    fn connect(&mut self, at: u64) -> Connected {
+        self.connect_asking(at, None)
+    }
+
+    fn connect_asking(&mut self, at: u64, advice: Option<ClientAdvice>) -> Connected {
+        let connect = Connect {
+            advice,
+            may_be_held: true,
+            browser: None,
+        };
+        let now = self.at(at);
+        self.state.displace();
+        self.state.connect(&connect, &self.settings, now, || true)
+    }
+
+    fn deliver(&mut self, name: &str) -> Delivered {
+        self.state.deliver(&event(name), None, &self.settings)
+    }
+
+    fn resumed(&mut self, ticket: u64, at: u64) -> Option<Resume> {
+        let now = self.at(at);
+        self.state.take_resumed(ticket, &self.settings, || now)
+    }
+
+    fn next(&self) -> Option<u64> {
+        self.state
+            .next_deadline()
+            .map(|due| (due - self.start).as_secs())
+    }
+}
+
+fn asking(timeout: Option<u64>, interval: Option<u64>) -> Option<ClientAdvice> {
+    Some(ClientAdvice {
+        timeout: timeout.map(Duration::from_secs),
+        interval: interval.map(Duration::from_secs),
+    })
+}
+
+#[test]
+fn the_first_connect_is_answered_and_the_next_is_held_until_its_deadline() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.next(), Some(10), "a session nobody connects to expires");
+    assert_eq!(rig.connect(2), Connected::Answer { advise: false });
+    assert_eq!(rig.next(), Some(12));
+    assert_eq!(rig.connect(3), Connected::Held(0));
+    assert_eq!(rig.next(), Some(33));
+    assert_eq!(rig.resumed(0, 10), None);
+    assert_eq!(rig.state.on_timer(rig.at(33)), (true, false));
+    assert_eq!(rig.resumed(0, 33), Some(Resume::Answer { advise: false }));
+    assert_eq!(rig.next(), Some(43));
+    assert_eq!(rig.state.on_timer(rig.at(42)), (false, false));
+    assert_eq!(rig.state.on_timer(rig.at(43)), (false, true));
+}
+
+#[test]
+fn a_client_s_timeout_is_honoured_but_never_above_the_server_s() {
+    let cases = [
+        (
+            asking(Some(0), None),
+            Connected::Answer { advise: true },
+            10,
+        ),
+        (asking(Some(5), None), Connected::Held(0), 5),
+        (asking(Some(500), None), Connected::Held(0), 30),
+        (asking(None, None), Connected::Held(0), 30),
+        (None, Connected::Held(0), 30),
+        (
+            asking(Some(0), Some(7)),
+            Connected::Answer { advise: true },
+            17,
+        ),
+        (
+            asking(Some(0), Some(100_000)),
+            Connected::Answer { advise: true },
+            70,
+        ),
+    ];
+    for (advice, connected, next) in cases {
+        let mut rig = Rig::connected(Settings::default());
+        assert_eq!(rig.connect_asking(0, advice), connected, "{advice:?}");
+        assert_eq!(rig.next(), Some(next), "{advice:?}");
+    }
+}
+
+#[test]
+fn an_event_resumes_the_held_connect_once() {
+    let mut rig = Rig::connected(Settings::default());
+    rig.connect(0);
+    assert!(rig.deliver("a").wake);
+    assert!(!rig.deliver("b").wake);
+    assert_eq!(rig.resumed(0, 1), Some(Resume::Answer { advise: false }));
+    assert_eq!(rig.state.drain(&rig.settings).len(), 2);
+    assert_eq!(rig.connect(1), Connected::Held(1));
+}
+
+#[test]
+fn a_connect_finds_what_was_queued() {
+    let mut rig = Rig::connected(Settings::default());
+    assert!(!rig.deliver("a").wake);
+    assert_eq!(rig.connect(1), Connected::Answer { advise: false });
+}
+
+#[test]
+fn a_newer_connect_displaces_even_a_resumed_one_and_the_events_stay() {
+    let mut rig = Rig::connected(Settings::default());
+    assert_eq!(rig.connect(0), Connected::Held(0));
+    assert_eq!(rig.connect(1), Connected::Held(1));
+    assert_eq!(rig.resumed(0, 1), Some(Resume::Displaced));
+    assert_eq!(rig.resumed(1, 1), None);
+    rig.deliver("a");
+    assert_eq!(rig.connect(2), Connected::Answer { advise: false });
+    assert_eq!(rig.resumed(1, 2), Some(Resume::Displaced));
+    assert_eq!(rig.state.drain(&rig.settings).len(), 1);
+}
+
+#[test]
+fn a_connect_whose_client_went_away_starts_the_expiry_and_keeps_the_queue() {
+    let mut rig = Rig::connected(Settings::default());
+    rig.connect(0);
+    let now = rig.at(5);
+    assert!(rig.state.release(0, &rig.settings, now));
+    assert!(!rig.state.release(0, &rig.settings, now));
+    assert_eq!(rig.next(), Some(15));
+    rig.deliver("a");
+    assert_eq!(rig.connect(6), Connected::Answer { advise: false });
+    assert_eq!(rig.state.drain(&rig.settings).len(), 1);
+}
+
+#[test]
+fn during_a_batch_events_wait_for_its_response() {
+    let mut rig = Rig::connected(Settings::default());
+    rig.connect(0);
+    let now = rig.at(0);
+    rig.state.begin_batch(&rig.settings, now);
+    assert!(!rig.deliver("a").wake);
+    assert_eq!(rig.state.drain(&rig.settings).len(), 1);
+    assert!(!rig.state.end_batch(), "all went with the response");
+    rig.state.begin_batch(&rig.settings, now);
+    rig.deliver("b");
+    assert!(rig.state.end_batch(), "the held connect takes the rest");
+}
+
+#[test]
+fn a_lazy_event_waits_for_its_time_or_for_company() {
+    let mut rig = Rig::connected(Settings::default());
+    let due = rig.at(5);
+    assert!(
+        !rig.state
+            .deliver(&event("a"), Some(due), &rig.settings)
+            .wake
+    );
+    assert_eq!(
+        rig.connect(1),
+        Connected::Held(0),
+        "a lazy event does not answer a connect"
+    );
+    assert_eq!(rig.next(), Some(5));
+    assert_eq!(rig.state.on_timer(rig.at(5)), (true, false));
+    assert_eq!(rig.resumed(0, 5), Some(Resume::Answer { advise: false }));
+    assert_eq!(rig.state.drain(&rig.settings).len(), 1);
+
+    assert_eq!(rig.connect(6), Connected::Held(1));
+    let due = rig.at(11);
+    rig.state.deliver(&event("b"), Some(due), &rig.settings);
+    assert!(rig.deliver("c").wake);
+    assert_eq!(rig.resumed(1, 6), Some(Resume::Answer { advise: false }));
+    assert_eq!(rig.state.drain(&rig.settings).len(), 2);
+
+    let due = rig.at(8);
+    rig.state.deliver(&event("d"), Some(due), &rig.settings);
+    assert_eq!(
+        rig.connect(9),
+        Connected::Answer { advise: false },
+        "its time was over"
+    );
+}
+
+#[test]
+fn at_its_bound_a_queue_ends_the_session_or_drops_the_oldest() {
+    let settings = Settings {
+        max_queue: 2,
+        ..Settings::default()
+    };
+    let mut rig = Rig::connected(settings.clone());
+    rig.deliver("a");
+    rig.deliver("b");
+    let refused = rig.deliver("c");
+    assert!(!refused.accepted && refused.first_at_bound);
+
+    let mut rig = Rig::connected(Settings {
+        max_queue_policy: MaxQueuePolicy::DropOldest,
+        ..settings
+    });
+    rig.deliver("a");
+    rig.deliver("b");
+    let third = rig.deliver("c");
+    assert_eq!(
+        (third.dropped, third.accepted, third.first_at_bound),
+        (1, true, true)
+    );
+    assert!(!rig.deliver("d").first_at_bound, "said once");
+    let events: Vec<_> = rig.state.drain(&rig.settings);
+    assert!(events[0].json().windows(3).any(|part| part == b"\"c\""));
+}
+
+#[test]
+fn a_response_takes_so_many_bytes_and_the_rest_goes_next() {
+    let size = event("a").json().len() as u64;
+    let mut rig = Rig::connected(Settings {
+        max_response_size: bytesize::ByteSize(2 * size),
+        ..Settings::default()
+    });
+    for name in ["a", "b", "c"] {
+        rig.deliver(name);
+    }
+    assert_eq!(rig.state.drain(&rig.settings).len(), 2);
+    assert_eq!(rig.connect(0), Connected::Answer { advise: false });
+    assert_eq!(rig.state.drain(&rig.settings).len(), 1);
+}
+
+#[test]
+fn events_of_a_response_that_was_not_written_come_first_again() {
+    let mut rig = Rig::connected(Settings::default());
+    rig.deliver("a");
+    let lost = rig.state.drain(&rig.settings);
+    rig.connect(0);
+    assert!(
+        rig.state.restore(lost),
+        "a connect that is held by then is resumed"
+    );
+}
+
+#[test]
+fn surplus_tabs_are_told_to_poll_and_are_advised_again_later() {
+    let mut rig = Rig::connected(Settings::default());
+    let connect = Connect {
+        advice: None,
+        may_be_held: true,
+        browser: None,
+    };
+    let now = rig.at(0);
+    let connected = rig.state.connect(&connect, &rig.settings, now, || false);
+    assert_eq!(connected, Connected::MultipleClients);
+    assert_eq!(rig.next(), Some(12));
+    assert_eq!(rig.connect(2), Connected::Held(0));
+    rig.deliver("a");
+    assert_eq!(rig.resumed(0, 2), Some(Resume::Answer { advise: true }));
+}
+
+#[test]
+fn the_end_resumes_and_refuses_everything_after() {
+    let mut rig = Rig::connected(Settings::default());
+    rig.connect(0);
+    let (_, wake) = rig.state.end(EndReason::Disconnect).expect("alive");
+    assert!(wake);
+    assert_eq!(
+        rig.resumed(0, 0),
+        Some(Resume::Ended(EndReason::Disconnect))
+    );
+    assert!(rig.state.end(EndReason::Expired).is_none());
+    assert_eq!(rig.connect(1), Connected::Ended);
+    assert_eq!(rig.next(), None);
+    assert!(!rig.deliver("a").wake);
+}
+
+#[test]
+fn a_stopping_server_answers_with_advice_and_holds_no_more() {
+    let mut rig = Rig::connected(Settings::default());
+    rig.connect(0);
+    assert!(rig.state.stop_holding());
+    assert_eq!(rig.resumed(0, 0), Some(Resume::Answer { advise: true }));
+    assert!(matches!(rig.connect(0), Connected::Answer { .. }));
+}
+
+#[test]
+fn a_session_is_bound_from_the_first_time_its_cookie_returns() {
+    let own = RandomId::from_random(BROWSER);
+    let other = RandomId::from_random([2; 16]);
+    let mut rig = Rig::new();
+    assert!(rig.state.admits(&[], false), "not bound yet");
+    assert!(
+        rig.state.admits(&[other], false),
+        "another tab's cookie overwrote it"
+    );
+    assert!(rig.state.admits(&[other, own], false));
+    assert!(!rig.state.admits(&[], false));
+    assert!(!rig.state.admits(&[other], false));
+    assert!(rig.state.admits(&[own], false));
+    assert!(rig.state.admits(&[], true), "trust_client_session");
+}

@@ -1,0 +1,48 @@
+//! callback-polling: messages in a query, replies as a script, JSONP (specification section 6.2).
+
+use bytes::Bytes;
+use http::Request;
+
+use super::exchange::{Framing, Source};
+use super::{Answer, Endpoint, Error, MAX_FIELDS};
+use crate::metrics::Limit;
+use crate::web::form::{self, FormLimits};
+use crate::web::script;
+
+/// The function a client means that names none.
+const DEFAULT_CALLBACK: &str = "jsonpcallback";
+
+/// Reads the messages of a query, and answers them with a script.
+pub(super) fn serve(endpoint: &Endpoint, request: &Request<Bytes>) -> Result<Answer, Error> {
+    let query = request.uri().query().unwrap_or_default();
+    let query = form::query_messages(
+        query,
+        FormLimits {
+            max_fields: MAX_FIELDS,
+        },
+    )?;
+    let callback = query.callback.as_deref().unwrap_or(DEFAULT_CALLBACK);
+    if !script::is_callback(callback) {
+        return Err(Error::Callback);
+    }
+    if query.messages.is_empty() {
+        return Err(Error::NoMessage);
+    }
+    let max = endpoint.server.limits().max_message_size.as_u64();
+    if query
+        .messages
+        .iter()
+        .map(|text| text.len() as u64)
+        .sum::<u64>()
+        > max
+    {
+        endpoint.server.metrics().limited(Limit::MaxMessageSize);
+        return Err(Error::TooLarge(max));
+    }
+    endpoint.answer(
+        &query.messages,
+        request.headers(),
+        Source::Fields,
+        Framing::Script(callback.into()),
+    )
+}

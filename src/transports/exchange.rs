@@ -1,0 +1,242 @@
+//! One request's messages to the server and back, the same for every polling transport.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use super::{Answer, Endpoint, Error, allow, legacy, vary};
+use crate::bayeux::{BatchError, Event, RandomId, Reply, parse_batches};
+use crate::metrics::Limit;
+use crate::server::{HeldConnect, Request};
+use crate::session::{Resume, Session};
+use crate::web::{Response, Socket, cookies, script};
+
+/// How messages stand in a response.
+#[derive(Debug)]
+pub(super) enum Framing {
+    /// As a JSON array.
+    Json,
+    /// As a script that calls this function with the array.
+    Script(Box<str>),
+}
+
+/// Where the messages of a request stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// They were the body.
+    Body,
+    /// They were fields of a form or a query.
+    Fields,
+}
+
+const JSON_HEAD: &[u8] = b"Content-Type: application/json; charset=utf-8\r\n\
+    Cache-Control: no-cache, no-store\r\nPragma: no-cache\r\nExpires: 0\r\n";
+const SCRIPT_HEAD: &[u8] = b"Content-Type: text/javascript; charset=utf-8\r\n\
+    X-Content-Type-Options: nosniff\r\n\
+    Cache-Control: no-cache, no-store\r\nPragma: no-cache\r\nExpires: 0\r\n";
+
+impl Framing {
+    fn response(
+        &self,
+        events: &[Arc<Event>],
+        replies: &[Reply<'_>],
+        escapes_comment_end: bool,
+    ) -> Response {
+        let mut json = Vec::with_capacity(
+            events
+                .iter()
+                .map(|event| event.json().len() + 1)
+                .sum::<usize>()
+                + 128,
+        );
+        json.push(b'[');
+        for event in events {
+            json.extend_from_slice(event.json());
+            json.push(b',');
+        }
+        for reply in replies {
+            reply.write(&mut json);
+            json.push(b',');
+        }
+        if json.len() > 1 {
+            json.pop();
+        }
+        json.push(b']');
+        if escapes_comment_end {
+            json = script::escape_comment_end(&json).into_owned();
+        }
+        let (head, body) = match self {
+            Self::Json => (JSON_HEAD, json),
+            Self::Script(callback) => {
+                let json = script::escape_for_script(&json);
+                (
+                    SCRIPT_HEAD,
+                    [b"/**/", callback.as_bytes(), b"(", &json, b");"].concat(),
+                )
+            }
+        };
+        Response::with_raw_head(StatusCode::OK, head, body)
+    }
+
+    /// A response without a message, for the status that alone counts.
+    fn empty(&self, status: StatusCode) -> Response {
+        Response::with_raw_head(status, JSON_HEAD, Vec::new())
+    }
+}
+
+/// Events on their way in a response.
+#[derive(Debug)]
+pub struct Carried {
+    session: Arc<Session>,
+    events: Vec<Arc<Event>>,
+}
+
+impl Carried {
+    fn new(session: Option<&Arc<Session>>, events: Vec<Arc<Event>>) -> Option<Self> {
+        let session = Arc::clone(session?);
+        (!events.is_empty()).then_some(Self { session, events })
+    }
+
+    /// Gives the events back to their session, because the response could not be written.
+    pub fn restore(self) {
+        self.session.restore(self.events);
+    }
+}
+
+impl Endpoint {
+    /// Answers the messages of a request, or holds its connect.
+    pub(super) fn answer(
+        &self,
+        texts: &[Bytes],
+        headers: &HeaderMap,
+        source: Source,
+        framing: Framing,
+    ) -> Result<Answer, Error> {
+        let mut batch = match parse_batches(texts, self.server.limits()) {
+            // Two variants of jquery.comet post an empty batch, and take an error for the end.
+            Err(BatchError::Empty) if source == Source::Fields => Vec::new(),
+            parsed => parsed.inspect_err(|error| self.count(error))?,
+        };
+        legacy::translate(&mut batch);
+        let request = Request {
+            cookies: self.cookies(headers),
+            may_be_held: true,
+            delivers_on_publish: matches!(framing, Framing::Json),
+        };
+        let mut outcome = self.server.process(&batch, &request, now());
+        legacy::remember(&batch, outcome.session.as_ref());
+        let marks = outcome
+            .session
+            .as_ref()
+            .map_or(0, |session| session.marks());
+        if let Some(connect) = outcome.held {
+            let poll = HeldPoll {
+                connect,
+                framing,
+                origin: None,
+                displaced_status: self.settings.duplicate_meta_connect_status,
+            };
+            return Ok(Answer::Held(Box::new(poll)));
+        }
+        legacy::dress(&mut outcome.replies, &batch, marks);
+        let mut response = framing.response(
+            &outcome.events,
+            &outcome.replies,
+            legacy::escapes_comment_end(marks),
+        );
+        if let Some(cookie) = outcome.new_cookie {
+            let value = self.settings.browser_cookie.set_cookie(&cookie.to_string());
+            response = response.header("Set-Cookie", value.as_bytes());
+        }
+        Ok(Answer::Now(
+            response,
+            Carried::new(outcome.session.as_ref(), outcome.events),
+        ))
+    }
+
+    fn cookies(&self, headers: &HeaderMap) -> Vec<RandomId> {
+        let values = cookies::values(headers, &self.settings.browser_cookie.name);
+        values.filter_map(|value| value.parse().ok()).collect()
+    }
+
+    fn count(&self, error: &BatchError) {
+        match error {
+            BatchError::TooManyMessages(_) => self.server.metrics().limited(Limit::MaxBatch),
+            BatchError::TooDeep(_) => self.server.metrics().limited(Limit::MaxDepth),
+            BatchError::Malformed(_) | BatchError::Empty => {}
+        }
+    }
+}
+
+/// A request whose connect is held.
+#[derive(Debug)]
+pub struct HeldPoll {
+    connect: HeldConnect,
+    framing: Framing,
+    pub(super) origin: Option<HeaderValue>,
+    displaced_status: u16,
+}
+
+/// How a held request goes on.
+#[derive(Debug)]
+pub enum Polled {
+    /// It is answered.
+    Answered(Response, Option<Carried>),
+    /// Its client closed the connection, or its side of it. The response holds no events, which
+    /// stay queued; it is for a client that still reads.
+    Closed(Response),
+}
+
+impl HeldPoll {
+    /// Waits for an event, the deadline, a newer connect, the session's or the client's end.
+    ///
+    /// The client's end is looked at first: events are not given to a socket known to be dead.
+    pub async fn wait(mut self: Box<Self>, socket: &mut Socket) -> Polled {
+        let connect = &mut self.connect;
+        let resumed = poll_fn(|context| {
+            if socket.poll_closed(context).is_ready() {
+                return Poll::Ready(None);
+            }
+            connect.poll_resumed(now, context).map(Some)
+        })
+        .await;
+        match resumed {
+            Some(resume) => self.answer(resume),
+            None => {
+                self.connect.release(now());
+                let reply = self.dressed(self.connect.reply());
+                Polled::Closed(self.finish(self.framing.response(&[], &[reply], false)))
+            }
+        }
+    }
+
+    fn answer(&self, resume: Resume) -> Polled {
+        let Some((events, reply)) = self.connect.answer(resume) else {
+            let status =
+                StatusCode::from_u16(self.displaced_status).unwrap_or(StatusCode::REQUEST_TIMEOUT);
+            return Polled::Answered(self.finish(self.framing.empty(status)), None);
+        };
+        let session = self.connect.session();
+        let escapes = legacy::escapes_comment_end(session.marks());
+        let response = self
+            .framing
+            .response(&events, &[self.dressed(reply)], escapes);
+        Polled::Answered(self.finish(response), Carried::new(Some(session), events))
+    }
+
+    fn dressed<'a>(&self, reply: Reply<'a>) -> Reply<'a> {
+        legacy::dress_connect(reply, self.connect.session().marks())
+    }
+
+    fn finish(&self, response: Response) -> Response {
+        vary(allow(response, self.origin.as_ref()))
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -1,0 +1,99 @@
+//! What clients of Bayeux 0.1 and of 2007 need, in one place; the core does not know it.
+//!
+//! Protocol 0.1 (Dojo 0.4, dojox 0.9) is known by the *number* 0.1 as the handshake's version. Its
+//! clients poll with `/meta/reconnect`, keep a `connectionId`, read events on polls only, and some
+//! insist on `authSuccessful`. dojox 0.9 and 1.0 announce `json-comment-filtered` and take a reply
+//! that holds both `/*` and `*/` anywhere for a commented one.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::bayeux::{Field, Message, Reply, meta};
+use crate::session::Session;
+
+/// The session's client speaks protocol 0.1.
+const PROTOCOL_0_1: u8 = 1;
+/// The session's client takes `*/` for the end of a comment.
+const COMMENT_FILTERED: u8 = 2;
+
+/// Gives the messages of old protocols their meaning in this one.
+pub(super) fn translate(batch: &mut [Message<'_>]) {
+    for message in batch {
+        if message
+            .channel
+            .is_some_and(|channel| channel.get() == r#""/meta/reconnect""#)
+        {
+            message.meaning = Some(meta::CONNECT);
+        }
+    }
+}
+
+/// Notes on a new session what its handshake says of its client.
+pub(super) fn remember(batch: &[Message<'_>], session: Option<&Arc<Session>>) {
+    let Some((message, session)) = handshake(batch).zip(session) else {
+        return;
+    };
+    let mut marks = 0;
+    if is_0_1(message) {
+        marks |= PROTOCOL_0_1;
+        session.deliver_on_connect_only();
+    }
+    if message.ext.is_some_and(announces_comment_filter) {
+        marks |= COMMENT_FILTERED;
+    }
+    session.set_marks(marks);
+}
+
+/// Adds what clients of protocol 0.1 look for in replies.
+pub(super) fn dress(replies: &mut [Reply<'_>], batch: &[Message<'_>], marks: u8) {
+    if marks & PROTOCOL_0_1 == 0 {
+        return;
+    }
+    if handshake(batch).is_some() {
+        for reply in replies {
+            reply.add(Field::Other("authSuccessful", "true"));
+        }
+        return;
+    }
+    for (reply, message) in replies.iter_mut().zip(batch) {
+        if message.channel_text().as_deref() == Some(meta::CONNECT) {
+            reply.add(Field::Other("connectionId", "\"1\""));
+        }
+    }
+}
+
+/// Adds it to the reply of a held connect.
+pub(super) fn dress_connect(mut reply: Reply<'_>, marks: u8) -> Reply<'_> {
+    if marks & PROTOCOL_0_1 != 0 {
+        reply.add(Field::Other("connectionId", "\"1\""));
+    }
+    reply
+}
+
+/// Tells whether `*/` is escaped in what a session's client receives.
+pub(super) fn escapes_comment_end(marks: u8) -> bool {
+    marks & COMMENT_FILTERED != 0
+}
+
+fn handshake<'m, 'a>(batch: &'m [Message<'a>]) -> Option<&'m Message<'a>> {
+    batch
+        .iter()
+        .find(|message| message.channel_text().as_deref() == Some(meta::HANDSHAKE))
+}
+
+fn is_0_1(message: &Message<'_>) -> bool {
+    message
+        .version
+        .is_some_and(|version| version.get() == "0.1")
+}
+
+fn announces_comment_filter(ext: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    struct Ext {
+        #[serde(rename = "json-comment-filtered", default)]
+        is_announced: bool,
+    }
+    serde_json::from_str::<Ext>(ext.get()).is_ok_and(|ext| ext.is_announced)
+}

@@ -1,0 +1,198 @@
+//! The Bayeux endpoint over HTTP: which transport takes a request, and who may send one at all.
+
+mod callback_polling;
+mod exchange;
+mod legacy;
+mod long_polling;
+pub mod settings;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
+
+use crate::server::BayeuxServer;
+use crate::web::cors::{self, AllowedOrigins, NotAnOrigin, Verdict};
+use crate::web::{Response, charset, form};
+pub use exchange::{Carried, HeldPoll, Polled};
+pub use settings::{Settings, Transport};
+
+/// The most fields a form or a query may have: as many as messages may be in a batch would fit,
+/// and no client sends more than a few others beside them.
+const MAX_FIELDS: usize = 1000;
+
+/// The methods of the endpoint.
+const METHODS: &[u8] = b"GET, POST, OPTIONS";
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Answer {
+    /// It is answered now; events in the response go back to their session if it cannot be written.
+    Now(Response, Option<Carried>),
+    /// It is answered later.
+    Held(Box<HeldPoll>),
+}
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Self {
+        Self::Now(response, None)
+    }
+}
+
+/// Why a request is not an exchange of messages.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Charset(#[from] charset::Error),
+    #[error(transparent)]
+    Form(#[from] form::Error),
+    #[error(transparent)]
+    Batch(#[from] crate::bayeux::BatchError),
+    #[error("the callback's name must match ^[A-Za-z0-9._$-]{{1,64}}$")]
+    Callback,
+    #[error("a GET needs the parameter `message` (callback-polling); send other messages by POST")]
+    NoMessage,
+    #[error("the query holds more than {0} bytes of messages (bayeux.max_message_size)")]
+    TooLarge(u64),
+    #[error("{0}")]
+    Method(&'static str),
+}
+
+impl From<Error> for Response {
+    fn from(error: Error) -> Self {
+        let status = match &error {
+            Error::Charset(charset) => charset.status(),
+            Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Error::Form(_) | Error::Batch(_) | Error::Callback | Error::NoMessage => {
+                StatusCode::BAD_REQUEST
+            }
+        };
+        let response = Self::error(status, &error.to_string());
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            return response.header("Allow", METHODS);
+        }
+        response
+    }
+}
+
+/// The Bayeux endpoint.
+#[derive(Debug)]
+pub struct Endpoint {
+    server: Arc<BayeuxServer>,
+    settings: Settings,
+    origins: AllowedOrigins,
+}
+
+impl Endpoint {
+    /// Makes the endpoint of a server.
+    ///
+    /// # Errors
+    /// An entry of the allowed origins is not one.
+    pub fn new(
+        server: Arc<BayeuxServer>,
+        settings: Settings,
+        origins: &[String],
+    ) -> Result<Self, NotAnOrigin> {
+        let origins = AllowedOrigins::new(origins)?;
+        Ok(Self {
+            server,
+            settings,
+            origins,
+        })
+    }
+
+    /// Tells whether a path is the endpoint's: its own, or any below it.
+    #[must_use]
+    pub fn is_at(&self, path: &str) -> bool {
+        path.strip_prefix(&self.settings.path)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Serves a request whose body has arrived.
+    pub async fn serve(&self, request: Request<Bytes>) -> Answer {
+        let origin = match self.origins.check(request.headers()) {
+            Verdict::SameOrigin => None,
+            Verdict::Allowed(origin) => origin,
+            Verdict::Refused(reason) => {
+                self.server.metrics().refused_origins.increment();
+                return vary(Response::error(StatusCode::FORBIDDEN, &reason)).into();
+            }
+        };
+        let answer = if *request.method() == Method::OPTIONS {
+            return preflight(&request, origin.as_ref()).into();
+        } else {
+            self.exchange(request).await
+        };
+        match answer {
+            Answer::Now(response, carried) => {
+                Answer::Now(vary(allow(response, origin.as_ref())), carried)
+            }
+            Answer::Held(mut held) => {
+                held.origin = origin;
+                Answer::Held(held)
+            }
+        }
+    }
+
+    async fn exchange(&self, request: Request<Bytes>) -> Answer {
+        let is_on = |transport| self.settings.transports.contains(&transport);
+        let answer = match *request.method() {
+            Method::POST if is_on(Transport::LongPolling) => {
+                long_polling::serve(self, request).await
+            }
+            Method::GET if is_on(Transport::CallbackPolling) => {
+                callback_polling::serve(self, &request)
+            }
+            Method::POST => Err(Error::Method(
+                "the long-polling transport is off (bayeux.transports)",
+            )),
+            Method::GET => Err(Error::Method(
+                "the callback-polling transport is off (bayeux.transports)",
+            )),
+            _ => Err(Error::Method("send Bayeux messages by POST")),
+        };
+        answer.unwrap_or_else(|error| Response::from(error).into())
+    }
+}
+
+/// The names of the connection types that are on, as handshakes list them.
+#[must_use]
+pub fn connection_types(transports: &[Transport]) -> Vec<&'static str> {
+    let names = transports.iter().map(|transport| match transport {
+        // The second name is Faye's for the same transport from another origin.
+        Transport::LongPolling => ["long-polling", "cross-origin-long-polling"].as_slice(),
+        Transport::CallbackPolling => &["callback-polling"],
+    });
+    names.flatten().copied().collect()
+}
+
+fn preflight(request: &Request<Bytes>, origin: Option<&HeaderValue>) -> Response {
+    let response = vary(Response::new(StatusCode::NO_CONTENT).header("Allow", METHODS));
+    let Some(origin) = origin else {
+        return response;
+    };
+    let asked = request
+        .headers()
+        .get(header::ACCESS_CONTROL_REQUEST_HEADERS);
+    add(response, cors::preflight_headers(origin, asked))
+}
+
+fn allow(response: Response, origin: Option<&HeaderValue>) -> Response {
+    match origin {
+        Some(origin) => add(response, cors::response_headers(origin)),
+        None => response,
+    }
+}
+
+fn add<const N: usize>(response: Response, headers: [(HeaderName, HeaderValue); N]) -> Response {
+    headers
+        .into_iter()
+        .fold(response, |response, (name, value)| {
+            response.header(name.as_str(), value.as_bytes())
+        })
+}
+
+fn vary(response: Response) -> Response {
+    response.header_lines(b"Vary: Origin\r\n")
+}

@@ -1,0 +1,279 @@
+//! Reading one cookie, and writing one; knows nothing of sessions.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use http::header::{COOKIE, HeaderMap, HeaderValue};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Returns the first value of the named cookie.
+pub fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    values(headers, name).next()
+}
+
+/// Returns every value of the named cookie: a browser sends one for each path or domain that set it.
+pub fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
+    // Bytes, because one cookie that is not ASCII must not hide the others.
+    let pairs = headers.get_all(COOKIE).iter();
+    pairs
+        .flat_map(|header| header.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(move |pair| {
+            let equals = memchr::memchr(b'=', pair)?;
+            let (found, value) = (&pair[..equals], &pair[equals + 1..]);
+            if found.trim_ascii() != name.as_bytes() {
+                return None;
+            }
+            let value = str::from_utf8(value.trim_ascii()).ok()?;
+            let unquoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+            Some(unquoted.unwrap_or(value))
+        })
+}
+
+/// The `SameSite` attribute (RFC 6265bis).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SameSite {
+    /// Sent with same-site requests only.
+    Strict,
+    /// Sent with same-site requests and top-level navigations.
+    Lax,
+    /// Sent always; browsers accept it only together with `Secure`.
+    None,
+}
+
+/// The name and attributes of the browser cookie.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Settings {
+    /// The cookie's name.
+    #[serde(rename = "browser_cookie_name")]
+    pub name: String,
+    /// `Domain`; absent: the host that set it.
+    #[serde(rename = "browser_cookie_domain")]
+    pub domain: Option<String>,
+    /// `Path`.
+    #[serde(rename = "browser_cookie_path")]
+    pub path: String,
+    /// `Max-Age`; absent: until the browser closes.
+    #[serde(rename = "browser_cookie_max_age", with = "humantime_serde")]
+    pub max_age: Option<Duration>,
+    /// `Secure`.
+    #[serde(rename = "browser_cookie_secure")]
+    pub secure: bool,
+    /// `HttpOnly`.
+    #[serde(rename = "browser_cookie_http_only")]
+    pub http_only: bool,
+    /// `SameSite`; absent: the browser's default.
+    #[serde(rename = "browser_cookie_same_site")]
+    pub same_site: Option<SameSite>,
+    /// `Partitioned` (CHIPS).
+    #[serde(rename = "browser_cookie_partitioned")]
+    pub partitioned: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: "BAYEUX_BROWSER".to_owned(),
+            domain: None,
+            path: "/".to_owned(),
+            max_age: None,
+            secure: false,
+            http_only: true,
+            same_site: None,
+            partitioned: false,
+        }
+    }
+}
+
+/// Why the cookie's settings cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Error {
+    /// The name is not a token (RFC 6265).
+    #[error("browser_cookie_name must be letters, digits and any of !#$%&'*+-.^_`|~")]
+    Name,
+    /// The path does not begin with a slash or has characters that end it.
+    #[error("browser_cookie_path must begin with / and be ASCII without blanks and semicolons")]
+    Path,
+    /// The domain is empty or has characters that end it.
+    #[error("browser_cookie_domain must be a host name such as example.com, or be left out")]
+    Domain,
+    /// Browsers drop the cookie unless it is `Secure`.
+    #[error(
+        "browser_cookie_secure must be true with same_site \"none\", partitioned or a __Host- or __Secure- name"
+    )]
+    Insecure,
+    /// Browsers drop a `__Host-` cookie that has a domain or another path than `/`.
+    #[error("a __Host- cookie needs browser_cookie_path \"/\" and no browser_cookie_domain")]
+    Host,
+}
+
+impl Settings {
+    /// Checks that [`set_cookie`](Self::set_cookie) can write the cookie and browsers keep it.
+    ///
+    /// # Errors
+    ///
+    /// The first of [`Error`] that applies.
+    pub fn check(&self) -> Result<(), Error> {
+        let is_name_byte = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if self.name.is_empty() || !self.name.bytes().all(is_name_byte) {
+            return Err(Error::Name);
+        }
+        let is_value_byte = |b: u8| b.is_ascii_graphic() && b != b';';
+        if !self.path.starts_with('/') || !self.path.bytes().all(is_value_byte) {
+            return Err(Error::Path);
+        }
+        let is_domain = |d: &str| !d.is_empty() && d.bytes().all(is_value_byte);
+        if self.domain.as_deref().is_some_and(|d| !is_domain(d)) {
+            return Err(Error::Domain);
+        }
+        let has_prefix = |prefix: &str| {
+            let start = self.name.get(..prefix.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        let is_host = has_prefix("__Host-");
+        let must_be_secure = self.same_site == Some(SameSite::None)
+            || self.partitioned
+            || is_host
+            || has_prefix("__Secure-");
+        if must_be_secure && !self.secure {
+            return Err(Error::Insecure);
+        }
+        if is_host && (self.path != "/" || self.domain.is_some()) {
+            return Err(Error::Host);
+        }
+        Ok(())
+    }
+
+    /// Returns the `Set-Cookie` header for a value of letters, digits, `-` and `_`.
+    ///
+    /// # Panics
+    ///
+    /// If the value or settings that [`check`](Self::check) refuses hold control characters.
+    pub fn set_cookie(&self, value: &str) -> HeaderValue {
+        let mut cookie = format!("{}={value}; Path={}", self.name, self.path);
+        if let Some(domain) = &self.domain {
+            cookie.push_str("; Domain=");
+            cookie.push_str(domain);
+        }
+        if let Some(max_age) = self.max_age {
+            // Rounded up, because 0 would delete the cookie.
+            let seconds = max_age.as_secs() + u64::from(max_age.subsec_nanos() > 0);
+            write!(cookie, "; Max-Age={seconds}").expect("a String takes all that is written");
+        }
+        for (is_set, attribute) in [
+            (self.secure, "; Secure"),
+            (self.http_only, "; HttpOnly"),
+            (self.partitioned, "; Partitioned"),
+        ] {
+            if is_set {
+                cookie.push_str(attribute);
+            }
+        }
+        cookie.push_str(match self.same_site {
+            Some(SameSite::Strict) => "; SameSite=Strict",
+            Some(SameSite::Lax) => "; SameSite=Lax",
+            Some(SameSite::None) => "; SameSite=None",
+            None => "",
+        });
+        HeaderValue::try_from(cookie).expect("checked settings hold no control characters")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_are_found() {
+        let cases: &[(&[&[u8]], &[&str])] = &[
+            (&[], &[]),
+            (&[b""], &[]),
+            (&[b"b=1"], &["1"]),
+            (&[b"a=0; b=1; c=2"], &["1"]),
+            (&[b"a=0;b=1 ;c"], &["1"]),
+            (&[b"a=0", b"", b"b=1"], &["1"]),
+            (&[b"b=1; b=2", b"b=3"], &["1", "2", "3"]),
+            (&[b"b=\"x y\""], &["x y"]),
+            (&[b"b=\""], &["\""]),
+            (&[b"b="], &[""]),
+            (&[b"b=x=y=="], &["x=y=="]),
+            (&[b"bb=1; B=2; b; =3"], &[]),
+            (&[b"a=\xE9; b=1; b=\xE9"], &["1"]),
+        ];
+        for (lines, expected) in cases {
+            let mut headers = HeaderMap::new();
+            for line in *lines {
+                headers.append(COOKIE, HeaderValue::from_bytes(line).unwrap());
+            }
+            let found: Vec<_> = values(&headers, "b").collect();
+            assert_eq!(found, *expected);
+            assert_eq!(value(&headers, "b"), expected.first().copied());
+        }
+    }
+
+    #[test]
+    fn cookies_are_written() {
+        let cookie = Settings::default().set_cookie("x1");
+        assert_eq!(cookie, "BAYEUX_BROWSER=x1; Path=/; HttpOnly");
+        let mut settings = Settings {
+            name: "b".to_owned(),
+            domain: Some("example.com".to_owned()),
+            path: "/cometd".to_owned(),
+            max_age: Some(Duration::from_millis(1500)),
+            secure: true,
+            http_only: false,
+            same_site: Some(SameSite::None),
+            partitioned: true,
+        };
+        assert_eq!(
+            settings.set_cookie("v"),
+            "b=v; Path=/cometd; Domain=example.com; Max-Age=2; Secure; Partitioned; SameSite=None"
+        );
+        settings.max_age = Some(Duration::ZERO);
+        settings.same_site = Some(SameSite::Strict);
+        let cookie = settings.set_cookie("v");
+        let text = cookie.to_str().unwrap();
+        assert!(text.contains("Max-Age=0;") && text.ends_with("SameSite=Strict"));
+    }
+
+    #[test]
+    fn settings_are_checked() {
+        type Change = fn(&mut Settings);
+        let cases: &[(Change, Result<(), Error>)] = &[
+            (|_| (), Ok(())),
+            (|s| s.name = String::new(), Err(Error::Name)),
+            (|s| s.name = "a b".into(), Err(Error::Name)),
+            (|s| s.path = "x".into(), Err(Error::Path)),
+            (|s| s.path = "/;\n".into(), Err(Error::Path)),
+            (|s| s.domain = Some(String::new()), Err(Error::Domain)),
+            (|s| s.domain = Some("a;b".into()), Err(Error::Domain)),
+            (|s| s.domain = Some("example.com".into()), Ok(())),
+            (|s| s.same_site = Some(SameSite::None), Err(Error::Insecure)),
+            (|s| s.same_site = Some(SameSite::Lax), Ok(())),
+            (|s| s.partitioned = true, Err(Error::Insecure)),
+            (|s| s.name = "__secure-a".into(), Err(Error::Insecure)),
+            (
+                |s| {
+                    s.name = "__Host-a".into();
+                    s.secure = true;
+                },
+                Ok(()),
+            ),
+            (
+                |s| {
+                    s.name = "__Host-a".into();
+                    s.secure = true;
+                    s.path = "/a".into();
+                },
+                Err(Error::Host),
+            ),
+        ];
+        for (index, (change, expected)) in cases.iter().enumerate() {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            assert_eq!(settings.check(), *expected, "case {index}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! An HTTP/1 response as bytes, ready for one write (RFC 9112).
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::{HeaderMap, StatusCode, Version, header};
+
+/// A response that is complete but for what the connection adds.
+#[derive(Debug)]
+pub struct Response {
+    status: StatusCode,
+    /// Header lines, each with its line end.
+    head: Vec<u8>,
+    body: Vec<u8>,
+}
+
+/// How the connection of a request goes on after its response.
+#[derive(Debug, Clone, Copy)]
+pub struct Persistence {
+    /// The version the client speaks.
+    pub version: Version,
+    /// Whether another request may follow.
+    pub keeps_alive: bool,
+}
+
+impl Persistence {
+    /// Reads what the client wants from a request (RFC 9112 section 9.3).
+    #[must_use]
+    pub fn of(version: Version, headers: &HeaderMap) -> Self {
+        let has_option = |option: &str| {
+            headers.get_all(header::CONNECTION).iter().any(|value| {
+                value.to_str().is_ok_and(|list| {
+                    list.split(',')
+                        .any(|token| token.trim().eq_ignore_ascii_case(option))
+                })
+            })
+        };
+        let keeps_alive = match version {
+            Version::HTTP_11 => !has_option("close"),
+            _ => has_option("keep-alive") && !has_option("close"),
+        };
+        Self {
+            version,
+            keeps_alive,
+        }
+    }
+}
+
+impl Response {
+    /// Makes a response without a body.
+    #[must_use]
+    pub fn new(status: StatusCode) -> Self {
+        Self {
+            status,
+            head: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// Makes a response with a body of some type.
+    #[must_use]
+    pub fn with_body(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Self {
+        let mut response = Self::new(status).header("Content-Type", content_type.as_bytes());
+        response.body = body;
+        response
+    }
+
+    /// Makes a response whose header lines are written out already, each with its line end.
+    #[must_use]
+    pub fn with_raw_head(status: StatusCode, lines: &'static [u8], body: Vec<u8>) -> Self {
+        Self {
+            status,
+            head: lines.to_vec(),
+            body,
+        }
+    }
+
+    /// Makes a response that gives its reason as one line of JSON.
+    #[must_use]
+    pub fn error(status: StatusCode, reason: &str) -> Self {
+        let mut body =
+            serde_json::to_vec(&serde_json::json!({ "error": reason })).unwrap_or_default();
+        body.push(b'\n');
+        Self::with_body(status, "application/json; charset=utf-8", body)
+            .header("Cache-Control", b"no-store")
+    }
+
+    /// Adds a header; the value holds no line end, as that of a `HeaderValue`.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &[u8]) -> Self {
+        self.head.extend_from_slice(name.as_bytes());
+        self.head.extend_from_slice(b": ");
+        self.head.extend_from_slice(value);
+        self.head.extend_from_slice(b"\r\n");
+        self
+    }
+
+    /// Adds header lines that are written out already, each with its line end.
+    #[must_use]
+    pub fn header_lines(mut self, lines: &'static [u8]) -> Self {
+        self.head.extend_from_slice(lines);
+        self
+    }
+
+    /// Returns the status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Returns the bytes to write.
+    #[must_use]
+    pub fn encode(&self, persistence: Persistence) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.head.len() + self.body.len() + 160);
+        let is_1_0 = persistence.version == Version::HTTP_10;
+        out.extend_from_slice(if is_1_0 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+        out.extend_from_slice(self.status.as_str().as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(
+            self.status
+                .canonical_reason()
+                .unwrap_or("Status")
+                .as_bytes(),
+        );
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(&self.head);
+        write_date(&mut out);
+        if self.status != StatusCode::NO_CONTENT {
+            write!(out, "Content-Length: {}\r\n", self.body.len())
+                .expect("a Vec takes every write");
+        }
+        match (is_1_0, persistence.keeps_alive) {
+            (_, false) => out.extend_from_slice(b"Connection: close\r\n"),
+            (true, true) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+            (false, true) => {}
+        }
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(&self.body);
+        out
+    }
+}
+
+/// Appends the `Date` line, which is made anew once a second.
+fn write_date(out: &mut Vec<u8>) {
+    thread_local! {
+        static LINE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+    }
+    let now = SystemTime::now();
+    let second = now
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    LINE.with_borrow_mut(|(of, line)| {
+        if *of != second || line.is_empty() {
+            *of = second;
+            *line = format!("Date: {}\r\n", httpdate::fmt_http_date(now));
+        }
+        out.extend_from_slice(line.as_bytes());
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(response: &Response, version: Version, keeps_alive: bool) -> Vec<String> {
+        let bytes = response.encode(Persistence {
+            version,
+            keeps_alive,
+        });
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        text.split("\r\n")
+            .filter(|line| !line.starts_with("Date: "))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn the_connection_line_is_what_the_version_needs() {
+        let response = Response::error(StatusCode::NOT_FOUND, "a \"reason\"");
+        let common = [
+            "Content-Type: application/json; charset=utf-8",
+            "Cache-Control: no-store",
+            "Content-Length: 25",
+        ];
+        let cases = [
+            (Version::HTTP_11, true, "HTTP/1.1 404 Not Found", None),
+            (
+                Version::HTTP_11,
+                false,
+                "HTTP/1.1 404 Not Found",
+                Some("Connection: close"),
+            ),
+            (
+                Version::HTTP_10,
+                true,
+                "HTTP/1.0 404 Not Found",
+                Some("Connection: keep-alive"),
+            ),
+            (
+                Version::HTTP_10,
+                false,
+                "HTTP/1.0 404 Not Found",
+                Some("Connection: close"),
+            ),
+        ];
+        for (version, keeps_alive, status, connection) in cases {
+            let mut expected = vec![status];
+            expected.extend(common);
+            expected.extend(connection);
+            expected.extend(["", "{\"error\":\"a \\\"reason\\\"\"}\n"]);
+            assert_eq!(lines(&response, version, keeps_alive), expected);
+        }
+    }
+
+    #[test]
+    fn persistence_follows_version_and_header() {
+        let cases = [
+            (Version::HTTP_11, None, true),
+            (Version::HTTP_11, Some("x, Close"), false),
+            (Version::HTTP_10, None, false),
+            (Version::HTTP_10, Some("Keep-Alive"), true),
+        ];
+        for (version, connection, keeps_alive) in cases {
+            let mut headers = HeaderMap::new();
+            if let Some(value) = connection {
+                headers.insert(header::CONNECTION, http::HeaderValue::from_static(value));
+            }
+            assert_eq!(Persistence::of(version, &headers).keeps_alive, keeps_alive);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Making JSON safe inside a script; knows nothing of where the JSON came from.
+
+use std::borrow::Cow;
+
+use memchr::{memchr_iter, memchr2_iter};
+
+/// The longest callback name.
+const MAX_CALLBACK: usize = 64;
+
+/// Whether a JSONP callback's name may be written into a script: `^[A-Za-z0-9._$-]{1,64}$`.
+pub fn is_callback(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._$-".contains(&byte);
+    (1..=MAX_CALLBACK).contains(&name.len()) && name.bytes().all(is_allowed)
+}
+
+/// Escapes what would end a script element or, in engines before 2019, a string.
+///
+/// The input must be valid JSON, which holds these characters in strings only; the output is
+/// JSON of the same meaning.
+pub fn escape_for_script(json: &[u8]) -> Cow<'_, [u8]> {
+    escape(json, memchr2_iter(b'<', 0xE2, json), |text| match text {
+        [b'<', b'/', ..] => Some((2, br"<\/")),
+        [b'<', b'!', b'-', b'-', ..] => Some((4, br"<\u0021--")),
+        [0xE2, 0x80, 0xA8, ..] => Some((3, br"\u2028")),
+        [0xE2, 0x80, 0xA9, ..] => Some((3, br"\u2029")),
+        _ => None,
+    })
+}
+
+/// Escapes what would end a comment around the JSON, as clients that strip one expect it.
+///
+/// The input must be valid JSON; the output is JSON of the same meaning.
+pub fn escape_comment_end(json: &[u8]) -> Cow<'_, [u8]> {
+    escape(json, memchr_iter(b'*', json), |text| match text {
+        [b'*', b'/', ..] => Some((2, br"*\/")),
+        _ => None,
+    })
+}
+
+/// The length of what is to be replaced at the start of a text, and with what.
+type Replacement = fn(&[u8]) -> Option<(usize, &'static [u8])>;
+
+/// Replaces what begins at some of the `sites`; copies nothing when none has a replacement.
+///
+/// No site may lie inside what another one replaces.
+fn escape(
+    json: &[u8],
+    sites: impl Iterator<Item = usize>,
+    replacement: Replacement,
+) -> Cow<'_, [u8]> {
+    let mut escaped = Vec::new();
+    let mut copied = 0;
+    for site in sites {
+        if let Some((length, with)) = replacement(&json[site..]) {
+            escaped.extend_from_slice(&json[copied..site]);
+            escaped.extend_from_slice(with);
+            copied = site + length;
+        }
+    }
+    if copied == 0 {
+        return Cow::Borrowed(json);
+    }
+    escaped.extend_from_slice(&json[copied..]);
+    Cow::Owned(escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use memchr::memmem;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn callbacks() {
+        let cases = [
+            ("dojo.io.ScriptSrcTransport._state.id1.jsonpCall", true),
+            ("jQuery112406883102096116913_1795209195108", true),
+            ("_cometd_jsonp_0", true),
+            ("$", true),
+            ("a-b", true),
+            (&*"a".repeat(64), true),
+            (&*"a".repeat(65), false),
+            ("", false),
+            ("a(b)", false),
+            ("a b", false),
+            ("a[0]", false),
+            ("a\n", false),
+            ("é", false),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(is_callback(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn scripts() {
+        let cases = [
+            (r#"["</script>"]"#, r#"["<\/script>"]"#),
+            (r#"["<!--<script>"]"#, r#"["<\u0021--<script>"]"#),
+            ("[\"a\u{2028}\u{2029}b\"]", r#"["a\u2028\u2029b"]"#),
+            (r#"["<</</"]"#, r#"["<<\/<\/"]"#),
+            (r#"["\\</"]"#, r#"["\\<\/"]"#),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(&*escape_for_script(json.as_bytes()), expected.as_bytes());
+        }
+        for json in [r#"["<b>","<!-","<\/","a/b"]"#, "[\"“€\u{2027}\"]", ""] {
+            let escaped = escape_for_script(json.as_bytes());
+            assert!(matches!(escaped, Cow::Borrowed(_)), "{json}");
+        }
+    }
+
+    #[test]
+    fn comments() {
+        let escaped = escape_comment_end(br#"["/foo/**/*/"]"#);
+        assert_eq!(&*escaped, br#"["/foo/**\/*\/"]"#);
+        let escaped = escape_comment_end(br#"["/foo/**","/*"]"#);
+        assert!(matches!(escaped, Cow::Borrowed(_)));
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let piece = prop_oneof![
+            Just("<"),
+            Just("/"),
+            Just("!"),
+            Just("--"),
+            Just("*"),
+            Just("\\"),
+            Just("\""),
+            Just("\u{2028}"),
+            Just("\u{2029}"),
+            Just("\u{2027}"),
+            Just("€"),
+            Just("</"),
+            Just("<!--"),
+            Just("a"),
+        ];
+        let text = prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat());
+        let leaf = prop_oneof![
+            any::<i64>().prop_map(Value::from),
+            text.clone().prop_map(Value::from)
+        ];
+        leaf.prop_recursive(3, 16, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map(text.clone(), inner, 0..4)
+                    .prop_map(|map| map.into_iter().collect::<Value>()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_meaning_stays(value in json()) {
+            let plain = value.to_string();
+            let script = escape_for_script(plain.as_bytes());
+            let comment = escape_comment_end(&script);
+            for escaped in [&script, &comment] {
+                prop_assert_eq!(&serde_json::from_slice::<Value>(escaped).unwrap(), &value);
+            }
+            for end in ["</", "<!--", "\u{2028}", "\u{2029}", "*/"] {
+                prop_assert!(memmem::find(&comment, end.as_bytes()).is_none());
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! A client's socket while no HTTP parser has it: watched for its end, written to, handed on.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+/// How many bytes a client may send ahead while its request is held; above that they stay in the
+/// kernel's buffer, where the client's end cannot be noticed behind them.
+const MAX_AHEAD: usize = 16 * 1024;
+/// How many bytes of a refused request are read, so that the client gets to read the refusal.
+const MAX_LINGER: usize = 1024 * 1024;
+/// How long that may take.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A socket, and what was read from it already.
+#[derive(Debug)]
+pub struct Socket {
+    stream: TcpStream,
+    ahead: BytesMut,
+}
+
+impl Socket {
+    /// Takes a socket from which `ahead` was read and not used.
+    #[must_use]
+    pub fn new(stream: TcpStream, ahead: Bytes) -> Self {
+        Self {
+            stream,
+            ahead: BytesMut::from(ahead),
+        }
+    }
+
+    /// Returns the socket, and what was read from it and not used.
+    #[must_use]
+    pub fn into_parts(self) -> (TcpStream, Bytes) {
+        (self.stream, self.ahead.freeze())
+    }
+
+    /// Waits until the client has closed or reset the connection, at least for its own writing;
+    /// what it sends ahead meanwhile is kept.
+    pub fn poll_closed(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while self.ahead.len() < MAX_AHEAD {
+            if ready!(self.stream.poll_read_ready(context)).is_err() {
+                return Poll::Ready(());
+            }
+            let mut buffer = [0; 1024];
+            match self.stream.try_read(&mut buffer) {
+                Ok(0) => return Poll::Ready(()),
+                Ok(read) => self.ahead.extend_from_slice(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Waits until there is something to read, be it the client's end.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub async fn readable(&self) -> io::Result<()> {
+        if self.ahead.is_empty() {
+            self.stream.readable().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes all bytes, with one call where the kernel takes them at once.
+    ///
+    /// # Errors
+    /// The client is gone, or has not read them within `timeout`.
+    pub async fn write(&mut self, bytes: &[u8], timeout: Duration) -> io::Result<()> {
+        let written = match self.stream.try_write(bytes) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
+        if written == bytes.len() {
+            return Ok(());
+        }
+        let rest = Box::pin(self.stream.write_all(&bytes[written..]));
+        tokio::time::timeout(timeout, rest).await?
+    }
+
+    /// Closes the connection so that the client can read the last response even if it is still
+    /// sending: closing at once would reset it (RFC 9112 section 9.6).
+    pub async fn linger(mut self) {
+        let drain = async {
+            self.stream.shutdown().await?;
+            let mut left = MAX_LINGER;
+            let mut buffer = [0; 1024];
+            while left > 0 {
+                self.stream.readable().await?;
+                match self.stream.try_read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(read) => left = left.saturating_sub(read),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        };
+        let drained: Result<io::Result<()>, _> = tokio::time::timeout(LINGER_TIMEOUT, drain).await;
+        if let Ok(Err(error)) = drained {
+            tracing::trace!(%error, "the client did not wait for the connection's end");
+        }
+    }
+}

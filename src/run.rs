@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::Admin;
 use crate::config::Config;
+use crate::demo::Demo;
 use crate::endpoint::{Endpoint, Site};
 use crate::metrics::Metrics;
 use crate::router::Router;
@@ -62,6 +63,7 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
         ..
     } = config;
     let metrics = Arc::new(Metrics::default());
+    let demo = demo.then(|| Demo::new(&bayeux.transports.path));
     let max_message_size = bayeux.limits.max_message_size.as_u64();
     let router = Router::new(bayeux.router, &channel);
     let types = connection_types(&bayeux.transports.transports);
@@ -93,7 +95,7 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
         )
     };
     let public = endpoint(Site::Public { bayeux, demo });
-    let admin = endpoint(Site::Admin(Arc::new(Admin::new(Arc::clone(&server)))));
+    let admin = endpoint(Site::Admin(Admin::new(Arc::clone(&server))));
     Ok(Bound {
         server,
         public: (public, public_listeners),

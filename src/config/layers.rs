@@ -243,7 +243,8 @@ impl Layers {
         let near = keys::nearest(key, names.chain(&flags).map(String::as_str)).map(variable_of);
         if let Some(near) = near {
             let origin = Origin::Variable(name.to_owned());
-            self.problems.push(format!("{origin} is unknown; did you mean {near}?"));
+            self.problems
+                .push(format!("{origin} is unknown; did you mean {near}?"));
         }
     }
 }

@@ -7,24 +7,37 @@ use crate::web::Response;
 
 const PAGE: &str = include_str!("page.html");
 
-/// Tells whether a path is the page's.
-#[must_use]
-pub fn is_at(path: &str) -> bool {
-    matches!(path, "/" | "/demo")
+/// The page of a server.
+#[derive(Debug)]
+pub struct Demo {
+    page: String,
 }
 
-/// Serves the page.
-#[must_use]
-pub fn serve(request: &Request<Bytes>) -> Response {
-    if *request.method() != Method::GET {
-        return Response::error(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here")
-            .header("Allow", b"GET");
+impl Demo {
+    /// Makes the page of a server whose Bayeux endpoint is at `path`.
+    #[must_use]
+    pub fn new(path: &str) -> Self {
+        Self {
+            page: PAGE.replace("{{path}}", path),
+        }
     }
-    Response::with_body(
-        StatusCode::OK,
-        "text/html; charset=utf-8",
-        PAGE.as_bytes().to_vec(),
-    )
-    .header("Cache-Control", b"no-store")
-    .header("X-Content-Type-Options", b"nosniff")
+
+    /// Tells whether a path is the page's.
+    #[must_use]
+    pub fn is_at(&self, path: &str) -> bool {
+        path == "/"
+    }
+
+    /// Serves the page.
+    #[must_use]
+    pub fn serve(&self, request: &Request<Bytes>) -> Response {
+        if *request.method() != Method::GET {
+            return Response::error(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here")
+                .header("Allow", b"GET");
+        }
+        let page = self.page.clone().into_bytes();
+        Response::with_body(StatusCode::OK, "text/html; charset=utf-8", page)
+            .header("Cache-Control", b"no-store")
+            .header("X-Content-Type-Options", b"nosniff")
+    }
 }

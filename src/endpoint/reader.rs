@@ -154,7 +154,7 @@ pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
     .await;
     let parts = connection.into_parts();
     let refused_by_parser = parts.io.refused;
-    let socket = Socket::new(parts.io.stream.into_inner(), parts.read_buf);
+    let socket = parts.io.into_socket(parts.read_buf);
     match (outcome, refused_by_parser) {
         (Some(Ok(request)), _) => Reading::Request(Box::new(request), socket),
         (Some(Err(refusal)), _) => Reading::Refused(refusal, socket),
@@ -233,6 +233,16 @@ impl Wire {
             stream: TokioIo::new(stream),
             refused: None,
         }
+    }
+
+    /// Gives the socket back; hyper had read `unused` last, before what it has not read yet.
+    fn into_socket(self, unused: Bytes) -> Socket {
+        let ahead = match (unused.is_empty(), self.ahead.is_empty()) {
+            (_, true) => unused,
+            (true, false) => self.ahead,
+            (false, false) => [unused, self.ahead].concat().into(),
+        };
+        Socket::new(self.stream.into_inner(), ahead)
     }
 }
 

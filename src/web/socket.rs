@@ -27,10 +27,13 @@ impl Socket {
     /// Takes a socket from which `ahead` was read and not used.
     #[must_use]
     pub fn new(stream: TcpStream, ahead: Bytes) -> Self {
-        Self {
-            stream,
-            ahead: BytesMut::from(ahead),
-        }
+        // An empty buffer may still hold on to the memory that it is a part of.
+        let ahead = if ahead.is_empty() {
+            BytesMut::new()
+        } else {
+            ahead.into()
+        };
+        Self { stream, ahead }
     }
 
     /// Returns the socket, and what was read from it and not used.

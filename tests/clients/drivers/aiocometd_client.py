@@ -1,0 +1,115 @@
+"""Drives aiocometd over stdin and stdout, as support/process.mjs says."""
+
+import asyncio
+import json
+import sys
+
+from aiocometd import Client, ConnectionType
+from aiocometd.extensions import Extension
+
+
+def write(line):
+    """Writes one JSON text a line."""
+    print(json.dumps(line), flush=True)
+
+
+def report(kind, **details):
+    """Reports an event to the test."""
+    write({"report": {"type": kind, **details}})
+
+
+class Watcher(Extension):
+    """Reports the end of a reconnection: a connect and all subscriptions answered anew."""
+
+    def __init__(self):
+        self.channels = set()
+        self._handshakes = 0
+        self._missing = None
+
+    async def outgoing(self, payload, headers):
+        """Part of the interface; nothing to do."""
+
+    async def incoming(self, payload, headers=None):
+        """Looks at every reply."""
+        for message in payload:
+            if message.get("successful"):
+                self._watch(message)
+
+    def _watch(self, reply):
+        if reply["channel"] == "/meta/handshake":
+            self._handshakes += 1
+            if self._handshakes > 1:
+                self._missing = {"/meta/connect", *self.channels}
+        if self._missing is None:
+            return
+        self._missing.discard(reply.get("subscription", reply["channel"]))
+        if not self._missing:
+            self._missing = None
+            report("reconnected")
+
+
+class Driver:
+    """The operations of support/peer.mjs."""
+
+    def __init__(self):
+        self._client = None
+        self._watcher = Watcher()
+        self._receiving = None
+
+    async def connect(self, url, options):
+        """Returns the transport in use."""
+        types = [ConnectionType(name) for name in options["transports"]]
+        self._client = Client(url, types, extensions=[self._watcher])
+        await self._client.open()
+        self._receiving = asyncio.ensure_future(self._receive())
+        return self._client.connection_type.value
+
+    async def subscribe(self, channel):
+        """Subscribes; the messages are reported."""
+        await self._client.subscribe(channel)
+        self._watcher.channels.add(channel)
+
+    async def unsubscribe(self, channel):
+        """Ends a subscription."""
+        await self._client.unsubscribe(channel)
+        self._watcher.channels.discard(channel)
+
+    async def publish(self, channel, data):
+        """Publishes and waits for the reply."""
+        await self._client.publish(channel, data)
+
+    async def disconnect(self):
+        """Ends the session."""
+        self._receiving.cancel()
+        await self._client.close()
+
+    async def _receive(self):
+        async for message in self._client:
+            report("message", channel=message["channel"], data=message["data"])
+
+
+async def perform(driver, request):
+    """Does one call and writes its result."""
+    call = request["call"]
+    try:
+        result = await getattr(driver, request["operation"])(*request["args"])
+        write({"call": call, "result": result})
+    except Exception as error:  # whatever went wrong is the test's to judge
+        write({"call": call, "error": repr(error)})
+
+
+async def main():
+    """Reads calls until the test ends."""
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+    driver = Driver()
+    tasks = set()
+    async for line in reader:
+        task = asyncio.ensure_future(perform(driver, json.loads(line)))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+
+# aiocometd takes the loop from get_event_loop, so it has to be this one.
+asyncio.get_event_loop().run_until_complete(main())

@@ -1,0 +1,70 @@
+import { chromium } from 'playwright-core';
+
+import { Peer } from './peer.mjs';
+import { staticResponse } from './static.mjs';
+
+/** Only the tests' own traffic, and no file outside the profile playwright makes. */
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--disable-dev-shm-usage',
+  '--no-proxy-server',
+];
+
+export const launch = () =>
+  chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    headless: true,
+    args: FLAGS,
+  });
+
+/**
+ * Opens a page of its own browser context, so with its own cookies.
+ *
+ * @param {object} stage
+ * @param {string} name
+ * @param {Browser} browser
+ * @param {string} page a file of `pages/`
+ * @param {string} [origin] where the page is from; by default the server's own
+ */
+export async function browserPeer(stage, name, browser, page, origin = stage.server.origin) {
+  const context = await browser.newContext();
+  const tab = await context.newPage();
+  const peer = new Peer(
+    name,
+    (operation, ...args) =>
+      tab.evaluate(([op, values]) => globalThis.driver[op](...values), [operation, args]),
+    () => context.close(),
+  );
+
+  const watched = (request) => request.url().startsWith(stage.server.url);
+  tab.on('request', (request) => {
+    if (watched(request)) peer.report({ type: 'request' });
+  });
+  tab.on('response', (response) => {
+    if (watched(response.request())) peer.report({ type: 'status', status: response.status() });
+  });
+  tab.on('requestfinished', (request) => {
+    if (watched(request)) peer.report({ type: 'response' });
+  });
+  tab.on('requestfailed', (request) => {
+    if (!watched(request)) return;
+    const reason = `${request.url()}: ${request.failure().errorText}`;
+    peer.report({ type: 'failure', reason });
+  });
+  tab.on('console', (message) => stage.log(`${name}: ${message.text()}`));
+  tab.on('pageerror', (error) => stage.log(`${name}: ${error.stack}`));
+  await tab.exposeFunction('report', (event) => peer.report(event));
+
+  if (origin === stage.server.origin) {
+    // The page has the server's origin without the server serving it. A context that intercepts
+    // requests answers preflights by itself, so a page of another origin must not have this.
+    await context.route(`${origin}/static/**`, async (route) => {
+      await route.fulfill(await staticResponse(route.request().url()));
+    });
+  }
+  await tab.goto(`${origin}/static/pages/${page}`);
+  return peer;
+}

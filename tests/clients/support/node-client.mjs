@@ -1,0 +1,52 @@
+// One client build in a Node process, driven over stdin and stdout by `process.mjs`. A process
+// each, because cometd-nodejs-client installs globals and keeps one cookie jar per process.
+import { subscribe } from 'node:diagnostics_channel';
+import { createInterface } from 'node:readline';
+
+import { cometdDriver } from '../drivers/cometd.mjs';
+import { fayeDriver } from '../drivers/faye.mjs';
+
+const write = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
+const report = (event) => write({ report: event });
+
+/** Reports this process's HTTP requests, which the clients all make with `node:http`. */
+function reportRequests() {
+  const open = new Set();
+  const end = (request, event) => {
+    if (open.delete(request)) report(event);
+  };
+  subscribe('http.client.request.start', ({ request }) => {
+    open.add(request);
+    report({ type: 'request' });
+    request.once('close', () => end(request, { type: 'failure', reason: `${request.path}: aborted` }));
+    request.once('error', ({ message }) => {
+      end(request, { type: 'failure', reason: `${request.path}: ${message}` });
+    });
+    request.once('upgrade', () => end(request, { type: 'response' }));
+  });
+  subscribe('http.client.response.finish', ({ request }) => end(request, { type: 'response' }));
+}
+
+/** @param {{ library: string, adapter?: string }} build the packages, named as in package.json */
+async function driverOf({ library, adapter }) {
+  if (!adapter) return fayeDriver((await import(library)).default, report);
+  const { adapt } = await import(adapter).then((it) => it.default ?? it);
+  adapt();
+  const { CometD } = await import(library).then((it) => it.default ?? it);
+  return cometdDriver(new CometD(), report);
+}
+
+// stdout carries the protocol, so the libraries log to stderr.
+console.log = console.info = console.debug = console.error;
+reportRequests();
+const driver = await driverOf(JSON.parse(process.argv[2]));
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { call, operation, args } = JSON.parse(line);
+  Promise.resolve()
+    .then(() => driver[operation](...args))
+    .then(
+      (result) => write({ call, result: result ?? null }),
+      (error) => write({ call, error: error.message ?? JSON.stringify(error) }),
+    );
+}

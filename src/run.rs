@@ -94,7 +94,10 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
             stopping.clone(),
         )
     };
-    let public = endpoint(Site::Public { bayeux, demo });
+    let public = endpoint(Site::Public {
+        bayeux: Box::new(bayeux),
+        demo,
+    });
     let admin = endpoint(Site::Admin(Admin::new(Arc::clone(&server))));
     Ok(Bound {
         server,

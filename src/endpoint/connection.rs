@@ -48,7 +48,8 @@ async fn next(socket: Socket, shared: &Shared) -> Option<Taken> {
     }
     match reader::read(socket, shared).await {
         Reading::Request(request, socket) => {
-            let persistence = Persistence::of(request.version(), request.headers());
+            let persistence =
+                Persistence::of(request.method(), request.version(), request.headers());
             let answer = shared.site.serve(*request).await;
             Some(Taken {
                 answer,
@@ -79,11 +80,7 @@ async fn refuse(refusal: Refusal, mut socket: Socket, shared: &Shared) {
         shared.metrics.limited(limit);
     }
     let response = Response::error(refusal.status, refusal.reason);
-    let persistence = Persistence {
-        version: http::Version::HTTP_11,
-        keeps_alive: false,
-    };
-    if write(&mut socket, &response, None, persistence, shared).await {
+    if write(&mut socket, &response, None, Persistence::LAST, shared).await {
         socket.linger().await;
     }
 }

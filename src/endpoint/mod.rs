@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{StatusCode, Version};
+use http::StatusCode;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -133,12 +133,8 @@ impl Endpoint {
             "the server has no room for another connection",
         )
         .header("Retry-After", b"5");
-        let persistence = Persistence {
-            version: Version::HTTP_11,
-            keeps_alive: false,
-        };
         // Whether the client reads it is its own affair: nothing waits for it.
-        let _ = stream.try_write(&response.encode(persistence));
+        let _ = stream.try_write(&response.encode(Persistence::LAST));
     }
 
     /// Some errors are of one connection, and some last until something is freed.

@@ -14,7 +14,7 @@ pub enum Site {
     /// Bayeux, for the world.
     Public {
         /// The Bayeux endpoint.
-        bayeux: transports::Endpoint,
+        bayeux: Box<transports::Endpoint>,
         /// The demonstration page, if it is on.
         demo: Option<Demo>,
     },

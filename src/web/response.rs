@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, StatusCode, Version, header};
+use http::{HeaderMap, Method, StatusCode, Version, header};
 
 /// A response that is complete but for what the connection adds.
 #[derive(Debug)]
@@ -22,12 +22,21 @@ pub struct Persistence {
     pub version: Version,
     /// Whether another request may follow.
     pub keeps_alive: bool,
+    /// Whether the body is left out, as the answer to a HEAD has none.
+    pub omits_body: bool,
 }
 
 impl Persistence {
+    /// The last response of a connection, to a request that could not be read.
+    pub const LAST: Self = Self {
+        version: Version::HTTP_11,
+        keeps_alive: false,
+        omits_body: false,
+    };
+
     /// Reads what the client wants from a request (RFC 9112 section 9.3).
     #[must_use]
-    pub fn of(version: Version, headers: &HeaderMap) -> Self {
+    pub fn of(method: &Method, version: Version, headers: &HeaderMap) -> Self {
         let has_option = |option: &str| {
             headers.get_all(header::CONNECTION).iter().any(|value| {
                 value.to_str().is_ok_and(|list| {
@@ -43,6 +52,7 @@ impl Persistence {
         Self {
             version,
             keeps_alive,
+            omits_body: *method == Method::HEAD,
         }
     }
 }
@@ -136,7 +146,9 @@ impl Response {
             (false, true) => {}
         }
         out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(&self.body);
+        if !persistence.omits_body {
+            out.extend_from_slice(&self.body);
+        }
         out
     }
 }
@@ -167,6 +179,7 @@ mod tests {
         let bytes = response.encode(Persistence {
             version,
             keeps_alive,
+            omits_body: false,
         });
         let text = String::from_utf8(bytes).expect("UTF-8");
         text.split("\r\n")
@@ -226,7 +239,10 @@ mod tests {
             if let Some(value) = connection {
                 headers.insert(header::CONNECTION, http::HeaderValue::from_static(value));
             }
-            assert_eq!(Persistence::of(version, &headers).keeps_alive, keeps_alive);
+            assert_eq!(
+                Persistence::of(&Method::POST, version, &headers).keeps_alive,
+                keeps_alive
+            );
         }
     }
 }

@@ -33,10 +33,11 @@ pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
             },
         };
         persistence.keeps_alive &= !*shared.stopping.borrow();
-        if !write(&mut socket, &response, carried, persistence, shared).await
-            || !persistence.keeps_alive
-        {
+        if !write(&mut socket, &response, carried, persistence, shared).await {
             return;
+        }
+        if !persistence.keeps_alive {
+            return Box::pin(socket.linger()).await;
         }
     }
 }

@@ -30,7 +30,7 @@ fn subscribe(
     let patterns = subscriptions(message, scope.limits)?;
     patterns.iter().try_for_each(may_subscribe)?;
     let max = scope.shared.settings.max_subscriptions;
-    if session.count_with(&patterns) > max {
+    if patterns.len() > max || session.count_with(&patterns) > max {
         scope.metrics().limited(Limit::MaxSubscriptions);
         return Err(BayeuxError::TooManySubscriptions);
     }

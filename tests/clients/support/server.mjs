@@ -25,18 +25,23 @@ export class Server {
   /** The Bayeux endpoint, e.g. `http://127.0.0.1:40123/cometd`. */
   url;
   #settings;
+  #flags;
   #process;
   #log = [];
 
-  /** @param {string[]} settings values for `--set`, each `key=value` */
-  static async start(settings = []) {
-    const server = new Server(settings);
+  /**
+   * @param {string[]} settings values for `--set`, each `key=value`
+   * @param {string[]} flags other arguments
+   */
+  static async start(settings = [], flags = []) {
+    const server = new Server(settings, flags);
     await server.#launch(0);
     return server;
   }
 
-  constructor(settings) {
+  constructor(settings, flags) {
     this.#settings = settings;
+    this.#flags = flags;
   }
 
   get origin() {
@@ -75,7 +80,7 @@ export class Server {
 
   async #launch(port) {
     const settings = this.#settings.flatMap((setting) => ['--set', setting]);
-    const child = spawn(binary(), ['serve', '--listen', `127.0.0.1:${port}`, ...settings], {
+    const child = spawn(binary(), ['serve', '--listen', `127.0.0.1:${port}`, ...this.#flags, ...settings], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#process = child;

@@ -40,7 +40,7 @@ pub(super) fn serve(endpoint: &Endpoint, request: &Request<Bytes>) -> Result<Ans
         return Err(Error::TooLarge(max));
     }
     endpoint.answer(
-        &query.messages,
+        query.messages,
         request.headers(),
         Source::Fields,
         Framing::Script(callback.into()),

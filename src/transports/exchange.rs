@@ -111,12 +111,16 @@ impl Endpoint {
     /// Answers the messages of a request, or holds its connect.
     pub(super) fn answer(
         &self,
-        texts: &[Bytes],
+        texts: Vec<Bytes>,
         headers: &HeaderMap,
         source: Source,
         framing: Framing,
     ) -> Result<Answer, Error> {
-        let mut batch = match parse_batches(texts, self.server.limits()) {
+        let texts = match source {
+            Source::Body => texts,
+            Source::Fields => legacy::in_utf8(texts),
+        };
+        let mut batch = match parse_batches(&texts, self.server.limits()) {
             // Two variants of jquery.comet post an empty batch, and take an error for the end.
             Err(BatchError::Empty) if source == Source::Fields => Vec::new(),
             parsed => parsed.inspect_err(|error| self.count(error))?,

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -17,6 +18,15 @@ use crate::session::Session;
 const PROTOCOL_0_1: u8 = 1;
 /// The session's client takes `*/` for the end of a comment.
 const COMMENT_FILTERED: u8 = 2;
+
+/// Makes UTF-8 of what Dojo 0.4 percent-encodes as Latin-1, a byte a character.
+pub(super) fn in_utf8(texts: Vec<Bytes>) -> Vec<Bytes> {
+    let convert = |text: Bytes| match std::str::from_utf8(&text) {
+        Ok(_) => text,
+        Err(_) => Bytes::from(encoding_rs::mem::decode_latin1(&text).into_owned()),
+    };
+    texts.into_iter().map(convert).collect()
+}
 
 /// Gives the messages of old protocols their meaning in this one.
 pub(super) fn translate(batch: &mut [Message<'_>]) {
@@ -96,4 +106,30 @@ fn announces_comment_filter(ext: &RawValue) -> bool {
         is_announced: bool,
     }
     serde_json::from_str::<Ext>(ext.get()).is_ok_and(|ext| ext.is_announced)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_utf8_is_latin1() {
+        let texts = [b"caf\xe9".as_slice(), "\u{2713} caf\u{e9}".as_bytes()];
+        let texts = texts.into_iter().map(Bytes::from_static).collect();
+        assert_eq!(in_utf8(texts), ["caf\u{e9}", "\u{2713} caf\u{e9}"]);
+    }
+
+    #[test]
+    fn a_comment_filter_has_to_be_announced() {
+        let cases = [
+            (r#"{"json-comment-filtered":true}"#, true),
+            (r#"{"json-comment-filtered":false}"#, false),
+            (r#"{"ack":true}"#, false),
+            ("5", false),
+        ];
+        for (ext, expected) in cases {
+            let raw: &RawValue = serde_json::from_str(ext).expect("JSON");
+            assert_eq!(announces_comment_filter(raw), expected, "{ext}");
+        }
+    }
 }

@@ -23,5 +23,5 @@ pub(super) async fn serve(endpoint: &Endpoint, request: Request<Bytes>) -> Resul
         Body::Json(text) => (vec![text], Source::Body),
         Body::Form(texts) => (texts, Source::Fields),
     };
-    endpoint.answer(&texts, &head.headers, source, Framing::Json)
+    endpoint.answer(texts, &head.headers, source, Framing::Json)
 }

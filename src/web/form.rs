@@ -28,14 +28,15 @@ pub struct FormLimits {
 pub enum Body {
     /// The body is JSON by its first byte; blanks around it are cut off.
     Json(Bytes),
-    /// The values of the fields named `message`, in order; there is at least one.
+    /// The values of the fields named `message`, in order; there is at least one. Percent-encoded
+    /// bytes need not be UTF-8.
     Form(Vec<Bytes>),
 }
 
 /// The part of a JSONP request's query that matters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query {
-    /// The values of the `message` parameters, in order; may be empty.
+    /// The values of the `message` parameters, in order; may be empty, and need not be UTF-8.
     pub messages: Vec<Bytes>,
     /// The value of `jsonp`, as the client wrote it: check it before it is written anywhere.
     pub callback: Option<String>,
@@ -147,7 +148,7 @@ async fn multipart(
             return Err(Error::TooManyFields(limits.max_fields));
         }
         if field.name().map(str::as_bytes) == Some(MESSAGE) {
-            messages.push(utf8_or_latin1(field.bytes().await?));
+            messages.push(field.bytes().await?);
         }
     }
     Ok(messages)
@@ -194,8 +195,10 @@ impl Iterator for Fields {
         let literal = self.rest.slice(after_equals..);
         if name == MESSAGE && equals < end && is_whole_json(&literal) {
             self.rest.clear();
-            let value = utf8_or_latin1(literal);
-            return Some(Ok(Field { name, value }));
+            return Some(Ok(Field {
+                name,
+                value: literal,
+            }));
         }
         let value = decode(self.rest.slice(after_equals.min(end)..end));
         self.rest = self.rest.slice(self.rest.len().min(end + 1)..);
@@ -214,7 +217,7 @@ fn is_whole_json(text: &[u8]) -> bool {
 
 fn decode(raw: Bytes) -> Bytes {
     if memchr2(b'+', b'%', &raw).is_none() {
-        return utf8_or_latin1(raw);
+        return raw;
     }
     let mut spaced = Vec::from(raw);
     for byte in &mut spaced {
@@ -222,15 +225,7 @@ fn decode(raw: Bytes) -> Bytes {
             *byte = b' ';
         }
     }
-    utf8_or_latin1(percent_decode(&spaced).collect())
-}
-
-/// Dojo 0.4 escapes Latin-1, one byte a character.
-fn utf8_or_latin1(text: Bytes) -> Bytes {
-    if str::from_utf8(&text).is_ok() {
-        return text;
-    }
-    Bytes::from(encoding_rs::mem::decode_latin1(&text).into_owned())
+    percent_decode(&spaced).collect()
 }
 
 #[cfg(test)]

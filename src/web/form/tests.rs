@@ -44,7 +44,6 @@ fn form_fields_are_decoded() {
         (b"message=", &[""]),
         (b"a=b&message", &[""]),
         (b"message=%E2%9C%93%zz%", &["✓%zz%"]),
-        (b"message=%5B%22%E9t%E9%22%5D", &["[\"été\"]"]),
         (b"message=[%22a%22]", &["[\"a\"]"]),
         (b"xmessage=1&message=[2]", &["[2]"]),
         ("message=[\"é\"]".as_bytes(), &["[\"é\"]"]),
@@ -143,7 +142,6 @@ fn queries_hold_messages_and_a_callback() {
         ),
         ("jsonp=x&message=[\"a&b+c\"]", &["[\"a&b+c\"]"], Some("x")),
         ("message=[\"a+b\"]&jsonp=", &["[\"a b\"]"], Some("")),
-        ("message=%E9", &["é"], None),
     ];
     for (query, messages, callback) in cases {
         let expected = Query {

@@ -13,6 +13,9 @@ use crate::run::{StartError, bind};
 
 /// The key that `--demo` changes, unless the operator set it.
 const SESSIONS_PER_BROWSER: &str = "bayeux.max_sessions_per_browser";
+/// What it changes it to: two tabs of two windows each. A browser has six connections to a server,
+/// and some have to be left for sending; the windows above that poll.
+const DEMO_SESSIONS_PER_BROWSER: i32 = 4;
 
 /// The arguments of `mirant serve`.
 #[derive(Debug, clap::Args)]
@@ -35,7 +38,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 
-    /// Serve a demonstration page, which may be open in any number of tabs
+    /// Serve a demonstration page: two chat windows that talk to each other
     #[arg(long)]
     demo: bool,
 
@@ -162,12 +165,12 @@ pub(super) fn configure(
     Ok((with_demo(loaded, args.demo), args.demo))
 }
 
-/// Lets the demonstration page run in several tabs of one browser.
+/// Lets the windows of the demonstration page hold their connects in one browser.
 fn with_demo(loaded: Loaded, demo: bool) -> Config {
     let is_chosen = loaded.is_set(SESSIONS_PER_BROWSER);
     let mut config = loaded.config;
     if demo && !is_chosen {
-        config.bayeux.session.max_sessions_per_browser = -1;
+        config.bayeux.session.max_sessions_per_browser = DEMO_SESSIONS_PER_BROWSER;
     }
     config
 }

@@ -30,12 +30,12 @@ fn a_bare_call_prints_help() {
 }
 
 #[test]
-fn demo_lifts_the_bound_per_browser_unless_it_was_set() {
+fn demo_raises_the_bound_per_browser_unless_it_was_set() {
     let variable = ("MIRANT_BAYEUX__MAX_SESSIONS_PER_BROWSER", "1");
     let set = "--set=bayeux.max_sessions_per_browser=1";
     let cases: [(&[&str], Variables<'_>, i32); 4] = [
         (&[], &[], 1),
-        (&["--demo"], &[], -1),
+        (&["--demo"], &[], 4),
         (&["--demo", set], &[], 1),
         (&["--demo"], &[variable], 1),
     ];

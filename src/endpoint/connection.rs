@@ -1,5 +1,6 @@
 //! One connection: requests and responses in turn, and the wait between and during them.
 
+use http::request::Parts;
 use tokio::net::TcpStream;
 
 use super::Shared;
@@ -27,7 +28,8 @@ pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
             Answer::Held(held) => match held.wait(&mut socket).await {
                 Polled::Answered(response, carried) => (response, carried),
                 Polled::Closed(response) => {
-                    persistence.keeps_alive = false;
+                    // A client that closed only its side may have sent requests before it.
+                    persistence.keeps_alive &= socket.has_ahead();
                     (response, None)
                 }
             },
@@ -37,14 +39,18 @@ pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
             return;
         }
         if !persistence.keeps_alive {
-            return Box::pin(socket.linger()).await;
+            // A stopping server does not wait for its clients.
+            if !*shared.stopping.borrow() {
+                Box::pin(socket.linger()).await;
+            }
+            return;
         }
     }
 }
 
 /// Waits for the next request and has it served; nothing when the connection ends.
-async fn next(socket: Socket, shared: &Shared) -> Option<Taken> {
-    if !is_readable(&socket, shared).await {
+async fn next(mut socket: Socket, shared: &Shared) -> Option<Taken> {
+    if !has_arrived(&mut socket, shared).await {
         return None;
     }
     match reader::read(socket, shared).await {
@@ -58,29 +64,32 @@ async fn next(socket: Socket, shared: &Shared) -> Option<Taken> {
                 socket,
             })
         }
-        Reading::Refused(refusal, socket) => {
-            refuse(refusal, socket, shared).await;
+        Reading::Refused(refusal, head, socket) => {
+            refuse(refusal, head.as_deref(), socket, shared).await;
             None
         }
         Reading::Closed => None,
     }
 }
 
-async fn is_readable(socket: &Socket, shared: &Shared) -> bool {
+async fn has_arrived(socket: &mut Socket, shared: &Shared) -> bool {
     let mut stopping = shared.stopping.clone();
     tokio::select! {
         biased;
-        readable = socket.readable() => readable.is_ok(),
+        arrived = socket.arrived() => arrived,
         _ = stopping.wait_for(|stopping| *stopping) => false,
         () = tokio::time::sleep(shared.settings.keep_alive_timeout) => false,
     }
 }
 
-async fn refuse(refusal: Refusal, mut socket: Socket, shared: &Shared) {
+async fn refuse(refusal: Refusal, head: Option<&Parts>, mut socket: Socket, shared: &Shared) {
     if let Some(limit) = refusal.limit {
         shared.metrics.limited(limit);
     }
-    let response = Response::error(refusal.status, refusal.reason);
+    let mut response = Response::error(refusal.status, refusal.reason);
+    if let Some(head) = head {
+        response = shared.site.share(head, response);
+    }
     if write(&mut socket, &response, None, Persistence::LAST, shared).await {
         socket.linger().await;
     }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+use http::request::Parts;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
@@ -31,8 +32,9 @@ use crate::web::Socket;
 pub(super) enum Reading {
     /// A request; its body has arrived.
     Request(Box<Request<Bytes>>, Socket),
-    /// A request that is answered with this status and reason, and is the connection's last.
-    Refused(Refusal, Socket),
+    /// A request that is answered with this status and reason, and is the connection's last; its
+    /// head, if that was understood.
+    Refused(Refusal, Option<Box<Parts>>, Socket),
     /// The client closed the connection.
     Closed,
 }
@@ -88,7 +90,7 @@ impl Refusal {
     }
 }
 
-type Outcome = Result<Request<Bytes>, Refusal>;
+type Outcome = Result<Request<Bytes>, (Refusal, Option<Box<Parts>>)>;
 
 /// Where the service leaves the request.
 #[derive(Debug, Default)]
@@ -149,7 +151,7 @@ pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
         }
         timeouts
             .poll(has_head, context)
-            .map(|refusal| Some(Err(refusal)))
+            .map(|refusal| Some(Err((refusal, None))))
     })
     .await;
     let parts = connection.into_parts();
@@ -157,8 +159,8 @@ pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
     let socket = parts.io.into_socket(parts.read_buf);
     match (outcome, refused_by_parser) {
         (Some(Ok(request)), _) => Reading::Request(Box::new(request), socket),
-        (Some(Err(refusal)), _) => Reading::Refused(refusal, socket),
-        (None, Some(status)) => Reading::Refused(Refusal::of_status(status), socket),
+        (Some(Err((refusal, head))), _) => Reading::Refused(refusal, head, socket),
+        (None, Some(status)) => Reading::Refused(Refusal::of_status(status), None, socket),
         (None, None) => Reading::Closed,
     }
 }
@@ -170,7 +172,7 @@ async fn collect(request: Request<Incoming>, max_body: u64) -> Outcome {
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > max_body) {
-        return Err(Refusal::TOO_LARGE);
+        return Err((Refusal::TOO_LARGE, Some(Box::new(head))));
     }
     if body.is_end_stream() {
         return Ok(Request::from_parts(head, Bytes::new()));
@@ -178,8 +180,15 @@ async fn collect(request: Request<Incoming>, max_body: u64) -> Outcome {
     let limit = usize::try_from(max_body).unwrap_or(usize::MAX);
     match Limited::new(body, limit).collect().await {
         Ok(body) => Ok(Request::from_parts(head, body.to_bytes())),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TOO_LARGE),
-        Err(_) => Err(Refusal::BODY),
+        Err(error) => {
+            let is_too_large = error.is::<LengthLimitError>();
+            let refusal = if is_too_large {
+                Refusal::TOO_LARGE
+            } else {
+                Refusal::BODY
+            };
+            Err((refusal, Some(Box::new(head))))
+        }
     }
 }
 

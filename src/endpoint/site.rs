@@ -1,6 +1,7 @@
 //! What is served at which path.
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, StatusCode};
 
 use crate::admin::Admin;
@@ -35,6 +36,16 @@ impl Site {
             Self::Public { .. } => {
                 Response::error(StatusCode::NOT_FOUND, "there is nothing at this path").into()
             }
+        }
+    }
+
+    /// Lets the page that sent a request read the response to it, which was not made by its site.
+    pub fn share(&self, head: &Parts, response: Response) -> Response {
+        match self {
+            Self::Public { bayeux, .. } if bayeux.is_at(head.uri.path()) => {
+                bayeux.share(&head.headers, response)
+            }
+            Self::Public { .. } | Self::Admin(_) => response,
         }
     }
 }

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
+use indexmap::IndexSet;
 use serde_json::value::RawValue;
 
 use crate::bayeux::{
@@ -136,7 +137,7 @@ fn checked_channel(message: &Message<'_>, limits: &Limits) -> Result<ChannelName
     ChannelName::parse(&text, limits).map_err(|_| BayeuxError::ChannelInvalid)
 }
 
-/// Reads a `subscription`: one channel or pattern, or an array of them.
+/// Reads a `subscription`: one channel or pattern, or an array of them, each taken once.
 fn subscriptions(
     message: &Message<'_>,
     limits: &Limits,
@@ -148,12 +149,12 @@ fn subscriptions(
     if texts.is_empty() {
         return Err(BayeuxError::SubscriptionMissing);
     }
-    texts
+    let patterns: Result<IndexSet<_>, _> = texts
         .iter()
-        .map(|text| {
-            ChannelPattern::parse(text, limits).map_err(|_| BayeuxError::SubscriptionInvalid)
-        })
-        .collect()
+        .map(|text| ChannelPattern::parse(text, limits))
+        .collect();
+    let patterns = patterns.map_err(|_| BayeuxError::SubscriptionInvalid)?;
+    Ok(patterns.into_iter().collect())
 }
 
 /// Reads a string, or an array of strings.

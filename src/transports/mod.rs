@@ -9,7 +9,7 @@ pub mod settings;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 
 use crate::server::BayeuxServer;
 use crate::web::cors::{self, AllowedOrigins, NotAnOrigin, Verdict};
@@ -133,6 +133,16 @@ impl Endpoint {
                 Answer::Held(held)
             }
         }
+    }
+
+    /// Lets the page of an allowed origin read a response to its request that was made elsewhere.
+    #[must_use]
+    pub fn share(&self, headers: &HeaderMap, response: Response) -> Response {
+        let origin = match self.origins.check(headers) {
+            Verdict::Allowed(origin) => origin,
+            Verdict::SameOrigin | Verdict::Refused(_) => None,
+        };
+        vary(allow(response, origin.as_ref()))
     }
 
     async fn exchange(&self, request: Request<Bytes>) -> Answer {

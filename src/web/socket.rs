@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 /// How many bytes a client may send ahead while its request is held; above that they stay in the
 /// kernel's buffer, where the client's end cannot be noticed behind them.
 const MAX_AHEAD: usize = 16 * 1024;
+/// How much is read at once before a parser takes over: most requests whole.
+const FIRST_READ: usize = 2048;
 /// How many bytes of a refused request are read, so that the client gets to read the refusal.
 const MAX_LINGER: usize = 1024 * 1024;
 /// How long that may take.
@@ -60,15 +62,28 @@ impl Socket {
         Poll::Pending
     }
 
-    /// Waits until there is something to read, be it the client's end.
-    ///
-    /// # Errors
-    /// The socket is broken.
-    pub async fn readable(&self) -> io::Result<()> {
-        if self.ahead.is_empty() {
-            self.stream.readable().await?;
+    /// Tells whether the client sent something ahead that is yet to be served.
+    #[must_use]
+    pub fn has_ahead(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    /// Waits until the client has sent something, which is kept; false if it closed instead.
+    pub async fn arrived(&mut self) -> bool {
+        while self.ahead.is_empty() {
+            let mut buffer = [0; FIRST_READ];
+            match self.stream.try_read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(read) => self.ahead.extend_from_slice(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.stream.readable().await.is_err() {
+                        return false;
+                    }
+                }
+                Err(_) => return false,
+            }
         }
-        Ok(())
+        true
     }
 
     /// Writes all bytes, with one call where the kernel takes them at once.

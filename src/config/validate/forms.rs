@@ -12,11 +12,16 @@ pub(super) fn path_fix(path: &str) -> Option<&'static str> {
         Some("must be a path alone, without '?' or '#'")
     } else if path.ends_with('/') {
         Some("must not end with '/'; what is below it is served alike")
-    } else if path.contains("//") || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Some("must not hold empty segments, spaces, control characters or other than ASCII")
+    } else if path.contains("//") || !path.bytes().all(is_path_byte) {
+        Some("must not hold empty segments, and only letters, digits and -._~!$&()*+,;=:@%/")
     } else {
         None
     }
+}
+
+/// The characters of a path (RFC 3986 section 3.3), but for the apostrophe, which shells quote with.
+fn is_path_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&()*+,;=:@%/".contains(&byte)
 }
 
 /// Finds why an origin would never match what a browser sends as `Origin`.

@@ -1,0 +1,205 @@
+//! Several messages in one request: each gets its reply, in order, whatever its neighbours do.
+
+use serde_json::{Value, json};
+
+use crate::support::{Client, TestServer, only};
+
+#[tokio::test]
+async fn every_message_is_answered_in_order() {
+    let server = TestServer::start(&[]);
+    let mut client = server.client().await;
+    let replies = client
+        .send([
+            json!({"channel": "/meta/subscribe", "id": "1", "subscription": "/a"}),
+            json!({"channel": "/service/x", "id": "2", "data": 1}),
+            json!({"channel": "/meta/unsubscribe", "id": "3", "subscription": "/a"}),
+            json!({"channel": "/b", "id": "4", "data": 1}),
+        ])
+        .await;
+    let ids: Vec<_> = replies.iter().map(|reply| reply["id"].clone()).collect();
+    assert_eq!(ids, ["1", "2", "3", "4"]);
+    assert!(replies.iter().all(|reply| reply["successful"] == true));
+}
+
+#[tokio::test]
+async fn an_error_of_one_message_never_hides_its_neighbours() {
+    let server = TestServer::start(&[]);
+    let bad = [
+        (
+            json!({"channel": "/a//b", "data": 1}),
+            "405::channel_invalid",
+        ),
+        (
+            json!({"channel": "/a/*/b", "data": 1}),
+            "405::channel_invalid",
+        ),
+        (
+            json!({"channel": "/a/*", "data": 1}),
+            "405::channel_invalid",
+        ),
+        (json!({"channel": 5, "data": 1}), "405::channel_invalid"),
+        (json!({"channel": {}, "data": 1}), "405::channel_invalid"),
+        (json!({"channel": "", "data": 1}), "405::channel_invalid"),
+        (json!({"data": 1}), "400::channel_missing"),
+        (
+            json!({"channel": "/x", "clientId": 5, "data": 1}),
+            "402::session_unknown",
+        ),
+        (
+            json!({"channel": "/x", "id": "a-b", "data": 1}),
+            "405::message_id_invalid",
+        ),
+        (json!({"channel": "/x"}), "400::data_missing"),
+        (
+            json!({"channel": "/meta/nope", "data": null}),
+            "403:denied_by_security_policy:channel_create_denied",
+        ),
+    ];
+    for (message, error) in bad {
+        let mut client = server.client().await;
+        client.subscribe("/good").await;
+        let good = json!({"channel": "/good", "id": "g", "data": 1});
+        let messages = client.send([good.clone(), message.clone(), good]).await;
+        let event = json!({"channel": "/good", "data": 1});
+        let ack = json!({"channel": "/good", "id": "g", "successful": true});
+        assert_eq!(messages[..3], [event.clone(), event, ack.clone()]);
+        assert_eq!(messages[3]["error"], error, "{message}");
+        assert_eq!(messages[3]["successful"], false, "{message}");
+        assert_eq!(messages[4..], [ack]);
+    }
+}
+
+#[tokio::test]
+async fn advice_of_the_wrong_type_is_passed_over() {
+    let server = TestServer::start(&[]);
+    let mut client = server.client().await;
+    for advice in [json!("x"), json!(5), json!({"timeout": "0"})] {
+        let replies = client
+            .send([
+                json!({"channel": "/meta/connect", "id": "1", "advice": advice}),
+                json!({"channel": "/a", "id": "2", "data": 1, "advice": advice}),
+            ])
+            .await;
+        assert!(replies.iter().all(|reply| reply["successful"] == true));
+    }
+}
+
+#[tokio::test]
+async fn events_come_before_the_replies_of_the_same_response() {
+    let server = TestServer::start(&[]);
+    let mut client = server.client().await;
+    let messages = client
+        .send([
+            json!({"channel": "/meta/subscribe", "id": "1", "subscription": "/a"}),
+            json!({"channel": "/a", "id": "2", "data": "x"}),
+            json!({"channel": "/a", "id": "3", "data": "y"}),
+        ])
+        .await;
+    let fields: Vec<_> = messages
+        .iter()
+        .map(|message| message.get("data").unwrap_or(&message["id"]).clone())
+        .collect();
+    assert_eq!(fields, ["x", "y", "1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn a_foreign_client_id_in_a_batch_is_unknown_for_its_message_only() {
+    let server = TestServer::start(&[]);
+    let mut client = server.client().await;
+    let mut own_other = client.tab();
+    own_other.handshake().await;
+    let stranger = server.client().await;
+    for foreign in [&own_other.id, &stranger.id] {
+        let messages = client
+            .send([
+                json!({"channel": "/service/x", "id": "1", "data": 1}),
+                json!({"channel": "/service/x", "id": "2", "clientId": foreign, "data": 1}),
+                json!({"channel": "/service/x", "id": "3", "data": 1}),
+            ])
+            .await;
+        let successes: Vec<_> = messages.iter().map(|reply| &reply["successful"]).collect();
+        assert_eq!(successes, [true, false, true]);
+        assert_eq!(messages[1]["error"], "402::session_unknown");
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_is_answered_alone_and_the_rest_of_its_batch_is_passed_over() {
+    let server = TestServer::start(&[]);
+    let other = server.client().await;
+    let batch = json!([
+        {"channel": "/a", "id": "1", "clientId": other.id, "data": 1},
+        {"channel": "/meta/handshake", "id": "2", "version": "1.0"},
+        {"channel": "/meta/connect", "id": "3", "clientId": other.id},
+    ]);
+    let reply = only(server.post(batch.to_string()).await.messages());
+    assert_eq!(
+        (&reply["id"], &reply["successful"]),
+        (&json!("2"), &json!(true))
+    );
+    assert_eq!(server.metrics().published.value(), 0);
+}
+
+#[tokio::test]
+async fn a_connect_that_is_not_alone_is_never_held() {
+    let server = TestServer::start(&[]);
+    let mut client = server.client().await;
+    for position in 0..2 {
+        let mut batch = [
+            json!({"channel": "/meta/subscribe", "id": "s", "subscription": "/a"}),
+            json!({"channel": "/meta/connect", "id": "c"}),
+        ];
+        batch.rotate_left(position);
+        let replies = client.send(batch).await;
+        assert!(replies.iter().all(|reply| reply["successful"] == true));
+    }
+}
+
+#[tokio::test]
+async fn a_batch_wakes_the_held_connect_once_its_messages_are_done() {
+    let server = TestServer::start(&["bayeux.meta_connect_deliver_only=true"]);
+    let mut client = server.client().await;
+    client.subscribe("/a").await;
+    client.poll().await;
+    server.holds(1).await;
+    let message = json!({"channel": "/a", "id": "p", "data": 1});
+    let replies = client
+        .send([message.clone(), message.clone(), message])
+        .await;
+    assert_eq!(replies.len(), 3);
+    assert_eq!(client.polled().await.len(), 4, "all three at once");
+}
+
+#[tokio::test]
+async fn messages_after_a_disconnect_of_the_same_batch_are_of_an_unknown_session() {
+    let server = TestServer::start(&[]);
+    let mut client = server.client().await;
+    let replies = client
+        .send([
+            json!({"channel": "/meta/disconnect", "id": "1"}),
+            json!({"channel": "/a", "id": "2", "data": 1}),
+        ])
+        .await;
+    assert_eq!(replies[0]["successful"], true);
+    assert_eq!(replies[1]["error"], "402::session_unknown");
+}
+
+#[tokio::test]
+async fn a_single_object_is_answered_with_an_array() {
+    let server = TestServer::start(&[]);
+    let response = server.post(r#" {"channel":"/meta/handshake"} "#).await;
+    assert_eq!(response.messages().len(), 1);
+}
+
+#[tokio::test]
+async fn a_batch_of_nothing_but_mistakes_is_answered_all_the_same() {
+    let server = TestServer::start(&[]);
+    let mut client = Client::new(server.address);
+    let replies = client
+        .post(json!([{}, {"id": 1}, {"channel": null}]).to_string())
+        .await
+        .messages();
+    assert_eq!(replies.len(), 3);
+    let is_error = |reply: &Value| reply["error"] == "400::channel_missing";
+    assert!(replies.iter().all(is_error), "{replies:?}");
+}

@@ -1,0 +1,46 @@
+//! `/meta/disconnect`: the end of a session by its client.
+
+use serde_json::json;
+
+use crate::support::TestServer;
+
+#[tokio::test]
+async fn it_is_answered_and_releases_the_held_connect_with_reconnect_none() {
+    let server = TestServer::start(&[]);
+    let mut client = server.client().await;
+    client.poll().await;
+    server.holds(1).await;
+    let reply = client.disconnect().await;
+    assert_eq!(
+        reply,
+        json!({"channel": "/meta/disconnect", "id": "d", "successful": true})
+    );
+    let connect = json!({
+        "channel": "/meta/connect", "id": "c", "successful": true,
+        "advice": {"reconnect": "none"},
+    });
+    assert_eq!(client.polled().await, [connect]);
+    assert_eq!(server.metrics().sessions.value(), 0);
+    assert_eq!(server.metrics().held_connects.value(), 0);
+}
+
+#[tokio::test]
+async fn the_session_is_unknown_after_it() {
+    let server = TestServer::start(&[]);
+    let mut client = server.client().await;
+    client.disconnect().await;
+    for messages in [client.connect().await, client.publish("/a", 1).await] {
+        assert_eq!(messages[0]["error"], "402::session_unknown");
+    }
+    assert_eq!(client.disconnect().await["error"], "402::session_unknown");
+}
+
+#[tokio::test]
+async fn nothing_is_delivered_to_a_session_that_left() {
+    let server = TestServer::start(&[]);
+    let (mut client, mut other) = (server.client().await, server.client().await);
+    client.subscribe(json!(["/a", "/**"])).await;
+    client.disconnect().await;
+    other.publish("/a", 1).await;
+    assert_eq!(server.metrics().delivered.value(), 0);
+}

@@ -1,0 +1,33 @@
+//! Black-box tests: a real server on a free port, and clients that speak to it over TCP.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed, and says where"
+)]
+
+mod support;
+
+mod admin;
+mod architecture;
+mod batches;
+mod browsers;
+mod callback_polling;
+mod cli;
+mod clients_table;
+mod connect;
+mod cookies;
+mod cors;
+mod disconnect;
+mod handshake;
+mod http;
+mod lazy;
+mod legacy;
+mod limits;
+mod long_polling;
+mod lost_polls;
+mod many;
+mod publish;
+mod queue;
+mod shutdown;
+mod subscribe;
+mod timeouts;
+mod unsubscribe;

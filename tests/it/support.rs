@@ -1,0 +1,135 @@
+//! What the tests stand on: a server of their own, raw HTTP, and a Bayeux client without cleverness.
+
+mod client;
+mod http;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mirant::config::{Config, Sources};
+use mirant::metrics::Metrics;
+use mirant::server::BayeuxServer;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub(crate) use client::{Client, only};
+pub(crate) use http::{Http, Request, Response, percent};
+
+/// How long anything that has to happen may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long something must not happen to count as not happening.
+pub(crate) const SILENCE: Duration = Duration::from_millis(120);
+
+/// A running server on a free port; it stops when this is dropped.
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: Option<SocketAddr>,
+    server: Arc<BayeuxServer>,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl TestServer {
+    /// Starts a server with settings as `--set` takes them.
+    pub(crate) fn start(set: &[&str]) -> Self {
+        let sources = Sources {
+            set: set.iter().map(|&setting| setting.to_owned()).collect(),
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            ..Sources::default()
+        };
+        let config = Config::load(&sources, []).unwrap().config;
+        let bound = mirant::run::bind(config, false).unwrap();
+        let address = bound.addresses()[0];
+        let admin = bound.admin_addresses().first().copied();
+        let server = Arc::clone(bound.server());
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(bound.run(async {
+            let _ = stopped.await;
+        }));
+        Self {
+            address,
+            admin,
+            server,
+            stop: Some(stop),
+            task,
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        self.server.metrics()
+    }
+
+    /// Waits until so many connects are held.
+    pub(crate) async fn holds(&self, connects: i64) {
+        until(|| self.metrics().held_connects.value() == connects).await;
+    }
+
+    /// Opens a connection.
+    pub(crate) async fn open(&self) -> Http {
+        Http::open(self.address).await
+    }
+
+    /// A client that keeps its cookie, after handshake and first connect.
+    pub(crate) async fn client(&self) -> Client {
+        let mut client = self.handshaken().await;
+        client.connect().await;
+        client
+    }
+
+    /// A client that keeps its cookie, after its handshake.
+    pub(crate) async fn handshaken(&self) -> Client {
+        let mut client = Client::new(self.address);
+        client.handshake().await;
+        client
+    }
+
+    /// A client that keeps no cookie, after handshake and first connect.
+    pub(crate) async fn cookieless(&self) -> Client {
+        let mut client = Client::new(self.address).without_cookies();
+        client.handshake().await;
+        client.connect().await;
+        client
+    }
+
+    /// Posts a body to the endpoint over a connection of its own.
+    pub(crate) async fn post(&self, body: impl Into<Vec<u8>>) -> Response {
+        self.open().await.exchange(Request::post(body)).await
+    }
+
+    /// Tells the server to stop.
+    pub(crate) fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+
+    /// Waits until the server has stopped.
+    pub(crate) async fn stopped(&mut self) {
+        within(&mut self.task).await.unwrap();
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Waits for what has to happen.
+pub(crate) async fn within<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("it has to happen in time")
+}
+
+/// Waits until something that nobody announces is so, such as a figure's value.
+pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(1));
+    within(async {
+        while !is_so() {
+            ticks.tick().await;
+        }
+    })
+    .await;
+}

@@ -1,0 +1,234 @@
+//! HTTP/1 by hand: requests as bytes, responses by their Content-Length, nothing hidden.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{SILENCE, within};
+
+/// A request under construction.
+#[derive(Clone)]
+pub(crate) struct Request {
+    method: String,
+    target: String,
+    version: &'static str,
+    headers: Vec<(String, String)>,
+    body: Option<Vec<u8>>,
+}
+
+impl Request {
+    pub(crate) fn new(method: &str, target: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            version: "HTTP/1.1",
+            headers: vec![("Host".to_owned(), "localhost".to_owned())],
+            body: None,
+        }
+    }
+
+    /// A POST of JSON to the endpoint.
+    pub(crate) fn post(body: impl Into<Vec<u8>>) -> Self {
+        let mut request = Self::new("POST", "/cometd").header("Content-Type", "application/json");
+        request.body = Some(body.into());
+        request
+    }
+
+    /// A JSONP request.
+    pub(crate) fn jsonp(callback: &str, message: &str) -> Self {
+        let target = format!("/cometd?jsonp={callback}&message={}", percent(message));
+        Self::new("GET", &target)
+    }
+
+    pub(crate) fn to(mut self, target: &str) -> Self {
+        target.clone_into(&mut self.target);
+        self
+    }
+
+    pub(crate) fn version(mut self, version: &'static str) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Sets a header; an empty value takes it away.
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.retain(|(have, _)| have != name);
+        if !value.is_empty() {
+            self.headers.push((name.to_owned(), value.to_owned()));
+        }
+        self
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut text = format!("{} {} {}\r\n", self.method, self.target, self.version);
+        for (name, value) in &self.headers {
+            text += &format!("{name}: {value}\r\n");
+        }
+        if let Some(body) = &self.body {
+            text += &format!("Content-Length: {}\r\n", body.len());
+        }
+        text += "\r\n";
+        [text.as_bytes(), self.body.as_deref().unwrap_or_default()].concat()
+    }
+}
+
+/// Encodes all but letters and digits.
+pub(crate) fn percent(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// A response.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) version: String,
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Response {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self
+            .headers
+            .iter()
+            .filter(|(have, _)| have.eq_ignore_ascii_case(name));
+        let value = values.next().map(|(_, value)| value.as_str());
+        assert!(values.next().is_none(), "{name} is there twice: {self:?}");
+        value
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// The messages of a JSON response.
+    pub(crate) fn messages(&self) -> Vec<Value> {
+        assert_eq!(self.status, 200, "{self:?}");
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The messages of a script that calls `callback`.
+    pub(crate) fn messages_for(&self, callback: &str) -> Vec<Value> {
+        assert_eq!(self.status, 200, "{self:?}");
+        let json = self
+            .text()
+            .strip_prefix(&format!("/**/{callback}("))
+            .and_then(|text| text.strip_suffix(");"));
+        serde_json::from_str(json.unwrap()).unwrap()
+    }
+
+    /// The reason of a refusal, which is one line of JSON with nothing else in it.
+    pub(crate) fn reason(&self) -> String {
+        let line = self.text().strip_suffix('\n').unwrap();
+        assert!(!line.contains('\n'), "{line}");
+        let json: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(json.as_object().unwrap().len(), 1, "{line}");
+        json["error"].as_str().unwrap().to_owned()
+    }
+
+    /// The value of the browser cookie it sets.
+    pub(crate) fn cookie(&self) -> Option<&str> {
+        let value = self.header("Set-Cookie")?;
+        let pair = value.split(';').next().unwrap();
+        pair.split_once('=').map(|(_, value)| value)
+    }
+}
+
+/// A connection.
+pub(crate) struct Http {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Http {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
+        Self::of(within(TcpStream::connect(address)).await.unwrap())
+    }
+
+    pub(crate) fn of(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).unwrap();
+        let buffer = Vec::new();
+        Self { stream, buffer }
+    }
+
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        within(self.stream.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// Sends a request and reads its response.
+    pub(crate) async fn exchange(&mut self, request: Request) -> Response {
+        self.send(request.bytes()).await;
+        self.response().await
+    }
+
+    /// Reads one response.
+    pub(crate) async fn response(&mut self) -> Response {
+        within(self.read_response())
+            .await
+            .expect("a response, not the connection's end")
+    }
+
+    async fn read_response(&mut self) -> Option<Response> {
+        let end = loop {
+            if let Some(at) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            self.fill().await?;
+        };
+        let head = String::from_utf8(self.buffer.drain(..end).collect()).unwrap();
+        let mut lines = head.trim_end().split("\r\n");
+        let mut status_line = lines.next().unwrap().split(' ');
+        let mut response = Response {
+            version: status_line.next().unwrap().to_owned(),
+            status: status_line.next().unwrap().parse().unwrap(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
+        for line in lines {
+            let (name, value) = line.split_once(": ").unwrap();
+            response.headers.push((name.to_owned(), value.to_owned()));
+        }
+        let length = response.header("Content-Length");
+        let length = length.map_or(0, |length| length.parse().unwrap());
+        while self.buffer.len() < length {
+            self.fill().await?;
+        }
+        response.body = self.buffer.drain(..length).collect();
+        Some(response)
+    }
+
+    async fn fill(&mut self) -> Option<()> {
+        let read = self.stream.read_buf(&mut self.buffer).await.ok()?;
+        (read > 0).then_some(())
+    }
+
+    /// Tells whether nothing arrives, so that a request is held.
+    pub(crate) async fn is_silent(&mut self) -> bool {
+        self.buffer.is_empty() && tokio::time::timeout(SILENCE, self.fill()).await.is_err()
+    }
+
+    /// Waits for the connection's end, before which nothing else may come.
+    pub(crate) async fn ended(&mut self) {
+        let end = within(self.fill()).await;
+        let rest = String::from_utf8_lossy(&self.buffer);
+        assert!(end.is_none() && self.buffer.is_empty(), "{rest}");
+    }
+
+    /// Reads all there is to the connection's end.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        within(async { while self.fill().await.is_some() {} }).await;
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// Closes its own side for writing.
+    pub(crate) async fn half_close(&mut self) {
+        within(self.stream.shutdown()).await.unwrap();
+    }
+
+    /// Ends the connection with a reset.
+    pub(crate) fn reset(self) {
+        self.stream.set_zero_linger().unwrap();
+    }
+}

@@ -1,18 +1,21 @@
 //! A client's socket while no HTTP parser has it: watched for its end, written to, handed on.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 /// How many bytes a client may send ahead while its request is held; above that they stay in the
 /// kernel's buffer, where the client's end cannot be noticed behind them.
 const MAX_AHEAD: usize = 16 * 1024;
 /// How much is read at once before a parser takes over: most requests whole.
-const FIRST_READ: usize = 2048;
+const READ_SIZE: usize = 2048;
 /// How many bytes of a refused request are read, so that the client gets to read the refusal.
 const MAX_LINGER: usize = 1024 * 1024;
 /// How long that may take.
@@ -48,18 +51,20 @@ impl Socket {
     /// what it sends ahead meanwhile is kept.
     pub fn poll_closed(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while self.ahead.len() < MAX_AHEAD {
-            if ready!(self.stream.poll_read_ready(context)).is_err() {
+            if !ready!(self.poll_fill(context)) {
                 return Poll::Ready(());
-            }
-            let mut buffer = [0; 1024];
-            match self.stream.try_read(&mut buffer) {
-                Ok(0) => return Poll::Ready(()),
-                Ok(read) => self.ahead.extend_from_slice(&buffer[..read]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Poll::Ready(()),
             }
         }
         Poll::Pending
+    }
+
+    /// Waits for bytes, and keeps them; false if the client closed or reset the connection.
+    fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        let mut space = [MaybeUninit::uninit(); READ_SIZE];
+        let mut buffer = ReadBuf::uninit(&mut space);
+        let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer));
+        self.ahead.extend_from_slice(buffer.filled());
+        Poll::Ready(read.is_ok() && !buffer.filled().is_empty())
     }
 
     /// Tells whether the client sent something ahead that is yet to be served.
@@ -70,20 +75,7 @@ impl Socket {
 
     /// Waits until the client has sent something, which is kept; false if it closed instead.
     pub async fn arrived(&mut self) -> bool {
-        while self.ahead.is_empty() {
-            let mut buffer = [0; FIRST_READ];
-            match self.stream.try_read(&mut buffer) {
-                Ok(0) => return false,
-                Ok(read) => self.ahead.extend_from_slice(&buffer[..read]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.stream.readable().await.is_err() {
-                        return false;
-                    }
-                }
-                Err(_) => return false,
-            }
-        }
-        true
+        self.has_ahead() || poll_fn(|context| self.poll_fill(context)).await
     }
 
     /// Writes all bytes, with one call where the kernel takes them at once.

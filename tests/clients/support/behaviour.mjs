@@ -107,6 +107,7 @@ async function play(scenario, { stage, pair, ...variant }) {
  * @param {object} variant
  * @param {string} variant.name
  * @param {(stage: object, name: string) => Promise<Peer>} variant.open starts an unconnected client
+ * @param {(stage: object) => Promise<string>} [variant.url] what it connects to, if not the server
  * @param {string} variant.transport the one that is to be found in use
  * @param {string[]} [variant.transports] those the client may choose from
  * @param {string[]} [variant.settings] of the server
@@ -119,6 +120,7 @@ async function play(scenario, { stage, pair, ...variant }) {
 export function behaviours({
   name,
   open,
+  url = (stage) => stage.server.url,
   transport,
   transports = [transport],
   settings = [],
@@ -130,7 +132,7 @@ export function behaviours({
 }) {
   const join = async (stage, client) => {
     const peer = stage.add(await open(stage, client));
-    assert.equal(await peer.connect(stage.server.url, { transports }), transport);
+    assert.equal(await peer.connect(await url(stage), { transports }), transport);
     return peer;
   };
   const meet = async (stage) => {

@@ -1,0 +1,248 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { Agent, createServer } from 'node:http';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+import { behaviours } from './support/behaviour.mjs';
+import { processPeer } from './support/process.mjs';
+import { apache, freePort, haproxy, nginx, Proxy } from './support/proxy.mjs';
+import { post, RawSession } from './support/requests.mjs';
+import { onStage } from './support/stage.mjs';
+import { BOUND, within } from './support/within.mjs';
+
+const CLIENT = fileURLToPath(new URL('support/node-client.mjs', import.meta.url));
+const open = (build) => (stage, name) =>
+  processPeer(name, process.execPath, [CLIENT, JSON.stringify(build)], stage);
+
+const clients = {
+  'cometd 9.0.0': { open: open({ library: 'cometd-9', adapter: 'cometd-nodejs-client-2' }) },
+  'faye 1.4.3': { open: open({ library: 'faye-1.4' }), resubscribes: true },
+};
+
+const proxies = {
+  nginx: { kind: nginx },
+  // What nginx before 1.29.7 uses unless it is told otherwise.
+  'nginx with HTTP/1.0': {
+    kind: nginx,
+    changes: [['proxy_http_version 1.1;', 'proxy_http_version 1.0;']],
+    version: '1.0',
+  },
+  haproxy: { kind: haproxy },
+  // It does not notice that a client went away, as its example says.
+  apache: { kind: apache, noticesLoss: false },
+};
+
+/** bayeux.timeout */
+const TIMEOUT = 30_000;
+const HOST = 'comet.example.com';
+const HANDSHAKE = {
+  channel: '/meta/handshake',
+  version: '1.0',
+  supportedConnectionTypes: ['long-polling'],
+};
+const POLL = { connectionType: 'long-polling' };
+
+/** Ways in which a client leaves a request it waits for. */
+const DEPARTURES = {
+  closes: (request) => request.destroy(),
+  resets: (request) => request.socket.resetAndDestroy(),
+};
+
+const started = new WeakMap();
+
+/** The Bayeux endpoint behind the stage's one proxy, which ends with the stage. */
+async function urlBehind({ kind, changes }, stage) {
+  if (!started.has(stage)) {
+    const upstream = new URL(stage.server.url).host;
+    const start = Proxy.start(kind, upstream, { changes, log: (line) => stage.log(line) });
+    started.set(stage, start);
+    stage.add({ close: async () => (await start).close() });
+  }
+  return `${(await started.get(stage)).origin}/cometd`;
+}
+
+/** The value of one of the server's metrics. */
+async function metric(admin, name) {
+  const response = await fetch(`${admin}/metrics`, { signal: AbortSignal.timeout(BOUND) });
+  const line = new RegExp(`^${name} (.*)$`, 'm').exec(await response.text());
+  return Number(line[1]);
+}
+
+/** Asks for a metric until it has a value: nobody tells what goes on inside the server. */
+async function metricIs(admin, name, value) {
+  const giveUp = performance.now() + BOUND;
+  let last;
+  while ((last = await metric(admin, name)) !== value) {
+    if (performance.now() > giveUp) throw new Error(`${name} is ${last} and not ${value}`);
+    await delay(20);
+  }
+}
+
+/** A client leaves a held connect; what is published then is for its next connect. */
+async function loseNothing(depart, stage, url, admin) {
+  const session = await RawSession.open(url);
+  await session.ask('/meta/subscribe', { subscription: '/news' });
+  const publisher = await RawSession.open(url);
+
+  for (let round = 1; round <= 5; round += 1) {
+    const { request, response } = session.send('/meta/connect', POLL);
+    const end = assert.rejects(response);
+    await metricIs(admin, 'mirant_held_connects', 1);
+    depart(request);
+    await within('the request to end', end);
+    await metricIs(admin, 'mirant_held_connects', 0);
+    await publisher.ask('/news', { data: round });
+    const [event, reply] = await session.ask('/meta/connect', POLL);
+    assert.deepEqual(event, { channel: '/news', data: round });
+    assert.equal(reply.successful, true);
+  }
+  assert.equal(await metric(admin, 'mirant_lost_connects_total'), 5);
+}
+
+for (const [name, proxy] of Object.entries(proxies)) {
+  const { noticesLoss = true, version = '1.1' } = proxy;
+
+  for (const [build, client] of Object.entries(clients)) {
+    behaviours({
+      name: `${build} in Node through ${name}`,
+      transport: 'long-polling',
+      url: (stage) => urlBehind(proxy, stage),
+      ...client,
+    });
+  }
+
+  describe(`through ${name}`, () => {
+    // A proxy that does not notice a loss cannot tell Mirant of it.
+    for (const [how, depart] of noticesLoss ? Object.entries(DEPARTURES) : []) {
+      test(`loses nothing when a waiting client ${how} its connection`, async () => {
+        const admin = `127.0.0.1:${await freePort()}`;
+        await onStage([`admin.listen=["${admin}"]`], async (stage) => {
+          const url = await urlBehind(proxy, stage);
+          await loseNothing(depart, stage, url, `http://${admin}`);
+        });
+      });
+    }
+
+    test('takes the pages of the public host, and no others', () =>
+      onStage([], async (stage) => {
+        const url = await urlBehind(proxy, stage);
+        const ask = (Host, headers) => post(url, [HANDSHAKE], { Host, ...headers });
+        const own = [
+          [HOST, { Origin: `http://${HOST}` }],
+          // TLS may have ended before.
+          [HOST, { Origin: `https://${HOST}` }],
+          [`${HOST}:8443`, { Origin: `https://${HOST}:8443` }],
+          [HOST, { Referer: `https://${HOST}/page.html` }],
+        ];
+        for (const [host, headers] of own) {
+          const { status, text } = await ask(host, headers);
+          assert.equal(status, 200, JSON.stringify([host, headers]));
+          assert.equal(JSON.parse(text)[0].successful, true);
+        }
+        const foreign = [
+          [HOST, { Origin: 'https://elsewhere.example' }],
+          [HOST, { Origin: `https://${HOST}:8443` }],
+          [HOST, { Origin: stage.server.origin }],
+          [HOST, { Referer: 'https://elsewhere.example/page.html' }],
+          // What tells the host is the Host header, and what a client claims of a proxy is not.
+          [HOST, { Origin: 'https://elsewhere.example', 'X-Forwarded-Host': 'elsewhere.example' }],
+        ];
+        for (const [host, headers] of foreign) {
+          const { status } = await ask(host, headers);
+          assert.equal(status, 403, JSON.stringify([host, headers]));
+        }
+      }));
+
+    test('ties a session to its browser by the cookie', () =>
+      onStage([], async (stage) => {
+        const session = await RawSession.open(await urlBehind(proxy, stage));
+        assert.match(session.cookie, /^BAYEUX_BROWSER=\w+$/);
+        const subscribe = (cookie) =>
+          session.ask('/meta/subscribe', { subscription: '/news' }, cookie);
+        assert.equal((await subscribe())[0].successful, true);
+        for (const cookie of ['', 'BAYEUX_BROWSER=000000000000000000000a']) {
+          const [reply] = await subscribe(cookie);
+          assert.match(reply.error, /^402/);
+        }
+        const among = `first=1; ${session.cookie}; last="x y"`;
+        assert.equal((await subscribe(among))[0].successful, true);
+      }));
+
+    test('hands on many events at once', () =>
+      onStage([], async (stage) => {
+        const session = await RawSession.open(await urlBehind(proxy, stage));
+        await session.ask('/meta/subscribe', { subscription: '/news' });
+        const publisher = await RawSession.open(stage.server.url);
+        const texts = Array.from({ length: 16 }, (_, index) => `${index}`.padEnd(20_000, '✓é'));
+        for (const text of texts) await publisher.ask('/news', { data: text });
+        const events = (await session.ask('/meta/connect', POLL)).slice(0, -1);
+        assert.deepEqual(events.map((event) => event.data), texts);
+      }));
+
+    describe('tells the server', () => {
+      let upstream;
+      let front;
+      const requests = [];
+      before(async () => {
+        upstream = createServer((request, response) => {
+          const { url, headers, httpVersion, socket } = request;
+          requests.push({ url, headers, httpVersion, port: socket.remotePort });
+          request.resume().on('end', () => response.end('[]'));
+        });
+        upstream.listen(0, '127.0.0.1');
+        await once(upstream, 'listening');
+        const { kind, changes } = proxy;
+        front = await Proxy.start(kind, `127.0.0.1:${upstream.address().port}`, { changes });
+      });
+      after(async () => {
+        await front?.close();
+        upstream.closeAllConnections();
+        upstream.close();
+        await within('the upstream to close', once(upstream, 'close'));
+      });
+
+      test('the host, the client and the scheme', async () => {
+        await post(`${front.origin}/cometd/handshake?x=%2Fy`, [HANDSHAKE], { Host: `${HOST}:81` });
+        const { url, headers, httpVersion } = requests.pop();
+        assert.equal(url, '/cometd/handshake?x=%2Fy');
+        assert.equal(httpVersion, version);
+        assert.equal(headers.host, `${HOST}:81`);
+        assert.equal(headers['x-forwarded-for'], '127.0.0.1');
+        assert.equal(headers['x-forwarded-host'], `${HOST}:81`);
+        assert.equal(headers['x-forwarded-proto'], 'http');
+      });
+
+      if (version !== '1.0') {
+        test('over a connection that it keeps', async () => {
+          // HAProxy first uses an upstream connection again for the client that opened it.
+          const agent = new Agent({ keepAlive: true });
+          try {
+            for (let round = 0; round < 4; round += 1) {
+              await post(`${front.origin}/cometd`, [HANDSHAKE], {}, agent);
+            }
+          } finally {
+            agent.destroy();
+          }
+          const ports = requests.splice(0).map(({ port }) => port);
+          assert.deepEqual(ports, Array(4).fill(ports[0]));
+        });
+      }
+    });
+  });
+}
+
+test('a poll without events is held for all of bayeux.timeout', async () => {
+  const wait = (proxy) =>
+    onStage([], async (stage) => {
+      const session = await RawSession.open(await urlBehind(proxy, stage));
+      const start = performance.now();
+      const { response } = session.send('/meta/connect', POLL);
+      const { status, text } = await within('the reply', response, TIMEOUT + BOUND);
+      assert.ok(performance.now() - start > TIMEOUT - 500);
+      assert.equal(status, 200);
+      assert.equal(JSON.parse(text)[0].successful, true);
+    });
+  await Promise.all(Object.values(proxies).map(wait));
+});

@@ -28,7 +28,7 @@ const BACKLOG: u32 = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Bind {
         /// The address.
         address: SocketAddr,
@@ -169,7 +169,11 @@ impl Bound {
             }
             endpoints.push(endpoint);
         }
-        shutdown.await;
+        tokio::select! {
+            () = shutdown => {}
+            // None of the tasks ends by itself.
+            Some(ended) = tasks.join_next() => tracing::error!(?ended, "a task of the server failed"),
+        }
         tracing::info!(
             sessions = self.server.metrics().sessions.value(),
             "stopping"

@@ -28,12 +28,14 @@ pub struct BayeuxServer {
 }
 
 /// How a batch came.
-#[derive(Debug, Clone)]
-pub struct Request {
+pub struct Request<'r> {
     /// The browser cookies it carries that this server can have made.
     pub cookies: Vec<RandomId>,
     /// Whether its transport can hold a connect.
     pub may_be_held: bool,
+    /// Tells whether the client can no longer be reached, so that the response carries no events;
+    /// asked only if it would.
+    pub is_client_gone: &'r dyn Fn() -> bool,
     /// Whether the reply to a publish may carry events.
     pub delivers_on_publish: bool,
 }
@@ -97,7 +99,7 @@ impl BayeuxServer {
     pub fn process<'a>(
         &self,
         batch: &[Message<'a>],
-        request: &Request,
+        request: &Request<'_>,
         now: Instant,
     ) -> Outcome<'a> {
         let origin = Origin {
@@ -143,6 +145,9 @@ impl BayeuxServer {
                 }
             }
             outcome.replies.push(reply);
+        }
+        if carrier != Carrier::Other && (request.is_client_gone)() {
+            carrier = Carrier::Other;
         }
         if let Some(session) = batching {
             outcome.events = session.end_batch(carrier);

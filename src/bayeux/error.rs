@@ -23,7 +23,7 @@ pub enum BayeuxError {
     CreateDenied,
     /// A publish to a meta channel that does not exist.
     ChannelCreateDenied,
-    /// An unsubscribe from a meta channel, or the session ended meanwhile.
+    /// An unsubscribe from a meta channel.
     UnsubscribeFailed,
     /// The session ended meanwhile.
     SubscribeFailed,

@@ -217,6 +217,19 @@ impl Checks {
             "bayeux.browser_cookie_partitioned",
             "browsers accept it only with bayeux.browser_cookie_secure = true",
         );
+        // RFC 6265bis section 4.1.3; browsers compare the prefixes without regard to case.
+        let name = cookie.name.to_ascii_lowercase();
+        let is_host = name.starts_with("__host-");
+        self.require(
+            cookie.secure || !(is_host || name.starts_with("__secure-")),
+            "bayeux.browser_cookie_name",
+            "has a prefix that browsers accept only with bayeux.browser_cookie_secure = true",
+        );
+        self.require(
+            !is_host || (cookie.path == "/" && cookie.domain.is_none()),
+            "bayeux.browser_cookie_name",
+            "has a prefix that browsers accept only with the path \"/\" and without a domain",
+        );
     }
 
     fn channels(&mut self, channels: &[ChannelOptions]) {

@@ -1,12 +1,13 @@
 //! One connection: requests and responses in turn, and the wait between and during them.
 
+use http::StatusCode;
 use http::request::Parts;
 use tokio::net::TcpStream;
 
 use super::Shared;
 use super::reader::{self, Reading, Refusal};
 use crate::metrics::Limit;
-use crate::transports::{Answer, Carried, Polled};
+use crate::transports::{Answer, Carried, Incoming, Polled};
 use crate::web::{Persistence, Response, Socket};
 
 /// A request has been taken, and its answer is known or awaited.
@@ -34,8 +35,11 @@ pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
                 }
             },
         };
+        // A 408 ends its connection (RFC 9110 section 15.5.9), unless more was sent already.
+        persistence.keeps_alive &=
+            response.status() != StatusCode::REQUEST_TIMEOUT || socket.has_ahead();
         persistence.keeps_alive &= !*shared.stopping.borrow();
-        if !write(&mut socket, &response, carried, persistence, shared).await {
+        if !write(&mut socket, response, carried, persistence, shared).await {
             return;
         }
         if !persistence.keeps_alive {
@@ -57,7 +61,11 @@ async fn next(mut socket: Socket, shared: &Shared) -> Option<Taken> {
         Reading::Request(request, socket) => {
             let persistence =
                 Persistence::of(request.method(), request.version(), request.headers());
-            let answer = shared.site.serve(*request).await;
+            let incoming = Incoming {
+                request: *request,
+                socket: &socket,
+            };
+            let answer = shared.site.serve(incoming).await;
             Some(Taken {
                 answer,
                 persistence,
@@ -90,7 +98,7 @@ async fn refuse(refusal: Refusal, head: Option<&Parts>, mut socket: Socket, shar
     if let Some(head) = head {
         response = shared.site.share(head, response);
     }
-    if write(&mut socket, &response, None, Persistence::LAST, shared).await {
+    if write(&mut socket, response, None, Persistence::LAST, shared).await {
         socket.linger().await;
     }
 }
@@ -98,13 +106,14 @@ async fn refuse(refusal: Refusal, head: Option<&Parts>, mut socket: Socket, shar
 /// Writes a response; false if the client did not take it, whose events go back to their session.
 async fn write(
     socket: &mut Socket,
-    response: &Response,
+    response: Response,
     carried: Option<Carried>,
     persistence: Persistence,
     shared: &Shared,
 ) -> bool {
     shared.metrics.responded(response.status().as_u16());
     let bytes = response.encode(persistence);
+    drop(response);
     let Err(error) = socket.write(&bytes, shared.settings.write_timeout).await else {
         return true;
     };

@@ -12,10 +12,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use http::request::Parts;
 use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Incoming};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
@@ -128,13 +128,14 @@ pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
             pending::<Result<Response<Empty<Bytes>>, Infallible>>().await
         })
     });
+    let max_header =
+        usize::try_from(shared.settings.max_header_size.as_u64()).unwrap_or(usize::MAX);
     let mut connection = http1::Builder::new()
         .half_close(true)
         .header_read_timeout(None)
+        .max_header_size(max_header)
         .max_headers(shared.settings.max_headers)
-        .max_buf_size(
-            usize::try_from(shared.settings.max_header_size.as_u64()).unwrap_or(usize::MAX),
-        )
+        .max_buf_size(max_header)
         .serve_connection(Wire::new(socket), service);
     let mut timeouts = Timeouts::new(shared);
     let outcome = poll_fn(|context| {
@@ -177,19 +178,26 @@ async fn collect(request: Request<Incoming>, max_body: u64) -> Outcome {
     if body.is_end_stream() {
         return Ok(Request::from_parts(head, Bytes::new()));
     }
-    let limit = usize::try_from(max_body).unwrap_or(usize::MAX);
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(Request::from_parts(head, body.to_bytes())),
-        Err(error) => {
-            let is_too_large = error.is::<LengthLimitError>();
-            let refusal = if is_too_large {
-                Refusal::TOO_LARGE
-            } else {
-                Refusal::BODY
-            };
-            Err((refusal, Some(Box::new(head))))
+    match read_body(body, max_body).await {
+        Ok(body) => Ok(Request::from_parts(head, body)),
+        Err(refusal) => Err((refusal, Some(Box::new(head)))),
+    }
+}
+
+/// Reads a body into one piece of memory, however small the chunks it comes in.
+async fn read_body(mut body: Incoming, max: u64) -> Result<Bytes, Refusal> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Refusal::BODY)?;
+        // What is not data is trailers, which nobody asked for.
+        if let Ok(data) = frame.into_data() {
+            if (whole.len() + data.len()) as u64 > max {
+                return Err(Refusal::TOO_LARGE);
+            }
+            whole.extend_from_slice(&data);
         }
     }
+    Ok(whole.freeze())
 }
 
 /// The time for the headers, then the time for the body; no timer is set while nothing waits.

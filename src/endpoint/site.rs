@@ -1,12 +1,11 @@
 //! What is served at which path.
 
-use bytes::Bytes;
+use http::StatusCode;
 use http::request::Parts;
-use http::{Request, StatusCode};
 
 use crate::admin::Admin;
 use crate::demo::Demo;
-use crate::transports::{self, Answer};
+use crate::transports::{self, Answer, Incoming};
 use crate::web::Response;
 
 /// What a listener serves.
@@ -25,14 +24,15 @@ pub enum Site {
 
 impl Site {
     /// Serves a request whose body has arrived.
-    pub async fn serve(&self, request: Request<Bytes>) -> Answer {
+    pub async fn serve(&self, incoming: Incoming<'_>) -> Answer {
+        let request = &incoming.request;
         let path = request.uri().path();
         match self {
-            Self::Admin(admin) => admin.serve(&request).into(),
-            Self::Public { bayeux, .. } if bayeux.is_at(path) => bayeux.serve(request).await,
+            Self::Admin(admin) => admin.serve(request).into(),
+            Self::Public { bayeux, .. } if bayeux.is_at(path) => bayeux.serve(incoming).await,
             Self::Public {
                 demo: Some(demo), ..
-            } if demo.is_at(path) => demo.serve(&request).into(),
+            } if demo.is_at(path) => demo.serve(request).into(),
             Self::Public { .. } => {
                 Response::error(StatusCode::NOT_FOUND, "there is nothing at this path").into()
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Scope, subscriptions};
 use crate::bayeux::{BayeuxError, ChannelKind, ChannelPattern, Message, Reply, meta};
 use crate::metrics::Limit;
+use crate::router::NotSubscribed;
 use crate::session::Session;
 
 /// Subscribes to all channels and patterns of a message, or to none of them.
@@ -34,10 +35,16 @@ fn subscribe(
         scope.metrics().limited(Limit::MaxSubscriptions);
         return Err(BayeuxError::TooManySubscriptions);
     }
-    scope.router.subscribe(session, &patterns).map_err(|_| {
-        scope.metrics().limited(Limit::MaxChannels);
-        BayeuxError::TooManySubscriptions
-    })?;
+    scope
+        .router
+        .subscribe(session, &patterns)
+        .map_err(|error| match error {
+            NotSubscribed::TooManyChannels => {
+                scope.metrics().limited(Limit::MaxChannels);
+                BayeuxError::TooManySubscriptions
+            }
+            NotSubscribed::SessionEnded => BayeuxError::SubscribeFailed,
+        })?;
     tracing::trace!(client_id = %session.id(), ?patterns, "subscribed");
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Scope, subscriptions};
 use crate::bayeux::{BayeuxError, ChannelKind, Message, Reply};
+use crate::metrics::Limit;
 use crate::session::Session;
 
 /// Takes back all subscriptions of a message, or none of them. To take back what the session is
@@ -28,6 +29,10 @@ fn unsubscribe(
     scope: &Scope<'_>,
 ) -> Result<(), BayeuxError> {
     let patterns = subscriptions(message, scope.limits)?;
+    if patterns.len() > scope.shared.settings.max_subscriptions {
+        scope.metrics().limited(Limit::MaxSubscriptions);
+        return Err(BayeuxError::TooManySubscriptions);
+    }
     if patterns
         .iter()
         .any(|pattern| pattern.kind() == ChannelKind::Meta)

@@ -18,9 +18,14 @@ pub use options::Delivery;
 use options::Options;
 pub use settings::{ChannelOptions, Settings};
 
-/// The server holds as many channels as it may (`bayeux.max_channels`).
+/// Why a session was not subscribed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooManyChannels;
+pub enum NotSubscribed {
+    /// There would be more channels than `bayeux.max_channels`.
+    TooManyChannels,
+    /// The session ended meanwhile.
+    SessionEnded,
+}
 
 /// Who is subscribed to what.
 #[derive(Debug)]
@@ -65,26 +70,25 @@ impl Router {
 
     /// Subscribes a session to all of these, or to none.
     ///
-    /// A session that ends meanwhile is left without subscriptions.
-    ///
     /// # Errors
-    /// There would be more channels than `max_channels`.
+    /// There would be too many channels, or the session has ended, which leaves it without any.
     pub fn subscribe(
         &self,
         session: &Arc<Session>,
         patterns: &[ChannelPattern],
-    ) -> Result<(), TooManyChannels> {
+    ) -> Result<(), NotSubscribed> {
         let new = patterns
             .iter()
             .filter(|pattern| !self.has_subscribers(pattern))
             .count();
         if new > 0 && self.index.len() + new > self.settings.max_channels {
-            return Err(TooManyChannels);
+            return Err(NotSubscribed::TooManyChannels);
         }
         for pattern in patterns {
             self.index.insert(pattern, session);
             if !session.add_subscription(pattern) {
                 self.index.remove(pattern, session);
+                return Err(NotSubscribed::SessionEnded);
             }
         }
         Ok(())

@@ -127,9 +127,10 @@ fn a_session_that_has_ended_gets_no_subscription() {
         .end(crate::session::EndReason::Expired)
         .expect("alive");
     rig.router.forget(&session, &subscribed);
-    rig.router
-        .subscribe(&session, &parsed(&["/a", "/b"]))
-        .expect("room");
+    assert_eq!(
+        rig.router.subscribe(&session, &parsed(&["/a", "/b"])),
+        Err(NotSubscribed::SessionEnded)
+    );
     assert!(!rig.router.has_subscribers(&parsed(&["/b"])[0]));
     assert_eq!(rig.publish("/a", 99).receivers, 0);
 }
@@ -144,7 +145,7 @@ fn channels_are_bounded_and_a_refused_subscribe_changes_nothing() {
     let session = rig.session(1, &["/a"]);
     assert_eq!(
         rig.router.subscribe(&session, &parsed(&["/b", "/c"])),
-        Err(TooManyChannels)
+        Err(NotSubscribed::TooManyChannels)
     );
     assert!(!rig.router.has_subscribers(&parsed(&["/b"])[0]));
     rig.router

@@ -180,6 +180,7 @@ impl Session {
         if inner.state.release(ticket, &self.shared.settings, now) {
             self.shared.metrics.lost_connects.increment();
             self.unhold(&mut inner);
+            inner.waker = None;
         }
         self.after(inner, false);
     }

@@ -135,7 +135,11 @@ impl State {
 
     /// Takes the held connect's place; true if it has to be woken for that.
     pub(super) fn displace(&mut self) -> bool {
-        self.held.take().is_some_and(|held| !held.is_resumed)
+        let Some(held) = self.held.take() else {
+            return false;
+        };
+        self.needs_advice |= held.advise;
+        !held.is_resumed
     }
 
     /// Takes a connect, after [`displace`](Self::displace). `may_hold` is asked last: whether the
@@ -213,6 +217,7 @@ impl State {
         let Some(held) = self.held.take_if(|held| held.ticket == ticket) else {
             return false;
         };
+        self.needs_advice |= held.advise;
         self.start_expiry(settings, now);
         !held.is_resumed
     }

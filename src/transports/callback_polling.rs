@@ -1,10 +1,7 @@
 //! callback-polling: messages in a query, replies as a script, JSONP (specification section 6.2).
 
-use bytes::Bytes;
-use http::Request;
-
-use super::exchange::{Framing, Source};
-use super::{Answer, Endpoint, Error, MAX_FIELDS};
+use super::exchange::{Framing, Messages, Source};
+use super::{Answer, Endpoint, Error, Incoming, MAX_FIELDS};
 use crate::metrics::Limit;
 use crate::web::form::{self, FormLimits};
 use crate::web::script;
@@ -13,7 +10,8 @@ use crate::web::script;
 const DEFAULT_CALLBACK: &str = "jsonpcallback";
 
 /// Reads the messages of a query, and answers them with a script.
-pub(super) fn serve(endpoint: &Endpoint, request: &Request<Bytes>) -> Result<Answer, Error> {
+pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answer, Error> {
+    let request = &incoming.request;
     let query = request.uri().query().unwrap_or_default();
     let query = form::query_messages(
         query,
@@ -39,10 +37,11 @@ pub(super) fn serve(endpoint: &Endpoint, request: &Request<Bytes>) -> Result<Ans
         endpoint.server.metrics().limited(Limit::MaxMessageSize);
         return Err(Error::TooLarge(max));
     }
-    endpoint.answer(
-        query.messages,
-        request.headers(),
-        Source::Fields,
-        Framing::Script(callback.into()),
-    )
+    let messages = Messages {
+        texts: query.messages,
+        source: Source::Fields,
+        socket: incoming.socket,
+    };
+    let framing = Framing::Script(callback.into());
+    endpoint.answer(messages, request.headers(), framing)
 }

@@ -24,6 +24,15 @@ pub(super) enum Framing {
     Script(Box<str>),
 }
 
+/// The messages of a request, as texts.
+#[derive(Debug)]
+pub(super) struct Messages<'s> {
+    pub(super) texts: Vec<Bytes>,
+    pub(super) source: Source,
+    /// The socket they came from.
+    pub(super) socket: &'s Socket,
+}
+
 /// Where the messages of a request stood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
@@ -111,11 +120,15 @@ impl Endpoint {
     /// Answers the messages of a request, or holds its connect.
     pub(super) fn answer(
         &self,
-        texts: Vec<Bytes>,
+        messages: Messages<'_>,
         headers: &HeaderMap,
-        source: Source,
         framing: Framing,
     ) -> Result<Answer, Error> {
+        let Messages {
+            texts,
+            source,
+            socket,
+        } = messages;
         let texts = match source {
             Source::Body => texts,
             Source::Fields => legacy::in_utf8(texts),
@@ -129,6 +142,7 @@ impl Endpoint {
         let request = Request {
             cookies: self.cookies(headers),
             may_be_held: true,
+            is_client_gone: &|| socket.has_closed(),
             delivers_on_publish: matches!(framing, Framing::Json),
         };
         let mut outcome = self.server.process(&batch, &request, now());

@@ -31,10 +31,7 @@ pub(super) fn in_utf8(texts: Vec<Bytes>) -> Vec<Bytes> {
 /// Gives the messages of old protocols their meaning in this one.
 pub(super) fn translate(batch: &mut [Message<'_>]) {
     for message in batch {
-        if message
-            .channel
-            .is_some_and(|channel| channel.get() == r#""/meta/reconnect""#)
-        {
+        if message.channel_text().as_deref() == Some("/meta/reconnect") {
             message.meaning = Some(meta::CONNECT);
         }
     }

@@ -1,16 +1,15 @@
 //! long-polling: messages by POST, as JSON or as a form (specification section 6.1).
 
-use bytes::Bytes;
-use http::{Request, header};
+use http::header;
 
-use super::exchange::{Framing, Source};
-use super::{Answer, Endpoint, Error, MAX_FIELDS};
+use super::exchange::{Framing, Messages, Source};
+use super::{Answer, Endpoint, Error, Incoming, MAX_FIELDS};
 use crate::web::charset;
 use crate::web::form::{self, Body, FormLimits};
 
 /// Reads the messages whatever the body calls itself, and answers them.
-pub(super) async fn serve(endpoint: &Endpoint, request: Request<Bytes>) -> Result<Answer, Error> {
-    let (head, body) = request.into_parts();
+pub(super) async fn serve(endpoint: &Endpoint, incoming: Incoming<'_>) -> Result<Answer, Error> {
+    let (head, body) = incoming.request.into_parts();
     let content_type = head
         .headers
         .get(header::CONTENT_TYPE)
@@ -23,5 +22,10 @@ pub(super) async fn serve(endpoint: &Endpoint, request: Request<Bytes>) -> Resul
         Body::Json(text) => (vec![text], Source::Body),
         Body::Form(texts) => (texts, Source::Fields),
     };
-    endpoint.answer(texts, &head.headers, source, Framing::Json)
+    let messages = Messages {
+        texts,
+        source,
+        socket: incoming.socket,
+    };
+    endpoint.answer(messages, &head.headers, Framing::Json)
 }

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, head
 
 use crate::server::BayeuxServer;
 use crate::web::cors::{self, AllowedOrigins, NotAnOrigin, Verdict};
-use crate::web::{Response, charset, form};
+use crate::web::{Response, Socket, charset, form};
 pub use exchange::{Carried, HeldPoll, Polled};
 pub use settings::{Settings, Transport};
 
@@ -23,6 +23,16 @@ const MAX_FIELDS: usize = 1000;
 
 /// The methods of the endpoint.
 const METHODS: &[u8] = b"GET, POST, OPTIONS";
+
+/// A request whose body has arrived.
+#[derive(Debug)]
+pub struct Incoming<'s> {
+    /// The request.
+    pub request: Request<Bytes>,
+    /// The socket it came from. If the client has closed it, at least for its own writing, the
+    /// response carries no events, which would be lost if the client is gone.
+    pub socket: &'s Socket,
+}
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -109,8 +119,9 @@ impl Endpoint {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// Serves a request whose body has arrived.
-    pub async fn serve(&self, request: Request<Bytes>) -> Answer {
+    /// Serves a request.
+    pub async fn serve(&self, incoming: Incoming<'_>) -> Answer {
+        let request = &incoming.request;
         let origin = match self.origins.check(request.headers()) {
             Verdict::SameOrigin => None,
             Verdict::Allowed(origin) => origin,
@@ -120,9 +131,9 @@ impl Endpoint {
             }
         };
         let answer = if *request.method() == Method::OPTIONS {
-            return preflight(&request, origin.as_ref()).into();
+            return preflight(request, origin.as_ref()).into();
         } else {
-            self.exchange(request).await
+            self.exchange(incoming).await
         };
         match answer {
             Answer::Now(response, carried) => {
@@ -145,14 +156,14 @@ impl Endpoint {
         vary(allow(response, origin.as_ref()))
     }
 
-    async fn exchange(&self, request: Request<Bytes>) -> Answer {
+    async fn exchange(&self, incoming: Incoming<'_>) -> Answer {
         let is_on = |transport| self.settings.transports.contains(&transport);
-        let answer = match *request.method() {
+        let answer = match *incoming.request.method() {
             Method::POST if is_on(Transport::LongPolling) => {
-                long_polling::serve(self, request).await
+                long_polling::serve(self, incoming).await
             }
             Method::GET if is_on(Transport::CallbackPolling) => {
-                callback_polling::serve(self, &request)
+                callback_polling::serve(self, &incoming)
             }
             Method::POST => Err(Error::Method(
                 "the long-polling transport is off (bayeux.transports)",

@@ -5,12 +5,6 @@ use std::time::Duration;
 
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
-
-/// Returns the first value of the named cookie.
-pub fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    values(headers, name).next()
-}
 
 /// Returns every value of the named cookie: a browser sends one for each path or domain that set it.
 pub fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
@@ -87,70 +81,12 @@ impl Default for Settings {
     }
 }
 
-/// Why the cookie's settings cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Error {
-    /// The name is not a token (RFC 6265).
-    #[error("browser_cookie_name must be letters, digits and any of !#$%&'*+-.^_`|~")]
-    Name,
-    /// The path does not begin with a slash or has characters that end it.
-    #[error("browser_cookie_path must begin with / and be ASCII without blanks and semicolons")]
-    Path,
-    /// The domain is empty or has characters that end it.
-    #[error("browser_cookie_domain must be a host name such as example.com, or be left out")]
-    Domain,
-    /// Browsers drop the cookie unless it is `Secure`.
-    #[error(
-        "browser_cookie_secure must be true with same_site \"none\", partitioned or a __Host- or __Secure- name"
-    )]
-    Insecure,
-    /// Browsers drop a `__Host-` cookie that has a domain or another path than `/`.
-    #[error("a __Host- cookie needs browser_cookie_path \"/\" and no browser_cookie_domain")]
-    Host,
-}
-
 impl Settings {
-    /// Checks that [`set_cookie`](Self::set_cookie) can write the cookie and browsers keep it.
-    ///
-    /// # Errors
-    ///
-    /// The first of [`Error`] that applies.
-    pub fn check(&self) -> Result<(), Error> {
-        let is_name_byte = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-        if self.name.is_empty() || !self.name.bytes().all(is_name_byte) {
-            return Err(Error::Name);
-        }
-        let is_value_byte = |b: u8| b.is_ascii_graphic() && b != b';';
-        if !self.path.starts_with('/') || !self.path.bytes().all(is_value_byte) {
-            return Err(Error::Path);
-        }
-        let is_domain = |d: &str| !d.is_empty() && d.bytes().all(is_value_byte);
-        if self.domain.as_deref().is_some_and(|d| !is_domain(d)) {
-            return Err(Error::Domain);
-        }
-        let has_prefix = |prefix: &str| {
-            let start = self.name.get(..prefix.len());
-            start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-        };
-        let is_host = has_prefix("__Host-");
-        let must_be_secure = self.same_site == Some(SameSite::None)
-            || self.partitioned
-            || is_host
-            || has_prefix("__Secure-");
-        if must_be_secure && !self.secure {
-            return Err(Error::Insecure);
-        }
-        if is_host && (self.path != "/" || self.domain.is_some()) {
-            return Err(Error::Host);
-        }
-        Ok(())
-    }
-
     /// Returns the `Set-Cookie` header for a value of letters, digits, `-` and `_`.
     ///
     /// # Panics
     ///
-    /// If the value or settings that [`check`](Self::check) refuses hold control characters.
+    /// If the value or the settings hold control characters, which validation refuses.
     pub fn set_cookie(&self, value: &str) -> HeaderValue {
         let mut cookie = format!("{}={value}; Path={}", self.name, self.path);
         if let Some(domain) = &self.domain {
@@ -209,7 +145,6 @@ mod tests {
             }
             let found: Vec<_> = values(&headers, "b").collect();
             assert_eq!(found, *expected);
-            assert_eq!(value(&headers, "b"), expected.first().copied());
         }
     }
 
@@ -236,44 +171,5 @@ mod tests {
         let cookie = settings.set_cookie("v");
         let text = cookie.to_str().unwrap();
         assert!(text.contains("Max-Age=0;") && text.ends_with("SameSite=Strict"));
-    }
-
-    #[test]
-    fn settings_are_checked() {
-        type Change = fn(&mut Settings);
-        let cases: &[(Change, Result<(), Error>)] = &[
-            (|_| (), Ok(())),
-            (|s| s.name = String::new(), Err(Error::Name)),
-            (|s| s.name = "a b".into(), Err(Error::Name)),
-            (|s| s.path = "x".into(), Err(Error::Path)),
-            (|s| s.path = "/;\n".into(), Err(Error::Path)),
-            (|s| s.domain = Some(String::new()), Err(Error::Domain)),
-            (|s| s.domain = Some("a;b".into()), Err(Error::Domain)),
-            (|s| s.domain = Some("example.com".into()), Ok(())),
-            (|s| s.same_site = Some(SameSite::None), Err(Error::Insecure)),
-            (|s| s.same_site = Some(SameSite::Lax), Ok(())),
-            (|s| s.partitioned = true, Err(Error::Insecure)),
-            (|s| s.name = "__secure-a".into(), Err(Error::Insecure)),
-            (
-                |s| {
-                    s.name = "__Host-a".into();
-                    s.secure = true;
-                },
-                Ok(()),
-            ),
-            (
-                |s| {
-                    s.name = "__Host-a".into();
-                    s.secure = true;
-                    s.path = "/a".into();
-                },
-                Err(Error::Host),
-            ),
-        ];
-        for (index, (change, expected)) in cases.iter().enumerate() {
-            let mut settings = Settings::default();
-            change(&mut settings);
-            assert_eq!(settings.check(), *expected, "case {index}");
-        }
     }
 }

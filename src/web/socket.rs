@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -65,6 +66,16 @@ impl Socket {
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer));
         self.ahead.extend_from_slice(buffer.filled());
         Poll::Ready(read.is_ok() && !buffer.filled().is_empty())
+    }
+
+    /// Asks the kernel whether the client has closed or reset the connection, at least for its own
+    /// writing; the runtime may not know yet.
+    #[must_use]
+    pub fn has_closed(&self) -> bool {
+        match SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]) {
+            Ok(read) => read == 0,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
     }
 
     /// Tells whether the client sent something ahead that is yet to be served.

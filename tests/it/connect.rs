@@ -137,19 +137,17 @@ async fn a_second_connect_displaces_the_first_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn a_displaced_connect_s_connection_goes_on() {
+async fn a_displaced_connect_s_connection_ends() {
     let server = TestServer::start(&[]);
     let mut client = server.client().await;
     client.poll().await;
     server.holds(1).await;
     let mut first = client.take_poll();
     client.connect_with(json!({"advice": {"timeout": 0}})).await;
-    assert_eq!(first.response().await.status, 408);
-    let connect = json!([client.message(json!({
-        "channel": "/meta/connect", "advice": {"timeout": 0},
-    }))]);
-    let request = client.request(connect.to_string());
-    assert_eq!(first.exchange(request).await.status, 200);
+    let response = first.response().await;
+    assert_eq!(response.status, 408);
+    assert_eq!(response.header("Connection"), Some("close"));
+    first.ended().await;
 }
 
 #[tokio::test]

@@ -61,6 +61,20 @@ async fn events_published_right_after_a_reset_are_not_lost() {
 }
 
 #[tokio::test]
+async fn a_connect_whose_client_has_closed_already_takes_no_events() {
+    let server = TestServer::start(&[]);
+    let (mut client, mut publisher) = (server.client().await, server.client().await);
+    client.subscribe("/a").await;
+    for n in 0..20 {
+        publisher.publish("/a", n).await;
+        client.poll().await;
+        drop(client.take_poll());
+        let events = client.queued().await;
+        assert_eq!(events, [json!({"channel": "/a", "data": n})]);
+    }
+}
+
+#[tokio::test]
 async fn expiry_starts_when_the_socket_dies() {
     for death in [Death::Fin, Death::Rst] {
         // If expiry waited for the connect's timeout, this would take longer than tests wait.

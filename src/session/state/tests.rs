@@ -300,6 +300,24 @@ fn surplus_tabs_are_told_to_poll_and_are_advised_again_later() {
 }
 
 #[test]
+fn advice_that_a_lost_connect_owed_goes_with_the_next() {
+    for displaced in [true, false] {
+        let mut rig = Rig::connected(Settings::default());
+        assert_eq!(
+            rig.connect_asking(0, asking(Some(20), None)),
+            Connected::Held(0)
+        );
+        let now = rig.at(1);
+        if !displaced {
+            rig.state.release(0, &rig.settings, now);
+        }
+        assert_eq!(rig.connect(1), Connected::Held(1));
+        rig.deliver("a");
+        assert_eq!(rig.resumed(1, 1), Some(Resume::Answer { advise: true }));
+    }
+}
+
+#[test]
 fn the_end_resumes_and_refuses_everything_after() {
     let mut rig = Rig::connected(Settings::default());
     rig.connect(0);

@@ -87,6 +87,12 @@ impl<'a> Reply<'a> {
         self.fields.push(field);
     }
 
+    /// Returns the error, if it is a failure that has one.
+    #[must_use]
+    pub fn error(&self) -> Option<BayeuxError> {
+        self.error
+    }
+
     /// Appends the reply as a JSON object.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(if self.is_successful {

@@ -1,5 +1,8 @@
 //! One connection: requests and responses in turn, and the wait between and during them.
 
+use std::future::poll_fn;
+use std::time::Duration;
+
 use http::StatusCode;
 use http::request::Parts;
 use tokio::net::TcpStream;
@@ -26,6 +29,10 @@ pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
         socket = taken.socket;
         let (response, carried) = match taken.answer {
             Answer::Now(response, carried) => (response, carried),
+            Answer::Delayed(response, delay) => {
+                Box::pin(pause(&mut socket, delay, shared)).await;
+                (response, None)
+            }
             Answer::Held(held) => match held.wait(&mut socket).await {
                 Polled::Answered(response, carried) => (response, carried),
                 Polled::Closed(response) => {
@@ -49,6 +56,16 @@ pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
             }
             return;
         }
+    }
+}
+
+/// Waits for a delay, the client's end, or the server's.
+async fn pause(socket: &mut Socket, delay: Duration, shared: &Shared) {
+    let mut stopping = shared.stopping.clone();
+    tokio::select! {
+        () = tokio::time::sleep(delay) => {}
+        () = poll_fn(|context| socket.poll_closed(context)) => {}
+        _ = stopping.wait_for(|stopping| *stopping) => {}
     }
 }
 

@@ -1,7 +1,7 @@
 //! One client on this node: its queue, its held connect, and when it expires.
 //!
-//! A [`Session`] is a handle around a short lock on the pure [`state`](self::state::State); every
-//! effect, a wake-up or a timer, happens after that lock is released.
+//! A [`Session`] is a handle around a short lock on a pure state machine (`state.rs`); every effect,
+//! a wake-up or a timer, happens after that lock is released.
 
 mod browsers;
 mod queue;
@@ -137,16 +137,18 @@ impl Session {
             self.shared.metrics.displaced_connects.increment();
             self.unhold(&mut inner);
         }
-        let browser = connect.browser;
+        let mut counted = None;
         let connected = inner
             .state
             .connect(connect, &self.shared.settings, now, || {
-                self.may_hold_for(browser)
+                let may_hold = self.may_hold_for(connect.browser);
+                counted = connect.browser.filter(|_| may_hold);
+                may_hold
             });
         if let Connected::Held(_) = connected {
             self.shared.metrics.held_connects.increment();
-            inner.held_browser = browser;
         }
+        inner.held_browser = counted;
         self.after(inner, displaced);
         connected
     }

@@ -88,6 +88,8 @@ pub(super) struct State {
     /// The interval its client asked for with its last connect.
     client_interval: Option<Duration>,
     needs_advice: bool,
+    /// Until when its client was told to wait, because its browser has other connects held.
+    surplus_until: Option<Instant>,
     delivers_on_connect_only: bool,
     is_stopping: bool,
     browser: RandomId,
@@ -114,6 +116,7 @@ impl State {
             expiry: now + settings.interval + settings.max_interval,
             client_interval: None,
             needs_advice: false,
+            surplus_until: None,
             delivers_on_connect_only: false,
             is_stopping: false,
             browser,
@@ -169,16 +172,31 @@ impl State {
             self.start_expiry(settings, now);
             return Connected::Answer { advise };
         }
-        if !may_hold() {
-            self.needs_advice = true;
-            self.expiry = now + settings.multi_session_interval + settings.max_interval;
-            return Connected::MultipleClients;
+        if may_hold() {
+            return self.hold(now + timeout, advise);
         }
+        self.needs_advice = true;
+        if let Some(until) = self.surplus_until.filter(|until| now < *until) {
+            // Some clients do not wait: they are made to, or they would ask without a pause.
+            return self.hold(until.min(now + timeout), false);
+        }
+        let interval = settings.multi_session_interval;
+        let wait = if interval.is_zero() {
+            settings.timeout
+        } else {
+            interval
+        };
+        self.surplus_until = Some(now + wait);
+        self.expiry = now + interval + settings.max_interval;
+        Connected::MultipleClients
+    }
+
+    fn hold(&mut self, deadline: Instant, advise: bool) -> Connected {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         self.held = Some(Held {
             ticket,
-            deadline: now + timeout,
+            deadline,
             advise,
             is_resumed: false,
         });

@@ -170,10 +170,11 @@ impl Endpoint {
             let value = self.settings.browser_cookie.set_cookie(&cookie.to_string());
             response = response.header("Set-Cookie", value.as_bytes());
         }
-        Ok(Answer::Now(
-            response,
-            Carried::new(outcome.session.as_ref(), outcome.events),
-        ))
+        if let Some(delay) = legacy::delay(&batch, &outcome.replies) {
+            return Ok(Answer::Delayed(response, delay));
+        }
+        let carried = Carried::new(outcome.session.as_ref(), outcome.events);
+        Ok(Answer::Now(response, carried))
     }
 
     fn cookies(&self, headers: &HeaderMap) -> Vec<RandomId> {

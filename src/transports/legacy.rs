@@ -6,14 +6,17 @@
 //! that holds both `/*` and `*/` anywhere for a commented one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::bayeux::{Field, Message, Reply, meta};
+use crate::bayeux::{BayeuxError, Field, Message, Reply, meta};
 use crate::session::Session;
 
+/// How long a client that ignores advice waits to hear that its session is gone.
+const UNKNOWN_SESSION_DELAY: Duration = Duration::from_secs(2);
 /// The session's client speaks protocol 0.1.
 const PROTOCOL_0_1: u8 = 1;
 /// The session's client takes `*/` for the end of a comment.
@@ -69,6 +72,16 @@ pub(super) fn dress(replies: &mut [Reply<'_>], batch: &[Message<'_>], marks: u8)
             reply.add(Field::Other("connectionId", "\"1\""));
         }
     }
+}
+
+/// Returns how long the response to a batch is kept back: clients of protocol 0.1 ignore advice, and
+/// poll again at once when they are told that their session is gone.
+pub(super) fn delay(batch: &[Message<'_>], replies: &[Reply<'_>]) -> Option<Duration> {
+    let ([message], [reply]) = (batch, replies) else {
+        return None;
+    };
+    let is_storm = message.meaning.is_some() && reply.error() == Some(BayeuxError::SessionUnknown);
+    is_storm.then_some(UNKNOWN_SESSION_DELAY)
 }
 
 /// Adds it to the reply of a held connect.

@@ -7,6 +7,7 @@ mod long_polling;
 pub mod settings;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
@@ -39,8 +40,10 @@ pub struct Incoming<'s> {
 pub enum Answer {
     /// It is answered now; events in the response go back to their session if it cannot be written.
     Now(Response, Option<Carried>),
-    /// It is answered later.
+    /// It is answered when its connect is resumed.
     Held(Box<HeldPoll>),
+    /// It is answered after a while, or when the server stops.
+    Delayed(Response, Duration),
 }
 
 impl From<Response> for Answer {
@@ -135,10 +138,10 @@ impl Endpoint {
         } else {
             self.exchange(incoming).await
         };
+        let dress = |response| vary(allow(response, origin.as_ref()));
         match answer {
-            Answer::Now(response, carried) => {
-                Answer::Now(vary(allow(response, origin.as_ref())), carried)
-            }
+            Answer::Now(response, carried) => Answer::Now(dress(response), carried),
+            Answer::Delayed(response, delay) => Answer::Delayed(dress(response), delay),
             Answer::Held(mut held) => {
                 held.origin = origin;
                 Answer::Held(held)

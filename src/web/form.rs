@@ -71,7 +71,7 @@ pub enum Error {
 ///
 /// # Errors
 ///
-/// Any of [`Error`] but [`Error::TwoCallbacks`].
+/// All but [`Error::TwoCallbacks`].
 pub async fn read(
     body: Bytes,
     content_type: Option<&str>,

@@ -139,3 +139,19 @@ async fn events_reach_a_second_tab_with_its_polls() {
     let messages = second.connect().await;
     assert_eq!(messages[0], json!({"channel": "/a", "data": 1}));
 }
+
+#[tokio::test]
+async fn a_surplus_tab_that_does_not_wait_is_held_until_it_should_have() {
+    let server = TestServer::start(&["bayeux.multi_session_interval=400ms"]);
+    let (_first, mut second) = tabs(&server).await;
+    second.connect().await;
+    second.poll().await;
+    server.holds(2).await;
+    let reply = only(second.polled().await);
+    assert_eq!(reply["successful"], true);
+    let reply = only(second.connect().await);
+    assert_eq!(
+        reply["advice"]["multiple-clients"], true,
+        "the time is over"
+    );
+}

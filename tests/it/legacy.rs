@@ -100,6 +100,19 @@ async fn a_reconnect_of_an_unknown_session_is_told_to_handshake() {
 }
 
 #[tokio::test]
+async fn a_reconnect_of_an_unknown_session_is_not_told_at_once_but_when_the_server_stops() {
+    // Clients of 0.1 ignore advice: told at once, they would ask again at once, for good.
+    let mut server = TestServer::start(&[]);
+    let mut http = server.open().await;
+    let message = json!([{"channel": "/meta/reconnect", "clientId": "gone", "id": null}]);
+    http.send(Request::post(message.to_string()).bytes()).await;
+    assert!(http.is_silent().await);
+    server.stop();
+    let reply = only(http.response().await.messages());
+    assert_eq!(reply["error"], "402::session_unknown");
+}
+
+#[tokio::test]
 async fn a_client_of_0_1_reads_events_on_connects_only() {
     let server = TestServer::start(&[]);
     let mut client = client_0_1(&server).await;

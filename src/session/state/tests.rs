@@ -300,6 +300,35 @@ fn surplus_tabs_are_told_to_poll_and_are_advised_again_later() {
 }
 
 #[test]
+fn a_surplus_tab_that_does_not_wait_is_made_to() {
+    for (interval, until) in [(2, 2), (0, 30)] {
+        let mut rig = Rig::connected(Settings {
+            multi_session_interval: Duration::from_secs(interval),
+            ..Settings::default()
+        });
+        let connect = Connect {
+            advice: None,
+            may_be_held: true,
+            browser: None,
+        };
+        let now = rig.at(0);
+        let refuses = rig.state.connect(&connect, &rig.settings, now, || false);
+        assert_eq!(refuses, Connected::MultipleClients);
+        let early = rig.state.connect(&connect, &rig.settings, now, || false);
+        assert_eq!(early, Connected::Held(0));
+        assert_eq!(rig.next(), Some(until));
+        let now = rig.at(until);
+        assert_eq!(rig.state.on_timer(now), (true, false));
+        assert_eq!(
+            rig.resumed(0, until),
+            Some(Resume::Answer { advise: false })
+        );
+        let in_time = rig.state.connect(&connect, &rig.settings, now, || false);
+        assert_eq!(in_time, Connected::MultipleClients);
+    }
+}
+
+#[test]
 fn advice_that_a_lost_connect_owed_goes_with_the_next() {
     for displaced in [true, false] {
         let mut rig = Rig::connected(Settings::default());

@@ -61,6 +61,15 @@ impl<'a> Reply<'a> {
         self.failed_silently()
     }
 
+    /// Makes it what became of the message.
+    #[must_use]
+    pub fn outcome(self, outcome: Result<(), BayeuxError>) -> Self {
+        match outcome {
+            Ok(()) => self,
+            Err(error) => self.failed(error),
+        }
+    }
+
     /// Makes it a failure that only its advice explains.
     #[must_use]
     pub fn failed_silently(mut self) -> Self {

@@ -102,8 +102,14 @@ pub fn apply<'a>(
     };
     match channel.as_str() {
         meta::CONNECT => connect::apply(message, session, origin, scope),
-        meta::SUBSCRIBE => (subscribe::apply(message, session, scope), Effect::None),
-        meta::UNSUBSCRIBE => (unsubscribe::apply(message, session, scope), Effect::None),
+        meta::SUBSCRIBE => (
+            reply.outcome(subscribe::apply(message, session, scope)),
+            Effect::None,
+        ),
+        meta::UNSUBSCRIBE => (
+            reply.outcome(unsubscribe::apply(message, session, scope)),
+            Effect::None,
+        ),
         meta::DISCONNECT => (disconnect::apply(message, session, scope), Effect::Ended),
         _ if channel.kind() == ChannelKind::Meta => {
             (reply.failed(BayeuxError::ChannelCreateDenied), Effect::None)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Scope, subscriptions};
-use crate::bayeux::{BayeuxError, ChannelKind, ChannelPattern, Message, Reply, meta};
+use crate::bayeux::{BayeuxError, ChannelKind, ChannelPattern, Message, meta};
 use crate::metrics::Limit;
 use crate::router::NotSubscribed;
 use crate::session::Session;
@@ -11,19 +11,7 @@ use crate::session::Session;
 /// Subscribes to all channels and patterns of a message, or to none of them.
 ///
 /// Required: `channel`, `clientId`, `subscription`. Optional: `id`, `ext`.
-pub(super) fn apply<'a>(
-    message: &Message<'a>,
-    session: &Arc<Session>,
-    scope: &Scope<'_>,
-) -> Reply<'a> {
-    let reply = Reply::to(message);
-    match subscribe(message, session, scope) {
-        Ok(()) => reply,
-        Err(error) => reply.failed(error),
-    }
-}
-
-fn subscribe(
+pub(super) fn apply(
     message: &Message<'_>,
     session: &Arc<Session>,
     scope: &Scope<'_>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Scope, subscriptions};
-use crate::bayeux::{BayeuxError, ChannelKind, Message, Reply};
+use crate::bayeux::{BayeuxError, ChannelKind, Message};
 use crate::metrics::Limit;
 use crate::session::Session;
 
@@ -11,19 +11,7 @@ use crate::session::Session;
 /// not subscribed to is no mistake, as long as somebody is.
 ///
 /// Required: `channel`, `clientId`, `subscription`. Optional: `id`, `ext`.
-pub(super) fn apply<'a>(
-    message: &Message<'a>,
-    session: &Arc<Session>,
-    scope: &Scope<'_>,
-) -> Reply<'a> {
-    let reply = Reply::to(message);
-    match unsubscribe(message, session, scope) {
-        Ok(()) => reply,
-        Err(error) => reply.failed(error),
-    }
-}
-
-fn unsubscribe(
+pub(super) fn apply(
     message: &Message<'_>,
     session: &Arc<Session>,
     scope: &Scope<'_>,

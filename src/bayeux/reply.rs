@@ -143,7 +143,10 @@ impl Field {
         let written = match self {
             Self::Version => write!(out, r#""version":"1.0","minimumVersion":"1.0""#),
             Self::ClientId(id) => write!(out, r#""clientId":"{id}""#),
-            Self::ConnectionTypes(names) => write!(out, r#""supportedConnectionTypes":{names:?}"#),
+            Self::ConnectionTypes(names) => {
+                let names = names.join("\",\"");
+                write!(out, r#""supportedConnectionTypes":["{names}"]"#)
+            }
             Self::Other(name, json) => write!(out, r#""{name}":{json}"#),
         };
         written.expect("a Vec takes every write");

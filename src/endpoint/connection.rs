@@ -21,42 +21,58 @@ struct Taken {
 }
 
 /// Serves a connection to its end.
+///
+/// What is kept while a connect is held is this function's own state; all else that waits is boxed,
+/// and gone by then.
 pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
     let mut socket = Socket::new(stream, bytes::Bytes::new());
-    // What waits for events is this function alone: all else is boxed and gone by then.
-    while let Some(taken) = Box::pin(next(socket, shared)).await {
-        let mut persistence = taken.persistence;
-        socket = taken.socket;
-        let (response, carried) = match taken.answer {
-            Answer::Now(response, carried) => (response, carried),
+    while let Some(mut taken) = Box::pin(next(socket, shared)).await {
+        let polled = match taken.answer {
+            Answer::Held(held) => held.wait(&mut taken.socket).await,
+            Answer::Now(response, carried) => Polled::Answered(response, carried),
             Answer::Delayed(response, delay) => {
-                Box::pin(pause(&mut socket, delay, shared)).await;
-                (response, None)
+                Box::pin(pause(&mut taken.socket, delay, shared)).await;
+                Polled::Answered(response, None)
             }
-            Answer::Held(held) => match held.wait(&mut socket).await {
-                Polled::Answered(response, carried) => (response, carried),
-                Polled::Closed(response) => {
-                    // A client that closed only its side may have sent requests before it.
-                    persistence.keeps_alive &= socket.has_ahead();
-                    (response, None)
-                }
-            },
         };
-        // A 408 ends its connection (RFC 9110 section 15.5.9), unless more was sent already.
-        persistence.keeps_alive &=
-            response.status() != StatusCode::REQUEST_TIMEOUT || socket.has_ahead();
-        persistence.keeps_alive &= !*shared.stopping.borrow();
-        if !write(&mut socket, response, carried, persistence, shared).await {
-            return;
-        }
-        if !persistence.keeps_alive {
-            // A stopping server does not wait for its clients.
-            if !*shared.stopping.borrow() {
-                Box::pin(socket.linger()).await;
-            }
-            return;
+        let responded = respond(taken.socket, polled, taken.persistence, shared);
+        match Box::pin(responded).await {
+            Some(open) => socket = open,
+            None => return,
         }
     }
+}
+
+/// Writes a response, and gives the socket back if its connection goes on.
+async fn respond(
+    mut socket: Socket,
+    polled: Polled,
+    mut persistence: Persistence,
+    shared: &Shared,
+) -> Option<Socket> {
+    let (response, carried) = match polled {
+        Polled::Answered(response, carried) => (response, carried),
+        Polled::Closed(response) => {
+            // A client that closed only its side may have sent requests before it.
+            persistence.keeps_alive &= socket.has_ahead();
+            (response, None)
+        }
+    };
+    // A 408 ends its connection (RFC 9110 section 15.5.9), unless more was sent already.
+    persistence.keeps_alive &=
+        response.status() != StatusCode::REQUEST_TIMEOUT || socket.has_ahead();
+    persistence.keeps_alive &= !*shared.stopping.borrow();
+    if !write(&mut socket, response, carried, persistence, shared).await {
+        return None;
+    }
+    if persistence.keeps_alive {
+        return Some(socket);
+    }
+    // A stopping server does not wait for its clients.
+    if !*shared.stopping.borrow() {
+        socket.linger().await;
+    }
+    None
 }
 
 /// Waits for a delay, the client's end, or the server's.

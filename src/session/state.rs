@@ -406,4 +406,6 @@ impl State {
 }
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 pub(super) mod tests;

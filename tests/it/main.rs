@@ -18,6 +18,7 @@ mod cookies;
 mod cors;
 mod disconnect;
 mod handshake;
+mod hostile;
 mod http;
 mod lazy;
 mod legacy;

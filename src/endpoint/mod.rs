@@ -45,8 +45,8 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Makes an endpoint; without `max_connections` in the settings, it takes what the limit of
-    /// file descriptors allows, after raising that as far as it goes.
+    /// Makes an endpoint, and raises the limit of file descriptors as far as it goes; without
+    /// `max_connections` in the settings, there may be as many as it then allows.
     #[must_use]
     pub fn new(
         settings: Settings,
@@ -55,10 +55,18 @@ impl Endpoint {
         metrics: Arc<Metrics>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
+        let possible = descriptors();
         let max_connections = settings
             .max_connections
-            .unwrap_or_else(descriptors)
+            .unwrap_or(possible)
             .min(MAX_PERMITS);
+        if max_connections > possible {
+            tracing::warn!(
+                max_connections,
+                possible,
+                "http.max_connections is above the limit of file descriptors (ulimit -n)"
+            );
+        }
         let shared = Shared {
             settings,
             max_message_size,

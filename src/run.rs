@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::admin::Admin;
 use crate::config::Config;
 use crate::demo::Demo;
-use crate::endpoint::{Endpoint, Site};
+use crate::endpoint::{self, Endpoint, Site};
 use crate::metrics::Metrics;
 use crate::router::Router;
 use crate::server::BayeuxServer;
@@ -85,9 +85,11 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
         &http.allowed_origins,
     )?;
     let shutdown_timeout = http.shutdown_timeout;
+    let max_connections = endpoint::max_connections(&http);
     let endpoint = |site| {
         Endpoint::new(
             http.clone(),
+            max_connections,
             max_message_size,
             site,
             Arc::clone(&metrics),

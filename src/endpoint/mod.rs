@@ -45,28 +45,16 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Makes an endpoint, and raises the limit of file descriptors as far as it goes; without
-    /// `max_connections` in the settings, there may be as many as it then allows.
+    /// Makes an endpoint for so many connections at once.
     #[must_use]
     pub fn new(
         settings: Settings,
+        max_connections: usize,
         max_message_size: u64,
         site: Site,
         metrics: Arc<Metrics>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        let possible = descriptors();
-        let max_connections = settings
-            .max_connections
-            .unwrap_or(possible)
-            .min(MAX_PERMITS);
-        if max_connections > possible {
-            tracing::warn!(
-                max_connections,
-                possible,
-                "http.max_connections is above the limit of file descriptors (ulimit -n)"
-            );
-        }
         let shared = Shared {
             settings,
             max_message_size,
@@ -183,7 +171,20 @@ impl Drop for Open {
     }
 }
 
-fn descriptors() -> usize {
+/// Raises the limit of file descriptors as far as it goes, and returns how many connections there may
+/// be at once: as the settings say, or as many as that limit then allows.
+#[must_use]
+pub fn max_connections(settings: &Settings) -> usize {
     let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
-    usize::try_from(limit.saturating_sub(RESERVED_DESCRIPTORS).max(1)).unwrap_or(usize::MAX)
+    let limit = limit.saturating_sub(RESERVED_DESCRIPTORS).max(1);
+    let possible = usize::try_from(limit).unwrap_or(usize::MAX);
+    let wanted = settings.max_connections.unwrap_or(possible);
+    if wanted > possible {
+        tracing::warn!(
+            wanted,
+            possible,
+            "http.max_connections is above the limit of file descriptors (ulimit -n)"
+        );
+    }
+    wanted.min(MAX_PERMITS)
 }

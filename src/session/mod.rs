@@ -22,8 +22,8 @@ pub use crate::metrics::EndReason;
 pub use browsers::Browsers;
 pub use registry::{IdHasher, Sessions};
 pub use settings::{MaxQueuePolicy, Settings};
+use state::State;
 pub use state::{Connected, Resume};
-use state::{Delivered, State};
 pub use sweeper::{Timers, sweep};
 
 /// What all sessions of a server share.
@@ -237,21 +237,16 @@ impl Session {
     ) -> bool {
         let mut inner = self.lock();
         let lazy = lazy.map(|lazy| now() + lazy);
-        let Delivered {
-            wake,
-            dropped,
-            accepted,
-            first_at_bound,
-        } = inner.state.deliver(event, lazy, &self.shared.settings);
+        let (pushed, wake) = inner.state.deliver(event, lazy, &self.shared.settings);
         self.finish(inner, wake);
-        if dropped > 0 {
-            self.shared.metrics.dropped.add(dropped);
+        if pushed.dropped > 0 {
+            self.shared.metrics.dropped.add(pushed.dropped);
             self.shared.metrics.limited(Limit::MaxQueue);
-            if first_at_bound {
+            if pushed.first_at_bound {
                 tracing::warn!(client_id = %self.id, "the queue is full (bayeux.max_queue): dropping its oldest events");
             }
         }
-        accepted
+        !pushed.is_refused
     }
 
     /// Delivers on connect replies only from now on.

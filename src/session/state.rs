@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::queue::Queue;
-use super::{Connect, EndReason, MaxQueuePolicy, Settings};
+use super::queue::{Pushed, Queue};
+use super::{Connect, EndReason, Settings};
 use crate::bayeux::{Advice, ChannelPattern, ClientAdvice, Event, RandomId};
 
 /// What became of a connect.
@@ -56,29 +56,11 @@ enum Phase {
     Ended(EndReason),
 }
 
-/// What a delivery did.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Delivered {
-    /// The held connect was resumed.
-    pub(super) wake: bool,
-    /// So many older events were dropped to make room.
-    pub(super) dropped: usize,
-    /// False: the queue is full, and the session has to end.
-    pub(super) accepted: bool,
-    /// The bound was reached for the first time since the queue was last empty.
-    pub(super) first_at_bound: bool,
-}
-
 /// The state of a session.
 #[derive(Debug)]
 pub(super) struct State {
     phase: Phase,
     queue: Queue,
-    /// Whether an event is queued that is not lazy.
-    is_urgent: bool,
-    /// When the lazy events that are queued stop waiting.
-    lazy_deadline: Option<Instant>,
-    is_at_bound: bool,
     held: Option<Held>,
     next_ticket: u64,
     /// Batches of the client's own messages that are being processed.
@@ -107,9 +89,6 @@ impl State {
         Self {
             phase: Phase::Handshaken,
             queue: Queue::default(),
-            is_urgent: false,
-            lazy_deadline: None,
-            is_at_bound: false,
             held: None,
             next_ticket: 0,
             batches: 0,
@@ -165,10 +144,9 @@ impl State {
         let timeout = timeout.map_or(settings.timeout, |timeout| timeout.min(settings.timeout));
         let advise = connect.advice.is_some() || std::mem::take(&mut self.needs_advice);
 
-        let is_lazy_due = self.lazy_deadline.is_some_and(|due| due <= now);
         let has_to_answer =
             is_first || timeout.is_zero() || !connect.may_be_held || self.is_stopping;
-        if has_to_answer || self.is_urgent || is_lazy_due {
+        if has_to_answer || self.queue.is_due(now) {
             self.start_expiry(settings, now);
             return Connected::Answer { advise };
         }
@@ -255,62 +233,32 @@ impl State {
         self.resume_for_events()
     }
 
+    /// Queues an event, and tells what became of it and whether it resumed the held connect.
     pub(super) fn deliver(
         &mut self,
         event: &Arc<Event>,
         lazy: Option<Instant>,
         settings: &Settings,
-    ) -> Delivered {
-        let mut delivered = Delivered {
-            wake: false,
-            dropped: 0,
-            accepted: true,
-            first_at_bound: false,
-        };
+    ) -> (Pushed, bool) {
         if matches!(self.phase, Phase::Ended(_)) {
-            return delivered;
+            return (Pushed::default(), false);
         }
-        let max_bytes = settings.max_queue_bytes.as_u64();
-        while self.queue.is_full_for(event, settings.max_queue, max_bytes) {
-            delivered.first_at_bound |= !std::mem::replace(&mut self.is_at_bound, true);
-            match settings.max_queue_policy {
-                MaxQueuePolicy::End => {
-                    delivered.accepted = false;
-                    return delivered;
-                }
-                MaxQueuePolicy::DropOldest => {
-                    self.queue.pop();
-                    delivered.dropped += 1;
-                }
-            }
-        }
-        self.queue.push(Arc::clone(event));
-        match lazy {
-            Some(due) => {
-                let due = self.lazy_deadline.map_or(due, |earlier| earlier.min(due));
-                self.lazy_deadline = Some(due);
-            }
-            None => self.is_urgent = true,
-        }
-        delivered.wake = self.resume_for_events();
-        delivered
+        let pushed = self.queue.push(event, lazy, settings);
+        let wake = !pushed.is_refused && self.resume_for_events();
+        (pushed, wake)
     }
 
     /// Takes queued events for a response.
     pub(super) fn drain(&mut self, settings: &Settings) -> Vec<Arc<Event>> {
-        let events = self.queue.take(settings.max_response_size.as_u64());
-        self.lazy_deadline = None;
-        self.is_urgent = !self.queue.is_empty();
-        self.is_at_bound &= self.is_urgent;
-        events
+        self.queue.take(settings.max_response_size.as_u64())
     }
 
+    /// Puts events back whose response was not written; true if that resumed the held connect.
     pub(super) fn restore(&mut self, events: Vec<Arc<Event>>) -> bool {
-        if matches!(self.phase, Phase::Ended(_)) || events.is_empty() {
+        if matches!(self.phase, Phase::Ended(_)) {
             return false;
         }
         self.queue.put_back(events);
-        self.is_urgent = true;
         self.resume_for_events()
     }
 
@@ -323,7 +271,7 @@ impl State {
     }
 
     fn resume_for_events(&mut self) -> bool {
-        self.is_urgent && self.batches == 0 && self.resume()
+        self.queue.is_urgent() && self.batches == 0 && self.resume()
     }
 
     fn resume(&mut self) -> bool {
@@ -357,7 +305,7 @@ impl State {
             (Phase::Ended(_), _) => (false, false),
             (_, None) => (false, self.expiry <= now),
             (_, Some(held)) => {
-                let is_lazy_due = self.lazy_deadline.is_some_and(|due| due <= now);
+                let is_lazy_due = self.queue.lazy_deadline().is_some_and(|due| due <= now);
                 let is_due = held.deadline <= now || is_lazy_due;
                 (is_due && self.resume(), false)
             }
@@ -371,7 +319,8 @@ impl State {
             (_, None) => Some(self.expiry),
             (_, Some(held)) if held.is_resumed => None,
             (_, Some(held)) => Some(
-                self.lazy_deadline
+                self.queue
+                    .lazy_deadline()
                     .map_or(held.deadline, |lazy| lazy.min(held.deadline)),
             ),
         }

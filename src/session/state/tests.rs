@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::bayeux::{ChannelName, EventFields, Limits, Message};
+use crate::session::MaxQueuePolicy;
 
 /// Makes an event whose data is `name`.
 pub(in crate::session) fn event(name: &str) -> Arc<Event> {
@@ -65,7 +66,7 @@ impl Rig {
         self.state.connect(&connect, &self.settings, now, || true)
     }
 
-    fn deliver(&mut self, name: &str) -> Delivered {
+    fn deliver(&mut self, name: &str) -> (Pushed, bool) {
         self.state.deliver(&event(name), None, &self.settings)
     }
 
@@ -138,8 +139,8 @@ fn a_client_s_timeout_is_honoured_but_never_above_the_server_s() {
 fn an_event_resumes_the_held_connect_once() {
     let mut rig = Rig::connected(Settings::default());
     rig.connect(0);
-    assert!(rig.deliver("a").wake);
-    assert!(!rig.deliver("b").wake);
+    assert!(rig.deliver("a").1);
+    assert!(!rig.deliver("b").1);
     assert_eq!(rig.resumed(0, 1), Some(Resume::Answer { advise: false }));
     assert_eq!(rig.state.drain(&rig.settings).len(), 2);
     assert_eq!(rig.connect(1), Connected::Held(1));
@@ -148,7 +149,7 @@ fn an_event_resumes_the_held_connect_once() {
 #[test]
 fn a_connect_finds_what_was_queued() {
     let mut rig = Rig::connected(Settings::default());
-    assert!(!rig.deliver("a").wake);
+    assert!(!rig.deliver("a").1);
     assert_eq!(rig.connect(1), Connected::Answer { advise: false });
 }
 
@@ -184,7 +185,7 @@ fn during_a_batch_events_wait_for_its_response() {
     rig.connect(0);
     let now = rig.at(0);
     rig.state.begin_batch(&rig.settings, now);
-    assert!(!rig.deliver("a").wake);
+    assert!(!rig.deliver("a").1);
     assert_eq!(rig.state.drain(&rig.settings).len(), 1);
     assert!(!rig.state.end_batch(), "all went with the response");
     rig.state.begin_batch(&rig.settings, now);
@@ -196,11 +197,7 @@ fn during_a_batch_events_wait_for_its_response() {
 fn a_lazy_event_waits_for_its_time_or_for_company() {
     let mut rig = Rig::connected(Settings::default());
     let due = rig.at(5);
-    assert!(
-        !rig.state
-            .deliver(&event("a"), Some(due), &rig.settings)
-            .wake
-    );
+    assert!(!rig.state.deliver(&event("a"), Some(due), &rig.settings).1);
     assert_eq!(
         rig.connect(1),
         Connected::Held(0),
@@ -214,7 +211,7 @@ fn a_lazy_event_waits_for_its_time_or_for_company() {
     assert_eq!(rig.connect(6), Connected::Held(1));
     let due = rig.at(11);
     rig.state.deliver(&event("b"), Some(due), &rig.settings);
-    assert!(rig.deliver("c").wake);
+    assert!(rig.deliver("c").1);
     assert_eq!(rig.resumed(1, 6), Some(Resume::Answer { advise: false }));
     assert_eq!(rig.state.drain(&rig.settings).len(), 2);
 
@@ -236,8 +233,8 @@ fn at_its_bound_a_queue_ends_the_session_or_drops_the_oldest() {
     let mut rig = Rig::connected(settings.clone());
     rig.deliver("a");
     rig.deliver("b");
-    let refused = rig.deliver("c");
-    assert!(!refused.accepted && refused.first_at_bound);
+    let (refused, _) = rig.deliver("c");
+    assert!(refused.is_refused && refused.first_at_bound);
 
     let mut rig = Rig::connected(Settings {
         max_queue_policy: MaxQueuePolicy::DropOldest,
@@ -245,12 +242,12 @@ fn at_its_bound_a_queue_ends_the_session_or_drops_the_oldest() {
     });
     rig.deliver("a");
     rig.deliver("b");
-    let third = rig.deliver("c");
+    let (third, _) = rig.deliver("c");
     assert_eq!(
-        (third.dropped, third.accepted, third.first_at_bound),
-        (1, true, true)
+        (third.dropped, third.is_refused, third.first_at_bound),
+        (1, false, true)
     );
-    assert!(!rig.deliver("d").first_at_bound, "said once");
+    assert!(!rig.deliver("d").0.first_at_bound, "said once");
     let events: Vec<_> = rig.state.drain(&rig.settings);
     assert!(events[0].json().windows(3).any(|part| part == b"\"c\""));
 }
@@ -359,7 +356,7 @@ fn the_end_resumes_and_refuses_everything_after() {
     assert!(rig.state.end(EndReason::Expired).is_none());
     assert_eq!(rig.connect(1), Connected::Ended);
     assert_eq!(rig.next(), None);
-    assert!(!rig.deliver("a").wake);
+    assert!(!rig.deliver("a").1);
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub mod form;
 pub mod response;
 pub mod script;
 pub mod socket;
+pub mod websocket;
 
 pub use response::{Persistence, Response};
 pub use socket::Socket;

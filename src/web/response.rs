@@ -136,7 +136,7 @@ impl Response {
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(&self.head);
         write_date(&mut out);
-        if self.status != StatusCode::NO_CONTENT {
+        if self.status != StatusCode::NO_CONTENT && !self.status.is_informational() {
             write!(out, "Content-Length: {}\r\n", self.body.len())
                 .expect("a Vec takes every write");
         }

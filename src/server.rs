@@ -1,5 +1,6 @@
 //! The Bayeux server: takes batches of messages, gives replies and events; knows no HTTP.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll};
@@ -7,13 +8,13 @@ use std::time::Instant;
 
 use serde_json::value::RawValue;
 
-use crate::bayeux::{Advice, ClientId, Event, Limits, Message, RandomId, Reply, meta};
+use crate::bayeux::{Advice, BayeuxError, ClientId, Event, Limits, Message, RandomId, Reply, meta};
 use crate::metrics::Metrics;
 use crate::operations::{self, Effect, Origin, Scope};
 use crate::router::Router;
 use crate::session;
 use crate::session::{
-    Browsers, Carrier, EndReason, Resume, Session, Sessions, Shared, Timers, sweep,
+    Browsers, Carrier, EndReason, Resume, Session, Sessions, Shared, Stream, Timers, sweep,
 };
 
 /// A Bayeux server without a network.
@@ -38,6 +39,10 @@ pub struct Request<'r> {
     pub is_client_gone: &'r dyn Fn() -> bool,
     /// Whether the reply to a publish may carry events.
     pub delivers_on_publish: bool,
+    /// The stream it came by, to which the events of its session go from now on.
+    pub stream: Option<&'r mut Stream>,
+    /// Whether a session is only known to the stream that its handshake came by.
+    pub needs_own_handshake: bool,
 }
 
 /// What a batch led to.
@@ -99,21 +104,33 @@ impl BayeuxServer {
     pub fn process<'a>(
         &self,
         batch: &[Message<'a>],
-        request: &Request<'_>,
+        request: Request<'_>,
         now: Instant,
     ) -> Outcome<'a> {
         let origin = Origin {
-            cookies: request.cookies.clone(),
+            cookies: request.cookies,
             may_be_held: request.may_be_held && batch.len() == 1 && !self.is_stopping(),
+            is_streamed: request.stream.is_some(),
         };
         let scope = self.scope(now);
         let handshake = batch.iter().find(|message| is_on(message, meta::HANDSHAKE));
         if let Some(message) = handshake {
-            return Self::handshake(message, &origin, &scope);
+            let outcome = Self::handshake(message, &origin, &scope);
+            if let Some((stream, session)) = request.stream.zip(outcome.session.as_ref()) {
+                stream.attach(session, now);
+            }
+            return outcome;
         }
-        let session = batch
+        let mut session = batch
             .iter()
-            .find_map(|message| self.session_of(message, &request.cookies));
+            .find_map(|message| self.session_of(message, &origin.cookies));
+        if let Some(stream) = request.stream {
+            session =
+                session.filter(|session| !request.needs_own_handshake || stream.is_of(session));
+            if let Some(session) = &session {
+                stream.attach(session, now);
+            }
+        }
         let is_lone_connect = batch.len() == 1 && is_on(&batch[0], meta::CONNECT);
         let batching = session.as_ref().filter(|_| !is_lone_connect);
         if let Some(session) = batching {
@@ -155,6 +172,58 @@ impl BayeuxServer {
             outcome.events = session.take_events();
         }
         outcome
+    }
+
+    /// Begins a session that is subscribed to these channels and patterns, for a stream without a
+    /// client that speaks Bayeux; or continues the one that `last` is an event of. Returns whether
+    /// no event is missing.
+    ///
+    /// # Errors
+    /// There are too many sessions, or it may not be subscribed to these.
+    pub fn open_stream(
+        &self,
+        channels: &[Cow<'_, str>],
+        cookies: Vec<RandomId>,
+        last: Option<(ClientId, u64)>,
+        now: Instant,
+    ) -> Result<(Stream, bool), BayeuxError> {
+        let patterns = operations::patterns(channels, &self.limits)?;
+        let continued = last.and_then(|(id, last)| {
+            let session = self.sessions.find(id)?;
+            let is_same = session.admits(&cookies) && session.is_subscribed_to(&patterns);
+            is_same.then(|| Stream::replaying(&session, Some(last), true))
+        });
+        if let Some(continued) = continued {
+            return Ok(continued);
+        }
+        let origin = Origin {
+            cookies,
+            may_be_held: false,
+            is_streamed: true,
+        };
+        let scope = self.scope(now);
+        let session = operations::begin(&origin, &scope, random_id)?.session;
+        if let Err(error) = operations::subscribe(&patterns, &session, &scope) {
+            scope.end(&session, EndReason::Disconnect);
+            return Err(error);
+        }
+        let (stream, _) = Stream::replaying(&session, None, true);
+        Ok((stream, last.is_none()))
+    }
+
+    /// Makes a stream of a session whose client sends its messages by requests of their own, after
+    /// the event `last` if it is given; nothing if there is no such session for these cookies.
+    /// Returns whether no event is missing.
+    #[must_use]
+    pub fn join_stream(
+        &self,
+        id: ClientId,
+        cookies: &[RandomId],
+        last: Option<u64>,
+    ) -> Option<(Stream, bool)> {
+        let session = self.sessions.find(id)?;
+        let is_admitted = session.admits(cookies);
+        is_admitted.then(|| Stream::replaying(&session, last, false))
     }
 
     fn handshake<'a>(message: &Message<'a>, origin: &Origin, scope: &Scope<'_>) -> Outcome<'a> {

@@ -26,6 +26,8 @@ pub struct Message<'a> {
     pub ext: Option<&'a RawValue>,
     /// `version`.
     pub version: Option<&'a RawValue>,
+    /// `connectionType`.
+    pub connection_type: Option<&'a RawValue>,
     /// `supportedConnectionTypes`.
     pub supported_connection_types: Option<&'a RawValue>,
     /// The meta channel that `channel` stands for, if a transport translated an older protocol's.
@@ -111,11 +113,12 @@ impl<'a> Message<'a> {
             "advice" => self.advice = value_or_none,
             "ext" => self.ext = value_or_none,
             "version" => self.version = value_or_none,
+            "connectionType" => self.connection_type = value_or_none,
             "supportedConnectionTypes" => self.supported_connection_types = value_or_none,
             // Subscribers' clients would take these for the server's own word, so they are never
             // relayed; nor is the private `connectionId` of protocol 0.1.
-            "successful" | "error" | "minimumVersion" | "connectionType" | "authSuccessful"
-            | "x-messages" | "connectionId" => {}
+            "successful" | "error" | "minimumVersion" | "authSuccessful" | "x-messages"
+            | "connectionId" => {}
             _ => self.custom.push((key, value)),
         }
     }

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use super::{Effect, Origin, Scope, session_unknown};
-use crate::bayeux::{Advice, ClientAdvice, Message, Reply};
-use crate::session::{Connect, Connected, Session};
+use crate::bayeux::{Advice, ClientAdvice, Message, Reply, text};
+use crate::session::{Connect, Connected, EventsBy, Session};
+
+/// The connection type of clients that receive events by `text/event-stream`, and send by POST.
+const EVENT_SOURCE: &str = "eventsource";
 
 /// Answers a connect, or holds it.
 ///
-/// Required: `channel`, `clientId`. Optional: `connectionType` (the transport is known without),
-/// `advice` with `timeout` and `interval`, `id`, `ext`.
+/// Required: `channel`, `clientId`. Optional: `connectionType` (the transport is known without, but
+/// for `eventsource`, whose connects come beside the stream), `advice` with `timeout` and
+/// `interval`, `id`, `ext`.
 pub(super) fn apply<'a>(
     message: &Message<'a>,
     session: &Arc<Session>,
@@ -18,21 +22,37 @@ pub(super) fn apply<'a>(
 ) -> (Reply<'a>, Effect) {
     let reply = Reply::to(message);
     let browsers = &scope.shared.browsers;
+    let events_by = events_by(message, origin, scope);
+    // Browsers allow few connections to a host, but many WebSockets.
+    let mut cookies = origin.cookies.iter().filter(|_| !origin.is_streamed);
     let connect = Connect {
         advice: message.advice.and_then(ClientAdvice::parse),
         may_be_held: origin.may_be_held,
-        browser: origin
-            .cookies
-            .iter()
-            .copied()
-            .find(|cookie| browsers.knows(*cookie)),
+        events_by,
+        browser: cookies.find(|cookie| browsers.knows(**cookie)).copied(),
     };
     match session.connect(&connect, scope.now) {
         Connected::Held(ticket) => (reply, Effect::Held(ticket)),
+        Connected::Answer { .. } if events_by == EventsBy::OtherStream => {
+            (reply.advised(session.advice()), Effect::None)
+        }
         Connected::Answer { advise: false } => (reply, Effect::Connected),
         Connected::Answer { advise: true } => (reply.advised(session.advice()), Effect::Connected),
         Connected::MultipleClients => (multiple_clients(reply, scope), Effect::Connected),
         Connected::Ended => (session_unknown(reply, true), Effect::None),
+    }
+}
+
+fn events_by(message: &Message<'_>, origin: &Origin, scope: &Scope<'_>) -> EventsBy {
+    let named = message.connection_type.and_then(text);
+    if origin.is_streamed {
+        EventsBy::ThisStream
+    } else if named.as_deref() == Some(EVENT_SOURCE)
+        && scope.connection_types.contains(&EVENT_SOURCE)
+    {
+        EventsBy::OtherStream
+    } else {
+        EventsBy::Replies
     }
 }
 

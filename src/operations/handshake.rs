@@ -31,7 +31,7 @@ pub fn apply<'a>(
     message: &Message<'a>,
     origin: &Origin,
     scope: &Scope<'_>,
-    mut random: impl FnMut() -> RandomId,
+    random: impl FnMut() -> RandomId,
 ) -> (Reply<'a>, Option<Handshaken>) {
     let reply = Reply::to(message)
         .with(Field::Version)
@@ -45,18 +45,37 @@ pub fn apply<'a>(
             .advised(Advice::none());
         return (reply, None);
     }
+    match begin(origin, scope, random) {
+        Ok(handshaken) => {
+            let session = &handshaken.session;
+            let reply = reply
+                .with(Field::ClientId(session.id()))
+                .advised(session.advice());
+            (reply, Some(handshaken))
+        }
+        Err(error) => {
+            let advice = Advice::retry(RETRY_WHEN_FULL, scope.shared.settings.timeout);
+            (reply.failed(error).advised(advice), None)
+        }
+    }
+}
+
+/// Makes a session for the browser that a request came from.
+///
+/// # Errors
+/// The server has as many sessions as it may.
+pub fn begin(
+    origin: &Origin,
+    scope: &Scope<'_>,
+    mut random: impl FnMut() -> RandomId,
+) -> Result<Handshaken, BayeuxError> {
     let is_full = usize::try_from(scope.metrics().sessions.value())
         .is_ok_and(|sessions| sessions >= scope.shared.settings.max_sessions);
     if is_full {
         scope.metrics().limited(Limit::MaxSessions);
         tracing::warn!("a handshake was refused: the server has bayeux.max_sessions sessions");
-        let advice = Advice::retry(RETRY_WHEN_FULL, scope.shared.settings.timeout);
-        return (
-            reply.failed(BayeuxError::TooManySessions).advised(advice),
-            None,
-        );
+        return Err(BayeuxError::TooManySessions);
     }
-
     let browsers = &scope.shared.browsers;
     let returned = origin
         .cookies
@@ -77,15 +96,11 @@ pub fn apply<'a>(
     scope.metrics().sessions.increment();
     scope.metrics().handshakes.increment();
     tracing::debug!(client_id = %id, "session begins");
-    let reply = reply.with(Field::ClientId(id)).advised(session.advice());
     let new_cookie = returned.is_none().then_some(browser);
-    (
-        reply,
-        Some(Handshaken {
-            session,
-            new_cookie,
-        }),
-    )
+    Ok(Handshaken {
+        session,
+        new_cookie,
+    })
 }
 
 fn has_type_in_common(sent: Option<&RawValue>, ours: &[&str]) -> bool {

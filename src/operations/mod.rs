@@ -22,7 +22,8 @@ use crate::metrics::Metrics;
 use crate::router::Router;
 use crate::session::{EndReason, Session, Sessions, Shared};
 
-pub use handshake::{Handshaken, apply as handshake};
+pub use handshake::{Handshaken, apply as handshake, begin};
+pub use subscribe::to as subscribe;
 
 /// What operations work on.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +68,8 @@ pub struct Origin {
     pub cookies: Vec<RandomId>,
     /// Whether a connect may be held.
     pub may_be_held: bool,
+    /// Whether it came by the stream that the session's events leave by.
+    pub is_streamed: bool,
 }
 
 /// What a message did, beside its reply.
@@ -152,6 +155,17 @@ fn subscriptions(
         .subscription
         .ok_or(BayeuxError::SubscriptionMissing)?;
     let texts = texts(raw).ok_or(BayeuxError::SubscriptionInvalid)?;
+    patterns(&texts, limits)
+}
+
+/// Reads channels and patterns to subscribe to, each taken once.
+///
+/// # Errors
+/// There is none, or one is malformed.
+pub fn patterns(
+    texts: &[Cow<'_, str>],
+    limits: &Limits,
+) -> Result<Vec<ChannelPattern>, BayeuxError> {
     if texts.is_empty() {
         return Err(BayeuxError::SubscriptionMissing);
     }

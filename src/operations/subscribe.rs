@@ -16,16 +16,27 @@ pub(super) fn apply(
     session: &Arc<Session>,
     scope: &Scope<'_>,
 ) -> Result<(), BayeuxError> {
-    let patterns = subscriptions(message, scope.limits)?;
+    to(&subscriptions(message, scope.limits)?, session, scope)
+}
+
+/// Subscribes a session to all of these, or to none.
+///
+/// # Errors
+/// It may not be subscribed to one of them, or there would be too many.
+pub fn to(
+    patterns: &[ChannelPattern],
+    session: &Arc<Session>,
+    scope: &Scope<'_>,
+) -> Result<(), BayeuxError> {
     patterns.iter().try_for_each(may_subscribe)?;
     let max = scope.shared.settings.max_subscriptions;
-    if patterns.len() > max || session.count_with(&patterns) > max {
+    if patterns.len() > max || session.count_with(patterns) > max {
         scope.metrics().limited(Limit::MaxSubscriptions);
         return Err(BayeuxError::TooManySubscriptions);
     }
     scope
         .router
-        .subscribe(session, &patterns)
+        .subscribe(session, patterns)
         .map_err(|error| match error {
             NotSubscribed::TooManyChannels => {
                 scope.metrics().limited(Limit::MaxChannels);

@@ -4,10 +4,12 @@
 //! a wake-up or a timer, happens after that lock is released.
 
 mod browsers;
+mod outlet;
 mod queue;
 mod registry;
 pub mod settings;
 mod state;
+mod stream;
 mod sweeper;
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -22,8 +24,9 @@ pub use crate::metrics::EndReason;
 pub use browsers::Browsers;
 pub use registry::{IdHasher, Sessions};
 pub use settings::{MaxQueuePolicy, Settings};
-use state::State;
 pub use state::{Connected, Resume};
+use state::{State, Wake};
+pub use stream::{Stream, Streamed};
 pub use sweeper::{Timers, sweep};
 
 /// What all sessions of a server share.
@@ -46,8 +49,22 @@ pub struct Connect {
     pub advice: Option<ClientAdvice>,
     /// Whether it may be held at all.
     pub may_be_held: bool,
-    /// The browser it came from, if its cookie names one.
+    /// How events leave from now on.
+    pub events_by: EventsBy,
+    /// The browser it came from, if its cookie names one and its connections are few.
     pub browser: Option<RandomId>,
+}
+
+/// How the events of a session leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventsBy {
+    /// With the replies of its requests. A stream that the session had is displaced.
+    Replies,
+    /// By the stream that the message came by.
+    ThisStream,
+    /// By a stream beside the message's own request. A connect is answered at once; the next is
+    /// asked for when it would have timed out.
+    OtherStream,
 }
 
 /// Which reply of a response may carry events with it.
@@ -76,6 +93,8 @@ struct Inner {
     state: State,
     /// Who waits for the held connect.
     waker: Option<Waker>,
+    /// Who waits for events to write to the stream.
+    stream_waker: Option<Waker>,
     /// The browser whose held connects the held connect counts as one of.
     held_browser: Option<RandomId>,
     /// When the earliest timer entry of this session fires.
@@ -96,6 +115,7 @@ impl Session {
         let inner = Mutex::new(Inner {
             state,
             waker: None,
+            stream_waker: None,
             held_browser: None,
             armed: None,
         });
@@ -105,7 +125,7 @@ impl Session {
             marks: AtomicU8::new(0),
             inner,
         });
-        session.after(session.lock(), false);
+        session.after(session.lock(), Wake::default());
         session
     }
 
@@ -132,8 +152,8 @@ impl Session {
     /// Takes a connect, which displaces the one that is held.
     pub fn connect(&self, connect: &Connect, now: Instant) -> Connected {
         let mut inner = self.lock();
-        let displaced = inner.state.displace();
-        if displaced {
+        let displaced = inner.state.displace(connect.events_by);
+        if displaced.connect {
             self.shared.metrics.displaced_connects.increment();
             self.unhold(&mut inner);
         }
@@ -163,14 +183,11 @@ impl Session {
         let mut inner = self.lock();
         match inner.state.take_resumed(ticket, &self.shared.settings, now) {
             Some(resume) => {
-                self.after(inner, false);
+                self.after(inner, Wake::default());
                 Poll::Ready(resume)
             }
             None => {
-                match &mut inner.waker {
-                    Some(waker) => waker.clone_from(context.waker()),
-                    waker => *waker = Some(context.waker().clone()),
-                }
+                keep(&mut inner.waker, context);
                 Poll::Pending
             }
         }
@@ -184,7 +201,7 @@ impl Session {
             self.unhold(&mut inner);
             inner.waker = None;
         }
-        self.after(inner, false);
+        self.after(inner, Wake::default());
     }
 
     /// Holds back wake-ups while a batch of its client's own messages is processed.
@@ -207,7 +224,7 @@ impl Session {
         } else {
             Vec::new()
         };
-        let wake = inner.state.end_batch();
+        let wake = inner.state.end_batch(settings);
         self.finish(inner, wake);
         events
     }
@@ -221,7 +238,7 @@ impl Session {
     pub fn restore(&self, events: Vec<Arc<Event>>) {
         self.shared.metrics.restored.add(events.len());
         let mut inner = self.lock();
-        let wake = inner.state.restore(events);
+        let wake = inner.state.restore(events, &self.shared.settings);
         self.finish(inner, wake);
     }
 
@@ -247,6 +264,16 @@ impl Session {
             }
         }
         !pushed.is_refused
+    }
+
+    /// Lets a stream in, which is prepared before any other sees the session; nothing if it has
+    /// ended.
+    fn attach(&self, prepare: impl FnOnce(&mut State)) -> Option<u64> {
+        let mut inner = self.lock();
+        let (ticket, wake) = inner.state.attach()?;
+        prepare(&mut inner.state);
+        self.after(inner, wake);
+        Some(ticket)
     }
 
     /// Delivers on connect replies only from now on.
@@ -287,7 +314,7 @@ impl Session {
             return false;
         }
         inner.armed = None;
-        let (wake, expired) = inner.state.on_timer(now);
+        let (wake, expired) = inner.state.on_timer(now, &self.shared.settings);
         self.finish(inner, wake);
         expired
     }
@@ -307,6 +334,12 @@ impl Session {
     /// Forgets a subscription.
     pub fn remove_subscription(&self, pattern: &ChannelPattern) {
         self.lock().state.remove_subscription(pattern);
+    }
+
+    /// Tells whether it is subscribed to these, and to nothing else.
+    #[must_use]
+    pub fn is_subscribed_to(&self, patterns: &[ChannelPattern]) -> bool {
+        self.lock().state.is_subscribed_to(patterns)
     }
 
     /// Returns how many channels and patterns it would be subscribed to with these.
@@ -341,17 +374,18 @@ impl Session {
     }
 
     /// Ends an operation that may have resumed the held connect.
-    fn finish(&self, mut inner: MutexGuard<'_, Inner>, wake: bool) {
-        if wake {
+    fn finish(&self, mut inner: MutexGuard<'_, Inner>, wake: Wake) {
+        if wake.connect {
             self.unhold(&mut inner);
         }
         self.after(inner, wake);
     }
 
-    /// Releases the lock, then wakes whoever waits for the held connect and sets the timer.
-    fn after(&self, mut inner: MutexGuard<'_, Inner>, wake: bool) {
-        let waker = if wake { inner.waker.take() } else { None };
-        let due = inner.state.next_deadline();
+    /// Releases the lock, then wakes who has something to do and sets the timer.
+    fn after(&self, mut inner: MutexGuard<'_, Inner>, wake: Wake) {
+        let connect = inner.waker.take_if(|_| wake.connect);
+        let stream = inner.stream_waker.take_if(|_| wake.stream);
+        let due = inner.state.next_deadline(&self.shared.settings);
         let due = due.filter(|due| inner.armed.is_none_or(|armed| *due < armed));
         if due.is_some() {
             inner.armed = due;
@@ -360,8 +394,16 @@ impl Session {
         if let Some(due) = due {
             self.shared.timers.set(due, self.id);
         }
-        if let Some(waker) = waker {
+        for waker in [connect, stream].into_iter().flatten() {
             waker.wake();
         }
+    }
+}
+
+/// Keeps the waker of the task that polls.
+fn keep(kept: &mut Option<Waker>, context: &Context<'_>) {
+    match kept {
+        Some(waker) => waker.clone_from(context.waker()),
+        None => *kept = Some(context.waker().clone()),
     }
 }

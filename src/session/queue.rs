@@ -46,6 +46,12 @@ impl Queue {
         self.lazy_deadline
     }
 
+    /// Lets the lazy events that are queued wait no longer.
+    pub(super) fn stop_waiting(&mut self) {
+        self.lazy_deadline = None;
+        self.is_urgent = !self.events.is_empty();
+    }
+
     /// Queues an event; a lazy one may wait for company until the time given.
     pub(super) fn push(
         &mut self,

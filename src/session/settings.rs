@@ -40,6 +40,8 @@ pub struct Settings {
     pub max_queue_bytes: ByteSize,
     /// What happens at `max_queue` and `max_queue_bytes`.
     pub max_queue_policy: MaxQueuePolicy,
+    /// Events that one event stream keeps to repeat them to a client that lost some.
+    pub max_replay: usize,
     /// Bytes of events one response may carry; the rest goes with the next one.
     pub max_response_size: ByteSize,
     /// Sessions on this server; a handshake above it is refused.
@@ -68,6 +70,7 @@ impl Default for Settings {
             max_queue: 10_000,
             max_queue_bytes: ByteSize::mib(4),
             max_queue_policy: MaxQueuePolicy::End,
+            max_replay: 100,
             max_response_size: ByteSize::kib(900),
             max_sessions: 200_000,
             max_subscriptions: 1000,

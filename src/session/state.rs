@@ -1,13 +1,15 @@
 //! The life of a session as a pure state machine: time is an argument, effects are results.
 //!
 //! A connect is *held* until it is *resumed*: by an event, its deadline, a newer connect, the
-//! session's end, or the server's. Every function that may resume it returns whether it did.
+//! session's end, or the server's. If the session has a stream, events leave by that and resume
+//! nothing. Every function that has something for either returns whom to wake.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::outlet::Outlet;
 use super::queue::{Pushed, Queue};
-use super::{Connect, EndReason, Settings};
+use super::{Connect, EndReason, EventsBy, Settings};
 use crate::bayeux::{Advice, ChannelPattern, ClientAdvice, Event, RandomId};
 
 /// What became of a connect.
@@ -40,6 +42,27 @@ pub enum Resume {
     Ended(EndReason),
 }
 
+/// Who has something to do now.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(super) struct Wake {
+    /// The held connect was resumed.
+    pub(super) connect: bool,
+    /// The stream, if there is one, has events to write, or is no longer the session's.
+    pub(super) stream: bool,
+}
+
+impl Wake {
+    const NONE: Self = Self {
+        connect: false,
+        stream: false,
+    };
+    const STREAM: Self = Self {
+        connect: false,
+        stream: true,
+    };
+}
+
 #[derive(Debug)]
 struct Held {
     ticket: u64,
@@ -61,6 +84,7 @@ enum Phase {
 pub(super) struct State {
     phase: Phase,
     queue: Queue,
+    outlet: Outlet,
     held: Option<Held>,
     next_ticket: u64,
     /// Batches of the client's own messages that are being processed.
@@ -89,6 +113,7 @@ impl State {
         Self {
             phase: Phase::Handshaken,
             queue: Queue::default(),
+            outlet: Outlet::default(),
             held: None,
             next_ticket: 0,
             batches: 0,
@@ -115,13 +140,20 @@ impl State {
         self.browser
     }
 
-    /// Takes the held connect's place; true if it has to be woken for that.
-    pub(super) fn displace(&mut self) -> bool {
+    /// Takes the held connect's place, and the stream's if events are to leave with replies.
+    pub(super) fn displace(&mut self, events_by: EventsBy) -> Wake {
+        let stream = events_by == EventsBy::Replies && self.outlet.close();
         let Some(held) = self.held.take() else {
-            return false;
+            return Wake {
+                stream,
+                ..Wake::NONE
+            };
         };
         self.needs_advice |= held.advise;
-        !held.is_resumed
+        Wake {
+            connect: !held.is_resumed,
+            stream,
+        }
     }
 
     /// Takes a connect, after [`displace`](Self::displace). `may_hold` is asked last: whether the
@@ -143,10 +175,15 @@ impl State {
         self.client_interval = interval.map(|interval| interval.min(settings.max_client_interval));
         let timeout = timeout.map_or(settings.timeout, |timeout| timeout.min(settings.timeout));
         let advise = connect.advice.is_some() || std::mem::take(&mut self.needs_advice);
+        if connect.events_by == EventsBy::OtherStream {
+            self.client_interval = Some(settings.timeout);
+            self.start_expiry(settings, now);
+            return Connected::Answer { advise: true };
+        }
 
         let has_to_answer =
             is_first || timeout.is_zero() || !connect.may_be_held || self.is_stopping;
-        if has_to_answer || self.queue.is_due(now) {
+        if has_to_answer || (self.may_drain(settings) && self.queue.is_due(now)) {
             self.start_expiry(settings, now);
             return Connected::Answer { advise };
         }
@@ -170,8 +207,7 @@ impl State {
     }
 
     fn hold(&mut self, deadline: Instant, advise: bool) -> Connected {
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
+        let ticket = self.take_ticket();
         self.held = Some(Held {
             ticket,
             deadline,
@@ -179,6 +215,12 @@ impl State {
             is_resumed: false,
         });
         Connected::Held(ticket)
+    }
+
+    fn take_ticket(&mut self) -> u64 {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        ticket
     }
 
     /// Lets go of the held connect if it was resumed, or if it is no longer the held one.
@@ -228,38 +270,43 @@ impl State {
         self.expiry = self.expiry.max(now + settings.max_interval);
     }
 
-    pub(super) fn end_batch(&mut self) -> bool {
+    pub(super) fn end_batch(&mut self, settings: &Settings) -> Wake {
         self.batches = self.batches.saturating_sub(1);
-        self.resume_for_events()
+        self.resume_for_events(settings)
     }
 
-    /// Queues an event, and tells what became of it and whether it resumed the held connect.
+    /// Queues an event, and tells what became of it and who has to write it.
     pub(super) fn deliver(
         &mut self,
         event: &Arc<Event>,
         lazy: Option<Instant>,
         settings: &Settings,
-    ) -> (Pushed, bool) {
+    ) -> (Pushed, Wake) {
         if matches!(self.phase, Phase::Ended(_)) {
-            return (Pushed::default(), false);
+            return (Pushed::default(), Wake::NONE);
         }
         let pushed = self.queue.push(event, lazy, settings);
-        let wake = !pushed.is_refused && self.resume_for_events();
-        (pushed, wake)
+        if pushed.is_refused {
+            return (pushed, Wake::NONE);
+        }
+        (pushed, self.resume_for_events(settings))
     }
 
-    /// Takes queued events for a response.
+    /// Takes queued events for a response, unless they leave by a stream.
     pub(super) fn drain(&mut self, settings: &Settings) -> Vec<Arc<Event>> {
+        if !self.may_drain(settings) {
+            return Vec::new();
+        }
         self.queue.take(settings.max_response_size.as_u64())
     }
 
-    /// Puts events back whose response was not written; true if that resumed the held connect.
-    pub(super) fn restore(&mut self, events: Vec<Arc<Event>>) -> bool {
+    /// Puts events back whose response was not written.
+    pub(super) fn restore(&mut self, events: Vec<Arc<Event>>, settings: &Settings) -> Wake {
         if matches!(self.phase, Phase::Ended(_)) {
-            return false;
+            return Wake::NONE;
         }
         self.queue.put_back(events);
-        self.resume_for_events()
+        self.resume_for_events(settings)
     }
 
     pub(super) fn deliver_on_connect_only(&mut self) {
@@ -270,8 +317,21 @@ impl State {
         self.delivers_on_connect_only || settings.meta_connect_deliver_only
     }
 
-    fn resume_for_events(&mut self) -> bool {
-        self.queue.is_urgent() && self.batches == 0 && self.resume()
+    fn resume_for_events(&mut self, settings: &Settings) -> Wake {
+        if !self.queue.is_urgent() || self.batches > 0 || self.outlet.is_writing() {
+            return Wake::NONE;
+        }
+        if self.is_streamed(settings) {
+            return Wake::STREAM;
+        }
+        self.wake_connect()
+    }
+
+    fn wake_connect(&mut self) -> Wake {
+        Wake {
+            connect: self.resume(),
+            ..Wake::NONE
+        }
     }
 
     fn resume(&mut self) -> bool {
@@ -284,46 +344,61 @@ impl State {
         }
     }
 
-    pub(super) fn stop_holding(&mut self) -> bool {
+    pub(super) fn stop_holding(&mut self) -> Wake {
         self.is_stopping = true;
-        self.resume()
+        self.wake_connect()
     }
 
     /// Ends the session; nothing if it had ended before.
-    pub(super) fn end(&mut self, reason: EndReason) -> Option<(Vec<ChannelPattern>, bool)> {
+    pub(super) fn end(&mut self, reason: EndReason) -> Option<(Vec<ChannelPattern>, Wake)> {
         if matches!(self.phase, Phase::Ended(_)) {
             return None;
         }
         self.phase = Phase::Ended(reason);
         self.queue = Queue::default();
-        Some((std::mem::take(&mut self.subscriptions), self.resume()))
+        let wake = Wake {
+            connect: self.resume(),
+            stream: true,
+        };
+        Some((std::mem::take(&mut self.subscriptions), wake))
     }
 
-    /// Does what is due: resumes the held connect (first result), or expires (second).
-    pub(super) fn on_timer(&mut self, now: Instant) -> (bool, bool) {
-        match (&self.phase, &self.held) {
-            (Phase::Ended(_), _) => (false, false),
-            (_, None) => (false, self.expiry <= now),
-            (_, Some(held)) => {
-                let is_lazy_due = self.queue.lazy_deadline().is_some_and(|due| due <= now);
-                let is_due = held.deadline <= now || is_lazy_due;
-                (is_due && self.resume(), false)
-            }
+    /// Does what is due: wakes whoever has to act (first result), or expires (second).
+    pub(super) fn on_timer(&mut self, now: Instant, settings: &Settings) -> (Wake, bool) {
+        if matches!(self.phase, Phase::Ended(_)) {
+            return (Wake::NONE, false);
         }
+        let mut wake = Wake::NONE;
+        if self.queue.lazy_deadline().is_some_and(|due| due <= now) {
+            self.queue.stop_waiting();
+            wake = self.resume_for_events(settings);
+        }
+        match &self.held {
+            Some(held) if held.deadline <= now => wake.connect |= self.resume(),
+            Some(_) => {}
+            None => return (wake, self.expiry <= now && !self.is_kept()),
+        }
+        (wake, false)
     }
 
     /// Returns when [`on_timer`](Self::on_timer) has to be called next.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        match (&self.phase, &self.held) {
-            (Phase::Ended(_), _) => None,
+    pub(super) fn next_deadline(&self, settings: &Settings) -> Option<Instant> {
+        let end = match (&self.phase, &self.held) {
+            (Phase::Ended(_), _) => return None,
+            (_, None) if self.is_kept() => None,
             (_, None) => Some(self.expiry),
             (_, Some(held)) if held.is_resumed => None,
-            (_, Some(held)) => Some(
-                self.queue
-                    .lazy_deadline()
-                    .map_or(held.deadline, |lazy| lazy.min(held.deadline)),
-            ),
-        }
+            (_, Some(held)) => Some(held.deadline),
+        };
+        let is_unresumed = self.held.as_ref().is_some_and(|held| !held.is_resumed);
+        let lazy = self.queue.lazy_deadline();
+        let lazy = lazy.filter(|_| is_unresumed || self.is_streamed(settings));
+        end.into_iter().chain(lazy).min()
+    }
+
+    /// Tells whether its stream keeps the session alive.
+    fn is_kept(&self) -> bool {
+        self.outlet.is_open() && self.outlet.keeps_session()
     }
 
     pub(super) fn advice(&self, settings: &Settings) -> Advice {
@@ -348,11 +423,18 @@ impl State {
             .retain(|subscribed| subscribed != pattern);
     }
 
+    /// Tells whether it is subscribed to these, and to nothing else.
+    pub(super) fn is_subscribed_to(&self, patterns: &[ChannelPattern]) -> bool {
+        self.subscriptions.len() == patterns.len() && self.count_with(patterns) == patterns.len()
+    }
+
     pub(super) fn count_with(&self, patterns: &[ChannelPattern]) -> usize {
         let is_new = |pattern: &&ChannelPattern| !self.subscriptions.contains(pattern);
         self.subscriptions.len() + patterns.iter().filter(is_new).count()
     }
 }
+
+mod streaming;
 
 #[cfg(test)]
 mod simulation;

@@ -144,8 +144,10 @@ impl Endpoint {
             may_be_held: true,
             is_client_gone: &|| socket.has_closed(),
             delivers_on_publish: matches!(framing, Framing::Json),
+            stream: None,
+            needs_own_handshake: false,
         };
-        let mut outcome = self.server.process(&batch, &request, now());
+        let mut outcome = self.server.process(&batch, request, now());
         legacy::remember(&batch, outcome.session.as_ref());
         let marks = outcome
             .session

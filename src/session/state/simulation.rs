@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::tests::event;
 use super::*;
+use crate::session::Streamed;
 
 /// Something that happens to a session.
 #[derive(Debug, Clone)]
@@ -19,6 +20,12 @@ enum Step {
     Leave,
     /// Its client publishes: a batch, whose response carries events, and may be lost.
     Batch { events: u8, is_lost: bool },
+    /// Its client opens a stream, in place of any other.
+    Attach,
+    /// A stream that waits looks for events, and begins to write them.
+    Take,
+    /// The oldest writing stream has written so many of its events; all, or it is lost.
+    Write { events: u8 },
     /// Time passes.
     Wait { seconds: u8 },
 }
@@ -33,6 +40,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Leave),
         2 => (0u8..4, any::<bool>()).prop_map(|(events, is_lost)| Step::Batch { events, is_lost }),
         2 => (0u8..9).prop_map(|seconds| Step::Wait { seconds }),
+        1 => Just(Step::Attach),
+        3 => Just(Step::Take),
+        3 => prop_oneof![Just(u8::MAX), 0u8..3].prop_map(|events| Step::Write { events }),
     ];
     vec(step, 0..120)
 }
@@ -46,6 +56,11 @@ struct World {
     held: Option<u64>,
     /// Connects that were displaced, whose holders have yet to notice.
     displaced: Vec<u64>,
+    /// The stream that is open, and those that write, oldest first.
+    stream: Option<u64>,
+    writing: Vec<(u64, Vec<Arc<Event>>)>,
+    /// Whether the stream was told that there is something to write.
+    stream_is_awake: bool,
     published: usize,
     received: Vec<usize>,
     is_alive: bool,
@@ -61,6 +76,9 @@ impl World {
             now,
             held: None,
             displaced: Vec::new(),
+            stream: None,
+            writing: Vec::new(),
+            stream_is_awake: false,
             published: 0,
             received: Vec::new(),
             is_alive: true,
@@ -77,6 +95,9 @@ impl World {
                     self.state.release(ticket, &self.settings, self.now);
                 }
             }
+            Step::Attach => self.attach(),
+            Step::Take => self.take_events(),
+            Step::Write { events } => self.write(events.into()),
             Step::Batch { events, is_lost } => self.batch(events, is_lost),
             Step::Wait { seconds } => self.wait(Duration::from_secs(seconds.into())),
         }
@@ -88,17 +109,89 @@ impl World {
         self.published += 1;
         let (pushed, wake) = self.state.deliver(&event, lazy, &self.settings);
         assert_eq!(pushed, Pushed::default());
-        assert!(!wake || self.held.is_some(), "nobody to wake");
-        let is_urgent = lazy.is_none() && self.held.is_some();
-        assert!(
-            !is_urgent || self.is_resumed(),
-            "an event is waiting, and nobody knows"
-        );
+        self.note(wake);
+        if lazy.is_none() {
+            self.assert_somebody_knows();
+        }
     }
 
-    /// Tells whether the held connect was resumed: then, and only then, it has no deadline.
+    fn note(&mut self, wake: Wake) {
+        assert!(!wake.connect || self.held.is_some(), "nobody to wake");
+        assert!(!wake.stream || self.stream.is_some(), "nobody to wake");
+        self.stream_is_awake |= wake.stream;
+    }
+
+    /// An event that does not wait is queued: whoever is there to write it has been woken, unless
+    /// another writes, which will wake them.
+    fn assert_somebody_knows(&self) {
+        let is_known = match (self.stream, self.held) {
+            _ if !self.writing.is_empty() => true,
+            (Some(_), _) => self.stream_is_awake,
+            (None, Some(_)) => self.is_resumed(),
+            (None, None) => true,
+        };
+        assert!(is_known, "an event is waiting, and nobody knows");
+    }
+
     fn is_resumed(&self) -> bool {
-        self.state.next_deadline().is_none()
+        self.state.held.as_ref().is_none_or(|held| held.is_resumed)
+    }
+
+    fn attach(&mut self) {
+        let (ticket, _) = self.state.attach().expect("alive");
+        self.stream = Some(ticket);
+        self.stream_is_awake = true;
+    }
+
+    fn take_events(&mut self) {
+        let Some(ticket) = self.stream else { return };
+        if self.writing.iter().any(|(writing, _)| *writing == ticket) {
+            return;
+        }
+        match self.state.next_for_stream(ticket, 70, &self.settings) {
+            Some(Streamed::Events { events, .. }) => {
+                assert!(self.writing.is_empty(), "only one writes");
+                self.writing.push((ticket, events));
+            }
+            None => self.stream_is_awake = false,
+            Some(other) => panic!("{other:?}"),
+        }
+    }
+
+    fn write(&mut self, count: usize) {
+        if self.writing.is_empty() {
+            return;
+        }
+        let (ticket, mut events) = self.writing.remove(0);
+        let unwritten = events.split_off(count.min(events.len()));
+        self.received
+            .extend(events.iter().map(|event| number(event)));
+        let is_open = self.stream == Some(ticket);
+        if !unwritten.is_empty() {
+            let wake = self.state.give_back(ticket, unwritten, &self.settings);
+            self.note_from(ticket, wake);
+        }
+        if count > events.len() && is_open {
+            // It goes on: its next look says that all is written.
+            self.take_events();
+            return;
+        }
+        if is_open {
+            self.stream = None;
+        }
+        let wake = self.state.detach(ticket, &self.settings, self.now);
+        self.note_from(ticket, wake);
+        if self.state.queue.is_urgent() {
+            self.assert_somebody_knows();
+        }
+    }
+
+    /// The stream that lets go needs no waking itself.
+    fn note_from(&mut self, ticket: u64, wake: Wake) {
+        if self.stream == Some(ticket) {
+            return;
+        }
+        self.note(wake);
     }
 
     fn connect(&mut self, timeout: Option<u8>) {
@@ -109,9 +202,11 @@ impl World {
                 interval: None,
             }),
             may_be_held: true,
+            events_by: EventsBy::Replies,
             browser: None,
         };
-        self.state.displace();
+        let _ = self.state.displace(connect.events_by);
+        self.stream = None;
         self.displaced.extend(self.held.take());
         let connected = self
             .state
@@ -146,20 +241,23 @@ impl World {
             let event = event(&self.published.to_string());
             self.published += 1;
             let (_, wake) = self.state.deliver(&event, None, &self.settings);
-            assert!(
-                !wake,
+            assert_eq!(
+                wake,
+                Wake::NONE,
                 "a batch's own events do not resume its session's connect"
             );
         }
         self.respond(is_lost);
-        let wake = self.state.end_batch();
-        assert!(!wake || !was_resumed, "resumed twice");
+        let wake = self.state.end_batch(&self.settings);
+        assert!(!wake.connect || !was_resumed, "resumed twice");
+        self.note(wake);
     }
 
     fn respond(&mut self, is_lost: bool) {
         let events = self.state.drain(&self.settings);
         if is_lost {
-            self.state.restore(events);
+            let wake = self.state.restore(events, &self.settings);
+            self.note(wake);
             return;
         }
         self.received
@@ -168,9 +266,14 @@ impl World {
 
     fn wait(&mut self, time: Duration) {
         let end = self.now + time;
-        while let Some(due) = self.state.next_deadline().filter(|due| *due <= end) {
+        while let Some(due) = self
+            .state
+            .next_deadline(&self.settings)
+            .filter(|due| *due <= end)
+        {
             self.now = self.now.max(due);
-            let (_, has_expired) = self.state.on_timer(self.now);
+            let (wake, has_expired) = self.state.on_timer(self.now, &self.settings);
+            self.note(wake);
             if has_expired {
                 assert!(
                     self.held.is_none(),
@@ -179,13 +282,20 @@ impl World {
                 self.is_alive = false;
                 return;
             }
-            assert!(self.is_resumed(), "what was due was done");
+            let next = self.state.next_deadline(&self.settings);
+            assert!(
+                next.is_none_or(|next| next > self.now),
+                "what was due was done"
+            );
         }
         self.now = end;
     }
 
     /// The client comes back until it has everything.
     fn settle(&mut self) {
+        while !self.writing.is_empty() {
+            self.write(usize::MAX);
+        }
         for _ in 0..self.published + 2 {
             self.connect(Some(0));
             self.look(false);
@@ -224,5 +334,66 @@ proptest! {
             prop_assert!(in_order(&world), "{:?}", world.received);
             prop_assert_eq!(world.received.len(), world.published);
         }
+    }
+}
+
+/// Something that happens to a stream whose client asks for what it missed.
+#[derive(Debug, Clone)]
+enum Replayed {
+    Deliver,
+    /// The stream takes events, and so many of them arrive; the others are lost on their way.
+    Write {
+        arrive: u8,
+    },
+    /// The client comes again, with the last event that arrived.
+    Reconnect,
+}
+
+proptest! {
+    #[test]
+    fn a_client_that_says_what_it_has_gets_the_rest(
+        steps in vec(
+            prop_oneof![
+                3 => Just(Replayed::Deliver),
+                2 => prop_oneof![Just(u8::MAX), 0u8..3].prop_map(|arrive| Replayed::Write { arrive }),
+                1 => Just(Replayed::Reconnect),
+            ],
+            0..80,
+        ),
+    ) {
+        let settings = Settings::default();
+        let now = Instant::now();
+        let mut state = State::new(RandomId::from_random([0; 16]), false, &settings, now);
+        let attach = |state: &mut State, last: Option<usize>| {
+            let (ticket, _) = state.attach().expect("alive");
+            prop_assert!(state.replay(last.map(|last| last as u64)));
+            Ok(ticket)
+        };
+        let mut ticket = attach(&mut state, None)?;
+        let (mut published, mut received, mut is_lost) = (0, 0, false);
+        for step in steps.into_iter().chain([Replayed::Reconnect, Replayed::Write { arrive: u8::MAX }]) {
+            match step {
+                Replayed::Deliver => {
+                    let _ = state.deliver(&event(&published.to_string()), None, &settings);
+                    published += 1;
+                }
+                Replayed::Write { arrive } if !is_lost => {
+                    let taken = state.next_for_stream(ticket, u64::MAX, &settings);
+                    let Some(Streamed::Events { first, events }) = taken else { continue };
+                    prop_assert_eq!(first, received as u64 + 1);
+                    for event in events.iter().take(arrive.into()) {
+                        prop_assert_eq!(number(event), received);
+                        received += 1;
+                    }
+                    is_lost = events.len() > arrive.into();
+                }
+                Replayed::Write { .. } => {}
+                Replayed::Reconnect => {
+                    ticket = attach(&mut state, Some(received))?;
+                    is_lost = false;
+                }
+            }
+        }
+        prop_assert_eq!(received, published);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::bayeux::{ChannelName, EventFields, Limits, Message};
-use crate::session::MaxQueuePolicy;
+use crate::session::{MaxQueuePolicy, Streamed};
 
 /// Makes an event whose data is `name`.
 pub(in crate::session) fn event(name: &str) -> Arc<Event> {
@@ -59,15 +59,26 @@ impl Rig {
         let connect = Connect {
             advice,
             may_be_held: true,
+            events_by: EventsBy::Replies,
             browser: None,
         };
         let now = self.at(at);
-        self.state.displace();
+        let _ = self.state.displace(connect.events_by);
         self.state.connect(&connect, &self.settings, now, || true)
     }
 
+    /// Delivers an event; true if that resumed the held connect.
     fn deliver(&mut self, name: &str) -> (Pushed, bool) {
-        self.state.deliver(&event(name), None, &self.settings)
+        let (pushed, wake) = self.state.deliver(&event(name), None, &self.settings);
+        assert!(!wake.stream);
+        (pushed, wake.connect)
+    }
+
+    /// Lets time pass; true if that resumed the held connect, and if the session expired.
+    fn on_timer(&mut self, at: u64) -> (bool, bool) {
+        let (wake, has_expired) = self.state.on_timer(self.at(at), &self.settings);
+        assert!(!wake.stream);
+        (wake.connect, has_expired)
     }
 
     fn resumed(&mut self, ticket: u64, at: u64) -> Option<Resume> {
@@ -77,7 +88,7 @@ impl Rig {
 
     fn next(&self) -> Option<u64> {
         self.state
-            .next_deadline()
+            .next_deadline(&self.settings)
             .map(|due| (due - self.start).as_secs())
     }
 }
@@ -98,11 +109,11 @@ fn the_first_connect_is_answered_and_the_next_is_held_until_its_deadline() {
     assert_eq!(rig.connect(3), Connected::Held(0));
     assert_eq!(rig.next(), Some(33));
     assert_eq!(rig.resumed(0, 10), None);
-    assert_eq!(rig.state.on_timer(rig.at(33)), (true, false));
+    assert_eq!(rig.on_timer(33), (true, false));
     assert_eq!(rig.resumed(0, 33), Some(Resume::Answer { advise: false }));
     assert_eq!(rig.next(), Some(43));
-    assert_eq!(rig.state.on_timer(rig.at(42)), (false, false));
-    assert_eq!(rig.state.on_timer(rig.at(43)), (false, true));
+    assert_eq!(rig.on_timer(42), (false, false));
+    assert_eq!(rig.on_timer(43), (false, true));
 }
 
 #[test]
@@ -187,36 +198,43 @@ fn during_a_batch_events_wait_for_its_response() {
     rig.state.begin_batch(&rig.settings, now);
     assert!(!rig.deliver("a").1);
     assert_eq!(rig.state.drain(&rig.settings).len(), 1);
-    assert!(!rig.state.end_batch(), "all went with the response");
+    assert!(
+        !rig.state.end_batch(&rig.settings).connect,
+        "all went with the response"
+    );
     rig.state.begin_batch(&rig.settings, now);
     rig.deliver("b");
-    assert!(rig.state.end_batch(), "the held connect takes the rest");
+    assert!(
+        rig.state.end_batch(&rig.settings).connect,
+        "the held connect takes the rest"
+    );
 }
 
 #[test]
 fn a_lazy_event_waits_for_its_time_or_for_company() {
     let mut rig = Rig::connected(Settings::default());
     let due = rig.at(5);
-    assert!(!rig.state.deliver(&event("a"), Some(due), &rig.settings).1);
+    let (_, wake) = rig.state.deliver(&event("a"), Some(due), &rig.settings);
+    assert_eq!(wake, Wake::NONE);
     assert_eq!(
         rig.connect(1),
         Connected::Held(0),
         "a lazy event does not answer a connect"
     );
     assert_eq!(rig.next(), Some(5));
-    assert_eq!(rig.state.on_timer(rig.at(5)), (true, false));
+    assert_eq!(rig.on_timer(5), (true, false));
     assert_eq!(rig.resumed(0, 5), Some(Resume::Answer { advise: false }));
     assert_eq!(rig.state.drain(&rig.settings).len(), 1);
 
     assert_eq!(rig.connect(6), Connected::Held(1));
     let due = rig.at(11);
-    rig.state.deliver(&event("b"), Some(due), &rig.settings);
+    let _ = rig.state.deliver(&event("b"), Some(due), &rig.settings);
     assert!(rig.deliver("c").1);
     assert_eq!(rig.resumed(1, 6), Some(Resume::Answer { advise: false }));
     assert_eq!(rig.state.drain(&rig.settings).len(), 2);
 
     let due = rig.at(8);
-    rig.state.deliver(&event("d"), Some(due), &rig.settings);
+    let _ = rig.state.deliver(&event("d"), Some(due), &rig.settings);
     assert_eq!(
         rig.connect(9),
         Connected::Answer { advise: false },
@@ -274,7 +292,7 @@ fn events_of_a_response_that_was_not_written_come_first_again() {
     let lost = rig.state.drain(&rig.settings);
     rig.connect(0);
     assert!(
-        rig.state.restore(lost),
+        rig.state.restore(lost, &rig.settings).connect,
         "a connect that is held by then is resumed"
     );
 }
@@ -285,6 +303,7 @@ fn surplus_tabs_are_told_to_poll_and_are_advised_again_later() {
     let connect = Connect {
         advice: None,
         may_be_held: true,
+        events_by: EventsBy::Replies,
         browser: None,
     };
     let now = rig.at(0);
@@ -306,6 +325,7 @@ fn a_surplus_tab_that_does_not_wait_is_made_to() {
         let connect = Connect {
             advice: None,
             may_be_held: true,
+            events_by: EventsBy::Replies,
             browser: None,
         };
         let now = rig.at(0);
@@ -315,7 +335,7 @@ fn a_surplus_tab_that_does_not_wait_is_made_to() {
         assert_eq!(early, Connected::Held(0));
         assert_eq!(rig.next(), Some(until));
         let now = rig.at(until);
-        assert_eq!(rig.state.on_timer(now), (true, false));
+        assert_eq!(rig.state.on_timer(now, &rig.settings).0.connect, true);
         assert_eq!(
             rig.resumed(0, until),
             Some(Resume::Answer { advise: false })
@@ -348,7 +368,7 @@ fn the_end_resumes_and_refuses_everything_after() {
     let mut rig = Rig::connected(Settings::default());
     rig.connect(0);
     let (_, wake) = rig.state.end(EndReason::Disconnect).expect("alive");
-    assert!(wake);
+    assert!(wake.connect);
     assert_eq!(
         rig.resumed(0, 0),
         Some(Resume::Ended(EndReason::Disconnect))
@@ -363,7 +383,7 @@ fn the_end_resumes_and_refuses_everything_after() {
 fn a_stopping_server_answers_with_advice_and_holds_no_more() {
     let mut rig = Rig::connected(Settings::default());
     rig.connect(0);
-    assert!(rig.state.stop_holding());
+    assert!(rig.state.stop_holding().connect);
     assert_eq!(rig.resumed(0, 0), Some(Resume::Answer { advise: true }));
     assert!(matches!(rig.connect(0), Connected::Answer { .. }));
 }
@@ -383,4 +403,147 @@ fn a_session_is_bound_from_the_first_time_its_cookie_returns() {
     assert!(!rig.state.admits(&[other], false));
     assert!(rig.state.admits(&[own], false));
     assert!(rig.state.admits(&[], true), "trust_client_session");
+}
+
+impl Rig {
+    fn attach(&mut self) -> u64 {
+        let (ticket, _) = self.state.attach().expect("alive");
+        ticket
+    }
+
+    /// The data of the events that a stream has to write now.
+    fn stream(&mut self, ticket: u64) -> Result<Vec<Arc<Event>>, Option<Streamed>> {
+        match self.state.next_for_stream(ticket, 1000, &self.settings) {
+            Some(Streamed::Events { events, .. }) => Ok(events),
+            other => Err(other),
+        }
+    }
+
+    fn connect_by_stream(&mut self, at: u64) -> Connected {
+        let connect = Connect {
+            advice: None,
+            may_be_held: true,
+            events_by: EventsBy::ThisStream,
+            browser: None,
+        };
+        let now = self.at(at);
+        let _ = self.state.displace(connect.events_by);
+        self.state.connect(&connect, &self.settings, now, || true)
+    }
+}
+
+#[test]
+fn events_leave_by_the_stream_and_the_connect_stays_held() {
+    let mut rig = Rig::connected(Settings::default());
+    let ticket = rig.attach();
+    assert!(matches!(rig.connect_by_stream(1), Connected::Held(_)));
+    let (_, wake) = rig.state.deliver(&event("a"), None, &rig.settings);
+    assert_eq!(wake, Wake::STREAM);
+    assert!(
+        rig.state.drain(&rig.settings).is_empty(),
+        "not with replies"
+    );
+    assert_eq!(rig.stream(ticket).expect("an event").len(), 1);
+    let (_, wake) = rig.state.deliver(&event("b"), None, &rig.settings);
+    assert_eq!(wake, Wake::NONE, "it is writing, and will ask again");
+    assert_eq!(rig.stream(ticket).expect("an event").len(), 1);
+    assert!(matches!(rig.stream(ticket), Err(None)));
+    assert!(rig.on_timer(31).0, "the deadline resumes it all the same");
+}
+
+#[test]
+fn a_session_that_delivers_on_connects_does_so_with_a_stream_too() {
+    let mut rig = Rig::connected(Settings::default());
+    rig.state.deliver_on_connect_only();
+    let ticket = rig.attach();
+    assert!(matches!(rig.connect_by_stream(1), Connected::Held(_)));
+    let (_, wake) = rig.state.deliver(&event("a"), None, &rig.settings);
+    assert!(wake.connect && !wake.stream);
+    assert!(matches!(rig.stream(ticket), Err(None)));
+    assert_eq!(rig.state.drain(&rig.settings).len(), 1);
+}
+
+#[test]
+fn a_new_stream_waits_until_the_old_one_gave_back_what_it_did_not_write() {
+    let mut rig = Rig::connected(Settings::default());
+    let old = rig.attach();
+    let _ = rig.state.deliver(&event("a"), None, &rig.settings);
+    let _ = rig.state.deliver(&event("b"), None, &rig.settings);
+    let mut taken = rig.stream(old).expect("two events");
+    let new = rig.attach();
+    let _ = rig.state.deliver(&event("c"), None, &rig.settings);
+    assert!(matches!(rig.stream(new), Err(None)), "a and b come first");
+    assert!(!rig.state.is_stream(old));
+    let unwritten = taken.split_off(1);
+    assert_eq!(
+        rig.state.give_back(old, unwritten, &rig.settings),
+        Wake::STREAM
+    );
+    assert_eq!(rig.stream(new).expect("b and c").len(), 2);
+    assert!(matches!(rig.stream(old), Err(Some(Streamed::Displaced))));
+}
+
+#[test]
+fn a_poll_takes_a_session_over_from_its_stream() {
+    let mut rig = Rig::connected(Settings::default());
+    let stream = rig.attach();
+    let _ = rig.state.deliver(&event("a"), None, &rig.settings);
+    let taken = rig.stream(stream).expect("an event");
+    // The event is on its way and may come back, so nothing later may leave before.
+    let _ = rig.state.deliver(&event("b"), None, &rig.settings);
+    assert!(matches!(rig.connect(1), Connected::Held(_)));
+    assert!(!rig.state.is_stream(stream));
+    let wake = rig.state.give_back(stream, taken, &rig.settings);
+    assert!(wake.connect);
+    assert_eq!(rig.state.drain(&rig.settings).len(), 2);
+}
+
+#[test]
+fn lazy_events_leave_by_a_stream_when_they_are_due() {
+    let mut rig = Rig::connected(Settings::default());
+    let ticket = rig.attach();
+    let due = rig.at(5);
+    let (_, wake) = rig.state.deliver(&event("a"), Some(due), &rig.settings);
+    assert_eq!(wake, Wake::NONE);
+    assert_eq!(rig.next(), Some(5));
+    let (wake, _) = rig.state.on_timer(due, &rig.settings);
+    assert_eq!(wake, Wake::STREAM);
+    assert_eq!(rig.stream(ticket).expect("an event").len(), 1);
+}
+
+#[test]
+fn a_stream_without_connects_keeps_its_session_and_leaves_it_max_interval() {
+    let mut rig = Rig::new();
+    let ticket = rig.attach();
+    rig.state.keep_with_stream();
+    assert_eq!(rig.next(), None);
+    assert_eq!(rig.on_timer(1000), (false, false));
+    let now = rig.at(1000);
+    let _ = rig.state.detach(ticket, &rig.settings, now);
+    assert_eq!(rig.next(), Some(1010));
+    assert_eq!(rig.on_timer(1010), (false, true));
+}
+
+#[test]
+fn the_connects_beside_a_stream_are_answered_at_once_and_few() {
+    let mut rig = Rig::new();
+    let ticket = rig.attach();
+    let connect = Connect {
+        advice: None,
+        may_be_held: true,
+        events_by: EventsBy::OtherStream,
+        browser: None,
+    };
+    let now = rig.at(1);
+    let _ = rig.state.displace(connect.events_by);
+    let connected = rig.state.connect(&connect, &rig.settings, now, || true);
+    assert_eq!(connected, Connected::Answer { advise: true });
+    assert!(rig.state.is_stream(ticket));
+    let mut advice = Vec::new();
+    rig.state.advice(&rig.settings).write(&mut advice);
+    assert_eq!(
+        String::from_utf8(advice).expect("UTF-8"),
+        r#"{"reconnect":"retry","interval":30000,"timeout":30000}"#
+    );
+    assert_eq!(rig.next(), Some(41));
 }

@@ -1,0 +1,205 @@
+//! The stream a session's events leave by, and what of them is kept to be repeated.
+//!
+//! At most one stream is *open*: the newest. One may be *writing* that is no longer open: what it
+//! took comes back unless it was written, so until then no other takes any, and order is kept.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::Settings;
+use crate::bayeux::Event;
+
+/// Where events leave beside replies.
+#[derive(Debug, Default)]
+pub(super) struct Outlet {
+    open: Option<u64>,
+    writing: Option<u64>,
+    keeps_session: bool,
+    replay: Option<Box<Replay>>,
+}
+
+/// The last events that left by a stream, numbered from 1.
+#[derive(Debug, Default)]
+struct Replay {
+    /// How many events have left, so also the number of the newest.
+    left: u64,
+    events: VecDeque<Arc<Event>>,
+    bytes: usize,
+}
+
+impl Outlet {
+    /// Lets a stream in, in place of the one that was closed.
+    pub(super) fn open(&mut self, ticket: u64) {
+        self.open = Some(ticket);
+        self.keeps_session = false;
+    }
+
+    /// Lets no stream write from now on; true if one was open.
+    pub(super) fn close(&mut self) -> bool {
+        self.open.take().is_some()
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    pub(super) fn is_current(&self, ticket: u64) -> bool {
+        self.open == Some(ticket)
+    }
+
+    pub(super) fn keep_session(&mut self) {
+        self.keeps_session = true;
+    }
+
+    pub(super) fn keeps_session(&self) -> bool {
+        self.keeps_session
+    }
+
+    /// Tells whether events are on their way, and may come back.
+    pub(super) fn is_writing(&self) -> bool {
+        self.writing.is_some()
+    }
+
+    /// Notes that a stream takes these events; returns the number of the first.
+    pub(super) fn write(&mut self, ticket: u64, events: &[Arc<Event>], settings: &Settings) -> u64 {
+        self.writing = Some(ticket);
+        self.replay
+            .as_mut()
+            .map_or(0, |replay| replay.keep(events, settings))
+    }
+
+    /// Notes that a stream has written what it took.
+    pub(super) fn note_written(&mut self, ticket: u64) {
+        self.writing.take_if(|writing| *writing == ticket);
+    }
+
+    /// Takes back the last `count` events that a stream took; false if they are not its any more.
+    pub(super) fn take_back(&mut self, ticket: u64, count: usize) -> bool {
+        let is_its_own = self.writing.take_if(|writing| *writing == ticket).is_some();
+        if let Some(replay) = self.replay.as_mut().filter(|_| is_its_own) {
+            replay.forget_newest(count);
+        }
+        is_its_own
+    }
+
+    pub(super) fn is_replaying(&self) -> bool {
+        self.replay.is_some()
+    }
+
+    /// Keeps events from now on. Returns those that left after the event `last`, which leave again
+    /// under the same numbers, and whether they are all.
+    pub(super) fn replay(&mut self, last: Option<u64>) -> (Vec<Arc<Event>>, bool) {
+        let replay = self.replay.get_or_insert_default();
+        let Some(last) = last else {
+            return (Vec::new(), true);
+        };
+        // What is on its way is among those that are kept.
+        self.writing = None;
+        replay.after(last)
+    }
+}
+
+impl Replay {
+    fn keep(&mut self, events: &[Arc<Event>], settings: &Settings) -> u64 {
+        let first = self.left + 1;
+        self.left += events.len() as u64;
+        for event in events {
+            self.bytes += event.json().len();
+            self.events.push_back(Arc::clone(event));
+        }
+        while self.events.len() > settings.max_replay
+            || self.bytes as u64 > settings.max_queue_bytes.as_u64()
+        {
+            let Some(oldest) = self.events.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.json().len();
+        }
+        first
+    }
+
+    fn forget_newest(&mut self, count: usize) {
+        self.left -= count as u64;
+        for _ in 0..count {
+            let Some(newest) = self.events.pop_back() else {
+                break;
+            };
+            self.bytes -= newest.json().len();
+        }
+    }
+
+    fn after(&mut self, last: u64) -> (Vec<Arc<Event>>, bool) {
+        let Some(missing) = self.left.checked_sub(last) else {
+            // It names an event that is yet to leave.
+            return (Vec::new(), false);
+        };
+        let missing = usize::try_from(missing).unwrap_or(usize::MAX);
+        let kept = missing.min(self.events.len());
+        let again: Vec<_> = self.events.drain(self.events.len() - kept..).collect();
+        self.events.clear();
+        self.bytes = 0;
+        self.left -= kept as u64;
+        (again, kept == missing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::state::tests::event;
+
+    fn outlet(events: &[&str], max_replay: usize) -> (Outlet, Settings) {
+        let settings = Settings {
+            max_replay,
+            ..Settings::default()
+        };
+        let mut outlet = Outlet::default();
+        outlet.open(1);
+        assert!(outlet.replay(None).1);
+        for name in events {
+            outlet.write(1, &[event(name)], &settings);
+            outlet.note_written(1);
+        }
+        (outlet, settings)
+    }
+
+    #[test]
+    fn what_came_after_the_last_event_leaves_again_under_the_same_numbers() {
+        let cases = [
+            (4, 10, 0, true),
+            (2, 10, 2, true),
+            (0, 10, 4, true),
+            // Only two are kept.
+            (2, 2, 2, true),
+            (1, 2, 2, false),
+            (0, 2, 2, false),
+            // It was never sent.
+            (5, 10, 0, false),
+        ];
+        for (last, max_replay, again, is_complete) in cases {
+            let (mut outlet, settings) = outlet(&["a", "b", "c", "d"], max_replay);
+            let (events, complete) = outlet.replay(Some(last));
+            assert_eq!((events.len(), complete), (again, is_complete), "{last}");
+            let first = outlet.write(1, &events, &settings);
+            assert_eq!(first, 5 - again as u64, "{last}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_written_is_not_kept() {
+        let (mut outlet, settings) = outlet(&["a"], 10);
+        assert_eq!(outlet.write(1, &[event("b"), event("c")], &settings), 2);
+        assert!(outlet.take_back(1, 1));
+        assert!(!outlet.take_back(1, 1), "it was taken back");
+        assert_eq!(outlet.write(1, &[event("c")], &settings), 3);
+    }
+
+    #[test]
+    fn what_leaves_again_is_not_taken_back_too() {
+        let (mut outlet, settings) = outlet(&["a"], 10);
+        outlet.write(1, &[event("b")], &settings);
+        outlet.open(2);
+        assert_eq!(outlet.replay(Some(0)).0.len(), 2);
+        assert!(!outlet.take_back(1, 1));
+    }
+}

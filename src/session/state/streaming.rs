@@ -1,0 +1,112 @@
+//! The part of a session's life that it spends with a stream: events leave by that, and resume
+//! nothing.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Phase, State, Wake};
+use crate::bayeux::Event;
+use crate::session::{Settings, Streamed};
+
+impl State {
+    /// Makes a stream the one that events leave by, instead of another; nothing if the session has
+    /// ended.
+    pub(in crate::session) fn attach(&mut self) -> Option<(u64, Wake)> {
+        if matches!(self.phase, Phase::Ended(_)) {
+            return None;
+        }
+        let stream = self.outlet.close();
+        let ticket = self.take_ticket();
+        self.outlet.open(ticket);
+        Some((
+            ticket,
+            Wake {
+                stream,
+                ..Wake::NONE
+            },
+        ))
+    }
+
+    /// Keeps what leaves by the stream, to repeat what came after the event `last` to one that
+    /// continues another; false if some of that is no longer kept.
+    pub(in crate::session) fn replay(&mut self, last: Option<u64>) -> bool {
+        let (events, is_complete) = self.outlet.replay(last);
+        self.queue.put_back(events);
+        is_complete
+    }
+
+    /// Keeps the session as long as its stream is open, with no connect.
+    pub(in crate::session) fn keep_with_stream(&mut self) {
+        self.outlet.keep_session();
+    }
+
+    /// Returns what its stream has to do.
+    pub(in crate::session) fn next_for_stream(
+        &mut self,
+        ticket: u64,
+        max_bytes: u64,
+        settings: &Settings,
+    ) -> Option<Streamed> {
+        if let Phase::Ended(reason) = self.phase {
+            return Some(Streamed::Ended(reason));
+        }
+        if !self.outlet.is_current(ticket) {
+            return Some(Streamed::Displaced);
+        }
+        self.outlet.note_written(ticket);
+        let has_events = self.queue.is_urgent() && self.batches == 0;
+        if !has_events || self.outlet.is_writing() || !self.is_streamed(settings) {
+            return None;
+        }
+        let events = self.queue.take(max_bytes);
+        let first = self.outlet.write(ticket, &events, settings);
+        Some(Streamed::Events { first, events })
+    }
+
+    /// Tells whether a stream is still the session's.
+    pub(in crate::session) fn is_stream(&self, ticket: u64) -> bool {
+        self.outlet.is_current(ticket) && !matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// Takes events back that a stream did not write.
+    pub(in crate::session) fn give_back(
+        &mut self,
+        ticket: u64,
+        events: Vec<Arc<Event>>,
+        settings: &Settings,
+    ) -> Wake {
+        if matches!(self.phase, Phase::Ended(_)) || !self.outlet.take_back(ticket, events.len()) {
+            return Wake::NONE;
+        }
+        self.queue.put_back(events);
+        self.resume_for_events(settings)
+    }
+
+    /// Lets go of a stream, after [`give_back`](Self::give_back).
+    pub(in crate::session) fn detach(
+        &mut self,
+        ticket: u64,
+        settings: &Settings,
+        now: Instant,
+    ) -> Wake {
+        self.outlet.note_written(ticket);
+        if self.outlet.is_current(ticket) {
+            if self.outlet.keeps_session() {
+                self.expiry = now + settings.max_interval;
+            }
+            self.outlet.close();
+        }
+        self.resume_for_events(settings)
+    }
+
+    /// Tells whether events leave by a stream, be it one that is yet to come back.
+    pub(super) fn is_streamed(&self, settings: &Settings) -> bool {
+        self.outlet.is_replaying()
+            || (self.outlet.is_open() && !self.delivers_on_connect_only(settings))
+    }
+
+    /// Tells whether events may leave with a reply: none is on its way by a stream.
+    pub(super) fn may_drain(&self, settings: &Settings) -> bool {
+        !self.is_streamed(settings) && !self.outlet.is_writing()
+    }
+}

@@ -1,0 +1,150 @@
+//! A connection that outlives its messages, as the session sees it.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use super::{EndReason, Session, Wake, keep};
+use crate::bayeux::Event;
+
+/// What a stream has to do.
+#[derive(Debug)]
+pub enum Streamed {
+    /// Write these events; `first` is the number of the first, if they are kept to be repeated.
+    Events {
+        /// Counts the events of the session that left by streams, from 1.
+        first: u64,
+        /// In order.
+        events: Vec<Arc<Event>>,
+    },
+    /// Another stream, or a client that polls, took the session over.
+    Displaced,
+    /// The session ended.
+    Ended(EndReason),
+}
+
+/// A connection by which events leave as they come, such as a WebSocket; of one session at a time.
+/// Dropped, it lets go of its session, which waits for another until it expires.
+#[derive(Debug, Default)]
+pub struct Stream {
+    attached: Option<Attached>,
+}
+
+#[derive(Debug)]
+struct Attached {
+    session: Arc<Session>,
+    ticket: u64,
+}
+
+impl Stream {
+    /// Makes this the stream of a session, and of no other; does nothing if it was that already.
+    pub fn attach(&mut self, session: &Arc<Session>, now: Instant) {
+        if self.is_of(session) {
+            return;
+        }
+        self.detach(now);
+        let ticket = session.attach(|_| {});
+        self.attached = ticket.map(|ticket| Attached {
+            session: Arc::clone(session),
+            ticket,
+        });
+    }
+
+    /// Makes a stream whose events are kept to be repeated, for one that continues another after
+    /// the event `last`; false if some of them are no longer kept. With `keeps_session` the session
+    /// lives as long as the stream.
+    #[must_use]
+    pub fn replaying(
+        session: &Arc<Session>,
+        last: Option<u64>,
+        keeps_session: bool,
+    ) -> (Self, bool) {
+        let mut is_complete = true;
+        let ticket = session.attach(|state| {
+            is_complete = state.replay(last);
+            if keeps_session {
+                state.keep_with_stream();
+            }
+        });
+        let attached = ticket.map(|ticket| Attached {
+            session: Arc::clone(session),
+            ticket,
+        });
+        (Self { attached }, is_complete)
+    }
+
+    /// Returns its session.
+    #[must_use]
+    pub fn session(&self) -> Option<&Arc<Session>> {
+        self.attached.as_ref().map(|attached| &attached.session)
+    }
+
+    /// Tells whether it is the stream of this session, or was until another displaced it.
+    #[must_use]
+    pub fn is_of(&self, session: &Arc<Session>) -> bool {
+        self.session().is_some_and(|own| Arc::ptr_eq(own, session))
+    }
+
+    /// Waits for something to do; what was taken before counts as written. After the last two
+    /// results it has no session any more, and without one it waits for ever.
+    pub fn poll(&mut self, max_bytes: u64, context: &mut Context<'_>) -> Poll<Streamed> {
+        let Some(Attached { session, ticket }) = &self.attached else {
+            return Poll::Pending;
+        };
+        let mut inner = session.lock();
+        let settings = &session.shared.settings;
+        match inner.state.next_for_stream(*ticket, max_bytes, settings) {
+            Some(streamed) => {
+                session.after(inner, Wake::default());
+                if !matches!(streamed, Streamed::Events { .. }) {
+                    self.attached = None;
+                }
+                Poll::Ready(streamed)
+            }
+            None => {
+                keep(&mut inner.stream_waker, context);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Waits, while events are being written, until there is no use in that.
+    pub fn poll_lost(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(Attached { session, ticket }) = &self.attached else {
+            return Poll::Ready(());
+        };
+        let mut inner = session.lock();
+        if !inner.state.is_stream(*ticket) {
+            return Poll::Ready(());
+        }
+        keep(&mut inner.stream_waker, context);
+        Poll::Pending
+    }
+
+    /// Gives back the last of the events it took, because they were not written.
+    pub fn give_back(&self, events: Vec<Arc<Event>>) {
+        let Some(Attached { session, ticket }) = &self.attached else {
+            return;
+        };
+        session.shared.metrics.restored.add(events.len());
+        let mut inner = session.lock();
+        let settings = &session.shared.settings;
+        let wake = inner.state.give_back(*ticket, events, settings);
+        session.finish(inner, wake);
+    }
+
+    fn detach(&mut self, now: Instant) {
+        let Some(Attached { session, ticket }) = self.attached.take() else {
+            return;
+        };
+        let mut inner = session.lock();
+        let wake = inner.state.detach(ticket, &session.shared.settings, now);
+        session.finish(inner, wake);
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.detach(Instant::now());
+    }
+}

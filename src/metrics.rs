@@ -152,12 +152,18 @@ pub struct Metrics {
     pub sessions: Gauge,
     /// Connects that are held.
     pub held_connects: Gauge,
+    /// Open WebSockets.
+    pub websockets: Gauge,
+    /// Open event streams.
+    pub event_streams: Gauge,
     /// Successful handshakes.
     pub handshakes: Counter,
     /// Held connects that a newer one displaced.
     pub displaced_connects: Counter,
     /// Held connects whose client went away.
     pub lost_connects: Counter,
+    /// WebSockets whose client did not answer a ping.
+    pub dead_peers: Counter,
     /// Messages that clients published.
     pub published: Counter,
     /// Events put into sessions' queues.
@@ -231,7 +237,7 @@ impl Metrics {
         out
     }
 
-    fn gauges(&self) -> [(&str, &str, &Gauge); 3] {
+    fn gauges(&self) -> [(&str, &str, &Gauge); 5] {
         [
             ("connections", "Open connections.", &self.connections),
             ("sessions", "Sessions alive.", &self.sessions),
@@ -240,10 +246,12 @@ impl Metrics {
                 "Connects that are held.",
                 &self.held_connects,
             ),
+            ("websockets", "Open WebSockets.", &self.websockets),
+            ("event_streams", "Open event streams.", &self.event_streams),
         ]
     }
 
-    fn counters(&self) -> [(&str, &str, &Counter); 8] {
+    fn counters(&self) -> [(&str, &str, &Counter); 9] {
         [
             (
                 "handshakes_total",
@@ -259,6 +267,11 @@ impl Metrics {
                 "lost_connects_total",
                 "Held connects whose client went away.",
                 &self.lost_connects,
+            ),
+            (
+                "dead_peers_total",
+                "WebSockets whose client did not answer a ping.",
+                &self.dead_peers,
             ),
             (
                 "published_total",

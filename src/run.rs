@@ -58,6 +58,8 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
     let Config {
         http,
         bayeux,
+        websocket,
+        eventsource,
         channel,
         admin,
         ..
@@ -82,6 +84,8 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
     let bayeux = transports::Endpoint::new(
         Arc::clone(&server),
         bayeux.transports,
+        websocket,
+        eventsource,
         &http.allowed_origins,
     )?;
     let shutdown_timeout = http.shutdown_timeout;

@@ -31,7 +31,7 @@ pub struct BayeuxServer {
 /// How a batch came.
 pub struct Request<'r> {
     /// The browser cookies it carries that this server can have made.
-    pub cookies: Vec<RandomId>,
+    pub cookies: &'r [RandomId],
     /// Whether its transport can hold a connect.
     pub may_be_held: bool,
     /// Tells whether the client can no longer be reached, so that the response carries no events;
@@ -123,7 +123,7 @@ impl BayeuxServer {
         }
         let mut session = batch
             .iter()
-            .find_map(|message| self.session_of(message, &origin.cookies));
+            .find_map(|message| self.session_of(message, origin.cookies));
         if let Some(stream) = request.stream {
             session =
                 session.filter(|session| !request.needs_own_handshake || stream.is_of(session));
@@ -183,15 +183,16 @@ impl BayeuxServer {
     pub fn open_stream(
         &self,
         channels: &[Cow<'_, str>],
-        cookies: Vec<RandomId>,
+        cookies: &[RandomId],
         last: Option<(ClientId, u64)>,
         now: Instant,
     ) -> Result<(Stream, bool), BayeuxError> {
         let patterns = operations::patterns(channels, &self.limits)?;
         let continued = last.and_then(|(id, last)| {
             let session = self.sessions.find(id)?;
-            let is_same = session.admits(&cookies) && session.is_subscribed_to(&patterns);
-            is_same.then(|| Stream::replaying(&session, Some(last), true))
+            let is_same = session.admits(cookies) && session.is_subscribed_to(&patterns);
+            let session = is_same.then_some(session)?;
+            Stream::replaying(&session, Some(last), true)
         });
         if let Some(continued) = continued {
             return Ok(continued);
@@ -207,7 +208,7 @@ impl BayeuxServer {
             scope.end(&session, EndReason::Disconnect);
             return Err(error);
         }
-        let (stream, _) = Stream::replaying(&session, None, true);
+        let (stream, _) = Stream::replaying(&session, None, true).unwrap_or_default();
         Ok((stream, last.is_none()))
     }
 
@@ -221,12 +222,14 @@ impl BayeuxServer {
         cookies: &[RandomId],
         last: Option<u64>,
     ) -> Option<(Stream, bool)> {
-        let session = self.sessions.find(id)?;
-        let is_admitted = session.admits(cookies);
-        is_admitted.then(|| Stream::replaying(&session, last, false))
+        let session = self
+            .sessions
+            .find(id)
+            .filter(|session| session.admits(cookies))?;
+        Stream::replaying(&session, last, false)
     }
 
-    fn handshake<'a>(message: &Message<'a>, origin: &Origin, scope: &Scope<'_>) -> Outcome<'a> {
+    fn handshake<'a>(message: &Message<'a>, origin: &Origin<'_>, scope: &Scope<'_>) -> Outcome<'a> {
         let (reply, handshaken) = operations::handshake(message, origin, scope, random_id);
         let new_cookie = handshaken
             .as_ref()

@@ -31,6 +31,8 @@ pub enum BayeuxError {
     ChannelInvalid,
     /// The message id is not of letters and digits.
     MessageIdInvalid,
+    /// A newer connect took the place of this one, which was held.
+    ConnectDisplaced,
     /// The server is at `max_sessions`.
     TooManySessions,
 }
@@ -54,6 +56,7 @@ impl BayeuxError {
             Self::SubscribeFailed => "403::subscribe_failed",
             Self::ChannelInvalid => "405::channel_invalid",
             Self::MessageIdInvalid => "405::message_id_invalid",
+            Self::ConnectDisplaced => "409::connect_displaced",
             Self::TooManySessions => "503::too_many_sessions",
         }
     }

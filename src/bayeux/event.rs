@@ -1,5 +1,7 @@
 //! A broadcast as its subscribers receive it: encoded once, shared by all of them.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 
 use super::{ChannelName, Message};
@@ -8,6 +10,20 @@ use super::{ChannelName, Message};
 #[derive(Debug)]
 pub struct Event {
     json: Bytes,
+    framed: [OnceLock<Bytes>; Framing::COUNT],
+}
+
+/// A form in which transports write an event, the same for all receivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// In a frame of a WebSocket.
+    WebSocket,
+    /// The same, deflated.
+    DeflatedWebSocket,
+}
+
+impl Framing {
+    const COUNT: usize = 2;
 }
 
 /// Which of a publisher's own fields reach the subscribers.
@@ -53,7 +69,15 @@ impl Event {
             json.extend_from_slice(value.get().as_bytes());
         }
         json.push(b'}');
-        Some(Self { json: json.into() })
+        Some(Self {
+            json: json.into(),
+            framed: Default::default(),
+        })
+    }
+
+    /// Returns the event in a form; `encode` makes it of the JSON object for the first who asks.
+    pub fn framed(&self, framing: Framing, encode: impl FnOnce(&[u8]) -> Vec<u8>) -> &Bytes {
+        self.framed[framing as usize].get_or_init(|| encode(&self.json).into())
     }
 
     /// Returns the event as a JSON object.

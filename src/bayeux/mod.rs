@@ -14,7 +14,7 @@ pub use advice::{Advice, ClientAdvice, Reconnect};
 pub use channel::{ChannelKind, ChannelName, ChannelPattern, InvalidChannel};
 pub use client_id::{ClientId, RandomId};
 pub use error::BayeuxError;
-pub use event::{Event, EventFields};
+pub use event::{Event, EventFields, Framing};
 pub use json::{BatchError, parse_batches};
 pub use limits::Limits;
 pub use message::{Message, text};

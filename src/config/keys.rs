@@ -13,7 +13,8 @@ use crate::router::settings::ChannelOptions;
 pub(super) const CHANNEL: &str = "channel";
 
 /// The sections, in the order of the file.
-pub(super) const SECTIONS: [&str; 4] = ["http", "bayeux", "log", "admin"];
+pub(super) const SECTIONS: [&str; 6] =
+    ["http", "bayeux", "websocket", "eventsource", "log", "admin"];
 
 /// What to write for the channel list.
 const CHANNEL_EXAMPLE: &str = r#"[{ pattern = "/chat/**", lazy = true }]"#;

@@ -38,6 +38,10 @@ pub struct Config {
     pub http: endpoint::settings::Settings,
     /// The Bayeux endpoint.
     pub bayeux: Bayeux,
+    /// The WebSocket transport.
+    pub websocket: transports::settings::WebSocketSettings,
+    /// Event streams.
+    pub eventsource: transports::settings::EventSourceSettings,
     /// Options for the channels that match a pattern.
     pub channel: Vec<router::settings::ChannelOptions>,
     /// What is logged, and how.

@@ -184,6 +184,9 @@ mod known_keys {
             add("bayeux", fields(source, "Settings"));
         }
         add("http", fields(http, "Settings"));
+        let transports = &bayeux[3];
+        add("websocket", fields(transports, "WebSocketSettings"));
+        add("eventsource", fields(transports, "EventSourceSettings"));
         add("log", fields(here, "Log"));
         add("admin", fields(here, "Admin"));
         assert_eq!(BTreeSet::from_iter(keys::known()), expected);
@@ -220,7 +223,10 @@ mod known_keys {
             ("log.format", Kind::Choice("`text` or `json`".to_owned())),
             (
                 "bayeux.transports",
-                Kind::Choices("`long-polling` or `callback-polling`".to_owned()),
+                Kind::Choices(
+                    "one of `websocket`, `eventsource`, `long-polling`, `callback-polling`"
+                        .to_owned(),
+                ),
             ),
         ];
         for (key, expected) in cases {

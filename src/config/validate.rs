@@ -94,6 +94,12 @@ impl Checks {
                 "bayeux.multi_session_interval",
                 session.multi_session_interval,
             ),
+            ("websocket.ping_interval", config.websocket.ping_interval),
+            (
+                "eventsource.heartbeat_interval",
+                config.eventsource.heartbeat_interval,
+            ),
+            ("eventsource.retry", config.eventsource.retry),
         ];
         for (key, duration) in above_zero {
             let fix = "must be above zero, such as \"30s\"";
@@ -117,6 +123,7 @@ impl Checks {
             ("bayeux.max_channel_length", limits.max_channel_length),
             ("bayeux.max_channel_segments", limits.max_channel_segments),
             ("bayeux.max_queue", session.max_queue),
+            ("bayeux.max_replay", session.max_replay),
             ("bayeux.max_sessions", session.max_sessions),
             ("bayeux.max_subscriptions", session.max_subscriptions),
             ("bayeux.max_channels", config.bayeux.router.max_channels),
@@ -145,6 +152,11 @@ impl Checks {
                 MIN_MESSAGE_SIZE,
             ),
             ("bayeux.max_queue_bytes", session.max_queue_bytes, 1),
+            (
+                "websocket.deflate_threshold",
+                config.websocket.deflate_threshold,
+                1,
+            ),
         ];
         for (key, size, least) in bounds {
             // In bytes, because `ByteSize` would round 8191 to "8.0 KiB".
@@ -164,6 +176,16 @@ impl Checks {
         if let Some(fix) = path_fix(&transports.path) {
             self.require(false, "bayeux.path", fix);
         }
+        let events = &config.eventsource.path;
+        if let Some(fix) = path_fix(events) {
+            self.require(false, "eventsource.path", fix);
+        }
+        let is_below = events.strip_prefix(&transports.path);
+        self.require(
+            !is_below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+            "eventsource.path",
+            "must not be bayeux.path, or below it",
+        );
         let names = &transports.transports;
         self.require(
             !names.is_empty(),

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::Shared;
 use super::reader::{self, Reading, Refusal};
 use crate::metrics::Limit;
-use crate::transports::{Answer, Carried, Incoming, Polled};
+use crate::transports::{Answer, Carried, Incoming, Link, Opened, Polled};
 use crate::web::{Persistence, Response, Socket};
 
 /// A request has been taken, and its answer is known or awaited.
@@ -34,6 +34,10 @@ pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
                 Box::pin(pause(&mut taken.socket, delay, shared)).await;
                 Polled::Answered(response, None)
             }
+            Answer::Open(response, opened) => {
+                let open = open(taken.socket, response, *opened, taken.persistence, shared);
+                return Box::pin(open).await;
+            }
         };
         let responded = respond(taken.socket, polled, taken.persistence, shared);
         match Box::pin(responded).await {
@@ -41,6 +45,29 @@ pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
             None => return,
         }
     }
+}
+
+/// Writes the response that begins a stream, and serves that to its end.
+async fn open(
+    mut socket: Socket,
+    response: Response,
+    opened: Opened,
+    mut persistence: Persistence,
+    shared: &Shared,
+) {
+    // What is written last is that the connection goes on, be it as something else.
+    persistence.keeps_alive &= response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if !write(&mut socket, response, None, persistence, shared).await {
+        return;
+    }
+    let settings = &shared.settings;
+    let link = Link {
+        stopping: shared.stopping.clone(),
+        write_timeout: settings.write_timeout,
+        message_timeout: settings.body_timeout,
+        idle_timeout: settings.keep_alive_timeout,
+    };
+    opened.run(socket, link).await;
 }
 
 /// Writes a response, and gives the socket back if its connection goes on.

@@ -17,7 +17,7 @@ const EVENT_SOURCE: &str = "eventsource";
 pub(super) fn apply<'a>(
     message: &Message<'a>,
     session: &Arc<Session>,
-    origin: &Origin,
+    origin: &Origin<'_>,
     scope: &Scope<'_>,
 ) -> (Reply<'a>, Effect) {
     let reply = Reply::to(message);
@@ -43,7 +43,7 @@ pub(super) fn apply<'a>(
     }
 }
 
-fn events_by(message: &Message<'_>, origin: &Origin, scope: &Scope<'_>) -> EventsBy {
+fn events_by(message: &Message<'_>, origin: &Origin<'_>, scope: &Scope<'_>) -> EventsBy {
     let named = message.connection_type.and_then(text);
     if origin.is_streamed {
         EventsBy::ThisStream

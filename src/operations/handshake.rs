@@ -29,7 +29,7 @@ pub struct Handshaken {
 /// always a new session.
 pub fn apply<'a>(
     message: &Message<'a>,
-    origin: &Origin,
+    origin: &Origin<'_>,
     scope: &Scope<'_>,
     random: impl FnMut() -> RandomId,
 ) -> (Reply<'a>, Option<Handshaken>) {
@@ -65,7 +65,7 @@ pub fn apply<'a>(
 /// # Errors
 /// The server has as many sessions as it may.
 pub fn begin(
-    origin: &Origin,
+    origin: &Origin<'_>,
     scope: &Scope<'_>,
     mut random: impl FnMut() -> RandomId,
 ) -> Result<Handshaken, BayeuxError> {

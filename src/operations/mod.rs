@@ -62,10 +62,10 @@ impl Scope<'_> {
 }
 
 /// How a message came, as far as its operation has to know.
-#[derive(Debug, Clone)]
-pub struct Origin {
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'o> {
     /// The browser cookies of its request that this server can have made.
-    pub cookies: Vec<RandomId>,
+    pub cookies: &'o [RandomId],
     /// Whether a connect may be held.
     pub may_be_held: bool,
     /// Whether it came by the stream that the session's events leave by.
@@ -91,7 +91,7 @@ pub enum Effect {
 pub fn apply<'a>(
     message: &Message<'a>,
     session: Option<&Arc<Session>>,
-    origin: &Origin,
+    origin: &Origin<'_>,
     scope: &Scope<'_>,
 ) -> (Reply<'a>, Effect) {
     let reply = Reply::to(message);

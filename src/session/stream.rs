@@ -52,25 +52,25 @@ impl Stream {
 
     /// Makes a stream whose events are kept to be repeated, for one that continues another after
     /// the event `last`; false if some of them are no longer kept. With `keeps_session` the session
-    /// lives as long as the stream.
+    /// lives as long as the stream. Nothing if the session has ended.
     #[must_use]
     pub fn replaying(
         session: &Arc<Session>,
         last: Option<u64>,
         keeps_session: bool,
-    ) -> (Self, bool) {
+    ) -> Option<(Self, bool)> {
         let mut is_complete = true;
         let ticket = session.attach(|state| {
             is_complete = state.replay(last);
             if keeps_session {
                 state.keep_with_stream();
             }
-        });
-        let attached = ticket.map(|ticket| Attached {
+        })?;
+        let attached = Some(Attached {
             session: Arc::clone(session),
             ticket,
         });
-        (Self { attached }, is_complete)
+        Some((Self { attached }, is_complete))
     }
 
     /// Returns its session.

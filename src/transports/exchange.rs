@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{Answer, Endpoint, Error, allow, legacy, vary};
 use crate::bayeux::{BatchError, Event, RandomId, Reply, parse_batches};
-use crate::metrics::Limit;
+use crate::metrics::{Limit, Metrics};
 use crate::server::{HeldConnect, Request};
 use crate::session::{Resume, Session};
 use crate::web::{Response, Socket, cookies, script};
@@ -55,26 +55,7 @@ impl Framing {
         replies: &[Reply<'_>],
         escapes_comment_end: bool,
     ) -> Response {
-        let mut json = Vec::with_capacity(
-            events
-                .iter()
-                .map(|event| event.json().len() + 1)
-                .sum::<usize>()
-                + 128,
-        );
-        json.push(b'[');
-        for event in events {
-            json.extend_from_slice(event.json());
-            json.push(b',');
-        }
-        for reply in replies {
-            reply.write(&mut json);
-            json.push(b',');
-        }
-        if json.len() > 1 {
-            json.pop();
-        }
-        json.push(b']');
+        let mut json = array(events, replies);
         if escapes_comment_end {
             json = script::escape_comment_end(&json).into_owned();
         }
@@ -95,6 +76,26 @@ impl Framing {
     fn empty(&self, status: StatusCode) -> Response {
         Response::with_raw_head(status, JSON_HEAD, Vec::new())
     }
+}
+
+/// Writes events and replies as a JSON array.
+pub(super) fn array(events: &[Arc<Event>], replies: &[Reply<'_>]) -> Vec<u8> {
+    let size: usize = events.iter().map(|event| event.json().len() + 1).sum();
+    let mut json = Vec::with_capacity(size + 128);
+    json.push(b'[');
+    for event in events {
+        json.extend_from_slice(event.json());
+        json.push(b',');
+    }
+    for reply in replies {
+        reply.write(&mut json);
+        json.push(b',');
+    }
+    if json.len() > 1 {
+        json.pop();
+    }
+    json.push(b']');
+    json
 }
 
 /// Events on their way in a response.
@@ -136,11 +137,12 @@ impl Endpoint {
         let mut batch = match parse_batches(&texts, self.server.limits()) {
             // Two variants of jquery.comet post an empty batch, and take an error for the end.
             Err(BatchError::Empty) if source == Source::Fields => Vec::new(),
-            parsed => parsed.inspect_err(|error| self.count(error))?,
+            parsed => parsed.inspect_err(|error| count(error, self.server.metrics()))?,
         };
         legacy::translate(&mut batch);
+        let cookies = self.cookies(headers);
         let request = Request {
-            cookies: self.cookies(headers),
+            cookies: &cookies,
             may_be_held: true,
             is_client_gone: &|| socket.has_closed(),
             delivers_on_publish: matches!(framing, Framing::Json),
@@ -179,17 +181,18 @@ impl Endpoint {
         Ok(Answer::Now(response, carried))
     }
 
-    fn cookies(&self, headers: &HeaderMap) -> Vec<RandomId> {
+    pub(super) fn cookies(&self, headers: &HeaderMap) -> Vec<RandomId> {
         let values = cookies::values(headers, &self.settings.browser_cookie.name);
         values.filter_map(|value| value.parse().ok()).collect()
     }
+}
 
-    fn count(&self, error: &BatchError) {
-        match error {
-            BatchError::TooManyMessages(_) => self.server.metrics().limited(Limit::MaxBatch),
-            BatchError::TooDeep(_) => self.server.metrics().limited(Limit::MaxDepth),
-            BatchError::Malformed(_) | BatchError::Empty => {}
-        }
+/// Counts a batch that is refused for a bound.
+pub(super) fn count(error: &BatchError, metrics: &Metrics) {
+    match error {
+        BatchError::TooManyMessages(_) => metrics.limited(Limit::MaxBatch),
+        BatchError::TooDeep(_) => metrics.limited(Limit::MaxDepth),
+        BatchError::Malformed(_) | BatchError::Empty => {}
     }
 }
 
@@ -258,6 +261,6 @@ impl HeldPoll {
     }
 }
 
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

@@ -1,22 +1,27 @@
 //! The Bayeux endpoint over HTTP: which transport takes a request, and who may send one at all.
 
 mod callback_polling;
+mod event_source;
 mod exchange;
 mod legacy;
 mod long_polling;
 pub mod settings;
+mod turn;
+mod websocket;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use tokio::sync::watch;
 
 use crate::server::BayeuxServer;
 use crate::web::cors::{self, AllowedOrigins, NotAnOrigin, Verdict};
+use crate::web::websocket::{Refused, is_upgrade};
 use crate::web::{Response, Socket, charset, form};
 pub use exchange::{Carried, HeldPoll, Polled};
-pub use settings::{Settings, Transport};
+pub use settings::{EventSourceSettings, Settings, Transport, WebSocketSettings};
 
 /// The most fields a form or a query may have: as many as messages may be in a batch would fit,
 /// and no client sends more than a few others beside them.
@@ -44,6 +49,40 @@ pub enum Answer {
     Held(Box<HeldPoll>),
     /// It is answered after a while, or when the server stops.
     Delayed(Response, Duration),
+    /// It is answered now, and its connection is then a stream.
+    Open(Response, Box<Opened>),
+}
+
+/// A connection that is not for requests any more.
+#[derive(Debug)]
+pub enum Opened {
+    /// A WebSocket.
+    WebSocket(websocket::Connection),
+    /// An event stream.
+    EventSource(event_source::Connection),
+}
+
+/// What a connection that goes on has to know of its server.
+#[derive(Debug)]
+pub struct Link {
+    /// Turns true when the server stops.
+    pub stopping: watch::Receiver<bool>,
+    /// How long a client may take to read what is written.
+    pub write_timeout: Duration,
+    /// How long a message may take to arrive once it has begun.
+    pub message_timeout: Duration,
+    /// How long the connection is kept without a session.
+    pub idle_timeout: Duration,
+}
+
+impl Opened {
+    /// Serves the connection to its end.
+    pub async fn run(self, socket: Socket, link: Link) {
+        match self {
+            Self::WebSocket(connection) => connection.run(socket, link).await,
+            Self::EventSource(connection) => connection.run(socket, link).await,
+        }
+    }
 }
 
 impl From<Response> for Answer {
@@ -69,17 +108,29 @@ enum Error {
     TooLarge(u64),
     #[error("{0}")]
     Method(&'static str),
+    #[error(transparent)]
+    Upgrade(#[from] Refused),
+    #[error(transparent)]
+    Stream(#[from] event_source::Refused),
 }
 
 impl From<Error> for Response {
     fn from(error: Error) -> Self {
+        let error = match error {
+            Error::Upgrade(refused) => return refused.into(),
+            Error::Stream(refused) => return refused.into(),
+            error => error,
+        };
         let status = match &error {
             Error::Charset(charset) => charset.status(),
             Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Error::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Error::Form(_) | Error::Batch(_) | Error::Callback | Error::NoMessage => {
-                StatusCode::BAD_REQUEST
-            }
+            Error::Form(_)
+            | Error::Batch(_)
+            | Error::Callback
+            | Error::NoMessage
+            | Error::Upgrade(_)
+            | Error::Stream(_) => StatusCode::BAD_REQUEST,
         };
         let response = Self::error(status, &error.to_string());
         if status == StatusCode::METHOD_NOT_ALLOWED {
@@ -94,6 +145,8 @@ impl From<Error> for Response {
 pub struct Endpoint {
     server: Arc<BayeuxServer>,
     settings: Settings,
+    websocket: WebSocketSettings,
+    event_source: EventSourceSettings,
     origins: AllowedOrigins,
 }
 
@@ -105,19 +158,35 @@ impl Endpoint {
     pub fn new(
         server: Arc<BayeuxServer>,
         settings: Settings,
+        websocket: WebSocketSettings,
+        event_source: EventSourceSettings,
         origins: &[String],
     ) -> Result<Self, NotAnOrigin> {
         let origins = AllowedOrigins::new(origins)?;
         Ok(Self {
             server,
             settings,
+            websocket,
+            event_source,
             origins,
         })
     }
 
-    /// Tells whether a path is the endpoint's: its own, or any below it.
+    /// Tells whether a path is the endpoint's: its own, any below it, or that of event streams.
     #[must_use]
     pub fn is_at(&self, path: &str) -> bool {
+        self.is_stream_at(path) || self.is_bayeux_at(path)
+    }
+
+    fn is_stream_at(&self, path: &str) -> bool {
+        path == self.event_source.path && self.is_on(Transport::EventSource)
+    }
+
+    fn is_on(&self, transport: Transport) -> bool {
+        self.settings.transports.contains(&transport)
+    }
+
+    fn is_bayeux_at(&self, path: &str) -> bool {
         path.strip_prefix(&self.settings.path)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
@@ -142,6 +211,7 @@ impl Endpoint {
         match answer {
             Answer::Now(response, carried) => Answer::Now(dress(response), carried),
             Answer::Delayed(response, delay) => Answer::Delayed(dress(response), delay),
+            Answer::Open(response, opened) => Answer::Open(dress(response), opened),
             Answer::Held(mut held) => {
                 held.origin = origin;
                 Answer::Held(held)
@@ -160,23 +230,55 @@ impl Endpoint {
     }
 
     async fn exchange(&self, incoming: Incoming<'_>) -> Answer {
-        let is_on = |transport| self.settings.transports.contains(&transport);
-        let answer = match *incoming.request.method() {
-            Method::POST if is_on(Transport::LongPolling) => {
-                long_polling::serve(self, incoming).await
+        let request = &incoming.request;
+        let is_get = *request.method() == Method::GET;
+        let answer = if self.is_stream_at(request.uri().path()) {
+            if is_get {
+                event_source::serve(self, &incoming)
+            } else {
+                Err(Error::Method("open an event stream by GET"))
             }
-            Method::GET if is_on(Transport::CallbackPolling) => {
-                callback_polling::serve(self, &incoming)
-            }
-            Method::POST => Err(Error::Method(
-                "the long-polling transport is off (bayeux.transports)",
-            )),
-            Method::GET => Err(Error::Method(
-                "the callback-polling transport is off (bayeux.transports)",
-            )),
-            _ => Err(Error::Method("send Bayeux messages by POST")),
+        } else if is_upgrade(request) {
+            self.check(Transport::WebSocket)
+                .and_then(|()| websocket::serve(self, &incoming))
+        } else if let Some(id) = event_source::session_of(self, request).filter(|_| is_get) {
+            self.check(Transport::EventSource)
+                .and_then(|()| event_source::join(self, &incoming, id))
+        } else {
+            self.exchange_once(incoming).await
         };
         answer.unwrap_or_else(|error| Response::from(error).into())
+    }
+
+    /// Serves a request that has one response.
+    async fn exchange_once(&self, incoming: Incoming<'_>) -> Result<Answer, Error> {
+        match *incoming.request.method() {
+            Method::POST => {
+                // Those who receive by an event stream send by POST too.
+                self.check(Transport::EventSource)
+                    .or_else(|_| self.check(Transport::LongPolling))?;
+                long_polling::serve(self, incoming).await
+            }
+            Method::GET => {
+                self.check(Transport::CallbackPolling)?;
+                callback_polling::serve(self, &incoming)
+            }
+            _ => Err(Error::Method("send Bayeux messages by POST")),
+        }
+    }
+
+    fn check(&self, transport: Transport) -> Result<(), Error> {
+        if self.is_on(transport) {
+            return Ok(());
+        }
+        Err(Error::Method(match transport {
+            Transport::WebSocket => "the websocket transport is off (bayeux.transports)",
+            Transport::EventSource => "the eventsource transport is off (bayeux.transports)",
+            Transport::LongPolling => "the long-polling transport is off (bayeux.transports)",
+            Transport::CallbackPolling => {
+                "the callback-polling transport is off (bayeux.transports)"
+            }
+        }))
     }
 }
 
@@ -187,6 +289,8 @@ pub fn connection_types(transports: &[Transport]) -> Vec<&'static str> {
         // The second name is Faye's for the same transport from another origin.
         Transport::LongPolling => ["long-polling", "cross-origin-long-polling"].as_slice(),
         Transport::CallbackPolling => &["callback-polling"],
+        Transport::WebSocket => &["websocket"],
+        Transport::EventSource => &["eventsource"],
     });
     names.flatten().copied().collect()
 }

@@ -1,11 +1,20 @@
-//! What an operator sets about transports: the path, which are on, and the browser cookie.
+//! What an operator sets about transports: the path, which are on, and what each needs.
 
+use std::time::Duration;
+
+use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 /// A transport a client may ask for by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transport {
+    /// One connection for all messages, both ways.
+    #[serde(rename = "websocket")]
+    WebSocket,
+    /// Events by `text/event-stream`, messages by POST requests.
+    #[serde(rename = "eventsource")]
+    EventSource,
     /// POST requests, the connect held until there is something to say.
     LongPolling,
     /// The same over script elements (JSONP).
@@ -31,9 +40,65 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             path: "/cometd".to_owned(),
-            transports: vec![Transport::LongPolling, Transport::CallbackPolling],
+            transports: vec![
+                Transport::WebSocket,
+                Transport::EventSource,
+                Transport::LongPolling,
+                Transport::CallbackPolling,
+            ],
             duplicate_meta_connect_status: 408,
             browser_cookie: crate::web::cookies::Settings::default(),
+        }
+    }
+}
+
+/// The settings of WebSockets.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default)]
+pub struct WebSocketSettings {
+    /// How long a client may be silent before it is pinged, and then until it counts as gone; zero:
+    /// it is never pinged.
+    #[serde(with = "humantime_serde")]
+    pub ping_interval: Duration,
+    /// Whether a session is only known to the connection that its handshake came by.
+    pub require_handshake_per_connection: bool,
+    /// Whether messages are deflated for clients that offer it (RFC 7692).
+    pub permessage_deflate: bool,
+    /// Bytes from which on a message is deflated.
+    pub deflate_threshold: ByteSize,
+}
+
+impl Default for WebSocketSettings {
+    fn default() -> Self {
+        Self {
+            ping_interval: Duration::from_secs(20),
+            require_handshake_per_connection: false,
+            permessage_deflate: true,
+            deflate_threshold: ByteSize::b(512),
+        }
+    }
+}
+
+/// The settings of event streams.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default)]
+pub struct EventSourceSettings {
+    /// Where event streams are for those who speak no Bayeux.
+    pub path: String,
+    /// How long a stream may be silent before it carries a comment.
+    #[serde(with = "humantime_serde")]
+    pub heartbeat_interval: Duration,
+    /// How long a client waits before it opens a stream again that was lost.
+    #[serde(with = "humantime_serde")]
+    pub retry: Duration,
+}
+
+impl Default for EventSourceSettings {
+    fn default() -> Self {
+        Self {
+            path: "/events".to_owned(),
+            heartbeat_interval: Duration::from_secs(20),
+            retry: Duration::from_secs(1),
         }
     }
 }

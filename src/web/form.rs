@@ -113,6 +113,22 @@ pub fn query_messages(query: &str, limits: FormLimits) -> Result<Query, Error> {
     Ok(found)
 }
 
+/// Reads the values of the parameters of one name, in order.
+///
+/// # Errors
+///
+/// [`Error::TooManyFields`].
+pub fn query_values(query: &str, name: &str, limits: FormLimits) -> Result<Vec<Bytes>, Error> {
+    let mut values = Vec::new();
+    for field in Fields::new(Bytes::copy_from_slice(query.as_bytes()), limits) {
+        let field = field?;
+        if field.name == name.as_bytes() {
+            values.push(field.value);
+        }
+    }
+    Ok(values)
+}
+
 fn urlencoded(body: Bytes, limits: FormLimits) -> Result<Vec<Bytes>, Error> {
     if memchr(b'=', &body).is_none() {
         return Err(Error::NotAMessage);

@@ -13,6 +13,8 @@ pub struct Response {
     /// Header lines, each with its line end.
     head: Vec<u8>,
     body: Vec<u8>,
+    /// The body goes on until the connection ends.
+    is_open: bool,
 }
 
 /// How the connection of a request goes on after its response.
@@ -65,6 +67,16 @@ impl Response {
             status,
             head: Vec::new(),
             body: Vec::new(),
+            is_open: false,
+        }
+    }
+
+    /// Makes a response whose body only begins with these bytes, and ends with the connection.
+    #[must_use]
+    pub fn open(lines: &'static [u8], beginning: Vec<u8>) -> Self {
+        Self {
+            is_open: true,
+            ..Self::with_raw_head(StatusCode::OK, lines, beginning)
         }
     }
 
@@ -83,6 +95,7 @@ impl Response {
             status,
             head: lines.to_vec(),
             body,
+            is_open: false,
         }
     }
 
@@ -136,7 +149,8 @@ impl Response {
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(&self.head);
         write_date(&mut out);
-        if self.status != StatusCode::NO_CONTENT && !self.status.is_informational() {
+        let has_length = self.status != StatusCode::NO_CONTENT && !self.status.is_informational();
+        if has_length && !self.is_open {
             write!(out, "Content-Length: {}\r\n", self.body.len())
                 .expect("a Vec takes every write");
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 /// How many bytes a client may send ahead while its request is held; above that they stay in the
@@ -60,12 +60,17 @@ impl Socket {
     }
 
     /// Waits for bytes, and keeps them; false if the client closed or reset the connection.
-    fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+    pub fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         let mut space = [MaybeUninit::uninit(); READ_SIZE];
         let mut buffer = ReadBuf::uninit(&mut space);
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer));
         self.ahead.extend_from_slice(buffer.filled());
         Poll::Ready(read.is_ok() && !buffer.filled().is_empty())
+    }
+
+    /// Returns what has arrived, to take from it what is whole.
+    pub fn arrived_bytes(&mut self) -> &mut BytesMut {
+        &mut self.ahead
     }
 
     /// Asks the kernel whether the client has closed or reset the connection, at least for its own
@@ -89,16 +94,32 @@ impl Socket {
         self.has_ahead() || poll_fn(|context| self.poll_fill(context)).await
     }
 
+    /// Writes as much as the kernel takes at once; nothing if it takes none.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub fn write_some(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self.stream.try_write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            result => result,
+        }
+    }
+
+    /// Waits until the kernel takes more, and writes as much as it takes.
+    pub fn poll_write(
+        &mut self,
+        bytes: &[u8],
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
     /// Writes all bytes, with one call where the kernel takes them at once.
     ///
     /// # Errors
     /// The client is gone, or has not read them within `timeout`.
     pub async fn write(&mut self, bytes: &[u8], timeout: Duration) -> io::Result<()> {
-        let written = match self.stream.try_write(bytes) {
-            Ok(written) => written,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(error) => return Err(error),
-        };
+        let written = self.write_some(bytes)?;
         if written == bytes.len() {
             return Ok(());
         }

@@ -215,6 +215,8 @@ async fn row_58_types_that_are_not_served_are_not_listed() {
         .handshake_with(json!({"supportedConnectionTypes": types}))
         .await;
     let expected = json!([
+        "websocket",
+        "eventsource",
         "long-polling",
         "cross-origin-long-polling",
         "callback-polling"
@@ -223,13 +225,23 @@ async fn row_58_types_that_are_not_served_are_not_listed() {
 }
 
 #[tokio::test]
-async fn an_upgrade_to_websocket_is_refused_with_4xx() {
-    let server = TestServer::start(&[]);
-    let request = Request::new("GET", "/cometd")
+async fn row_50_a_transport_that_is_off_is_refused_and_not_listed() {
+    let server = TestServer::start(&["bayeux.transports=long-polling"]);
+    let upgrade = Request::new("GET", "/cometd")
         .header("Connection", "Upgrade")
         .header("Upgrade", "websocket")
         .header("Sec-WebSocket-Version", "13")
         .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
-    let status = server.open().await.exchange(request).await.status;
-    assert!((400..500).contains(&status), "{status}");
+    let stream =
+        Request::new("GET", "/cometd/0000000000000000000000").header("Accept", "text/event-stream");
+    for request in [upgrade, stream] {
+        let response = server.open().await.exchange(request).await;
+        assert_eq!(response.status, 405, "{response:?}");
+        assert!(response.reason().contains("(bayeux.transports)"));
+    }
+    let plain = Request::new("GET", "/events?channel=/x");
+    assert_eq!(server.open().await.exchange(plain).await.status, 404);
+    let reply = Client::new(server.address).handshake().await;
+    let expected = json!(["long-polling", "cross-origin-long-polling"]);
+    assert_eq!(reply["supportedConnectionTypes"], expected);
 }

@@ -15,8 +15,10 @@ async fn the_reply_has_all_that_clients_read_and_nothing_else() {
         json!({
             "channel": "/meta/handshake", "id": "1", "successful": true,
             "version": "1.0", "minimumVersion": "1.0",
-            "supportedConnectionTypes":
-                ["long-polling", "cross-origin-long-polling", "callback-polling"],
+            "supportedConnectionTypes": [
+                "websocket", "eventsource",
+                "long-polling", "cross-origin-long-polling", "callback-polling",
+            ],
             "advice": {"reconnect": "retry", "interval": 100, "timeout": 20000},
         })
     );

@@ -184,9 +184,9 @@ fn of_arguments() {
             "bayeux.max_queue_policy = 1: expected `end` or `drop_oldest`",
         ),
         (
-            "bayeux.transports=websocket",
-            "bayeux.transports = [\"websocket\"]: \
-             expected a list in which each item is `long-polling` or `callback-polling`",
+            "bayeux.transports=flash",
+            "bayeux.transports = [\"flash\"]: expected a list in which each item is \
+             one of `websocket`, `eventsource`, `long-polling`, `callback-polling`",
         ),
         (
             "http.allowed_origins=[1]",

@@ -335,7 +335,7 @@ fn a_surplus_tab_that_does_not_wait_is_made_to() {
         assert_eq!(early, Connected::Held(0));
         assert_eq!(rig.next(), Some(until));
         let now = rig.at(until);
-        assert_eq!(rig.state.on_timer(now, &rig.settings).0.connect, true);
+        assert!(rig.state.on_timer(now, &rig.settings).0.connect);
         assert_eq!(
             rig.resumed(0, until),
             Some(Resume::Answer { advise: false })

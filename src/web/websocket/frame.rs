@@ -60,8 +60,9 @@ pub fn text(payload: &[u8]) -> Vec<u8> {
 /// Appends a close frame; of the reason as much as fits.
 pub fn close(code: CloseCode, reason: &str, out: &mut Vec<u8>) {
     let mut payload = u16::from(code).to_be_bytes().to_vec();
-    let end = reason.floor_char_boundary(MAX_CONTROL - payload.len());
-    payload.extend_from_slice(&reason.as_bytes()[..end]);
+    let room = reason.len().min(MAX_CONTROL - payload.len());
+    let end = (0..=room).rfind(|end| reason.is_char_boundary(*end));
+    payload.extend_from_slice(&reason.as_bytes()[..end.unwrap_or(0)]);
     encode(FrameKind::Close, &payload, None, out);
 }
 

@@ -1,0 +1,316 @@
+//! eventsource: events by `text/event-stream` (HTML Living Standard section 9.2), messages by POST.
+//!
+//! Two kinds of clients open such a stream. Faye's, with the client id below the endpoint: a session
+//! they made by POST. And those that speak no Bayeux, with channels in the query: they get a session
+//! that lives as long as the stream, and `max_interval` more. Every event has an `id` of the session
+//! and a number; a client that comes back with its last one gets what it missed, or hears that some
+//! of it is gone.
+
+use std::borrow::Cow;
+use std::future::{Future, poll_fn};
+use std::io::Write;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Request, StatusCode, header};
+use tokio::time::Sleep;
+
+use super::exchange::now;
+use super::settings::EventSourceSettings;
+use super::turn::{MAX_TURN, Turn, Written};
+use super::{Answer, Endpoint, Error, Incoming, Link, MAX_FIELDS, Opened};
+use crate::bayeux::{BayeuxError, ClientId, Event};
+use crate::server::BayeuxServer;
+use crate::session::{Stream, Streamed};
+use crate::web::form::{self, FormLimits};
+use crate::web::{Response, Socket};
+
+const HEAD: &[u8] = b"Content-Type: text/event-stream; charset=utf-8\r\n\
+    Cache-Control: no-cache, no-store\r\nX-Accel-Buffering: no\r\n";
+
+/// Why there is no stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refused {
+    #[error("there is no session of this client id: handshake again")]
+    UnknownSession,
+    #[error("name what to receive, such as ?channel=/chat/demo&channel=/stock/**")]
+    NoChannel,
+    #[error("not subscribed: {}", .0.text())]
+    NotSubscribed(BayeuxError),
+}
+
+impl From<Refused> for Response {
+    fn from(refused: Refused) -> Self {
+        let status = match refused {
+            Refused::UnknownSession => StatusCode::NOT_FOUND,
+            Refused::NotSubscribed(BayeuxError::TooManySessions) => StatusCode::SERVICE_UNAVAILABLE,
+            Refused::NotSubscribed(
+                BayeuxError::TooManySubscriptions
+                | BayeuxError::SubscribeDenied
+                | BayeuxError::CreateDenied,
+            ) => StatusCode::FORBIDDEN,
+            Refused::NoChannel | Refused::NotSubscribed(_) => StatusCode::BAD_REQUEST,
+        };
+        Self::error(status, &refused.to_string())
+    }
+}
+
+/// Returns the session that a client of Faye asks the stream of, if it does.
+pub(super) fn session_of(endpoint: &Endpoint, request: &Request<Bytes>) -> Option<ClientId> {
+    let accepts = request.headers().get(header::ACCEPT)?.to_str().ok()?;
+    let below = request.uri().path().strip_prefix(&endpoint.settings.path)?;
+    let id = below.strip_prefix('/')?.parse().ok()?;
+    accepts.contains("text/event-stream").then_some(id)
+}
+
+/// Opens the stream of a session that was made by POST.
+pub(super) fn join(
+    endpoint: &Endpoint,
+    incoming: &Incoming<'_>,
+    id: ClientId,
+) -> Result<Answer, Error> {
+    let headers = incoming.request.headers();
+    let last = LastEvent::of(headers).filter(|last| last.session == id);
+    let cookies = endpoint.cookies(headers);
+    let joined = endpoint
+        .server
+        .join_stream(id, &cookies, last.map(|last| last.number));
+    let (stream, is_complete) = joined.ok_or(Refused::UnknownSession)?;
+    Ok(open(endpoint, stream, true, last, is_complete))
+}
+
+/// Opens a stream of channels.
+pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answer, Error> {
+    let request = &incoming.request;
+    let limits = FormLimits {
+        max_fields: MAX_FIELDS,
+    };
+    let query = request.uri().query().unwrap_or_default();
+    let channels = form::query_values(query, "channel", limits)?;
+    if channels.is_empty() {
+        return Err(Refused::NoChannel.into());
+    }
+    let channels: Vec<Cow<'_, str>> = channels
+        .iter()
+        .map(|channel| String::from_utf8_lossy(channel))
+        .collect();
+    let last = LastEvent::of(request.headers());
+    let cookies = endpoint.cookies(request.headers());
+    let (stream, is_complete) = endpoint
+        .server
+        .open_stream(
+            &channels,
+            &cookies,
+            last.map(|last| (last.session, last.number)),
+            now(),
+        )
+        .map_err(Refused::NotSubscribed)?;
+    // An id that is not one of ours says as well that something was received before.
+    let is_complete = is_complete && (last.is_some() || !request.headers().contains_key(LAST));
+    Ok(open(endpoint, stream, false, last, is_complete))
+}
+
+const LAST: &str = "Last-Event-ID";
+
+/// The last event that a client has received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct LastEvent {
+    session: ClientId,
+    number: u64,
+}
+
+impl LastEvent {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let (session, number) = headers.get(LAST)?.to_str().ok()?.split_once('-')?;
+        Some(Self {
+            session: session.parse().ok()?,
+            number: number.parse().ok()?,
+        })
+    }
+}
+
+fn open(
+    endpoint: &Endpoint,
+    stream: Stream,
+    is_bayeux: bool,
+    last: Option<LastEvent>,
+    is_complete: bool,
+) -> Answer {
+    let settings = &endpoint.event_source;
+    let mut beginning = Vec::with_capacity(128);
+    let retry = settings.retry.as_millis();
+    writeln!(beginning, "retry: {retry}").expect("a Vec takes every write");
+    // A client that loses the stream before the first event comes back with this.
+    if let Some(session) = stream.session() {
+        let same = last.filter(|last| last.session == session.id() && is_complete);
+        let number = same.map_or(0, |last| last.number);
+        id(&mut beginning, session.id(), number);
+    }
+    if !is_complete {
+        beginning.extend_from_slice(
+            b"event: gap\ndata: {\"error\":\"events were missed that are no longer kept\"}\n",
+        );
+    }
+    beginning.push(b'\n');
+    let connection = Connection {
+        server: Arc::clone(&endpoint.server),
+        settings: settings.clone(),
+        is_bayeux,
+        stream,
+    };
+    let response = Response::open(HEAD, beginning);
+    Answer::Open(response, Box::new(Opened::EventSource(connection)))
+}
+
+fn id(out: &mut Vec<u8>, session: ClientId, number: u64) {
+    writeln!(out, "id: {session}-{number}").expect("a Vec takes every write");
+}
+
+/// An event stream.
+#[derive(Debug)]
+pub struct Connection {
+    server: Arc<BayeuxServer>,
+    settings: EventSourceSettings,
+    /// Its client speaks Bayeux, and gets arrays of messages; others get one message an event.
+    is_bayeux: bool,
+    stream: Stream,
+}
+
+impl Connection {
+    /// Serves the connection to its end.
+    pub(super) async fn run(mut self, mut socket: Socket, link: Link) {
+        self.server.metrics().event_streams.increment();
+        let mut stopping = link.stopping.clone();
+        let mut stopped = pin!(stopping.wait_for(|stopping| *stopping));
+        let mut is_stopping = false;
+        let mut sleep = pin!(tokio::time::sleep(self.settings.heartbeat_interval));
+        loop {
+            let turn = poll_fn(|context| {
+                is_stopping = is_stopping || stopped.as_mut().poll(context).is_ready();
+                self.poll_turn(&mut socket, is_stopping, sleep.as_mut(), context)
+            })
+            .await;
+            let metrics = self.server.metrics();
+            let written = turn.write(&mut socket, &mut self.stream, link.write_timeout, metrics);
+            match written.await {
+                Written::All => {}
+                Written::Last => {
+                    self.stream = Stream::default();
+                    Box::pin(socket.linger()).await;
+                    break;
+                }
+                Written::Lost => break,
+            }
+            let heartbeat = now() + self.settings.heartbeat_interval;
+            sleep.as_mut().reset(heartbeat.into());
+        }
+        self.server.metrics().event_streams.decrement();
+    }
+
+    /// Waits until there is something to write, or the end; the client's end is looked at first.
+    fn poll_turn(
+        &mut self,
+        socket: &mut Socket,
+        is_stopping: bool,
+        sleep: Pin<&mut Sleep>,
+        context: &mut Context<'_>,
+    ) -> Poll<Turn> {
+        let mut turn = Turn::default();
+        while let Poll::Ready(is_open) = socket.poll_fill(context) {
+            // There is nothing a client could say on this connection.
+            *socket.arrived_bytes() = BytesMut::new();
+            if !is_open {
+                turn.lose();
+                return Poll::Ready(turn);
+            }
+        }
+        match self.stream.poll(MAX_TURN as u64, context) {
+            Poll::Ready(Streamed::Events { first, events }) => self.add(&mut turn, first, events),
+            Poll::Ready(Streamed::Displaced | Streamed::Ended(_)) => turn.close(),
+            Poll::Pending if self.stream.session().is_none() => turn.close(),
+            Poll::Pending if is_stopping => turn.close(),
+            Poll::Pending => {
+                let beats = !self.settings.heartbeat_interval.is_zero();
+                if beats && sleep.poll(context).is_ready() {
+                    turn.bytes().extend_from_slice(b":\n\n");
+                }
+            }
+        }
+        if turn.is_empty() {
+            Poll::Pending
+        } else {
+            Poll::Ready(turn)
+        }
+    }
+
+    fn add(&self, turn: &mut Turn, first: u64, events: Vec<Arc<Event>>) {
+        let Some(session) = self.stream.session().map(|session| session.id()) else {
+            return;
+        };
+        for (number, event) in (first..).zip(events) {
+            let out = turn.bytes();
+            out.reserve(event.json().len() + 48);
+            id(out, session, number);
+            out.extend_from_slice(if self.is_bayeux {
+                b"data: ["
+            } else {
+                b"data: "
+            });
+            write_lines(out, event.json());
+            out.extend_from_slice(if self.is_bayeux { b"]\n\n" } else { b"\n\n" });
+            turn.note(event);
+        }
+    }
+}
+
+/// Writes JSON, each of its lines as a line of data: white space may hold line ends.
+fn write_lines(out: &mut Vec<u8>, json: &[u8]) {
+    let mut rest = json;
+    while let Some(end) = memchr::memchr2(b'\n', b'\r', rest) {
+        out.extend_from_slice(&rest[..end]);
+        out.extend_from_slice(b"\ndata: ");
+        rest = &rest[end + 1..];
+    }
+    out.extend_from_slice(rest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_data_is_one() {
+        let cases = [
+            ("{}", "{}"),
+            ("{\n}", "{\ndata: }"),
+            ("{\r}", "{\ndata: }"),
+            ("{\r\n}", "{\ndata: \ndata: }"),
+        ];
+        for (json, expected) in cases {
+            let mut out = Vec::new();
+            write_lines(&mut out, json.as_bytes());
+            assert_eq!(out, expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn the_last_event_is_read_if_it_can_be_ours() {
+        let id = "0000000000000000000001";
+        let cases = [
+            (format!("{id}-7"), Some(7)),
+            (format!("{id}-"), None),
+            (format!("{id}--1"), None),
+            ("7".to_owned(), None),
+            ("x-7".to_owned(), None),
+            (String::new(), None),
+        ];
+        for (text, number) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(LAST, text.parse().expect("a value"));
+            let last = LastEvent::of(&headers);
+            assert_eq!(last.map(|last| last.number), number, "{text}");
+        }
+    }
+}

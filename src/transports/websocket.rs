@@ -1,0 +1,399 @@
+//! websocket: one connection for all messages, both ways; events leave in frames of their own.
+//!
+//! Not in the specification; as CometD and Faye speak it. A frame holds an array of messages, or one
+//! message. A connect is held for its own sake: it is answered at its timeout, while events leave by
+//! the session's stream. A turn reads what has arrived, answers it, and adds the events that are
+//! there: replies come first, so a flood of events does not hold them back.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::Sleep;
+
+use super::exchange::{array, count, now};
+use super::settings::WebSocketSettings;
+use super::turn::{MAX_TURN, Turn, Written};
+use super::{Answer, Endpoint, Error, Incoming, Link, Opened};
+use crate::bayeux::{BatchError, BayeuxError, Event, Framing, RandomId, Reply, parse_batches};
+use crate::metrics::Limit;
+use crate::server::{BayeuxServer, HeldConnect, Request};
+use crate::session::{EndReason, Resume, Stream, Streamed};
+use crate::web::Socket;
+use crate::web::websocket::deflate::deflate;
+use crate::web::websocket::{self, CloseCode, FrameKind, Reader, Side};
+
+/// Accepts an upgrade.
+pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answer, Error> {
+    let settings = &endpoint.websocket;
+    let headers = incoming.request.headers();
+    let accepted = websocket::accept(headers, settings.permessage_deflate)?;
+    let max = endpoint.server.limits().max_message_size.as_u64();
+    let max = usize::try_from(max).unwrap_or(usize::MAX);
+    let connection = Connection {
+        server: Arc::clone(&endpoint.server),
+        settings: settings.clone(),
+        deflates: accepted.deflates,
+        reader: Reader::new(Side::Server, accepted.deflates, max),
+        cookies: endpoint.cookies(headers).into(),
+        stream: Stream::default(),
+        held: None,
+        clock: Clock::new(now()),
+    };
+    let opened = Box::new(Opened::WebSocket(connection));
+    Ok(Answer::Open(accepted.response, opened))
+}
+
+/// A WebSocket, and whose it is.
+#[derive(Debug)]
+pub struct Connection {
+    server: Arc<BayeuxServer>,
+    settings: WebSocketSettings,
+    deflates: bool,
+    reader: Reader,
+    /// The browser cookies of the upgrade.
+    cookies: Box<[RandomId]>,
+    stream: Stream,
+    held: Option<HeldConnect>,
+    clock: Clock,
+}
+
+/// Since when a connection waits for what.
+#[derive(Debug)]
+struct Clock {
+    /// When the client is pinged next, or was pinged last if it `is_pinged`.
+    heard: Instant,
+    is_pinged: bool,
+    /// A message has begun to arrive.
+    begun: Option<Instant>,
+    /// There is no session.
+    idle: Option<Instant>,
+}
+
+impl Clock {
+    fn new(now: Instant) -> Self {
+        Self {
+            heard: now,
+            is_pinged: false,
+            begun: None,
+            idle: Some(now),
+        }
+    }
+}
+
+impl Connection {
+    /// Serves the connection to its end.
+    pub(super) async fn run(mut self, mut socket: Socket, link: Link) {
+        self.server.metrics().websockets.increment();
+        let mut stopping = link.stopping.clone();
+        let mut stopped = pin!(stopping.wait_for(|stopping| *stopping));
+        let mut is_stopping = false;
+        let mut sleep = pin!(tokio::time::sleep_until(now().into()));
+        loop {
+            let turn = poll_fn(|context| {
+                is_stopping = is_stopping || stopped.as_mut().poll(context).is_ready();
+                self.poll_turn(&mut socket, &link, is_stopping, sleep.as_mut(), context)
+            })
+            .await;
+            let metrics = self.server.metrics();
+            let written = turn.write(&mut socket, &mut self.stream, link.write_timeout, metrics);
+            match written.await {
+                Written::All => {}
+                Written::Last => {
+                    self.let_go();
+                    Box::pin(socket.linger()).await;
+                    break;
+                }
+                Written::Lost => break,
+            }
+        }
+        self.server.metrics().websockets.decrement();
+    }
+
+    /// Lets go of the session, before the last bytes have been read.
+    fn let_go(&mut self) {
+        if let Some(mut held) = self.held.take() {
+            held.release(now());
+        }
+        self.stream = Stream::default();
+    }
+
+    /// Waits until there is something to write, or the end.
+    fn poll_turn(
+        &mut self,
+        socket: &mut Socket,
+        link: &Link,
+        is_stopping: bool,
+        sleep: Pin<&mut Sleep>,
+        context: &mut Context<'_>,
+    ) -> Poll<Turn> {
+        let mut turn = Turn::default();
+        self.read(socket, &mut turn, context);
+        if turn.is_lost() {
+            return Poll::Ready(turn);
+        }
+        if let Some(session) = self.stream.session().filter(|_| is_stopping) {
+            session.stop_holding();
+        }
+        self.resume(&mut turn, context);
+        self.stream_events(&mut turn, context);
+        if is_stopping && !turn.has_events() {
+            close(&mut turn, CloseCode::Away, "the server stops");
+        }
+        self.keep_time(link, &mut turn, sleep, context);
+        if turn.is_empty() {
+            Poll::Pending
+        } else {
+            Poll::Ready(turn)
+        }
+    }
+
+    /// Reads what has arrived, as long as the turn has room for answers.
+    fn read(&mut self, socket: &mut Socket, turn: &mut Turn, context: &mut Context<'_>) {
+        while turn.goes_on() {
+            match self.reader.next(socket.arrived_bytes()) {
+                Ok(Some(incoming)) => self.take(incoming, socket, turn),
+                Ok(None) => match socket.poll_fill(context) {
+                    Poll::Ready(true) => {
+                        self.clock.heard = now();
+                        self.clock.is_pinged = false;
+                    }
+                    Poll::Ready(false) => turn.lose(),
+                    Poll::Pending => break,
+                },
+                Err(failure) => {
+                    if failure.code == CloseCode::Size {
+                        self.server.metrics().limited(Limit::MaxMessageSize);
+                    }
+                    close(turn, failure.code, failure.reason);
+                }
+            }
+        }
+        let arrived = socket.arrived_bytes();
+        let is_between = arrived.is_empty() && !self.reader.is_within_message();
+        if is_between {
+            // An empty buffer may still hold on to memory.
+            *arrived = BytesMut::new();
+            self.clock.begun = None;
+        } else {
+            self.clock.begun.get_or_insert_with(now);
+        }
+    }
+
+    fn take(&mut self, incoming: websocket::Incoming, socket: &Socket, turn: &mut Turn) {
+        match incoming {
+            websocket::Incoming::Text(text) => self.answer(text, socket, turn),
+            websocket::Incoming::Binary(_) => {
+                close(
+                    turn,
+                    CloseCode::Unsupported,
+                    "messages are JSON in text frames",
+                );
+            }
+            websocket::Incoming::Ping(payload) => frame(turn, FrameKind::Pong, &payload),
+            websocket::Incoming::Pong => {}
+            websocket::Incoming::Close(code) => {
+                close(turn, code.unwrap_or(CloseCode::Normal), "");
+            }
+        }
+    }
+
+    fn answer(&mut self, text: Bytes, socket: &Socket, turn: &mut Turn) {
+        self.clock.begun = None;
+        let texts = [text];
+        let batch = match parse_batches(&texts, self.server.limits()) {
+            Ok(batch) => batch,
+            // Faye's clients of 2014 see by this that the connection is alive.
+            Err(BatchError::Empty) => return frame(turn, FrameKind::Text, b"[]"),
+            Err(error) => {
+                count(&error, self.server.metrics());
+                return close(turn, CloseCode::Policy, &error.to_string());
+            }
+        };
+        let request = Request {
+            cookies: &self.cookies,
+            may_be_held: true,
+            is_client_gone: &|| socket.has_closed(),
+            delivers_on_publish: false,
+            stream: Some(&mut self.stream),
+            needs_own_handshake: self.settings.require_handshake_per_connection,
+        };
+        let outcome = self.server.process(&batch, request, now());
+        let is_other =
+            |held: &mut HeldConnect| outcome.held.is_some() || !self.stream.is_of(held.session());
+        if let Some(displaced) = self.held.take_if(is_other) {
+            let reply = displaced.reply().failed(BayeuxError::ConnectDisplaced);
+            self.reply(turn, &[reply]);
+        }
+        if outcome.held.is_some() {
+            self.held = outcome.held;
+        }
+        if let Some(session) = outcome.session.filter(|_| !outcome.events.is_empty()) {
+            turn.come_with_reply(session);
+            self.add(turn, outcome.events);
+        }
+        if !outcome.replies.is_empty() {
+            self.reply(turn, &outcome.replies);
+        }
+    }
+
+    fn reply(&self, turn: &mut Turn, replies: &[Reply<'_>]) {
+        let json = array(&[], replies);
+        if self.is_deflated(json.len()) {
+            frame(turn, FrameKind::DeflatedText, &deflate(&json));
+        } else {
+            frame(turn, FrameKind::Text, &json);
+        }
+    }
+
+    /// Adds events, each in a frame that is made once for all that deflate, and once for all that
+    /// do not.
+    fn add(&self, turn: &mut Turn, events: Vec<Arc<Event>>) {
+        for event in events {
+            let frame = if self.is_deflated(event.json().len()) {
+                event.framed(Framing::DeflatedWebSocket, |json| {
+                    let mut frame = Vec::new();
+                    let payload = deflate(&alone(json));
+                    websocket::encode(FrameKind::DeflatedText, &payload, None, &mut frame);
+                    frame
+                })
+            } else {
+                event.framed(Framing::WebSocket, |json| websocket::text(&alone(json)))
+            };
+            let frame = frame.clone();
+            turn.share(event, &frame);
+        }
+    }
+
+    fn is_deflated(&self, size: usize) -> bool {
+        self.deflates && size as u64 >= self.settings.deflate_threshold.as_u64()
+    }
+
+    /// Answers the held connect if that was resumed.
+    fn resume(&mut self, turn: &mut Turn, context: &mut Context<'_>) {
+        let Some(held) = &mut self.held else { return };
+        let Poll::Ready(resume) = held.poll_resumed(now, context) else {
+            return;
+        };
+        let Some(held) = self.held.take() else { return };
+        match held.answer(resume) {
+            Some((events, reply)) => {
+                if !events.is_empty() {
+                    turn.come_with_reply(Arc::clone(held.session()));
+                    self.add(turn, events);
+                }
+                self.reply(turn, &[reply]);
+            }
+            // A connect by another connection did it, which may be this client's or not.
+            None => {
+                debug_assert_eq!(resume, Resume::Displaced);
+                self.reply(turn, &[held.reply().failed(BayeuxError::ConnectDisplaced)]);
+            }
+        }
+    }
+
+    /// Adds the events that are there, some at a time.
+    fn stream_events(&mut self, turn: &mut Turn, context: &mut Context<'_>) {
+        if turn.has_events() || turn.closes() {
+            return;
+        }
+        match self.stream.poll(MAX_TURN as u64, context) {
+            Poll::Ready(Streamed::Events { events, .. }) => {
+                self.add(turn, events);
+            }
+            Poll::Ready(Streamed::Displaced) => {
+                close(
+                    turn,
+                    CloseCode::Normal,
+                    "another connection took the session over",
+                );
+            }
+            Poll::Ready(Streamed::Ended(EndReason::Disconnect)) => {
+                close(turn, CloseCode::Normal, "");
+            }
+            // Its client hears of it when it speaks next, and may handshake again.
+            Poll::Ready(Streamed::Ended(_)) | Poll::Pending => {}
+        }
+    }
+
+    /// Pings, and ends what has lasted too long.
+    fn keep_time(
+        &mut self,
+        link: &Link,
+        turn: &mut Turn,
+        mut sleep: Pin<&mut Sleep>,
+        context: &mut Context<'_>,
+    ) {
+        if self.stream.session().is_some() {
+            self.clock.idle = None;
+        } else {
+            self.clock.idle.get_or_insert_with(now);
+        }
+        while !turn.closes() {
+            let Some(due) = self.next_due(link) else {
+                return;
+            };
+            if sleep.deadline() != due.into() {
+                sleep.as_mut().reset(due.into());
+            }
+            if sleep.as_mut().poll(context).is_pending() {
+                return;
+            }
+            self.be_due(now(), link, turn);
+        }
+    }
+
+    fn next_due(&self, link: &Link) -> Option<Instant> {
+        let ping = self.settings.ping_interval;
+        let ping = (!ping.is_zero()).then(|| self.clock.heard + ping);
+        let message = self.clock.begun.map(|begun| begun + link.message_timeout);
+        let session = self.clock.idle.map(|idle| idle + link.idle_timeout);
+        [ping, message, session].into_iter().flatten().min()
+    }
+
+    fn be_due(&mut self, now: Instant, link: &Link, turn: &mut Turn) {
+        let has_passed =
+            |since: Option<Instant>, timeout| since.is_some_and(|since| since + timeout <= now);
+        if has_passed(self.clock.begun, link.message_timeout) {
+            self.server.metrics().limited(Limit::BodyTimeout);
+            close(
+                turn,
+                CloseCode::Policy,
+                "the message did not arrive within http.body_timeout",
+            );
+        } else if has_passed(self.clock.idle, link.idle_timeout) {
+            close(
+                turn,
+                CloseCode::Normal,
+                "no session within http.keep_alive_timeout",
+            );
+        } else if self.clock.is_pinged {
+            self.server.metrics().dead_peers.increment();
+            turn.lose();
+        } else if has_passed(Some(self.clock.heard), self.settings.ping_interval) {
+            self.clock.heard = now;
+            self.clock.is_pinged = true;
+            frame(turn, FrameKind::Ping, b"");
+        }
+    }
+}
+
+/// Makes a batch of one message.
+fn alone(json: &[u8]) -> Vec<u8> {
+    [b"[", json, b"]"].concat()
+}
+
+fn frame(turn: &mut Turn, kind: FrameKind, payload: &[u8]) {
+    websocket::encode(kind, payload, None, turn.bytes());
+}
+
+/// Adds the last frame, unless there is one.
+fn close(turn: &mut Turn, code: CloseCode, reason: &str) {
+    if !turn.closes() {
+        websocket::close(code, reason, turn.bytes());
+        turn.close();
+    }
+}

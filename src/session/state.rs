@@ -346,7 +346,11 @@ impl State {
 
     pub(super) fn stop_holding(&mut self) -> Wake {
         self.is_stopping = true;
-        self.wake_connect()
+        self.queue.stop_waiting();
+        Wake {
+            connect: self.resume(),
+            stream: self.queue.is_urgent(),
+        }
     }
 
     /// Ends the session; nothing if it had ended before.

@@ -32,3 +32,4 @@ mod shutdown;
 mod subscribe;
 mod timeouts;
 mod unsubscribe;
+mod websocket;

@@ -2,6 +2,7 @@
 
 mod client;
 mod http;
+mod websocket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) use client::{Client, only};
 pub(crate) use http::{Http, Request, Response, percent};
+pub(crate) use websocket::{WebSocket, upgrade};
 
 /// How long anything that has to happen may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
 //! The request that turns a connection into a WebSocket, and its answer (RFC 6455 section 4.2).
 
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, Version, header};
 use tungstenite::handshake::derive_accept_key;
 
 use super::deflate;
@@ -47,6 +47,7 @@ impl From<Refused> for Response {
 pub fn is_upgrade<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     *request.method() == Method::GET
+        && request.version() == Version::HTTP_11
         && has_token(headers, &header::CONNECTION, "upgrade")
         && has_token(headers, &header::UPGRADE, "websocket")
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::{SILENCE, within};
 
@@ -147,6 +147,13 @@ impl Http {
         Self::of(within(TcpStream::connect(address)).await.unwrap())
     }
 
+    /// Opens a connection whose kernel keeps little of what was not read yet.
+    pub(crate) async fn open_narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        Self::of(within(socket.connect(address)).await.unwrap())
+    }
+
     pub(crate) fn of(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         let buffer = Vec::new();
@@ -202,6 +209,19 @@ impl Http {
     async fn fill(&mut self) -> Option<()> {
         let read = self.stream.read_buf(&mut self.buffer).await.ok()?;
         (read > 0).then_some(())
+    }
+
+    /// Takes the connection, and what has arrived on it.
+    pub(crate) fn into_parts(self) -> (TcpStream, Vec<u8>) {
+        (self.stream, self.buffer)
+    }
+
+    /// Some bytes that arrived.
+    pub(crate) async fn some(&mut self) -> Vec<u8> {
+        if self.buffer.is_empty() {
+            within(self.fill()).await.expect("more to come");
+        }
+        std::mem::take(&mut self.buffer)
     }
 
     /// Tells whether nothing arrives, so that a request is held.

@@ -39,6 +39,17 @@ impl Outlet {
         self.open.take().is_some()
     }
 
+    /// Lets events leave by other ways from now on; true if a stream was open.
+    pub(super) fn end(&mut self) -> bool {
+        self.stop_replay();
+        self.close()
+    }
+
+    /// Keeps nothing of what leaves.
+    pub(super) fn stop_replay(&mut self) {
+        self.replay = None;
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.open.is_some()
     }

@@ -142,7 +142,7 @@ impl State {
 
     /// Takes the held connect's place, and the stream's if events are to leave with replies.
     pub(super) fn displace(&mut self, events_by: EventsBy) -> Wake {
-        let stream = events_by == EventsBy::Replies && self.outlet.close();
+        let stream = events_by == EventsBy::Replies && self.outlet.end();
         let Some(held) = self.held.take() else {
             return Wake {
                 stream,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use super::state::State;
 use super::{EndReason, Session, Wake, keep};
 use crate::bayeux::Event;
 
@@ -43,7 +44,7 @@ impl Stream {
             return;
         }
         self.detach(now);
-        let ticket = session.attach(|_| {});
+        let ticket = session.attach(State::do_not_replay);
         self.attached = ticket.map(|ticket| Attached {
             session: Arc::clone(session),
             ticket,

@@ -17,6 +17,7 @@ mod connect;
 mod cookies;
 mod cors;
 mod disconnect;
+mod event_source;
 mod handshake;
 mod hostile;
 mod http;

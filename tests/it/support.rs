@@ -1,6 +1,7 @@
 //! What the tests stand on: a server of their own, raw HTTP, and a Bayeux client without cleverness.
 
 mod client;
+mod events;
 mod http;
 mod websocket;
 
@@ -15,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub(crate) use client::{Client, only};
+pub(crate) use events::Events;
 pub(crate) use http::{Http, Request, Response, percent};
 pub(crate) use websocket::{WebSocket, upgrade};
 

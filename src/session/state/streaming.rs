@@ -27,6 +27,11 @@ impl State {
         ))
     }
 
+    /// Keeps nothing of what leaves by the stream.
+    pub(in crate::session) fn do_not_replay(&mut self) {
+        self.outlet.stop_replay();
+    }
+
     /// Keeps what leaves by the stream, to repeat what came after the event `last` to one that
     /// continues another; false if some of that is no longer kept.
     pub(in crate::session) fn replay(&mut self, last: Option<u64>) -> bool {

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::Error;
 use super::deliveries::Ledger;
+use super::fault::Fault;
 use super::fleet::Run;
-use super::http::{Connection, Fault, Response};
-use super::messages::{self, CONNECT, HANDSHAKE, Identity, Reply, SUBSCRIBE};
+use super::messages::{self, CONNECT, Content, HANDSHAKE, Reply, SUBSCRIBE};
+use super::transport::{Connection, Dialled};
 
 /// Which simulated client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,8 @@ impl fmt::Display for Who {
 pub enum Phase {
     /// Opening its TCP connection.
     Dialling,
+    /// Going over from HTTP to WebSocket.
+    Upgrading,
     /// Awaiting the reply to its handshake.
     Handshaking,
     /// Awaiting the reply to its first connect.
@@ -53,6 +57,7 @@ impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Dialling => "opening its TCP connection",
+            Self::Upgrading => "upgrading to WebSocket",
             Self::Handshaking => "handshaking",
             Self::Connecting => "awaiting its first connect",
             Self::Subscribing => "subscribing",
@@ -67,20 +72,24 @@ impl fmt::Display for Phase {
 pub(super) struct Session {
     who: Who,
     run: Arc<Run>,
-    identity: Identity,
+    client_id: String,
     connection: Connection,
 }
 
 impl Session {
     /// Opens a connection and handshakes.
     pub(super) async fn open(run: &Arc<Run>, who: Who) -> Result<Self, Error> {
-        let connection = Connection::open(&run.addresses, run.timeout)
+        let dialled = Dialled::to(&run.addresses, run.timeout)
             .await
             .map_err(failed(who, Phase::Dialling))?;
+        let connection = dialled
+            .speak(run.transport, &run.url, run.timeout)
+            .await
+            .map_err(failed(who, Phase::Upgrading))?;
         let mut session = Self {
             who,
             run: Arc::clone(run),
-            identity: Identity::default(),
+            client_id: String::new(),
             connection,
         };
         session
@@ -91,77 +100,105 @@ impl Session {
     }
 
     async fn handshake(&mut self) -> Result<(), Fault> {
-        let request = messages::handshake(&self.run.url);
-        let response = self.connection.exchange(&request, self.run.timeout).await?;
-        let reply = messages::read_reply(&response, HANDSHAKE)?;
-        self.identity = Identity {
-            client_id: reply.client_id,
-            cookies: response.cookies(),
-        };
+        let batch = messages::handshake(self.run.transport);
+        self.client_id = self.ask(&batch, HANDSHAKE).await?.client_id;
+        self.connection.keep_cookies();
         Ok(())
     }
 
-    async fn ask(&mut self, request: &[u8], channel: &str) -> Result<Reply, Fault> {
-        let response = self.connection.exchange(request, self.run.timeout).await?;
-        messages::read_reply(&response, channel)
+    async fn ask(&mut self, batch: &[u8], channel: &str) -> Result<Reply, Fault> {
+        let encoded = self.connection.encode(&self.run.url, batch)?;
+        let replies = self.connection.exchange(&encoded, self.run.timeout).await?;
+        messages::read_reply(replies, channel)
     }
 
-    /// Publishes the messages of these numbers in one request, without awaiting the reply.
+    /// Publishes the messages of these numbers in one batch, without awaiting the reply.
     pub(super) async fn publish(&mut self, numbers: Range<usize>) -> Result<(), Error> {
         let run = Arc::clone(&self.run);
-        let request = run
+        let batch = run
             .marker
-            .publish(&run.url, &self.identity, &run.channel, numbers.clone());
-        run.note_published(numbers);
-        self.connection
-            .send_within(&request, run.timeout)
-            .await
-            .map_err(failed(self.who, Phase::Publishing))
+            .publish(&self.client_id, &run.channel, numbers.clone());
+        let published = async {
+            let encoded = self.connection.encode(&run.url, &batch)?;
+            run.note_published(numbers);
+            self.connection.send_within(&encoded, run.timeout).await
+        };
+        published.await.map_err(failed(self.who, Phase::Publishing))
     }
 
-    /// Awaits the reply to the oldest publish request that has none yet, of `count` messages.
+    /// Awaits the reply to the oldest publish batch that has none yet, of `count` messages.
     pub(super) async fn acknowledged(&mut self, count: usize) -> Result<(), Error> {
         self.connection
             .receive_within(self.run.timeout)
             .await
-            .and_then(|response| messages::check_acknowledged(&response, count))
+            .and_then(|replies| messages::check_acknowledged(replies, count))
             .map_err(failed(self.who, Phase::Publishing))
     }
 
     /// First connect, subscription and the connect that is left parked, which is returned.
     async fn park(&mut self, channel: &str) -> Result<Vec<u8>, Error> {
         let run = Arc::clone(&self.run);
-        let first = messages::connect(&run.url, &self.identity, true);
+        let first = messages::connect(run.transport, &self.client_id, true);
         let reply = self
             .ask(&first, CONNECT)
             .await
             .map_err(failed(self.who, Phase::Connecting))?;
-        let subscribe = messages::subscribe(&run.url, &self.identity, channel);
+        let subscribe = messages::subscribe(&self.client_id, channel);
         self.ask(&subscribe, SUBSCRIBE)
             .await
             .map_err(failed(self.who, Phase::Subscribing))?;
-        pause(reply.interval.min(run.timeout)).await;
-        let connect = messages::connect(&run.url, &self.identity, false);
-        self.connection
-            .send_within(&connect, run.timeout)
+        let interval = reply.interval.min(run.timeout);
+        if !interval.is_zero() {
+            tokio::time::sleep(interval).await;
+        }
+        self.leave_parked()
             .await
-            .map_err(failed(self.who, Phase::Parked))?;
+            .map_err(failed(self.who, Phase::Parked))
+    }
+
+    async fn leave_parked(&mut self) -> Result<Vec<u8>, Fault> {
+        let batch = messages::connect(self.run.transport, &self.client_id, false);
+        let connect = self.connection.encode(&self.run.url, &batch)?;
+        self.connection
+            .send_within(&connect, self.run.timeout)
+            .await?;
         Ok(connect)
     }
 
-    /// Reads the replies to parked connects and sends the next ones, for ever.
+    /// Reads what comes and sends the next connect when one has been answered, for ever.
     async fn stay(&mut self, connect: &[u8], ledger: &Mutex<Ledger>) -> Result<Infallible, Fault> {
+        let run = Arc::clone(&self.run);
         loop {
-            let response = self.connection.receive().await?;
-            let fresh = note_deliveries(&self.run, &response, ledger)?;
-            if !self.run.marker.is_delivery(&response) {
-                let reply = messages::read_reply(&response, CONNECT)?;
-                pause(reply.interval).await;
+            let batch = self.connection.receive().await?;
+            let fresh = note_deliveries(&run, batch, ledger)?;
+            match run.marker.content(batch) {
+                Content::Messages if run.transport.pushes() => {
+                    run.arrived.add(fresh);
+                    continue;
+                }
+                Content::MessagesAndConnect => {}
+                Content::Messages | Content::Other => {
+                    let reply = messages::read_reply(batch, CONNECT)?;
+                    self.pause(reply.interval, ledger).await?;
+                }
             }
             self.connection.send(connect).await?;
-            self.run.reconnects.add(1);
+            run.reconnects.add(1);
+            run.arrived.add(fresh);
+        }
+    }
+
+    /// Lets the interval pass that the server asks for, in which messages may come.
+    async fn pause(&mut self, interval: Duration, ledger: &Mutex<Ledger>) -> Result<(), Fault> {
+        if interval.is_zero() {
+            return Ok(());
+        }
+        let end = Instant::now() + interval;
+        while let Some(batch) = self.connection.receive_before(end).await? {
+            let fresh = note_deliveries(&self.run, batch, ledger)?;
             self.run.arrived.add(fresh);
         }
+        Ok(())
     }
 }
 
@@ -187,15 +224,11 @@ pub(super) async fn live(
     }
 }
 
-/// Enters the messages of a response into the ledger; tells how many are new.
-fn note_deliveries(
-    run: &Run,
-    response: &Response<'_>,
-    ledger: &Mutex<Ledger>,
-) -> Result<u64, Fault> {
+/// Enters the messages of a batch into the ledger; tells how many are new.
+fn note_deliveries(run: &Run, batch: &[u8], ledger: &Mutex<Ledger>) -> Result<u64, Fault> {
     let mut fresh = 0;
     let mut now = None;
-    for number in run.marker.sequences(response.body) {
+    for number in run.marker.sequences(batch) {
         let now = *now.get_or_insert_with(|| run.elapsed());
         let Some(published) = run.published_at(number) else {
             let text = format!("message {number}, which was never published");
@@ -210,12 +243,6 @@ fn note_deliveries(
 /// A ledger stays valid whatever its holder did, as each entry is one step.
 pub(super) fn lock(ledger: &Mutex<Ledger>) -> std::sync::MutexGuard<'_, Ledger> {
     ledger.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn pause(interval: Duration) {
-    if !interval.is_zero() {
-        tokio::time::sleep(interval).await;
-    }
 }
 
 fn failed(who: Who, phase: Phase) -> impl Fn(Fault) -> Error {

@@ -83,6 +83,7 @@ impl Measured {
         let mut report = Report::default();
         report.text("scenario", scenario);
         report.text("url", run.url.to_string());
+        report.text("transport", run.transport.name());
         report.count("clients", run.clients as u64);
         report.measure(
             "setup_clients_per_s",

@@ -13,10 +13,11 @@ use tokio::task::JoinSet;
 
 use super::client::{self, lock};
 use super::deliveries::{Flaws, Ledger};
-use super::http::Url;
 use super::latency::Latency;
 use super::messages::Marker;
 use super::progress::Progress;
+use super::transport::Transport;
+use super::url::Url;
 use super::{Error, Load};
 
 /// How long a run listens after its last delivery, for messages that come once too often.
@@ -28,6 +29,7 @@ const NAMED: usize = 5;
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) url: Url,
+    pub(super) transport: Transport,
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) clients: usize,
     pub(super) concurrency: usize,
@@ -38,7 +40,7 @@ pub(super) struct Run {
     pub(super) marker: Marker,
     /// Clients whose first held connect has been sent.
     pub(super) parked: Tally,
-    /// Messages new to their client, counted when that client has sent its next connect.
+    /// Messages new to their client, counted when that client is parked again.
     pub(super) arrived: Tally,
     /// Connects sent after the first held one.
     pub(super) reconnects: Tally,
@@ -61,6 +63,7 @@ impl Run {
         let name = format!("{random:016x}");
         Ok(Arc::new(Self {
             url: load.url.clone(),
+            transport: load.transport,
             addresses,
             clients,
             concurrency: load.concurrency.get(),

@@ -71,6 +71,7 @@ pub(super) async fn run(
     let mut report = Report::default();
     report.text("scenario", "idle");
     report.text("url", run.url.to_string());
+    report.text("transport", run.transport.name());
     report.count("clients", run.clients as u64);
     report.measure("setup_s", setup.as_secs_f64());
     report.measure("setup_clients_per_s", clients / setup.as_secs_f64());

@@ -1,4 +1,4 @@
-//! The few Bayeux messages a simulated client sends, as bytes, and how it reads the replies.
+//! The few batches of Bayeux messages a simulated client sends, and how it reads the replies.
 
 use std::io::Write;
 use std::time::Duration;
@@ -6,7 +6,8 @@ use std::time::Duration;
 use memchr::memmem::Finder;
 use serde_json::{Value, json};
 
-use super::http::{Fault, Response, Url, excerpt};
+use super::fault::{Fault, excerpt};
+use super::transport::Transport;
 
 /// The channel of handshakes.
 pub(super) const HANDSHAKE: &str = "/meta/handshake";
@@ -15,66 +16,47 @@ pub(super) const CONNECT: &str = "/meta/connect";
 /// The channel of subscriptions.
 pub(super) const SUBSCRIBE: &str = "/meta/subscribe";
 
-/// Who the server thinks a client is: what every request after the handshake carries.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Identity {
-    /// The session's `clientId`.
-    pub(super) client_id: String,
-    /// The `Cookie` header's value, or nothing.
-    pub(super) cookies: String,
-}
-
-/// The request that carries `body`, head and all.
-pub(super) fn request(url: &Url, identity: &Identity, body: &[u8]) -> Vec<u8> {
-    let cookie = match &*identity.cookies {
-        "" => String::new(),
-        cookies => format!("Cookie: {cookies}\r\n"),
-    };
-    let head = format!(
-        "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
-         {cookie}Content-Length: {}\r\n\r\n",
-        url.path,
-        url.authority,
-        body.len()
-    );
-    [head.as_bytes(), body].concat()
-}
-
 /// A handshake.
-pub(super) fn handshake(url: &Url) -> Vec<u8> {
-    let body = json!([{
+pub(super) fn handshake(transport: Transport) -> Vec<u8> {
+    let types = match transport {
+        Transport::LongPolling => vec![transport.name()],
+        Transport::WebSocket => vec![transport.name(), Transport::LongPolling.name()],
+    };
+    batch(&json!({
         "id": "1",
         "channel": HANDSHAKE,
         "version": "1.0",
         "minimumVersion": "1.0",
-        "supportedConnectionTypes": ["long-polling"],
-    }]);
-    request(url, &Identity::default(), body.to_string().as_bytes())
+        "supportedConnectionTypes": types,
+    }))
 }
 
 /// A connect; the first asks, as CometD's clients do, to be answered at once.
-pub(super) fn connect(url: &Url, identity: &Identity, is_first: bool) -> Vec<u8> {
+pub(super) fn connect(transport: Transport, client_id: &str, is_first: bool) -> Vec<u8> {
     let mut message = json!({
         "id": "2",
         "channel": CONNECT,
-        "connectionType": "long-polling",
-        "clientId": identity.client_id,
+        "connectionType": transport.name(),
+        "clientId": client_id,
     });
     if is_first {
         message["advice"] = json!({"timeout": 0});
     }
-    request(url, identity, json!([message]).to_string().as_bytes())
+    batch(&message)
 }
 
 /// A subscription to one channel.
-pub(super) fn subscribe(url: &Url, identity: &Identity, channel: &str) -> Vec<u8> {
-    let body = json!([{
+pub(super) fn subscribe(client_id: &str, channel: &str) -> Vec<u8> {
+    batch(&json!({
         "id": "3",
         "channel": SUBSCRIBE,
         "subscription": channel,
-        "clientId": identity.client_id,
-    }]);
-    request(url, identity, body.to_string().as_bytes())
+        "clientId": client_id,
+    }))
+}
+
+fn batch(message: &Value) -> Vec<u8> {
+    json!([message]).to_string().into_bytes()
 }
 
 /// What the reply to a meta message tells.
@@ -86,10 +68,10 @@ pub(super) struct Reply {
     pub(super) interval: Duration,
 }
 
-/// Finds the successful reply of a meta channel in a response.
-pub(super) fn read_reply(response: &Response<'_>, channel: &str) -> Result<Reply, Fault> {
-    let refused = || Fault::Refused(excerpt(response.body));
-    let messages = read_messages(response)?;
+/// Finds the successful reply of a meta channel in a batch.
+pub(super) fn read_reply(batch: &[u8], channel: &str) -> Result<Reply, Fault> {
+    let refused = || Fault::Refused(excerpt(batch));
+    let messages = read_messages(batch)?;
     let reply = messages
         .iter()
         .find(|message| message["channel"] == channel)
@@ -109,9 +91,9 @@ pub(super) fn read_reply(response: &Response<'_>, channel: &str) -> Result<Reply
     })
 }
 
-/// Checks that a response acknowledges `count` publishes.
-pub(super) fn check_acknowledged(response: &Response<'_>, count: usize) -> Result<(), Fault> {
-    let messages = read_messages(response)?;
+/// Checks that a batch acknowledges `count` publishes.
+pub(super) fn check_acknowledged(batch: &[u8], count: usize) -> Result<(), Fault> {
+    let messages = read_messages(batch)?;
     let acknowledged = messages
         .iter()
         .filter(|message| message.get("data").is_none() && message["successful"] == true)
@@ -119,18 +101,23 @@ pub(super) fn check_acknowledged(response: &Response<'_>, count: usize) -> Resul
     if acknowledged == count {
         Ok(())
     } else {
-        Err(Fault::Refused(excerpt(response.body)))
+        Err(Fault::Refused(excerpt(batch)))
     }
 }
 
-fn read_messages(response: &Response<'_>) -> Result<Vec<Value>, Fault> {
-    if response.status != 200 {
-        return Err(Fault::Status {
-            status: response.status,
-            answer: excerpt(response.body),
-        });
-    }
-    serde_json::from_slice(response.body).map_err(|_| Fault::Refused(excerpt(response.body)))
+fn read_messages(batch: &[u8]) -> Result<Vec<Value>, Fault> {
+    serde_json::from_slice(batch).map_err(|_| Fault::Refused(excerpt(batch)))
+}
+
+/// What a batch that a parked client got holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Messages of this run, and no reply.
+    Messages,
+    /// Messages of this run, and a successful reply to a connect.
+    MessagesAndConnect,
+    /// What has to be looked at more closely.
+    Other,
 }
 
 /// Makes the published messages of one run and finds them again without parsing JSON.
@@ -158,36 +145,35 @@ impl Marker {
         }
     }
 
-    /// The request that publishes the messages of these numbers to one channel, in one batch.
+    /// The batch that publishes the messages of these numbers to one channel.
     pub(super) fn publish(
         &self,
-        url: &Url,
-        identity: &Identity,
+        client_id: &str,
         channel: &str,
         numbers: std::ops::Range<usize>,
     ) -> Vec<u8> {
-        let mut body = Vec::with_capacity(numbers.len() * (self.payload + 128) + 2);
+        let client_id = json!(client_id);
+        let mut batch = Vec::with_capacity(numbers.len() * (self.payload + 128) + 2);
         for number in numbers {
-            body.push(if body.is_empty() { b'[' } else { b',' });
+            batch.push(if batch.is_empty() { b'[' } else { b',' });
             let mut data = format!("{{\"bench\":\"{}{number}#", self.prefix);
             while data.len() + 2 < self.payload {
                 data.push('x');
             }
-            let client_id = json!(identity.client_id);
             write!(
-                body,
+                batch,
                 "{{\"id\":\"{number}\",\"channel\":\"{channel}\",\"clientId\":{client_id},\"data\":{data}\"}}}}"
             )
             .expect("a vector takes every write");
         }
-        body.push(b']');
-        request(url, identity, &body)
+        batch.push(b']');
+        batch
     }
 
-    /// The numbers of this run's messages in a body, in their order there.
-    pub(super) fn sequences<'a>(&'a self, body: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-        self.sequence.find_iter(body).map(|at| {
-            body[at + self.prefix.len()..]
+    /// The numbers of this run's messages in a batch, in their order there.
+    pub(super) fn sequences<'a>(&'a self, batch: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+        self.sequence.find_iter(batch).map(|at| {
+            batch[at + self.prefix.len()..]
                 .iter()
                 .take_while(|byte| byte.is_ascii_digit())
                 .fold(0, |number: usize, digit| {
@@ -198,12 +184,17 @@ impl Marker {
         })
     }
 
-    /// Whether a connect's response needs no closer look: messages of this run and a success.
-    pub(super) fn is_delivery(&self, response: &Response<'_>) -> bool {
-        response.status == 200
-            && self.sequence.find(response.body).is_some()
-            && self.connect.find(response.body).is_some()
-            && self.refusal.find(response.body).is_none()
+    /// What a batch holds, as far as that can be told without parsing it.
+    pub(super) fn content(&self, batch: &[u8]) -> Content {
+        if self.sequence.find(batch).is_none() {
+            Content::Other
+        } else if self.connect.find(batch).is_none() {
+            Content::Messages
+        } else if self.refusal.find(batch).is_none() {
+            Content::MessagesAndConnect
+        } else {
+            Content::Other
+        }
     }
 }
 
@@ -213,22 +204,10 @@ mod tests {
 
     #[test]
     fn finds_the_messages_it_made() {
-        let url = "http://h:1/c".parse().unwrap();
         let marker = Marker::new("ab12", 60);
-        let identity = Identity {
-            client_id: "me".to_owned(),
-            cookies: "B=1".to_owned(),
-        };
-        let request = marker.publish(&url, &identity, "/bench/ab12", 8..11);
-        let text = String::from_utf8(request).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains("Cookie: B=1\r\n"));
-        assert!(head.ends_with(&format!("Content-Length: {}", body.len())));
-        assert_eq!(
-            marker.sequences(body.as_bytes()).collect::<Vec<_>>(),
-            [8, 9, 10]
-        );
-        let messages: Vec<Value> = serde_json::from_str(body).unwrap();
+        let batch = marker.publish("me", "/bench/ab12", 8..11);
+        assert_eq!(marker.sequences(&batch).collect::<Vec<_>>(), [8, 9, 10]);
+        let messages: Vec<Value> = serde_json::from_slice(&batch).unwrap();
         assert_eq!(messages[2]["id"], "10");
         for message in messages {
             assert_eq!(message["data"].to_string().len(), 60);
@@ -237,9 +216,29 @@ mod tests {
 
     #[test]
     fn small_payloads_still_carry_the_number() {
-        let url = "http://h:1/c".parse().unwrap();
         let marker = Marker::new("ab12", 0);
-        let request = marker.publish(&url, &Identity::default(), "/x", 5..6);
-        assert_eq!(marker.sequences(&request).collect::<Vec<_>>(), [5]);
+        let batch = marker.publish("me", "/x", 5..6);
+        assert_eq!(marker.sequences(&batch).collect::<Vec<_>>(), [5]);
+    }
+
+    #[test]
+    fn tells_batches_apart_without_parsing() {
+        let marker = Marker::new("ab12", 0);
+        let event = r#"{"channel":"/x","data":{"bench":"ab12#5#"}}"#;
+        let reply = r#"{"channel":"/meta/connect","successful":true}"#;
+        let cases = [
+            (event.to_owned(), Content::Messages),
+            (format!("{event},{event}"), Content::Messages),
+            (format!("{event},{reply}"), Content::MessagesAndConnect),
+            (
+                format!("{event},{}", reply.replace("true", "false")),
+                Content::Other,
+            ),
+            (reply.to_owned(), Content::Other),
+            (event.replace("ab12", "cd34"), Content::Other),
+        ];
+        for (batch, expected) in cases {
+            assert_eq!(marker.content(batch.as_bytes()), expected, "{batch}");
+        }
     }
 }

@@ -1,10 +1,11 @@
-//! `mirant bench`: loads a Bayeux server over long-polling and checks every delivery; uses no server code.
+//! `mirant bench`: loads a Bayeux server and checks every delivery; uses no server code but the
+//! frames of WebSocket.
 
 mod client;
 mod deliveries;
 mod fan_out;
+mod fault;
 mod fleet;
-mod http;
 mod idle;
 mod latency;
 mod messages;
@@ -12,6 +13,8 @@ mod process;
 mod progress;
 mod report;
 mod storm;
+mod transport;
+mod url;
 
 #[cfg(test)]
 mod tests;
@@ -25,14 +28,15 @@ use humantime_serde::re::humantime;
 
 pub use self::client::{Phase, Who};
 pub use self::deliveries::Flaws;
-pub use self::http::Fault;
+pub use self::fault::Fault;
 
 use super::{block_on, complain};
 
 use self::fleet::Run;
-use self::http::Url;
 use self::process::Process;
 use self::report::Report;
+use self::transport::Transport;
+use self::url::Url;
 
 /// Descriptors kept for the runtime, the publisher and the standard streams.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -53,6 +57,9 @@ struct Load {
     /// Where the server listens: http://host:port/path and nothing else
     #[arg(long, global = true, default_value = "http://127.0.0.1:8080/cometd")]
     url: Url,
+    /// How the clients speak to the server
+    #[arg(long, global = true, value_enum, default_value_t)]
+    transport: Transport,
     /// Simulated clients, a TCP connection each [default: 1000; storm: 10]
     #[arg(long, global = true)]
     clients: Option<NonZeroUsize>,

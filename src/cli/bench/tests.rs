@@ -1,6 +1,7 @@
 //! Runs the scenarios against a stub server that is honest, or not.
 
 mod stub;
+mod websocket;
 
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,9 @@ fn args(url: &str, words: &str) -> Args {
     let line = ["bench"].into_iter().chain(words).chain(["--url", url]);
     Cli::try_parse_from(line).unwrap().args
 }
+
+/// The options that choose each transport.
+const TRANSPORTS: [&str; 2] = ["", " --transport websocket"];
 
 async fn bench(mischief: Mischief, words: &str) -> Result<Report, Error> {
     let stub = Stub::start(mischief).await;
@@ -55,12 +59,14 @@ fn flaws(lost: u64, repeated: u64, reordered: u64) -> Option<Flaws> {
 
 #[tokio::test]
 async fn idle_parks_all_clients() {
-    let words = "idle --clients 30 --concurrency 7 --idle 50ms";
-    let report = bench(Mischief::None, words).await.unwrap();
-    assert_eq!(count(&report, "clients"), 30);
-    assert!(measure(&report, "setup_clients_per_s") > 0.0);
-    assert_eq!(report.value("server_resident_bytes_per_client"), None);
-    assert_eq!(report.flaws, None);
+    for transport in TRANSPORTS {
+        let words = "idle --clients 30 --concurrency 7 --idle 50ms".to_owned() + transport;
+        let report = bench(Mischief::None, &words).await.unwrap();
+        assert_eq!(count(&report, "clients"), 30);
+        assert!(measure(&report, "setup_clients_per_s") > 0.0);
+        assert_eq!(report.value("server_resident_bytes_per_client"), None);
+        assert_eq!(report.flaws, None);
+    }
 }
 
 #[tokio::test]
@@ -76,23 +82,27 @@ async fn idle_gives_each_client_its_channel_and_reads_the_process() {
 
 #[tokio::test]
 async fn fan_out_counts_every_delivery() {
-    let words = "fan-out --clients 20 --messages 15 --payload 300";
-    let report = bench(Mischief::None, words).await.unwrap();
-    assert_eq!(count(&report, "deliveries"), 300);
-    assert_eq!(count(&report, "messages"), 15);
-    assert!(measure(&report, "latency_p50_us") <= measure(&report, "latency_max_us"));
-    assert!(measure(&report, "latency_max_us") > 0.0);
-    assert_eq!(report.flaws, None);
-    assert_eq!(report.value("stopped"), None);
+    for transport in TRANSPORTS {
+        let words = "fan-out --clients 20 --messages 15 --payload 300".to_owned() + transport;
+        let report = bench(Mischief::None, &words).await.unwrap();
+        assert_eq!(count(&report, "deliveries"), 300);
+        assert_eq!(count(&report, "messages"), 15);
+        assert!(measure(&report, "latency_p50_us") <= measure(&report, "latency_max_us"));
+        assert!(measure(&report, "latency_max_us") > 0.0);
+        assert_eq!(report.flaws, None);
+        assert_eq!(report.value("stopped"), None);
+    }
 }
 
 #[tokio::test]
 async fn storm_counts_every_delivery() {
-    let words = "storm --messages 203 --batch 10 --pipeline 3";
-    let report = bench(Mischief::None, words).await.unwrap();
-    assert_eq!(count(&report, "clients"), 10);
-    assert_eq!(count(&report, "deliveries"), 2030);
-    assert_eq!(report.flaws, None);
+    for transport in TRANSPORTS {
+        let words = "storm --messages 203 --batch 10 --pipeline 3".to_owned() + transport;
+        let report = bench(Mischief::None, &words).await.unwrap();
+        assert_eq!(count(&report, "clients"), 10);
+        assert_eq!(count(&report, "deliveries"), 2030);
+        assert_eq!(report.flaws, None);
+    }
 }
 
 #[tokio::test]
@@ -108,58 +118,70 @@ async fn fan_out_is_the_default() {
 
 #[tokio::test]
 async fn responses_in_small_pieces_are_put_together() {
-    let words = "storm --clients 2 --messages 20 --payload 5000";
-    let report = bench(Mischief::Dribble, words).await.unwrap();
-    assert_eq!(count(&report, "deliveries"), 40);
-    assert_eq!(report.flaws, None);
+    for transport in TRANSPORTS {
+        let words = "storm --clients 2 --messages 20 --payload 5000".to_owned() + transport;
+        let report = bench(Mischief::Dribble, &words).await.unwrap();
+        assert_eq!(count(&report, "deliveries"), 40);
+        assert_eq!(report.flaws, None);
+    }
 }
 
 #[tokio::test]
 async fn connects_answered_with_nothing_are_sent_again() {
-    let words = "idle --clients 3 --idle 300ms";
-    let report = bench(Mischief::ShortHold, words).await.unwrap();
-    assert!(count(&report, "idle_reconnects") >= 3);
+    for transport in TRANSPORTS {
+        let words = "idle --clients 3 --idle 300ms".to_owned() + transport;
+        let report = bench(Mischief::ShortHold, &words).await.unwrap();
+        assert!(count(&report, "idle_reconnects") >= 3);
+    }
 }
 
 #[tokio::test]
 async fn a_lost_message_stops_the_lockstep() {
-    let words = "fan-out --clients 4 --messages 9 --timeout 300ms";
-    let report = bench(Mischief::Lose(5), words).await.unwrap();
-    assert_eq!(report.flaws, flaws(1, 0, 0));
-    assert_eq!(count(&report, "messages"), 6);
-    let Some(Value::Text(stopped)) = report.value("stopped") else {
-        panic!("{report:?}");
-    };
-    assert!(stopped.contains("1 of 4: client "), "{stopped}");
-    assert!(stopped.ends_with("misses message 5"), "{stopped}");
+    for transport in TRANSPORTS {
+        let words = "fan-out --clients 4 --messages 9 --timeout 300ms".to_owned() + transport;
+        let report = bench(Mischief::Lose(5), &words).await.unwrap();
+        assert_eq!(report.flaws, flaws(1, 0, 0));
+        assert_eq!(count(&report, "messages"), 6);
+        let Some(Value::Text(stopped)) = report.value("stopped") else {
+            panic!("{report:?}");
+        };
+        assert!(stopped.contains("1 of 4: client "), "{stopped}");
+        assert!(stopped.ends_with("misses message 5"), "{stopped}");
+    }
 }
 
 #[tokio::test]
 async fn a_lost_message_of_a_storm_is_counted() {
-    let words = "storm --clients 4 --messages 40 --timeout 300ms";
-    let report = bench(Mischief::Lose(5), words).await.unwrap();
-    assert_eq!(report.flaws, flaws(1, 0, 0));
-    assert_eq!(count(&report, "deliveries"), 159);
+    for transport in TRANSPORTS {
+        let words = "storm --clients 4 --messages 40 --timeout 300ms".to_owned() + transport;
+        let report = bench(Mischief::Lose(5), &words).await.unwrap();
+        assert_eq!(report.flaws, flaws(1, 0, 0));
+        assert_eq!(count(&report, "deliveries"), 159);
+    }
 }
 
 #[tokio::test]
 async fn a_repeated_message_is_counted() {
-    for words in ["fan-out", "storm"] {
-        let words = format!("{words} --clients 4 --messages 9");
-        for number in [5, 8] {
-            let report = bench(Mischief::Repeat(number), &words).await.unwrap();
-            assert_eq!(report.flaws, flaws(0, 1, 0), "{words}");
-            assert_eq!(count(&report, "deliveries"), 36, "{words}");
+    for transport in TRANSPORTS {
+        for words in ["fan-out", "storm"] {
+            let words = format!("{words} --clients 4 --messages 9{transport}");
+            for number in [5, 8] {
+                let report = bench(Mischief::Repeat(number), &words).await.unwrap();
+                assert_eq!(report.flaws, flaws(0, 1, 0), "{words}");
+                assert_eq!(count(&report, "deliveries"), 36, "{words}");
+            }
         }
     }
 }
 
 #[tokio::test]
 async fn a_reordered_message_is_counted() {
-    let words = "storm --clients 4 --messages 20";
-    let report = bench(Mischief::Reorder(5), words).await.unwrap();
-    assert_eq!(report.flaws, flaws(0, 0, 1));
-    assert_eq!(count(&report, "deliveries"), 80);
+    for transport in TRANSPORTS {
+        let words = "storm --clients 4 --messages 20".to_owned() + transport;
+        let report = bench(Mischief::Reorder(5), &words).await.unwrap();
+        assert_eq!(report.flaws, flaws(0, 0, 1));
+        assert_eq!(count(&report, "deliveries"), 80);
+    }
 }
 
 #[tokio::test]
@@ -216,44 +238,52 @@ async fn a_refusal_is_shown_with_client_and_phase() {
         ),
     ];
     for (mischief, phase, part) in cases {
-        let words = "fan-out --clients 3 --concurrency 1 --timeout 300ms --messages 2";
-        let start = Instant::now();
-        let error = bench(mischief, words).await.unwrap_err();
-        assert!(start.elapsed() < Duration::from_secs(5), "{mischief:?}");
-        let Error::Client {
-            who,
-            phase: found,
-            source,
-        } = error
-        else {
-            panic!("{mischief:?}: {error:?}");
-        };
-        assert_eq!(found, phase, "{mischief:?}");
-        let expected = match phase {
-            Phase::Publishing => Who::Publisher,
-            _ => Who::Client(0),
-        };
-        assert_eq!(who, expected, "{mischief:?}");
-        assert!(source.to_string().contains(part), "{mischief:?}: {source}");
+        fails(mischief, "", phase, part).await;
     }
+}
+
+/// Checks that a mischief makes the run fail, in which phase and with what in the answer.
+async fn fails(mischief: Mischief, transport: &str, phase: Phase, part: &str) {
+    let words = "fan-out --clients 3 --concurrency 1 --timeout 300ms --messages 2";
+    let start = Instant::now();
+    let error = bench(mischief, &(words.to_owned() + transport))
+        .await
+        .unwrap_err();
+    assert!(start.elapsed() < Duration::from_secs(5), "{mischief:?}");
+    let Error::Client {
+        who,
+        phase: found,
+        source,
+    } = error
+    else {
+        panic!("{mischief:?}: {error:?}");
+    };
+    assert_eq!(found, phase, "{mischief:?}: {source}");
+    let expected = match phase {
+        Phase::Publishing => Who::Publisher,
+        _ => Who::Client(0),
+    };
+    assert_eq!(who, expected, "{mischief:?}");
+    assert!(source.to_string().contains(part), "{mischief:?}: {source}");
 }
 
 #[tokio::test]
 async fn a_parked_client_that_is_dropped_ends_the_run() {
-    let error = bench(Mischief::DropParked, "idle --clients 3")
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(
-            &error,
-            Error::Client {
-                phase: Phase::Parked,
-                source: Fault::Closed(_),
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    for transport in TRANSPORTS {
+        let words = "idle --clients 3".to_owned() + transport;
+        let error = bench(Mischief::DropParked, &words).await.unwrap_err();
+        assert!(
+            matches!(
+                &error,
+                Error::Client {
+                    phase: Phase::Parked,
+                    source: Fault::Closed(_),
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+    }
 }
 
 #[tokio::test]

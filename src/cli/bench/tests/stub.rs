@@ -1,5 +1,7 @@
 //! A Bayeux server just good enough to be loaded, which can misbehave in one chosen way.
 
+mod websocket;
+
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,6 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+
+/// How long a connect is held.
+const HOLD: Duration = Duration::from_secs(20);
+const SHORT_HOLD: Duration = Duration::from_millis(50);
 
 /// How the stub misbehaves; numbered messages are those to the first subscriber.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,6 +40,16 @@ pub(super) enum Mischief {
     Dribble,
     /// Answers connects that have nothing after a short while.
     ShortHold,
+    /// Refuses to go over to WebSocket.
+    NoUpgrade,
+    /// Agrees to another key's upgrade.
+    WrongKey,
+    /// Sends a close frame instead of answering on channels that begin so.
+    CloseFrame(&'static str),
+    /// Sends a ping before each message.
+    Ping,
+    /// Sends a binary message instead of answering.
+    Binary,
 }
 
 #[derive(Default)]
@@ -49,6 +65,9 @@ struct State {
     sessions: Vec<Session>,
     published: usize,
     held_back: Option<Value>,
+    connects: usize,
+    pings: usize,
+    pongs: usize,
     complaint: Option<String>,
 }
 
@@ -83,6 +102,17 @@ impl Stub {
         self.state.lock().unwrap().complaint.take()
     }
 
+    /// How many connects have come.
+    pub(super) fn connects(&self) -> usize {
+        self.state.lock().unwrap().connects
+    }
+
+    /// How many pings went out, and how many pongs came for them.
+    pub(super) fn pings_and_pongs(&self) -> (usize, usize) {
+        let state = self.state.lock().unwrap();
+        (state.pings, state.pongs)
+    }
+
     /// How many different channels are subscribed to.
     pub(super) fn channels(&self) -> usize {
         let state = self.state.lock().unwrap();
@@ -98,6 +128,10 @@ impl Stub {
 async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, mischief: Mischief) {
     let mut buffer = Vec::new();
     while let Some((head, messages)) = read_request(&mut stream, &mut buffer).await {
+        if head.starts_with("GET ") {
+            websocket::serve(stream, &head, &state, mischief).await;
+            return;
+        }
         let channel = messages[0]["channel"].as_str().unwrap().to_owned();
         let is_hit = |prefix: &str| channel.starts_with(prefix);
         match mischief {
@@ -113,29 +147,16 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, mischief: Mischi
                 stream.write_all(response.as_bytes()).await.unwrap();
                 continue;
             }
-            Mischief::Refuse(prefix) if is_hit(prefix) => {
-                let error = "402::session_unknown";
-                let reply = json!([{"channel": channel, "successful": false, "error": error}]);
-                respond(&mut stream, &reply, mischief).await;
-                continue;
-            }
             _ => {}
         }
-        let number = messages[0]["clientId"]
-            .as_str()
-            .map(|id| id[1..].parse::<usize>().unwrap());
+        let number = client(&messages[0]);
         if let Some(number) = number
             && !head.contains(&format!("Cookie: STUB=s{number}\r\n"))
         {
             state.lock().unwrap().complaint = Some(head.clone());
         }
-        let mut replies = Vec::new();
-        for message in &messages {
-            let mut reply = answer(&state, message, mischief);
-            reply["id"] = message["id"].clone();
-            replies.push(reply);
-        }
-        if channel == "/meta/connect" {
+        let (mut replies, is_good) = answer_all(&state, &messages, mischief);
+        if is_good && channel == "/meta/connect" {
             let number = number.unwrap();
             let is_first = messages[0]["advice"]["timeout"] == 0;
             if !is_first && mischief == Mischief::DropParked {
@@ -149,7 +170,31 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, mischief: Mischi
     }
 }
 
-/// Reads one request that carries an array of messages.
+/// The number of the session that sent a message.
+fn client(message: &Value) -> Option<usize> {
+    let id = message["clientId"].as_str()?;
+    Some(id[1..].parse().unwrap())
+}
+
+/// The replies to a batch, and whether they are as they should be.
+fn answer_all(state: &Mutex<State>, messages: &[Value], mischief: Mischief) -> (Vec<Value>, bool) {
+    let channel = &messages[0]["channel"];
+    if let Mischief::Refuse(prefix) = mischief
+        && channel.as_str().unwrap().starts_with(prefix)
+    {
+        let error = "402::session_unknown";
+        let reply = json!({"channel": channel, "successful": false, "error": error});
+        return (vec![reply], false);
+    }
+    let replies = messages.iter().map(|message| {
+        let mut reply = answer(state, message, mischief);
+        reply["id"] = message["id"].clone();
+        reply
+    });
+    (replies.collect(), true)
+}
+
+/// Reads one request that carries an array of messages, or none if it is a GET.
 async fn read_request(
     stream: &mut TcpStream,
     buffer: &mut Vec<u8>,
@@ -157,6 +202,9 @@ async fn read_request(
     loop {
         let text = String::from_utf8_lossy(buffer);
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            if head.starts_with("GET ") {
+                return Some((format!("{head}\r\n"), Vec::new()));
+            }
             let (_, length) = head.split_once("Content-Length: ").unwrap();
             let length: usize = length.split("\r\n").next().unwrap().parse().unwrap();
             if body.len() >= length {
@@ -177,15 +225,14 @@ fn answer(state: &Mutex<State>, message: &Value, mischief: Mischief) -> Value {
     let mut state = state.lock().unwrap();
     let channel = message["channel"].as_str().unwrap();
     let mut reply = json!({"channel": channel, "successful": true});
-    let client = message["clientId"]
-        .as_str()
-        .map(|id| id[1..].parse::<usize>().unwrap());
+    let client = client(message);
     match channel {
         "/meta/handshake" => {
             reply["clientId"] = format!("c{}", state.sessions.len()).into();
             state.sessions.push(Session::default());
         }
         "/meta/connect" => {
+            state.connects += 1;
             let session = &mut state.sessions[client.unwrap()];
             let is_first = !std::mem::replace(&mut session.is_connected, true);
             if is_first != (message["advice"]["timeout"] == 0) {
@@ -237,8 +284,8 @@ async fn hold(
     mischief: Mischief,
 ) -> Vec<Value> {
     let hold = match mischief {
-        Mischief::ShortHold => Duration::from_millis(50),
-        _ => Duration::from_secs(20),
+        Mischief::ShortHold => SHORT_HOLD,
+        _ => HOLD,
     };
     let wake = Arc::clone(&state.lock().unwrap().sessions[number].wake);
     let events = || -> Vec<_> {

@@ -1,7 +1,6 @@
 //! One HTTP/1.1 connection of a simulated client: sends ready bytes, reads counted responses; knows no Bayeux.
 
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::time::Duration;
 
 use memchr::memchr;
@@ -9,85 +8,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::cli::bench::fault::{Fault, excerpt};
+
 /// Room for a reply's head and one small message; a buffer grows only for those who get more.
 const BUFFER: usize = 1024;
 /// The longest response head that is read.
 const MAX_HEAD: usize = 16 * 1024;
 /// The longest response body that is read.
 const MAX_BODY: usize = 64 * 1024 * 1024;
-/// How much of an answer an error shows.
-const EXCERPT: usize = 300;
-
-/// An address of the form `http://host:port/path`.
-#[derive(Debug, Clone)]
-pub(super) struct Url {
-    /// Host and port, as the `Host` header wants them.
-    pub(super) authority: String,
-    /// The path, which begins with a slash.
-    pub(super) path: String,
-}
-
-impl FromStr for Url {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        const FORM: &str = "only http://host:port/path is accepted";
-        let rest = text.strip_prefix("http://").ok_or(FORM)?;
-        let slash = rest.find('/').ok_or(FORM)?;
-        let (authority, path) = rest.split_at(slash);
-        let (host, port) = authority.rsplit_once(':').ok_or(FORM)?;
-        let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"@?#".contains(&byte);
-        if host.is_empty() || port.parse::<u16>().is_err() || !rest.bytes().all(is_plain) {
-            return Err(FORM.to_owned());
-        }
-        Ok(Self {
-            authority: authority.to_owned(),
-            path: path.to_owned(),
-        })
-    }
-}
-
-impl std::fmt::Display for Url {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.path)
-    }
-}
-
-/// What kept one exchange with the server from going well.
-#[derive(Debug, thiserror::Error)]
-pub enum Fault {
-    /// The socket failed.
-    #[error("the connection failed")]
-    Io(#[from] std::io::Error),
-    /// The server closed the connection when a response was due.
-    #[error("the server closed the connection; it had answered: {0}")]
-    Closed(String),
-    /// No whole response came in time.
-    #[error("no answer within {limit:?}; so far: {answer}")]
-    TimedOut {
-        /// How long was waited.
-        limit: Duration,
-        /// The part of a response that did come.
-        answer: String,
-    },
-    /// The response has no `Content-Length`, as only counted bodies are read.
-    #[error("the response is not counted ({0}); chunked bodies are not read")]
-    Uncounted(String),
-    /// The bytes are not an HTTP/1.1 response, or not one of acceptable size.
-    #[error("not a response: {0}")]
-    Malformed(String),
-    /// The server refused on the HTTP level.
-    #[error("the server answered status {status}: {answer}")]
-    Status {
-        /// The HTTP status.
-        status: u16,
-        /// The beginning of the body.
-        answer: String,
-    },
-    /// The server's Bayeux reply is not the successful one that was due.
-    #[error("the server answered: {0}")]
-    Refused(String),
-}
 
 /// A response, still in the connection's buffer.
 #[derive(Debug)]
@@ -99,15 +27,21 @@ pub(super) struct Response<'a> {
     pub(super) body: &'a [u8],
 }
 
-impl Response<'_> {
+impl<'a> Response<'a> {
+    /// The values of a header, in the response's order.
+    pub(super) fn headers(&self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.head
+            .split(|&byte| byte == b'\n')
+            .filter_map(split_header)
+            .filter(move |(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+    }
+
     /// The `Cookie` value that returns what this response's `Set-Cookie` headers gave.
     pub(super) fn cookies(&self) -> String {
         let pairs: Vec<_> = self
-            .head
-            .split(|&byte| byte == b'\n')
-            .filter_map(split_header)
-            .filter(|(name, _)| name.eq_ignore_ascii_case(b"set-cookie"))
-            .map(|(_, value)| {
+            .headers("set-cookie")
+            .map(|value| {
                 let end = memchr(b';', value).unwrap_or(value.len());
                 String::from_utf8_lossy(&value[..end]).into_owned()
             })
@@ -117,7 +51,7 @@ impl Response<'_> {
 }
 
 /// Where a response lies in the buffer.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
 struct Head {
     status: u16,
     length: usize,
@@ -129,8 +63,8 @@ struct Head {
 pub(super) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
-    /// Bytes at the buffer's start that belong to the response handed out last.
-    used: usize,
+    /// The response that was read last, at the buffer's start.
+    last: Head,
 }
 
 impl Connection {
@@ -145,7 +79,7 @@ impl Connection {
         Ok(Self {
             stream,
             buffer: Vec::with_capacity(BUFFER),
-            used: 0,
+            last: Head::default(),
         })
     }
 
@@ -154,53 +88,17 @@ impl Connection {
         Ok(self.stream.write_all(request).await?)
     }
 
-    /// Reads one response, however long it takes.
-    pub(super) async fn receive(&mut self) -> Result<Response<'_>, Fault> {
-        let head = self.read_response().await?;
-        Ok(self.response(head))
-    }
-
-    /// Reads one response that must be whole within `limit`.
-    pub(super) async fn receive_within(&mut self, limit: Duration) -> Result<Response<'_>, Fault> {
-        let Ok(head) = timeout(limit, self.read_response()).await else {
-            let answer = excerpt(&self.buffer);
-            return Err(Fault::TimedOut { limit, answer });
-        };
-        Ok(self.response(head?))
-    }
-
-    /// Sends a request and reads its response within `limit`.
-    pub(super) async fn exchange(
-        &mut self,
-        request: &[u8],
-        limit: Duration,
-    ) -> Result<Response<'_>, Fault> {
-        self.send_within(request, limit).await?;
-        self.receive_within(limit).await
-    }
-
-    /// Sends a whole request, which the server must take within `limit`.
-    pub(super) async fn send_within(
-        &mut self,
-        request: &[u8],
-        limit: Duration,
-    ) -> Result<(), Fault> {
-        let Ok(sent) = timeout(limit, self.send(request)).await else {
-            let answer = "the server does not read the request".to_owned();
-            return Err(Fault::TimedOut { limit, answer });
-        };
-        sent
-    }
-
-    async fn read_response(&mut self) -> Result<Head, Fault> {
-        self.buffer.drain(..std::mem::take(&mut self.used));
+    /// Reads the next response; nothing is lost if this is dropped before.
+    pub(super) async fn next(&mut self) -> Result<(), Fault> {
+        let last = std::mem::take(&mut self.last);
+        self.buffer.drain(..last.length + last.body);
         loop {
             let mut missing = BUFFER / 2;
             if let Some(head) = parse_head(&self.buffer)? {
                 let whole = head.length + head.body;
                 if self.buffer.len() >= whole {
-                    self.used = whole;
-                    return Ok(head);
+                    self.last = head;
+                    return Ok(());
                 }
                 missing = whole - self.buffer.len();
             }
@@ -213,13 +111,25 @@ impl Connection {
         }
     }
 
-    fn response(&self, head: Head) -> Response<'_> {
-        let (start, rest) = self.buffer.split_at(head.length);
+    /// The response that was read last.
+    pub(super) fn response(&self) -> Response<'_> {
+        let (head, rest) = self.buffer.split_at(self.last.length);
         Response {
-            status: head.status,
-            head: start,
-            body: &rest[..head.body],
+            status: self.last.status,
+            head,
+            body: &rest[..self.last.body],
         }
+    }
+
+    /// The bytes that have come, the last response's among them.
+    pub(super) fn arrived(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// The socket, and what came after the last response.
+    pub(super) fn into_parts(mut self) -> (TcpStream, Vec<u8>) {
+        self.buffer.drain(..self.last.length + self.last.body);
+        (self.stream, self.buffer)
     }
 }
 
@@ -245,8 +155,11 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Fault> {
         if line.is_empty() {
             let body = match body {
                 Some(length) => length,
-                None if status == 204 => 0,
-                None => return Err(Fault::Uncounted("no Content-Length".to_owned())),
+                None if matches!(status, 101 | 204) => 0,
+                None => {
+                    let text = format!("status {status} without Content-Length");
+                    return Err(Fault::Uncounted(text));
+                }
             };
             return Ok(Some(Head {
                 status,
@@ -285,42 +198,9 @@ fn split_header(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&line[..colon], line[colon + 1..].trim_ascii()))
 }
 
-/// The beginning of an answer, fit for an error message.
-pub(super) fn excerpt(bytes: &[u8]) -> String {
-    if bytes.is_empty() {
-        return "nothing".to_owned();
-    }
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(EXCERPT)]);
-    let more = if bytes.len() > EXCERPT { " ..." } else { "" };
-    format!(
-        "{}{more}",
-        text.escape_debug().to_string().replace("\\\"", "\"")
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn accepts_only_plain_http_urls_with_port_and_path() {
-        let url: Url = "http://[::1]:8080/cometd".parse().unwrap();
-        assert_eq!((&*url.authority, &*url.path), ("[::1]:8080", "/cometd"));
-        assert_eq!(url.to_string(), "http://[::1]:8080/cometd");
-        for bad in [
-            "https://a:1/b",
-            "http://a/b",
-            "http://a:1",
-            "http://:1/b",
-            "http://a:70000/b",
-            "http://u@a:1/b",
-            "http://a:1/b?c",
-            "http://a:1/b\r\nX: y",
-            "http://a:1/b c",
-        ] {
-            assert!(bad.parse::<Url>().is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn waits_for_the_whole_head() {

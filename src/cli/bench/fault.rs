@@ -1,0 +1,74 @@
+//! What can go wrong between a simulated client and the server.
+
+use std::time::Duration;
+
+/// How much of an answer an error shows.
+const EXCERPT: usize = 300;
+
+/// What kept one exchange with the server from going well.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The socket failed.
+    #[error("the connection failed")]
+    Io(#[from] std::io::Error),
+    /// The server closed the connection when a response was due.
+    #[error("the server closed the connection; it had answered: {0}")]
+    Closed(String),
+    /// No whole response came in time.
+    #[error("no answer within {limit:?}; so far: {answer}")]
+    TimedOut {
+        /// How long was waited.
+        limit: Duration,
+        /// The part of a response that did come.
+        answer: String,
+    },
+    /// The response has no `Content-Length`, as only counted bodies are read.
+    #[error("the response is not counted ({0}); chunked bodies are not read")]
+    Uncounted(String),
+    /// The bytes are not an HTTP/1.1 response or a text message, or not one of acceptable size.
+    #[error("not a response: {0}")]
+    Malformed(String),
+    /// The server refused on the HTTP level.
+    #[error("the server answered status {status}: {answer}")]
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// The beginning of the body.
+        answer: String,
+    },
+    /// The server broke the framing of WebSocket.
+    #[error("not WebSocket: {0}")]
+    Frames(&'static str),
+    /// The server closed the WebSocket, and said so.
+    #[error("the server closed the WebSocket with {}", code_and_reason(*code, reason))]
+    CloseFrame {
+        /// The close code, if there was one.
+        code: Option<u16>,
+        /// What the server said beside the code.
+        reason: String,
+    },
+    /// The server's Bayeux reply is not the successful one that was due.
+    #[error("the server answered: {0}")]
+    Refused(String),
+}
+
+fn code_and_reason(code: Option<u16>, reason: &str) -> String {
+    match (code, reason) {
+        (None, _) => "no code".to_owned(),
+        (Some(code), "") => format!("code {code} and no reason"),
+        (Some(code), reason) => format!("code {code}: {}", excerpt(reason.as_bytes())),
+    }
+}
+
+/// The beginning of an answer, fit for an error message.
+pub(super) fn excerpt(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "nothing".to_owned();
+    }
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(EXCERPT)]);
+    let more = if bytes.len() > EXCERPT { " ..." } else { "" };
+    format!(
+        "{}{more}",
+        text.escape_debug().to_string().replace("\\\"", "\"")
+    )
+}

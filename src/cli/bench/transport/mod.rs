@@ -1,0 +1,174 @@
+//! How batches of messages travel between a simulated client and the server; knows no Bayeux.
+
+mod http;
+mod long_polling;
+mod websocket;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout, timeout_at};
+
+use self::long_polling::LongPolling;
+use self::websocket::WebSocket;
+use super::fault::{Fault, excerpt};
+use super::url::Url;
+
+/// How the simulated clients speak to the server.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Transport {
+    /// HTTP requests: one is held until there are events, and then sent again
+    #[default]
+    LongPolling,
+    /// A WebSocket: events come by themselves, and a connect is held beside
+    #[value(name = "websocket")]
+    WebSocket,
+}
+
+impl Transport {
+    /// The name of the transport as a connection type.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::LongPolling => "long-polling",
+            Self::WebSocket => "websocket",
+        }
+    }
+
+    /// Whether events come when they please, not only in the answer to a connect.
+    pub(super) fn pushes(self) -> bool {
+        self == Self::WebSocket
+    }
+}
+
+/// A TCP connection that nothing has been said on.
+pub(super) struct Dialled(http::Connection);
+
+impl Dialled {
+    /// Connects to the first address that accepts.
+    pub(super) async fn to(addresses: &[SocketAddr], limit: Duration) -> Result<Self, Fault> {
+        http::Connection::open(addresses, limit).await.map(Self)
+    }
+
+    /// Makes it carry batches, for which a WebSocket has to be agreed on within `limit`.
+    pub(super) async fn speak(
+        self,
+        transport: Transport,
+        url: &Url,
+        limit: Duration,
+    ) -> Result<Connection, Fault> {
+        let speaker = match transport {
+            Transport::LongPolling => Speaker::LongPolling(LongPolling::over(self.0)),
+            Transport::WebSocket => {
+                Speaker::WebSocket(WebSocket::upgrade(self.0, url, limit).await?)
+            }
+        };
+        Ok(Connection { speaker })
+    }
+}
+
+/// The connection of one client, over which batches go both ways.
+#[derive(Debug)]
+pub(super) struct Connection {
+    speaker: Speaker,
+}
+
+#[derive(Debug)]
+enum Speaker {
+    LongPolling(LongPolling),
+    WebSocket(WebSocket),
+}
+
+impl Connection {
+    /// The bytes that carry a batch, which may be sent more than once.
+    pub(super) fn encode(&self, url: &Url, batch: &[u8]) -> Result<Vec<u8>, Fault> {
+        match &self.speaker {
+            Speaker::LongPolling(speaker) => Ok(speaker.encode(url, batch)),
+            Speaker::WebSocket(_) => websocket::encode(batch),
+        }
+    }
+
+    /// Sends encoded bytes.
+    pub(super) async fn send(&mut self, encoded: &[u8]) -> Result<(), Fault> {
+        match &mut self.speaker {
+            Speaker::LongPolling(speaker) => speaker.send(encoded).await,
+            Speaker::WebSocket(speaker) => speaker.send(encoded).await,
+        }
+    }
+
+    /// Sends encoded bytes, which the server must take within `limit`.
+    pub(super) async fn send_within(
+        &mut self,
+        encoded: &[u8],
+        limit: Duration,
+    ) -> Result<(), Fault> {
+        let Ok(sent) = timeout(limit, self.send(encoded)).await else {
+            let answer = "the server does not read the request".to_owned();
+            return Err(Fault::TimedOut { limit, answer });
+        };
+        sent
+    }
+
+    /// Reads the next batch, however long it takes.
+    pub(super) async fn receive(&mut self) -> Result<&[u8], Fault> {
+        self.next().await?;
+        Ok(self.batch())
+    }
+
+    /// Reads the next batch, which must be whole within `limit`.
+    pub(super) async fn receive_within(&mut self, limit: Duration) -> Result<&[u8], Fault> {
+        let Ok(received) = timeout(limit, self.next()).await else {
+            let answer = excerpt(self.arrived());
+            return Err(Fault::TimedOut { limit, answer });
+        };
+        received?;
+        Ok(self.batch())
+    }
+
+    /// Reads the next batch if it comes before a moment.
+    pub(super) async fn receive_before(&mut self, end: Instant) -> Result<Option<&[u8]>, Fault> {
+        match timeout_at(end, self.next()).await {
+            Ok(received) => received.map(|()| Some(self.batch())),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Sends encoded bytes and reads the next batch within `limit`.
+    pub(super) async fn exchange(
+        &mut self,
+        encoded: &[u8],
+        limit: Duration,
+    ) -> Result<&[u8], Fault> {
+        self.send_within(encoded, limit).await?;
+        self.receive_within(limit).await
+    }
+
+    /// Sends the cookies that came with the last batch with every request from now on.
+    ///
+    /// A WebSocket makes no further requests.
+    pub(super) fn keep_cookies(&mut self) {
+        if let Speaker::LongPolling(speaker) = &mut self.speaker {
+            speaker.keep_cookies();
+        }
+    }
+
+    async fn next(&mut self) -> Result<(), Fault> {
+        match &mut self.speaker {
+            Speaker::LongPolling(speaker) => speaker.next().await,
+            Speaker::WebSocket(speaker) => speaker.next().await,
+        }
+    }
+
+    fn batch(&self) -> &[u8] {
+        match &self.speaker {
+            Speaker::LongPolling(speaker) => speaker.batch(),
+            Speaker::WebSocket(speaker) => speaker.batch(),
+        }
+    }
+
+    fn arrived(&self) -> &[u8] {
+        match &self.speaker {
+            Speaker::LongPolling(speaker) => speaker.arrived(),
+            Speaker::WebSocket(speaker) => speaker.arrived(),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The address of a server.
+
+use std::str::FromStr;
+
+/// An address of the form `http://host:port/path`.
+#[derive(Debug, Clone)]
+pub(super) struct Url {
+    /// Host and port, as the `Host` header wants them.
+    pub(super) authority: String,
+    /// The path, which begins with a slash.
+    pub(super) path: String,
+}
+
+impl FromStr for Url {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const FORM: &str = "only http://host:port/path is accepted";
+        let rest = text.strip_prefix("http://").ok_or(FORM)?;
+        let slash = rest.find('/').ok_or(FORM)?;
+        let (authority, path) = rest.split_at(slash);
+        let (host, port) = authority.rsplit_once(':').ok_or(FORM)?;
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"@?#".contains(&byte);
+        if host.is_empty() || port.parse::<u16>().is_err() || !rest.bytes().all(is_plain) {
+            return Err(FORM.to_owned());
+        }
+        Ok(Self {
+            authority: authority.to_owned(),
+            path: path.to_owned(),
+        })
+    }
+}
+
+impl std::fmt::Display for Url {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "http://{}{}", self.authority, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_only_plain_http_urls_with_port_and_path() {
+        let url: Url = "http://[::1]:8080/cometd".parse().unwrap();
+        assert_eq!((&*url.authority, &*url.path), ("[::1]:8080", "/cometd"));
+        assert_eq!(url.to_string(), "http://[::1]:8080/cometd");
+        for bad in [
+            "https://a:1/b",
+            "http://a/b",
+            "http://a:1",
+            "http://:1/b",
+            "http://a:70000/b",
+            "http://u@a:1/b",
+            "http://a:1/b?c",
+            "http://a:1/b\r\nX: y",
+            "http://a:1/b c",
+        ] {
+            assert!(bad.parse::<Url>().is_err(), "{bad}");
+        }
+    }
+}

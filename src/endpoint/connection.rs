@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::Shared;
 use super::reader::{self, Reading, Refusal};
 use crate::metrics::Limit;
-use crate::transports::{Answer, Carried, Incoming, Link, Opened, Polled};
+use crate::transports::{Answer, Carried, Incoming, Link, Polled, Times};
 use crate::web::{Persistence, Response, Socket};
 
 /// A request has been taken, and its answer is known or awaited.
@@ -35,8 +35,11 @@ pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
                 Polled::Answered(response, None)
             }
             Answer::Open(response, opened) => {
-                let open = open(taken.socket, response, *opened, taken.persistence, shared);
-                return Box::pin(open).await;
+                let begun = begin(&mut taken.socket, response, taken.persistence, shared);
+                if Box::pin(begun).await {
+                    opened.run(taken.socket, link(shared)).await;
+                }
+                return;
             }
         };
         let responded = respond(taken.socket, polled, taken.persistence, shared);
@@ -47,27 +50,28 @@ pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
     }
 }
 
-/// Writes the response that begins a stream, and serves that to its end.
-async fn open(
-    mut socket: Socket,
+/// Writes the response that begins a stream; true if the client took it.
+async fn begin(
+    socket: &mut Socket,
     response: Response,
-    opened: Opened,
     mut persistence: Persistence,
     shared: &Shared,
-) {
-    // What is written last is that the connection goes on, be it as something else.
+) -> bool {
+    // An upgraded connection goes on, be it as something else.
     persistence.keeps_alive &= response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if !write(&mut socket, response, None, persistence, shared).await {
-        return;
-    }
+    write(socket, response, None, persistence, shared).await
+}
+
+fn link(shared: &Shared) -> Link {
     let settings = &shared.settings;
-    let link = Link {
+    Link {
         stopping: shared.stopping.clone(),
-        write_timeout: settings.write_timeout,
-        message_timeout: settings.body_timeout,
-        idle_timeout: settings.keep_alive_timeout,
-    };
-    opened.run(socket, link).await;
+        times: Times {
+            write_timeout: settings.write_timeout,
+            message_timeout: settings.body_timeout,
+            idle_timeout: settings.keep_alive_timeout,
+        },
+    }
 }
 
 /// Writes a response, and gives the socket back if its connection goes on.

@@ -154,14 +154,14 @@ fn open(
         );
     }
     beginning.push(b'\n');
-    let connection = Connection {
+    let connection = Box::new(Connection {
         server: Arc::clone(&endpoint.server),
         settings: settings.clone(),
         is_bayeux,
         stream,
-    };
+    });
     let response = Response::open(HEAD, beginning);
-    Answer::Open(response, Box::new(Opened::EventSource(connection)))
+    Answer::Open(response, Opened::EventSource(connection))
 }
 
 fn id(out: &mut Vec<u8>, session: ClientId, number: u64) {
@@ -180,9 +180,9 @@ pub struct Connection {
 
 impl Connection {
     /// Serves the connection to its end.
-    pub(super) async fn run(mut self, mut socket: Socket, link: Link) {
+    pub(super) async fn run(mut self: Box<Self>, mut socket: Socket, link: Link) {
         self.server.metrics().event_streams.increment();
-        let mut stopping = link.stopping.clone();
+        let mut stopping = link.stopping;
         let mut stopped = pin!(stopping.wait_for(|stopping| *stopping));
         let mut is_stopping = false;
         let mut sleep = pin!(tokio::time::sleep(self.settings.heartbeat_interval));
@@ -193,7 +193,12 @@ impl Connection {
             })
             .await;
             let metrics = self.server.metrics();
-            let written = turn.write(&mut socket, &mut self.stream, link.write_timeout, metrics);
+            let written = turn.write(
+                &mut socket,
+                &mut self.stream,
+                link.times.write_timeout,
+                metrics,
+            );
             match written.await {
                 Written::All => {}
                 Written::Last => {

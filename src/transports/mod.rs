@@ -9,6 +9,8 @@ pub mod settings;
 mod turn;
 mod websocket;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,16 +52,16 @@ pub enum Answer {
     /// It is answered after a while, or when the server stops.
     Delayed(Response, Duration),
     /// It is answered now, and its connection is then a stream.
-    Open(Response, Box<Opened>),
+    Open(Response, Opened),
 }
 
 /// A connection that is not for requests any more.
 #[derive(Debug)]
 pub enum Opened {
     /// A WebSocket.
-    WebSocket(websocket::Connection),
+    WebSocket(Box<websocket::Connection>),
     /// An event stream.
-    EventSource(event_source::Connection),
+    EventSource(Box<event_source::Connection>),
 }
 
 /// What a connection that goes on has to know of its server.
@@ -67,6 +69,13 @@ pub enum Opened {
 pub struct Link {
     /// Turns true when the server stops.
     pub stopping: watch::Receiver<bool>,
+    /// What connections wait for, and how long.
+    pub times: Times,
+}
+
+/// How long a connection that goes on waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
     /// How long a client may take to read what is written.
     pub write_timeout: Duration,
     /// How long a message may take to arrive once it has begun.
@@ -77,10 +86,11 @@ pub struct Link {
 
 impl Opened {
     /// Serves the connection to its end.
-    pub async fn run(self, socket: Socket, link: Link) {
+    #[must_use]
+    pub fn run(self, socket: Socket, link: Link) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         match self {
-            Self::WebSocket(connection) => connection.run(socket, link).await,
-            Self::EventSource(connection) => connection.run(socket, link).await,
+            Self::WebSocket(connection) => Box::pin(connection.run(socket, link)),
+            Self::EventSource(connection) => Box::pin(connection.run(socket, link)),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! What one turn of a stream writes, and what becomes of its events if it cannot.
 
-use std::future::poll_fn;
+use std::future::{Future, Ready, poll_fn, ready};
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::Either;
 
 use crate::bayeux::Event;
 use crate::metrics::{Limit, Metrics};
@@ -38,6 +40,10 @@ enum End {
     /// The client is gone.
     Lost,
 }
+
+/// A turn on its way: mostly it is there already.
+pub(super) type Writing<'w> =
+    Either<Ready<Written>, Pin<Box<dyn Future<Output = Written> + Send + 'w>>>;
 
 /// What became of a turn.
 #[derive(Debug, PartialEq, Eq)]
@@ -129,64 +135,80 @@ impl Turn {
     }
 
     /// Writes it all, or gives back the events that were not written whole.
-    pub(super) async fn write(
+    ///
+    /// Mostly the kernel takes all at once; the memory for waiting is asked for only if it does not.
+    pub(super) fn write<'w>(
         self,
+        socket: &'w mut Socket,
+        stream: &'w mut Stream,
+        timeout: Duration,
+        metrics: &'w Metrics,
+    ) -> Writing<'w> {
+        if self.is_lost() {
+            return Either::Left(ready(Written::Lost));
+        }
+        let written = match socket.write_some(self.all()) {
+            Ok(written) if written < self.size() => {
+                let rest = self.write_rest(written, socket, stream, timeout, metrics);
+                return Either::Right(Box::pin(rest));
+            }
+            Ok(_) => self.written(),
+            Err(error) => self.fail(&error, 0, stream, metrics),
+        };
+        Either::Left(ready(written))
+    }
+
+    async fn write_rest(
+        self,
+        mut written: usize,
         socket: &mut Socket,
         stream: &mut Stream,
         timeout: Duration,
         metrics: &Metrics,
     ) -> Written {
-        if self.is_lost() {
-            return Written::Lost;
-        }
-        let mut written = 0;
-        let result = match socket.write_some(self.all()) {
-            Ok(some) if some == self.size() => Ok(()),
-            Ok(some) => {
-                written = some;
-                let rest = Box::pin(self.write_rest(&mut written, socket, stream));
-                let rest = tokio::time::timeout(timeout, rest).await;
-                rest.unwrap_or_else(|elapsed| Err(elapsed.into()))
+        let is_streaming = self.has_events() && self.replied.is_none();
+        let rest = poll_fn(|context| {
+            while let Some(rest) = self.all().get(written..).filter(|rest| !rest.is_empty()) {
+                // Another connection waits for what this one does not write.
+                if is_streaming && stream.poll_lost(context).is_ready() {
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+                }
+                match task::ready!(socket.poll_write(rest, context)) {
+                    Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Ok(more) => written += more,
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
             }
-            Err(error) => Err(error),
-        };
-        let Err(error) = result else {
-            return if self.closes() {
-                Written::Last
-            } else {
-                Written::All
-            };
-        };
+            Poll::Ready(Ok(()))
+        });
+        let rest = tokio::time::timeout(timeout, rest).await;
+        match rest.unwrap_or_else(|elapsed| Err(elapsed.into())) {
+            Ok(()) => self.written(),
+            Err(error) => self.fail(&error, written, stream, metrics),
+        }
+    }
+
+    fn written(&self) -> Written {
+        if self.closes() {
+            Written::Last
+        } else {
+            Written::All
+        }
+    }
+
+    fn fail(
+        self,
+        error: &io::Error,
+        written: usize,
+        stream: &Stream,
+        metrics: &Metrics,
+    ) -> Written {
         tracing::trace!(%error, "a stream's bytes were not taken");
         if error.kind() == io::ErrorKind::TimedOut {
             metrics.limited(Limit::WriteTimeout);
         }
         self.give_back(written, stream);
         Written::Lost
-    }
-
-    /// Writes until all is written, or another connection waits for the events.
-    async fn write_rest(
-        &self,
-        written: &mut usize,
-        socket: &mut Socket,
-        stream: &mut Stream,
-    ) -> io::Result<()> {
-        let is_streaming = self.has_events() && self.replied.is_none();
-        poll_fn(|context| {
-            while let Some(rest) = self.all().get(*written..).filter(|rest| !rest.is_empty()) {
-                if is_streaming && stream.poll_lost(context).is_ready() {
-                    return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-                }
-                match ready!(socket.poll_write(rest, context)) {
-                    Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    Ok(more) => *written += more,
-                    Err(error) => return Poll::Ready(Err(error)),
-                }
-            }
-            Poll::Ready(Ok(()))
-        })
-        .await
     }
 
     fn give_back(self, written: usize, stream: &Stream) {

@@ -17,7 +17,7 @@ use tokio::time::Sleep;
 use super::exchange::{array, count, now};
 use super::settings::WebSocketSettings;
 use super::turn::{MAX_TURN, Turn, Written};
-use super::{Answer, Endpoint, Error, Incoming, Link, Opened};
+use super::{Answer, Endpoint, Error, Incoming, Link, Opened, Times};
 use crate::bayeux::{BatchError, BayeuxError, Event, Framing, RandomId, Reply, parse_batches};
 use crate::metrics::Limit;
 use crate::server::{BayeuxServer, HeldConnect, Request};
@@ -33,7 +33,7 @@ pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answ
     let accepted = websocket::accept(headers, settings.permessage_deflate)?;
     let max = endpoint.server.limits().max_message_size.as_u64();
     let max = usize::try_from(max).unwrap_or(usize::MAX);
-    let connection = Connection {
+    let connection = Box::new(Connection {
         server: Arc::clone(&endpoint.server),
         settings: settings.clone(),
         deflates: accepted.deflates,
@@ -42,9 +42,11 @@ pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answ
         stream: Stream::default(),
         held: None,
         clock: Clock::new(now()),
-    };
-    let opened = Box::new(Opened::WebSocket(connection));
-    Ok(Answer::Open(accepted.response, opened))
+    });
+    Ok(Answer::Open(
+        accepted.response,
+        Opened::WebSocket(connection),
+    ))
 }
 
 /// A WebSocket, and whose it is.
@@ -86,20 +88,31 @@ impl Clock {
 
 impl Connection {
     /// Serves the connection to its end.
-    pub(super) async fn run(mut self, mut socket: Socket, link: Link) {
+    pub(super) async fn run(mut self: Box<Self>, mut socket: Socket, link: Link) {
         self.server.metrics().websockets.increment();
-        let mut stopping = link.stopping.clone();
+        let mut stopping = link.stopping;
         let mut stopped = pin!(stopping.wait_for(|stopping| *stopping));
         let mut is_stopping = false;
         let mut sleep = pin!(tokio::time::sleep_until(now().into()));
         loop {
             let turn = poll_fn(|context| {
                 is_stopping = is_stopping || stopped.as_mut().poll(context).is_ready();
-                self.poll_turn(&mut socket, &link, is_stopping, sleep.as_mut(), context)
+                self.poll_turn(
+                    &mut socket,
+                    &link.times,
+                    is_stopping,
+                    sleep.as_mut(),
+                    context,
+                )
             })
             .await;
             let metrics = self.server.metrics();
-            let written = turn.write(&mut socket, &mut self.stream, link.write_timeout, metrics);
+            let written = turn.write(
+                &mut socket,
+                &mut self.stream,
+                link.times.write_timeout,
+                metrics,
+            );
             match written.await {
                 Written::All => {}
                 Written::Last => {
@@ -125,7 +138,7 @@ impl Connection {
     fn poll_turn(
         &mut self,
         socket: &mut Socket,
-        link: &Link,
+        times: &Times,
         is_stopping: bool,
         sleep: Pin<&mut Sleep>,
         context: &mut Context<'_>,
@@ -143,7 +156,7 @@ impl Connection {
         if is_stopping && !turn.has_events() {
             close(&mut turn, CloseCode::Away, "the server stops");
         }
-        self.keep_time(link, &mut turn, sleep, context);
+        self.keep_time(times, &mut turn, sleep, context);
         if turn.is_empty() {
             Poll::Pending
         } else {
@@ -322,7 +335,7 @@ impl Connection {
     /// Pings, and ends what has lasted too long.
     fn keep_time(
         &mut self,
-        link: &Link,
+        times: &Times,
         turn: &mut Turn,
         mut sleep: Pin<&mut Sleep>,
         context: &mut Context<'_>,
@@ -333,7 +346,7 @@ impl Connection {
             self.clock.idle.get_or_insert_with(now);
         }
         while !turn.closes() {
-            let Some(due) = self.next_due(link) else {
+            let Some(due) = self.next_due(times) else {
                 return;
             };
             if sleep.deadline() != due.into() {
@@ -342,29 +355,29 @@ impl Connection {
             if sleep.as_mut().poll(context).is_pending() {
                 return;
             }
-            self.be_due(now(), link, turn);
+            self.be_due(now(), times, turn);
         }
     }
 
-    fn next_due(&self, link: &Link) -> Option<Instant> {
+    fn next_due(&self, times: &Times) -> Option<Instant> {
         let ping = self.settings.ping_interval;
         let ping = (!ping.is_zero()).then(|| self.clock.heard + ping);
-        let message = self.clock.begun.map(|begun| begun + link.message_timeout);
-        let session = self.clock.idle.map(|idle| idle + link.idle_timeout);
+        let message = self.clock.begun.map(|begun| begun + times.message_timeout);
+        let session = self.clock.idle.map(|idle| idle + times.idle_timeout);
         [ping, message, session].into_iter().flatten().min()
     }
 
-    fn be_due(&mut self, now: Instant, link: &Link, turn: &mut Turn) {
+    fn be_due(&mut self, now: Instant, times: &Times, turn: &mut Turn) {
         let has_passed =
             |since: Option<Instant>, timeout| since.is_some_and(|since| since + timeout <= now);
-        if has_passed(self.clock.begun, link.message_timeout) {
+        if has_passed(self.clock.begun, times.message_timeout) {
             self.server.metrics().limited(Limit::BodyTimeout);
             close(
                 turn,
                 CloseCode::Policy,
                 "the message did not arrive within http.body_timeout",
             );
-        } else if has_passed(self.clock.idle, link.idle_timeout) {
+        } else if has_passed(self.clock.idle, times.idle_timeout) {
             close(
                 turn,
                 CloseCode::Normal,

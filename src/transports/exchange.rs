@@ -229,13 +229,19 @@ impl HeldPoll {
         })
         .await;
         match resumed {
+            // The runtime hears of a client's end a moment after the kernel.
+            Some(Resume::Answer { .. }) if socket.has_closed() => self.close(),
             Some(resume) => self.answer(resume),
             None => {
                 self.connect.release(now());
-                let reply = self.dressed(self.connect.reply());
-                Polled::Closed(self.finish(self.framing.response(&[], &[reply], false)))
+                self.close()
             }
         }
+    }
+
+    fn close(&self) -> Polled {
+        let reply = self.dressed(self.connect.reply());
+        Polled::Closed(self.finish(self.framing.response(&[], &[reply], false)))
     }
 
     fn answer(&self, resume: Resume) -> Polled {

@@ -199,7 +199,7 @@ async fn a_session_without_a_connect_expires_and_its_client_is_told_to_handshake
 
 #[tokio::test]
 async fn a_session_does_not_expire_while_its_connect_is_held() {
-    let server = TestServer::start(&["bayeux.max_interval=50ms", "bayeux.timeout=400ms"]);
+    let server = TestServer::start(&["bayeux.max_interval=300ms", "bayeux.timeout=900ms"]);
     let mut client = server.client().await;
     client.poll().await;
     assert!(client.poll_connection().await.is_silent().await);

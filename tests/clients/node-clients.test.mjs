@@ -12,7 +12,7 @@ const cometd = {
   'cometd 7.0.19': open({ library: 'cometd-7', adapter: 'cometd-nodejs-client-1.5' }),
   'cometd 9.0.0': open({ library: 'cometd-9', adapter: 'cometd-nodejs-client-2' }),
 };
-/** Faye 1.1 fails on a message above its batch size of 2048 characters. */
+/** Faye 1.1 fails on a request above its batch size of 2048 characters. */
 const LARGEST = { 'faye 1.1.3': 1_000 };
 
 const faye = {
@@ -22,33 +22,47 @@ const faye = {
   'faye 1.3.0': open({ library: 'faye-1.3' }),
   'faye 1.4.3': open({ library: 'faye-1.4' }),
 };
-const transport = 'long-polling';
+
+/** Faye makes its handshake by HTTP, and its WebSockets by other means than are watched. */
+const overWebSocket = {
+  transport: 'websocket',
+  transports: ['websocket', 'long-polling'],
+  watched: false,
+};
 
 for (const [build, start] of Object.entries(cometd)) {
-  behaviours({ name: `${build} in Node`, open: start, transport });
+  behaviours({ name: `${build} in Node`, open: start, transport: 'long-polling' });
+}
+// The adapter of cometd 3.1.14 has no WebSocket.
+for (const build of ['cometd 7.0.19', 'cometd 9.0.0']) {
+  const name = `${build} in Node over WebSocket`;
+  behaviours({ name, open: cometd[build], transport: 'websocket' });
 }
 for (const [build, start] of Object.entries(faye)) {
+  const client = { open: start, resubscribes: true };
   behaviours({
     name: `${build} in Node`,
-    open: start,
-    transport,
-    resubscribes: true,
+    transport: 'long-polling',
     largest: LARGEST[build],
+    ...client,
   });
+  behaviours({ name: `${build} in Node over WebSocket`, ...overWebSocket, ...client });
 }
 
-// The server has no WebSocket transport: these find out and use long-polling.
-const transports = ['websocket', 'long-polling'];
+// These find out that the server has no WebSocket, and use long-polling.
+const fallBack = {
+  transport: 'long-polling',
+  transports: ['websocket', 'long-polling'],
+  settings: ['bayeux.transports=["long-polling", "callback-polling"]'],
+};
 behaviours({
-  name: 'cometd 9.0.0 in Node, preferring WebSocket',
+  name: 'cometd 9.0.0 in Node, preferring WebSocket in vain',
   open: cometd['cometd 9.0.0'],
-  transport,
-  transports,
+  ...fallBack,
 });
 behaviours({
-  name: 'faye 1.2.4 in Node, preferring WebSocket',
+  name: 'faye 1.2.4 in Node, preferring WebSocket in vain',
   open: faye['faye 1.2.4'],
-  transport,
-  transports,
   resubscribes: true,
+  ...fallBack,
 });

@@ -7,6 +7,19 @@ const TRANSPORTS = [
   'callback-polling',
 ];
 
+/** Resolves when the page's next `EventSource` is open. */
+function nextStream() {
+  const { EventSource } = globalThis;
+  return new Promise((resolve) => {
+    globalThis.EventSource = class extends EventSource {
+      constructor(...args) {
+        super(...args);
+        this.addEventListener('open', resolve);
+      }
+    };
+  });
+}
+
 /**
  * Drives a Faye client, 1.0 to 1.4, in Node and in browsers. Faye subscribes by itself to its
  * channels again after a new handshake.
@@ -68,10 +81,14 @@ export function fayeDriver(Faye, report) {
           replies.get(message.channel)?.(message);
         },
       });
+      const stream = transports.includes('eventsource') && nextStream();
       const connected = nextReply('/meta/connect');
       client.connect();
       await connected;
-      return transport;
+      if (!stream) return transport;
+      // Its first connects go by long-polling, until this is open.
+      await stream;
+      return 'eventsource';
     },
 
     subscribe(channel) {

@@ -39,7 +39,7 @@ export async function browserPeer(stage, name, browser, page, origin = stage.ser
     () => context.close(),
   );
 
-  const watched = (request) => request.url().startsWith(stage.server.url);
+  const watched = (request) => request.url().replace(/^ws:/, 'http:').startsWith(stage.server.url);
   tab.on('request', (request) => {
     if (watched(request)) peer.report({ type: 'request' });
   });
@@ -54,6 +54,16 @@ export async function browserPeer(stage, name, browser, page, origin = stage.ser
     const reason = `${request.url()}: ${request.failure().errorText}`;
     peer.report({ type: 'failure', reason });
   });
+  // A WebSocket counts as a request that is answered when it is closed.
+  tab.on('websocket', (socket) => {
+    if (!watched(socket)) return;
+    peer.report({ type: 'request' });
+    let end = { type: 'response' };
+    socket.once('socketerror', (error) => {
+      end = { type: 'failure', reason: `${socket.url()}: ${error}` };
+    });
+    socket.once('close', () => peer.report(end));
+  });
   tab.on('console', (message) => stage.log(`${name}: ${message.text()}`));
   tab.on('pageerror', (error) => stage.log(`${name}: ${error.stack}`));
   await tab.exposeFunction('report', (event) => peer.report(event));
@@ -64,6 +74,8 @@ export async function browserPeer(stage, name, browser, page, origin = stage.ser
     await context.route(`${origin}/static/**`, async (route) => {
       await route.fulfill(await staticResponse(route.request().url()));
     });
+    // Such a page has no address, so to Chromium this server is in another network.
+    await context.grantPermissions(['local-network-access']);
   }
   await tab.goto(`${origin}/static/pages/${page}`);
   return peer;

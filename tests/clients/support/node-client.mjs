@@ -9,7 +9,10 @@ import { fayeDriver } from '../drivers/faye.mjs';
 const write = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const report = (event) => write({ report: event });
 
-/** Reports this process's HTTP requests, which the clients all make with `node:http`. */
+/**
+ * Reports this process's HTTP requests, which the clients all make with `node:http`. A WebSocket is
+ * such a request until it is closed.
+ */
 function reportRequests() {
   const open = new Set();
   const end = (request, event) => {
@@ -22,7 +25,10 @@ function reportRequests() {
     request.once('error', ({ message }) => {
       end(request, { type: 'failure', reason: `${request.path}: ${message}` });
     });
-    request.once('upgrade', () => end(request, { type: 'response' }));
+    request.once('upgrade', (_response, socket) => {
+      open.delete(request);
+      socket.once('close', () => report({ type: 'response' }));
+    });
   });
   subscribe('http.client.response.finish', ({ request }) => end(request, { type: 'response' }));
 }

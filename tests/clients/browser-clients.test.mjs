@@ -3,6 +3,8 @@ import { after, before, describe, test } from 'node:test';
 
 import { behaviours } from './support/behaviour.mjs';
 import { browserPeer, launch } from './support/browser.mjs';
+import { EventStream } from './support/event-stream.mjs';
+import { RawSocket } from './support/raw-socket.mjs';
 import { onStage } from './support/stage.mjs';
 import { serveStatic } from './support/static.mjs';
 import { within } from './support/within.mjs';
@@ -149,6 +151,29 @@ describe('a page of an origin that is not allowed', () => {
         assert.ok(!peer.statuses.includes(200));
       }));
   }
+
+  test('gets no events by EventSource', () =>
+    onStage(settings, async (stage) => {
+      const listen = async (name, { origin }) => {
+        const peer = await browserPeer(stage, name, browser, 'event-source.html', origin);
+        return stage.add(peer).connect(`${stage.server.origin}/events?channel=/news`);
+      };
+      await listen('alice', allowed);
+      await assert.rejects(listen('eve', stranger), /refused/);
+    }));
+
+  test('is refused its WebSockets and event streams by the server, not only by the browser', () =>
+    onStage(settings, async (stage) => {
+      const { url, origin } = stage.server;
+      const openBoth = async ({ origin: Origin }) => {
+        const stream = stage.add(await EventStream.open(`${origin}/events?channel=/a`, { Origin }));
+        const socket = RawSocket.open(url, { Origin }).then((open) => stage.add(open) && 101);
+        const refusal = ({ message }) => Number(/response: (\d+)$/.exec(message)[1]);
+        return [stream.status, await socket.catch(refusal)];
+      };
+      assert.deepEqual(await openBoth(allowed), [200, 101]);
+      assert.deepEqual(await openBoth(stranger), [403, 403]);
+    }));
 
   test('is refused its scripts by the server, not only by the browser', () =>
     onStage(settings, async ({ server }) => {

@@ -1,26 +1,20 @@
-import { fileURLToPath } from 'node:url';
-
 import { behaviours } from './support/behaviour.mjs';
-import { processPeer } from './support/process.mjs';
-
-const CLIENT = fileURLToPath(new URL('support/node-client.mjs', import.meta.url));
-const open = (build) => (stage, name) =>
-  processPeer(name, process.execPath, [CLIENT, JSON.stringify(build)], stage);
+import { cometd9, faye14, nodePeer } from './support/node-peer.mjs';
 
 const cometd = {
-  'cometd 3.1.14': open({ library: 'cometd-3', adapter: 'cometd-nodejs-client-1.1' }),
-  'cometd 7.0.19': open({ library: 'cometd-7', adapter: 'cometd-nodejs-client-1.5' }),
-  'cometd 9.0.0': open({ library: 'cometd-9', adapter: 'cometd-nodejs-client-2' }),
+  'cometd 3.1.14': nodePeer({ library: 'cometd-3', adapter: 'cometd-nodejs-client-1.1' }),
+  'cometd 7.0.19': nodePeer({ library: 'cometd-7', adapter: 'cometd-nodejs-client-1.5' }),
+  'cometd 9.0.0': cometd9,
 };
 /** Faye 1.1 fails on a request above its batch size of 2048 characters. */
 const LARGEST = { 'faye 1.1.3': 1_000 };
 
 const faye = {
-  'faye 1.0.3': open({ library: 'faye-1.0' }),
-  'faye 1.1.3': open({ library: 'faye-1.1' }),
-  'faye 1.2.4': open({ library: 'faye-1.2' }),
-  'faye 1.3.0': open({ library: 'faye-1.3' }),
-  'faye 1.4.3': open({ library: 'faye-1.4' }),
+  'faye 1.0.3': nodePeer({ library: 'faye-1.0' }),
+  'faye 1.1.3': nodePeer({ library: 'faye-1.1' }),
+  'faye 1.2.4': nodePeer({ library: 'faye-1.2' }),
+  'faye 1.3.0': nodePeer({ library: 'faye-1.3' }),
+  'faye 1.4.3': faye14,
 };
 
 /** Faye makes its handshake by HTTP, and its WebSockets by other means than are watched. */

@@ -2,23 +2,18 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Agent, createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 
 import { behaviours } from './support/behaviour.mjs';
-import { processPeer } from './support/process.mjs';
+import { metric, metricIs } from './support/metrics.mjs';
+import { cometd9, faye14 } from './support/node-peer.mjs';
 import { apache, freePort, haproxy, nginx, Proxy } from './support/proxy.mjs';
 import { post, RawSession } from './support/requests.mjs';
 import { onStage } from './support/stage.mjs';
 import { BOUND, within } from './support/within.mjs';
 
-const CLIENT = fileURLToPath(new URL('support/node-client.mjs', import.meta.url));
-const open = (build) => (stage, name) =>
-  processPeer(name, process.execPath, [CLIENT, JSON.stringify(build)], stage);
-
 const clients = {
-  'cometd 9.0.0': { open: open({ library: 'cometd-9', adapter: 'cometd-nodejs-client-2' }) },
-  'faye 1.4.3': { open: open({ library: 'faye-1.4' }), resubscribes: true },
+  'cometd 9.0.0': { open: cometd9 },
+  'faye 1.4.3': { open: faye14, resubscribes: true },
 };
 
 const proxies = {
@@ -61,23 +56,6 @@ async function urlBehind({ kind, changes }, stage) {
     stage.add({ close: async () => (await start).close() });
   }
   return `${(await started.get(stage)).origin}/cometd`;
-}
-
-/** The value of one of the server's metrics. */
-async function metric(admin, name) {
-  const response = await fetch(`${admin}/metrics`, { signal: AbortSignal.timeout(BOUND) });
-  const line = new RegExp(`^${name} (.*)$`, 'm').exec(await response.text());
-  return Number(line[1]);
-}
-
-/** Asks for a metric until it has a value: nobody tells what goes on inside the server. */
-async function metricIs(admin, name, value) {
-  const giveUp = performance.now() + BOUND;
-  let last;
-  while ((last = await metric(admin, name)) !== value) {
-    if (performance.now() > giveUp) throw new Error(`${name} is ${last} and not ${value}`);
-    await delay(20);
-  }
 }
 
 /** A client leaves a held connect; what is published then is for its next connect. */

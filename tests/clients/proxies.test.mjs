@@ -4,16 +4,19 @@ import { Agent, createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 
 import { behaviours } from './support/behaviour.mjs';
+import { EventStream } from './support/event-stream.mjs';
 import { metric, metricIs } from './support/metrics.mjs';
 import { cometd9, faye14 } from './support/node-peer.mjs';
 import { apache, freePort, haproxy, nginx, Proxy } from './support/proxy.mjs';
+import { RawSocket } from './support/raw-socket.mjs';
 import { post, RawSession } from './support/requests.mjs';
 import { onStage } from './support/stage.mjs';
 import { BOUND, within } from './support/within.mjs';
 
 const clients = {
-  'cometd 9.0.0': { open: cometd9 },
-  'faye 1.4.3': { open: faye14, resubscribes: true },
+  'cometd 9.0.0 in Node': { open: cometd9, transport: 'long-polling' },
+  'cometd 9.0.0 in Node over WebSocket': { open: cometd9, transport: 'websocket' },
+  'faye 1.4.3 in Node': { open: faye14, transport: 'long-polling', resubscribes: true },
 };
 
 const proxies = {
@@ -23,6 +26,7 @@ const proxies = {
     kind: nginx,
     changes: [['proxy_http_version 1.1;', 'proxy_http_version 1.0;']],
     version: '1.0',
+    hasWebSocket: false,
   },
   haproxy: { kind: haproxy },
   // It does not notice that a client went away, as its example says.
@@ -58,6 +62,16 @@ async function urlBehind({ kind, changes }, stage) {
   return `${(await started.get(stage)).origin}/cometd`;
 }
 
+/** Requires that an event stream carries events as they are published. */
+async function streamAtOnce(stage, url) {
+  const stream = stage.add(await EventStream.open(new URL('/events?channel=/news', url)));
+  const publisher = await RawSession.open(stage.server.url);
+  for (const data of ['first', 'second']) {
+    await publisher.ask('/news', { data });
+    assert.equal((await stream.next()).data, JSON.stringify({ channel: '/news', data }));
+  }
+}
+
 /** A client leaves a held connect; what is published then is for its next connect. */
 async function loseNothing(depart, stage, url, admin) {
   const session = await RawSession.open(url);
@@ -80,12 +94,12 @@ async function loseNothing(depart, stage, url, admin) {
 }
 
 for (const [name, proxy] of Object.entries(proxies)) {
-  const { noticesLoss = true, version = '1.1' } = proxy;
+  const { noticesLoss = true, hasWebSocket = true, version = '1.1' } = proxy;
 
   for (const [build, client] of Object.entries(clients)) {
+    if (client.transport === 'websocket' && !hasWebSocket) continue;
     behaviours({
-      name: `${build} in Node through ${name}`,
-      transport: 'long-polling',
+      name: `${build} through ${name}`,
       url: (stage) => urlBehind(proxy, stage),
       ...client,
     });
@@ -99,6 +113,21 @@ for (const [name, proxy] of Object.entries(proxies)) {
         await onStage([`admin.listen=["${admin}"]`], async (stage) => {
           const url = await urlBehind(proxy, stage);
           await loseNothing(depart, stage, url, `http://${admin}`);
+        });
+      });
+    }
+
+    test('hands on an event stream as it comes', () =>
+      onStage([], async (stage) => streamAtOnce(stage, await urlBehind(proxy, stage))));
+
+    if (hasWebSocket) {
+      test('tells the server when a WebSocket is lost', async () => {
+        const admin = `127.0.0.1:${await freePort()}`;
+        await onStage([`admin.listen=["${admin}"]`], async (stage) => {
+          const socket = await RawSocket.open(await urlBehind(proxy, stage));
+          await metricIs(`http://${admin}`, 'mirant_websockets', 1);
+          await socket.close();
+          await metricIs(`http://${admin}`, 'mirant_websockets', 0);
         });
       });
     }
@@ -210,6 +239,12 @@ for (const [name, proxy] of Object.entries(proxies)) {
     });
   });
 }
+
+test('nginx that buffers hands on an event stream as it comes', () =>
+  onStage([], async (stage) => {
+    const changes = [['proxy_buffering off;', 'proxy_buffering on;']];
+    await streamAtOnce(stage, await urlBehind({ kind: nginx, changes }, stage));
+  }));
 
 test('a poll without events is held for all of bayeux.timeout', async () => {
   const wait = (proxy) =>

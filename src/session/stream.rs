@@ -98,7 +98,8 @@ impl Stream {
             Some(streamed) => {
                 session.after(inner, Wake::default());
                 if !matches!(streamed, Streamed::Events { .. }) {
-                    self.attached = None;
+                    // Others wait for what it took last, which is written.
+                    self.detach(Instant::now());
                 }
                 Poll::Ready(streamed)
             }
@@ -147,5 +148,47 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.detach(Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bayeux::{ClientId, RandomId};
+    use crate::metrics::Metrics;
+    use crate::session::state::tests::event;
+    use crate::session::{Browsers, Settings, Shared, Timers};
+
+    fn session() -> Arc<Session> {
+        let shared = Shared {
+            settings: Settings::default(),
+            browsers: Browsers::default(),
+            timers: Timers::default(),
+            metrics: Arc::new(Metrics::default()),
+        };
+        let id = RandomId::from_random([1; 16]);
+        Session::new(ClientId(id), id, false, Arc::new(shared), Instant::now())
+    }
+
+    fn deliver(session: &Session, name: &str) {
+        assert!(session.deliver(&event(name), None, Instant::now));
+    }
+
+    fn poll(stream: &mut Stream) -> Poll<Streamed> {
+        stream.poll(1000, &mut Context::from_waker(std::task::Waker::noop()))
+    }
+
+    #[test]
+    fn a_stream_that_was_displaced_after_it_had_written_all_holds_back_nothing() {
+        let session = session();
+        let (mut old, mut new) = (Stream::default(), Stream::default());
+        old.attach(&session, Instant::now());
+        deliver(&session, "a");
+        assert!(matches!(poll(&mut old), Poll::Ready(Streamed::Events { .. })));
+        new.attach(&session, Instant::now());
+        deliver(&session, "b");
+        assert!(poll(&mut new).is_pending(), "a may come back yet");
+        assert!(matches!(poll(&mut old), Poll::Ready(Streamed::Displaced)));
+        assert!(matches!(poll(&mut new), Poll::Ready(Streamed::Events { .. })));
     }
 }

@@ -145,6 +145,7 @@ impl Turn {
         metrics: &'w Metrics,
     ) -> Writing<'w> {
         if self.is_lost() {
+            self.give_back(0, stream);
             return Either::Left(ready(Written::Lost));
         }
         let written = match socket.write_some(self.all()) {

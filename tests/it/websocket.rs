@@ -415,6 +415,26 @@ async fn a_silent_client_is_pinged_and_gone_if_it_does_not_answer() {
 }
 
 #[tokio::test]
+async fn an_event_of_the_moment_in_which_a_client_is_given_up_is_not_lost() {
+    let server = TestServer::start(&["websocket.ping_interval=300ms"]);
+    let mut client = WebSocket::client(server.address).await;
+    client.subscribe("/a").await;
+    let publisher = server.cookieless().await;
+    let message = json!([{"channel": "/a", "clientId": publisher.id, "data": 1}]).to_string();
+    let mut http = server.open().await;
+    assert_eq!(client.next().await, Some(Incoming::Ping(Bytes::new())));
+    http.send(Request::post(message).bytes()).await;
+    // The server runs on this thread: the event and the end of its patience come at once.
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    assert_eq!(client.next().await, None);
+    assert_eq!(server.metrics().dead_peers.value(), 1);
+    let mut again = WebSocket::open(server.address).await;
+    again.id.clone_from(&client.id);
+    again.hold("1").await;
+    assert_eq!(again.message().await["data"], 1);
+}
+
+#[tokio::test]
 async fn a_message_that_stays_incomplete_and_a_socket_without_a_session_are_closed() {
     let server = TestServer::start(&["http.body_timeout=100ms", "http.keep_alive_timeout=300ms"]);
     let mut client = WebSocket::client(server.address).await;

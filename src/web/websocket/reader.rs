@@ -156,6 +156,8 @@ impl Reader {
             if length > MAX_CONTROL as u64 {
                 return Err(Failure::protocol("a control frame is too long"));
             }
+            // It is no part of the message that it comes within.
+            return usize::try_from(length).map_err(|_| Failure::SIZE);
         }
         let before = self
             .partial

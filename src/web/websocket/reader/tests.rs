@@ -132,6 +132,19 @@ fn a_length_is_refused_before_its_payload_is_waited_for() {
 }
 
 #[test]
+fn a_ping_within_a_message_does_not_count_as_a_part_of_it() {
+    let whole = "x".repeat(MAX);
+    let bytes = [
+        frame(0x01, whole.as_bytes()),
+        frame(0x89, b"ping"),
+        frame(0x80, b""),
+    ]
+    .concat();
+    let expected = vec![Incoming::Ping(Bytes::from_static(b"ping")), text(&whole)];
+    assert_eq!(read_all(&bytes, 100), (expected, None));
+}
+
+#[test]
 fn a_character_may_be_cut_by_a_fragment() {
     let bytes = [frame(0x01, b"\xe2\x98"), frame(0x80, b"\x84")].concat();
     assert_eq!(read_all(&bytes, 100), (vec![text("\u{2604}")], None));

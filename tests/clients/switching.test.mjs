@@ -93,4 +93,32 @@ describe('a session moves', () => {
       await publish(3);
       assert.equal((await second.next()).data, JSON.stringify([{ channel: NEWS, data: 3 }]));
     }));
+
+  test('from WebSocket to WebSocket in mid-stream, and receives every message once, in order', () =>
+    onStage([], async (stage) => {
+      const open = async () => stage.add(await RawSocket.open(stage.server.url));
+      let socket = await open();
+      const ask = (channel, fields) => socket.ask(channel, fields);
+      const { clientId, publish } = await begin(stage, 'websocket', ask);
+
+      const received = [];
+      const take = ({ channel, data }) => channel === NEWS && received.push(data);
+      let hops = 0;
+      const hop = async () => {
+        const next = await open();
+        next.send('/meta/connect', { clientId, connectionType: 'websocket' });
+        assert.equal(await within('the socket to close', socket.closed), 1000);
+        socket.taken().forEach(take);
+        socket = next;
+        hops += 1;
+      };
+      let published = 0;
+      const publishing = (async () => {
+        while (hops < 100) await publish((published += 1));
+      })();
+      while (hops < 100) await hop();
+      await publishing;
+      while (received.length < published) take(await socket.next());
+      assert.deepEqual(received, Array.from({ length: published }, (_, index) => index + 1));
+    }));
 });

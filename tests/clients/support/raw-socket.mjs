@@ -48,6 +48,11 @@ export class RawSocket {
     return this.#messages.shift();
   }
 
+  /** What was received and not taken yet. */
+  taken() {
+    return this.#messages.splice(0);
+  }
+
   async close() {
     this.#socket.terminate();
     await this.closed;

@@ -13,9 +13,17 @@ use crate::bayeux::Event;
 #[derive(Debug, Default)]
 pub(super) struct Outlet {
     open: Option<u64>,
-    writing: Option<u64>,
+    writing: Option<Writing>,
     keeps_session: bool,
     replay: Option<Box<Replay>>,
+}
+
+/// A stream that has taken events.
+#[derive(Debug)]
+struct Writing {
+    ticket: u64,
+    /// So many of the newest events that are kept are what it took.
+    kept: usize,
 }
 
 /// The last events that left by a stream, numbered from 1.
@@ -48,6 +56,9 @@ impl Outlet {
     /// Keeps nothing of what leaves.
     pub(super) fn stop_replay(&mut self) {
         self.replay = None;
+        if let Some(writing) = &mut self.writing {
+            writing.kept = 0;
+        }
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -73,24 +84,25 @@ impl Outlet {
 
     /// Notes that a stream takes these events; returns the number of the first.
     pub(super) fn write(&mut self, ticket: u64, events: &[Arc<Event>], settings: &Settings) -> u64 {
-        self.writing = Some(ticket);
-        self.replay
-            .as_mut()
-            .map_or(0, |replay| replay.keep(events, settings))
+        let replay = self.replay.as_mut();
+        let kept = replay.as_ref().map_or(0, |_| events.len());
+        self.writing = Some(Writing { ticket, kept });
+        replay.map_or(0, |replay| replay.keep(events, settings))
     }
 
     /// Notes that a stream has written what it took.
     pub(super) fn note_written(&mut self, ticket: u64) {
-        self.writing.take_if(|writing| *writing == ticket);
+        self.writing.take_if(|writing| writing.ticket == ticket);
     }
 
     /// Takes back the last `count` events that a stream took; false if they are not its any more.
     pub(super) fn take_back(&mut self, ticket: u64, count: usize) -> bool {
-        let is_its_own = self.writing.take_if(|writing| *writing == ticket).is_some();
-        if let Some(replay) = self.replay.as_mut().filter(|_| is_its_own) {
+        let own = self.writing.take_if(|writing| writing.ticket == ticket);
+        let is_kept = own.as_ref().is_some_and(|own| own.kept > 0);
+        if let Some(replay) = self.replay.as_mut().filter(|_| is_kept) {
             replay.forget_newest(count);
         }
-        is_its_own
+        own.is_some()
     }
 
     pub(super) fn is_replaying(&self) -> bool {
@@ -104,8 +116,10 @@ impl Outlet {
         let Some(last) = last else {
             return (Vec::new(), true);
         };
-        // What is on its way is among those that are kept.
-        self.writing = None;
+        if last <= replay.left {
+            // What is on its way leaves again too if it is among those that are kept.
+            self.writing.take_if(|writing| writing.kept > 0);
+        }
         replay.after(last)
     }
 }
@@ -212,5 +226,26 @@ mod tests {
         outlet.open(2);
         assert_eq!(outlet.replay(Some(0)).0.len(), 2);
         assert!(!outlet.take_back(1, 1));
+    }
+
+    #[test]
+    fn what_was_taken_before_the_replay_began_anew_is_not_of_it() {
+        let (mut outlet, settings) = outlet(&["a"], 10);
+        outlet.write(1, &[event("b"), event("c")], &settings);
+        // A poll takes the session over, and a stream comes back, while they are on their way.
+        outlet.end();
+        outlet.open(2);
+        assert!(outlet.replay(Some(0)).0.is_empty());
+        assert!(outlet.take_back(1, 2), "nothing else would repeat them");
+        assert_eq!(outlet.write(2, &[event("b"), event("c")], &settings), 1);
+    }
+
+    #[test]
+    fn what_is_on_its_way_comes_back_if_nothing_leaves_again() {
+        let (mut outlet, settings) = outlet(&["a"], 10);
+        outlet.write(1, &[event("b")], &settings);
+        outlet.open(2);
+        assert!(outlet.replay(Some(99)).0.is_empty());
+        assert!(outlet.take_back(1, 1));
     }
 }

@@ -14,7 +14,8 @@ use crate::operations::{self, Effect, Origin, Scope};
 use crate::router::Router;
 use crate::session;
 use crate::session::{
-    Browsers, Carrier, EndReason, Resume, Session, Sessions, Shared, Stream, Timers, sweep,
+    Beginning, Browsers, Carrier, EndReason, Resume, Session, Sessions, Shared, Stream, Timers,
+    sweep,
 };
 
 /// A Bayeux server without a network.
@@ -175,8 +176,7 @@ impl BayeuxServer {
     }
 
     /// Begins a session that is subscribed to these channels and patterns, for a stream without a
-    /// client that speaks Bayeux; or continues the one that `last` is an event of. Returns whether
-    /// no event is missing.
+    /// client that speaks Bayeux; or continues the one that `last` is an event of.
     ///
     /// # Errors
     /// There are too many sessions, or it may not be subscribed to these.
@@ -186,7 +186,7 @@ impl BayeuxServer {
         cookies: &[RandomId],
         last: Option<(ClientId, u64)>,
         now: Instant,
-    ) -> Result<(Stream, bool), BayeuxError> {
+    ) -> Result<(Stream, Beginning), BayeuxError> {
         let patterns = operations::patterns(channels, &self.limits)?;
         let continued = last.and_then(|(id, last)| {
             let session = self.sessions.find(id)?;
@@ -208,20 +208,23 @@ impl BayeuxServer {
             scope.end(&session, EndReason::Disconnect);
             return Err(error);
         }
-        let (stream, _) = Stream::replaying(&session, None, true).unwrap_or_default();
-        Ok((stream, last.is_none()))
+        let stream = Stream::replaying(&session, None, true).map(|(stream, _)| stream);
+        let beginning = Beginning {
+            after: 0,
+            is_complete: last.is_none(),
+        };
+        Ok((stream.unwrap_or_default(), beginning))
     }
 
     /// Makes a stream of a session whose client sends its messages by requests of their own, after
     /// the event `last` if it is given; nothing if there is no such session for these cookies.
-    /// Returns whether no event is missing.
     #[must_use]
     pub fn join_stream(
         &self,
         id: ClientId,
         cookies: &[RandomId],
         last: Option<u64>,
-    ) -> Option<(Stream, bool)> {
+    ) -> Option<(Stream, Beginning)> {
         let session = self
             .sessions
             .find(id)

@@ -26,7 +26,7 @@ pub use registry::{IdHasher, Sessions};
 pub use settings::{MaxQueuePolicy, Settings};
 pub use state::{Connected, Resume};
 use state::{State, Wake};
-pub use stream::{Stream, Streamed};
+pub use stream::{Beginning, Stream, Streamed};
 pub use sweeper::{Timers, sweep};
 
 /// What all sessions of a server share.

@@ -109,6 +109,13 @@ impl Outlet {
         self.replay.is_some()
     }
 
+    /// Returns the number of the last event that left for good; zero if they are not counted.
+    pub(super) fn left(&self) -> u64 {
+        let on_its_way = self.writing.as_ref().map_or(0, |writing| writing.kept);
+        let left = self.replay.as_ref().map_or(0, |replay| replay.left);
+        left.saturating_sub(on_its_way as u64)
+    }
+
     /// Keeps events from now on. Returns those that left after the event `last`, which leave again
     /// under the same numbers, and whether they are all.
     pub(super) fn replay(&mut self, last: Option<u64>) -> (Vec<Arc<Event>>, bool) {

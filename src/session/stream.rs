@@ -24,6 +24,15 @@ pub enum Streamed {
     Ended(EndReason),
 }
 
+/// Where a stream begins whose events are kept to be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beginning {
+    /// The number of the last event before.
+    pub after: u64,
+    /// Whether it continues another, if that was asked, without a gap.
+    pub is_complete: bool,
+}
+
 /// A connection by which events leave as they come, such as a WebSocket; of one session at a time.
 /// Dropped, it lets go of its session, which waits for another until it expires.
 #[derive(Debug, Default)]
@@ -52,17 +61,17 @@ impl Stream {
     }
 
     /// Makes a stream whose events are kept to be repeated, for one that continues another after
-    /// the event `last`; false if some of them are no longer kept. With `keeps_session` the session
-    /// lives as long as the stream. Nothing if the session has ended.
+    /// the event `last`. With `keeps_session` the session lives as long as the stream. Nothing if the
+    /// session has ended.
     #[must_use]
     pub fn replaying(
         session: &Arc<Session>,
         last: Option<u64>,
         keeps_session: bool,
-    ) -> Option<(Self, bool)> {
-        let mut is_complete = true;
+    ) -> Option<(Self, Beginning)> {
+        let mut beginning = None;
         let ticket = session.attach(|state| {
-            is_complete = state.replay(last);
+            beginning = Some(state.replay(last));
             if keeps_session {
                 state.keep_with_stream();
             }
@@ -71,7 +80,7 @@ impl Stream {
             session: Arc::clone(session),
             ticket,
         });
-        Some((Self { attached }, is_complete))
+        Some((Self { attached }, beginning?))
     }
 
     /// Returns its session.
@@ -184,11 +193,17 @@ mod tests {
         let (mut old, mut new) = (Stream::default(), Stream::default());
         old.attach(&session, Instant::now());
         deliver(&session, "a");
-        assert!(matches!(poll(&mut old), Poll::Ready(Streamed::Events { .. })));
+        assert!(matches!(
+            poll(&mut old),
+            Poll::Ready(Streamed::Events { .. })
+        ));
         new.attach(&session, Instant::now());
         deliver(&session, "b");
         assert!(poll(&mut new).is_pending(), "a may come back yet");
         assert!(matches!(poll(&mut old), Poll::Ready(Streamed::Displaced)));
-        assert!(matches!(poll(&mut new), Poll::Ready(Streamed::Events { .. })));
+        assert!(matches!(
+            poll(&mut new),
+            Poll::Ready(Streamed::Events { .. })
+        ));
     }
 }

@@ -23,7 +23,7 @@ use super::turn::{MAX_TURN, Turn, Written};
 use super::{Answer, Endpoint, Error, Incoming, Link, MAX_FIELDS, Opened};
 use crate::bayeux::{BayeuxError, ClientId, Event};
 use crate::server::BayeuxServer;
-use crate::session::{Stream, Streamed};
+use crate::session::{Beginning, Stream, Streamed};
 use crate::web::form::{self, FormLimits};
 use crate::web::{Response, Socket};
 
@@ -77,8 +77,8 @@ pub(super) fn join(
     let joined = endpoint
         .server
         .join_stream(id, &cookies, last.map(|last| last.number));
-    let (stream, is_complete) = joined.ok_or(Refused::UnknownSession)?;
-    Ok(open(endpoint, stream, true, last, is_complete))
+    let (stream, beginning) = joined.ok_or(Refused::UnknownSession)?;
+    Ok(open(endpoint, stream, true, beginning))
 }
 
 /// Opens a stream of channels.
@@ -98,7 +98,7 @@ pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answ
         .collect();
     let last = LastEvent::of(request.headers());
     let cookies = endpoint.cookies(request.headers());
-    let (stream, is_complete) = endpoint
+    let (stream, mut beginning) = endpoint
         .server
         .open_stream(
             &channels,
@@ -108,8 +108,8 @@ pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answ
         )
         .map_err(Refused::NotSubscribed)?;
     // An id that is not one of ours says as well that something was received before.
-    let is_complete = is_complete && (last.is_some() || !request.headers().contains_key(LAST));
-    Ok(open(endpoint, stream, false, last, is_complete))
+    beginning.is_complete &= last.is_some() || !request.headers().contains_key(LAST);
+    Ok(open(endpoint, stream, false, beginning))
 }
 
 const LAST: &str = "Last-Event-ID";
@@ -131,36 +131,28 @@ impl LastEvent {
     }
 }
 
-fn open(
-    endpoint: &Endpoint,
-    stream: Stream,
-    is_bayeux: bool,
-    last: Option<LastEvent>,
-    is_complete: bool,
-) -> Answer {
+fn open(endpoint: &Endpoint, stream: Stream, is_bayeux: bool, beginning: Beginning) -> Answer {
     let settings = &endpoint.event_source;
-    let mut beginning = Vec::with_capacity(128);
+    let mut block = Vec::with_capacity(128);
     let retry = settings.retry.as_millis();
-    writeln!(beginning, "retry: {retry}").expect("a Vec takes every write");
+    writeln!(block, "retry: {retry}").expect("a Vec takes every write");
     // A client that loses the stream before the first event comes back with this.
     if let Some(session) = stream.session() {
-        let same = last.filter(|last| last.session == session.id() && is_complete);
-        let number = same.map_or(0, |last| last.number);
-        id(&mut beginning, session.id(), number);
+        id(&mut block, session.id(), beginning.after);
     }
-    if !is_complete {
-        beginning.extend_from_slice(
+    if !beginning.is_complete {
+        block.extend_from_slice(
             b"event: gap\ndata: {\"error\":\"events were missed that are no longer kept\"}\n",
         );
     }
-    beginning.push(b'\n');
+    block.push(b'\n');
     let connection = Box::new(Connection {
         server: Arc::clone(&endpoint.server),
         settings: settings.clone(),
         is_bayeux,
         stream,
     });
-    let response = Response::open(HEAD, beginning);
+    let response = Response::open(HEAD, block);
     Answer::Open(response, Opened::EventSource(connection))
 }
 

@@ -345,6 +345,24 @@ async fn faye_s_stream_goes_on_where_it_broke() {
 }
 
 #[tokio::test]
+async fn a_stream_that_begins_anew_is_told_how_far_the_session_is() {
+    let server = TestServer::start(&[]);
+    let (mut client, mut events) = faye(&server).await;
+    client.subscribe("/a").await;
+    let mut publisher = server.client().await;
+    publisher.publish("/a", 1).await;
+    let id = events.next().await.id.unwrap();
+    events.reset();
+    until(|| server.metrics().event_streams.value() == 0).await;
+    let cookie = format!("BAYEUX_BROWSER={}", client.cookie.as_ref().unwrap());
+    let request = Request::new("GET", &format!("/cometd/{}", client.id))
+        .header("Accept", "text/event-stream")
+        .header("Cookie", &cookie);
+    let (_events, beginning) = Events::open_with(server.address, request).await;
+    assert_eq!(beginning.id, Some(id), "or the event would come again");
+}
+
+#[tokio::test]
 async fn a_stream_of_nobody_or_of_another_browser_is_not_found() {
     let server = TestServer::start(&[]);
     let (client, _events) = faye(&server).await;

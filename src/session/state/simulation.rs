@@ -366,7 +366,7 @@ proptest! {
         let mut state = State::new(RandomId::from_random([0; 16]), false, &settings, now);
         let attach = |state: &mut State, last: Option<usize>| {
             let (ticket, _) = state.attach().expect("alive");
-            prop_assert!(state.replay(last.map(|last| last as u64)));
+            prop_assert!(state.replay(last.map(|last| last as u64)).is_complete);
             Ok(ticket)
         };
         let mut ticket = attach(&mut state, None)?;

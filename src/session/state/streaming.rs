@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::{Phase, State, Wake};
 use crate::bayeux::Event;
-use crate::session::{Settings, Streamed};
+use crate::session::{Beginning, Settings, Streamed};
 
 impl State {
     /// Makes a stream the one that events leave by, instead of another; nothing if the session has
@@ -33,11 +33,14 @@ impl State {
     }
 
     /// Keeps what leaves by the stream, to repeat what came after the event `last` to one that
-    /// continues another; false if some of that is no longer kept.
-    pub(in crate::session) fn replay(&mut self, last: Option<u64>) -> bool {
+    /// continues another.
+    pub(in crate::session) fn replay(&mut self, last: Option<u64>) -> Beginning {
         let (events, is_complete) = self.outlet.replay(last);
         self.queue.put_back(events);
-        is_complete
+        Beginning {
+            after: self.outlet.left(),
+            is_complete,
+        }
     }
 
     /// Keeps the session as long as its stream is open, with no connect.

@@ -15,7 +15,7 @@ use crate::metrics::{Limit, Metrics};
 use crate::session::{Session, Stream};
 use crate::web::Socket;
 
-/// Bytes of a turn above which nothing more is added to it.
+/// Bytes of a turn, read and to write, above which nothing more is added to it.
 pub(super) const MAX_TURN: usize = 64 * 1024;
 
 /// Bytes that leave in one write.
@@ -24,6 +24,8 @@ pub(super) struct Turn {
     /// All of them, if they are shared with other clients.
     shared: Bytes,
     own: Vec<u8>,
+    /// Bytes of the messages it answers, inflated.
+    read: usize,
     /// Each event, and where it ends.
     events: Vec<(usize, Arc<Event>)>,
     /// The session whose events they are, if they came with a reply and not by the stream.
@@ -76,7 +78,17 @@ impl Turn {
     /// Tells whether more may be read and answered in this turn: not after events of replies, which
     /// are all of one session.
     pub(super) fn goes_on(&self) -> bool {
-        self.end == End::None && self.events.is_empty() && self.size() < MAX_TURN
+        self.end == End::None && self.events.is_empty() && !self.is_full()
+    }
+
+    /// Tells whether it was so much work that others have theirs first.
+    pub(super) fn is_full(&self) -> bool {
+        self.size() + self.read >= MAX_TURN
+    }
+
+    /// Notes a message that it answers.
+    pub(super) fn note_read(&mut self, bytes: usize) {
+        self.read += bytes;
     }
 
     fn size(&self) -> usize {

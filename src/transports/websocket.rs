@@ -106,6 +106,7 @@ impl Connection {
                 )
             })
             .await;
+            let is_full = turn.is_full();
             let metrics = self.server.metrics();
             let written = turn.write(
                 &mut socket,
@@ -114,6 +115,7 @@ impl Connection {
                 metrics,
             );
             match written.await {
+                Written::All if is_full => tokio::task::yield_now().await,
                 Written::All => {}
                 Written::Last => {
                     self.let_go();
@@ -158,6 +160,10 @@ impl Connection {
         }
         self.keep_time(times, &mut turn, sleep, context);
         if turn.is_empty() {
+            if turn.is_full() {
+                // There may be more to read.
+                context.waker().wake_by_ref();
+            }
             Poll::Pending
         } else {
             Poll::Ready(turn)
@@ -216,6 +222,7 @@ impl Connection {
 
     fn answer(&mut self, text: Bytes, socket: &Socket, turn: &mut Turn) {
         self.clock.begun = None;
+        turn.note_read(text.len());
         let texts = [text];
         let batch = match parse_batches(&texts, self.server.limits()) {
             Ok(batch) => batch,

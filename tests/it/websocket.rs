@@ -1,5 +1,8 @@
 //! WebSocket: one socket for everything, sessions that survive it, and frames that are wrong.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use bytes::Bytes;
 use mirant::metrics::Limit;
 use mirant::web::websocket::{CloseCode, Incoming};
@@ -594,6 +597,31 @@ async fn long_messages_are_deflated_both_ways_and_short_ones_are_not() {
     let offer = upgrade().header("Sec-WebSocket-Extensions", "permessage-deflate");
     let socket = WebSocket::open_with(server.address, offer).await;
     assert_eq!(socket.response.header("Sec-WebSocket-Extensions"), None);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_much_in_few_bytes_leaves_others_their_turn() {
+    let server = TestServer::start(&[]);
+    let offer = upgrade().header("Sec-WebSocket-Extensions", "permessage-deflate");
+    let mut client = WebSocket::open_with(server.address, offer).await;
+    let text = format!("[{}]", " ".repeat(65_000));
+    for _ in 0..100 {
+        client.deflated(&text).await;
+    }
+    let turns = Arc::new(AtomicU32::new(0));
+    let others = Arc::clone(&turns);
+    let other = tokio::spawn(async move {
+        loop {
+            others.fetch_add(1, Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    for _ in 0..100 {
+        assert_eq!(client.next_text().await, Bytes::from_static(b"[]"));
+    }
+    other.abort();
+    // At most two of them fit into a turn.
+    assert!(turns.load(Relaxed) >= 50, "{turns:?}");
 }
 
 #[tokio::test]

@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::Error;
@@ -41,13 +40,15 @@ pub enum Phase {
     Dialling,
     /// Going over from HTTP to WebSocket.
     Upgrading,
+    /// Awaiting the beginning of its event stream.
+    Opening,
     /// Awaiting the reply to its handshake.
     Handshaking,
     /// Awaiting the reply to its first connect.
     Connecting,
     /// Awaiting the reply to its subscription.
     Subscribing,
-    /// Holding a connect, or sending the next one.
+    /// Holding a connect, or sending the next one; or reading an event stream.
     Parked,
     /// Publishing.
     Publishing,
@@ -58,6 +59,7 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::Dialling => "opening its TCP connection",
             Self::Upgrading => "upgrading to WebSocket",
+            Self::Opening => "opening its event stream",
             Self::Handshaking => "handshaking",
             Self::Connecting => "awaiting its first connect",
             Self::Subscribing => "subscribing",
@@ -83,7 +85,7 @@ impl Session {
             .await
             .map_err(failed(who, Phase::Dialling))?;
         let connection = dialled
-            .speak(run.transport, &run.url, run.timeout)
+            .speak(run.connection_type, &run.url, run.timeout)
             .await
             .map_err(failed(who, Phase::Upgrading))?;
         let mut session = Self {
@@ -100,7 +102,7 @@ impl Session {
     }
 
     async fn handshake(&mut self) -> Result<(), Fault> {
-        let batch = messages::handshake(self.run.transport);
+        let batch = messages::handshake(self.run.connection_type);
         self.client_id = self.ask(&batch, HANDSHAKE).await?.client_id;
         self.connection.keep_cookies();
         Ok(())
@@ -136,9 +138,9 @@ impl Session {
     }
 
     /// First connect, subscription and the connect that is left parked, which is returned.
-    async fn park(&mut self, channel: &str) -> Result<Vec<u8>, Error> {
+    pub(super) async fn park(&mut self, channel: &str) -> Result<Vec<u8>, Error> {
         let run = Arc::clone(&self.run);
-        let first = messages::connect(run.transport, &self.client_id, true);
+        let first = messages::connect(run.connection_type, &self.client_id, true);
         let reply = self
             .ask(&first, CONNECT)
             .await
@@ -157,7 +159,7 @@ impl Session {
     }
 
     async fn leave_parked(&mut self) -> Result<Vec<u8>, Fault> {
-        let batch = messages::connect(self.run.transport, &self.client_id, false);
+        let batch = messages::connect(self.run.connection_type, &self.client_id, false);
         let connect = self.connection.encode(&self.run.url, &batch)?;
         self.connection
             .send_within(&connect, self.run.timeout)
@@ -166,13 +168,17 @@ impl Session {
     }
 
     /// Reads what comes and sends the next connect when one has been answered, for ever.
-    async fn stay(&mut self, connect: &[u8], ledger: &Mutex<Ledger>) -> Result<Infallible, Fault> {
+    pub(super) async fn stay(
+        &mut self,
+        connect: &[u8],
+        ledger: &Mutex<Ledger>,
+    ) -> Result<Infallible, Fault> {
         let run = Arc::clone(&self.run);
         loop {
             let batch = self.connection.receive().await?;
             let fresh = note_deliveries(&run, batch, ledger)?;
             match run.marker.content(batch) {
-                Content::Messages if run.transport.pushes() => {
+                Content::Messages if run.connection_type.pushes() => {
                     run.arrived.add(fresh);
                     continue;
                 }
@@ -202,30 +208,12 @@ impl Session {
     }
 }
 
-/// Lives as a subscriber of one channel until something fails; `permit` is held while setting up.
-pub(super) async fn live(
-    run: Arc<Run>,
-    number: usize,
-    channel: String,
-    ledger: Arc<Mutex<Ledger>>,
-    permit: OwnedSemaphorePermit,
-) -> Error {
-    let who = Who::Client(number);
-    let lived = async {
-        let mut session = Session::open(&run, who).await?;
-        let connect = session.park(&channel).await?;
-        drop((permit, channel));
-        run.parked.add(1);
-        let parked = session.stay(&connect, &ledger).await;
-        parked.map_err(failed(who, Phase::Parked))
-    };
-    match lived.await {
-        Err(error) => error,
-    }
-}
-
 /// Enters the messages of a batch into the ledger; tells how many are new.
-fn note_deliveries(run: &Run, batch: &[u8], ledger: &Mutex<Ledger>) -> Result<u64, Fault> {
+pub(super) fn note_deliveries(
+    run: &Run,
+    batch: &[u8],
+    ledger: &Mutex<Ledger>,
+) -> Result<u64, Fault> {
     let mut fresh = 0;
     let mut now = None;
     for number in run.marker.sequences(batch) {
@@ -245,6 +233,7 @@ pub(super) fn lock(ledger: &Mutex<Ledger>) -> std::sync::MutexGuard<'_, Ledger> 
     ledger.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn failed(who: Who, phase: Phase) -> impl Fn(Fault) -> Error {
+/// Says who failed, and while doing what.
+pub(super) fn failed(who: Who, phase: Phase) -> impl Fn(Fault) -> Error {
     move |source| Error::Client { who, phase, source }
 }

@@ -25,7 +25,7 @@ pub enum Fault {
     /// The response has no `Content-Length`, as only counted bodies are read.
     #[error("the response is not counted ({0}); chunked bodies are not read")]
     Uncounted(String),
-    /// The bytes are not an HTTP/1.1 response or a text message, or not one of acceptable size.
+    /// The bytes are not an HTTP/1.1 response, a text message or an event, or not one of acceptable size.
     #[error("not a response: {0}")]
     Malformed(String),
     /// The server refused on the HTTP level.
@@ -46,6 +46,14 @@ pub enum Fault {
         code: Option<u16>,
         /// What the server said beside the code.
         reason: String,
+    },
+    /// The id of an event does not follow that of the one before.
+    #[error("an event's id is {found} where {expected} was due")]
+    Id {
+        /// The id that came.
+        found: String,
+        /// The id that was due.
+        expected: String,
     },
     /// The server's Bayeux reply is not the successful one that was due.
     #[error("the server answered: {0}")]

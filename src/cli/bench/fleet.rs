@@ -11,12 +11,13 @@ use tokio::net::lookup_host;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
-use super::client::{self, lock};
+use super::client::lock;
 use super::deliveries::{Flaws, Ledger};
 use super::latency::Latency;
 use super::messages::Marker;
 use super::progress::Progress;
-use super::transport::Transport;
+use super::subscriber;
+use super::transport::{ConnectionType, Transport};
 use super::url::Url;
 use super::{Error, Load};
 
@@ -30,6 +31,10 @@ const NAMED: usize = 5;
 pub(super) struct Run {
     pub(super) url: Url,
     pub(super) transport: Transport,
+    /// How the sessions speak, the publisher's at least.
+    pub(super) connection_type: ConnectionType,
+    /// Where event streams are.
+    pub(super) events_path: String,
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) clients: usize,
     pub(super) concurrency: usize,
@@ -38,7 +43,7 @@ pub(super) struct Run {
     /// The channel that is published to; its name is this run's own.
     pub(super) channel: String,
     pub(super) marker: Marker,
-    /// Clients whose first held connect has been sent.
+    /// Clients whose first held connect has been sent, or whose event stream has begun.
     pub(super) parked: Tally,
     /// Messages new to their client, counted when that client is parked again.
     pub(super) arrived: Tally,
@@ -64,6 +69,8 @@ impl Run {
         Ok(Arc::new(Self {
             url: load.url.clone(),
             transport: load.transport,
+            connection_type: load.transport.connection_type(),
+            events_path: load.events_path.clone(),
             addresses,
             clients,
             concurrency: load.concurrency.get(),
@@ -171,9 +178,13 @@ impl Fleet {
             let ledger = Arc::new(Mutex::new(Ledger::default()));
             fleet.ledgers.push(Arc::clone(&ledger));
             let run = Arc::clone(run);
-            fleet
-                .tasks
-                .spawn(client::live(run, number, channel(number), ledger, permit));
+            fleet.tasks.spawn(subscriber::live(
+                run,
+                number,
+                channel(number),
+                ledger,
+                permit,
+            ));
         }
         // Not bounded as a whole: each step of each client is, and one that fails ends the wait.
         fleet

@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 use serde_json::{Value, json};
 
 use super::fault::{Fault, excerpt};
-use super::transport::Transport;
+use super::transport::ConnectionType;
 
 /// The channel of handshakes.
 pub(super) const HANDSHAKE: &str = "/meta/handshake";
@@ -17,10 +17,12 @@ pub(super) const CONNECT: &str = "/meta/connect";
 pub(super) const SUBSCRIBE: &str = "/meta/subscribe";
 
 /// A handshake.
-pub(super) fn handshake(transport: Transport) -> Vec<u8> {
-    let types = match transport {
-        Transport::LongPolling => vec![transport.name()],
-        Transport::WebSocket => vec![transport.name(), Transport::LongPolling.name()],
+pub(super) fn handshake(connection_type: ConnectionType) -> Vec<u8> {
+    let types = match connection_type {
+        ConnectionType::LongPolling => vec![connection_type.name()],
+        ConnectionType::WebSocket => {
+            vec![connection_type.name(), ConnectionType::LongPolling.name()]
+        }
     };
     batch(&json!({
         "id": "1",
@@ -32,11 +34,11 @@ pub(super) fn handshake(transport: Transport) -> Vec<u8> {
 }
 
 /// A connect; the first asks, as CometD's clients do, to be answered at once.
-pub(super) fn connect(transport: Transport, client_id: &str, is_first: bool) -> Vec<u8> {
+pub(super) fn connect(connection_type: ConnectionType, client_id: &str, is_first: bool) -> Vec<u8> {
     let mut message = json!({
         "id": "2",
         "channel": CONNECT,
-        "connectionType": transport.name(),
+        "connectionType": connection_type.name(),
         "clientId": client_id,
     });
     if is_first {

@@ -13,6 +13,7 @@ mod process;
 mod progress;
 mod report;
 mod storm;
+mod subscriber;
 mod transport;
 mod url;
 
@@ -60,6 +61,9 @@ struct Load {
     /// How the clients speak to the server
     #[arg(long, global = true, value_enum, default_value_t)]
     transport: Transport,
+    /// Where event streams are on the host of --url
+    #[arg(long, global = true, default_value = "/events", value_parser = url::parse_path)]
+    events_path: String,
     /// Simulated clients, a TCP connection each [default: 1000; storm: 10]
     #[arg(long, global = true)]
     clients: Option<NonZeroUsize>,

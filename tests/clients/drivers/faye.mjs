@@ -7,15 +7,21 @@ const TRANSPORTS = [
   'callback-polling',
 ];
 
-/** Resolves when the page's next `EventSource` is open. */
-function nextStream() {
-  const { EventSource } = globalThis;
+/**
+ * Resolves with the transport that Faye goes over to after its handshake, once that is open. Until
+ * then it uses the handshake's; it tells only its log.
+ */
+function nextTransport(Faye) {
+  let selections = 0;
   return new Promise((resolve) => {
-    globalThis.EventSource = class extends EventSource {
-      constructor(...args) {
-        super(...args);
-        this.addEventListener('open', resolve);
-      }
+    Faye.logger = {
+      debug(line) {
+        const [, transport] = /Selected "(.*)" transport/.exec(line) ?? [];
+        if (transport) selections += 1;
+        if (selections < 2) return;
+        delete Faye.logger;
+        resolve(transport);
+      },
     };
   });
 }
@@ -31,7 +37,6 @@ export function fayeDriver(Faye, report) {
   const subscriptions = new Map();
   const replies = new Map();
   let client;
-  let transport;
   let session = 0;
   let missing = null;
 
@@ -70,10 +75,6 @@ export function fayeDriver(Faye, report) {
         if (!transports.includes(type)) client.disable(type);
       }
       client.addExtension({
-        outgoing(message, pass) {
-          if (message.channel === '/meta/connect') transport = message.connectionType;
-          pass(message);
-        },
         incoming(message, pass) {
           pass(message);
           if (message.successful === undefined) return;
@@ -81,14 +82,11 @@ export function fayeDriver(Faye, report) {
           replies.get(message.channel)?.(message);
         },
       });
-      const stream = transports.includes('eventsource') && nextStream();
+      const transport = nextTransport(Faye);
       const connected = nextReply('/meta/connect');
       client.connect();
       await connected;
-      if (!stream) return transport;
-      // Its first connects go by long-polling, until this is open.
-      await stream;
-      return 'eventsource';
+      return transport;
     },
 
     subscribe(channel) {

@@ -122,9 +122,9 @@ impl BayeuxServer {
             }
             return outcome;
         }
-        let mut session = batch
-            .iter()
-            .find_map(|message| self.session_of(message, origin.cookies));
+        let mut session = batch.iter().find_map(|message| {
+            self.session_of(message, origin.cookies, request.stream.as_deref())
+        });
         if let Some(stream) = request.stream {
             session =
                 session.filter(|session| !request.needs_own_handshake || stream.is_of(session));
@@ -246,11 +246,19 @@ impl BayeuxServer {
         }
     }
 
-    fn session_of(&self, message: &Message<'_>, cookies: &[RandomId]) -> Option<Arc<Session>> {
+    fn session_of(
+        &self,
+        message: &Message<'_>,
+        cookies: &[RandomId],
+        stream: Option<&Stream>,
+    ) -> Option<Arc<Session>> {
         let id: ClientId = message.client_id_text()?.parse().ok()?;
-        self.sessions
-            .find(id)
-            .filter(|session| session.admits(cookies))
+        let session = self.sessions.find(id)?;
+        let is_admitted = match stream {
+            Some(stream) => stream.admits(&session, cookies),
+            None => session.admits(cookies),
+        };
+        is_admitted.then_some(session)
     }
 
     fn scope(&self, now: Instant) -> Scope<'_> {

@@ -83,6 +83,7 @@ pub enum Carrier {
 #[derive(Debug)]
 pub struct Session {
     id: ClientId,
+    begun: Instant,
     shared: Arc<Shared>,
     marks: AtomicU8,
     inner: Mutex<Inner>,
@@ -121,6 +122,7 @@ impl Session {
         });
         let session = Arc::new(Self {
             id,
+            begun: now,
             shared,
             marks: AtomicU8::new(0),
             inner,

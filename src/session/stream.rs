@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::state::State;
 use super::{EndReason, Session, Wake, keep};
-use crate::bayeux::Event;
+use crate::bayeux::{Event, RandomId};
 
 /// What a stream has to do.
 #[derive(Debug)]
@@ -38,7 +38,12 @@ pub struct Beginning {
 #[derive(Debug, Default)]
 pub struct Stream {
     attached: Option<Attached>,
+    /// When it was opened; nothing once it has had a session.
+    opened: Option<Instant>,
 }
+
+/// How long the request that opens a stream may have been on its way.
+const MAX_DELAY: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 struct Attached {
@@ -47,12 +52,31 @@ struct Attached {
 }
 
 impl Stream {
+    /// Makes a stream without a session.
+    #[must_use]
+    pub fn opened(now: Instant) -> Self {
+        Self {
+            attached: None,
+            opened: Some(now),
+        }
+    }
+
+    /// Tells whether its client may use a session by it: one that it uses already, one that admits
+    /// its cookies, or a first one that was not there when the stream was opened. Of that one it
+    /// could have no cookie: Faye opens its WebSocket while it handshakes by POST.
+    #[must_use]
+    pub fn admits(&self, session: &Arc<Session>, cookies: &[RandomId]) -> bool {
+        let is_older = |opened| opened <= session.begun + MAX_DELAY;
+        session.admits(cookies) || self.is_of(session) || self.opened.is_some_and(is_older)
+    }
+
     /// Makes this the stream of a session, and of no other; does nothing if it was that already.
     pub fn attach(&mut self, session: &Arc<Session>, now: Instant) {
         if self.is_of(session) {
             return;
         }
         self.detach(now);
+        self.opened = None;
         let ticket = session.attach(State::do_not_replay);
         self.attached = ticket.map(|ticket| Attached {
             session: Arc::clone(session),
@@ -80,7 +104,11 @@ impl Stream {
             session: Arc::clone(session),
             ticket,
         });
-        Some((Self { attached }, beginning?))
+        let stream = Self {
+            attached,
+            opened: None,
+        };
+        Some((stream, beginning?))
     }
 
     /// Returns its session.
@@ -163,7 +191,7 @@ impl Drop for Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bayeux::{ClientId, RandomId};
+    use crate::bayeux::ClientId;
     use crate::metrics::Metrics;
     use crate::session::state::tests::event;
     use crate::session::{Browsers, Settings, Shared, Timers};
@@ -205,5 +233,29 @@ mod tests {
             poll(&mut new),
             Poll::Ready(Streamed::Events { .. })
         ));
+    }
+
+    #[test]
+    fn a_stream_opened_before_its_first_session_needs_no_cookie_of_that() {
+        let now = Instant::now();
+        let session = session();
+        let cookie = session.browser();
+        assert!(session.admits(&[cookie]), "and is bound from now on");
+        let late = now + MAX_DELAY + Duration::from_secs(1);
+        for (opened, expected) in [(now, true), (late, false)] {
+            assert_eq!(Stream::opened(opened).admits(&session, &[]), expected);
+            assert!(Stream::opened(opened).admits(&session, &[cookie]));
+        }
+        let mut used = Stream::opened(now);
+        used.attach(&session, now);
+        assert!(used.admits(&session, &[]));
+        let other = Session::new(
+            ClientId(RandomId::from_random([2; 16])),
+            cookie,
+            true,
+            Arc::clone(&session.shared),
+            now,
+        );
+        assert!(!used.admits(&other, &[]), "it is not its first session");
     }
 }

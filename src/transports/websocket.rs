@@ -39,7 +39,7 @@ pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answ
         deflates: accepted.deflates,
         reader: Reader::new(Side::Server, accepted.deflates, max),
         cookies: endpoint.cookies(headers).into(),
-        stream: Stream::default(),
+        stream: Stream::opened(now()),
         held: None,
         clock: Clock::new(now()),
     });

@@ -1,6 +1,6 @@
 import { after, before } from 'node:test';
 
-import { behaviours, FAYE_SOCKETS } from './support/behaviour.mjs';
+import { behaviours } from './support/behaviour.mjs';
 import { browserPeer, launch } from './support/browser.mjs';
 import { serveStatic } from './support/static.mjs';
 
@@ -40,7 +40,6 @@ behaviours({
   transport: 'websocket',
   // Its handshake is made by a transport that every server has.
   transports: ['websocket', 'long-polling'],
-  settings: [FAYE_SOCKETS],
   ...faye,
 });
 behaviours({

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { FAYE_SOCKETS } from './support/behaviour.mjs';
 import { browserPeer, launch } from './support/browser.mjs';
 import { Gate } from './support/gate.mjs';
 import { cometd9, faye14 } from './support/node-peer.mjs';
@@ -23,7 +22,6 @@ after(async () => {
 const settings = [
   `http.allowed_origins=["${pages.origin}"]`,
   'eventsource.retry=100ms',
-  FAYE_SOCKETS,
 ];
 const inBrowser = (page) => (stage, name) => browserPeer(stage, name, browser, page, pages.origin);
 

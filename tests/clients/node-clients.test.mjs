@@ -1,4 +1,4 @@
-import { behaviours, FAYE_SOCKETS } from './support/behaviour.mjs';
+import { behaviours } from './support/behaviour.mjs';
 import { cometd9, faye14, nodePeer } from './support/node-peer.mjs';
 
 const cometd = {
@@ -22,7 +22,6 @@ const overWebSocket = {
   transport: 'websocket',
   transports: ['websocket', 'long-polling'],
   watched: false,
-  settings: [FAYE_SOCKETS],
 };
 
 for (const [build, start] of Object.entries(cometd)) {

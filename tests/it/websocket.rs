@@ -290,12 +290,34 @@ async fn the_cookie_of_the_upgrade_binds_the_session() {
     for (cookie, expected) in [("", false), (&other, false), (&own, true)] {
         let request = upgrade().header("Cookie", &format!("BAYEUX_BROWSER={cookie}"));
         let mut stranger = WebSocket::open_with(server.address, request).await;
+        // It has a session of its own, so this is not its first.
+        stranger.handshake().await;
         stranger.id.clone_from(&client.id);
         let reply = stranger
             .call(json!({"channel": "/meta/connect", "advice": {"timeout": 0}}))
             .await;
         assert_eq!(reply["successful"], expected);
     }
+}
+
+#[tokio::test]
+async fn a_socket_that_is_older_than_the_session_needs_no_cookie_of_it() {
+    let server = TestServer::start(&[]);
+    let mut faye = WebSocket::open(server.address).await;
+    // The session is made by POST meanwhile, and bound to its cookie.
+    let mut client = server.client().await;
+    client.subscribe("/a").await;
+    faye.id.clone_from(&client.id);
+    faye.hold("1").await;
+    server.holds(1).await;
+    server.client().await.publish("/a", 1).await;
+    assert_eq!(faye.message().await["data"], 1);
+
+    // But that is not a way into other sessions.
+    let other = server.client().await;
+    faye.id.clone_from(&other.id);
+    let reply = faye.call(json!({"channel": "/meta/connect"})).await;
+    assert_eq!(reply["error"], "402::session_unknown");
 }
 
 #[tokio::test]

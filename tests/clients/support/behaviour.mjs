@@ -3,12 +3,6 @@ import { describe, test } from 'node:test';
 
 import { onStage } from './stage.mjs';
 
-/**
- * A setting of the server for Faye over WebSocket. Its socket is opened before its session has a
- * cookie; if the first connect goes by long-polling and returns that, the socket's would be refused.
- */
-export const FAYE_SOCKETS = 'bayeux.trust_client_session=true';
-
 const VALUES = [
   'text',
   '',

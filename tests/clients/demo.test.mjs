@@ -12,6 +12,7 @@ describe('the demonstration page', () => {
     browser = await launch();
     page = await browser.newPage();
     await page.goto(`${server.origin}/`);
+    await bothConnected();
   });
 
   after(async () => {
@@ -19,6 +20,7 @@ describe('the demonstration page', () => {
     await server?.stop();
   });
 
+  const bothConnected = () => page.getByText('connected', { exact: true }).nth(1).waitFor();
   const log = (name) => page.getByRole('log', { name: `What ${name} sees` });
 
   /** Types into one window, and waits until both show it. */
@@ -46,7 +48,7 @@ describe('the demonstration page', () => {
 
   test('both windows recover when the server was restarted', async () => {
     await server.restart();
-    await page.getByText('connected', { exact: true }).nth(1).waitFor();
+    await bothConnected();
     await say('Odo', 'after the restart');
   });
 });

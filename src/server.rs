@@ -42,7 +42,7 @@ pub struct Request<'r> {
     pub delivers_on_publish: bool,
     /// The stream it came by, to which the events of its session go from now on.
     pub stream: Option<&'r mut Stream>,
-    /// Whether a session is only known to the stream that its handshake came by.
+    /// Whether the stream serves only the session whose handshake came by it.
     pub needs_own_handshake: bool,
 }
 

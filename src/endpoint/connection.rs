@@ -1,6 +1,7 @@
 //! One connection: requests and responses in turn, and the wait between and during them.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -71,6 +72,7 @@ fn link(shared: &Shared) -> Link {
             message_timeout: settings.body_timeout,
             idle_timeout: settings.keep_alive_timeout,
         },
+        metrics: Arc::clone(&shared.metrics),
     }
 }
 

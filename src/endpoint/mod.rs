@@ -80,8 +80,9 @@ impl Endpoint {
         let mut stopping = self.shared.stopping.clone();
         loop {
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                biased;
                 _ = stopping.wait_for(|stopping| *stopping) => return,
+                accepted = listener.accept() => accepted,
             };
             match accepted {
                 Ok((stream, remote)) => self.open(stream, remote),

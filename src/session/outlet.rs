@@ -15,6 +15,8 @@ pub(super) struct Outlet {
     open: Option<u64>,
     writing: Option<Writing>,
     keeps_session: bool,
+    /// How many events have left and were numbered, so also the number of the newest.
+    left: u64,
     replay: Option<Box<Replay>>,
 }
 
@@ -24,13 +26,13 @@ struct Writing {
     ticket: u64,
     /// So many of the newest events that are kept are what it took.
     kept: usize,
+    /// Whether what it took was numbered.
+    is_numbered: bool,
 }
 
 /// The last events that left by a stream, numbered from 1.
 #[derive(Debug, Default)]
 struct Replay {
-    /// How many events have left, so also the number of the newest.
-    left: u64,
     events: VecDeque<Arc<Event>>,
     bytes: usize,
 }
@@ -86,8 +88,16 @@ impl Outlet {
     pub(super) fn write(&mut self, ticket: u64, events: &[Arc<Event>], settings: &Settings) -> u64 {
         let replay = self.replay.as_mut();
         let kept = replay.as_ref().map_or(0, |_| events.len());
-        self.writing = Some(Writing { ticket, kept });
-        replay.map_or(0, |replay| replay.keep(events, settings))
+        self.writing = Some(Writing {
+            ticket,
+            kept,
+            is_numbered: replay.is_some(),
+        });
+        let Some(replay) = replay else { return 0 };
+        replay.keep(events, settings);
+        let first = self.left + 1;
+        self.left += events.len() as u64;
+        first
     }
 
     /// Notes that a stream has written what it took.
@@ -102,6 +112,9 @@ impl Outlet {
         if let Some(replay) = self.replay.as_mut().filter(|_| is_kept) {
             replay.forget_newest(count);
         }
+        if own.as_ref().is_some_and(|own| own.is_numbered) {
+            self.left -= count as u64;
+        }
         own.is_some()
     }
 
@@ -112,8 +125,7 @@ impl Outlet {
     /// Returns the number of the last event that left for good; zero if they are not counted.
     pub(super) fn left(&self) -> u64 {
         let on_its_way = self.writing.as_ref().map_or(0, |writing| writing.kept);
-        let left = self.replay.as_ref().map_or(0, |replay| replay.left);
-        left.saturating_sub(on_its_way as u64)
+        self.left.saturating_sub(on_its_way as u64)
     }
 
     /// Keeps events from now on. Returns those that left after the event `last`, which leave again
@@ -123,18 +135,21 @@ impl Outlet {
         let Some(last) = last else {
             return (Vec::new(), true);
         };
-        if last <= replay.left {
-            // What is on its way leaves again too if it is among those that are kept.
-            self.writing.take_if(|writing| writing.kept > 0);
-        }
-        replay.after(last)
+        let Some(missing) = self.left.checked_sub(last) else {
+            // It names an event that is yet to leave.
+            return (Vec::new(), false);
+        };
+        // What is on its way leaves again too if it is among those that are kept.
+        self.writing.take_if(|writing| writing.kept > 0);
+        let again = replay.take_newest(usize::try_from(missing).unwrap_or(usize::MAX));
+        self.left -= again.len() as u64;
+        let is_complete = again.len() as u64 == missing;
+        (again, is_complete)
     }
 }
 
 impl Replay {
-    fn keep(&mut self, events: &[Arc<Event>], settings: &Settings) -> u64 {
-        let first = self.left + 1;
-        self.left += events.len() as u64;
+    fn keep(&mut self, events: &[Arc<Event>], settings: &Settings) {
         for event in events {
             self.bytes += event.json().len();
             self.events.push_back(Arc::clone(event));
@@ -147,11 +162,9 @@ impl Replay {
             };
             self.bytes -= oldest.json().len();
         }
-        first
     }
 
     fn forget_newest(&mut self, count: usize) {
-        self.left -= count as u64;
         for _ in 0..count {
             let Some(newest) = self.events.pop_back() else {
                 break;
@@ -160,18 +173,11 @@ impl Replay {
         }
     }
 
-    fn after(&mut self, last: u64) -> (Vec<Arc<Event>>, bool) {
-        let Some(missing) = self.left.checked_sub(last) else {
-            // It names an event that is yet to leave.
-            return (Vec::new(), false);
-        };
-        let missing = usize::try_from(missing).unwrap_or(usize::MAX);
-        let kept = missing.min(self.events.len());
-        let again: Vec<_> = self.events.drain(self.events.len() - kept..).collect();
-        self.events.clear();
+    /// Takes the newest events, at most so many, and forgets the others.
+    fn take_newest(&mut self, count: usize) -> Vec<Arc<Event>> {
         self.bytes = 0;
-        self.left -= kept as u64;
-        (again, kept == missing)
+        let mut events = std::mem::take(&mut self.events);
+        events.split_off(events.len().saturating_sub(count)).into()
     }
 }
 
@@ -244,7 +250,7 @@ mod tests {
         outlet.open(2);
         assert!(outlet.replay(Some(0)).0.is_empty());
         assert!(outlet.take_back(1, 2), "nothing else would repeat them");
-        assert_eq!(outlet.write(2, &[event("b"), event("c")], &settings), 1);
+        assert_eq!(outlet.write(2, &[event("b"), event("c")], &settings), 2);
     }
 
     #[test]

@@ -99,14 +99,14 @@ impl Queue {
         Some(event)
     }
 
-    /// Takes the oldest events for a response, lazy or not: at least one and at most so many bytes.
-    /// What is left does not wait. Gives back the memory of a queue that is empty then.
-    pub(super) fn take(&mut self, max_bytes: u64) -> Vec<Arc<Event>> {
-        let taken = if self.bytes as u64 <= max_bytes {
+    /// Takes the oldest events, lazy or not: at most so many, and of those at least one and at most
+    /// so many bytes. What is left does not wait. Gives back the memory of a queue that is empty then.
+    pub(super) fn take(&mut self, max_bytes: u64, max_events: usize) -> Vec<Arc<Event>> {
+        let taken = if self.bytes as u64 <= max_bytes && self.events.len() <= max_events {
             self.bytes = 0;
             std::mem::take(&mut self.events).into()
         } else {
-            self.take_some(max_bytes)
+            self.take_some(max_bytes, max_events)
         };
         self.lazy_deadline = None;
         self.is_urgent = !self.events.is_empty();
@@ -114,12 +114,12 @@ impl Queue {
         taken
     }
 
-    fn take_some(&mut self, max_bytes: u64) -> Vec<Arc<Event>> {
+    fn take_some(&mut self, max_bytes: u64, max_events: usize) -> Vec<Arc<Event>> {
         let mut taken = Vec::new();
         let mut left = max_bytes;
         while let Some(event) = self.events.front() {
             let size = event.json().len() as u64;
-            if size > left && !taken.is_empty() {
+            if taken.len() >= max_events || (size > left && !taken.is_empty()) {
                 break;
             }
             left = left.saturating_sub(size);
@@ -163,11 +163,14 @@ mod tests {
             queue.push(&event(name), None, &Settings::default());
         }
         let size = event("a").json().len() as u64;
-        let first = queue.take(2 * size);
+        let first = queue.take(2 * size, 9);
         assert_eq!(names(&first), "ab");
         queue.put_back(first);
-        assert_eq!(names(&queue.take(1)), "a", "at least one");
-        assert_eq!(names(&queue.take(u64::MAX)), "bcd");
+        assert_eq!(names(&queue.take(1, 9)), "a", "at least one");
+        let second = queue.take(u64::MAX, 1);
+        assert_eq!(names(&second), "b");
+        queue.put_back(second);
+        assert_eq!(names(&queue.take(u64::MAX, 9)), "bcd");
         assert!(queue.events.is_empty() && queue.bytes == 0);
     }
 

@@ -297,7 +297,8 @@ impl State {
         if !self.may_drain(settings) {
             return Vec::new();
         }
-        self.queue.take(settings.max_response_size.as_u64())
+        self.queue
+            .take(settings.max_response_size.as_u64(), usize::MAX)
     }
 
     /// Puts events back whose response was not written.

@@ -123,6 +123,16 @@ impl Stream {
         self.session().is_some_and(|own| Arc::ptr_eq(own, session))
     }
 
+    /// Tells whether another took its session over, and it has yet to notice.
+    #[must_use]
+    pub fn is_displaced(&self) -> bool {
+        self.attached
+            .as_ref()
+            .is_some_and(|Attached { session, ticket }| {
+                !session.lock().state.is_undisplaced(*ticket)
+            })
+    }
+
     /// Waits for something to do; what was taken before counts as written. After the last two
     /// results it has no session any more, and without one it waits for ever.
     pub fn poll(&mut self, max_bytes: u64, context: &mut Context<'_>) -> Poll<Streamed> {

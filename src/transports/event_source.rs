@@ -7,22 +7,24 @@
 //! of it is gone.
 
 use std::borrow::Cow;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io::Write;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode, header};
+use serde_json::value::to_raw_value;
 use tokio::time::Sleep;
 
-use super::exchange::now;
+use super::exchange::{array, now};
 use super::settings::EventSourceSettings;
-use super::turn::{MAX_TURN, Turn, Written};
+use super::streaming::{self, Around, Streaming};
+use super::turn::{MAX_TURN, Turn};
 use super::{Answer, Endpoint, Error, Incoming, Link, MAX_FIELDS, Opened};
-use crate::bayeux::{BayeuxError, ClientId, Event};
-use crate::server::BayeuxServer;
+use crate::bayeux::{Advice, BayeuxError, ClientId, Event, Reply, meta};
 use crate::session::{Beginning, Stream, Streamed};
 use crate::web::form::{self, FormLimits};
 use crate::web::{Response, Socket};
@@ -33,8 +35,8 @@ const HEAD: &[u8] = b"Content-Type: text/event-stream; charset=utf-8\r\n\
 /// Why there is no stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refused {
-    #[error("there is no session of this client id: handshake again")]
-    UnknownSession,
+    #[error("the client closed the connection before its stream was opened")]
+    Gone,
     #[error("name what to receive, such as ?channel=/chat/demo&channel=/stock/**")]
     NoChannel,
     #[error("not subscribed: {}", .0.text())]
@@ -44,14 +46,15 @@ pub(super) enum Refused {
 impl From<Refused> for Response {
     fn from(refused: Refused) -> Self {
         let status = match refused {
-            Refused::UnknownSession => StatusCode::NOT_FOUND,
             Refused::NotSubscribed(BayeuxError::TooManySessions) => StatusCode::SERVICE_UNAVAILABLE,
             Refused::NotSubscribed(
                 BayeuxError::TooManySubscriptions
                 | BayeuxError::SubscribeDenied
                 | BayeuxError::CreateDenied,
             ) => StatusCode::FORBIDDEN,
-            Refused::NoChannel | Refused::NotSubscribed(_) => StatusCode::BAD_REQUEST,
+            Refused::Gone | Refused::NoChannel | Refused::NotSubscribed(_) => {
+                StatusCode::BAD_REQUEST
+            }
         };
         Self::error(status, &refused.to_string())
     }
@@ -71,18 +74,45 @@ pub(super) fn join(
     incoming: &Incoming<'_>,
     id: ClientId,
 ) -> Result<Answer, Error> {
+    is_there(incoming)?;
     let headers = incoming.request.headers();
     let last = LastEvent::of(headers).filter(|last| last.session == id);
     let cookies = endpoint.cookies(headers);
     let joined = endpoint
         .server
         .join_stream(id, &cookies, last.map(|last| last.number));
-    let (stream, beginning) = joined.ok_or(Refused::UnknownSession)?;
+    let Some((stream, beginning)) = joined else {
+        return Ok(unknown_session().into());
+    };
     Ok(open(endpoint, stream, true, beginning))
+}
+
+/// A request that comes late, after its client has given it up and asked again, must not displace
+/// the newer stream.
+fn is_there(incoming: &Incoming<'_>) -> Result<(), Refused> {
+    if incoming.socket.has_closed() {
+        Err(Refused::Gone)
+    } else {
+        Ok(())
+    }
+}
+
+/// Tells a client to handshake again, by the stream: it would not hear of an error's status, and
+/// wait for the stream until its next connect is due.
+fn unknown_session() -> Response {
+    let channel = to_raw_value(meta::CONNECT).expect("a string is JSON");
+    let reply = Reply::to_connect(None, Some(&channel))
+        .failed(BayeuxError::SessionUnknown)
+        .advised(Advice::handshake(Duration::ZERO));
+    let mut body = b"retry: 30000\ndata: ".to_vec();
+    body.extend_from_slice(&array(&[], &[reply]));
+    body.extend_from_slice(b"\n\n");
+    Response::with_raw_head(StatusCode::OK, HEAD, body)
 }
 
 /// Opens a stream of channels.
 pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answer, Error> {
+    is_there(incoming)?;
     let request = &incoming.request;
     let limits = FormLimits {
         max_fields: MAX_FIELDS,
@@ -137,9 +167,9 @@ fn open(endpoint: &Endpoint, stream: Stream, is_bayeux: bool, beginning: Beginni
     let retry = settings.retry.as_millis();
     writeln!(block, "retry: {retry}").expect("a Vec takes every write");
     // A client that loses the stream before the first event comes back with this.
-    if let Some(session) = stream.session() {
-        id(&mut block, session.id(), beginning.after);
-    }
+    let session = stream.session().map(|session| session.id().to_string());
+    let session = session.unwrap_or_default();
+    id(&mut block, &session, beginning.after);
     if !beginning.is_complete {
         block.extend_from_slice(
             b"event: gap\ndata: {\"error\":\"events were missed that are no longer kept\"}\n",
@@ -147,71 +177,39 @@ fn open(endpoint: &Endpoint, stream: Stream, is_bayeux: bool, beginning: Beginni
     }
     block.push(b'\n');
     let connection = Box::new(Connection {
-        server: Arc::clone(&endpoint.server),
         settings: settings.clone(),
         is_bayeux,
+        session: session.into(),
         stream,
+        wrote: now(),
     });
     let response = Response::open(HEAD, block);
     Answer::Open(response, Opened::EventSource(connection))
 }
 
-fn id(out: &mut Vec<u8>, session: ClientId, number: u64) {
+fn id(out: &mut Vec<u8>, session: &str, number: u64) {
     writeln!(out, "id: {session}-{number}").expect("a Vec takes every write");
 }
 
 /// An event stream.
 #[derive(Debug)]
 pub struct Connection {
-    server: Arc<BayeuxServer>,
     settings: EventSourceSettings,
     /// Its client speaks Bayeux, and gets arrays of messages; others get one message an event.
     is_bayeux: bool,
+    /// The client id of its session, as it stands in ids of events.
+    session: Box<str>,
     stream: Stream,
+    /// When something was written last.
+    wrote: Instant,
 }
 
-impl Connection {
-    /// Serves the connection to its end.
-    pub(super) async fn run(mut self: Box<Self>, mut socket: Socket, link: Link) {
-        self.server.metrics().event_streams.increment();
-        let mut stopping = link.stopping;
-        let mut stopped = pin!(stopping.wait_for(|stopping| *stopping));
-        let mut is_stopping = false;
-        let mut sleep = pin!(tokio::time::sleep(self.settings.heartbeat_interval));
-        loop {
-            let turn = poll_fn(|context| {
-                is_stopping = is_stopping || stopped.as_mut().poll(context).is_ready();
-                self.poll_turn(&mut socket, is_stopping, sleep.as_mut(), context)
-            })
-            .await;
-            let metrics = self.server.metrics();
-            let written = turn.write(
-                &mut socket,
-                &mut self.stream,
-                link.times.write_timeout,
-                metrics,
-            );
-            match written.await {
-                Written::All => {}
-                Written::Last => {
-                    self.stream = Stream::default();
-                    Box::pin(socket.linger()).await;
-                    break;
-                }
-                Written::Lost => break,
-            }
-            let heartbeat = now() + self.settings.heartbeat_interval;
-            sleep.as_mut().reset(heartbeat.into());
-        }
-        self.server.metrics().event_streams.decrement();
-    }
-
-    /// Waits until there is something to write, or the end; the client's end is looked at first.
+impl Streaming for Connection {
     fn poll_turn(
         &mut self,
         socket: &mut Socket,
-        is_stopping: bool,
-        sleep: Pin<&mut Sleep>,
+        around: &Around<'_>,
+        mut sleep: Pin<&mut Sleep>,
         context: &mut Context<'_>,
     ) -> Poll<Turn> {
         let mut turn = Turn::default();
@@ -226,11 +224,9 @@ impl Connection {
         match self.stream.poll(MAX_TURN as u64, context) {
             Poll::Ready(Streamed::Events { first, events }) => self.add(&mut turn, first, events),
             Poll::Ready(Streamed::Displaced | Streamed::Ended(_)) => turn.close(),
-            Poll::Pending if self.stream.session().is_none() => turn.close(),
-            Poll::Pending if is_stopping => turn.close(),
+            Poll::Pending if self.stream.session().is_none() || around.is_stopping => turn.close(),
             Poll::Pending => {
-                let beats = !self.settings.heartbeat_interval.is_zero();
-                if beats && sleep.poll(context).is_ready() {
+                if self.is_silent_for_long(sleep.as_mut(), context) {
                     turn.bytes().extend_from_slice(b":\n\n");
                 }
             }
@@ -242,14 +238,46 @@ impl Connection {
         }
     }
 
+    fn stream(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
+    fn written(&mut self, _: bool) {
+        self.wrote = now();
+    }
+
+    fn let_go(&mut self) {
+        self.stream = Stream::default();
+    }
+}
+
+impl Connection {
+    /// Serves the connection to its end.
+    pub(super) fn run(
+        self: Box<Self>,
+        socket: Socket,
+        link: Link,
+    ) -> impl Future<Output = ()> + Send {
+        streaming::run(self, socket, link, |metrics| &metrics.event_streams)
+    }
+
+    fn is_silent_for_long(&self, mut sleep: Pin<&mut Sleep>, context: &mut Context<'_>) -> bool {
+        let interval = self.settings.heartbeat_interval;
+        let due = (self.wrote + interval).into();
+        if interval.is_zero() {
+            return false;
+        }
+        if sleep.deadline() != due {
+            sleep.as_mut().reset(due);
+        }
+        sleep.poll(context).is_ready()
+    }
+
     fn add(&self, turn: &mut Turn, first: u64, events: Vec<Arc<Event>>) {
-        let Some(session) = self.stream.session().map(|session| session.id()) else {
-            return;
-        };
         for (number, event) in (first..).zip(events) {
             let out = turn.bytes();
             out.reserve(event.json().len() + 48);
-            id(out, session, number);
+            id(out, &self.session, number);
             out.extend_from_slice(if self.is_bayeux {
                 b"data: ["
             } else {

@@ -6,6 +6,7 @@ mod exchange;
 mod legacy;
 mod long_polling;
 pub mod settings;
+mod streaming;
 mod turn;
 mod websocket;
 
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use tokio::sync::watch;
 
+use crate::metrics::Metrics;
 use crate::server::BayeuxServer;
 use crate::web::cors::{self, AllowedOrigins, NotAnOrigin, Verdict};
 use crate::web::websocket::{Refused, is_upgrade};
@@ -71,6 +73,8 @@ pub struct Link {
     pub stopping: watch::Receiver<bool>,
     /// What connections wait for, and how long.
     pub times: Times,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// How long a connection that goes on waits.

@@ -60,7 +60,7 @@ pub struct WebSocketSettings {
     /// it is never pinged.
     #[serde(with = "humantime_serde")]
     pub ping_interval: Duration,
-    /// Whether a session is only known to the connection that its handshake came by.
+    /// Whether a connection serves only the sessions whose handshake came by it.
     pub require_handshake_per_connection: bool,
     /// Whether messages are deflated for clients that offer it (RFC 7692).
     pub permessage_deflate: bool,

@@ -1,6 +1,6 @@
 //! What one turn of a stream writes, and what becomes of its events if it cannot.
 
-use std::future::{Future, Ready, poll_fn, ready};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,7 +8,6 @@ use std::task::{self, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::Either;
 
 use crate::bayeux::Event;
 use crate::metrics::{Limit, Metrics};
@@ -44,8 +43,27 @@ enum End {
 }
 
 /// A turn on its way: mostly it is there already.
-pub(super) type Writing<'w> =
-    Either<Ready<Written>, Pin<Box<dyn Future<Output = Written> + Send + 'w>>>;
+pub(super) enum Writing<'w> {
+    /// This became of it.
+    Done(Written),
+    /// The kernel did not take all at once.
+    Waits(Pin<Box<dyn Future<Output = Written> + Send + 'w>>),
+}
+
+impl Writing<'_> {
+    /// Tells whether the client has to read before all is written.
+    pub(super) fn has_to_wait(&self) -> bool {
+        matches!(self, Self::Waits(_))
+    }
+
+    /// Waits until it is written, or cannot be.
+    pub(super) async fn end(self) -> Written {
+        match self {
+            Self::Done(written) => written,
+            Self::Waits(waiting) => waiting.await,
+        }
+    }
+}
 
 /// What became of a turn.
 #[derive(Debug, PartialEq, Eq)]
@@ -158,17 +176,17 @@ impl Turn {
     ) -> Writing<'w> {
         if self.is_lost() {
             self.give_back(0, stream);
-            return Either::Left(ready(Written::Lost));
+            return Writing::Done(Written::Lost);
         }
         let written = match socket.write_some(self.all()) {
             Ok(written) if written < self.size() => {
                 let rest = self.write_rest(written, socket, stream, timeout, metrics);
-                return Either::Right(Box::pin(rest));
+                return Writing::Waits(Box::pin(rest));
             }
             Ok(_) => self.written(),
             Err(error) => self.fail(&error, 0, stream, metrics),
         };
-        Either::Left(ready(written))
+        Writing::Done(written)
     }
 
     async fn write_rest(

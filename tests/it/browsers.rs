@@ -69,7 +69,7 @@ async fn once_the_first_tab_is_gone_the_second_is_held_and_told_so() {
 
 #[tokio::test]
 async fn a_tab_that_goes_on_after_multiple_clients_is_advised_without_asking() {
-    let server = TestServer::start(&["bayeux.timeout=100ms"]);
+    let server = TestServer::start(&["bayeux.timeout=1s"]);
     let (mut first, mut second) = tabs(&server).await;
     second.connect().await;
     first.disconnect().await;

@@ -363,15 +363,22 @@ async fn a_stream_that_begins_anew_is_told_how_far_the_session_is() {
 }
 
 #[tokio::test]
-async fn a_stream_of_nobody_or_of_another_browser_is_not_found() {
+async fn the_client_of_a_stream_of_nobody_or_of_another_browser_hears_to_handshake() {
     let server = TestServer::start(&[]);
     let (client, _events) = faye(&server).await;
     for id in [&client.id, "0000000000000000000000"] {
         let request =
             Request::new("GET", &format!("/cometd/{id}")).header("Accept", "text/event-stream");
         let response = server.open().await.exchange(request).await;
-        assert_eq!(response.status, 404);
-        assert!(response.reason().contains("handshake"));
+        assert_eq!(response.status, 200);
+        let (retry, data) = response.text().split_once("\ndata: ").unwrap();
+        assert_eq!(retry, "retry: 30000");
+        let messages: Value = serde_json::from_str(data.strip_suffix("\n\n").unwrap()).unwrap();
+        let expected = json!([{
+            "channel": "/meta/connect", "successful": false, "error": "402::session_unknown",
+            "advice": {"reconnect": "handshake", "interval": 0},
+        }]);
+        assert_eq!(messages, expected);
     }
 }
 

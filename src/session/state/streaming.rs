@@ -66,9 +66,20 @@ impl State {
         if !has_events || self.outlet.is_writing() || !self.is_streamed(settings) {
             return None;
         }
-        let events = self.queue.take(max_bytes);
+        // More than are kept could not be repeated if all of them were lost.
+        let max_events = if self.outlet.is_replaying() {
+            settings.max_replay
+        } else {
+            usize::MAX
+        };
+        let events = self.queue.take(max_bytes, max_events);
         let first = self.outlet.write(ticket, &events, settings);
         Some(Streamed::Events { first, events })
+    }
+
+    /// Tells whether no other took the session over from a stream.
+    pub(in crate::session) fn is_undisplaced(&self, ticket: u64) -> bool {
+        self.outlet.is_current(ticket) || matches!(self.phase, Phase::Ended(_))
     }
 
     /// Tells whether a stream is still the session's.

@@ -13,8 +13,10 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 const STEP: usize = 4096;
 
 /// The answer to an offer that is accepted.
-pub const RESPONSE: &str =
-    "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+const RESPONSE: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+/// The same, to one that names the server's window, which has to be answered (section 7.1.2.1).
+const RESPONSE_WITH_WINDOW: &str = "permessage-deflate; server_no_context_takeover; \
+    client_no_context_takeover; server_max_window_bits=15";
 
 /// Why a message cannot be inflated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,15 +27,20 @@ pub enum InflateError {
     TooLarge,
 }
 
-/// Tells whether one of the offers of a client can be accepted (section 7.1).
+/// Returns the answer to the first of a client's offers that can be accepted (section 7.1).
 ///
 /// An offer that asks for a smaller window of the server is not: the same bytes could not be for
 /// all clients.
 #[must_use]
-pub fn accepts(offers: &str) -> bool {
-    offers.split(',').any(|offer| {
+pub fn accept(offers: &str) -> Option<&'static str> {
+    offers.split(',').find_map(|offer| {
         let mut parts = offer.split(';').map(str::trim);
-        parts.next() == Some("permessage-deflate") && are_acceptable(parts)
+        let is_acceptable = parts.next() == Some("permessage-deflate") && are_acceptable(parts);
+        is_acceptable.then_some(if offer.contains("server_max_window_bits") {
+            RESPONSE_WITH_WINDOW
+        } else {
+            RESPONSE
+        })
     })
 }
 
@@ -174,8 +181,15 @@ mod tests {
             ("", false),
         ];
         for (offers, expected) in cases {
-            assert_eq!(accepts(offers), expected, "{offers}");
+            assert_eq!(accept(offers).is_some(), expected, "{offers}");
         }
+    }
+
+    #[test]
+    fn the_server_s_window_is_named_in_the_answer_if_it_was_in_the_offer() {
+        let answer = accept("permessage-deflate; server_max_window_bits=15");
+        assert!(answer.is_some_and(|answer| answer.ends_with("; server_max_window_bits=15")));
+        assert_eq!(accept("permessage-deflate"), Some(RESPONSE));
     }
 
     #[test]

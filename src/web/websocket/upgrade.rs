@@ -78,17 +78,21 @@ pub fn accept(headers: &HeaderMap, may_deflate: bool) -> Result<Accepted, Refuse
     let mut response = Response::new(StatusCode::SWITCHING_PROTOCOLS)
         .header_lines(b"Upgrade: websocket\r\nConnection: Upgrade\r\n")
         .header("Sec-WebSocket-Accept", key.as_bytes());
-    if let Some(protocols) = text(headers, &header::SEC_WEBSOCKET_PROTOCOL) {
-        let first = protocols.split(',').next().unwrap_or_default().trim();
+    let protocols = text(headers, &header::SEC_WEBSOCKET_PROTOCOL).unwrap_or_default();
+    let mut protocols = protocols.split(',').map(str::trim);
+    if let Some(first) = protocols.next().filter(|first| !first.is_empty()) {
         response = response.header("Sec-WebSocket-Protocol", first.as_bytes());
     }
     let offers = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS).iter();
     let mut offers = offers.filter_map(|offers| offers.to_str().ok());
-    let deflates = may_deflate && offers.any(deflate::accepts);
-    if deflates {
-        response = response.header("Sec-WebSocket-Extensions", deflate::RESPONSE.as_bytes());
+    let deflate = offers.find_map(deflate::accept).filter(|_| may_deflate);
+    if let Some(answer) = deflate {
+        response = response.header("Sec-WebSocket-Extensions", answer.as_bytes());
     }
-    Ok(Accepted { response, deflates })
+    Ok(Accepted {
+        response,
+        deflates: deflate.is_some(),
+    })
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h str> {

@@ -5,18 +5,21 @@
 //! the session's stream. A turn reads what has arrived, answers it, and adds the events that are
 //! there: replies come first, so a flood of events does not hold them back.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+mod clock;
+
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::Sleep;
 
+use self::clock::{Clock, Due};
 use super::exchange::{array, count, now};
 use super::settings::WebSocketSettings;
-use super::turn::{MAX_TURN, Turn, Written};
+use super::streaming::{self, Around, Streaming};
+use super::turn::{MAX_TURN, Turn};
 use super::{Answer, Endpoint, Error, Incoming, Link, Opened, Times};
 use crate::bayeux::{BatchError, BayeuxError, Event, Framing, RandomId, Reply, parse_batches};
 use crate::metrics::Limit;
@@ -25,6 +28,9 @@ use crate::session::{EndReason, Resume, Stream, Streamed};
 use crate::web::Socket;
 use crate::web::websocket::deflate::deflate;
 use crate::web::websocket::{self, CloseCode, FrameKind, Reader, Side};
+
+/// Why a socket is closed whose session goes on elsewhere.
+const DISPLACED: &str = "another connection took the session over";
 
 /// Accepts an upgrade.
 pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answer, Error> {
@@ -58,107 +64,37 @@ pub struct Connection {
     reader: Reader,
     /// The browser cookies of the upgrade.
     cookies: Box<[RandomId]>,
-    stream: Stream,
+    /// Dropped before the stream, so that it counts as lost and not as resumed.
     held: Option<HeldConnect>,
+    stream: Stream,
     clock: Clock,
 }
 
-/// Since when a connection waits for what.
-#[derive(Debug)]
-struct Clock {
-    /// When the client is pinged next, or was pinged last if it `is_pinged`.
-    heard: Instant,
-    is_pinged: bool,
-    /// A message has begun to arrive.
-    begun: Option<Instant>,
-    /// There is no session.
-    idle: Option<Instant>,
-}
-
-impl Clock {
-    fn new(now: Instant) -> Self {
-        Self {
-            heard: now,
-            is_pinged: false,
-            begun: None,
-            idle: Some(now),
-        }
-    }
-}
-
-impl Connection {
-    /// Serves the connection to its end.
-    pub(super) async fn run(mut self: Box<Self>, mut socket: Socket, link: Link) {
-        self.server.metrics().websockets.increment();
-        let mut stopping = link.stopping;
-        let mut stopped = pin!(stopping.wait_for(|stopping| *stopping));
-        let mut is_stopping = false;
-        let mut sleep = pin!(tokio::time::sleep_until(now().into()));
-        loop {
-            let turn = poll_fn(|context| {
-                is_stopping = is_stopping || stopped.as_mut().poll(context).is_ready();
-                self.poll_turn(
-                    &mut socket,
-                    &link.times,
-                    is_stopping,
-                    sleep.as_mut(),
-                    context,
-                )
-            })
-            .await;
-            let is_full = turn.is_full();
-            let metrics = self.server.metrics();
-            let written = turn.write(
-                &mut socket,
-                &mut self.stream,
-                link.times.write_timeout,
-                metrics,
-            );
-            match written.await {
-                Written::All if is_full => tokio::task::yield_now().await,
-                Written::All => {}
-                Written::Last => {
-                    self.let_go();
-                    Box::pin(socket.linger()).await;
-                    break;
-                }
-                Written::Lost => break,
-            }
-        }
-        self.server.metrics().websockets.decrement();
-    }
-
-    /// Lets go of the session, before the last bytes have been read.
-    fn let_go(&mut self) {
-        if let Some(mut held) = self.held.take() {
-            held.release(now());
-        }
-        self.stream = Stream::default();
-    }
-
-    /// Waits until there is something to write, or the end.
+impl Streaming for Connection {
     fn poll_turn(
         &mut self,
         socket: &mut Socket,
-        times: &Times,
-        is_stopping: bool,
+        around: &Around<'_>,
         sleep: Pin<&mut Sleep>,
         context: &mut Context<'_>,
     ) -> Poll<Turn> {
         let mut turn = Turn::default();
-        self.read(socket, &mut turn, context);
+        if around.is_stopping {
+            if let Some(session) = self.stream.session() {
+                session.stop_holding();
+            }
+        } else {
+            self.read(socket, &mut turn, context);
+        }
         if turn.is_lost() {
             return Poll::Ready(turn);
         }
-        if let Some(session) = self.stream.session().filter(|_| is_stopping) {
-            session.stop_holding();
-        }
         self.resume(&mut turn, context);
         self.stream_events(&mut turn, context);
-        if is_stopping && !turn.has_events() {
+        if around.is_stopping && !turn.has_events() {
             close(&mut turn, CloseCode::Away, "the server stops");
         }
-        self.keep_time(times, &mut turn, sleep, context);
+        self.keep_time(around.times, &mut turn, sleep, context);
         if turn.is_empty() {
             if turn.is_full() {
                 // There may be more to read.
@@ -170,16 +106,46 @@ impl Connection {
         }
     }
 
+    fn stream(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
+    fn written(&mut self, had_to_wait: bool) {
+        if had_to_wait {
+            // The client reads: a ping behind all that may have waited long for its answer.
+            self.clock.hear(now());
+        }
+    }
+
+    fn let_go(&mut self) {
+        if let Some(mut held) = self.held.take() {
+            held.release(now());
+        }
+        self.stream = Stream::default();
+    }
+}
+
+impl Connection {
+    /// Serves the connection to its end.
+    pub(super) fn run(
+        self: Box<Self>,
+        socket: Socket,
+        link: Link,
+    ) -> impl Future<Output = ()> + Send {
+        streaming::run(self, socket, link, |metrics| &metrics.websockets)
+    }
+
     /// Reads what has arrived, as long as the turn has room for answers.
     fn read(&mut self, socket: &mut Socket, turn: &mut Turn, context: &mut Context<'_>) {
+        let mut has_message = false;
         while turn.goes_on() {
             match self.reader.next(socket.arrived_bytes()) {
-                Ok(Some(incoming)) => self.take(incoming, socket, turn),
+                Ok(Some(incoming)) => {
+                    has_message = true;
+                    self.take(incoming, socket, turn);
+                }
                 Ok(None) => match socket.poll_fill(context) {
-                    Poll::Ready(true) => {
-                        self.clock.heard = now();
-                        self.clock.is_pinged = false;
-                    }
+                    Poll::Ready(true) => self.clock.hear(now()),
                     Poll::Ready(false) => turn.lose(),
                     Poll::Pending => break,
                 },
@@ -192,14 +158,12 @@ impl Connection {
             }
         }
         let arrived = socket.arrived_bytes();
-        let is_between = arrived.is_empty() && !self.reader.is_within_message();
-        if is_between {
+        if arrived.is_empty() {
             // An empty buffer may still hold on to memory.
             *arrived = BytesMut::new();
-            self.clock.begun = None;
-        } else {
-            self.clock.begun.get_or_insert_with(now);
         }
+        let is_partial = !arrived.is_empty() || self.reader.is_within_message();
+        self.clock.arrive(is_partial, has_message, now());
     }
 
     fn take(&mut self, incoming: websocket::Incoming, socket: &Socket, turn: &mut Turn) {
@@ -221,7 +185,9 @@ impl Connection {
     }
 
     fn answer(&mut self, text: Bytes, socket: &Socket, turn: &mut Turn) {
-        self.clock.begun = None;
+        if self.stream.is_displaced() {
+            return close(turn, CloseCode::Normal, DISPLACED);
+        }
         turn.note_read(text.len());
         let texts = [text];
         let batch = match parse_batches(&texts, self.server.limits()) {
@@ -325,11 +291,7 @@ impl Connection {
                 self.add(turn, events);
             }
             Poll::Ready(Streamed::Displaced) => {
-                close(
-                    turn,
-                    CloseCode::Normal,
-                    "another connection took the session over",
-                );
+                close(turn, CloseCode::Normal, DISPLACED);
             }
             Poll::Ready(Streamed::Ended(EndReason::Disconnect)) => {
                 close(turn, CloseCode::Normal, "");
@@ -347,56 +309,40 @@ impl Connection {
         mut sleep: Pin<&mut Sleep>,
         context: &mut Context<'_>,
     ) {
-        if self.stream.session().is_some() {
-            self.clock.idle = None;
-        } else {
-            self.clock.idle.get_or_insert_with(now);
-        }
+        self.clock
+            .have_session(self.stream.session().is_some(), now());
         while !turn.closes() {
-            let Some(due) = self.next_due(times) else {
-                return;
-            };
+            let next = self.clock.next(times, self.settings.ping_interval);
+            let Some((due, what)) = next else { return };
             if sleep.deadline() != due.into() {
                 sleep.as_mut().reset(due.into());
             }
             if sleep.as_mut().poll(context).is_pending() {
                 return;
             }
-            self.be_due(now(), times, turn);
+            self.be_due(what, turn);
         }
     }
 
-    fn next_due(&self, times: &Times) -> Option<Instant> {
-        let ping = self.settings.ping_interval;
-        let ping = (!ping.is_zero()).then(|| self.clock.heard + ping);
-        let message = self.clock.begun.map(|begun| begun + times.message_timeout);
-        let session = self.clock.idle.map(|idle| idle + times.idle_timeout);
-        [ping, message, session].into_iter().flatten().min()
-    }
-
-    fn be_due(&mut self, now: Instant, times: &Times, turn: &mut Turn) {
-        let has_passed =
-            |since: Option<Instant>, timeout| since.is_some_and(|since| since + timeout <= now);
-        if has_passed(self.clock.begun, times.message_timeout) {
-            self.server.metrics().limited(Limit::BodyTimeout);
-            close(
-                turn,
-                CloseCode::Policy,
-                "the message did not arrive within http.body_timeout",
-            );
-        } else if has_passed(self.clock.idle, times.idle_timeout) {
-            close(
-                turn,
-                CloseCode::Normal,
-                "no session within http.keep_alive_timeout",
-            );
-        } else if self.clock.is_pinged {
-            self.server.metrics().dead_peers.increment();
-            turn.lose();
-        } else if has_passed(Some(self.clock.heard), self.settings.ping_interval) {
-            self.clock.heard = now;
-            self.clock.is_pinged = true;
-            frame(turn, FrameKind::Ping, b"");
+    fn be_due(&mut self, what: Due, turn: &mut Turn) {
+        match what {
+            Due::Message => {
+                self.server.metrics().limited(Limit::BodyTimeout);
+                let reason = "the message did not arrive within http.body_timeout";
+                close(turn, CloseCode::Policy, reason);
+            }
+            Due::Session => {
+                let reason = "no session within http.keep_alive_timeout";
+                close(turn, CloseCode::Normal, reason);
+            }
+            Due::Peer => {
+                self.server.metrics().dead_peers.increment();
+                turn.lose();
+            }
+            Due::Ping => {
+                self.clock.ping(now());
+                frame(turn, FrameKind::Ping, b"");
+            }
         }
     }
 }

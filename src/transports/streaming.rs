@@ -1,0 +1,88 @@
+//! The loop that every connection runs which goes on as a stream: turns, until one is the last.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use tokio::time::Sleep;
+
+use super::exchange::now;
+use super::turn::{Turn, Written};
+use super::{Link, Times};
+use crate::metrics::{Gauge, Metrics};
+use crate::session::Stream;
+use crate::web::Socket;
+
+/// A connection that goes on as a stream.
+pub(super) trait Streaming: Send {
+    /// Waits until there is something to write, or the end. The client's own end has to be looked at
+    /// before events are taken. `sleep` is for what is done at a time.
+    fn poll_turn(
+        &mut self,
+        socket: &mut Socket,
+        around: &Around<'_>,
+        sleep: Pin<&mut Sleep>,
+        context: &mut Context<'_>,
+    ) -> Poll<Turn>;
+
+    /// Returns the stream whose events the turns hold.
+    fn stream(&mut self) -> &mut Stream;
+
+    /// Hears that a turn has been written; `had_to_wait` for the client to read.
+    fn written(&mut self, had_to_wait: bool);
+
+    /// Lets go of the session, because nothing more will be written.
+    fn let_go(&mut self);
+}
+
+/// What is around a connection.
+#[derive(Debug)]
+pub(super) struct Around<'l> {
+    pub(super) times: &'l Times,
+    pub(super) is_stopping: bool,
+}
+
+/// Serves a connection to its end, and counts it as long.
+pub(super) async fn run<S: Streaming>(
+    mut connection: Box<S>,
+    mut socket: Socket,
+    link: Link,
+    gauge: fn(&Metrics) -> &Gauge,
+) {
+    gauge(&link.metrics).increment();
+    let mut stopping = link.stopping;
+    let mut stopped = pin!(stopping.wait_for(|stopping| *stopping));
+    let mut around = Around {
+        times: &link.times,
+        is_stopping: false,
+    };
+    let mut sleep = pin!(tokio::time::sleep_until(now().into()));
+    loop {
+        let turn = poll_fn(|context| {
+            around.is_stopping = around.is_stopping || stopped.as_mut().poll(context).is_ready();
+            connection.poll_turn(&mut socket, &around, sleep.as_mut(), context)
+        })
+        .await;
+        let is_full = turn.is_full();
+        let writing = turn.write(
+            &mut socket,
+            connection.stream(),
+            link.times.write_timeout,
+            &link.metrics,
+        );
+        let had_to_wait = writing.has_to_wait();
+        match writing.end().await {
+            Written::All => connection.written(had_to_wait),
+            Written::Last => {
+                connection.let_go();
+                Box::pin(socket.linger()).await;
+                break;
+            }
+            Written::Lost => break,
+        }
+        if is_full {
+            tokio::task::yield_now().await;
+        }
+    }
+    gauge(&link.metrics).decrement();
+}

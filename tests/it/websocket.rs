@@ -8,7 +8,7 @@ use mirant::metrics::Limit;
 use mirant::web::websocket::{CloseCode, Incoming};
 use serde_json::json;
 
-use crate::support::{Client, Request, TestServer, WebSocket, only, percent, until, upgrade};
+use crate::support::{Client, Http, Request, TestServer, WebSocket, only, percent, until, upgrade};
 
 #[tokio::test]
 async fn one_socket_is_enough_for_everything() {
@@ -393,6 +393,58 @@ async fn a_slow_reader_loses_nothing_when_another_socket_takes_over() {
         numbers.push(number(&fast.message().await));
     }
     assert!(numbers.iter().copied().eq(0..FLOOD), "{numbers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_moves_between_sockets_and_polls_under_a_flood_loses_nothing() {
+    const EVENTS: u64 = 5000;
+    let server = TestServer::start(&[]);
+    let mut socket = WebSocket::client(server.address).await;
+    socket.subscribe("/flood").await;
+    let publisher = server.cookieless().await;
+    let address = server.address;
+    let publishing = tokio::spawn(async move {
+        let mut http = Http::open(address).await;
+        for start in (0..EVENTS).step_by(50) {
+            let batch = (start..start + 50).map(|number| {
+                json!({"channel": "/flood", "clientId": publisher.id, "data": {"number": number}})
+            });
+            let batch = serde_json::Value::from_iter(batch).to_string();
+            http.exchange(Request::post(batch)).await;
+        }
+    });
+    let mut polling = Client::new(server.address);
+    polling.id.clone_from(&socket.id);
+    let note = |messages: Vec<serde_json::Value>, numbers: &mut Vec<u64>| {
+        let events = messages.iter();
+        numbers.extend(events.filter_map(|event| event["data"]["number"].as_u64()));
+    };
+    let mut numbers = Vec::new();
+    while (numbers.len() as u64) < EVENTS {
+        note(socket.messages().await, &mut numbers);
+        if numbers.len() % 10 == 0 {
+            let mut next = WebSocket::open(server.address).await;
+            next.id.clone_from(&socket.id);
+            // Nothing else may be on its way when a poll takes the session over.
+            let by_poll = numbers.len() % 20 == 0;
+            let polled = if by_poll {
+                polling.queued().await
+            } else {
+                next.hold("1").await;
+                Vec::new()
+            };
+            while let Some(Incoming::Text(text)) = socket.next().await {
+                note(serde_json::from_slice(&text).unwrap(), &mut numbers);
+            }
+            note(polled, &mut numbers);
+            if by_poll {
+                next.hold("1").await;
+            }
+            socket = next;
+        }
+    }
+    publishing.await.unwrap();
+    assert!(numbers.iter().copied().eq(0..EVENTS), "{numbers:?}");
 }
 
 #[tokio::test]

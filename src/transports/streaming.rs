@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::time::Sleep;
 
 use super::exchange::now;
-use super::turn::{Turn, Written};
+use super::turn::{Turn, Writing, Written};
 use super::{Link, Times};
 use crate::metrics::{Gauge, Metrics};
 use crate::session::Stream;
@@ -43,46 +43,52 @@ pub(super) struct Around<'l> {
 }
 
 /// Serves a connection to its end, and counts it as long.
-pub(super) async fn run<S: Streaming>(
+#[allow(
+    clippy::manual_async_fn,
+    reason = "a block keeps what it is given once; an `async fn` keeps its arguments twice"
+)]
+pub(super) fn run<S: Streaming>(
     mut connection: Box<S>,
     mut socket: Socket,
-    link: Link,
+    mut link: Link,
     gauge: fn(&Metrics) -> &Gauge,
-) {
-    gauge(&link.metrics).increment();
-    let mut stopping = link.stopping;
-    let mut stopped = pin!(stopping.wait_for(|stopping| *stopping));
-    let mut around = Around {
-        times: &link.times,
-        is_stopping: false,
-    };
-    let mut sleep = pin!(tokio::time::sleep_until(now().into()));
-    loop {
-        let turn = poll_fn(|context| {
-            around.is_stopping = around.is_stopping || stopped.as_mut().poll(context).is_ready();
-            connection.poll_turn(&mut socket, &around, sleep.as_mut(), context)
-        })
-        .await;
-        let is_full = turn.is_full();
-        let writing = turn.write(
-            &mut socket,
-            connection.stream(),
-            link.times.write_timeout,
-            &link.metrics,
-        );
-        let had_to_wait = writing.has_to_wait();
-        match writing.end().await {
-            Written::All => connection.written(had_to_wait),
-            Written::Last => {
-                connection.let_go();
-                Box::pin(socket.linger()).await;
-                break;
+) -> impl Future<Output = ()> + Send {
+    async move {
+        gauge(&link.metrics).increment();
+        let mut stopped = pin!(link.stopping.wait_for(|stopping| *stopping));
+        let mut is_stopping = false;
+        let mut sleep = pin!(tokio::time::sleep_until(now().into()));
+        loop {
+            let turn = poll_fn(|context| {
+                is_stopping = is_stopping || stopped.as_mut().poll(context).is_ready();
+                let around = Around {
+                    times: &link.times,
+                    is_stopping,
+                };
+                connection.poll_turn(&mut socket, &around, sleep.as_mut(), context)
+            })
+            .await;
+            let is_full = turn.is_full();
+            let timeout = link.times.write_timeout;
+            let stream = connection.stream();
+            let (written, had_to_wait) =
+                match turn.write(&mut socket, stream, timeout, &link.metrics) {
+                    Writing::Done(written) => (written, false),
+                    Writing::Waits(waiting) => (waiting.await, true),
+                };
+            match written {
+                Written::All => connection.written(had_to_wait),
+                Written::Last => {
+                    connection.let_go();
+                    Box::pin(socket.linger()).await;
+                    break;
+                }
+                Written::Lost => break,
             }
-            Written::Lost => break,
+            if is_full {
+                tokio::task::yield_now().await;
+            }
         }
-        if is_full {
-            tokio::task::yield_now().await;
-        }
+        gauge(&link.metrics).decrement();
     }
-    gauge(&link.metrics).decrement();
 }

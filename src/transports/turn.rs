@@ -50,21 +50,6 @@ pub(super) enum Writing<'w> {
     Waits(Pin<Box<dyn Future<Output = Written> + Send + 'w>>),
 }
 
-impl Writing<'_> {
-    /// Tells whether the client has to read before all is written.
-    pub(super) fn has_to_wait(&self) -> bool {
-        matches!(self, Self::Waits(_))
-    }
-
-    /// Waits until it is written, or cannot be.
-    pub(super) async fn end(self) -> Written {
-        match self {
-            Self::Done(written) => written,
-            Self::Waits(waiting) => waiting.await,
-        }
-    }
-}
-
 /// What became of a turn.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Written {

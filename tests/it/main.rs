@@ -30,6 +30,7 @@ mod many;
 mod publish;
 mod queue;
 mod shutdown;
+mod streamed;
 mod subscribe;
 mod timeouts;
 mod unsubscribe;

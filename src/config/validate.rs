@@ -28,6 +28,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     };
     checks.http(config);
     checks.durations(config);
+    checks.intervals(config);
     checks.counts(config);
     checks.sizes(config);
     checks.endpoint(config);
@@ -86,6 +87,8 @@ impl Checks {
             ("bayeux.timeout", session.timeout),
             ("bayeux.max_interval", session.max_interval),
             ("streaming.lifetime", config.streaming.lifetime),
+            ("bayeux.min_polling_interval", session.min_polling_interval),
+            ("bayeux.max_polling_interval", session.max_polling_interval),
         ];
         let any = [
             ("bayeux.interval", session.interval),
@@ -113,6 +116,15 @@ impl Checks {
         for (key, duration) in above_zero.into_iter().chain(any) {
             self.require(duration <= MAX_DURATION, key, "must be at most \"366days\"");
         }
+    }
+
+    fn intervals(&mut self, config: &Config) {
+        let session = &config.bayeux.session;
+        self.require(
+            session.min_polling_interval <= session.max_polling_interval,
+            "bayeux.min_polling_interval",
+            "must not be above bayeux.max_polling_interval",
+        );
     }
 
     fn counts(&mut self, config: &Config) {

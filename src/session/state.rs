@@ -93,6 +93,8 @@ pub(super) struct State {
     expiry: Instant,
     /// The interval its client asked for with its last connect.
     client_interval: Option<Duration>,
+    /// The interval its client was advised last, if it polls.
+    polling_interval: Duration,
     needs_advice: bool,
     /// Until when its client was told to wait, because its browser has other connects held.
     surplus_until: Option<Instant>,
@@ -119,6 +121,7 @@ impl State {
             batches: 0,
             expiry: now + settings.interval + settings.max_interval,
             client_interval: None,
+            polling_interval: Duration::ZERO,
             needs_advice: false,
             surplus_until: None,
             delivers_on_connect_only: false,
@@ -184,6 +187,12 @@ impl State {
             return Connected::Answer { advise: true };
         }
 
+        if settings.polling && connect.events_by == EventsBy::Replies {
+            self.client_interval = Some(self.next_polling_interval(settings));
+            self.start_expiry(settings, now);
+            return Connected::Answer { advise: true };
+        }
+
         let has_to_answer =
             is_first || timeout.is_zero() || !connect.may_be_held || self.is_stopping;
         if has_to_answer || (self.may_drain(settings) && self.queue.is_due(now)) {
@@ -207,6 +216,18 @@ impl State {
         self.surplus_until = Some(now + wait);
         self.expiry = now + interval + settings.max_interval;
         Connected::MultipleClients
+    }
+
+    /// Returns how long a client that polls waits until its next poll: the longer nothing happens,
+    /// the longer.
+    fn next_polling_interval(&mut self, settings: &Settings) -> Duration {
+        let (min, max) = (settings.min_polling_interval, settings.max_polling_interval);
+        self.polling_interval = if self.queue.is_empty() {
+            (self.polling_interval * 2).max(min).min(max)
+        } else {
+            min
+        };
+        self.polling_interval
     }
 
     fn hold(&mut self, deadline: Instant, advise: bool) -> Connected {

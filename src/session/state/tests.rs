@@ -408,6 +408,45 @@ fn a_session_is_bound_from_the_first_time_its_cookie_returns() {
     assert!(rig.state.admits(&[], true), "trust_client_session");
 }
 
+#[test]
+fn the_interval_of_polls_grows_while_nothing_happens_and_falls_when_something_does() {
+    let mut rig = Rig::with(Settings {
+        polling: true,
+        min_polling_interval: SECOND,
+        max_polling_interval: 6 * SECOND,
+        ..Settings::default()
+    });
+    let mut now = 0;
+    for (event, expected) in [
+        (false, 1),
+        (false, 2),
+        (false, 4),
+        (false, 6),
+        (false, 6),
+        (true, 1),
+        (false, 2),
+    ] {
+        if event {
+            assert_eq!(rig.deliver("a"), (Pushed::default(), false));
+        }
+        assert_eq!(rig.connect(now), Connected::Answer { advise: true });
+        rig.state.drain(&rig.settings);
+        let mut advice = Vec::new();
+        rig.state.advice(&rig.settings).write(&mut advice);
+        let interval = format!("\"interval\":{expected}000,");
+        assert!(
+            String::from_utf8_lossy(&advice).contains(&interval),
+            "{now}"
+        );
+        assert_eq!(
+            rig.next(),
+            Some(now + expected + 10),
+            "the session waits too"
+        );
+        now += expected;
+    }
+}
+
 impl Rig {
     fn attach(&mut self) -> u64 {
         let (ticket, _) = self.state.attach().expect("alive");

@@ -60,6 +60,7 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
         bayeux,
         websocket,
         eventsource,
+        resources,
         channel,
         admin,
         ..
@@ -74,6 +75,7 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
         types,
         bayeux.session,
         router,
+        resources.kept,
         Arc::clone(&metrics),
     );
     let server = Arc::new(server);

@@ -4,19 +4,20 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use serde_json::value::RawValue;
 
 use crate::bayeux::{Advice, BayeuxError, ClientId, Event, Limits, Message, RandomId, Reply, meta};
 use crate::metrics::Metrics;
 use crate::operations::{self, Effect, Origin, Scope};
+use crate::resources::Resources;
 use crate::router::Router;
-use crate::session;
 use crate::session::{
     Beginning, Browsers, Carrier, EndReason, Resume, Session, Sessions, Shared, Stream, Timers,
     sweep,
 };
+use crate::{resources, session};
 
 /// A Bayeux server without a network.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub struct BayeuxServer {
     connection_types: Vec<&'static str>,
     sessions: Sessions,
     router: Router,
+    resources: Arc<Resources>,
     shared: Arc<Shared>,
     is_stopping: AtomicBool,
 }
@@ -69,8 +71,10 @@ impl BayeuxServer {
         connection_types: Vec<&'static str>,
         session: session::Settings,
         router: Router,
+        resources: resources::Settings,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let resources = Arc::new(Resources::new(resources, Arc::clone(&metrics)));
         let shared = Shared {
             settings: session,
             browsers: Browsers::default(),
@@ -82,6 +86,7 @@ impl BayeuxServer {
             connection_types,
             sessions: Sessions::default(),
             router,
+            resources,
             shared: Arc::new(shared),
             is_stopping: AtomicBool::new(false),
         }
@@ -265,10 +270,12 @@ impl BayeuxServer {
         Scope {
             sessions: &self.sessions,
             router: &self.router,
+            resources: &self.resources,
             shared: &self.shared,
             limits: &self.limits,
             connection_types: &self.connection_types,
             now,
+            time_of_day: SystemTime::now,
         }
     }
 
@@ -291,9 +298,11 @@ impl BayeuxServer {
         self.is_stopping.load(SeqCst)
     }
 
-    /// Answers every held connect and holds none from now on, so that no queued event is lost.
+    /// Answers every held connect and holds none from now on, so that no queued event is lost; and
+    /// ends the waits for resources.
     pub fn stop(&self) {
         self.is_stopping.store(true, SeqCst);
+        self.resources.stop();
         for session in self.sessions.all() {
             session.stop_holding();
         }

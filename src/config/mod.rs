@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::bayeux::Limits;
-use crate::{endpoint, router, session, transports};
+use crate::{endpoint, resources, router, session, transports};
 
 pub use error::{ConfigError, Problem};
 
@@ -42,6 +42,8 @@ pub struct Config {
     pub websocket: transports::settings::WebSocketSettings,
     /// Event streams.
     pub eventsource: transports::settings::EventSourceSettings,
+    /// Channels as resources.
+    pub resources: Resources,
     /// Options for the channels that match a pattern.
     pub channel: Vec<router::settings::ChannelOptions>,
     /// What is logged, and how.
@@ -66,6 +68,18 @@ pub struct Bayeux {
     /// The path, the transports and the browser cookie.
     #[serde(flatten)]
     pub transports: transports::settings::Settings,
+}
+
+/// The `[resources]` section, which two modules share.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Resources {
+    /// Where they are, and how long a change is waited for.
+    #[serde(flatten)]
+    pub http: transports::settings::ResourceSettings,
+    /// What is kept of them.
+    #[serde(flatten)]
+    pub kept: resources::settings::Settings,
 }
 
 /// The `[log]` section.

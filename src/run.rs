@@ -88,6 +88,7 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
         bayeux.transports,
         websocket,
         eventsource,
+        resources.http,
         &http.allowed_origins,
     )?;
     let shutdown_timeout = http.shutdown_timeout;

@@ -1,5 +1,7 @@
 //! The Bayeux server: takes batches of messages, gives replies and events; knows no HTTP.
 
+mod resources;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -10,14 +12,15 @@ use serde_json::value::RawValue;
 
 use crate::bayeux::{Advice, BayeuxError, ClientId, Event, Limits, Message, RandomId, Reply, meta};
 use crate::metrics::Metrics;
+pub use crate::operations::resources::{NotWritten, Place};
 use crate::operations::{self, Effect, Origin, Scope};
-use crate::resources::Resources;
+use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
+use crate::session;
 use crate::session::{
     Beginning, Browsers, Carrier, EndReason, Resume, Session, Sessions, Shared, Stream, Timers,
     sweep,
 };
-use crate::{resources, session};
 
 /// A Bayeux server without a network.
 #[derive(Debug)]
@@ -71,7 +74,7 @@ impl BayeuxServer {
         connection_types: Vec<&'static str>,
         session: session::Settings,
         router: Router,
-        resources: resources::Settings,
+        resources: ResourceBounds,
         metrics: Arc<Metrics>,
     ) -> Self {
         let resources = Arc::new(Resources::new(resources, Arc::clone(&metrics)));

@@ -4,6 +4,7 @@ mod connect;
 mod disconnect;
 mod handshake;
 mod publish;
+pub mod resources;
 mod subscribe;
 mod unsubscribe;
 

@@ -34,9 +34,17 @@ pub struct Current {
     pub version: Version,
     /// The representation; nothing: it was deleted.
     pub data: Option<Bytes>,
+    /// Whether the version before it was of the same second.
+    shares_second: bool,
 }
 
 impl Current {
+    /// Tells whether somebody who has what there was at a date, to the second, may lack this.
+    #[must_use]
+    pub fn is_after(&self, date: SystemTime) -> bool {
+        self.version.is_after(date) || (self.shares_second && !self.version.is_before(date))
+    }
+
     /// Returns the version of the representation, if there is one.
     #[must_use]
     pub fn represented(&self) -> Option<Version> {
@@ -182,6 +190,7 @@ impl Resources {
             Write::Whole(data) | Write::Range(data, _) => Content::Whole(data.clone()),
             Write::Delete => Content::Deleted,
         };
+        state.shares_second = current.is_some() && !version.is_after(state.version.modified());
         state.version = version;
         self.count_bytes(before, state.kept_bytes(resource));
         let wakers = state.take_wakers();

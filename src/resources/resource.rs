@@ -33,6 +33,8 @@ pub(super) struct Resource {
 pub(super) struct State {
     pub(super) version: Version,
     pub(super) content: Content,
+    /// The version before was of the same second.
+    pub(super) shares_second: bool,
     /// If the last change was within a range: the version before, and the range.
     pub(super) range: Option<(Version, Range<usize>)>,
     /// How many wait, or are about to.
@@ -71,6 +73,7 @@ impl State {
         Some(Current {
             version: self.version,
             data,
+            shares_second: self.shares_second,
         })
     }
 

@@ -39,9 +39,24 @@ impl Version {
     /// Tells whether it is of a later second than a date.
     #[must_use]
     pub fn is_after(self, date: SystemTime) -> bool {
-        let date = date.duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.micros / 1_000_000 > date.as_secs()
+        self.second() > second_of(date)
     }
+
+    /// Tells whether it is of an earlier second than a date.
+    #[must_use]
+    pub fn is_before(self, date: SystemTime) -> bool {
+        self.second() < second_of(date)
+    }
+
+    fn second(self) -> u64 {
+        self.micros / 1_000_000
+    }
+}
+
+fn second_of(date: SystemTime) -> u64 {
+    date.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 impl fmt::Display for Version {

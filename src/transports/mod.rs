@@ -5,6 +5,7 @@ mod event_source;
 mod exchange;
 mod legacy;
 mod long_polling;
+mod resources;
 pub mod settings;
 mod streaming;
 mod turn;
@@ -25,14 +26,14 @@ use crate::web::cors::{self, AllowedOrigins, NotAnOrigin, Verdict};
 use crate::web::websocket::{Refused, is_upgrade};
 use crate::web::{Response, Socket, charset, form};
 pub use exchange::{Carried, HeldPoll, Polled};
-pub use settings::{EventSourceSettings, Settings, Transport, WebSocketSettings};
+pub use settings::{EventSourceSettings, ResourceSettings, Settings, Transport, WebSocketSettings};
 
 /// The most fields a form or a query may have: as many as messages may be in a batch would fit,
 /// and no client sends more than a few others beside them.
 const MAX_FIELDS: usize = 1000;
 
 /// The methods of the endpoint.
-const METHODS: &[u8] = b"GET, POST, OPTIONS";
+const METHODS: &str = "GET, POST, OPTIONS";
 
 /// A request whose body has arrived.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub enum Answer {
     Now(Response, Option<Carried>),
     /// It is answered when its connect is resumed.
     Held(Box<HeldPoll>),
+    /// It is answered when its resource changes.
+    Waiting(Box<resources::Waiting>),
     /// It is answered after a while, or when the server stops.
     Delayed(Response, Duration),
     /// It is answered now, and its connection is then a stream.
@@ -148,7 +151,7 @@ impl From<Error> for Response {
         };
         let response = Self::error(status, &error.to_string());
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            return response.header("Allow", METHODS);
+            return response.header("Allow", METHODS.as_bytes());
         }
         response
     }
@@ -161,6 +164,7 @@ pub struct Endpoint {
     settings: Settings,
     websocket: WebSocketSettings,
     event_source: EventSourceSettings,
+    resources: ResourceSettings,
     origins: AllowedOrigins,
 }
 
@@ -174,6 +178,7 @@ impl Endpoint {
         settings: Settings,
         websocket: WebSocketSettings,
         event_source: EventSourceSettings,
+        resources: ResourceSettings,
         origins: &[String],
     ) -> Result<Self, NotAnOrigin> {
         let origins = AllowedOrigins::new(origins)?;
@@ -182,14 +187,20 @@ impl Endpoint {
             settings,
             websocket,
             event_source,
+            resources,
             origins,
         })
     }
 
-    /// Tells whether a path is the endpoint's: its own, any below it, or that of event streams.
+    /// Tells whether a path is the endpoint's: its own, any below it, that of event streams, or of
+    /// resources.
     #[must_use]
     pub fn is_at(&self, path: &str) -> bool {
-        self.is_stream_at(path) || self.is_bayeux_at(path)
+        self.is_stream_at(path) || self.is_bayeux_at(path) || self.is_resource_at(path)
+    }
+
+    fn is_resource_at(&self, path: &str) -> bool {
+        is_at_or_below(path, &self.resources.path) && self.server.has_resources()
     }
 
     fn is_stream_at(&self, path: &str) -> bool {
@@ -201,8 +212,7 @@ impl Endpoint {
     }
 
     fn is_bayeux_at(&self, path: &str) -> bool {
-        path.strip_prefix(&self.settings.path)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        is_at_or_below(path, &self.settings.path)
     }
 
     /// Serves a request.
@@ -216,8 +226,16 @@ impl Endpoint {
                 return vary(Response::error(StatusCode::FORBIDDEN, &reason)).into();
             }
         };
+        let is_resource = self.is_resource_at(request.uri().path());
         let answer = if *request.method() == Method::OPTIONS {
-            return preflight(request, origin.as_ref()).into();
+            let methods = if is_resource {
+                resources::METHODS
+            } else {
+                METHODS
+            };
+            return preflight(request, origin.as_ref(), methods).into();
+        } else if is_resource {
+            resources::serve(self, request)
         } else {
             self.exchange(incoming).await
         };
@@ -229,6 +247,10 @@ impl Endpoint {
             Answer::Held(mut held) => {
                 held.origin = origin;
                 Answer::Held(held)
+            }
+            Answer::Waiting(mut waiting) => {
+                waiting.origin = origin;
+                Answer::Waiting(waiting)
             }
         }
     }
@@ -309,15 +331,25 @@ pub fn connection_types(transports: &[Transport]) -> Vec<&'static str> {
     names.flatten().copied().collect()
 }
 
-fn preflight(request: &Request<Bytes>, origin: Option<&HeaderValue>) -> Response {
-    let response = vary(Response::new(StatusCode::NO_CONTENT).header("Allow", METHODS));
+fn is_at_or_below(path: &str, base: &str) -> bool {
+    path.strip_prefix(base)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn preflight(
+    request: &Request<Bytes>,
+    origin: Option<&HeaderValue>,
+    methods: &'static str,
+) -> Response {
+    let response = Response::new(StatusCode::NO_CONTENT).header("Allow", methods.as_bytes());
+    let response = vary(response);
     let Some(origin) = origin else {
         return response;
     };
     let asked = request
         .headers()
         .get(header::ACCESS_CONTROL_REQUEST_HEADERS);
-    add(response, cors::preflight_headers(origin, asked))
+    add(response, cors::preflight_headers(origin, methods, asked))
 }
 
 fn allow(response: Response, origin: Option<&HeaderValue>) -> Response {

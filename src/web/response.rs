@@ -109,6 +109,13 @@ impl Response {
             .header("Cache-Control", b"no-store")
     }
 
+    /// Gives it this body.
+    #[must_use]
+    pub fn body(mut self, body: Vec<u8>) -> Self {
+        self.body = body;
+        self
+    }
+
     /// Adds a header; the value holds no line end, as that of a `HeaderValue`.
     #[must_use]
     pub fn header(mut self, name: &str, value: &[u8]) -> Self {
@@ -149,7 +156,11 @@ impl Response {
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(&self.head);
         write_date(&mut out);
-        let has_length = self.status != StatusCode::NO_CONTENT && !self.status.is_informational();
+        // A length of nothing would be taken for that of what has not been modified.
+        let has_length = !matches!(
+            self.status,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        ) && !self.status.is_informational();
         if has_length && !self.is_open {
             write!(out, "Content-Length: {}\r\n", self.body.len())
                 .expect("a Vec takes every write");

@@ -1,16 +1,20 @@
 //! The Bayeux server: takes batches of messages, gives replies and events; knows no HTTP.
 
+mod resources;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::value::RawValue;
 
 use crate::bayeux::{Advice, BayeuxError, ClientId, Event, Limits, Message, RandomId, Reply, meta};
 use crate::metrics::Metrics;
+pub use crate::operations::resources::{NotWritten, Place};
 use crate::operations::{self, Effect, Origin, Scope};
+use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
 use crate::session;
 use crate::session::{
@@ -25,6 +29,7 @@ pub struct BayeuxServer {
     connection_types: Vec<&'static str>,
     sessions: Sessions,
     router: Router,
+    resources: Arc<Resources>,
     shared: Arc<Shared>,
     is_stopping: AtomicBool,
 }
@@ -73,8 +78,10 @@ impl BayeuxServer {
         connection_types: Vec<&'static str>,
         session: session::Settings,
         router: Router,
+        resources: ResourceBounds,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let resources = Arc::new(Resources::new(resources, Arc::clone(&metrics)));
         let shared = Shared {
             settings: session,
             browsers: Browsers::default(),
@@ -86,6 +93,7 @@ impl BayeuxServer {
             connection_types,
             sessions: Sessions::default(),
             router,
+            resources,
             shared: Arc::new(shared),
             is_stopping: AtomicBool::new(false),
         }
@@ -273,10 +281,12 @@ impl BayeuxServer {
         Scope {
             sessions: &self.sessions,
             router: &self.router,
+            resources: &self.resources,
             shared: &self.shared,
             limits: &self.limits,
             connection_types: &self.connection_types,
             now,
+            time_of_day: SystemTime::now,
         }
     }
 
@@ -299,9 +309,11 @@ impl BayeuxServer {
         self.is_stopping.load(SeqCst)
     }
 
-    /// Answers every held connect and holds none from now on, so that no queued event is lost.
+    /// Answers every held connect and holds none from now on, so that no queued event is lost; and
+    /// ends the waits for resources.
     pub fn stop(&self) {
         self.is_stopping.store(true, SeqCst);
+        self.resources.stop();
         for session in self.sessions.all() {
             session.stop_holding();
         }

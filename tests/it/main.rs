@@ -29,6 +29,7 @@ mod lost_polls;
 mod many;
 mod publish;
 mod queue;
+mod resources;
 mod shutdown;
 mod streamed;
 mod subscribe;

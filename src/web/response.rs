@@ -149,7 +149,11 @@ impl Response {
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(&self.head);
         write_date(&mut out);
-        let has_length = self.status != StatusCode::NO_CONTENT && !self.status.is_informational();
+        // The length of a 304 would be that of the body which the client has.
+        let has_length = !matches!(
+            self.status,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        ) && !self.status.is_informational();
         if has_length && !self.is_open {
             write!(out, "Content-Length: {}\r\n", self.body.len())
                 .expect("a Vec takes every write");

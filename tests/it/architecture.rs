@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("bayeux", &[]),
     ("metrics", &[]),
     ("web", &[]),
@@ -22,9 +22,10 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ),
     ("admin", &["server", "web"]),
     ("demo", &["web"]),
+    ("plugins", &["web"]),
     (
         "endpoint",
-        &["transports", "admin", "demo", "metrics", "web"],
+        &["transports", "admin", "demo", "plugins", "metrics", "web"],
     ),
     (
         "config",

@@ -156,6 +156,8 @@ pub struct Metrics {
     pub websockets: Gauge,
     /// Open event streams.
     pub event_streams: Gauge,
+    /// Connects whose responses are streams.
+    pub streamed_connects: Gauge,
     /// Successful handshakes.
     pub handshakes: Counter,
     /// Held connects that a newer one displaced.
@@ -237,7 +239,7 @@ impl Metrics {
         out
     }
 
-    fn gauges(&self) -> [(&str, &str, &Gauge); 5] {
+    fn gauges(&self) -> [(&str, &str, &Gauge); 6] {
         [
             ("connections", "Open connections.", &self.connections),
             ("sessions", "Sessions alive.", &self.sessions),
@@ -248,6 +250,11 @@ impl Metrics {
             ),
             ("websockets", "Open WebSockets.", &self.websockets),
             ("event_streams", "Open event streams.", &self.event_streams),
+            (
+                "streamed_connects",
+                "Connects whose responses are streams.",
+                &self.streamed_connects,
+            ),
         ]
     }
 

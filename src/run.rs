@@ -60,6 +60,7 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
         bayeux,
         websocket,
         eventsource,
+        streaming,
         channel,
         admin,
         ..
@@ -86,6 +87,7 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
         bayeux.transports,
         websocket,
         eventsource,
+        streaming,
         &http.allowed_origins,
     )?;
     let shutdown_timeout = http.shutdown_timeout;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
@@ -42,6 +42,10 @@ pub struct Request<'r> {
     pub delivers_on_publish: bool,
     /// The stream it came by, to which the events of its session go from now on.
     pub stream: Option<&'r mut Stream>,
+    /// How long a connect is held at most, if its transport bounds that.
+    pub lifetime: Option<Duration>,
+    /// Whether it came by a request of its own, of which browsers allow few at once to a host.
+    pub is_request: bool,
     /// Whether the stream serves only the session whose handshake came by it.
     pub needs_own_handshake: bool,
 }
@@ -112,6 +116,8 @@ impl BayeuxServer {
             cookies: request.cookies,
             may_be_held: request.may_be_held && batch.len() == 1 && !self.is_stopping(),
             is_streamed: request.stream.is_some(),
+            lifetime: request.lifetime,
+            is_request: request.is_request,
         };
         let scope = self.scope(now);
         let handshake = batch.iter().find(|message| is_on(message, meta::HANDSHAKE));
@@ -201,6 +207,8 @@ impl BayeuxServer {
             cookies,
             may_be_held: false,
             is_streamed: true,
+            lifetime: None,
+            is_request: true,
         };
         let scope = self.scope(now);
         let session = operations::begin(&origin, &scope, random_id)?.session;

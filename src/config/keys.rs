@@ -13,8 +13,15 @@ use crate::router::settings::ChannelOptions;
 pub(super) const CHANNEL: &str = "channel";
 
 /// The sections, in the order of the file.
-pub(super) const SECTIONS: [&str; 6] =
-    ["http", "bayeux", "websocket", "eventsource", "log", "admin"];
+pub(super) const SECTIONS: [&str; 7] = [
+    "http",
+    "bayeux",
+    "websocket",
+    "eventsource",
+    "streaming",
+    "log",
+    "admin",
+];
 
 /// What to write for the channel list.
 const CHANNEL_EXAMPLE: &str = r#"[{ pattern = "/chat/**", lazy = true }]"#;

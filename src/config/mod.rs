@@ -42,6 +42,8 @@ pub struct Config {
     pub websocket: transports::settings::WebSocketSettings,
     /// Event streams.
     pub eventsource: transports::settings::EventSourceSettings,
+    /// The transports whose connect's response is a stream.
+    pub streaming: transports::settings::StreamingSettings,
     /// Options for the channels that match a pattern.
     pub channel: Vec<router::settings::ChannelOptions>,
     /// What is logged, and how.

@@ -187,6 +187,7 @@ mod known_keys {
         let transports = &bayeux[3];
         add("websocket", fields(transports, "WebSocketSettings"));
         add("eventsource", fields(transports, "EventSourceSettings"));
+        add("streaming", fields(transports, "StreamingSettings"));
         add("log", fields(here, "Log"));
         add("admin", fields(here, "Admin"));
         assert_eq!(BTreeSet::from_iter(keys::known()), expected);
@@ -224,7 +225,8 @@ mod known_keys {
             (
                 "bayeux.transports",
                 Kind::Choices(
-                    "one of `websocket`, `eventsource`, `long-polling`, `callback-polling`"
+                    "one of `websocket`, `eventsource`, `long-polling`, `callback-polling`, \
+                     `xhr-streaming`, `multipart`, `iframe`, `mime-message-block`"
                         .to_owned(),
                 ),
             ),

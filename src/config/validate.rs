@@ -85,6 +85,7 @@ impl Checks {
             ("http.shutdown_timeout", http.shutdown_timeout),
             ("bayeux.timeout", session.timeout),
             ("bayeux.max_interval", session.max_interval),
+            ("streaming.lifetime", config.streaming.lifetime),
         ];
         let any = [
             ("bayeux.interval", session.interval),
@@ -100,6 +101,10 @@ impl Checks {
                 config.eventsource.heartbeat_interval,
             ),
             ("eventsource.retry", config.eventsource.retry),
+            (
+                "streaming.heartbeat_interval",
+                config.streaming.heartbeat_interval,
+            ),
         ];
         for (key, duration) in above_zero {
             let fix = "must be above zero, such as \"30s\"";

@@ -23,11 +23,12 @@ pub(super) fn apply<'a>(
     let reply = Reply::to(message);
     let browsers = &scope.shared.browsers;
     let events_by = events_by(message, origin, scope);
-    // Browsers allow few connections to a host, but many WebSockets.
-    let mut cookies = origin.cookies.iter().filter(|_| !origin.is_streamed);
+    // Browsers allow few requests at once to a host, but many WebSockets.
+    let mut cookies = origin.cookies.iter().filter(|_| origin.is_request);
     let connect = Connect {
         advice: message.advice.and_then(ClientAdvice::parse),
         may_be_held: origin.may_be_held,
+        lifetime: origin.lifetime,
         events_by,
         browser: cookies.find(|cookie| browsers.knows(**cookie)).copied(),
     };

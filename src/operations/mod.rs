@@ -9,7 +9,7 @@ mod unsubscribe;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indexmap::IndexSet;
 use serde_json::value::RawValue;
@@ -70,6 +70,10 @@ pub struct Origin<'o> {
     pub may_be_held: bool,
     /// Whether it came by the stream that the session's events leave by.
     pub is_streamed: bool,
+    /// How long a connect is held at most, if its transport bounds that.
+    pub lifetime: Option<Duration>,
+    /// Whether it came by a request of its own, of which browsers allow few at once to a host.
+    pub is_request: bool,
 }
 
 /// What a message did, beside its reply.
@@ -129,7 +133,7 @@ pub fn apply<'a>(
 pub fn session_unknown(reply: Reply<'_>, is_connect: bool) -> Reply<'_> {
     let reply = reply.failed(BayeuxError::SessionUnknown);
     if is_connect {
-        reply.advised(Advice::handshake(std::time::Duration::ZERO))
+        reply.advised(Advice::handshake(Duration::ZERO))
     } else {
         reply
     }

@@ -49,6 +49,8 @@ pub struct Connect {
     pub advice: Option<ClientAdvice>,
     /// Whether it may be held at all.
     pub may_be_held: bool,
+    /// How long it is held at most, if its transport bounds that.
+    pub lifetime: Option<Duration>,
     /// How events leave from now on.
     pub events_by: EventsBy,
     /// The browser it came from, if its cookie names one and its connections are few.

@@ -15,6 +15,8 @@ pub(super) struct Outlet {
     open: Option<u64>,
     writing: Option<Writing>,
     keeps_session: bool,
+    /// The stream is the response of a connect.
+    is_of_connect: bool,
     /// How many events have left and were numbered, so also the number of the newest.
     left: u64,
     replay: Option<Box<Replay>>,
@@ -42,6 +44,7 @@ impl Outlet {
     pub(super) fn open(&mut self, ticket: u64) {
         self.open = Some(ticket);
         self.keeps_session = false;
+        self.is_of_connect = false;
     }
 
     /// Lets no stream write from now on; true if one was open.
@@ -73,6 +76,14 @@ impl Outlet {
 
     pub(super) fn keep_session(&mut self) {
         self.keeps_session = true;
+    }
+
+    pub(super) fn be_of_connect(&mut self) {
+        self.is_of_connect = true;
+    }
+
+    pub(super) fn is_of_connect(&self) -> bool {
+        self.is_of_connect
     }
 
     pub(super) fn keeps_session(&self) -> bool {

@@ -173,7 +173,10 @@ impl State {
         self.phase = Phase::Connected;
         let ClientAdvice { timeout, interval } = connect.advice.unwrap_or_default();
         self.client_interval = interval.map(|interval| interval.min(settings.max_client_interval));
-        let timeout = timeout.map_or(settings.timeout, |timeout| timeout.min(settings.timeout));
+        let longest = connect
+            .lifetime
+            .map_or(settings.timeout, |lifetime| lifetime.min(settings.timeout));
+        let timeout = timeout.map_or(longest, |timeout| timeout.min(longest));
         let advise = connect.advice.is_some() || std::mem::take(&mut self.needs_advice);
         if connect.events_by == EventsBy::OtherStream {
             self.client_interval = Some(settings.timeout);

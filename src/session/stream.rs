@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::state::State;
 use super::{EndReason, Session, Wake, keep};
 use crate::bayeux::{Event, RandomId};
 
@@ -40,6 +39,8 @@ pub struct Stream {
     attached: Option<Attached>,
     /// When it was opened; nothing once it has had a session.
     opened: Option<Instant>,
+    /// It is the response of a connect.
+    is_of_connect: bool,
 }
 
 /// How long the request that opens a stream may have been on its way.
@@ -58,6 +59,17 @@ impl Stream {
         Self {
             attached: None,
             opened: Some(now),
+            is_of_connect: false,
+        }
+    }
+
+    /// Makes a stream without a session that is the response of a connect.
+    #[must_use]
+    pub fn of_connect() -> Self {
+        Self {
+            attached: None,
+            opened: None,
+            is_of_connect: true,
         }
     }
 
@@ -77,7 +89,13 @@ impl Stream {
         }
         self.detach(now);
         self.opened = None;
-        let ticket = session.attach(State::do_not_replay);
+        let is_of_connect = self.is_of_connect;
+        let ticket = session.attach(|state| {
+            state.do_not_replay();
+            if is_of_connect {
+                state.stream_is_of_connect();
+            }
+        });
         self.attached = ticket.map(|ticket| Attached {
             session: Arc::clone(session),
             ticket,
@@ -107,6 +125,7 @@ impl Stream {
         let stream = Self {
             attached,
             opened: None,
+            is_of_connect: false,
         };
         Some((stream, beginning?))
     }

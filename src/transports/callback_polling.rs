@@ -7,7 +7,7 @@ use crate::web::form::{self, FormLimits};
 use crate::web::script;
 
 /// The function a client means that names none.
-const DEFAULT_CALLBACK: &str = "jsonpcallback";
+pub(super) const DEFAULT_CALLBACK: &str = "jsonpcallback";
 
 /// Reads the messages of a query, and answers them with a script.
 pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answer, Error> {
@@ -40,6 +40,8 @@ pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answ
     let messages = Messages {
         texts: query.messages,
         source: Source::Fields,
+        callback: Some(callback.into()),
+        version: request.version(),
         socket: incoming.socket,
     };
     let framing = Framing::Script(callback.into());

@@ -209,7 +209,7 @@ impl Streaming for Connection {
         &mut self,
         socket: &mut Socket,
         around: &Around<'_>,
-        mut sleep: Pin<&mut Sleep>,
+        sleep: Pin<&mut Sleep>,
         context: &mut Context<'_>,
     ) -> Poll<Turn> {
         let mut turn = Turn::default();
@@ -226,7 +226,8 @@ impl Streaming for Connection {
             Poll::Ready(Streamed::Displaced | Streamed::Ended(_)) => turn.close(),
             Poll::Pending if self.stream.session().is_none() || around.is_stopping => turn.close(),
             Poll::Pending => {
-                if self.is_silent_for_long(sleep.as_mut(), context) {
+                let interval = self.settings.heartbeat_interval;
+                if streaming::is_silent_for_long(self.wrote, interval, sleep, context) {
                     turn.bytes().extend_from_slice(b":\n\n");
                 }
             }
@@ -259,18 +260,6 @@ impl Connection {
         link: Link,
     ) -> impl Future<Output = ()> + Send {
         streaming::run(self, socket, link, |metrics| &metrics.event_streams)
-    }
-
-    fn is_silent_for_long(&self, mut sleep: Pin<&mut Sleep>, context: &mut Context<'_>) -> bool {
-        let interval = self.settings.heartbeat_interval;
-        let due = (self.wrote + interval).into();
-        if interval.is_zero() {
-            return false;
-        }
-        if sleep.deadline() != due {
-            sleep.as_mut().reset(due);
-        }
-        sleep.poll(context).is_ready()
     }
 
     fn add(&self, turn: &mut Turn, first: u64, events: Vec<Arc<Event>>) {

@@ -6,13 +6,15 @@ use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
+use super::settings::Transport;
+use super::streamed::{self, Streamed, Wrapping};
 use super::{Answer, Endpoint, Error, allow, legacy, vary};
 use crate::bayeux::{BatchError, Event, RandomId, Reply, parse_batches};
 use crate::metrics::{Limit, Metrics};
 use crate::server::{HeldConnect, Request};
-use crate::session::{Resume, Session};
+use crate::session::{Resume, Session, Stream};
 use crate::web::{Response, Socket, cookies, script};
 
 /// How messages stand in a response.
@@ -22,6 +24,8 @@ pub(super) enum Framing {
     Json,
     /// As a script that calls this function with the array.
     Script(Box<str>),
+    /// As in a stream.
+    Streamed(Box<dyn Wrapping>),
 }
 
 /// The messages of a request, as texts.
@@ -29,6 +33,10 @@ pub(super) enum Framing {
 pub(super) struct Messages<'s> {
     pub(super) texts: Vec<Bytes>,
     pub(super) source: Source,
+    /// The function that is to be called with the replies, if the request names one.
+    pub(super) callback: Option<Box<str>>,
+    /// The version of HTTP they came by.
+    pub(super) version: Version,
     /// The socket they came from.
     pub(super) socket: &'s Socket,
 }
@@ -60,6 +68,7 @@ impl Framing {
             json = script::escape_comment_end(&json).into_owned();
         }
         let (head, body) = match self {
+            Self::Streamed(wrapping) => return streamed::whole(&**wrapping, &json),
             Self::Json => (JSON_HEAD, json),
             Self::Script(callback) => {
                 let json = script::escape_for_script(&json);
@@ -128,6 +137,8 @@ impl Endpoint {
         let Messages {
             texts,
             source,
+            callback,
+            version,
             socket,
         } = messages;
         let texts = match source {
@@ -141,12 +152,19 @@ impl Endpoint {
         };
         legacy::translate(&mut batch);
         let cookies = self.cookies(headers);
+        let streamed = Streamed::asked(&batch, &self.settings.transports);
+        if streamed.is_none() && matches!(framing, Framing::Script(_)) {
+            self.check(Transport::CallbackPolling)?;
+        }
+        let mut stream = Stream::of_connect();
         let request = Request {
             cookies: &cookies,
             may_be_held: true,
             is_client_gone: &|| socket.has_closed(),
             delivers_on_publish: matches!(framing, Framing::Json),
-            stream: None,
+            stream: streamed.map(|_| &mut stream),
+            lifetime: streamed.map(|_| self.streaming.lifetime),
+            is_request: true,
             needs_own_handshake: false,
         };
         let mut outcome = self.server.process(&batch, request, now());
@@ -155,14 +173,12 @@ impl Endpoint {
             .session
             .as_ref()
             .map_or(0, |session| session.marks());
+        let framing = match streamed {
+            Some(streamed) => Framing::Streamed(streamed.wrapping(callback, marks)),
+            None => framing,
+        };
         if let Some(connect) = outcome.held {
-            let poll = HeldPoll {
-                connect,
-                framing,
-                origin: None,
-                displaced_status: self.settings.duplicate_meta_connect_status,
-            };
-            return Ok(Answer::Held(Box::new(poll)));
+            return Ok(self.hold(connect, framing, stream, version));
         }
         legacy::dress(&mut outcome.replies, &batch, marks);
         let mut response = framing.response(
@@ -179,6 +195,24 @@ impl Endpoint {
         }
         let carried = Carried::new(outcome.session.as_ref(), outcome.events);
         Ok(Answer::Now(response, carried))
+    }
+
+    fn hold(
+        &self,
+        connect: HeldConnect,
+        framing: Framing,
+        stream: Stream,
+        version: Version,
+    ) -> Answer {
+        if let Framing::Streamed(wrapping) = framing {
+            return streamed::open(wrapping, connect, stream, &self.streaming, version);
+        }
+        Answer::Held(Box::new(HeldPoll {
+            connect,
+            framing,
+            origin: None,
+            displaced_status: self.settings.duplicate_meta_connect_status,
+        }))
     }
 
     pub(super) fn cookies(&self, headers: &HeaderMap) -> Vec<RandomId> {

@@ -92,6 +92,11 @@ pub(super) fn dress_connect(mut reply: Reply<'_>, marks: u8) -> Reply<'_> {
     reply
 }
 
+/// Tells whether a session's client speaks protocol 0.1.
+pub(super) fn is_of_protocol_0_1(marks: u8) -> bool {
+    marks & PROTOCOL_0_1 != 0
+}
+
 /// Tells whether `*/` is escaped in what a session's client receives.
 pub(super) fn escapes_comment_end(marks: u8) -> bool {
     marks & COMMENT_FILTERED != 0

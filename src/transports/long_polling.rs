@@ -4,8 +4,8 @@ use http::header;
 
 use super::exchange::{Framing, Messages, Source};
 use super::{Answer, Endpoint, Error, Incoming, MAX_FIELDS};
-use crate::web::charset;
 use crate::web::form::{self, Body, FormLimits};
+use crate::web::{charset, script};
 
 /// Reads the messages whatever the body calls itself, and answers them.
 pub(super) async fn serve(endpoint: &Endpoint, incoming: Incoming<'_>) -> Result<Answer, Error> {
@@ -18,13 +18,21 @@ pub(super) async fn serve(endpoint: &Endpoint, incoming: Incoming<'_>) -> Result
     let limits = FormLimits {
         max_fields: MAX_FIELDS,
     };
-    let (texts, source) = match form::read(body, content_type, limits).await? {
-        Body::Json(text) => (vec![text], Source::Body),
-        Body::Form(texts) => (texts, Source::Fields),
+    let (texts, source, callback) = match form::read(body, content_type, limits).await? {
+        Body::Json(text) => (vec![text], Source::Body, None),
+        Body::Form(fields) => (fields.messages, Source::Fields, fields.callback),
     };
+    if callback
+        .as_deref()
+        .is_some_and(|name| !script::is_callback(name))
+    {
+        return Err(Error::Callback);
+    }
     let messages = Messages {
         texts,
         source,
+        callback: callback.map(Into::into),
+        version: head.version,
         socket: incoming.socket,
     };
     endpoint.answer(messages, &head.headers, Framing::Json)

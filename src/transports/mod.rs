@@ -3,12 +3,16 @@
 mod callback_polling;
 mod event_source;
 mod exchange;
+mod forever_frame;
 mod legacy;
 mod long_polling;
+mod multipart;
 pub mod settings;
+mod streamed;
 mod streaming;
 mod turn;
 mod websocket;
+mod xhr_streaming;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -25,7 +29,9 @@ use crate::web::cors::{self, AllowedOrigins, NotAnOrigin, Verdict};
 use crate::web::websocket::{Refused, is_upgrade};
 use crate::web::{Response, Socket, charset, form};
 pub use exchange::{Carried, HeldPoll, Polled};
-pub use settings::{EventSourceSettings, Settings, Transport, WebSocketSettings};
+pub use settings::{
+    EventSourceSettings, Settings, StreamingSettings, Transport, WebSocketSettings,
+};
 
 /// The most fields a form or a query may have: as many as messages may be in a batch would fit,
 /// and no client sends more than a few others beside them.
@@ -64,6 +70,8 @@ pub enum Opened {
     WebSocket(Box<websocket::Connection>),
     /// An event stream.
     EventSource(Box<event_source::Connection>),
+    /// The stream of a connect.
+    Streamed(Box<streamed::Connection>),
 }
 
 /// What a connection that goes on has to know of its server.
@@ -95,6 +103,7 @@ impl Opened {
         match self {
             Self::WebSocket(connection) => Box::pin(connection.run(socket, link)),
             Self::EventSource(connection) => Box::pin(connection.run(socket, link)),
+            Self::Streamed(connection) => Box::pin(connection.run(socket, link)),
         }
     }
 }
@@ -161,6 +170,7 @@ pub struct Endpoint {
     settings: Settings,
     websocket: WebSocketSettings,
     event_source: EventSourceSettings,
+    streaming: StreamingSettings,
     origins: AllowedOrigins,
 }
 
@@ -174,6 +184,7 @@ impl Endpoint {
         settings: Settings,
         websocket: WebSocketSettings,
         event_source: EventSourceSettings,
+        streaming: StreamingSettings,
         origins: &[String],
     ) -> Result<Self, NotAnOrigin> {
         let origins = AllowedOrigins::new(origins)?;
@@ -182,6 +193,7 @@ impl Endpoint {
             settings,
             websocket,
             event_source,
+            streaming,
             origins,
         })
     }
@@ -246,6 +258,7 @@ impl Endpoint {
     async fn exchange(&self, incoming: Incoming<'_>) -> Answer {
         let request = &incoming.request;
         let is_get = *request.method() == Method::GET;
+        let in_parts = multipart::is_asked(request.headers());
         let answer = if self.is_stream_at(request.uri().path()) {
             if is_get {
                 event_source::serve(self, &incoming)
@@ -261,20 +274,33 @@ impl Endpoint {
         } else {
             self.exchange_once(incoming).await
         };
-        answer.unwrap_or_else(|error| Response::from(error).into())
+        answer.unwrap_or_else(|error| {
+            let response = Response::from(error);
+            if in_parts {
+                multipart::wrap(&response).into()
+            } else {
+                response.into()
+            }
+        })
     }
 
-    /// Serves a request that has one response.
+    /// Serves a request of messages.
     async fn exchange_once(&self, incoming: Incoming<'_>) -> Result<Answer, Error> {
         match *incoming.request.method() {
             Method::POST => {
-                // Those who receive by an event stream send by POST too.
-                self.check(Transport::EventSource)
-                    .or_else(|_| self.check(Transport::LongPolling))?;
+                // Whatever way events come, messages are sent by POST.
+                let transports = &self.settings.transports;
+                if transports.iter().all(|transport| !transport.posts()) {
+                    self.check(Transport::LongPolling)?;
+                }
                 long_polling::serve(self, incoming).await
             }
+            Method::GET if self.is_on(Transport::Iframe) && forever_frame::is_tunnel(&incoming) => {
+                Ok(forever_frame::tunnel().into())
+            }
             Method::GET => {
-                self.check(Transport::CallbackPolling)?;
+                self.check(Transport::CallbackPolling)
+                    .or_else(|off| self.check(Transport::Iframe).map_err(|_| off))?;
                 callback_polling::serve(self, &incoming)
             }
             _ => Err(Error::Method("send Bayeux messages by POST")),
@@ -288,9 +314,15 @@ impl Endpoint {
         Err(Error::Method(match transport {
             Transport::WebSocket => "the websocket transport is off (bayeux.transports)",
             Transport::EventSource => "the eventsource transport is off (bayeux.transports)",
-            Transport::LongPolling => "the long-polling transport is off (bayeux.transports)",
             Transport::CallbackPolling => {
                 "the callback-polling transport is off (bayeux.transports)"
+            }
+            Transport::LongPolling
+            | Transport::XhrStreaming
+            | Transport::Multipart
+            | Transport::Iframe
+            | Transport::MimeMessageBlock => {
+                "the long-polling transport is off (bayeux.transports)"
             }
         }))
     }
@@ -305,6 +337,10 @@ pub fn connection_types(transports: &[Transport]) -> Vec<&'static str> {
         Transport::CallbackPolling => &["callback-polling"],
         Transport::WebSocket => &["websocket"],
         Transport::EventSource => &["eventsource"],
+        Transport::XhrStreaming => &["xhr-streaming"],
+        Transport::Multipart => &["multipart"],
+        Transport::Iframe => &["iframe"],
+        Transport::MimeMessageBlock => &["mime-message-block"],
     });
     names.flatten().copied().collect()
 }

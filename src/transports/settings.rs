@@ -19,6 +19,22 @@ pub enum Transport {
     LongPolling,
     /// The same over script elements (JSONP).
     CallbackPolling,
+    /// A connect's response is a growing text of arrays.
+    XhrStreaming,
+    /// A connect's response has an array in each of its parts.
+    Multipart,
+    /// A connect's response is a page that never ends, in a frame.
+    Iframe,
+    /// What Dojo 0.4 knows as multipart. Its clients take it before all others.
+    MimeMessageBlock,
+}
+
+impl Transport {
+    /// Tells whether its clients send messages by POST.
+    #[must_use]
+    pub fn posts(self) -> bool {
+        !matches!(self, Self::WebSocket | Self::CallbackPolling)
+    }
 }
 
 /// The settings of the Bayeux endpoint.
@@ -45,6 +61,9 @@ impl Default for Settings {
                 Transport::EventSource,
                 Transport::LongPolling,
                 Transport::CallbackPolling,
+                Transport::XhrStreaming,
+                Transport::Multipart,
+                Transport::Iframe,
             ],
             duplicate_meta_connect_status: 408,
             browser_cookie: crate::web::cookies::Settings::default(),
@@ -99,6 +118,27 @@ impl Default for EventSourceSettings {
             path: "/events".to_owned(),
             heartbeat_interval: Duration::from_secs(20),
             retry: Duration::from_secs(1),
+        }
+    }
+}
+
+/// The settings of the transports whose connect's response is a stream.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default)]
+pub struct StreamingSettings {
+    /// How long a stream lasts at most; then its connect is answered, and the next one opens another.
+    #[serde(with = "humantime_serde")]
+    pub lifetime: Duration,
+    /// How long a stream may be silent before it carries something that means nothing.
+    #[serde(with = "humantime_serde")]
+    pub heartbeat_interval: Duration,
+}
+
+impl Default for StreamingSettings {
+    fn default() -> Self {
+        Self {
+            lifetime: Duration::from_secs(30),
+            heartbeat_interval: Duration::from_secs(10),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
@@ -91,4 +92,21 @@ pub(super) fn run<S: Streaming>(
         }
         gauge(&link.metrics).decrement();
     }
+}
+
+/// Tells whether nothing was written for an interval; zero is never.
+pub(super) fn is_silent_for_long(
+    wrote: Instant,
+    interval: Duration,
+    mut sleep: Pin<&mut Sleep>,
+    context: &mut Context<'_>,
+) -> bool {
+    if interval.is_zero() {
+        return false;
+    }
+    let due = (wrote + interval).into();
+    if sleep.deadline() != due {
+        sleep.as_mut().reset(due);
+    }
+    sleep.poll(context).is_ready()
 }

@@ -28,15 +28,14 @@ pub struct FormLimits {
 pub enum Body {
     /// The body is JSON by its first byte; blanks around it are cut off.
     Json(Bytes),
-    /// The values of the fields named `message`, in order; there is at least one. Percent-encoded
-    /// bytes need not be UTF-8.
-    Form(Vec<Bytes>),
+    /// A form with at least one field named `message`.
+    Form(Fields),
 }
 
-/// The part of a JSONP request's query that matters.
+/// The fields of a form or a query that matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Query {
-    /// The values of the `message` parameters, in order; may be empty, and need not be UTF-8.
+pub struct Fields {
+    /// The values of the fields named `message`, in order; may be empty, and need not be UTF-8.
     pub messages: Vec<Bytes>,
     /// The value of `jsonp`, as the client wrote it: check it before it is written anywhere.
     pub callback: Option<String>,
@@ -71,14 +70,14 @@ pub enum Error {
 ///
 /// # Errors
 ///
-/// All but [`Error::TwoCallbacks`].
+/// All of them.
 pub async fn read(
     body: Bytes,
     content_type: Option<&str>,
     limits: FormLimits,
 ) -> Result<Body, Error> {
     let body = body.slice_ref(body.trim_ascii());
-    let messages = match *body {
+    let fields = match *body {
         [] => return Err(Error::Empty),
         [b'[' | b'{', ..] => return Ok(Body::Json(body)),
         [b'-', b'-', ..] if is_multipart(content_type) => {
@@ -86,10 +85,10 @@ pub async fn read(
         }
         _ => urlencoded(body, limits)?,
     };
-    if messages.is_empty() {
+    if fields.messages.is_empty() {
         return Err(Error::NoMessage);
     }
-    Ok(Body::Form(messages))
+    Ok(Body::Form(fields))
 }
 
 /// Reads the query of a JSONP request, in which parameters of other names are passed over.
@@ -97,20 +96,31 @@ pub async fn read(
 /// # Errors
 ///
 /// [`Error::TooManyFields`] and [`Error::TwoCallbacks`].
-pub fn query_messages(query: &str, limits: FormLimits) -> Result<Query, Error> {
-    let mut found = Query::default();
-    for field in Fields::new(Bytes::copy_from_slice(query.as_bytes()), limits) {
+pub fn query_messages(query: &str, limits: FormLimits) -> Result<Fields, Error> {
+    fields(Bytes::copy_from_slice(query.as_bytes()), limits)
+}
+
+fn fields(text: Bytes, limits: FormLimits) -> Result<Fields, Error> {
+    let mut found = Fields::default();
+    for field in Pairs::new(text, limits) {
         let Field { name, value } = field?;
+        found.add(&name, value)?;
+    }
+    Ok(found)
+}
+
+impl Fields {
+    fn add(&mut self, name: &[u8], value: Bytes) -> Result<(), Error> {
         if name == MESSAGE {
-            found.messages.push(value);
+            self.messages.push(value);
         } else if name == CALLBACK {
             let callback = String::from_utf8_lossy(&value).into_owned();
-            if found.callback.replace(callback).is_some() {
+            if self.callback.replace(callback).is_some() {
                 return Err(Error::TwoCallbacks);
             }
         }
+        Ok(())
     }
-    Ok(found)
 }
 
 /// Reads the values of the parameters of one name, in order.
@@ -120,7 +130,7 @@ pub fn query_messages(query: &str, limits: FormLimits) -> Result<Query, Error> {
 /// [`Error::TooManyFields`].
 pub fn query_values(query: &str, name: &str, limits: FormLimits) -> Result<Vec<Bytes>, Error> {
     let mut values = Vec::new();
-    for field in Fields::new(Bytes::copy_from_slice(query.as_bytes()), limits) {
+    for field in Pairs::new(Bytes::copy_from_slice(query.as_bytes()), limits) {
         let field = field?;
         if field.name == name.as_bytes() {
             values.push(field.value);
@@ -129,18 +139,11 @@ pub fn query_values(query: &str, name: &str, limits: FormLimits) -> Result<Vec<B
     Ok(values)
 }
 
-fn urlencoded(body: Bytes, limits: FormLimits) -> Result<Vec<Bytes>, Error> {
+fn urlencoded(body: Bytes, limits: FormLimits) -> Result<Fields, Error> {
     if memchr(b'=', &body).is_none() {
         return Err(Error::NotAMessage);
     }
-    let mut messages = Vec::new();
-    for field in Fields::new(body, limits) {
-        let Field { name, value } = field?;
-        if name == MESSAGE {
-            messages.push(value);
-        }
-    }
-    Ok(messages)
+    fields(body, limits)
 }
 
 fn is_multipart(content_type: Option<&str>) -> bool {
@@ -148,26 +151,21 @@ fn is_multipart(content_type: Option<&str>) -> bool {
     media_type.is_some_and(|text| text.trim().eq_ignore_ascii_case("multipart/form-data"))
 }
 
-async fn multipart(
-    body: Bytes,
-    content_type: &str,
-    limits: FormLimits,
-) -> Result<Vec<Bytes>, Error> {
+async fn multipart(body: Bytes, content_type: &str, limits: FormLimits) -> Result<Fields, Error> {
     let boundary = multer::parse_boundary(content_type)?;
     let body = stream::once(future::ready(Ok::<_, Infallible>(body)));
-    let mut fields = Multipart::new(body, boundary);
-    let mut messages = Vec::new();
+    let mut parts = Multipart::new(body, boundary);
+    let mut found = Fields::default();
     let mut count = 0;
-    while let Some(field) = fields.next_field().await? {
+    while let Some(field) = parts.next_field().await? {
         count += 1;
         if count > limits.max_fields {
             return Err(Error::TooManyFields(limits.max_fields));
         }
-        if field.name().map(str::as_bytes) == Some(MESSAGE) {
-            messages.push(field.bytes().await?);
-        }
+        let name = field.name().unwrap_or_default().to_owned();
+        found.add(name.as_bytes(), field.bytes().await?)?;
     }
-    Ok(messages)
+    Ok(found)
 }
 
 struct Field {
@@ -176,13 +174,13 @@ struct Field {
 }
 
 /// The fields of urlencoded text, decoded.
-struct Fields {
+struct Pairs {
     rest: Bytes,
     count: usize,
     limits: FormLimits,
 }
 
-impl Fields {
+impl Pairs {
     fn new(text: Bytes, limits: FormLimits) -> Self {
         Self {
             rest: text,
@@ -192,7 +190,7 @@ impl Fields {
     }
 }
 
-impl Iterator for Fields {
+impl Iterator for Pairs {
     type Item = Result<Field, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -13,8 +13,18 @@ pub struct Response {
     /// Header lines, each with its line end.
     head: Vec<u8>,
     body: Vec<u8>,
-    /// The body goes on until the connection ends.
-    is_open: bool,
+    extent: Extent,
+}
+
+/// Where a body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// After as many bytes as there are.
+    Counted,
+    /// With the connection.
+    Open,
+    /// With an empty chunk (RFC 9112 section 7.1).
+    Chunked,
 }
 
 /// How the connection of a request goes on after its response.
@@ -67,7 +77,7 @@ impl Response {
             status,
             head: Vec::new(),
             body: Vec::new(),
-            is_open: false,
+            extent: Extent::Counted,
         }
     }
 
@@ -75,9 +85,33 @@ impl Response {
     #[must_use]
     pub fn open(lines: &'static [u8], beginning: Vec<u8>) -> Self {
         Self {
-            is_open: true,
+            extent: Extent::Open,
             ..Self::with_raw_head(StatusCode::OK, lines, beginning)
         }
+    }
+
+    /// Makes a response that goes on in chunks; the beginning is the first if it is not empty.
+    #[must_use]
+    pub fn chunked(lines: &'static [u8], beginning: &[u8]) -> Self {
+        let mut body = Vec::new();
+        if !beginning.is_empty() {
+            Self::chunk(beginning, &mut body);
+        }
+        Self {
+            extent: Extent::Chunked,
+            ..Self::with_raw_head(StatusCode::OK, lines, body)
+        }
+    }
+
+    /// Appends bytes, at least one, as a chunk; an empty one would be the last.
+    pub fn chunk(bytes: &[u8], out: &mut Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        out.reserve(bytes.len() + 16);
+        write!(out, "{:x}\r\n", bytes.len()).expect("a Vec takes every write");
+        out.extend_from_slice(bytes);
+        out.extend_from_slice(b"\r\n");
     }
 
     /// Makes a response with a body of some type.
@@ -95,7 +129,7 @@ impl Response {
             status,
             head: lines.to_vec(),
             body,
-            is_open: false,
+            extent: Extent::Counted,
         }
     }
 
@@ -132,6 +166,12 @@ impl Response {
         self.status
     }
 
+    /// Returns the body.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Returns the bytes to write.
     #[must_use]
     pub fn encode(&self, persistence: Persistence) -> Vec<u8> {
@@ -150,13 +190,17 @@ impl Response {
         out.extend_from_slice(&self.head);
         write_date(&mut out);
         // The length of a 304 would be that of the body which the client has.
-        let has_length = !matches!(
+        let has_body = !matches!(
             self.status,
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
         ) && !self.status.is_informational();
-        if has_length && !self.is_open {
-            write!(out, "Content-Length: {}\r\n", self.body.len())
-                .expect("a Vec takes every write");
+        match self.extent {
+            Extent::Counted if has_body => {
+                write!(out, "Content-Length: {}\r\n", self.body.len())
+                    .expect("a Vec takes every write");
+            }
+            Extent::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            Extent::Counted | Extent::Open => {}
         }
         match (is_1_0, persistence.keeps_alive) {
             (_, false) => out.extend_from_slice(b"Connection: close\r\n"),

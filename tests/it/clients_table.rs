@@ -203,9 +203,7 @@ async fn row_56_unknown_ext_and_fields_are_passed_over() {
 async fn row_58_types_that_are_not_served_are_not_listed() {
     let server = TestServer::start(&[]);
     let types = json!([
-        "iframe",
         "mime-message-block",
-        "eventsource",
         "rest-channels",
         "flash",
         "websocket",
@@ -219,7 +217,10 @@ async fn row_58_types_that_are_not_served_are_not_listed() {
         "eventsource",
         "long-polling",
         "cross-origin-long-polling",
-        "callback-polling"
+        "callback-polling",
+        "xhr-streaming",
+        "multipart",
+        "iframe"
     ]);
     assert_eq!(reply["supportedConnectionTypes"], expected);
 }

@@ -31,6 +31,7 @@ mod plugins;
 mod publish;
 mod queue;
 mod shutdown;
+mod streamed;
 mod subscribe;
 mod timeouts;
 mod unsubscribe;

@@ -3,6 +3,7 @@
 mod client;
 mod events;
 mod http;
+mod streamed;
 mod websocket;
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use tokio::task::JoinHandle;
 pub(crate) use client::{Client, only};
 pub(crate) use events::Events;
 pub(crate) use http::{Http, Request, Response, percent};
+pub(crate) use streamed::Streamed;
 pub(crate) use websocket::{WebSocket, upgrade};
 
 /// How long anything that has to happen may take.

@@ -202,6 +202,7 @@ impl World {
                 interval: None,
             }),
             may_be_held: true,
+            lifetime: None,
             events_by: EventsBy::Replies,
             browser: None,
         };

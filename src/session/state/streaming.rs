@@ -43,6 +43,12 @@ impl State {
         }
     }
 
+    /// Notes that the stream is the response of a connect, by which events leave also if they leave by
+    /// connects only.
+    pub(in crate::session) fn stream_is_of_connect(&mut self) {
+        self.outlet.be_of_connect();
+    }
+
     /// Keeps the session as long as its stream is open, with no connect.
     pub(in crate::session) fn keep_with_stream(&mut self) {
         self.outlet.keep_session();
@@ -120,8 +126,8 @@ impl State {
 
     /// Tells whether events leave by a stream, be it one that is yet to come back.
     pub(super) fn is_streamed(&self, settings: &Settings) -> bool {
-        self.outlet.is_replaying()
-            || (self.outlet.is_open() && !self.delivers_on_connect_only(settings))
+        let may_carry = self.outlet.is_of_connect() || !self.delivers_on_connect_only(settings);
+        self.outlet.is_replaying() || (self.outlet.is_open() && may_carry)
     }
 
     /// Tells whether events may leave with a reply: none is on its way by a stream.

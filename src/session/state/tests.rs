@@ -59,6 +59,7 @@ impl Rig {
         let connect = Connect {
             advice,
             may_be_held: true,
+            lifetime: None,
             events_by: EventsBy::Replies,
             browser: None,
         };
@@ -303,6 +304,7 @@ fn surplus_tabs_are_told_to_poll_and_are_advised_again_later() {
     let connect = Connect {
         advice: None,
         may_be_held: true,
+        lifetime: None,
         events_by: EventsBy::Replies,
         browser: None,
     };
@@ -325,6 +327,7 @@ fn a_surplus_tab_that_does_not_wait_is_made_to() {
         let connect = Connect {
             advice: None,
             may_be_held: true,
+            lifetime: None,
             events_by: EventsBy::Replies,
             browser: None,
         };
@@ -423,6 +426,7 @@ impl Rig {
         let connect = Connect {
             advice: None,
             may_be_held: true,
+            lifetime: None,
             events_by: EventsBy::ThisStream,
             browser: None,
         };
@@ -531,6 +535,7 @@ fn the_connects_beside_a_stream_are_answered_at_once_and_few() {
     let connect = Connect {
         advice: None,
         may_be_held: true,
+        lifetime: None,
         events_by: EventsBy::OtherStream,
         browser: None,
     };

@@ -205,6 +205,8 @@ impl Connection {
             is_client_gone: &|| socket.has_closed(),
             delivers_on_publish: false,
             stream: Some(&mut self.stream),
+            lifetime: None,
+            is_request: false,
             needs_own_handshake: self.settings.require_handshake_per_connection,
         };
         let outcome = self.server.process(&batch, request, now());

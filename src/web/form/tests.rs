@@ -14,6 +14,13 @@ fn read_now(body: &[u8], content_type: Option<&str>) -> Result<Body, Error> {
         .expect("the body is in memory")
 }
 
+fn form(messages: Vec<Bytes>) -> Body {
+    Body::Form(Fields {
+        messages,
+        callback: None,
+    })
+}
+
 #[test]
 fn json_is_known_by_its_first_byte() {
     let cases: &[(&str, &str)] = &[
@@ -49,7 +56,7 @@ fn form_fields_are_decoded() {
         ("message=[\"é\"]".as_bytes(), &["[\"é\"]"]),
     ];
     for (body, expected) in cases {
-        let expected = Body::Form(expected.iter().copied().map(Bytes::from).collect());
+        let expected = form(expected.iter().copied().map(Bytes::from).collect());
         for content_type in [None, FORM, Some("text/plain")] {
             let shown = String::from_utf8_lossy(body);
             assert_eq!(read_now(body, content_type).unwrap(), expected, "{shown}");
@@ -74,7 +81,7 @@ fn unencoded_json_stands_for_itself() {
     for (body, expected) in cases {
         let expected = expected.iter().copied().map(Bytes::from).collect();
         let read = read_now(body.as_bytes(), FORM).unwrap();
-        assert_eq!(read, Body::Form(expected), "{body}");
+        assert_eq!(read, form(expected), "{body}");
     }
 }
 
@@ -84,7 +91,7 @@ fn multipart_fields_are_read() {
         format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
     };
     let body = part("message", "[\"a+b%20&é\"]") + &part("x", "y") + &part("message", "{}");
-    let expected = Body::Form(vec!["[\"a+b%20&é\"]".into(), "{}".into()]);
+    let expected = form(vec!["[\"a+b%20&é\"]".into(), "{}".into()]);
     for end in ["--B--", "--B--\r\n"] {
         let body = format!("{body}{end}");
         assert_eq!(read_now(body.as_bytes(), MULTIPART).unwrap(), expected);
@@ -144,7 +151,7 @@ fn queries_hold_messages_and_a_callback() {
         ("message=[\"a+b\"]&jsonp=", &["[\"a b\"]"], Some("")),
     ];
     for (query, messages, callback) in cases {
-        let expected = Query {
+        let expected = Fields {
             messages: messages.iter().copied().map(Bytes::from).collect(),
             callback: callback.map(str::to_owned),
         };

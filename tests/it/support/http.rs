@@ -218,10 +218,15 @@ impl Http {
 
     /// Some bytes that arrived.
     pub(crate) async fn some(&mut self) -> Vec<u8> {
+        self.more().await.expect("more to come")
+    }
+
+    /// Some bytes that arrived; nothing at the connection's end.
+    pub(crate) async fn more(&mut self) -> Option<Vec<u8>> {
         if self.buffer.is_empty() {
-            within(self.fill()).await.expect("more to come");
+            within(self.fill()).await?;
         }
-        std::mem::take(&mut self.buffer)
+        Some(std::mem::take(&mut self.buffer))
     }
 
     /// Tells whether nothing arrives, so that a request is held.

@@ -1,0 +1,98 @@
+//! The response to a connect that is a stream, byte by byte as it comes.
+
+use std::net::SocketAddr;
+
+use super::{Http, Request, Response};
+
+/// A response that is a stream.
+pub(crate) struct Streamed {
+    http: Http,
+    is_chunked: bool,
+    raw: Vec<u8>,
+    /// What has come of the body and was not taken.
+    text: Vec<u8>,
+    pub(crate) has_ended: bool,
+    pub(crate) response: Response,
+}
+
+impl Streamed {
+    pub(crate) async fn open(address: SocketAddr, request: Request) -> Self {
+        Self::over(Http::open(address).await, request).await
+    }
+
+    pub(crate) async fn over(mut http: Http, request: Request) -> Self {
+        let response = http.exchange(request).await;
+        assert_eq!(response.status, 200, "{response:?}");
+        let is_chunked = response.header("Transfer-Encoding") == Some("chunked");
+        let has_ended = response.header("Content-Length").is_some();
+        let text = response.body.clone();
+        Self {
+            http,
+            is_chunked,
+            raw: Vec::new(),
+            text,
+            has_ended,
+            response,
+        }
+    }
+
+    /// The body up to and with the next `end`.
+    pub(crate) async fn until(&mut self, end: &str) -> String {
+        loop {
+            let at = memchr::memmem::find(&self.text, end.as_bytes());
+            if let Some(at) = at {
+                let taken: Vec<u8> = self.text.drain(..at + end.len()).collect();
+                return String::from_utf8(taken).unwrap();
+            }
+            assert!(
+                !self.has_ended,
+                "{end}: {:?}",
+                String::from_utf8_lossy(&self.text)
+            );
+            self.fill().await;
+        }
+    }
+
+    /// All the rest of the body.
+    pub(crate) async fn rest(&mut self) -> String {
+        while !self.has_ended {
+            self.fill().await;
+        }
+        String::from_utf8(std::mem::take(&mut self.text)).unwrap()
+    }
+
+    pub(crate) async fn is_silent(&mut self) -> bool {
+        self.text.is_empty() && self.http.is_silent().await
+    }
+
+    async fn fill(&mut self) {
+        match self.http.more().await {
+            Some(bytes) if self.is_chunked => {
+                self.raw.extend(bytes);
+                while let Some(chunk) = take_chunk(&mut self.raw) {
+                    self.has_ended |= chunk.is_empty();
+                    self.text.extend(chunk);
+                }
+            }
+            Some(bytes) => self.text.extend(bytes),
+            None => {
+                assert!(!self.is_chunked, "it ends with an empty chunk");
+                self.has_ended = true;
+            }
+        }
+    }
+}
+
+/// Takes a whole chunk, which is empty if it is the last.
+fn take_chunk(raw: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let end = memchr::memmem::find(raw, b"\r\n")?;
+    let size = usize::from_str_radix(std::str::from_utf8(&raw[..end]).unwrap(), 16).unwrap();
+    let whole = end + 2 + size + 2;
+    if raw.len() < whole {
+        return None;
+    }
+    let chunk = raw[end + 2..end + 2 + size].to_vec();
+    assert_eq!(&raw[whole - 2..whole], b"\r\n");
+    raw.drain(..whole);
+    Some(chunk)
+}

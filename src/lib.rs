@@ -18,9 +18,10 @@ pub mod server;
 pub mod web;
 // Bayeux over HTTP, one file a transport.
 pub mod transports;
-// The operator's listener, and the demonstration page.
+// The operator's listener, the demonstration page, and transports for web pages to load.
 pub mod admin;
 pub mod demo;
+pub mod plugins;
 // Listeners and connections.
 pub mod endpoint;
 // Settings from file, environment and command line.

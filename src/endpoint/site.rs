@@ -5,6 +5,7 @@ use http::request::Parts;
 
 use crate::admin::Admin;
 use crate::demo::Demo;
+use crate::plugins::Plugin;
 use crate::transports::{self, Answer, Incoming};
 use crate::web::Response;
 
@@ -29,12 +30,17 @@ impl Site {
         let path = request.uri().path();
         match self {
             Self::Admin(admin) => admin.serve(request).into(),
-            Self::Public { bayeux, .. } if bayeux.is_at(path) => bayeux.serve(incoming).await,
-            Self::Public {
-                demo: Some(demo), ..
-            } if demo.is_at(path) => demo.serve(request).into(),
-            Self::Public { .. } => {
-                Response::error(StatusCode::NOT_FOUND, "there is nothing at this path").into()
+            Self::Public { bayeux, demo } => {
+                // First: the endpoint may be at `/mirant`.
+                if let Some(plugin) = Plugin::at(path) {
+                    plugin.serve(request).into()
+                } else if bayeux.is_at(path) {
+                    bayeux.serve(incoming).await
+                } else if let Some(demo) = demo.as_ref().filter(|demo| demo.is_at(path)) {
+                    demo.serve(request).into()
+                } else {
+                    Response::error(StatusCode::NOT_FOUND, "there is nothing at this path").into()
+                }
             }
         }
     }

@@ -33,9 +33,10 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ),
     ("admin", &["server", "web"]),
     ("demo", &["web"]),
+    ("plugins", &["web"]),
     (
         "endpoint",
-        &["transports", "admin", "demo", "metrics", "web"],
+        &["transports", "admin", "demo", "plugins", "metrics", "web"],
     ),
     (
         "config",

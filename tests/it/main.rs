@@ -27,6 +27,7 @@ mod limits;
 mod long_polling;
 mod lost_polls;
 mod many;
+mod plugins;
 mod publish;
 mod queue;
 mod resources;

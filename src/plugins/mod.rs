@@ -1,0 +1,125 @@
+//! Transports for the CometD client, as ES modules for web pages: files, and how they are served.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode, header};
+
+use crate::web::Response;
+
+const FOLDER: &str = "/mirant/";
+
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+/// Browsers do not load these; tools take them as text.
+const TYPES: &str = "text/plain; charset=utf-8";
+
+/// Each file's name, type and text.
+const FILES: [(&str, &str, &str); 12] = [
+    ("eventsource.js", JAVASCRIPT, include_str!("eventsource.js")),
+    ("eventsource.d.ts", TYPES, include_str!("eventsource.d.ts")),
+    (
+        "held-connect.js",
+        JAVASCRIPT,
+        include_str!("held-connect.js"),
+    ),
+    (
+        "held-connect.d.ts",
+        TYPES,
+        include_str!("held-connect.d.ts"),
+    ),
+    ("iframe.js", JAVASCRIPT, include_str!("iframe.js")),
+    ("iframe.d.ts", TYPES, include_str!("iframe.d.ts")),
+    ("multipart.js", JAVASCRIPT, include_str!("multipart.js")),
+    ("multipart.d.ts", TYPES, include_str!("multipart.d.ts")),
+    ("splitter.js", JAVASCRIPT, include_str!("splitter.js")),
+    ("splitter.d.ts", TYPES, include_str!("splitter.d.ts")),
+    (
+        "xhr-streaming.js",
+        JAVASCRIPT,
+        include_str!("xhr-streaming.js"),
+    ),
+    (
+        "xhr-streaming.d.ts",
+        TYPES,
+        include_str!("xhr-streaming.d.ts"),
+    ),
+];
+
+/// A module, or the description of its types.
+#[derive(Debug)]
+pub struct Plugin {
+    content_type: &'static str,
+    text: &'static str,
+}
+
+impl Plugin {
+    /// Finds the file that is at a path.
+    #[must_use]
+    pub fn at(path: &str) -> Option<Self> {
+        let name = path.strip_prefix(FOLDER)?;
+        let (_, content_type, text) = FILES.into_iter().find(|file| file.0 == name)?;
+        Some(Self { content_type, text })
+    }
+
+    /// Serves the file, to pages of any site.
+    #[must_use]
+    pub fn serve(&self, request: &Request<Bytes>) -> Response {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Response::error(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here")
+                .header("Allow", b"GET, HEAD")
+                .header("Access-Control-Allow-Origin", b"*");
+        }
+        let etag = self.etag();
+        let response = if has(request.headers(), &etag) {
+            Response::new(StatusCode::NOT_MODIFIED)
+        } else {
+            Response::with_body(StatusCode::OK, self.content_type, self.text.into())
+                .header("X-Content-Type-Options", b"nosniff")
+        };
+        response
+            .header("ETag", etag.as_bytes())
+            // Kept, and asked for each time: a page must not mix the modules of two versions.
+            .header("Cache-Control", b"public, no-cache")
+            .header("Access-Control-Allow-Origin", b"*")
+    }
+
+    fn etag(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.text.hash(&mut hasher);
+        format!("\"{:016x}\"", hasher.finish())
+    }
+}
+
+/// Tells whether a client has the version that has this tag (RFC 9110 section 13.1.2).
+fn has(headers: &HeaderMap, etag: &str) -> bool {
+    let values = headers.get_all(header::IF_NONE_MATCH).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|tag| tag.trim().trim_start_matches("W/"))
+        .any(|tag| tag == etag || tag == "*")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_folder_is_served() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/plugins");
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .expect("the folder")
+            .map(|entry| entry.expect("an entry").file_name().into_string())
+            .map(|name| name.expect("UTF-8"))
+            .filter(|name| !name.ends_with(".rs"))
+            .collect();
+        let mut served = FILES.map(|(name, ..)| name);
+        names.sort();
+        served.sort_unstable();
+        assert_eq!(names, served);
+    }
+}

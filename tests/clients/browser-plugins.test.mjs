@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { behaviours } from './support/behaviour.mjs';
+import { browserPeer, launch } from './support/browser.mjs';
+import { Gate } from './support/gate.mjs';
+import { RawSession } from './support/requests.mjs';
+import { onStage } from './support/stage.mjs';
+import { serveStatic } from './support/static.mjs';
+
+let browser;
+const pages = await serveStatic();
+before(async () => {
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await pages.close();
+});
+
+const settings = [`http.allowed_origins=["${pages.origin}"]`];
+const sameOrigin = (page) => (stage, name) => browserPeer(stage, name, browser, page);
+const crossOrigin = (page) => (stage, name) =>
+  browserPeer(stage, name, browser, `${page}?server=${stage.server.origin}`, pages.origin);
+
+const PLUGINS = [
+  {
+    transport: 'eventsource',
+    // The stream is a request as well.
+    watched: false,
+    // What ends a connect, so that the next is sent.
+    renewing: 'bayeux.timeout=500ms',
+  },
+];
+
+for (const { transport, crosses = true, renewing, ...variant } of PLUGINS) {
+  for (const [name, page] of [
+    ['cometd 9.0.0', 'cometd-plugins.html'],
+    ['cometd 7.0.19', 'cometd-7-plugins.html'],
+  ]) {
+    behaviours({
+      name: `${name} in a browser with the plug-in ${transport}`,
+      open: sameOrigin(page),
+      transport,
+      ...variant,
+    });
+    if (!crosses) continue;
+    behaviours({
+      name: `${name} in a browser with the plug-in ${transport}, cross-origin`,
+      open: crossOrigin(page),
+      transport,
+      settings,
+      ...variant,
+    });
+  }
+}
+
+const range = (first, count) => Array.from({ length: count }, (_, index) => first + index);
+
+/** A client behind a gate, and another that publishes to it without one. */
+async function meet(stage, transport) {
+  const gate = stage.add(await Gate.start(stage.server.origin));
+  const behind = {
+    server: { origin: gate.origin, url: `${gate.origin}/cometd` },
+    log: (line) => stage.log(line),
+  };
+  const bob = stage.add(await sameOrigin('cometd-plugins.html')(behind, 'bob'));
+  assert.equal(await bob.connect(behind.server.url, { transports: [transport] }), transport);
+  await bob.subscribe('/news');
+  const alice = await RawSession.open(stage.server.url);
+  const publishAll = async (numbers) => {
+    for (const number of numbers) await alice.ask('/news', { data: number });
+  };
+  const receiveAll = async (numbers) => {
+    await bob.until('all messages', () => bob.messages.length >= numbers.length);
+    const received = bob.messages.splice(0);
+    assert.deepEqual(received.map(({ data }) => data), numbers);
+  };
+  return { gate, bob, publishAll, receiveAll };
+}
+
+for (const { transport, renewing } of PLUGINS) {
+  describe(`cometd 9.0.0 with the plug-in ${transport}`, () => {
+    test('hears 1,000 messages in order, over many connects', () =>
+      onStage([renewing], async (stage) => {
+        const { bob, publishAll, receiveAll } = await meet(stage, transport);
+        const responses = bob.statuses.length;
+        let next = 0;
+        const renewed = () => bob.statuses.length >= responses + 4;
+        while (next < 1_000 || !renewed()) {
+          await publishAll(range(next, 100));
+          next += 100;
+        }
+        await receiveAll(range(0, next));
+        assert.deepEqual(bob.failures, []);
+        assert.equal(bob.reconnections, 0);
+      }));
+
+    test('hears at once what is published while a connect is open', () =>
+      onStage([], async (stage) => {
+        const { bob, publishAll, receiveAll } = await meet(stage, transport);
+        await publishAll([0]);
+        await receiveAll([0]);
+        const responses = bob.statuses.length;
+        for (const round of range(1, 20)) {
+          await publishAll([round]);
+          await receiveAll([round]);
+        }
+        assert.equal(bob.statuses.length, responses, 'one connect carries them all');
+      }));
+
+    test('gets what it missed while it was cut off, in its old session', () =>
+      onStage([], async (stage) => {
+        const { gate, bob, publishAll, receiveAll } = await meet(stage, transport);
+        for (const round of range(1, 3)) {
+          const before = range(round * 100, 5);
+          const missed = range(round * 100 + 10, 20);
+          await publishAll(before);
+          await receiveAll(before);
+          gate.shut();
+          await publishAll(missed);
+          gate.open();
+          await receiveAll(missed);
+        }
+        assert.equal(bob.reconnections, 0);
+      }));
+  });
+}

@@ -1,0 +1,32 @@
+import { cometdDriver } from './cometd.mjs';
+
+/** The factory of each transport, as the module of its name exports it. */
+const FACTORIES = {
+  'xhr-streaming': 'xhrStreaming',
+  multipart: 'multipart',
+  iframe: 'iframe',
+  eventsource: 'eventSource',
+};
+
+/**
+ * Drives a `CometD` object of any version that has the server's own transports before its others.
+ * Pages of other origins name the server's in their query.
+ */
+export function pluggedDriver({ CometD, LongPollingTransport }, report) {
+  const server = new URLSearchParams(location.search).get('server') ?? '';
+  const cometd = new CometD();
+  const driver = cometdDriver(cometd, report);
+  const plugged = Promise.all(
+    Object.entries(FACTORIES).map(async ([type, factory]) => {
+      const module = await import(`${server}/mirant/${type}.js`);
+      cometd.registerTransport(type, module[factory](new LongPollingTransport()), 0);
+    }),
+  );
+  return {
+    ...driver,
+    async connect(...args) {
+      await plugged;
+      return driver.connect(...args);
+    },
+  };
+}

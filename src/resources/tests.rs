@@ -151,12 +151,24 @@ fn conditions_are_checked_on_what_is_there() {
     for (channel, present, absent, holds) in cases {
         let current = rig.store.current(&name(channel));
         let current = current.and_then(|current| current.represented());
-        let conditions = Conditions { present, absent };
+        let conditions = Conditions {
+            present,
+            absent,
+            unchanged_since: None,
+        };
         assert_eq!(
             conditions.are_met(current),
             holds,
             "{channel} {conditions:?}"
         );
+    }
+    for (seconds, holds) in [(6, false), (7, true)] {
+        let conditions = Conditions {
+            unchanged_since: Some(second(seconds)),
+            ..Conditions::default()
+        };
+        assert_eq!(conditions.are_met(Some(now)), holds, "{seconds}");
+        assert!(conditions.are_met(None));
     }
     let refused = rig.write_if("/a", &whole("3"), &Conditions::still(old));
     assert_eq!(refused, Err(Refused::Condition(Some(now))));

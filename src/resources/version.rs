@@ -113,6 +113,8 @@ pub struct Conditions {
     pub present: Option<Versions>,
     /// There may be none of these.
     pub absent: Option<Versions>,
+    /// It may not have changed after the second of this time.
+    pub unchanged_since: Option<SystemTime>,
 }
 
 impl Conditions {
@@ -121,7 +123,7 @@ impl Conditions {
     pub fn still(version: Version) -> Self {
         Self {
             present: Some(Versions::OneOf(vec![version])),
-            absent: None,
+            ..Self::default()
         }
     }
 
@@ -129,6 +131,9 @@ impl Conditions {
     #[must_use]
     pub fn are_met(&self, current: Option<Version>) -> bool {
         let is_among = |versions: &Versions| current.is_some_and(|current| versions.hold(current));
-        self.present.as_ref().is_none_or(is_among) && !self.absent.as_ref().is_some_and(is_among)
+        let is_newer = |date: &SystemTime| current.is_some_and(|current| current.is_after(*date));
+        self.present.as_ref().is_none_or(is_among)
+            && !self.absent.as_ref().is_some_and(is_among)
+            && !self.unchanged_since.as_ref().is_some_and(is_newer)
     }
 }

@@ -154,6 +154,7 @@ async fn what_the_client_has_is_not_sent_again() {
         ("If-Modified-Since", EPOCH),
         ("If-Modified-Since", "yesterday"),
         ("If-Match", etag(&first)),
+        ("If-Unmodified-Since", modified(&first)),
     ] {
         let response = send(&server, Request::new("GET", AT).header(name, value)).await;
         assert_eq!(response.status, 200, "{name}: {value}");
@@ -163,8 +164,10 @@ async fn what_the_client_has_is_not_sent_again() {
         .header("If-None-Match", "\"x\"")
         .header("If-Modified-Since", modified(&first));
     assert_eq!(send(&server, request).await.status, 200);
-    let request = Request::new("GET", AT).header("If-Match", "\"x\"");
-    assert_eq!(send(&server, request).await.status, 412);
+    for (name, value) in [("If-Match", "\"x\""), ("If-Unmodified-Since", EPOCH)] {
+        let request = Request::new("GET", AT).header(name, value);
+        assert_eq!(send(&server, request).await.status, 412, "{name}");
+    }
 }
 
 #[tokio::test]
@@ -320,8 +323,10 @@ async fn a_change_can_depend_on_what_is_there() {
         assert_eq!(response.status, 200, "{method}");
         etag(&response).clone_into(&mut tag);
     }
-    let request = Request::new("DELETE", AT).header("If-Match", "\"x\"");
-    assert_eq!(send(&server, request).await.status, 412);
+    for (name, value) in [("If-Match", "\"x\""), ("If-Unmodified-Since", EPOCH)] {
+        let request = Request::new("DELETE", AT).header(name, value);
+        assert_eq!(send(&server, request).await.status, 412, "{name}");
+    }
     assert_eq!(get(&server).await.text(), "4");
 }
 
@@ -376,6 +381,21 @@ async fn a_part_is_replaced_or_appended() {
     let data: Vec<_> = data.iter().map(|event| event["data"].to_string()).collect();
     let expected = ["[1,2]", "[9,2]", "[9,2,3]", "[9,2,3]", "[9,2,3,4]"];
     assert_eq!(data, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parts_that_are_changed_at_once_are_all_kept() {
+    let server = server();
+    put(&server, "[0,0]").await;
+    let change = async |range: &str| {
+        let mut http = server.open().await;
+        for n in 1..=199 {
+            let response = http.exchange(patch(range, &(n % 10).to_string())).await;
+            assert_eq!(response.status, 200);
+        }
+    };
+    tokio::join!(change("bytes 1-1/*"), change("bytes 3-3/*"));
+    assert_eq!(get(&server).await.text(), "[9,9]");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::resources::{Version, Versions};
+use crate::resources::{Conditions, Version, Versions};
 
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
@@ -16,9 +16,19 @@ pub(super) struct ContentRange {
     pub(super) total: Option<usize>,
 }
 
-/// Reads `If-Match`, for which weak tags match nothing (RFC 9110 section 13.1.1).
-pub(super) fn if_match(headers: &HeaderMap) -> Option<Versions> {
-    versions(headers, &header::IF_MATCH, false)
+/// Reads the conditions of a request but those on which a GET answers 304; in `If-Match` weak tags
+/// match nothing, and its presence outweighs a date (RFC 9110 section 13.1).
+pub(super) fn conditions(headers: &HeaderMap) -> Conditions {
+    let present = versions(headers, &header::IF_MATCH, false);
+    let unchanged_since = headers
+        .get(header::IF_UNMODIFIED_SINCE)
+        .filter(|_| present.is_none())
+        .and_then(date);
+    Conditions {
+        present,
+        absent: None,
+        unchanged_since,
+    }
 }
 
 /// Reads `If-None-Match`; a proxy that compressed a response has made its tag weak.
@@ -141,9 +151,10 @@ mod tests {
         for (text, none_match, matching) in cases {
             let headers = one(header::IF_NONE_MATCH, text);
             assert_eq!(if_none_match(&headers), none_match, "{text}");
-            assert_eq!(if_match(&one(header::IF_MATCH, text)), matching, "{text}");
+            let conditions = conditions(&one(header::IF_MATCH, text));
+            assert_eq!(conditions.present, matching, "{text}");
         }
-        assert_eq!(if_match(&HeaderMap::new()), None);
+        assert_eq!(conditions(&HeaderMap::new()), Conditions::default());
     }
 
     #[test]

@@ -38,7 +38,10 @@ enum Error {
     Nothing,
     #[error("the resource was deleted")]
     Deleted(Option<Version>),
-    #[error("the resource is not what If-Match or If-None-Match asks for")]
+    #[error(
+        "the resource is not what the request depends on (If-Match, If-None-Match, \
+         If-Unmodified-Since)"
+    )]
     Condition(Option<Version>),
     #[error("When-Modified-After must be a date such as Thu, 01 Jan 1970 00:00:00 GMT")]
     Date,
@@ -110,8 +113,8 @@ fn route(endpoint: &Endpoint, request: &Request<Bytes>) -> Result<Answer, Error>
     let (server, headers) = (&endpoint.server, request.headers());
     let channel = channel(endpoint, request.uri().path()).ok_or(Error::NoResource)?;
     let conditions = Conditions {
-        present: headers::if_match(headers),
         absent: headers::if_none_match(headers),
+        ..headers::conditions(headers)
     };
     let written = match *request.method() {
         Method::GET | Method::HEAD if headers.contains_key(WHEN_MODIFIED_AFTER) => {
@@ -119,7 +122,7 @@ fn route(endpoint: &Endpoint, request: &Request<Bytes>) -> Result<Answer, Error>
         }
         Method::GET | Method::HEAD => {
             let current = server.resource(&channel).ok_or(Error::Nothing)?;
-            return read(&current, &conditions, headers).map(Answer::from);
+            return read(&current, headers).map(Answer::from);
         }
         Method::PUT | Method::POST => {
             if headers.contains_key(header::CONTENT_RANGE) {
@@ -149,24 +152,13 @@ fn channel(endpoint: &Endpoint, path: &str) -> Option<ChannelName> {
 }
 
 /// Answers a GET that does not wait.
-fn read(
-    current: &Current,
-    conditions: &Conditions,
-    headers: &HeaderMap,
-) -> Result<Response, Error> {
-    let data = current
-        .data
-        .as_ref()
-        .ok_or(Error::Deleted(Some(current.version)))?;
+fn read(current: &Current, headers: &HeaderMap) -> Result<Response, Error> {
     let version = current.version;
-    let is_refused = conditions
-        .present
-        .as_ref()
-        .is_some_and(|versions| !versions.hold(version));
-    if is_refused {
+    let data = current.data.as_ref().ok_or(Error::Deleted(Some(version)))?;
+    if !headers::conditions(headers).are_met(Some(version)) {
         return Err(Error::Condition(Some(version)));
     }
-    let is_known = match &conditions.absent {
+    let is_known = match headers::if_none_match(headers) {
         Some(versions) => versions.hold(version),
         None => headers::if_modified_since(headers).is_some_and(|date| !current.is_after(date)),
     };

@@ -8,6 +8,8 @@ pub mod metrics;
 pub mod session;
 // From a channel to the sessions subscribed to it.
 pub mod router;
+// The last message of channels that are resources.
+pub mod resources;
 // What each kind of message does.
 pub mod operations;
 // The Bayeux server: batches in, replies and events out.

@@ -32,10 +32,14 @@ pub enum Limit {
     MaxSessionsPerBrowser,
     /// `bayeux.max_queue` or `bayeux.max_queue_bytes`.
     MaxQueue,
+    /// `resources.max_resources`.
+    MaxResources,
+    /// `resources.max_bytes`.
+    MaxResourceBytes,
 }
 
 impl Limit {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::MaxConnections,
         Self::HeaderTimeout,
         Self::BodyTimeout,
@@ -49,6 +53,8 @@ impl Limit {
         Self::MaxChannels,
         Self::MaxSessionsPerBrowser,
         Self::MaxQueue,
+        Self::MaxResources,
+        Self::MaxResourceBytes,
     ];
 
     /// Returns the label that metrics and log lines carry.
@@ -68,6 +74,8 @@ impl Limit {
             Self::MaxChannels => "bayeux.max_channels",
             Self::MaxSessionsPerBrowser => "bayeux.max_sessions_per_browser",
             Self::MaxQueue => "bayeux.max_queue",
+            Self::MaxResources => "resources.max_resources",
+            Self::MaxResourceBytes => "resources.max_bytes",
         }
     }
 }
@@ -134,6 +142,11 @@ impl Gauge {
         self.0.fetch_sub(1, Relaxed);
     }
 
+    /// Counts `more`, which may be less.
+    pub fn add(&self, more: i64) {
+        self.0.fetch_add(more, Relaxed);
+    }
+
     /// Returns the number.
     #[must_use]
     pub fn value(&self) -> i64 {
@@ -158,6 +171,12 @@ pub struct Metrics {
     pub event_streams: Gauge,
     /// Connects whose responses are streams.
     pub streamed_connects: Gauge,
+    /// Resources kept, deleted ones included.
+    pub resources: Gauge,
+    /// Bytes that they are.
+    pub resource_bytes: Gauge,
+    /// Waits for a resource to change.
+    pub watched_resources: Gauge,
     /// Successful handshakes.
     pub handshakes: Counter,
     /// Held connects that a newer one displaced.
@@ -239,7 +258,7 @@ impl Metrics {
         out
     }
 
-    fn gauges(&self) -> [(&str, &str, &Gauge); 6] {
+    fn gauges(&self) -> [(&str, &str, &Gauge); 9] {
         [
             ("connections", "Open connections.", &self.connections),
             ("sessions", "Sessions alive.", &self.sessions),
@@ -254,6 +273,21 @@ impl Metrics {
                 "streamed_connects",
                 "Connects whose responses are streams.",
                 &self.streamed_connects,
+            ),
+            (
+                "resources",
+                "Resources kept, deleted ones included.",
+                &self.resources,
+            ),
+            (
+                "resource_bytes",
+                "Bytes of the resources kept.",
+                &self.resource_bytes,
+            ),
+            (
+                "watched_resources",
+                "Waits for a resource to change.",
+                &self.watched_resources,
             ),
         ]
     }

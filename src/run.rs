@@ -61,6 +61,7 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
         websocket,
         eventsource,
         streaming,
+        resources,
         channel,
         admin,
         ..
@@ -75,6 +76,7 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
         types,
         bayeux.session,
         router,
+        resources.kept,
         Arc::clone(&metrics),
     );
     let server = Arc::new(server);
@@ -88,6 +90,7 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
         websocket,
         eventsource,
         streaming,
+        resources.http,
         &http.allowed_origins,
     )?;
     let shutdown_timeout = http.shutdown_timeout;

@@ -1,22 +1,26 @@
 //! The Bayeux server: takes batches of messages, gives replies and events; knows no HTTP.
 
+mod resources;
+
+mod held;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use serde_json::value::RawValue;
-
-use crate::bayeux::{Advice, BayeuxError, ClientId, Event, Limits, Message, RandomId, Reply, meta};
+use crate::bayeux::{BayeuxError, ClientId, Event, Limits, Message, RandomId, Reply, meta};
 use crate::metrics::Metrics;
+pub use crate::operations::resources::{NotWritten, Place};
 use crate::operations::{self, Effect, Origin, Scope};
+use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
 use crate::session;
 use crate::session::{
-    Beginning, Browsers, Carrier, EndReason, Resume, Session, Sessions, Shared, Stream, Timers,
-    sweep,
+    Beginning, Browsers, Carrier, EndReason, Session, Sessions, Shared, Stream, Timers, sweep,
 };
+
+pub use held::HeldConnect;
 
 /// A Bayeux server without a network.
 #[derive(Debug)]
@@ -25,6 +29,7 @@ pub struct BayeuxServer {
     connection_types: Vec<&'static str>,
     sessions: Sessions,
     router: Router,
+    resources: Arc<Resources>,
     shared: Arc<Shared>,
     is_stopping: AtomicBool,
 }
@@ -73,8 +78,10 @@ impl BayeuxServer {
         connection_types: Vec<&'static str>,
         session: session::Settings,
         router: Router,
+        resources: ResourceBounds,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let resources = Arc::new(Resources::new(resources, Arc::clone(&metrics)));
         let shared = Shared {
             settings: session,
             browsers: Browsers::default(),
@@ -86,6 +93,7 @@ impl BayeuxServer {
             connection_types,
             sessions: Sessions::default(),
             router,
+            resources,
             shared: Arc::new(shared),
             is_stopping: AtomicBool::new(false),
         }
@@ -273,10 +281,12 @@ impl BayeuxServer {
         Scope {
             sessions: &self.sessions,
             router: &self.router,
+            resources: &self.resources,
             shared: &self.shared,
             limits: &self.limits,
             connection_types: &self.connection_types,
             now,
+            time_of_day: SystemTime::now,
         }
     }
 
@@ -299,9 +309,11 @@ impl BayeuxServer {
         self.is_stopping.load(SeqCst)
     }
 
-    /// Answers every held connect and holds none from now on, so that no queued event is lost.
+    /// Answers every held connect and holds none from now on, so that no queued event is lost; and
+    /// ends the waits for resources.
     pub fn stop(&self) {
         self.is_stopping.store(true, SeqCst);
+        self.resources.stop();
         for session in self.sessions.all() {
             session.stop_holding();
         }
@@ -324,83 +336,4 @@ fn is_of(message: &Message<'_>, session: &Session) -> bool {
     message
         .client_id_text()
         .is_some_and(|text| text.parse() == Ok(session.id()))
-}
-
-/// A connect that waits for its reply; dropped, it counts as one whose client went away.
-#[derive(Debug)]
-pub struct HeldConnect {
-    session: Arc<Session>,
-    ticket: u64,
-    id: Option<Box<RawValue>>,
-    channel: Option<Box<RawValue>>,
-    is_resumed: bool,
-}
-
-impl HeldConnect {
-    fn new(session: &Arc<Session>, ticket: u64, message: &Message<'_>) -> Self {
-        Self {
-            session: Arc::clone(session),
-            ticket,
-            id: message.id.map(ToOwned::to_owned),
-            channel: message.channel.map(ToOwned::to_owned),
-            is_resumed: false,
-        }
-    }
-
-    /// Returns its session.
-    #[must_use]
-    pub fn session(&self) -> &Arc<Session> {
-        &self.session
-    }
-
-    /// Waits until the connect is to be answered.
-    pub fn poll_resumed(
-        &mut self,
-        now: impl FnOnce() -> Instant,
-        context: &mut Context<'_>,
-    ) -> Poll<Resume> {
-        let resumed = self.session.poll_resumed(self.ticket, now, context);
-        self.is_resumed |= resumed.is_ready();
-        resumed
-    }
-
-    /// Gives the connect up because its client went away; what is queued stays queued.
-    pub fn release(&mut self, now: Instant) {
-        self.is_resumed = true;
-        self.session.release(self.ticket, now);
-    }
-
-    /// Returns the reply, and the events that go with it; nothing if a newer connect took its place.
-    #[must_use]
-    pub fn answer(&self, resume: Resume) -> Option<(Vec<Arc<Event>>, Reply<'_>)> {
-        let reply = self.reply();
-        match resume {
-            Resume::Answer { advise: false } => Some((self.session.take_events(), reply)),
-            Resume::Answer { advise: true } => {
-                let reply = reply.advised(self.session.advice());
-                Some((self.session.take_events(), reply))
-            }
-            Resume::Displaced => None,
-            Resume::Ended(EndReason::Disconnect) => {
-                Some((Vec::new(), reply.advised(Advice::none())))
-            }
-            Resume::Ended(EndReason::Expired | EndReason::MaxQueue) => {
-                Some((Vec::new(), operations::session_unknown(reply, true)))
-            }
-        }
-    }
-
-    /// Returns a successful reply, for a client that may have closed only its side for writing.
-    #[must_use]
-    pub fn reply(&self) -> Reply<'_> {
-        Reply::to_connect(self.id.as_deref(), self.channel.as_deref())
-    }
-}
-
-impl Drop for HeldConnect {
-    fn drop(&mut self) {
-        if !self.is_resumed {
-            self.session.release(self.ticket, Instant::now());
-        }
-    }
 }

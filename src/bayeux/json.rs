@@ -1,6 +1,7 @@
 //! Batches of messages from bytes: one JSON array or object, within bounds.
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
 use super::{Limits, Message};
 
@@ -19,6 +20,29 @@ pub enum BatchError {
     /// Nested more deeply than allowed.
     #[error("the batch is nested more than {0} levels deep (bayeux.max_depth)")]
     TooDeep(usize),
+}
+
+/// The bytes are not what a message can have as `data`.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DataError {
+    /// Not JSON.
+    #[error("not JSON: {0}")]
+    Malformed(String),
+    /// Nested more deeply than a message's data may be.
+    #[error("nested more than {0} levels deep (bayeux.max_depth, for a batch and a message)")]
+    TooDeep(usize),
+}
+
+/// Reads the `data` of a message that has come by itself.
+///
+/// # Errors
+/// It is not JSON, or nested so deep that a message could not carry it.
+pub fn parse_data<'a>(text: &'a [u8], limits: &Limits) -> Result<&'a RawValue, DataError> {
+    let max = limits.max_depth.saturating_sub(2);
+    if depth(text) > max {
+        return Err(DataError::TooDeep(max));
+    }
+    serde_json::from_slice(text).map_err(|error| DataError::Malformed(error.to_string()))
 }
 
 /// Reads the messages of one request: of one text, or of the several `message` fields of a form,
@@ -118,6 +142,18 @@ mod tests {
         assert_eq!(count(&[" [{},{}]\r\n"]), Ok(2));
         assert_eq!(count(&["{}", "[{},{}]"]), Ok(3));
         assert_eq!(count(&[r#"[{"data":"[[[[[[ \" [[["}]"#]), Ok(1));
+    }
+
+    #[test]
+    fn data_alone_is_any_json_value() {
+        let data = |text: &'static str| parse_data(text.as_bytes(), &limits()).map(RawValue::get);
+        assert_eq!(data(" [1.10, {}]\n"), Ok("[1.10, {}]"));
+        assert_eq!(data("null"), Ok("null"));
+        assert_eq!(data("[[[1]]]"), Err(DataError::TooDeep(2)));
+        for text in ["", "1 2", "[1", "x"] {
+            assert!(matches!(data(text), Err(DataError::Malformed(_))), "{text}");
+        }
+        assert!(parse_data(b"\"\xff\"", &limits()).is_err());
     }
 
     #[test]

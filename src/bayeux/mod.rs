@@ -15,7 +15,7 @@ pub use channel::{ChannelKind, ChannelName, ChannelPattern, InvalidChannel};
 pub use client_id::{ClientId, RandomId};
 pub use error::BayeuxError;
 pub use event::{Event, EventFields, Framing};
-pub use json::{BatchError, parse_batches};
+pub use json::{BatchError, DataError, parse_batches, parse_data};
 pub use limits::Limits;
 pub use message::{Message, text};
 pub use reply::{Field, Reply};

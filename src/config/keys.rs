@@ -13,12 +13,13 @@ use crate::router::settings::ChannelOptions;
 pub(super) const CHANNEL: &str = "channel";
 
 /// The sections, in the order of the file.
-pub(super) const SECTIONS: [&str; 7] = [
+pub(super) const SECTIONS: [&str; 8] = [
     "http",
     "bayeux",
     "websocket",
     "eventsource",
     "streaming",
+    "resources",
     "log",
     "admin",
 ];

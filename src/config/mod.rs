@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::bayeux::Limits;
-use crate::{endpoint, router, session, transports};
+use crate::{endpoint, resources, router, session, transports};
 
 pub use error::{ConfigError, Problem};
 
@@ -44,6 +44,8 @@ pub struct Config {
     pub eventsource: transports::settings::EventSourceSettings,
     /// The transports whose connect's response is a stream.
     pub streaming: transports::settings::StreamingSettings,
+    /// Channels as resources.
+    pub resources: Resources,
     /// Options for the channels that match a pattern.
     pub channel: Vec<router::settings::ChannelOptions>,
     /// What is logged, and how.
@@ -68,6 +70,18 @@ pub struct Bayeux {
     /// The path, the transports and the browser cookie.
     #[serde(flatten)]
     pub transports: transports::settings::Settings,
+}
+
+/// The `[resources]` section, which two modules share.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Resources {
+    /// Where they are, and how long a change is waited for.
+    #[serde(flatten)]
+    pub http: transports::settings::ResourceSettings,
+    /// What is kept of them.
+    #[serde(flatten)]
+    pub kept: resources::settings::Settings,
 }
 
 /// The `[log]` section.

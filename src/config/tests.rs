@@ -188,6 +188,9 @@ mod known_keys {
         add("websocket", fields(transports, "WebSocketSettings"));
         add("eventsource", fields(transports, "EventSourceSettings"));
         add("streaming", fields(transports, "StreamingSettings"));
+        add("resources", fields(transports, "ResourceSettings"));
+        let kept = include_str!("../resources/settings.rs");
+        add("resources", fields(kept, "Settings"));
         add("log", fields(here, "Log"));
         add("admin", fields(here, "Admin"));
         assert_eq!(BTreeSet::from_iter(keys::known()), expected);

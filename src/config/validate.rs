@@ -28,6 +28,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     };
     checks.http(config);
     checks.durations(config);
+    checks.intervals(config);
     checks.counts(config);
     checks.sizes(config);
     checks.endpoint(config);
@@ -86,6 +87,9 @@ impl Checks {
             ("bayeux.timeout", session.timeout),
             ("bayeux.max_interval", session.max_interval),
             ("streaming.lifetime", config.streaming.lifetime),
+            ("bayeux.min_polling_interval", session.min_polling_interval),
+            ("bayeux.max_polling_interval", session.max_polling_interval),
+            ("resources.timeout", config.resources.http.timeout),
         ];
         let any = [
             ("bayeux.interval", session.interval),
@@ -115,6 +119,15 @@ impl Checks {
         }
     }
 
+    fn intervals(&mut self, config: &Config) {
+        let session = &config.bayeux.session;
+        self.require(
+            session.min_polling_interval <= session.max_polling_interval,
+            "bayeux.min_polling_interval",
+            "must not be above bayeux.max_polling_interval",
+        );
+    }
+
     fn counts(&mut self, config: &Config) {
         let (limits, session) = (&config.bayeux.limits, &config.bayeux.session);
         let counts = [
@@ -132,6 +145,10 @@ impl Checks {
             ("bayeux.max_sessions", session.max_sessions),
             ("bayeux.max_subscriptions", session.max_subscriptions),
             ("bayeux.max_channels", config.bayeux.router.max_channels),
+            (
+                "resources.max_resources",
+                config.resources.kept.max_resources,
+            ),
         ];
         for (key, count) in counts {
             self.require(count >= 1, key, "must be 1 or more");
@@ -162,6 +179,11 @@ impl Checks {
                 config.websocket.deflate_threshold,
                 1,
             ),
+            (
+                "resources.max_bytes",
+                config.resources.kept.max_bytes,
+                limits.max_message_size.as_u64(),
+            ),
         ];
         for (key, size, least) in bounds {
             // In bytes, because `ByteSize` would round 8191 to "8.0 KiB".
@@ -185,12 +207,23 @@ impl Checks {
         if let Some(fix) = path_fix(events) {
             self.require(false, "eventsource.path", fix);
         }
-        let is_below = events.strip_prefix(&transports.path);
         self.require(
-            !is_below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+            !is_at_or_below(events, &transports.path),
             "eventsource.path",
             "must not be bayeux.path, or below it",
         );
+        let resources = &config.resources.http.path;
+        if let Some(fix) = path_fix(resources) {
+            self.require(false, "resources.path", fix);
+        }
+        for other in [&transports.path, events] {
+            let is_apart = !is_at_or_below(resources, other) && !is_at_or_below(other, resources);
+            self.require(
+                is_apart,
+                "resources.path",
+                "must not be bayeux.path or eventsource.path, nor below or above one of them",
+            );
+        }
         let names = &transports.transports;
         self.require(
             !names.is_empty(),
@@ -288,6 +321,11 @@ impl Checks {
              or directives such as \"info,mirant::session=debug\"",
         );
     }
+}
+
+fn is_at_or_below(path: &str, base: &str) -> bool {
+    path.strip_prefix(base)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn shown(text: &str) -> String {

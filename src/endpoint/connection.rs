@@ -30,6 +30,7 @@ pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
     while let Some(mut taken) = Box::pin(next(socket, shared)).await {
         let polled = match taken.answer {
             Answer::Held(held) => held.wait(&mut taken.socket).await,
+            Answer::Waiting(waiting) => waiting.wait(&mut taken.socket).await,
             Answer::Now(response, carried) => Polled::Answered(response, carried),
             Answer::Delayed(response, delay) => {
                 Box::pin(pause(&mut taken.socket, delay, shared)).await;

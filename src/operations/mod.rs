@@ -4,12 +4,13 @@ mod connect;
 mod disconnect;
 mod handshake;
 mod publish;
+pub mod resources;
 mod subscribe;
 mod unsubscribe;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use indexmap::IndexSet;
 use serde_json::value::RawValue;
@@ -19,7 +20,8 @@ use crate::bayeux::{
     Reply, meta, text,
 };
 use crate::metrics::Metrics;
-use crate::router::Router;
+use crate::resources::Resources;
+use crate::router::{Delivery, Router};
 use crate::session::{EndReason, Session, Sessions, Shared};
 
 pub use handshake::{Handshaken, apply as handshake, begin};
@@ -32,6 +34,8 @@ pub struct Scope<'s> {
     pub sessions: &'s Sessions,
     /// Who is subscribed to what.
     pub router: &'s Router,
+    /// The last messages of channels that are resources.
+    pub resources: &'s Resources,
     /// What all sessions share.
     pub shared: &'s Arc<Shared>,
     /// The bounds of names and batches.
@@ -40,11 +44,18 @@ pub struct Scope<'s> {
     pub connection_types: &'s [&'static str],
     /// The time of this batch.
     pub now: Instant,
+    /// Tells the time of day, to whoever needs it.
+    pub time_of_day: fn() -> SystemTime,
 }
 
 impl Scope<'_> {
     fn metrics(&self) -> &Metrics {
         &self.shared.metrics
+    }
+
+    fn delivery(&self, channel: &ChannelName) -> Delivery {
+        let max_lazy_timeout = self.shared.settings.max_lazy_timeout;
+        self.router.delivery(channel, max_lazy_timeout)
     }
 
     /// Ends a session and removes every trace of it; does nothing if it had ended before.

@@ -2,8 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::Scope;
-use crate::bayeux::{BayeuxError, ChannelKind, ChannelName, Event, EventFields, Message, Reply};
+use crate::bayeux::{
+    BayeuxError, ChannelKind, ChannelName, ClientId, Event, EventFields, Message, Reply,
+};
+use crate::resources::{Conditions, Write};
+use crate::router::Delivery;
 use crate::session::{EndReason, Session};
 
 /// Publishes a message: on a broadcast channel to all its subscribers; on a service channel to the
@@ -32,23 +38,41 @@ pub(super) fn apply<'a>(
     scope.metrics().published.increment();
     tracing::trace!(client_id = %session.id(), ?channel, "published");
     if channel.kind() == ChannelKind::Broadcast {
-        broadcast(&Arc::new(event), channel, session, scope);
+        let delivery = scope.delivery(channel);
+        if delivery.is_resource {
+            keep(message, channel, scope);
+        }
+        broadcast(event, channel, Some(session.id()), delivery, scope);
     }
     reply
 }
 
-fn broadcast(
-    event: &Arc<Event>,
+/// Keeps the message as its channel's representation, before anyone can hear of it.
+fn keep(message: &Message<'_>, channel: &ChannelName, scope: &Scope<'_>) {
+    if let Some(data) = message.data {
+        let data = Bytes::copy_from_slice(data.get().as_bytes());
+        // Without a condition nothing is refused.
+        let _ = scope.resources.write(
+            channel,
+            &Write::Whole(data),
+            &Conditions::default(),
+            (scope.time_of_day)(),
+        );
+    }
+}
+
+/// Sends an event to all subscribers of its channel.
+pub(super) fn broadcast(
+    event: Event,
     channel: &ChannelName,
-    publisher: &Arc<Session>,
+    publisher: Option<ClientId>,
+    delivery: Delivery,
     scope: &Scope<'_>,
 ) {
-    let delivery = scope
-        .router
-        .delivery(channel, scope.shared.settings.max_lazy_timeout);
+    let event = Arc::new(event);
     let published = scope
         .router
-        .publish(channel, event, publisher.id(), delivery, scope.now);
+        .publish(channel, &event, publisher, delivery, scope.now);
     scope
         .metrics()
         .delivered

@@ -115,12 +115,18 @@ impl Router {
         self.options.of(channel, max_lazy_timeout)
     }
 
+    /// Tells whether any channel can be a resource.
+    #[must_use]
+    pub fn has_resources(&self) -> bool {
+        self.options.have_resources()
+    }
+
     /// Delivers an event to every session subscribed to its channel, once to each.
     pub fn publish(
         &self,
         channel: &ChannelName,
         event: &Arc<Event>,
-        publisher: ClientId,
+        publisher: Option<ClientId>,
         delivery: Delivery,
         now: Instant,
     ) -> Published {
@@ -133,7 +139,7 @@ impl Router {
         for (position, subscribers) in matching.iter().enumerate() {
             for subscriber in subscribers.iter() {
                 let id = subscriber.session().id();
-                let is_excluded = id == publisher && !delivery.to_publisher;
+                let is_excluded = Some(id) == publisher && !delivery.to_publisher;
                 let is_served = matching[..position]
                     .iter()
                     .any(|earlier| earlier.contains(subscriber));

@@ -13,6 +13,8 @@ pub struct Delivery {
     pub lazy: Option<Duration>,
     /// Whether a subscribed publisher receives its own messages.
     pub to_publisher: bool,
+    /// Whether the last of them is kept.
+    pub is_resource: bool,
 }
 
 /// The options by pattern.
@@ -38,12 +40,14 @@ impl Options {
     /// publisher's own messages only if the server and the channel both say so.
     pub(super) fn of(&self, channel: &ChannelName, max_lazy_timeout: Duration) -> Delivery {
         let (mut lazy, mut lazy_timeout, mut to_publisher) = (None, None, None);
+        let mut resource = None;
         if !self.by_pattern.is_empty() {
             channel.each_pattern(|pattern| {
                 if let Some(options) = self.by_pattern.get(pattern) {
                     lazy = lazy.or(options.lazy);
                     lazy_timeout = lazy_timeout.or(options.lazy_timeout);
                     to_publisher = to_publisher.or(options.broadcast_to_publisher);
+                    resource = resource.or(options.resource);
                 }
             });
         }
@@ -52,6 +56,14 @@ impl Options {
                 .unwrap_or(false)
                 .then(|| lazy_timeout.unwrap_or(max_lazy_timeout)),
             to_publisher: self.to_publisher && to_publisher.unwrap_or(true),
+            is_resource: resource.unwrap_or(false),
         }
+    }
+
+    /// Tells whether any channel can be a resource.
+    pub(super) fn have_resources(&self) -> bool {
+        self.by_pattern
+            .values()
+            .any(|options| options.resource == Some(true))
     }
 }

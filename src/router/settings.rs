@@ -47,4 +47,7 @@ pub struct ChannelOptions {
     /// Whether a subscribed publisher receives its own messages.
     #[serde(default)]
     pub broadcast_to_publisher: Option<bool>,
+    /// Whether the channel is a resource: its last message is kept.
+    #[serde(default)]
+    pub resource: Option<bool>,
 }

@@ -53,7 +53,7 @@ impl Rig {
         let delivery = self.router.delivery(&channel, Duration::from_secs(5));
         let publisher = ClientId(RandomId::from_random([publisher; 16]));
         self.router
-            .publish(&channel, &event, publisher, delivery, Instant::now())
+            .publish(&channel, &event, Some(publisher), delivery, Instant::now())
     }
 }
 
@@ -160,6 +160,7 @@ fn a_publisher_can_be_left_out_and_options_come_from_the_most_specific_pattern()
         lazy,
         lazy_timeout: None,
         broadcast_to_publisher,
+        resource: broadcast_to_publisher,
     };
     let channels = [
         option("/**", Some(true), None),
@@ -171,10 +172,12 @@ fn a_publisher_can_be_left_out_and_options_come_from_the_most_specific_pattern()
     assert_eq!(rig.publish("/a/b", 1).receivers, 1);
     assert_eq!(rig.publish("/a/c", 1).receivers, 0);
     assert_eq!(rig.publish("/z", 1).receivers, 1);
-    let lazy = |channel: &str| {
+    let delivery = |channel: &str| {
         let channel = ChannelName::parse(channel, &Limits::default()).expect("a channel");
-        rig.router.delivery(&channel, Duration::from_secs(5)).lazy
+        rig.router.delivery(&channel, Duration::from_secs(5))
     };
-    assert_eq!(lazy("/a/b"), None);
-    assert_eq!(lazy("/z"), Some(Duration::from_secs(5)));
+    assert_eq!(delivery("/a/b").lazy, None);
+    assert_eq!(delivery("/z").lazy, Some(Duration::from_secs(5)));
+    assert!(rig.router.has_resources() && delivery("/a/b").is_resource);
+    assert!(!delivery("/a/c").is_resource && !delivery("/z").is_resource);
 }

@@ -4,6 +4,7 @@
 //! a wake-up or a timer, happens after that lock is released.
 
 mod browsers;
+mod connect;
 mod outlet;
 mod queue;
 mod registry;
@@ -17,11 +18,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::bayeux::{Advice, ChannelPattern, ClientAdvice, ClientId, Event, RandomId};
+use crate::bayeux::{Advice, ChannelPattern, ClientId, Event, RandomId};
 use crate::metrics::{Limit, Metrics};
 
 pub use crate::metrics::EndReason;
 pub use browsers::Browsers;
+pub use connect::{Connect, EventsBy};
 pub use registry::{IdHasher, Sessions};
 pub use settings::{MaxQueuePolicy, Settings};
 pub use state::{Connected, Resume};
@@ -40,33 +42,6 @@ pub struct Shared {
     pub timers: Timers,
     /// What is counted of them.
     pub metrics: Arc<Metrics>,
-}
-
-/// What a client asks with a connect, and how it came.
-#[derive(Debug, Clone, Copy)]
-pub struct Connect {
-    /// What the client asks, if it sent advice.
-    pub advice: Option<ClientAdvice>,
-    /// Whether it may be held at all.
-    pub may_be_held: bool,
-    /// How long it is held at most, if its transport bounds that.
-    pub lifetime: Option<Duration>,
-    /// How events leave from now on.
-    pub events_by: EventsBy,
-    /// The browser it came from, if its cookie names one and its connections are few.
-    pub browser: Option<RandomId>,
-}
-
-/// How the events of a session leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EventsBy {
-    /// With the replies of its requests. A stream that the session had is displaced.
-    Replies,
-    /// By the stream that the message came by.
-    ThisStream,
-    /// By a stream beside the message's own request. A connect is answered at once; the next is
-    /// asked for when it would have timed out.
-    OtherStream,
 }
 
 /// Which reply of a response may carry events with it.

@@ -31,6 +31,11 @@ pub(super) struct Pushed {
 }
 
 impl Queue {
+    /// Tells whether nothing is queued.
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
     /// Tells whether events are queued that do not wait for company.
     pub(super) fn is_urgent(&self) -> bool {
         self.is_urgent

@@ -57,6 +57,14 @@ pub struct Settings {
     pub trust_client_session: bool,
     /// Whether events travel on connect replies only, which keeps them in order.
     pub meta_connect_deliver_only: bool,
+    /// Whether connects by requests are never held: clients poll.
+    pub polling: bool,
+    /// The interval advised to a client that polls, after events.
+    #[serde(with = "humantime_serde")]
+    pub min_polling_interval: Duration,
+    /// What that interval grows to while there are none, doubled from poll to poll.
+    #[serde(with = "humantime_serde")]
+    pub max_polling_interval: Duration,
 }
 
 impl Default for Settings {
@@ -78,6 +86,9 @@ impl Default for Settings {
             multi_session_interval: Duration::from_secs(2),
             trust_client_session: false,
             meta_connect_deliver_only: false,
+            polling: false,
+            min_polling_interval: Duration::from_secs(1),
+            max_polling_interval: Duration::from_secs(30),
         }
     }
 }

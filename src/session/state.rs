@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::outlet::Outlet;
 use super::queue::{Pushed, Queue};
-use super::{Connect, EndReason, EventsBy, Settings};
-use crate::bayeux::{Advice, ChannelPattern, ClientAdvice, Event, RandomId};
+use super::{EndReason, Settings};
+use crate::bayeux::{Advice, ChannelPattern, Event, RandomId};
 
 /// What became of a connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +93,8 @@ pub(super) struct State {
     expiry: Instant,
     /// The interval its client asked for with its last connect.
     client_interval: Option<Duration>,
+    /// The interval its client was advised last, if it polls.
+    polling_interval: Duration,
     needs_advice: bool,
     /// Until when its client was told to wait, because its browser has other connects held.
     surplus_until: Option<Instant>,
@@ -119,6 +121,7 @@ impl State {
             batches: 0,
             expiry: now + settings.interval + settings.max_interval,
             client_interval: None,
+            polling_interval: Duration::ZERO,
             needs_advice: false,
             surplus_until: None,
             delivers_on_connect_only: false,
@@ -138,129 +141,6 @@ impl State {
 
     pub(super) fn browser(&self) -> RandomId {
         self.browser
-    }
-
-    /// Takes the held connect's place, and the stream's if events are to leave with replies.
-    pub(super) fn displace(&mut self, events_by: EventsBy) -> Wake {
-        let stream = events_by == EventsBy::Replies && self.outlet.end();
-        let Some(held) = self.held.take() else {
-            return Wake {
-                stream,
-                ..Wake::NONE
-            };
-        };
-        self.needs_advice |= held.advise;
-        Wake {
-            connect: !held.is_resumed,
-            stream,
-        }
-    }
-
-    /// Takes a connect, after [`displace`](Self::displace). `may_hold` is asked last: whether the
-    /// browser may have one more held.
-    pub(super) fn connect(
-        &mut self,
-        connect: &Connect,
-        settings: &Settings,
-        now: Instant,
-        may_hold: impl FnOnce() -> bool,
-    ) -> Connected {
-        let is_first = match self.phase {
-            Phase::Handshaken => true,
-            Phase::Connected => false,
-            Phase::Ended(_) => return Connected::Ended,
-        };
-        self.phase = Phase::Connected;
-        let ClientAdvice { timeout, interval } = connect.advice.unwrap_or_default();
-        self.client_interval = interval.map(|interval| interval.min(settings.max_client_interval));
-        let longest = connect
-            .lifetime
-            .map_or(settings.timeout, |lifetime| lifetime.min(settings.timeout));
-        let timeout = timeout.map_or(longest, |timeout| timeout.min(longest));
-        let advise = connect.advice.is_some() || std::mem::take(&mut self.needs_advice);
-        if connect.events_by == EventsBy::OtherStream {
-            self.client_interval = Some(settings.timeout);
-            self.start_expiry(settings, now);
-            return Connected::Answer { advise: true };
-        }
-
-        let has_to_answer =
-            is_first || timeout.is_zero() || !connect.may_be_held || self.is_stopping;
-        if has_to_answer || (self.may_drain(settings) && self.queue.is_due(now)) {
-            self.start_expiry(settings, now);
-            return Connected::Answer { advise };
-        }
-        if may_hold() {
-            return self.hold(now + timeout, advise);
-        }
-        self.needs_advice = true;
-        if let Some(until) = self.surplus_until.filter(|until| now < *until) {
-            // Some clients do not wait: they are made to, or they would ask without a pause.
-            return self.hold(until.min(now + timeout), false);
-        }
-        let interval = settings.multi_session_interval;
-        let wait = if interval.is_zero() {
-            settings.timeout
-        } else {
-            interval
-        };
-        self.surplus_until = Some(now + wait);
-        self.expiry = now + interval + settings.max_interval;
-        Connected::MultipleClients
-    }
-
-    fn hold(&mut self, deadline: Instant, advise: bool) -> Connected {
-        let ticket = self.take_ticket();
-        self.held = Some(Held {
-            ticket,
-            deadline,
-            advise,
-            is_resumed: false,
-        });
-        Connected::Held(ticket)
-    }
-
-    fn take_ticket(&mut self) -> u64 {
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
-        ticket
-    }
-
-    /// Lets go of the held connect if it was resumed, or if it is no longer the held one.
-    pub(super) fn take_resumed(
-        &mut self,
-        ticket: u64,
-        settings: &Settings,
-        now: impl FnOnce() -> Instant,
-    ) -> Option<Resume> {
-        if let Phase::Ended(reason) = self.phase {
-            self.held = None;
-            return Some(Resume::Ended(reason));
-        }
-        let Some(held) = self
-            .held
-            .take_if(|held| held.is_resumed || held.ticket != ticket)
-        else {
-            return self.held.is_none().then_some(Resume::Displaced);
-        };
-        if held.ticket != ticket {
-            self.held = Some(held);
-            return Some(Resume::Displaced);
-        }
-        self.start_expiry(settings, now());
-        Some(Resume::Answer {
-            advise: held.advise || self.is_stopping,
-        })
-    }
-
-    /// Forgets the held connect, whose client went away; true unless it was resumed already.
-    pub(super) fn release(&mut self, ticket: u64, settings: &Settings, now: Instant) -> bool {
-        let Some(held) = self.held.take_if(|held| held.ticket == ticket) else {
-            return false;
-        };
-        self.needs_advice |= held.advise;
-        self.start_expiry(settings, now);
-        !held.is_resumed
     }
 
     fn start_expiry(&mut self, settings: &Settings, now: Instant) {
@@ -442,6 +322,7 @@ impl State {
     }
 }
 
+mod connecting;
 mod streaming;
 
 #[cfg(test)]

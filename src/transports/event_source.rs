@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, header};
 use serde_json::value::to_raw_value;
 use tokio::time::Sleep;
@@ -213,13 +213,10 @@ impl Streaming for Connection {
         context: &mut Context<'_>,
     ) -> Poll<Turn> {
         let mut turn = Turn::default();
-        while let Poll::Ready(is_open) = socket.poll_fill(context) {
-            // There is nothing a client could say on this connection.
-            *socket.arrived_bytes() = BytesMut::new();
-            if !is_open {
-                turn.lose();
-                return Poll::Ready(turn);
-            }
+        // There is nothing a client could say on this connection.
+        if socket.poll_discard(context).is_ready() {
+            turn.lose();
+            return Poll::Ready(turn);
         }
         match self.stream.poll(MAX_TURN as u64, context) {
             Poll::Ready(Streamed::Events { first, events }) => self.add(&mut turn, first, events),

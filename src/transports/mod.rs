@@ -7,6 +7,8 @@ mod forever_frame;
 mod legacy;
 mod long_polling;
 mod multipart;
+mod opened;
+mod resources;
 pub mod settings;
 mod streamed;
 mod streaming;
@@ -14,23 +16,21 @@ mod turn;
 mod websocket;
 mod xhr_streaming;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
-use tokio::sync::watch;
 
-use crate::metrics::Metrics;
 use crate::server::BayeuxServer;
 use crate::web::cors::{self, AllowedOrigins, NotAnOrigin, Verdict};
 use crate::web::websocket::{Refused, is_upgrade};
 use crate::web::{Response, Socket, charset, form};
 pub use exchange::{Carried, HeldPoll, Polled};
+pub use opened::{Link, Opened, Times};
 pub use settings::{
-    EventSourceSettings, Settings, StreamingSettings, Transport, WebSocketSettings,
+    EventSourceSettings, ResourceSettings, Settings, StreamingSettings, Transport,
+    WebSocketSettings,
 };
 
 /// The most fields a form or a query may have: as many as messages may be in a batch would fit,
@@ -38,7 +38,7 @@ pub use settings::{
 const MAX_FIELDS: usize = 1000;
 
 /// The methods of the endpoint.
-const METHODS: &[u8] = b"GET, POST, OPTIONS";
+const METHODS: &str = "GET, POST, OPTIONS";
 
 /// A request whose body has arrived.
 #[derive(Debug)]
@@ -57,55 +57,12 @@ pub enum Answer {
     Now(Response, Option<Carried>),
     /// It is answered when its connect is resumed.
     Held(Box<HeldPoll>),
+    /// It is answered when its resource changes.
+    Waiting(Box<resources::Waiting>),
     /// It is answered after a while, or when the server stops.
     Delayed(Response, Duration),
     /// It is answered now, and its connection is then a stream.
     Open(Response, Opened),
-}
-
-/// A connection that is not for requests any more.
-#[derive(Debug)]
-pub enum Opened {
-    /// A WebSocket.
-    WebSocket(Box<websocket::Connection>),
-    /// An event stream.
-    EventSource(Box<event_source::Connection>),
-    /// The stream of a connect.
-    Streamed(Box<streamed::Connection>),
-}
-
-/// What a connection that goes on has to know of its server.
-#[derive(Debug)]
-pub struct Link {
-    /// Turns true when the server stops.
-    pub stopping: watch::Receiver<bool>,
-    /// What connections wait for, and how long.
-    pub times: Times,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
-}
-
-/// How long a connection that goes on waits.
-#[derive(Debug, Clone, Copy)]
-pub struct Times {
-    /// How long a client may take to read what is written.
-    pub write_timeout: Duration,
-    /// How long a message may take to arrive once it has begun.
-    pub message_timeout: Duration,
-    /// How long the connection is kept without a session.
-    pub idle_timeout: Duration,
-}
-
-impl Opened {
-    /// Serves the connection to its end.
-    #[must_use]
-    pub fn run(self, socket: Socket, link: Link) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        match self {
-            Self::WebSocket(connection) => Box::pin(connection.run(socket, link)),
-            Self::EventSource(connection) => Box::pin(connection.run(socket, link)),
-            Self::Streamed(connection) => Box::pin(connection.run(socket, link)),
-        }
-    }
 }
 
 impl From<Response> for Answer {
@@ -157,7 +114,7 @@ impl From<Error> for Response {
         };
         let response = Self::error(status, &error.to_string());
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            return response.header("Allow", METHODS);
+            return response.header("Allow", METHODS.as_bytes());
         }
         response
     }
@@ -171,6 +128,7 @@ pub struct Endpoint {
     websocket: WebSocketSettings,
     event_source: EventSourceSettings,
     streaming: StreamingSettings,
+    resources: ResourceSettings,
     origins: AllowedOrigins,
 }
 
@@ -185,6 +143,7 @@ impl Endpoint {
         websocket: WebSocketSettings,
         event_source: EventSourceSettings,
         streaming: StreamingSettings,
+        resources: ResourceSettings,
         origins: &[String],
     ) -> Result<Self, NotAnOrigin> {
         let origins = AllowedOrigins::new(origins)?;
@@ -194,14 +153,20 @@ impl Endpoint {
             websocket,
             event_source,
             streaming,
+            resources,
             origins,
         })
     }
 
-    /// Tells whether a path is the endpoint's: its own, any below it, or that of event streams.
+    /// Tells whether a path is the endpoint's: its own, any below it, that of event streams, or of
+    /// resources.
     #[must_use]
     pub fn is_at(&self, path: &str) -> bool {
-        self.is_stream_at(path) || self.is_bayeux_at(path)
+        self.is_stream_at(path) || self.is_bayeux_at(path) || self.is_resource_at(path)
+    }
+
+    fn is_resource_at(&self, path: &str) -> bool {
+        is_at_or_below(path, &self.resources.path) && self.server.has_resources()
     }
 
     fn is_stream_at(&self, path: &str) -> bool {
@@ -213,8 +178,7 @@ impl Endpoint {
     }
 
     fn is_bayeux_at(&self, path: &str) -> bool {
-        path.strip_prefix(&self.settings.path)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        is_at_or_below(path, &self.settings.path)
     }
 
     /// Serves a request.
@@ -228,8 +192,16 @@ impl Endpoint {
                 return vary(Response::error(StatusCode::FORBIDDEN, &reason)).into();
             }
         };
+        let is_resource = self.is_resource_at(request.uri().path());
         let answer = if *request.method() == Method::OPTIONS {
-            return preflight(request, origin.as_ref()).into();
+            let methods = if is_resource {
+                resources::METHODS
+            } else {
+                METHODS
+            };
+            return preflight(request, origin.as_ref(), methods).into();
+        } else if is_resource {
+            resources::serve(self, request)
         } else {
             self.exchange(incoming).await
         };
@@ -241,6 +213,10 @@ impl Endpoint {
             Answer::Held(mut held) => {
                 held.origin = origin;
                 Answer::Held(held)
+            }
+            Answer::Waiting(mut waiting) => {
+                waiting.origin = origin;
+                Answer::Waiting(waiting)
             }
         }
     }
@@ -345,15 +321,25 @@ pub fn connection_types(transports: &[Transport]) -> Vec<&'static str> {
     names.flatten().copied().collect()
 }
 
-fn preflight(request: &Request<Bytes>, origin: Option<&HeaderValue>) -> Response {
-    let response = vary(Response::new(StatusCode::NO_CONTENT).header("Allow", METHODS));
+fn is_at_or_below(path: &str, base: &str) -> bool {
+    path.strip_prefix(base)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn preflight(
+    request: &Request<Bytes>,
+    origin: Option<&HeaderValue>,
+    methods: &'static str,
+) -> Response {
+    let response = Response::new(StatusCode::NO_CONTENT).header("Allow", methods.as_bytes());
+    let response = vary(response);
     let Some(origin) = origin else {
         return response;
     };
     let asked = request
         .headers()
         .get(header::ACCESS_CONTROL_REQUEST_HEADERS);
-    add(response, cors::preflight_headers(origin, asked))
+    add(response, cors::preflight_headers(origin, methods, asked))
 }
 
 fn allow(response: Response, origin: Option<&HeaderValue>) -> Response {

@@ -31,7 +31,7 @@ pub(super) fn wrap(error: &Response) -> Response {
         status.as_str()
     );
     body.extend_from_slice(head.as_bytes());
-    body.extend_from_slice(error.body());
+    body.extend_from_slice(error.bytes());
     body.extend_from_slice(b"\r\n");
     body.extend_from_slice(LAST_BOUNDARY);
     Response::with_raw_head(StatusCode::OK, HEAD, body)

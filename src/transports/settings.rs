@@ -142,3 +142,23 @@ impl Default for StreamingSettings {
         }
     }
 }
+
+/// The settings of resources over HTTP.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default)]
+pub struct ResourceSettings {
+    /// Below which path the channels are that are resources.
+    pub path: String,
+    /// How long a request waits for a change.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+}
+
+impl Default for ResourceSettings {
+    fn default() -> Self {
+        Self {
+            path: "/resources".to_owned(),
+            timeout: Duration::from_secs(30),
+        }
+    }
+}

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use bytes::BytesMut;
 use http::{StatusCode, Version};
 use tokio::time::Sleep;
 
@@ -144,13 +143,10 @@ impl Streaming for Connection {
         context: &mut Context<'_>,
     ) -> Poll<Turn> {
         let mut turn = Turn::default();
-        while let Poll::Ready(is_open) = socket.poll_fill(context) {
-            // The connection ends with this response, so no request can follow.
-            *socket.arrived_bytes() = BytesMut::new();
-            if !is_open {
-                turn.lose();
-                return Poll::Ready(turn);
-            }
+        // The connection ends with this response, so no request can follow.
+        if socket.poll_discard(context).is_ready() {
+            turn.lose();
+            return Poll::Ready(turn);
         }
         if let Some(session) = self.stream.session().filter(|_| around.is_stopping) {
             session.stop_holding();

@@ -138,9 +138,11 @@ impl AllowedOrigins {
 
 /// Returns the headers that answer a preflight from an allowed origin; `Vary` is left to the caller.
 ///
-/// `request_headers` is the preflight's `Access-Control-Request-Headers`.
+/// `methods` are those of the path, `request_headers` is the preflight's
+/// `Access-Control-Request-Headers`.
 pub fn preflight_headers(
     origin: &HeaderValue,
+    methods: &'static str,
     request_headers: Option<&HeaderValue>,
 ) -> [(HeaderName, HeaderValue); 5] {
     let allowed_headers = request_headers
@@ -153,7 +155,7 @@ pub fn preflight_headers(
         allow_credentials,
         (
             ACCESS_CONTROL_ALLOW_METHODS,
-            HeaderValue::from_static("GET, POST, OPTIONS"),
+            HeaderValue::from_static(methods),
         ),
         (ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers),
         (ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600")),

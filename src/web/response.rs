@@ -143,6 +143,13 @@ impl Response {
             .header("Cache-Control", b"no-store")
     }
 
+    /// Gives it this body.
+    #[must_use]
+    pub fn body(mut self, body: Vec<u8>) -> Self {
+        self.body = body;
+        self
+    }
+
     /// Adds a header; the value holds no line end, as that of a `HeaderValue`.
     #[must_use]
     pub fn header(mut self, name: &str, value: &[u8]) -> Self {
@@ -168,7 +175,7 @@ impl Response {
 
     /// Returns the body.
     #[must_use]
-    pub fn body(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         &self.body
     }
 
@@ -189,13 +196,13 @@ impl Response {
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(&self.head);
         write_date(&mut out);
-        // The length of a 304 would be that of the body which the client has.
-        let has_body = !matches!(
+        // A length of nothing would be taken for that of what has not been modified.
+        let has_length = !matches!(
             self.status,
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
         ) && !self.status.is_informational();
         match self.extent {
-            Extent::Counted if has_body => {
+            Extent::Counted if has_length => {
                 write!(out, "Content-Length: {}\r\n", self.body.len())
                     .expect("a Vec takes every write");
             }

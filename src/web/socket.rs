@@ -68,6 +68,14 @@ impl Socket {
         Poll::Ready(read.is_ok() && !buffer.filled().is_empty())
     }
 
+    /// Waits until the client has closed or reset the connection; what it sends is forgotten.
+    pub fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while ready!(self.poll_fill(context)) {
+            self.ahead = BytesMut::new();
+        }
+        Poll::Ready(())
+    }
+
     /// Returns what has arrived, to take from it what is whole.
     pub fn arrived_bytes(&mut self) -> &mut BytesMut {
         &mut self.ahead

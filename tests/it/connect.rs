@@ -255,3 +255,22 @@ async fn the_interval_of_the_server_is_advised() {
     let advice = json!({"reconnect": "retry", "interval": 250, "timeout": 1500});
     assert_eq!(messages[0]["advice"], advice);
 }
+
+#[tokio::test]
+async fn a_client_that_polls_is_advised_to_wait_longer_while_nothing_happens() {
+    let server = TestServer::start(&[
+        "bayeux.polling=true",
+        "bayeux.min_polling_interval=100ms",
+        "bayeux.max_polling_interval=300ms",
+    ]);
+    let mut client = server.handshaken().await;
+    for expected in [100, 200, 300, 300] {
+        let reply = only(client.connect().await);
+        assert_eq!(reply["advice"]["interval"], expected);
+    }
+    client.subscribe("/a").await;
+    server.handshaken().await.publish("/a", 1).await;
+    let messages = client.connect().await;
+    assert_eq!(messages[0]["data"], 1);
+    assert_eq!(messages[1]["advice"]["interval"], 100);
+}

@@ -30,6 +30,7 @@ mod many;
 mod plugins;
 mod publish;
 mod queue;
+mod resources;
 mod shutdown;
 mod streamed;
 mod subscribe;

@@ -37,6 +37,17 @@ const WITHOUT_SENSE: &[(&str, &str)] = &[
     ("bayeux.duplicate_meta_connect_status=600", "600: must be"),
     ("bayeux.timeout=0s", "\"0s\": must be above zero"),
     ("bayeux.max_interval=0s", "\"0s\": must be above zero"),
+    ("resources.timeout=0s", "\"0s\": must be above zero"),
+    ("resources.path=/", "\"/\": must name a path below '/'"),
+    (
+        "resources.path=/cometd/resources",
+        "\"/cometd/resources\": must not be bayeux.path",
+    ),
+    (
+        "resources.path=/events",
+        "\"/events\": must not be bayeux.path or eventsource.path",
+    ),
+    ("resources.max_bytes=65535", "65535: must be 65536 or more"),
     ("http.header_timeout=0s", "\"0s\": must be above zero"),
     ("http.body_timeout=0s", "\"0s\": must be above zero"),
     ("http.keep_alive_timeout=0s", "\"0s\": must be above zero"),

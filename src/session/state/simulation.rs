@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 use super::tests::event;
 use super::*;
-use crate::session::Streamed;
+use crate::bayeux::ClientAdvice;
+use crate::session::{Connect, EventsBy, Streamed};
 
 /// Something that happens to a session.
 #[derive(Debug, Clone)]

@@ -135,3 +135,6 @@ impl State {
         !self.is_streamed(settings) && !self.outlet.is_writing()
     }
 }
+
+#[cfg(test)]
+mod tests;

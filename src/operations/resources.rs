@@ -1,0 +1,152 @@
+//! Changes of a resource that are no Bayeux messages: its channel's subscribers hear of them.
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use super::Scope;
+use super::publish::broadcast;
+use crate::bayeux::{ChannelName, DataError, Event, EventFields, Message, parse_data};
+use crate::resources::{Conditions, Refused, Write, Written};
+
+/// Why a resource was not changed.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotWritten {
+    /// What was sent is no message's `data`.
+    #[error("the body is not what a channel can carry: {0}")]
+    Data(DataError),
+    /// What the change would lead to is no message's `data`.
+    #[error("with this change the resource is not what a channel can carry: {0}")]
+    Result(DataError),
+    /// The range begins behind the representation's end, or does not end where it should.
+    #[error("the range does not fit: the resource has {length} bytes")]
+    Range {
+        /// How long the representation is.
+        length: usize,
+    },
+    /// It would be larger than a message can be.
+    #[error("the resource would be larger than {0} bytes (bayeux.max_message_size)")]
+    TooLarge(u64),
+    /// There is nothing, or a condition is not met.
+    #[error("the resource is not in a state to be changed")]
+    Refused(Refused),
+}
+
+impl From<Refused> for NotWritten {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+/// Where a part of a representation goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its first byte; the length so far appends.
+    pub start: usize,
+    /// How long the representation will be, if the client knows.
+    pub total: Option<usize>,
+}
+
+/// Gives a resource a representation, and publishes it.
+///
+/// # Errors
+/// It is no JSON within the bounds, or a condition is not met.
+pub fn put(
+    channel: &ChannelName,
+    body: &[u8],
+    conditions: &Conditions,
+    scope: &Scope<'_>,
+) -> Result<Written, NotWritten> {
+    let data = parse_data(body, scope.limits).map_err(NotWritten::Data)?;
+    let write = Write::Whole(Bytes::copy_from_slice(body));
+    let at = (scope.time_of_day)();
+    let written = scope.resources.write(channel, &write, conditions, at)?;
+    announce(data, channel, scope);
+    Ok(written)
+}
+
+/// Replaces or appends a part of a resource's representation, and publishes the whole.
+///
+/// # Errors
+/// There is no representation, the part does not fit, the whole would be no JSON within the bounds,
+/// or a condition is not met.
+pub fn patch(
+    channel: &ChannelName,
+    part: &[u8],
+    place: Place,
+    conditions: &Conditions,
+    scope: &Scope<'_>,
+) -> Result<Written, NotWritten> {
+    // The whole is put together and checked without a lock, and anew if there was another change.
+    loop {
+        let current = scope.resources.current(channel).ok_or(Refused::Nothing)?;
+        let before = current.data.as_ref().ok_or(Refused::Deleted)?;
+        if !conditions.are_met(Some(current.version)) {
+            return Err(Refused::Condition(Some(current.version)).into());
+        }
+        let whole = Bytes::from(joined(before, part, place, scope)?);
+        let data = parse_data(&whole, scope.limits).map_err(NotWritten::Result)?;
+        let range = place.start..place.start + part.len();
+        let write = Write::Range(whole.clone(), range);
+        let still = Conditions::still(current.version);
+        let at = (scope.time_of_day)();
+        if let Ok(written) = scope.resources.write(channel, &write, &still, at) {
+            announce(data, channel, scope);
+            return Ok(written);
+        }
+    }
+}
+
+/// Deletes a resource; subscribers hear nothing of it.
+///
+/// # Errors
+/// There is none, or a condition is not met.
+pub fn delete(
+    channel: &ChannelName,
+    conditions: &Conditions,
+    scope: &Scope<'_>,
+) -> Result<Written, NotWritten> {
+    let at = (scope.time_of_day)();
+    let deleted = scope
+        .resources
+        .write(channel, &Write::Delete, conditions, at)?;
+    Ok(deleted)
+}
+
+fn joined(
+    before: &[u8],
+    part: &[u8],
+    place: Place,
+    scope: &Scope<'_>,
+) -> Result<Vec<u8>, NotWritten> {
+    let length = before.len();
+    let misfit = NotWritten::Range { length };
+    let Some(head) = before.get(..place.start) else {
+        return Err(misfit);
+    };
+    let tail = before.get(place.start + part.len()..).unwrap_or_default();
+    let whole = [head, part, tail].concat();
+    if place.total.is_some_and(|total| total != whole.len()) {
+        return Err(misfit);
+    }
+    let max = scope.limits.max_message_size.as_u64();
+    if whole.len() as u64 > max {
+        return Err(NotWritten::TooLarge(max));
+    }
+    Ok(whole)
+}
+
+fn announce(data: &RawValue, channel: &ChannelName, scope: &Scope<'_>) {
+    let message = Message {
+        data: Some(data),
+        ..Message::default()
+    };
+    let fields = EventFields {
+        ext: false,
+        custom: false,
+    };
+    scope.metrics().published.increment();
+    tracing::trace!(?channel, "published by its resource");
+    if let Some(event) = Event::of_publish(&message, channel, fields) {
+        broadcast(event, channel, None, scope.delivery(channel), scope);
+    }
+}

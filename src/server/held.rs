@@ -1,0 +1,90 @@
+//! A connect between its request and its reply.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use serde_json::value::RawValue;
+
+use crate::bayeux::{Advice, Event, Message, Reply};
+use crate::operations;
+use crate::session::{EndReason, Resume, Session};
+
+/// A connect that waits for its reply; dropped, it counts as one whose client went away.
+#[derive(Debug)]
+pub struct HeldConnect {
+    session: Arc<Session>,
+    ticket: u64,
+    id: Option<Box<RawValue>>,
+    channel: Option<Box<RawValue>>,
+    is_resumed: bool,
+}
+
+impl HeldConnect {
+    pub(super) fn new(session: &Arc<Session>, ticket: u64, message: &Message<'_>) -> Self {
+        Self {
+            session: Arc::clone(session),
+            ticket,
+            id: message.id.map(ToOwned::to_owned),
+            channel: message.channel.map(ToOwned::to_owned),
+            is_resumed: false,
+        }
+    }
+
+    /// Returns its session.
+    #[must_use]
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// Waits until the connect is to be answered.
+    pub fn poll_resumed(
+        &mut self,
+        now: impl FnOnce() -> Instant,
+        context: &mut Context<'_>,
+    ) -> Poll<Resume> {
+        let resumed = self.session.poll_resumed(self.ticket, now, context);
+        self.is_resumed |= resumed.is_ready();
+        resumed
+    }
+
+    /// Gives the connect up because its client went away; what is queued stays queued.
+    pub fn release(&mut self, now: Instant) {
+        self.is_resumed = true;
+        self.session.release(self.ticket, now);
+    }
+
+    /// Returns the reply, and the events that go with it; nothing if a newer connect took its place.
+    #[must_use]
+    pub fn answer(&self, resume: Resume) -> Option<(Vec<Arc<Event>>, Reply<'_>)> {
+        let reply = self.reply();
+        match resume {
+            Resume::Answer { advise: false } => Some((self.session.take_events(), reply)),
+            Resume::Answer { advise: true } => {
+                let reply = reply.advised(self.session.advice());
+                Some((self.session.take_events(), reply))
+            }
+            Resume::Displaced => None,
+            Resume::Ended(EndReason::Disconnect) => {
+                Some((Vec::new(), reply.advised(Advice::none())))
+            }
+            Resume::Ended(EndReason::Expired | EndReason::MaxQueue) => {
+                Some((Vec::new(), operations::session_unknown(reply, true)))
+            }
+        }
+    }
+
+    /// Returns a successful reply, for a client that may have closed only its side for writing.
+    #[must_use]
+    pub fn reply(&self) -> Reply<'_> {
+        Reply::to_connect(self.id.as_deref(), self.channel.as_deref())
+    }
+}
+
+impl Drop for HeldConnect {
+    fn drop(&mut self) {
+        if !self.is_resumed {
+            self.session.release(self.ticket, Instant::now());
+        }
+    }
+}

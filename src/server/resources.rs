@@ -1,0 +1,81 @@
+//! The server's resources: which channels are, what they hold, and how they change.
+
+use std::time::Instant;
+
+use super::BayeuxServer;
+use crate::bayeux::{ChannelKind, ChannelName};
+use crate::operations::resources::{self, NotWritten, Place};
+use crate::resources::{Conditions, Current, Had, Watch, Written};
+
+impl BayeuxServer {
+    /// Tells whether any channel can be a resource.
+    #[must_use]
+    pub fn has_resources(&self) -> bool {
+        self.router.has_resources()
+    }
+
+    /// Returns the channel of this name, if it is a resource.
+    #[must_use]
+    pub fn resource_channel(&self, name: &str) -> Option<ChannelName> {
+        let channel = ChannelName::parse(name, &self.limits).ok()?;
+        let max_lazy_timeout = self.shared.settings.max_lazy_timeout;
+        let is_resource = channel.kind() == ChannelKind::Broadcast
+            && self.router.delivery(&channel, max_lazy_timeout).is_resource;
+        is_resource.then_some(channel)
+    }
+
+    /// Returns a resource as it is now.
+    #[must_use]
+    pub fn resource(&self, channel: &ChannelName) -> Option<Current> {
+        self.resources.current(channel)
+    }
+
+    /// Begins to wait for a resource's change.
+    #[must_use]
+    pub fn watch_resource(&self, channel: &ChannelName, had: &Had) -> Watch {
+        self.resources.watch(channel, had)
+    }
+
+    /// Gives a resource a representation, and publishes it.
+    ///
+    /// # Errors
+    /// It is no JSON within the bounds, or a condition is not met.
+    pub fn put_resource(
+        &self,
+        channel: &ChannelName,
+        body: &[u8],
+        conditions: &Conditions,
+        now: Instant,
+    ) -> Result<Written, NotWritten> {
+        resources::put(channel, body, conditions, &self.scope(now))
+    }
+
+    /// Replaces or appends a part of a resource's representation, and publishes the whole.
+    ///
+    /// # Errors
+    /// There is no representation, the part does not fit, the whole would be no JSON within the
+    /// bounds, or a condition is not met.
+    pub fn patch_resource(
+        &self,
+        channel: &ChannelName,
+        part: &[u8],
+        place: Place,
+        conditions: &Conditions,
+        now: Instant,
+    ) -> Result<Written, NotWritten> {
+        resources::patch(channel, part, place, conditions, &self.scope(now))
+    }
+
+    /// Deletes a resource.
+    ///
+    /// # Errors
+    /// There is none, or a condition is not met.
+    pub fn delete_resource(
+        &self,
+        channel: &ChannelName,
+        conditions: &Conditions,
+        now: Instant,
+    ) -> Result<Written, NotWritten> {
+        resources::delete(channel, conditions, &self.scope(now))
+    }
+}

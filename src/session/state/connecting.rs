@@ -1,0 +1,155 @@
+//! The part of a session's life in which its client connects: what is held, resumed, displaced.
+
+use std::time::{Duration, Instant};
+
+use super::{Connected, Held, Phase, Resume, State, Wake};
+use crate::bayeux::ClientAdvice;
+use crate::session::{Connect, EventsBy, Settings};
+
+impl State {
+    /// Takes the held connect's place, and the stream's if events are to leave with replies.
+    pub(in crate::session) fn displace(&mut self, events_by: EventsBy) -> Wake {
+        let stream = events_by == EventsBy::Replies && self.outlet.end();
+        let Some(held) = self.held.take() else {
+            return Wake {
+                stream,
+                ..Wake::NONE
+            };
+        };
+        self.needs_advice |= held.advise;
+        Wake {
+            connect: !held.is_resumed,
+            stream,
+        }
+    }
+
+    /// Takes a connect, after [`displace`](Self::displace). `may_hold` is asked last: whether the
+    /// browser may have one more held.
+    pub(in crate::session) fn connect(
+        &mut self,
+        connect: &Connect,
+        settings: &Settings,
+        now: Instant,
+        may_hold: impl FnOnce() -> bool,
+    ) -> Connected {
+        let is_first = match self.phase {
+            Phase::Handshaken => true,
+            Phase::Connected => false,
+            Phase::Ended(_) => return Connected::Ended,
+        };
+        self.phase = Phase::Connected;
+        let ClientAdvice { timeout, interval } = connect.advice.unwrap_or_default();
+        self.client_interval = interval.map(|interval| interval.min(settings.max_client_interval));
+        let longest = connect
+            .lifetime
+            .map_or(settings.timeout, |lifetime| lifetime.min(settings.timeout));
+        let timeout = timeout.map_or(longest, |timeout| timeout.min(longest));
+        let advise = connect.advice.is_some() || std::mem::take(&mut self.needs_advice);
+        if connect.events_by == EventsBy::OtherStream {
+            self.client_interval = Some(settings.timeout);
+            self.start_expiry(settings, now);
+            return Connected::Answer { advise: true };
+        }
+
+        if settings.polling && connect.events_by == EventsBy::Replies {
+            self.client_interval = Some(self.next_polling_interval(settings));
+            self.start_expiry(settings, now);
+            return Connected::Answer { advise: true };
+        }
+
+        let has_to_answer =
+            is_first || timeout.is_zero() || !connect.may_be_held || self.is_stopping;
+        if has_to_answer || (self.may_drain(settings) && self.queue.is_due(now)) {
+            self.start_expiry(settings, now);
+            return Connected::Answer { advise };
+        }
+        if may_hold() {
+            return self.hold(now + timeout, advise);
+        }
+        self.needs_advice = true;
+        if let Some(until) = self.surplus_until.filter(|until| now < *until) {
+            // Some clients do not wait: they are made to, or they would ask without a pause.
+            return self.hold(until.min(now + timeout), false);
+        }
+        let interval = settings.multi_session_interval;
+        let wait = if interval.is_zero() {
+            settings.timeout
+        } else {
+            interval
+        };
+        self.surplus_until = Some(now + wait);
+        self.expiry = now + interval + settings.max_interval;
+        Connected::MultipleClients
+    }
+
+    /// Returns how long a client that polls waits until its next poll: the longer nothing happens,
+    /// the longer.
+    fn next_polling_interval(&mut self, settings: &Settings) -> Duration {
+        let (min, max) = (settings.min_polling_interval, settings.max_polling_interval);
+        self.polling_interval = if self.queue.is_empty() {
+            (self.polling_interval * 2).max(min).min(max)
+        } else {
+            min
+        };
+        self.polling_interval
+    }
+
+    fn hold(&mut self, deadline: Instant, advise: bool) -> Connected {
+        let ticket = self.take_ticket();
+        self.held = Some(Held {
+            ticket,
+            deadline,
+            advise,
+            is_resumed: false,
+        });
+        Connected::Held(ticket)
+    }
+
+    pub(super) fn take_ticket(&mut self) -> u64 {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        ticket
+    }
+
+    /// Lets go of the held connect if it was resumed, or if it is no longer the held one.
+    pub(in crate::session) fn take_resumed(
+        &mut self,
+        ticket: u64,
+        settings: &Settings,
+        now: impl FnOnce() -> Instant,
+    ) -> Option<Resume> {
+        if let Phase::Ended(reason) = self.phase {
+            self.held = None;
+            return Some(Resume::Ended(reason));
+        }
+        let Some(held) = self
+            .held
+            .take_if(|held| held.is_resumed || held.ticket != ticket)
+        else {
+            return self.held.is_none().then_some(Resume::Displaced);
+        };
+        if held.ticket != ticket {
+            self.held = Some(held);
+            return Some(Resume::Displaced);
+        }
+        self.start_expiry(settings, now());
+        Some(Resume::Answer {
+            advise: held.advise || self.is_stopping,
+        })
+    }
+
+    /// Forgets the held connect, whose client went away; true unless it was resumed already.
+    pub(in crate::session) fn release(
+        &mut self,
+        ticket: u64,
+        settings: &Settings,
+        now: Instant,
+    ) -> bool {
+        let Some(held) = self.held.take_if(|held| held.ticket == ticket) else {
+            return false;
+        };
+        self.needs_advice |= held.advise;
+        self.start_expiry(settings, now);
+        !held.is_resumed
+    }
+}

@@ -1,0 +1,274 @@
+//! Channels as resources (RFC 9110): their last message is read, waited for and changed by requests
+//! without a session.
+
+mod headers;
+mod wait;
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use percent_encoding::percent_decode_str;
+
+use super::exchange::now;
+use super::{Answer, Endpoint};
+use crate::bayeux::{ChannelName, DataError};
+use crate::metrics::{Limit, Metrics};
+use crate::resources::{Conditions, Current, Had, Refused, Version, Woken, Written};
+use crate::server::{NotWritten, Place};
+use crate::web::Response;
+pub(super) use wait::Waiting;
+
+/// The methods of a resource.
+pub(super) const METHODS: &str = "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS";
+/// The request header that makes a GET wait.
+const WHEN_MODIFIED_AFTER: &str = "when-modified-after";
+
+/// Why a request has not what it asks for.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum Error {
+    #[error(
+        "there is no resource at this path; a channel is one if a [[channel]] of the \
+         configuration says resource = true"
+    )]
+    NoResource,
+    #[error("nothing has been published here, or it is forgotten")]
+    Nothing,
+    #[error("the resource was deleted")]
+    Deleted(Option<Version>),
+    #[error("the resource is not what If-Match or If-None-Match asks for")]
+    Condition(Option<Version>),
+    #[error("When-Modified-After must be a date such as Thu, 01 Jan 1970 00:00:00 GMT")]
+    Date,
+    #[error("a part needs Content-Range: bytes FIRST-LAST/*, and as many bytes")]
+    Range,
+    #[error("send a part of a resource by PATCH")]
+    PartialPut,
+    #[error("a resource has the methods {METHODS}")]
+    Method,
+    #[error(transparent)]
+    NotWritten(NotWritten),
+}
+
+impl From<NotWritten> for Error {
+    fn from(error: NotWritten) -> Self {
+        match error {
+            NotWritten::Refused(Refused::Nothing) => Self::Nothing,
+            NotWritten::Refused(Refused::Deleted) => Self::Deleted(None),
+            NotWritten::Refused(Refused::Condition(version)) => Self::Condition(version),
+            error => Self::NotWritten(error),
+        }
+    }
+}
+
+impl From<Error> for Response {
+    fn from(error: Error) -> Self {
+        let status = match &error {
+            Error::NoResource | Error::Nothing => StatusCode::NOT_FOUND,
+            Error::Deleted(_) => StatusCode::GONE,
+            Error::Condition(_) => StatusCode::PRECONDITION_FAILED,
+            Error::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Error::NotWritten(NotWritten::Range { .. }) => StatusCode::RANGE_NOT_SATISFIABLE,
+            Error::NotWritten(NotWritten::Result(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+            Error::NotWritten(NotWritten::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::NotWritten(NotWritten::Data(_) | NotWritten::Refused(_))
+            | Error::Date
+            | Error::Range
+            | Error::PartialPut => StatusCode::BAD_REQUEST,
+        };
+        let response = Self::error(status, &error.to_string());
+        match error {
+            Error::Method => response.header("Allow", METHODS.as_bytes()),
+            Error::Deleted(Some(version)) | Error::Condition(Some(version)) => {
+                validated(response, version)
+            }
+            Error::NotWritten(NotWritten::Range { length }) => {
+                response.header("Content-Range", format!("bytes */{length}").as_bytes())
+            }
+            _ => response,
+        }
+    }
+}
+
+/// Serves a request at or below the path of resources.
+pub(super) fn serve(endpoint: &Endpoint, request: &Request<Bytes>) -> Answer {
+    let answer = route(endpoint, request).unwrap_or_else(|error| {
+        count(&error, endpoint.server.metrics());
+        Response::from(error).into()
+    });
+    match answer {
+        Answer::Now(response, carried) if request.headers().contains_key(header::ORIGIN) => {
+            Answer::Now(exposed(response), carried)
+        }
+        answer => answer,
+    }
+}
+
+fn route(endpoint: &Endpoint, request: &Request<Bytes>) -> Result<Answer, Error> {
+    let (server, headers) = (&endpoint.server, request.headers());
+    let channel = channel(endpoint, request.uri().path()).ok_or(Error::NoResource)?;
+    let conditions = Conditions {
+        present: headers::if_match(headers),
+        absent: headers::if_none_match(headers),
+    };
+    let written = match *request.method() {
+        Method::GET | Method::HEAD if headers.contains_key(WHEN_MODIFIED_AFTER) => {
+            return wait(endpoint, &channel, headers);
+        }
+        Method::GET | Method::HEAD => {
+            let current = server.resource(&channel).ok_or(Error::Nothing)?;
+            return read(&current, &conditions, headers).map(Answer::from);
+        }
+        Method::PUT | Method::POST => {
+            if headers.contains_key(header::CONTENT_RANGE) {
+                return Err(Error::PartialPut);
+            }
+            server.put_resource(&channel, request.body(), &conditions, now())?
+        }
+        Method::PATCH => {
+            let part = request.body();
+            let place = place(headers, part.len()).ok_or(Error::Range)?;
+            server.patch_resource(&channel, part, place, &conditions, now())?
+        }
+        Method::DELETE => {
+            server.delete_resource(&channel, &conditions, now())?;
+            return Ok(Response::new(StatusCode::NO_CONTENT).into());
+        }
+        _ => return Err(Error::Method),
+    };
+    Ok(stored(written).into())
+}
+
+/// Reads a resource's channel from the path, in which a channel's odd characters are encoded.
+fn channel(endpoint: &Endpoint, path: &str) -> Option<ChannelName> {
+    let name = path.strip_prefix(&endpoint.resources.path)?;
+    let name: Cow<'_, str> = percent_decode_str(name).decode_utf8().ok()?;
+    endpoint.server.resource_channel(&name)
+}
+
+/// Answers a GET that does not wait.
+fn read(
+    current: &Current,
+    conditions: &Conditions,
+    headers: &HeaderMap,
+) -> Result<Response, Error> {
+    let data = current
+        .data
+        .as_ref()
+        .ok_or(Error::Deleted(Some(current.version)))?;
+    let version = current.version;
+    let is_refused = conditions
+        .present
+        .as_ref()
+        .is_some_and(|versions| !versions.hold(version));
+    if is_refused {
+        return Err(Error::Condition(Some(version)));
+    }
+    let is_known = match &conditions.absent {
+        Some(versions) => versions.hold(version),
+        None => headers::if_modified_since(headers).is_some_and(|date| !current.is_after(date)),
+    };
+    if is_known {
+        return Ok(headed(StatusCode::NOT_MODIFIED, version));
+    }
+    Ok(whole(data, version))
+}
+
+/// Answers a GET with When-Modified-After at once if there is something newer, or lets it wait.
+fn wait(endpoint: &Endpoint, channel: &ChannelName, headers: &HeaderMap) -> Result<Answer, Error> {
+    let date = headers.get(WHEN_MODIFIED_AFTER);
+    let date = date.and_then(headers::date).ok_or(Error::Date)?;
+    let had = headers::if_none_match(headers).map_or(Had::Until(date), Had::Versions);
+    let mut watch = endpoint.server.watch_resource(channel, &had);
+    match watch.poll_changed(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(woken) => Ok(changed(woken).into()),
+        Poll::Pending => {
+            let waiting = Waiting::new(watch, endpoint.resources.timeout);
+            Ok(Answer::Waiting(Box::new(waiting)))
+        }
+    }
+}
+
+/// The response to a wait that is over.
+fn changed(woken: Woken) -> Response {
+    match woken {
+        Woken::Changed(Current { version, data, .. }, range) => match (data, range) {
+            (None, _) => Error::Deleted(Some(version)).into(),
+            (Some(data), Some(range)) => part(&data, range, version),
+            (Some(data), None) => whole(&data, version),
+        },
+        Woken::Stopped => unchanged(),
+    }
+}
+
+/// The response to a wait that nothing happened in.
+fn unchanged() -> Response {
+    Response::new(StatusCode::NO_CONTENT).header_lines(NO_CACHE)
+}
+
+const NO_CACHE: &[u8] = b"Cache-Control: no-cache\r\n";
+const CONTENT_TYPE: &[u8] =
+    b"Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n";
+/// What the pages of other origins may read beside the body.
+const EXPOSE: &[u8] = b"Access-Control-Expose-Headers: ETag, Content-Range\r\n";
+
+fn whole(data: &[u8], version: Version) -> Response {
+    headed(StatusCode::OK, version)
+        .header_lines(CONTENT_TYPE)
+        .body(data.to_vec())
+}
+
+fn part(data: &[u8], range: Range<usize>, version: Version) -> Response {
+    let last = range.end.saturating_sub(1);
+    let place = format!("bytes {}-{last}/{}", range.start, data.len());
+    headed(StatusCode::PARTIAL_CONTENT, version)
+        .header_lines(CONTENT_TYPE)
+        .header("Content-Range", place.as_bytes())
+        .body(data[range].to_vec())
+}
+
+fn stored(written: Written) -> Response {
+    let status = if written.is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    headed(status, written.version)
+}
+
+fn headed(status: StatusCode, version: Version) -> Response {
+    validated(Response::new(status), version).header_lines(NO_CACHE)
+}
+
+fn validated(response: Response, version: Version) -> Response {
+    let modified = httpdate::fmt_http_date(version.modified());
+    response
+        .header("ETag", format!("\"{version}\"").as_bytes())
+        .header("Last-Modified", modified.as_bytes())
+}
+
+fn exposed(response: Response) -> Response {
+    response.header_lines(EXPOSE)
+}
+
+/// Reads where a part goes.
+fn place(headers: &HeaderMap, length: usize) -> Option<Place> {
+    let range = headers::content_range(headers)?;
+    (range.last.checked_sub(range.first)?.checked_add(1)? == length).then_some(Place {
+        start: range.first,
+        total: range.total,
+    })
+}
+
+/// Counts a request that is refused for a bound.
+fn count(error: &Error, metrics: &Metrics) {
+    match error {
+        Error::NotWritten(
+            NotWritten::Data(DataError::TooDeep(_)) | NotWritten::Result(DataError::TooDeep(_)),
+        ) => metrics.limited(Limit::MaxDepth),
+        Error::NotWritten(NotWritten::TooLarge(_)) => metrics.limited(Limit::MaxMessageSize),
+        _ => {}
+    }
+}

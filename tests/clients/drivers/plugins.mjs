@@ -10,16 +10,18 @@ const FACTORIES = {
 
 /**
  * Drives a `CometD` object of any version that has the server's own transports before its others.
- * Pages of other origins name the server's in their query.
+ * The page's query may name the server, if it has another origin, and the plug-ins' `silence`.
  */
 export function pluggedDriver({ CometD, LongPollingTransport }, report) {
-  const server = new URLSearchParams(location.search).get('server') ?? '';
+  const query = new URLSearchParams(location.search);
+  const server = query.get('server') ?? '';
+  const options = query.has('silence') ? { silence: Number(query.get('silence')) } : {};
   const cometd = new CometD();
   const driver = cometdDriver(cometd, report);
   const plugged = Promise.all(
     Object.entries(FACTORIES).map(async ([type, factory]) => {
       const module = await import(`${server}/mirant/${type}.js`);
-      cometd.registerTransport(type, module[factory](new LongPollingTransport()), 0);
+      cometd.registerTransport(type, module[factory](new LongPollingTransport(), options), 0);
     }),
   );
   return {

@@ -11,6 +11,7 @@ import { holding, isReply } from './held-connect.js';
 export function eventSource(transport) {
   const { abort, accept } = transport;
   const stream = new EventStream();
+
   transport.accept = function (...where) {
     return typeof EventSource === 'function' && accept.apply(this, where);
   };
@@ -20,31 +21,15 @@ export function eventSource(transport) {
   };
   return holding(transport, (held, post) => {
     const xhr = post({
-      onSuccess: (text) => answer(held, text),
-      onError: (reason, exception) => fail(reason, exception),
+      onSuccess: (text) => stream.answer(held, text),
+      onError: (reason, exception) => {
+        held.status = xhr.status;
+        held.fail(reason, exception);
+      },
     });
-    const fail = (reason, exception) => {
-      held.status = xhr.status;
-      held.fail(reason, exception);
-    };
     held.release = () => xhr.abort();
     stream.connect = held;
   });
-
-  function answer(held, text) {
-    let messages;
-    try {
-      messages = JSON.parse(text);
-    } catch (error) {
-      held.fail(error.message, error);
-      return;
-    }
-    held.release = () => {};
-    const reply = messages.find(isReply);
-    if (reply?.successful) stream.open(held);
-    else stream.close();
-    stream.answer(held, messages, reply);
-  }
 }
 
 /** The stream of a session, and the connect that waits meanwhile. */
@@ -55,9 +40,37 @@ class EventStream {
   #clientId = null;
   /** What the server advises to wait between two connects. */
   #interval = 30_000;
+  /** Hands over the reply that waits, if one does. */
+  #answerNow = () => {};
+
+  close() {
+    this.#source?.close();
+    this.#source = null;
+    this.#clientId = null;
+  }
+
+  /** Takes the server's answer to a connect, and hands it over when its time has come. */
+  answer(held, text) {
+    let messages;
+    try {
+      messages = JSON.parse(text);
+    } catch (error) {
+      held.fail(error.message, error);
+      return;
+    }
+    const reply = messages.find(isReply);
+    if (reply?.successful) {
+      this.#open(held);
+      this.#wait(held, messages, reply);
+    } else {
+      this.close();
+      held.receive(messages);
+      held.fail('the response is without a reply');
+    }
+  }
 
   /** Opens the stream of a connect's session, if it is not open. */
-  open({ client, message: { clientId }, deliver }) {
+  #open({ client, message: { clientId }, deliver }) {
     if (this.#clientId === clientId && this.#source.readyState !== EventSource.CLOSED) return;
     this.close();
     this.#clientId = clientId;
@@ -66,23 +79,11 @@ class EventStream {
     this.#source.onerror = () => this.#lose(client);
   }
 
-  close() {
-    this.#source?.close();
-    this.#source = null;
-    this.#clientId = null;
-  }
-
-  /** Hands over the server's answer to a connect when its time has come. */
-  answer(held, messages, reply) {
+  /** Waits for the client as long as it was advised to. */
+  #wait(held, messages, reply) {
     const { client, message } = held;
-    const advice = reply?.advice;
-    if (!reply?.successful) {
-      held.receive(messages);
-      if (!reply) held.fail('no reply');
-      return;
-    }
-    this.#interval = advice?.interval ?? this.#interval;
-    reply.advice = { ...client.getAdvice(), ...advice, interval: 0 };
+    this.#interval = reply.advice?.interval ?? this.#interval;
+    reply.advice = { ...client.getAdvice(), ...reply.advice, interval: 0 };
     // So asks who is not connected yet.
     if (message.advice?.timeout === 0) {
       held.receive(messages);
@@ -93,7 +94,10 @@ class EventStream {
     const wait = Math.min(this.#interval, client.getAdvice().timeout);
     const timer = client.setTimeout(() => held.receive([reply]), wait);
     held.release = () => client.clearTimeout(timer);
-    held.reply = reply;
+    this.#answerNow = () => {
+      held.release();
+      held.receive([reply]);
+    };
   }
 
   #hear(messages, deliver) {
@@ -104,21 +108,18 @@ class EventStream {
     }
     // The session is gone. If no connect waits, the next will be told.
     this.close();
-    this.connect.release();
-    this.connect.receive([{ ...reply, id: this.connect.message.id }]);
+    const { connect } = this;
+    connect.receive([{ ...reply, id: connect.message.id }]);
+    connect.release();
   }
 
   #lose(client) {
-    const { connect } = this;
     if (!client.isDisconnected()) {
-      connect.fail('the event stream broke');
+      this.connect.fail('the event stream broke');
       return;
     }
     this.close();
-    if (connect.reply) {
-      connect.release();
-      connect.receive([connect.reply]);
-    }
+    this.#answerNow();
   }
 }
 

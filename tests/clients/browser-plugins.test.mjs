@@ -44,6 +44,7 @@ for (const { transport, crosses = true, renewing, ...variant } of PLUGINS) {
   for (const [name, page] of [
     ['cometd 9.0.0', 'cometd-plugins.html'],
     ['cometd 7.0.19', 'cometd-7-plugins.html'],
+    ['cometd 3.1.14', 'cometd-3-plugins.html'],
   ]) {
     behaviours({
       name: `${name} in a browser with the plug-in ${transport}`,
@@ -51,15 +52,15 @@ for (const { transport, crosses = true, renewing, ...variant } of PLUGINS) {
       transport,
       ...variant,
     });
-    if (!crosses) continue;
-    behaviours({
-      name: `${name} in a browser with the plug-in ${transport}, cross-origin`,
-      open: crossOrigin(page),
-      transport,
-      settings,
-      ...variant,
-    });
   }
+  if (!crosses) continue;
+  behaviours({
+    name: `cometd 9.0.0 in a browser with the plug-in ${transport}, cross-origin`,
+    open: crossOrigin('cometd-plugins.html'),
+    transport,
+    settings,
+    ...variant,
+  });
 }
 
 /** Shorter than the silence after which a frame counts as broken. */
@@ -121,6 +122,16 @@ for (const { transport, renewing, watched = true } of PLUGINS) {
         assert.equal(bob.statuses.length, responses, 'one connect carries them all');
       }));
 
+    test('has no request any more once it has disconnected', () =>
+      onStage([HEARTBEATS], async (stage) => {
+        const { bob, publishAll, receiveAll } = await meet(stage, transport);
+        await publishAll([1]);
+        await receiveAll([1]);
+        assert.ok(bob.inFlight > 0);
+        await bob.disconnect();
+        await bob.until('all requests to end', () => bob.inFlight === 0);
+      }));
+
     test('gets what it missed while it was cut off, in its old session', () =>
       onStage([HEARTBEATS], async (stage) => {
         const { gate, bob, publishAll, receiveAll } = await meet(stage, transport);
@@ -138,3 +149,26 @@ for (const { transport, renewing, watched = true } of PLUGINS) {
       }));
   });
 }
+
+describe('cometd 9.0.0 with plug-ins, by its own order,', () => {
+  const transports = PLUGINS.map(({ transport }) => transport).concat('long-polling');
+  const chosen = async (stage, open) =>
+    stage.add(await open(stage, 'alice')).connect(stage.server.url, { transports });
+  const same = sameOrigin('cometd-plugins.html');
+  const cross = crossOrigin('cometd-plugins.html');
+
+  test('takes the first that the server has', () =>
+    onStage([], async (stage) => {
+      assert.equal(await chosen(stage, same), 'xhr-streaming');
+    }));
+
+  test('polls where the server has none of them', () =>
+    onStage(['bayeux.transports=["long-polling"]'], async (stage) => {
+      assert.equal(await chosen(stage, same), 'long-polling');
+    }));
+
+  test('has no frame on pages of other sites', () =>
+    onStage([...settings, 'bayeux.transports=["iframe", "long-polling"]'], async (stage) => {
+      assert.equal(await chosen(stage, cross), 'long-polling');
+    }));
+});

@@ -18,12 +18,14 @@ export function pluggedDriver({ CometD, LongPollingTransport }, report) {
   const options = query.has('silence') ? { silence: Number(query.get('silence')) } : {};
   const cometd = new CometD();
   const driver = cometdDriver(cometd, report);
-  const plugged = Promise.all(
-    Object.entries(FACTORIES).map(async ([type, factory]) => {
+  const plug = async () => {
+    for (const [index, [type, factory]] of Object.entries(FACTORIES).entries()) {
       const module = await import(`${server}/mirant/${type}.js`);
-      cometd.registerTransport(type, module[factory](new LongPollingTransport(), options), 0);
-    }),
-  );
+      const transport = module[factory](new LongPollingTransport(), options);
+      cometd.registerTransport(type, transport, index);
+    }
+  };
+  const plugged = plug();
   return {
     ...driver,
     async connect(...args) {

@@ -11,6 +11,7 @@ const FOLDERS = {
   pages: 'pages/',
   drivers: 'drivers/',
   cometd: 'node_modules/cometd-9/',
+  'cometd-3': 'node_modules/cometd-3/',
   'cometd-7': 'node_modules/cometd-7/',
   'cometd-jquery': 'node_modules/cometd-jquery/',
   jquery: 'node_modules/jquery/dist/',

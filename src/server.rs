@@ -136,15 +136,11 @@ impl BayeuxServer {
             }
             return outcome;
         }
-        let mut session = batch.iter().find_map(|message| {
-            self.session_of(message, origin.cookies, request.stream.as_deref())
-        });
-        if let Some(stream) = request.stream {
-            session =
-                session.filter(|session| !request.needs_own_handshake || stream.is_of(session));
-            if let Some(session) = &session {
-                stream.attach(session, now);
-            }
+        let session = batch
+            .iter()
+            .find_map(|message| self.session_of(message, &request));
+        if let Some((stream, session)) = request.stream.zip(session.as_ref()) {
+            stream.attach(session, now);
         }
         let is_lone_connect = batch.len() == 1 && is_on(&batch[0], meta::CONNECT);
         let batching = session.as_ref().filter(|_| !is_lone_connect);
@@ -262,17 +258,13 @@ impl BayeuxServer {
         }
     }
 
-    fn session_of(
-        &self,
-        message: &Message<'_>,
-        cookies: &[RandomId],
-        stream: Option<&Stream>,
-    ) -> Option<Arc<Session>> {
+    fn session_of(&self, message: &Message<'_>, request: &Request<'_>) -> Option<Arc<Session>> {
         let id: ClientId = message.client_id_text()?.parse().ok()?;
         let session = self.sessions.find(id)?;
-        let is_admitted = match stream {
-            Some(stream) => stream.admits(&session, cookies),
-            None => session.admits(cookies),
+        let is_admitted = match &request.stream {
+            Some(stream) if request.needs_own_handshake => stream.is_of(&session),
+            Some(stream) => stream.admits(&session, request.cookies),
+            None => session.admits(request.cookies),
         };
         is_admitted.then_some(session)
     }

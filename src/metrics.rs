@@ -193,6 +193,8 @@ pub struct Metrics {
     pub dropped: Counter,
     /// Events that were put back because their response could not be written.
     pub restored: Counter,
+    /// Events that were sent again because their client did not acknowledge them.
+    pub resent: Counter,
     /// Requests from other origins that were refused.
     pub refused_origins: Counter,
     ended: [Counter; EndReason::ALL.len()],
@@ -292,7 +294,7 @@ impl Metrics {
         ]
     }
 
-    fn counters(&self) -> [(&str, &str, &Counter); 9] {
+    fn counters(&self) -> [(&str, &str, &Counter); 10] {
         [
             (
                 "handshakes_total",
@@ -333,6 +335,11 @@ impl Metrics {
                 "restored_total",
                 "Events put back because their response could not be written.",
                 &self.restored,
+            ),
+            (
+                "resent_total",
+                "Events sent again because their client did not acknowledge them.",
+                &self.resent,
             ),
             (
                 "refused_origins_total",

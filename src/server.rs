@@ -17,7 +17,8 @@ use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
 use crate::session;
 use crate::session::{
-    Beginning, Browsers, Carrier, EndReason, Session, Sessions, Shared, Stream, Timers, sweep,
+    Batch, Beginning, Browsers, Carrier, EndReason, Session, Sessions, Shared, Stream, Timers,
+    sweep,
 };
 
 pub use held::HeldConnect;
@@ -68,6 +69,16 @@ pub struct Outcome<'a> {
     pub new_cookie: Option<RandomId>,
     /// The connect is held: there is no response yet.
     pub held: Option<HeldConnect>,
+}
+
+impl Outcome<'_> {
+    /// Adds the events that go with the reply to a connect, the one that stands at this place.
+    fn carry(&mut self, batch: Batch, connect: Option<usize>) {
+        self.events = batch.events;
+        if let Some(reply) = connect.and_then(|connect| self.replies.get_mut(connect)) {
+            held::number(reply, batch.number);
+        }
+    }
 }
 
 impl BayeuxServer {
@@ -155,6 +166,8 @@ impl BayeuxServer {
             held: None,
         };
         let mut carrier = Carrier::Other;
+        // Where the reply to the last connect stands.
+        let mut connects = None;
         let mut current = session.as_ref();
         for message in batch {
             let own = current.filter(|session| is_of(message, session));
@@ -165,10 +178,14 @@ impl BayeuxServer {
                     carrier = carrier.max(Carrier::Publish)
                 }
                 Effect::Published => {}
-                Effect::Connected => carrier = Carrier::Connect,
+                Effect::Connected(connect) => {
+                    carrier = Carrier::Connect(connect);
+                    connects = Some(outcome.replies.len());
+                }
                 Effect::Ended => current = None,
-                Effect::Held(ticket) => {
-                    outcome.held = own.map(|session| HeldConnect::new(session, ticket, message));
+                Effect::Held { ticket, connect } => {
+                    outcome.held =
+                        own.map(|session| HeldConnect::new(session, ticket, connect, message));
                     return outcome;
                 }
             }
@@ -177,11 +194,12 @@ impl BayeuxServer {
         if carrier != Carrier::Other && (request.is_client_gone)() {
             carrier = Carrier::Other;
         }
-        if let Some(session) = batching {
-            outcome.events = session.end_batch(carrier);
-        } else if let Some(session) = session.filter(|_| carrier == Carrier::Connect) {
-            outcome.events = session.take_events();
-        }
+        let taken = match (batching, &session, carrier) {
+            (Some(session), ..) => session.end_batch(carrier),
+            (None, Some(session), Carrier::Connect(connect)) => session.take_events(connect),
+            _ => Batch::default(),
+        };
+        outcome.carry(taken, connects);
         outcome
     }
 

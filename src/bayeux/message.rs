@@ -52,6 +52,18 @@ impl<'a> Message<'a> {
         self.client_id.and_then(text)
     }
 
+    /// Returns an entry of `ext`; nothing if it is not an object, or `null` there.
+    #[must_use]
+    pub fn extension(&self, name: &str) -> Option<&RawValue> {
+        let ext = self.ext?;
+        if !ext.get().starts_with('{') {
+            return None;
+        }
+        let Entries(entries) = serde_json::from_str(ext.get()).ok()?;
+        let (_, value) = entries.into_iter().rfind(|(key, _)| key == name)?;
+        (value.get() != "null").then_some(value)
+    }
+
     /// Tells whether the id is one: absent, `null`, or letters and digits as a string or number.
     #[must_use]
     pub fn has_valid_id(&self) -> bool {
@@ -124,6 +136,29 @@ impl<'a> Message<'a> {
     }
 }
 
+/// The entries of an object.
+struct Entries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor;
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some((Key(key), value)) = map.next_entry()? {
+                    entries.push((key, value));
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
 /// A field's name, borrowed where it holds no escape.
 struct Key<'a>(Cow<'a, str>);
 
@@ -179,6 +214,25 @@ mod tests {
         let message = parse(r#"{"channel":null,"clientId":null,"data":null,"id":null}"#);
         assert!(message.channel.is_none() && message.client_id.is_none());
         assert!(message.data.is_some() && message.id.is_some());
+    }
+
+    #[test]
+    fn entries_of_ext() {
+        let cases = [
+            (r#"{"a":1,"b":[ 2 ]}"#, Some("[ 2 ]")),
+            (r#"{"\u0062":"x","a":1}"#, Some("\"x\"")),
+            (r#"{"b":1,"b":2}"#, Some("2")),
+            (r#"{"b":null}"#, None),
+            (r#"{"a":{"b":1}}"#, None),
+            (r#"[1,2]"#, None),
+            ("7", None),
+            ("null", None),
+        ];
+        for (ext, expected) in cases {
+            let text = format!(r#"{{"ext":{ext}}}"#);
+            let message = parse(&text);
+            assert_eq!(message.extension("b").map(RawValue::get), expected, "{ext}");
+        }
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Reply<'a> {
     error: Option<BayeuxError>,
     advice: Option<Advice>,
     fields: Vec<Field>,
+    /// Entries of `ext`, by name, each with its JSON.
+    ext: Vec<(&'static str, String)>,
 }
 
 impl<'a> Reply<'a> {
@@ -41,6 +43,7 @@ impl<'a> Reply<'a> {
             error: None,
             advice: None,
             fields: Vec::new(),
+            ext: Vec::new(),
         }
     }
 
@@ -96,6 +99,11 @@ impl<'a> Reply<'a> {
         self.fields.push(field);
     }
 
+    /// Adds an entry to `ext`.
+    pub fn extend(&mut self, name: &'static str, json: String) {
+        self.ext.push((name, json));
+    }
+
     /// Returns the error, if it is a failure that has one.
     #[must_use]
     pub fn error(&self) -> Option<BayeuxError> {
@@ -128,6 +136,16 @@ impl<'a> Reply<'a> {
         for field in &self.fields {
             out.push(b',');
             field.write(out);
+        }
+        let mut opening = ",\"ext\":{";
+        for (name, json) in &self.ext {
+            for part in [opening, "\"", name, "\":", json] {
+                out.extend_from_slice(part.as_bytes());
+            }
+            opening = ",";
+        }
+        if !self.ext.is_empty() {
+            out.push(b'}');
         }
         if let Some(advice) = &self.advice {
             out.extend_from_slice(b",\"advice\":");
@@ -184,6 +202,18 @@ mod tests {
         assert_eq!(
             written(&reply),
             r#"{"successful":false,"channel":"/meta/connect","error":"402::session_unknown","advice":{"reconnect":"handshake","interval":0}}"#
+        );
+    }
+
+    #[test]
+    fn ext_has_every_entry() {
+        let mut reply = Reply::to(&Message::default());
+        reply.extend("ack", "7".to_owned());
+        assert_eq!(written(&reply), r#"{"successful":true,"ext":{"ack":7}}"#);
+        reply.extend("b", "[]".to_owned());
+        assert_eq!(
+            written(&reply),
+            r#"{"successful":true,"ext":{"ack":7,"b":[]}}"#
         );
     }
 

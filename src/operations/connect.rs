@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::ack;
 use super::{Effect, Origin, Scope, session_unknown};
 use crate::bayeux::{Advice, ClientAdvice, Message, Reply, text};
 use crate::session::{Connect, Connected, EventsBy, Session};
@@ -31,15 +32,16 @@ pub(super) fn apply<'a>(
         lifetime: origin.lifetime,
         events_by,
         browser: cookies.find(|cookie| browsers.knows(**cookie)).copied(),
+        ack: ack::number(message),
     };
-    match session.connect(&connect, scope.now) {
-        Connected::Held(ticket) => (reply, Effect::Held(ticket)),
-        Connected::Answer { .. } if events_by == EventsBy::OtherStream => {
-            (reply.advised(session.advice()), Effect::None)
-        }
-        Connected::Answer { advise: false } => (reply, Effect::Connected),
-        Connected::Answer { advise: true } => (reply.advised(session.advice()), Effect::Connected),
-        Connected::MultipleClients => (multiple_clients(reply, scope), Effect::Connected),
+    let (connected, connect) = session.connect(&connect, scope.now);
+    let effect = Effect::Connected(connect);
+    match connected {
+        Connected::Held(ticket) => (reply, Effect::Held { ticket, connect }),
+        Connected::Beside => (reply.advised(session.advice()), Effect::None),
+        Connected::Answer { advise: false } => (reply, effect),
+        Connected::Answer { advise: true } => (reply.advised(session.advice()), effect),
+        Connected::MultipleClients => (multiple_clients(reply, scope), effect),
         Connected::Ended => (session_unknown(reply, true), Effect::None),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::{Origin, Scope, checked_channel, texts};
+use super::{Origin, Scope, ack, checked_channel, texts};
 use crate::bayeux::{Advice, BayeuxError, ClientId, Field, Message, RandomId, Reply};
 use crate::metrics::Limit;
 use crate::session::Session;
@@ -48,9 +48,13 @@ pub fn apply<'a>(
     match begin(origin, scope, random) {
         Ok(handshaken) => {
             let session = &handshaken.session;
-            let reply = reply
+            let mut reply = reply
                 .with(Field::ClientId(session.id()))
                 .advised(session.advice());
+            if ack::is_asked(message) {
+                session.acknowledge();
+                reply.extend(ack::NAME, "true".to_owned());
+            }
             (reply, Some(handshaken))
         }
         Err(error) => {

@@ -1,5 +1,6 @@
 //! What each kind of message does, one file a kind.
 
+mod ack;
 mod connect;
 mod disconnect;
 mod handshake;
@@ -24,6 +25,7 @@ use crate::resources::Resources;
 use crate::router::{Delivery, Router};
 use crate::session::{EndReason, Session, Sessions, Shared};
 
+pub use ack::NAME as ACK;
 pub use handshake::{Handshaken, apply as handshake, begin};
 pub use subscribe::to as subscribe;
 
@@ -94,10 +96,15 @@ pub enum Effect {
     None,
     /// It was published: the response may carry events.
     Published,
-    /// It was a connect: the response carries events.
-    Connected,
-    /// It is a connect that is held under this ticket; the reply is not sent.
-    Held(u64),
+    /// It was a connect, of this number: the response carries events.
+    Connected(u64),
+    /// It is a connect that is held; the reply is not sent.
+    Held {
+        /// Under this ticket.
+        ticket: u64,
+        /// Its number.
+        connect: u64,
+    },
     /// The session ended.
     Ended,
 }

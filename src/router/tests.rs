@@ -95,7 +95,7 @@ fn a_session_receives_an_event_once_whatever_it_is_subscribed_to() {
         let received: Vec<&str> = sessions
             .iter()
             .filter(|(_, session)| {
-                let count = session.take_events().len();
+                let count = session.take_events(0).events.len();
                 assert!(count <= 1, "{channel}");
                 count == 1
             })

@@ -15,16 +15,24 @@ use crate::session::{EndReason, Resume, Session};
 pub struct HeldConnect {
     session: Arc<Session>,
     ticket: u64,
+    /// Which connect of the session it is.
+    connect: u64,
     id: Option<Box<RawValue>>,
     channel: Option<Box<RawValue>>,
     is_resumed: bool,
 }
 
 impl HeldConnect {
-    pub(super) fn new(session: &Arc<Session>, ticket: u64, message: &Message<'_>) -> Self {
+    pub(super) fn new(
+        session: &Arc<Session>,
+        ticket: u64,
+        connect: u64,
+        message: &Message<'_>,
+    ) -> Self {
         Self {
             session: Arc::clone(session),
             ticket,
+            connect,
             id: message.id.map(ToOwned::to_owned),
             channel: message.channel.map(ToOwned::to_owned),
             is_resumed: false,
@@ -59,10 +67,9 @@ impl HeldConnect {
     pub fn answer(&self, resume: Resume) -> Option<(Vec<Arc<Event>>, Reply<'_>)> {
         let reply = self.reply();
         match resume {
-            Resume::Answer { advise: false } => Some((self.session.take_events(), reply)),
+            Resume::Answer { advise: false } => Some(self.with_events(reply)),
             Resume::Answer { advise: true } => {
-                let reply = reply.advised(self.session.advice());
-                Some((self.session.take_events(), reply))
+                Some(self.with_events(reply.advised(self.session.advice())))
             }
             Resume::Displaced => None,
             Resume::Ended(EndReason::Disconnect) => {
@@ -74,10 +81,23 @@ impl HeldConnect {
         }
     }
 
+    fn with_events<'r>(&self, mut reply: Reply<'r>) -> (Vec<Arc<Event>>, Reply<'r>) {
+        let batch = self.session.take_events(self.connect);
+        number(&mut reply, batch.number);
+        (batch.events, reply)
+    }
+
     /// Returns a successful reply, for a client that may have closed only its side for writing.
     #[must_use]
     pub fn reply(&self) -> Reply<'_> {
         Reply::to_connect(self.id.as_deref(), self.channel.as_deref())
+    }
+}
+
+/// Gives the reply to a connect its number, if its client acknowledges.
+pub(super) fn number(reply: &mut Reply<'_>, number: Option<u64>) {
+    if let Some(number) = number {
+        reply.extend(operations::ACK, number.to_string());
     }
 }
 

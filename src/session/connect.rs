@@ -1,8 +1,9 @@
 //! A connect as the session sees it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bayeux::{ClientAdvice, RandomId};
+use crate::bayeux::{ClientAdvice, Event, RandomId};
 
 /// What a client asks with a connect, and how it came.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +18,17 @@ pub struct Connect {
     pub events_by: EventsBy,
     /// The browser it came from, if its cookie names one and its connections are few.
     pub browser: Option<RandomId>,
+    /// The number of the last reply to a connect that its client has received, if it says.
+    pub ack: Option<u64>,
+}
+
+/// The events that go with the reply to a connect.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// In order.
+    pub events: Vec<Arc<Event>>,
+    /// The reply's number, if its client acknowledges.
+    pub number: Option<u64>,
 }
 
 /// How the events of a session leave.

@@ -3,6 +3,7 @@
 //! A [`Session`] is a handle around a short lock on a pure state machine (`state.rs`); every effect,
 //! a wake-up or a timer, happens after that lock is released.
 
+mod acks;
 mod browsers;
 mod connect;
 mod outlet;
@@ -23,7 +24,7 @@ use crate::metrics::{Limit, Metrics};
 
 pub use crate::metrics::EndReason;
 pub use browsers::Browsers;
-pub use connect::{Connect, EventsBy};
+pub use connect::{Batch, Connect, EventsBy};
 pub use registry::{IdHasher, Sessions};
 pub use settings::{MaxQueuePolicy, Settings};
 pub use state::{Connected, Resume};
@@ -52,8 +53,8 @@ pub enum Carrier {
     Other,
     /// The reply to a publish, unless the session delivers on connects only.
     Publish,
-    /// The reply to a connect.
-    Connect,
+    /// The reply to a connect, by its number.
+    Connect(u64),
 }
 
 /// A session and its state.
@@ -128,9 +129,12 @@ impl Session {
         self.lock().state.browser()
     }
 
-    /// Takes a connect, which displaces the one that is held.
-    pub fn connect(&self, connect: &Connect, now: Instant) -> Connected {
+    /// Takes a connect, which displaces the one that is held. The number tells it from all others of
+    /// this session; events go with the newest only.
+    pub fn connect(&self, connect: &Connect, now: Instant) -> (Connected, u64) {
         let mut inner = self.lock();
+        let again = inner.state.acknowledge(connect.ack);
+        self.shared.metrics.resent.add(again);
         let displaced = inner.state.displace(connect.events_by);
         if displaced.connect {
             self.shared.metrics.displaced_connects.increment();
@@ -148,8 +152,9 @@ impl Session {
             self.shared.metrics.held_connects.increment();
         }
         inner.held_browser = counted;
+        let number = inner.state.newest_connect();
         self.after(inner, displaced);
-        connected
+        (connected, number)
     }
 
     /// Waits for the held connect to be resumed, and un-holds it.
@@ -190,33 +195,36 @@ impl Session {
 
     /// Ends the batch: takes the events that its response may carry, and wakes the held connect if
     /// some are left.
-    pub fn end_batch(&self, carrier: Carrier) -> Vec<Arc<Event>> {
+    pub fn end_batch(&self, carrier: Carrier) -> Batch {
         let mut inner = self.lock();
         let settings = &self.shared.settings;
-        let takes_events = match carrier {
-            Carrier::Connect => true,
-            Carrier::Publish => !inner.state.delivers_on_connect_only(settings),
-            Carrier::Other => false,
-        };
-        let events = if takes_events {
-            inner.state.drain(settings)
-        } else {
-            Vec::new()
+        let batch = match carrier {
+            Carrier::Connect(number) => inner.state.drain_for_connect(number, settings),
+            Carrier::Publish => Batch {
+                events: inner.state.drain_for_publish(settings),
+                number: None,
+            },
+            Carrier::Other => Batch::default(),
         };
         let wake = inner.state.end_batch(settings);
         self.finish(inner, wake);
-        events
+        batch
     }
 
-    /// Takes the events for a connect's reply.
-    pub fn take_events(&self) -> Vec<Arc<Event>> {
-        self.lock().state.drain(&self.shared.settings)
+    /// Takes the events for the reply to a connect, unless a newer one has come.
+    pub fn take_events(&self, connect: u64) -> Batch {
+        let settings = &self.shared.settings;
+        self.lock().state.drain_for_connect(connect, settings)
     }
 
     /// Puts events back that were taken for a response which could not be written.
     pub fn restore(&self, events: Vec<Arc<Event>>) {
-        self.shared.metrics.restored.add(events.len());
         let mut inner = self.lock();
+        if inner.state.acknowledges() {
+            // The next connect says what has arrived, and may have said so already.
+            return;
+        }
+        self.shared.metrics.restored.add(events.len());
         let wake = inner.state.restore(events, &self.shared.settings);
         self.finish(inner, wake);
     }
@@ -258,6 +266,12 @@ impl Session {
     /// Delivers on connect replies only from now on.
     pub fn deliver_on_connect_only(&self) {
         self.lock().state.deliver_on_connect_only();
+    }
+
+    /// Numbers the replies to its client's connects from now on, with which alone events leave, and
+    /// keeps the events of the last until the client has named it.
+    pub fn acknowledge(&self) {
+        self.lock().state.begin_acks();
     }
 
     /// Remembers what a transport has to know of its client; the session does not read it.

@@ -7,9 +7,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::acks::Acks;
 use super::outlet::Outlet;
 use super::queue::{Pushed, Queue};
-use super::{EndReason, Settings};
+use super::{Batch, EndReason, Settings};
 use crate::bayeux::{Advice, ChannelPattern, Event, RandomId};
 
 /// What became of a connect.
@@ -22,6 +23,8 @@ pub enum Connected {
     },
     /// It is held under this ticket.
     Held(u64),
+    /// It is answered now, with advice and without events, which leave by a stream beside it.
+    Beside,
     /// It is answered now, because other sessions of the same browser have their connects held.
     MultipleClients,
     /// The session had ended.
@@ -87,6 +90,10 @@ pub(super) struct State {
     outlet: Outlet,
     held: Option<Held>,
     next_ticket: u64,
+    /// How many connects have come.
+    connects: u64,
+    /// What its client has yet to acknowledge, if it does.
+    acks: Option<Box<Acks>>,
     /// Batches of the client's own messages that are being processed.
     batches: u32,
     /// When the session expires, if no connect is held.
@@ -118,6 +125,8 @@ impl State {
             outlet: Outlet::default(),
             held: None,
             next_ticket: 0,
+            connects: 0,
+            acks: None,
             batches: 0,
             expiry: now + settings.interval + settings.max_interval,
             client_interval: None,
@@ -175,8 +184,25 @@ impl State {
         (pushed, self.resume_for_events(settings))
     }
 
-    /// Takes queued events for a response, unless they leave by a stream.
-    pub(super) fn drain(&mut self, settings: &Settings) -> Vec<Arc<Event>> {
+    /// Takes queued events for the reply to a publish, unless they leave otherwise.
+    pub(super) fn drain_for_publish(&mut self, settings: &Settings) -> Vec<Arc<Event>> {
+        if self.delivers_on_connect_only(settings) {
+            return Vec::new();
+        }
+        self.drain(settings)
+    }
+
+    /// Takes queued events for the reply to a connect: the newest, or its client may have given it up.
+    pub(super) fn drain_for_connect(&mut self, connect: u64, settings: &Settings) -> Batch {
+        if connect != self.connects {
+            return Batch::default();
+        }
+        let events = self.drain(settings);
+        let number = self.acks.as_mut().map(|acks| acks.send(&events));
+        Batch { events, number }
+    }
+
+    fn drain(&mut self, settings: &Settings) -> Vec<Arc<Event>> {
         if !self.may_drain(settings) {
             return Vec::new();
         }
@@ -198,7 +224,27 @@ impl State {
     }
 
     pub(super) fn delivers_on_connect_only(&self, settings: &Settings) -> bool {
-        self.delivers_on_connect_only || settings.meta_connect_deliver_only
+        self.delivers_on_connect_only || settings.meta_connect_deliver_only || self.acknowledges()
+    }
+
+    pub(super) fn begin_acks(&mut self) {
+        self.acks.get_or_insert_default();
+    }
+
+    pub(super) fn acknowledges(&self) -> bool {
+        self.acks.is_some()
+    }
+
+    /// Takes a connect's acknowledgement; returns how many events are queued again.
+    pub(super) fn acknowledge(&mut self, number: Option<u64>) -> usize {
+        let Some(acks) = &mut self.acks else { return 0 };
+        if matches!(self.phase, Phase::Ended(_)) {
+            return 0;
+        }
+        let again = acks.acknowledge(number);
+        let count = again.len();
+        self.queue.put_back(again);
+        count
     }
 
     fn resume_for_events(&mut self, settings: &Settings) -> Wake {

@@ -157,14 +157,13 @@ async fn row_42_the_same_id_again_is_another_message() {
 }
 
 #[tokio::test]
-async fn row_54_ack_is_not_promised_while_it_is_not_there() {
-    // dojox and cometd.js take a truthy `ext.ack` in the handshake's reply for a promise.
+async fn row_54_ack_is_promised_and_replies_to_connects_are_numbered() {
     let server = TestServer::start(&[]);
-    let reply = Client::new(server.address)
-        .handshake_with(json!({"ext": {"ack": true}}))
-        .await;
-    assert_eq!(reply["successful"], true);
-    assert!(reply.get("ext").is_none());
+    let mut client = Client::new(server.address);
+    let reply = client.handshake_with(json!({"ext": {"ack": true}})).await;
+    assert_eq!(reply["ext"], json!({"ack": true}));
+    let reply = client.connect_with(json!({"ext": {"ack": -1}})).await;
+    assert_eq!(only(reply)["ext"], json!({"ack": 1}));
 }
 
 #[tokio::test]

@@ -38,6 +38,12 @@ impl State {
             Phase::Ended(_) => return Connected::Ended,
         };
         self.phase = Phase::Connected;
+        self.connects += 1;
+        let events_by = match connect.events_by {
+            // What a client acknowledges are replies.
+            EventsBy::OtherStream if self.acknowledges() => EventsBy::Replies,
+            events_by => events_by,
+        };
         let ClientAdvice { timeout, interval } = connect.advice.unwrap_or_default();
         self.client_interval = interval.map(|interval| interval.min(settings.max_client_interval));
         let longest = connect
@@ -45,13 +51,12 @@ impl State {
             .map_or(settings.timeout, |lifetime| lifetime.min(settings.timeout));
         let timeout = timeout.map_or(longest, |timeout| timeout.min(longest));
         let advise = connect.advice.is_some() || std::mem::take(&mut self.needs_advice);
-        if connect.events_by == EventsBy::OtherStream {
+        if events_by == EventsBy::OtherStream {
             self.client_interval = Some(settings.timeout);
             self.start_expiry(settings, now);
-            return Connected::Answer { advise: true };
+            return Connected::Beside;
         }
-
-        if settings.polling && connect.events_by == EventsBy::Replies {
+        if settings.polling && events_by == EventsBy::Replies {
             self.client_interval = Some(self.next_polling_interval(settings));
             self.start_expiry(settings, now);
             return Connected::Answer { advise: true };
@@ -103,6 +108,11 @@ impl State {
             is_resumed: false,
         });
         Connected::Held(ticket)
+    }
+
+    /// Returns the number of the connect that came last.
+    pub(in crate::session) fn newest_connect(&self) -> u64 {
+        self.connects
     }
 
     pub(super) fn take_ticket(&mut self) -> u64 {

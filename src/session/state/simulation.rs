@@ -206,6 +206,7 @@ impl World {
             lifetime: None,
             events_by: EventsBy::Replies,
             browser: None,
+            ack: None,
         };
         let _ = self.state.displace(connect.events_by);
         self.stream = None;
@@ -216,7 +217,7 @@ impl World {
         match connected {
             Connected::Held(ticket) => self.held = Some(ticket),
             Connected::Answer { .. } => self.respond(false),
-            Connected::MultipleClients | Connected::Ended => panic!("{connected:?}"),
+            other => panic!("{other:?}"),
         }
     }
 

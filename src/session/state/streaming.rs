@@ -126,6 +126,9 @@ impl State {
 
     /// Tells whether events leave by a stream, be it one that is yet to come back.
     pub(super) fn is_streamed(&self, settings: &Settings) -> bool {
+        if self.acknowledges() {
+            return false;
+        }
         let may_carry = self.outlet.is_of_connect() || !self.delivers_on_connect_only(settings);
         self.outlet.is_replaying() || (self.outlet.is_open() && may_carry)
     }

@@ -62,6 +62,7 @@ impl Rig {
             lifetime: None,
             events_by: EventsBy::Replies,
             browser: None,
+            ack: None,
         };
         let now = self.at(at);
         let _ = self.state.displace(connect.events_by);
@@ -307,6 +308,7 @@ fn surplus_tabs_are_told_to_poll_and_are_advised_again_later() {
         lifetime: None,
         events_by: EventsBy::Replies,
         browser: None,
+        ack: None,
     };
     let now = rig.at(0);
     let connected = rig.state.connect(&connect, &rig.settings, now, || false);
@@ -330,6 +332,7 @@ fn a_surplus_tab_that_does_not_wait_is_made_to() {
             lifetime: None,
             events_by: EventsBy::Replies,
             browser: None,
+            ack: None,
         };
         let now = rig.at(0);
         let refuses = rig.state.connect(&connect, &rig.settings, now, || false);

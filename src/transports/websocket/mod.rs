@@ -24,7 +24,7 @@ use super::{Answer, Endpoint, Error, Incoming, Link, Opened, Times};
 use crate::bayeux::{BatchError, BayeuxError, Event, Framing, RandomId, Reply, parse_batches};
 use crate::metrics::Limit;
 use crate::server::{BayeuxServer, HeldConnect, Request};
-use crate::session::{EndReason, Resume, Stream, Streamed};
+use crate::session::{EndReason, Resume, Session, Stream, Streamed};
 use crate::web::Socket;
 use crate::web::websocket::deflate::deflate;
 use crate::web::websocket::{self, CloseCode, FrameKind, Reader, Side};
@@ -214,26 +214,41 @@ impl Connection {
             |held: &mut HeldConnect| outcome.held.is_some() || !self.stream.is_of(held.session());
         if let Some(displaced) = self.held.take_if(is_other) {
             let reply = displaced.reply().failed(BayeuxError::ConnectDisplaced);
-            self.reply(turn, &[reply]);
+            self.reply(turn, None, Vec::new(), &[reply]);
         }
         if outcome.held.is_some() {
             self.held = outcome.held;
         }
-        if let Some(session) = outcome.session.filter(|_| !outcome.events.is_empty()) {
-            turn.come_with_reply(session);
-            self.add(turn, outcome.events);
-        }
         if !outcome.replies.is_empty() {
-            self.reply(turn, &outcome.replies);
+            self.reply(
+                turn,
+                outcome.session.as_ref(),
+                outcome.events,
+                &outcome.replies,
+            );
         }
     }
 
-    fn reply(&self, turn: &mut Turn, replies: &[Reply<'_>]) {
-        let json = array(&[], replies);
+    /// Adds replies, and the events that come with them, in one frame: a client that has the reply to
+    /// its connect has them all.
+    fn reply(
+        &self,
+        turn: &mut Turn,
+        session: Option<&Arc<Session>>,
+        events: Vec<Arc<Event>>,
+        replies: &[Reply<'_>],
+    ) {
+        let json = array(&events, replies);
         if self.is_deflated(json.len()) {
             frame(turn, FrameKind::DeflatedText, &deflate(&json));
         } else {
             frame(turn, FrameKind::Text, &json);
+        }
+        if let Some(session) = session.filter(|_| !events.is_empty()) {
+            turn.come_with_reply(Arc::clone(session));
+        }
+        for event in events {
+            turn.note(event);
         }
     }
 
@@ -268,17 +283,12 @@ impl Connection {
         };
         let Some(held) = self.held.take() else { return };
         match held.answer(resume) {
-            Some((events, reply)) => {
-                if !events.is_empty() {
-                    turn.come_with_reply(Arc::clone(held.session()));
-                    self.add(turn, events);
-                }
-                self.reply(turn, &[reply]);
-            }
+            Some((events, reply)) => self.reply(turn, Some(held.session()), events, &[reply]),
             // A connect by another connection did it, which may be this client's or not.
             None => {
                 debug_assert_eq!(resume, Resume::Displaced);
-                self.reply(turn, &[held.reply().failed(BayeuxError::ConnectDisplaced)]);
+                let reply = held.reply().failed(BayeuxError::ConnectDisplaced);
+                self.reply(turn, None, Vec::new(), &[reply]);
             }
         }
     }

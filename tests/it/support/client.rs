@@ -66,9 +66,13 @@ impl Client {
 
     /// Adds the client's cookie to a request.
     pub(crate) fn request(&self, body: impl Into<Vec<u8>>) -> Request {
+        self.with_cookie(Request::post(body))
+    }
+
+    pub(crate) fn with_cookie(&self, request: Request) -> Request {
         let cookie = self.cookie.as_ref();
         let cookie = cookie.map(|value| format!("BAYEUX_BROWSER={value}"));
-        Request::post(body).header("Cookie", &cookie.unwrap_or_default())
+        request.header("Cookie", &cookie.unwrap_or_default())
     }
 
     /// Posts a body on the connection for messages.

@@ -26,6 +26,7 @@ impl Rig {
             lifetime: None,
             events_by: EventsBy::ThisStream,
             browser: None,
+            ack: None,
         };
         let now = self.at(at);
         let _ = self.state.displace(connect.events_by);
@@ -135,11 +136,12 @@ fn the_connects_beside_a_stream_are_answered_at_once_and_few() {
         lifetime: None,
         events_by: EventsBy::OtherStream,
         browser: None,
+        ack: None,
     };
     let now = rig.at(1);
     let _ = rig.state.displace(connect.events_by);
     let connected = rig.state.connect(&connect, &rig.settings, now, || true);
-    assert_eq!(connected, Connected::Answer { advise: true });
+    assert_eq!(connected, Connected::Beside);
     assert!(rig.state.is_stream(ticket));
     let mut advice = Vec::new();
     rig.state.advice(&rig.settings).write(&mut advice);

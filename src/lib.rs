@@ -4,6 +4,10 @@
 pub mod bayeux;
 // What the server counts.
 pub mod metrics;
+// What looks at messages on their way.
+pub mod extensions;
+// What takes the messages on service channels.
+pub mod services;
 // One client: its queue, its held connect, its end.
 pub mod session;
 // From a channel to the sessions subscribed to it.

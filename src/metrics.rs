@@ -89,10 +89,17 @@ pub enum EndReason {
     Expired,
     /// Its queue was full.
     MaxQueue,
+    /// An extension ended it.
+    Refused,
 }
 
 impl EndReason {
-    const ALL: [Self; 3] = [Self::Disconnect, Self::Expired, Self::MaxQueue];
+    const ALL: [Self; 4] = [
+        Self::Disconnect,
+        Self::Expired,
+        Self::MaxQueue,
+        Self::Refused,
+    ];
 
     /// Returns the label that metrics and log lines carry.
     #[must_use]
@@ -101,6 +108,7 @@ impl EndReason {
             Self::Disconnect => "disconnect",
             Self::Expired => "expired",
             Self::MaxQueue => "max_queue",
+            Self::Refused => "refused",
         }
     }
 }

@@ -11,12 +11,15 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::admin::Admin;
+use crate::bayeux::ChannelPattern;
 use crate::config::Config;
 use crate::demo::Demo;
 use crate::endpoint::{self, Endpoint, Site};
+use crate::extensions::Extension;
 use crate::metrics::Metrics;
 use crate::router::Router;
-use crate::server::BayeuxServer;
+use crate::server::{BayeuxServer, Parts};
+use crate::services::Handler;
 use crate::transports::{self, connection_types};
 use crate::web::cors::NotAnOrigin;
 
@@ -50,11 +53,28 @@ pub struct Bound {
     shutdown_timeout: Duration,
 }
 
+/// What a program adds to the server that it is built on.
+#[derive(Debug, Default)]
+pub struct Additions {
+    /// Extensions, behind those of the configuration.
+    pub extensions: Vec<Box<dyn Extension>>,
+    /// Handlers of service channels, behind those of the configuration.
+    pub handlers: Vec<(ChannelPattern, Arc<dyn Handler>)>,
+}
+
 /// Makes the server and binds its listeners, within a Tokio runtime.
 ///
 /// # Errors
 /// An address cannot be listened on, or an origin is malformed.
 pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
+    bind_with(config, demo, Additions::default())
+}
+
+/// Makes the server with additions and binds its listeners, within a Tokio runtime.
+///
+/// # Errors
+/// An address cannot be listened on, or an origin is malformed.
+pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bound, StartError> {
     let Config {
         http,
         bayeux,
@@ -62,6 +82,8 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
         eventsource,
         streaming,
         resources,
+        extensions,
+        services,
         channel,
         admin,
         ..
@@ -71,14 +93,21 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
     let max_message_size = bayeux.limits.max_message_size.as_u64();
     let router = Router::new(bayeux.router, &channel);
     let types = connection_types(&bayeux.transports.transports);
-    let server = BayeuxServer::new(
-        bayeux.limits,
-        types,
-        bayeux.session,
+    let mut services = services.build(&bayeux.limits);
+    for (pattern, handler) in additions.handlers {
+        services.add(pattern, handler);
+    }
+    let server = BayeuxServer::new(Parts {
+        limits: bayeux.limits,
+        connection_types: types,
+        session: bayeux.session,
         router,
-        resources.kept,
-        Arc::clone(&metrics),
-    );
+        resources: resources.kept,
+        has_ack: extensions.ack,
+        extensions: extensions.build(additions.extensions),
+        services,
+        metrics: Arc::clone(&metrics),
+    });
     let server = Arc::new(server);
 
     let (stop, stopping) = watch::channel(false);

@@ -97,6 +97,16 @@ impl ChannelPattern {
     }
 }
 
+impl ChannelPattern {
+    /// Tells whether a channel is one of those it names.
+    #[must_use]
+    pub fn matches(&self, channel: &ChannelName) -> bool {
+        let mut matches = false;
+        channel.each_pattern(|pattern| matches |= pattern == self.as_str());
+        matches
+    }
+}
+
 impl std::borrow::Borrow<str> for ChannelPattern {
     fn borrow(&self) -> &str {
         &self.0

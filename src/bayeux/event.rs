@@ -1,8 +1,10 @@
 //! A broadcast as its subscribers receive it: encoded once, shared by all of them.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
 use super::{ChannelName, Message};
 
@@ -35,33 +37,77 @@ pub struct EventFields {
     pub custom: bool,
 }
 
-impl Event {
-    /// Encodes what subscribers receive of a published message; nothing if it holds no `data`,
-    /// without which clients would take it for a reply.
-    ///
-    /// `data`, `ext` and custom fields keep their bytes. The fields of the protocol that belong to
-    /// publisher and server alone are left out: a subscriber's client would obey an `advice`.
+/// An event before it is encoded: what subscribers receive of a published message.
+#[derive(Debug, Clone)]
+pub struct Draft<'a> {
+    /// `channel`.
+    pub channel: &'a ChannelName,
+    /// `data`.
+    pub data: Cow<'a, RawValue>,
+    /// `ext`.
+    pub ext: Option<Cow<'a, RawValue>>,
+    /// Other fields, by name.
+    pub custom: Vec<(Cow<'a, str>, Cow<'a, RawValue>)>,
+}
+
+impl<'a> Draft<'a> {
+    /// Makes one of some data alone.
     #[must_use]
-    pub fn of_publish(
-        message: &Message<'_>,
-        channel: &ChannelName,
+    pub fn new(channel: &'a ChannelName, data: &'a RawValue) -> Self {
+        Self {
+            channel,
+            data: Cow::Borrowed(data),
+            ext: None,
+            custom: Vec::new(),
+        }
+    }
+
+    /// Takes what subscribers receive of a published message; nothing if it holds no `data`, without
+    /// which clients would take it for a reply.
+    ///
+    /// The fields of the protocol that belong to publisher and server alone are left out: a
+    /// subscriber's client would obey an `advice`.
+    #[must_use]
+    pub fn of(
+        message: &Message<'a>,
+        channel: &'a ChannelName,
         fields: EventFields,
     ) -> Option<Self> {
-        let data = message.data?.get();
-        let ext = message.ext.filter(|_| fields.ext);
-        let custom = message.custom.iter().filter(|_| fields.custom);
-        let size = data.len() + ext.map_or(0, |ext| ext.get().len()) + channel.as_str().len() + 32;
+        let custom = fields.custom.then(|| message.custom.clone());
+        Some(Self {
+            channel,
+            data: message.data.clone()?,
+            ext: message.ext.clone().filter(|_| fields.ext),
+            custom: custom.unwrap_or_default(),
+        })
+    }
+
+    /// Sets a field to JSON; what is no JSON is passed over.
+    pub fn set(&mut self, name: &'static str, json: &str) {
+        let Ok(value) = RawValue::from_string(json.to_owned()) else {
+            return;
+        };
+        self.custom.retain(|(known, _)| known != name);
+        self.custom.push((Cow::Borrowed(name), Cow::Owned(value)));
+    }
+
+    /// Encodes it; every field keeps its bytes.
+    #[must_use]
+    pub fn encode(&self) -> Event {
+        let (data, ext) = (self.data.get(), self.ext.as_ref());
+        let name = self.channel.as_str();
+        let size = data.len() + ext.map_or(0, |ext| ext.get().len()) + name.len() + 32;
         let mut json = Vec::with_capacity(size);
         json.extend_from_slice(b"{\"channel\":\"");
         // A channel name holds no character that JSON escapes.
-        json.extend_from_slice(channel.as_str().as_bytes());
+        json.extend_from_slice(name.as_bytes());
         json.extend_from_slice(b"\",\"data\":");
         json.extend_from_slice(data.as_bytes());
         if let Some(ext) = ext {
             json.extend_from_slice(b",\"ext\":");
             json.extend_from_slice(ext.get().as_bytes());
         }
-        for (name, value) in custom {
+        for (name, value) in &self.custom {
             json.push(b',');
             serde_json::to_writer(&mut json, name)
                 .expect("a string is JSON, and a Vec takes every write");
@@ -69,12 +115,14 @@ impl Event {
             json.extend_from_slice(value.get().as_bytes());
         }
         json.push(b'}');
-        Some(Self {
+        Event {
             json: json.into(),
             framed: Default::default(),
-        })
+        }
     }
+}
 
+impl Event {
     /// Returns the event in a form; `encode` makes it of the JSON object for the first who asks.
     pub fn framed(&self, framing: Framing, encode: impl FnOnce(&[u8]) -> Vec<u8>) -> &Bytes {
         self.framed[framing as usize].get_or_init(|| encode(&self.json).into())
@@ -96,7 +144,7 @@ mod tests {
         let message: Message<'_> = serde_json::from_str(text).expect("a message");
         let channel = message.channel_text().expect("a channel");
         let channel = ChannelName::parse(&channel, &Limits::default()).expect("a channel name");
-        let event = Event::of_publish(&message, &channel, fields)?;
+        let event = Draft::of(&message, &channel, fields)?.encode();
         Some(String::from_utf8(event.json().to_vec()).expect("UTF-8"))
     }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// One message of a batch; fields that are `null` or absent are alike, but for `data` and `id`.
+/// One message of a batch. Extensions may replace what subscribers receive of it. Fields that are `null` or absent are alike, but for `data` and `id`.
 #[derive(Debug, Clone, Default)]
 pub struct Message<'a> {
     /// `channel`.
@@ -17,13 +17,13 @@ pub struct Message<'a> {
     /// `clientId`.
     pub client_id: Option<&'a RawValue>,
     /// `data`, relayed byte for byte.
-    pub data: Option<&'a RawValue>,
+    pub data: Option<Cow<'a, RawValue>>,
     /// `subscription`, echoed in the reply byte for byte.
     pub subscription: Option<&'a RawValue>,
     /// `advice`.
     pub advice: Option<&'a RawValue>,
     /// `ext`.
-    pub ext: Option<&'a RawValue>,
+    pub ext: Option<Cow<'a, RawValue>>,
     /// `version`.
     pub version: Option<&'a RawValue>,
     /// `connectionType`.
@@ -33,7 +33,7 @@ pub struct Message<'a> {
     /// The meta channel that `channel` stands for, if a transport translated an older protocol's.
     pub meaning: Option<&'static str>,
     /// The fields the protocol does not know, in the order sent.
-    pub custom: Vec<(Cow<'a, str>, &'a RawValue)>,
+    pub custom: Vec<(Cow<'a, str>, Cow<'a, RawValue>)>,
 }
 
 impl<'a> Message<'a> {
@@ -55,7 +55,7 @@ impl<'a> Message<'a> {
     /// Returns an entry of `ext`; nothing if it is not an object, or `null` there.
     #[must_use]
     pub fn extension(&self, name: &str) -> Option<&RawValue> {
-        let ext = self.ext?;
+        let ext = self.ext.as_ref()?;
         if !ext.get().starts_with('{') {
             return None;
         }
@@ -120,10 +120,10 @@ impl<'a> Message<'a> {
             "channel" => self.channel = value_or_none,
             "id" => self.id = Some(value),
             "clientId" => self.client_id = value_or_none,
-            "data" => self.data = Some(value),
+            "data" => self.data = Some(Cow::Borrowed(value)),
             "subscription" => self.subscription = value_or_none,
             "advice" => self.advice = value_or_none,
-            "ext" => self.ext = value_or_none,
+            "ext" => self.ext = value_or_none.map(Cow::Borrowed),
             "version" => self.version = value_or_none,
             "connectionType" => self.connection_type = value_or_none,
             "supportedConnectionTypes" => self.supported_connection_types = value_or_none,
@@ -131,7 +131,7 @@ impl<'a> Message<'a> {
             // relayed; nor is the private `connectionId` of protocol 0.1.
             "successful" | "error" | "minimumVersion" | "authSuccessful" | "x-messages"
             | "connectionId" => {}
-            _ => self.custom.push((key, value)),
+            _ => self.custom.push((key, Cow::Borrowed(value))),
         }
     }
 }
@@ -194,7 +194,7 @@ mod tests {
         let message = parse(r#"{"channel":"/a","data":{"b" : 1.10,"a":1e400},"x":[ 1 ],"id":7}"#);
         assert_eq!(message.channel_text().as_deref(), Some("/a"));
         assert_eq!(
-            message.data.map(RawValue::get),
+            message.data.as_deref().map(RawValue::get),
             Some(r#"{"b" : 1.10,"a":1e400}"#)
         );
         assert_eq!(message.custom[0].1.get(), "[ 1 ]");

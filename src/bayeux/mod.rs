@@ -14,7 +14,7 @@ pub use advice::{Advice, ClientAdvice, Reconnect};
 pub use channel::{ChannelKind, ChannelName, ChannelPattern, InvalidChannel};
 pub use client_id::{ClientId, RandomId};
 pub use error::BayeuxError;
-pub use event::{Event, EventFields, Framing};
+pub use event::{Draft, Event, EventFields, Framing};
 pub use json::{BatchError, DataError, parse_batches, parse_data};
 pub use limits::Limits;
 pub use message::{Message, text};

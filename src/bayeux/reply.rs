@@ -1,5 +1,7 @@
 //! The server's answer to one message, and its JSON.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use super::{Advice, BayeuxError, ClientId, Message};
@@ -15,6 +17,8 @@ pub enum Field {
     ConnectionTypes(Vec<&'static str>),
     /// A field of a dialect that this protocol does not know, with its JSON.
     Other(&'static str, &'static str),
+    /// A field of an extension, with its JSON.
+    Custom(&'static str, String),
 }
 
 /// The answer to one message.
@@ -25,6 +29,8 @@ pub struct Reply<'a> {
     subscription: Option<&'a RawValue>,
     is_successful: bool,
     error: Option<BayeuxError>,
+    /// The error, if an extension or a handler has one of its own.
+    reason: Option<Cow<'static, str>>,
     advice: Option<Advice>,
     fields: Vec<Field>,
     /// Entries of `ext`, by name, each with its JSON.
@@ -41,6 +47,7 @@ impl<'a> Reply<'a> {
             subscription: message.subscription,
             is_successful: true,
             error: None,
+            reason: None,
             advice: None,
             fields: Vec::new(),
             ext: Vec::new(),
@@ -61,6 +68,13 @@ impl<'a> Reply<'a> {
     #[must_use]
     pub fn failed(mut self, error: BayeuxError) -> Self {
         self.error = Some(error);
+        self.failed_silently()
+    }
+
+    /// Makes it a failure with an error that is not the protocol's: `code:arguments:text`.
+    #[must_use]
+    pub fn refused(mut self, reason: Cow<'static, str>) -> Self {
+        self.reason = Some(reason);
         self.failed_silently()
     }
 
@@ -132,6 +146,10 @@ impl<'a> Reply<'a> {
             out.extend_from_slice(b",\"error\":\"");
             out.extend_from_slice(error.text().as_bytes());
             out.push(b'"');
+        } else if let Some(reason) = &self.reason {
+            out.extend_from_slice(b",\"error\":");
+            serde_json::to_writer(&mut *out, reason)
+                .expect("a string is JSON, and a Vec takes every write");
         }
         for field in &self.fields {
             out.push(b',');
@@ -165,6 +183,7 @@ impl Field {
                 let names = names.join("\",\"");
                 write!(out, r#""supportedConnectionTypes":["{names}"]"#)
             }
+            Self::Custom(name, json) => write!(out, r#""{name}":{json}"#),
             Self::Other(name, json) => write!(out, r#""{name}":{json}"#),
         };
         written.expect("a Vec takes every write");
@@ -202,6 +221,15 @@ mod tests {
         assert_eq!(
             written(&reply),
             r#"{"successful":false,"channel":"/meta/connect","error":"402::session_unknown","advice":{"reconnect":"handshake","interval":0}}"#
+        );
+    }
+
+    #[test]
+    fn a_reason_is_a_string_whatever_it_holds() {
+        let reply = Reply::to(&Message::default()).refused("403:\"a\":no".into());
+        assert_eq!(
+            written(&reply),
+            r#"{"successful":false,"error":"403:\"a\":no"}"#
         );
     }
 

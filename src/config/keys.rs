@@ -13,13 +13,15 @@ use crate::router::settings::ChannelOptions;
 pub(super) const CHANNEL: &str = "channel";
 
 /// The sections, in the order of the file.
-pub(super) const SECTIONS: [&str; 8] = [
+pub(super) const SECTIONS: [&str; 10] = [
     "http",
     "bayeux",
     "websocket",
     "eventsource",
     "streaming",
     "resources",
+    "extensions",
+    "services",
     "log",
     "admin",
 ];

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::bayeux::Limits;
-use crate::{endpoint, resources, router, session, transports};
+use crate::{endpoint, extensions, resources, router, services, session, transports};
 
 pub use error::{ConfigError, Problem};
 
@@ -46,6 +46,10 @@ pub struct Config {
     pub streaming: transports::settings::StreamingSettings,
     /// Channels as resources.
     pub resources: Resources,
+    /// Extensions of the protocol.
+    pub extensions: extensions::Settings,
+    /// Handlers of service channels.
+    pub services: services::Settings,
     /// Options for the channels that match a pattern.
     pub channel: Vec<router::settings::ChannelOptions>,
     /// What is logged, and how.

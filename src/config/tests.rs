@@ -191,6 +191,10 @@ mod known_keys {
         add("resources", fields(transports, "ResourceSettings"));
         let kept = include_str!("../resources/settings.rs");
         add("resources", fields(kept, "Settings"));
+        let extensions = include_str!("../extensions/settings.rs");
+        add("extensions", fields(extensions, "Settings"));
+        let services = include_str!("../services/settings.rs");
+        add("services", fields(services, "Settings"));
         add("log", fields(here, "Log"));
         add("admin", fields(here, "Admin"));
         assert_eq!(BTreeSet::from_iter(keys::known()), expected);

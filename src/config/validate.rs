@@ -5,10 +5,13 @@ mod forms;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use forms::{is_cookie_attribute, is_log_filter, is_token, origin_fix, path_fix, pattern_fix};
+use forms::{
+    is_cookie_attribute, is_log_filter, is_token, origin_fix, path_fix, pattern_fix, service_fix,
+};
 
 use super::{Config, Problem};
 use crate::router::settings::ChannelOptions;
+use crate::services::Settings as Services;
 use crate::web::cookies::{SameSite, Settings as Cookie};
 
 /// Longer than anything meant in earnest, and far from what a clock can add.
@@ -34,6 +37,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.endpoint(config);
     checks.cookie(&config.bayeux.transports.browser_cookie);
     checks.channels(&config.channel);
+    checks.services(&config.services);
     checks.log(config);
     checks.problems
 }
@@ -90,6 +94,10 @@ impl Checks {
             ("bayeux.min_polling_interval", session.min_polling_interval),
             ("bayeux.max_polling_interval", session.max_polling_interval),
             ("resources.timeout", config.resources.http.timeout),
+            (
+                "extensions.max_inactivity",
+                config.extensions.max_inactivity,
+            ),
         ];
         let any = [
             ("bayeux.interval", session.interval),
@@ -126,6 +134,21 @@ impl Checks {
             "bayeux.min_polling_interval",
             "must not be above bayeux.max_polling_interval",
         );
+    }
+
+    fn services(&mut self, services: &Services) {
+        let lists = [
+            ("services.echo", &services.echo),
+            ("services.direct", &services.direct),
+            ("services.broadcast", &services.broadcast),
+        ];
+        for (key, patterns) in lists {
+            for pattern in patterns {
+                if let Some(fix) = service_fix(pattern) {
+                    self.refuse(key, shown(pattern), fix);
+                }
+            }
+        }
     }
 
     fn counts(&mut self, config: &Config) {

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{Origin, Scope, ack, checked_channel, texts};
 use crate::bayeux::{Advice, BayeuxError, ClientId, Field, Message, RandomId, Reply};
+use crate::extensions::Begun;
 use crate::metrics::Limit;
 use crate::session::Session;
 
@@ -30,6 +31,7 @@ pub struct Handshaken {
 pub fn apply<'a>(
     message: &Message<'a>,
     origin: &Origin<'_>,
+    begun: Begun,
     scope: &Scope<'_>,
     random: impl FnMut() -> RandomId,
 ) -> (Reply<'a>, Option<Handshaken>) {
@@ -45,13 +47,13 @@ pub fn apply<'a>(
             .advised(Advice::none());
         return (reply, None);
     }
-    match begin(origin, scope, random) {
+    match begin(origin, begun, scope, random) {
         Ok(handshaken) => {
             let session = &handshaken.session;
             let mut reply = reply
                 .with(Field::ClientId(session.id()))
                 .advised(session.advice());
-            if ack::is_asked(message) {
+            if scope.has_ack && ack::is_asked(message) {
                 session.acknowledge();
                 reply.extend(ack::NAME, "true".to_owned());
             }
@@ -70,6 +72,7 @@ pub fn apply<'a>(
 /// The server has as many sessions as it may.
 pub fn begin(
     origin: &Origin<'_>,
+    begun: Begun,
     scope: &Scope<'_>,
     mut random: impl FnMut() -> RandomId,
 ) -> Result<Handshaken, BayeuxError> {
@@ -94,7 +97,7 @@ pub fn begin(
         browser,
         returned.is_some(),
         Arc::clone(scope.shared),
-        scope.now,
+        begun,
     );
     scope.sessions.add(Arc::clone(&session));
     scope.metrics().sessions.increment();

@@ -17,16 +17,17 @@ use indexmap::IndexSet;
 use serde_json::value::RawValue;
 
 use crate::bayeux::{
-    Advice, BayeuxError, ChannelKind, ChannelName, ChannelPattern, Limits, Message, RandomId,
-    Reply, meta, text,
+    Advice, BayeuxError, ChannelKind, ChannelName, ChannelPattern, Draft, Event, Limits, Message,
+    RandomId, Reply, meta, text,
 };
-use crate::metrics::Metrics;
+use crate::metrics::{Limit, Metrics};
 use crate::resources::Resources;
 use crate::router::{Delivery, Router};
 use crate::session::{EndReason, Session, Sessions, Shared};
 
 pub use ack::NAME as ACK;
 pub use handshake::{Handshaken, apply as handshake, begin};
+pub use publish::publish;
 pub use subscribe::to as subscribe;
 
 /// What operations work on.
@@ -44,6 +45,8 @@ pub struct Scope<'s> {
     pub limits: &'s Limits,
     /// The connection types that are on.
     pub connection_types: &'s [&'static str],
+    /// Whether clients may acknowledge what they receive.
+    pub has_ack: bool,
     /// The time of this batch.
     pub now: Instant,
     /// Tells the time of day, to whoever needs it.
@@ -55,9 +58,25 @@ impl Scope<'_> {
         &self.shared.metrics
     }
 
-    fn delivery(&self, channel: &ChannelName) -> Delivery {
+    /// Encodes an event, after the extensions have looked at it.
+    #[must_use]
+    pub fn encode(&self, event: &mut Draft<'_>) -> Arc<Event> {
+        self.shared.extensions.publish(event, self.time_of_day);
+        Arc::new(event.encode())
+    }
+
+    /// Returns how events of a channel are delivered.
+    #[must_use]
+    pub fn delivery(&self, channel: &ChannelName) -> Delivery {
         let max_lazy_timeout = self.shared.settings.max_lazy_timeout;
         self.router.delivery(channel, max_lazy_timeout)
+    }
+
+    /// Ends a session whose queue is full.
+    pub fn end_full(&self, session: &Arc<Session>) {
+        self.metrics().limited(Limit::MaxQueue);
+        tracing::warn!(client_id = %session.id(), "the queue is full (bayeux.max_queue): ending the session");
+        self.end(session, EndReason::MaxQueue);
     }
 
     /// Ends a session and removes every trace of it; does nothing if it had ended before.
@@ -96,6 +115,8 @@ pub enum Effect {
     None,
     /// It was published: the response may carry events.
     Published,
+    /// It was published on a service channel, whose handlers are to be called.
+    Called(ChannelName),
     /// It was a connect, of this number: the response carries events.
     Connected(u64),
     /// It is a connect that is held; the reply is not sent.
@@ -139,10 +160,14 @@ pub fn apply<'a>(
         _ if channel.kind() == ChannelKind::Meta => {
             (reply.failed(BayeuxError::ChannelCreateDenied), Effect::None)
         }
-        _ => (
-            publish::apply(message, &channel, session, scope),
-            Effect::Published,
-        ),
+        _ => {
+            let reply = publish::apply(message, &channel, session, scope);
+            if channel.kind() == ChannelKind::Service {
+                (reply, Effect::Called(channel))
+            } else {
+                (reply, Effect::Published)
+            }
+        }
     }
 }
 

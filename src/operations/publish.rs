@@ -6,11 +6,11 @@ use bytes::Bytes;
 
 use super::Scope;
 use crate::bayeux::{
-    BayeuxError, ChannelKind, ChannelName, ClientId, Event, EventFields, Message, Reply,
+    BayeuxError, ChannelKind, ChannelName, ClientId, Draft, EventFields, Message, Reply,
 };
 use crate::resources::{Conditions, Write};
 use crate::router::Delivery;
-use crate::session::{EndReason, Session};
+use crate::session::Session;
 
 /// Publishes a message: on a broadcast channel to all its subscribers; on a service channel to the
 /// server, which acknowledges it.
@@ -32,44 +32,47 @@ pub(super) fn apply<'a>(
         ext: settings.relay_ext,
         custom: settings.relay_custom_fields,
     };
-    let Some(event) = Event::of_publish(message, channel, fields) else {
+    let Some(event) = Draft::of(message, channel, fields) else {
         return reply.failed(BayeuxError::DataMissing);
     };
     scope.metrics().published.increment();
     tracing::trace!(client_id = %session.id(), ?channel, "published");
     if channel.kind() == ChannelKind::Broadcast {
-        let delivery = scope.delivery(channel);
-        if delivery.is_resource {
-            keep(message, channel, scope);
-        }
-        broadcast(event, channel, Some(session.id()), delivery, scope);
+        publish(event, Some(session.id()), scope);
     }
     reply
 }
 
-/// Keeps the message as its channel's representation, before anyone can hear of it.
-fn keep(message: &Message<'_>, channel: &ChannelName, scope: &Scope<'_>) {
-    if let Some(data) = message.data {
-        let data = Bytes::copy_from_slice(data.get().as_bytes());
-        // Without a condition nothing is refused.
-        let _ = scope.resources.write(
-            channel,
-            &Write::Whole(data),
-            &Conditions::default(),
-            (scope.time_of_day)(),
-        );
+/// Sends an event to all subscribers of its channel, and keeps its data if that is a resource.
+pub fn publish(event: Draft<'_>, publisher: Option<ClientId>, scope: &Scope<'_>) {
+    let delivery = scope.delivery(event.channel);
+    if delivery.is_resource {
+        keep(&event, scope);
     }
+    broadcast(event, publisher, delivery, scope);
+}
+
+/// Keeps the data as its channel's representation, before anyone can hear of it.
+fn keep(event: &Draft<'_>, scope: &Scope<'_>) {
+    let data = Bytes::copy_from_slice(event.data.get().as_bytes());
+    // Without a condition nothing is refused.
+    let _ = scope.resources.write(
+        event.channel,
+        &Write::Whole(data),
+        &Conditions::default(),
+        (scope.time_of_day)(),
+    );
 }
 
 /// Sends an event to all subscribers of its channel.
 pub(super) fn broadcast(
-    event: Event,
-    channel: &ChannelName,
+    mut event: Draft<'_>,
     publisher: Option<ClientId>,
     delivery: Delivery,
     scope: &Scope<'_>,
 ) {
-    let event = Arc::new(event);
+    let channel = event.channel;
+    let event = scope.encode(&mut event);
     let published = scope
         .router
         .publish(channel, &event, publisher, delivery, scope.now);
@@ -78,8 +81,6 @@ pub(super) fn broadcast(
         .delivered
         .add(published.receivers - published.full.len());
     for session in published.full {
-        scope.metrics().limited(crate::metrics::Limit::MaxQueue);
-        tracing::warn!(client_id = %session.id(), "the queue is full (bayeux.max_queue): ending the session");
-        scope.end(&session, EndReason::MaxQueue);
+        scope.end_full(&session);
     }
 }

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::Scope;
 use super::publish::broadcast;
-use crate::bayeux::{ChannelName, DataError, Event, EventFields, Message, parse_data};
+use crate::bayeux::{ChannelName, DataError, Draft, parse_data};
 use crate::resources::{Conditions, Refused, Write, Written};
 
 /// Why a resource was not changed.
@@ -136,17 +136,12 @@ fn joined(
 }
 
 fn announce(data: &RawValue, channel: &ChannelName, scope: &Scope<'_>) {
-    let message = Message {
-        data: Some(data),
-        ..Message::default()
-    };
-    let fields = EventFields {
-        ext: false,
-        custom: false,
-    };
     scope.metrics().published.increment();
     tracing::trace!(?channel, "published by its resource");
-    if let Some(event) = Event::of_publish(&message, channel, fields) {
-        broadcast(event, channel, None, scope.delivery(channel), scope);
-    }
+    broadcast(
+        Draft::new(channel, data),
+        None,
+        scope.delivery(channel),
+        scope,
+    );
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::bayeux::{EventFields, Limits, Message, RandomId};
+use crate::bayeux::{Draft, EventFields, Limits, Message, RandomId};
+use crate::extensions::{Begun, Pipeline};
 use crate::metrics::Metrics;
 use crate::session::{Browsers, Shared, Timers};
 
@@ -18,6 +19,7 @@ impl Rig {
             settings: crate::session::Settings::default(),
             browsers: Browsers::default(),
             timers: Timers::default(),
+            extensions: Pipeline::default(),
             metrics: Arc::new(Metrics::default()),
         };
         Self {
@@ -33,7 +35,7 @@ impl Rig {
             id,
             false,
             Arc::clone(&self.shared),
-            Instant::now(),
+            Begun::new(Instant::now()),
         );
         self.router
             .subscribe(&session, &parsed(patterns))
@@ -49,7 +51,11 @@ impl Rig {
             ext: true,
             custom: true,
         };
-        let event = Arc::new(Event::of_publish(&message, &channel, fields).expect("data"));
+        let event = Arc::new(
+            Draft::of(&message, &channel, fields)
+                .expect("data")
+                .encode(),
+        );
         let delivery = self.router.delivery(&channel, Duration::from_secs(5));
         let publisher = ClientId(RandomId::from_random([publisher; 16]));
         self.router

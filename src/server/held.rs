@@ -1,12 +1,14 @@
 //! A connect between its request and its reply.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use serde_json::value::RawValue;
 
 use crate::bayeux::{Advice, Event, Message, Reply};
+use crate::extensions::Passage;
 use crate::operations;
 use crate::session::{EndReason, Resume, Session};
 
@@ -17,8 +19,12 @@ pub struct HeldConnect {
     ticket: u64,
     /// Which connect of the session it is.
     connect: u64,
+    /// What is kept of the message.
     id: Option<Box<RawValue>>,
     channel: Option<Box<RawValue>>,
+    ext: Option<Box<RawValue>>,
+    received: SystemTime,
+    at: Instant,
     is_resumed: bool,
 }
 
@@ -28,6 +34,7 @@ impl HeldConnect {
         ticket: u64,
         connect: u64,
         message: &Message<'_>,
+        passage: &Passage,
     ) -> Self {
         Self {
             session: Arc::clone(session),
@@ -35,6 +42,9 @@ impl HeldConnect {
             connect,
             id: message.id.map(ToOwned::to_owned),
             channel: message.channel.map(ToOwned::to_owned),
+            ext: message.ext.as_deref().map(ToOwned::to_owned),
+            received: passage.received,
+            at: passage.at,
             is_resumed: false,
         }
     }
@@ -65,14 +75,20 @@ impl HeldConnect {
     /// Returns the reply, and the events that go with it; nothing if a newer connect took its place.
     #[must_use]
     pub fn answer(&self, resume: Resume) -> Option<(Vec<Arc<Event>>, Reply<'_>)> {
-        let reply = self.reply();
+        let (events, mut reply) = self.bare_answer(resume)?;
+        self.dress(&mut reply);
+        Some((events, reply))
+    }
+
+    fn bare_answer(&self, resume: Resume) -> Option<(Vec<Arc<Event>>, Reply<'_>)> {
+        let reply = self.bare_reply();
         match resume {
             Resume::Answer { advise: false } => Some(self.with_events(reply)),
             Resume::Answer { advise: true } => {
                 Some(self.with_events(reply.advised(self.session.advice())))
             }
             Resume::Displaced => None,
-            Resume::Ended(EndReason::Disconnect) => {
+            Resume::Ended(EndReason::Disconnect | EndReason::Refused) => {
                 Some((Vec::new(), reply.advised(Advice::none())))
             }
             Resume::Ended(EndReason::Expired | EndReason::MaxQueue) => {
@@ -90,7 +106,30 @@ impl HeldConnect {
     /// Returns a successful reply, for a client that may have closed only its side for writing.
     #[must_use]
     pub fn reply(&self) -> Reply<'_> {
+        let mut reply = self.bare_reply();
+        self.dress(&mut reply);
+        reply
+    }
+
+    fn bare_reply(&self) -> Reply<'_> {
         Reply::to_connect(self.id.as_deref(), self.channel.as_deref())
+    }
+
+    /// Lets the extensions look at the reply.
+    fn dress(&self, reply: &mut Reply<'_>) {
+        let message = Message {
+            id: self.id.as_deref(),
+            channel: self.channel.as_deref(),
+            ext: self.ext.as_deref().map(Cow::Borrowed),
+            ..Message::default()
+        };
+        let passage = Passage {
+            client_id: Some(self.session.id()),
+            received: self.received,
+            at: self.at,
+            now: SystemTime::now(),
+        };
+        self.session.reply(reply, &message, &passage);
     }
 }
 

@@ -11,29 +11,33 @@ impl BayeuxServer {
     /// Tells whether any channel can be a resource.
     #[must_use]
     pub fn has_resources(&self) -> bool {
-        self.router.has_resources()
+        self.core.router.has_resources()
     }
 
     /// Returns the channel of this name, if it is a resource.
     #[must_use]
     pub fn resource_channel(&self, name: &str) -> Option<ChannelName> {
-        let channel = ChannelName::parse(name, &self.limits).ok()?;
-        let max_lazy_timeout = self.shared.settings.max_lazy_timeout;
+        let channel = ChannelName::parse(name, &self.core.limits).ok()?;
+        let max_lazy_timeout = self.core.shared.settings.max_lazy_timeout;
         let is_resource = channel.kind() == ChannelKind::Broadcast
-            && self.router.delivery(&channel, max_lazy_timeout).is_resource;
+            && self
+                .core
+                .router
+                .delivery(&channel, max_lazy_timeout)
+                .is_resource;
         is_resource.then_some(channel)
     }
 
     /// Returns a resource as it is now.
     #[must_use]
     pub fn resource(&self, channel: &ChannelName) -> Option<Current> {
-        self.resources.current(channel)
+        self.core.resources.current(channel)
     }
 
     /// Begins to wait for a resource's change.
     #[must_use]
     pub fn watch_resource(&self, channel: &ChannelName, had: &Had) -> Watch {
-        self.resources.watch(channel, had)
+        self.core.resources.watch(channel, had)
     }
 
     /// Gives a resource a representation, and publishes it.
@@ -47,7 +51,7 @@ impl BayeuxServer {
         conditions: &Conditions,
         now: Instant,
     ) -> Result<Written, NotWritten> {
-        resources::put(channel, body, conditions, &self.scope(now))
+        resources::put(channel, body, conditions, &self.core.scope(now))
     }
 
     /// Replaces or appends a part of a resource's representation, and publishes the whole.
@@ -63,7 +67,7 @@ impl BayeuxServer {
         conditions: &Conditions,
         now: Instant,
     ) -> Result<Written, NotWritten> {
-        resources::patch(channel, part, place, conditions, &self.scope(now))
+        resources::patch(channel, part, place, conditions, &self.core.scope(now))
     }
 
     /// Deletes a resource.
@@ -76,6 +80,6 @@ impl BayeuxServer {
         conditions: &Conditions,
         now: Instant,
     ) -> Result<Written, NotWritten> {
-        resources::delete(channel, conditions, &self.scope(now))
+        resources::delete(channel, conditions, &self.core.scope(now))
     }
 }

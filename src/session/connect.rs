@@ -24,7 +24,7 @@ pub struct Connect {
 
 /// The events that go with the reply to a connect.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub struct Taken {
     /// In order.
     pub events: Vec<Arc<Event>>,
     /// The reply's number, if its client acknowledges.

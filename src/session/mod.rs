@@ -13,18 +13,21 @@ pub mod settings;
 mod state;
 mod stream;
 mod sweeper;
+mod times;
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::bayeux::{Advice, ChannelPattern, ClientId, Event, RandomId};
+use crate::bayeux::{Advice, ChannelPattern, ClientId, Event, Message, RandomId, Reply};
+use crate::extensions::{Begun, Passage, Pipeline, Refusal};
 use crate::metrics::{Limit, Metrics};
 
 pub use crate::metrics::EndReason;
 pub use browsers::Browsers;
-pub use connect::{Batch, Connect, EventsBy};
+pub use connect::{Connect, EventsBy, Taken};
 pub use registry::{IdHasher, Sessions};
 pub use settings::{MaxQueuePolicy, Settings};
 pub use state::{Connected, Resume};
@@ -41,6 +44,8 @@ pub struct Shared {
     pub browsers: Browsers,
     /// When each of them is due.
     pub timers: Timers,
+    /// What looks at all their messages.
+    pub extensions: Pipeline,
     /// What is counted of them.
     pub metrics: Arc<Metrics>,
 }
@@ -64,6 +69,8 @@ pub struct Session {
     begun: Instant,
     shared: Arc<Shared>,
     marks: AtomicU8,
+    /// Its own extensions, behind those of all sessions.
+    extensions: Option<Box<Pipeline>>,
     inner: Mutex<Inner>,
 }
 
@@ -88,9 +95,12 @@ impl Session {
         browser: RandomId,
         is_bound: bool,
         shared: Arc<Shared>,
-        now: Instant,
+        begun: Begun,
     ) -> Arc<Self> {
-        let state = State::new(browser, is_bound, &shared.settings, now);
+        let now = begun.now;
+        let state = State::new(browser, is_bound, &shared.settings, &begun);
+        let extensions = begun.extensions;
+        let extensions = (!extensions.is_empty()).then(|| Box::new(Pipeline::from(extensions)));
         let inner = Mutex::new(Inner {
             state,
             waker: None,
@@ -103,6 +113,7 @@ impl Session {
             begun: now,
             shared,
             marks: AtomicU8::new(0),
+            extensions,
             inner,
         });
         session.after(session.lock(), Wake::default());
@@ -195,16 +206,16 @@ impl Session {
 
     /// Ends the batch: takes the events that its response may carry, and wakes the held connect if
     /// some are left.
-    pub fn end_batch(&self, carrier: Carrier) -> Batch {
+    pub fn end_batch(&self, carrier: Carrier) -> Taken {
         let mut inner = self.lock();
         let settings = &self.shared.settings;
         let batch = match carrier {
             Carrier::Connect(number) => inner.state.drain_for_connect(number, settings),
-            Carrier::Publish => Batch {
+            Carrier::Publish => Taken {
                 events: inner.state.drain_for_publish(settings),
                 number: None,
             },
-            Carrier::Other => Batch::default(),
+            Carrier::Other => Taken::default(),
         };
         let wake = inner.state.end_batch(settings);
         self.finish(inner, wake);
@@ -212,7 +223,7 @@ impl Session {
     }
 
     /// Takes the events for the reply to a connect, unless a newer one has come.
-    pub fn take_events(&self, connect: u64) -> Batch {
+    pub fn take_events(&self, connect: u64) -> Taken {
         let settings = &self.shared.settings;
         self.lock().state.drain_for_connect(connect, settings)
     }
@@ -237,11 +248,15 @@ impl Session {
         &self,
         event: &Arc<Event>,
         lazy: Option<Duration>,
-        now: impl FnOnce() -> Instant,
+        now: impl Fn() -> Instant,
     ) -> bool {
+        let event = match self.passed(event, &now) {
+            Some(event) => event,
+            None => return true,
+        };
         let mut inner = self.lock();
         let lazy = lazy.map(|lazy| now() + lazy);
-        let (pushed, wake) = inner.state.deliver(event, lazy, &self.shared.settings);
+        let (pushed, wake) = inner.state.deliver(&event, lazy, &self.shared.settings);
         self.finish(inner, wake);
         if pushed.dropped > 0 {
             self.shared.metrics.dropped.add(pushed.dropped);
@@ -251,6 +266,40 @@ impl Session {
             }
         }
         !pushed.is_refused
+    }
+
+    /// Lets the extensions that see deliveries look at an event; nothing if one keeps it.
+    fn passed<'e>(
+        &self,
+        event: &'e Arc<Event>,
+        now: &dyn Fn() -> Instant,
+    ) -> Option<Cow<'e, Arc<Event>>> {
+        let own = self.extensions.as_deref();
+        let rows = own.into_iter().chain([&self.shared.extensions]);
+        rows.filter(|row| row.sees_deliveries())
+            .try_fold(Cow::Borrowed(event), |event, row| {
+                let passed = row.deliver(event.into_owned(), self.id, now())?;
+                Some(Cow::Owned(passed))
+            })
+    }
+
+    /// Lets its own extensions look at a message that came in, after those of all sessions.
+    ///
+    /// # Errors
+    /// One refuses it.
+    pub fn incoming(&self, message: &mut Message<'_>, passage: &Passage) -> Result<(), Refusal> {
+        match &self.extensions {
+            Some(own) => own.incoming(message, passage),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets its own extensions look at a reply, and then those of all sessions.
+    pub fn reply(&self, reply: &mut Reply<'_>, to: &Message<'_>, passage: &Passage) {
+        if let Some(own) = &self.extensions {
+            own.reply(reply, to, passage);
+        }
+        self.shared.extensions.reply(reply, to, passage);
     }
 
     /// Lets a stream in, which is prepared before any other sees the session; nothing if it has

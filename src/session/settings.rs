@@ -57,6 +57,8 @@ pub struct Settings {
     pub trust_client_session: bool,
     /// Whether events travel on connect replies only, which keeps them in order.
     pub meta_connect_deliver_only: bool,
+    /// Whether the reply to a handshake carries what is queued for the new session.
+    pub allow_message_delivery_during_handshake: bool,
     /// Whether connects by requests are never held: clients poll.
     pub polling: bool,
     /// The interval advised to a client that polls, after events.
@@ -86,6 +88,7 @@ impl Default for Settings {
             multi_session_interval: Duration::from_secs(2),
             trust_client_session: false,
             meta_connect_deliver_only: false,
+            allow_message_delivery_during_handshake: false,
             polling: false,
             min_polling_interval: Duration::from_secs(1),
             max_polling_interval: Duration::from_secs(30),

@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 use super::acks::Acks;
 use super::outlet::Outlet;
 use super::queue::{Pushed, Queue};
-use super::{Batch, EndReason, Settings};
+use super::times::Times;
+use super::{EndReason, Settings, Taken};
 use crate::bayeux::{Advice, ChannelPattern, Event, RandomId};
+use crate::extensions::Begun;
 
 /// What became of a connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +98,8 @@ pub(super) struct State {
     acks: Option<Box<Acks>>,
     /// Batches of the client's own messages that are being processed.
     batches: u32,
+    /// Its own times, if it has some.
+    times: Option<Box<Times>>,
     /// When the session expires, if no connect is held.
     expiry: Instant,
     /// The interval its client asked for with its last connect.
@@ -117,18 +121,29 @@ impl State {
         browser: RandomId,
         is_bound: bool,
         settings: &Settings,
-        now: Instant,
+        begun: &Begun,
     ) -> Self {
+        let times = Times {
+            timeout: begun.timeout,
+            interval: begun.interval,
+            max_interval: begun.max_interval,
+        };
+        let mut queue = Queue::default();
+        for event in &begun.events {
+            // Whatever the extensions give it is within their own bounds.
+            let _ = queue.push(event, None, settings);
+        }
         Self {
             phase: Phase::Handshaken,
-            queue: Queue::default(),
+            queue,
             outlet: Outlet::default(),
             held: None,
             next_ticket: 0,
             connects: 0,
             acks: None,
             batches: 0,
-            expiry: now + settings.interval + settings.max_interval,
+            expiry: begun.now + times.interval(settings) + times.max_interval(settings),
+            times: times.are_own().then(|| Box::new(times)),
             client_interval: None,
             polling_interval: Duration::ZERO,
             needs_advice: false,
@@ -153,13 +168,14 @@ impl State {
     }
 
     fn start_expiry(&mut self, settings: &Settings, now: Instant) {
-        let interval = self.client_interval.unwrap_or(settings.interval);
-        self.expiry = now + interval + settings.max_interval;
+        let interval = self.interval(settings);
+        self.expiry = now + interval + self.times().max_interval(settings);
     }
 
     pub(super) fn begin_batch(&mut self, settings: &Settings, now: Instant) {
         self.batches += 1;
-        self.expiry = self.expiry.max(now + settings.max_interval);
+        let max_interval = self.times().max_interval(settings);
+        self.expiry = self.expiry.max(now + max_interval);
     }
 
     pub(super) fn end_batch(&mut self, settings: &Settings) -> Wake {
@@ -193,13 +209,13 @@ impl State {
     }
 
     /// Takes queued events for the reply to a connect: the newest, or its client may have given it up.
-    pub(super) fn drain_for_connect(&mut self, connect: u64, settings: &Settings) -> Batch {
+    pub(super) fn drain_for_connect(&mut self, connect: u64, settings: &Settings) -> Taken {
         if connect != self.connects {
-            return Batch::default();
+            return Taken::default();
         }
         let events = self.drain(settings);
         let number = self.acks.as_mut().map(|acks| acks.send(&events));
-        Batch { events, number }
+        Taken { events, number }
     }
 
     fn drain(&mut self, settings: &Settings) -> Vec<Arc<Event>> {
@@ -336,10 +352,16 @@ impl State {
     }
 
     pub(super) fn advice(&self, settings: &Settings) -> Advice {
-        Advice::retry(
-            self.client_interval.unwrap_or(settings.interval),
-            settings.timeout,
-        )
+        Advice::retry(self.interval(settings), self.times().timeout(settings))
+    }
+
+    fn interval(&self, settings: &Settings) -> Duration {
+        let own = self.times().interval(settings);
+        self.client_interval.unwrap_or(own)
+    }
+
+    fn times(&self) -> Times {
+        self.times.as_deref().copied().unwrap_or_default()
     }
 
     pub(super) fn add_subscription(&mut self, pattern: &ChannelPattern) -> bool {

@@ -221,6 +221,7 @@ impl Drop for Stream {
 mod tests {
     use super::*;
     use crate::bayeux::ClientId;
+    use crate::extensions::{Begun, Pipeline};
     use crate::metrics::Metrics;
     use crate::session::state::tests::event;
     use crate::session::{Browsers, Settings, Shared, Timers};
@@ -230,10 +231,12 @@ mod tests {
             settings: Settings::default(),
             browsers: Browsers::default(),
             timers: Timers::default(),
+            extensions: Pipeline::default(),
             metrics: Arc::new(Metrics::default()),
         };
         let id = RandomId::from_random([1; 16]);
-        Session::new(ClientId(id), id, false, Arc::new(shared), Instant::now())
+        let begun = Begun::new(Instant::now());
+        Session::new(ClientId(id), id, false, Arc::new(shared), begun)
     }
 
     fn deliver(session: &Session, name: &str) {
@@ -283,7 +286,7 @@ mod tests {
             cookie,
             true,
             Arc::clone(&session.shared),
-            now,
+            Begun::new(now),
         );
         assert!(!used.admits(&other, &[]), "it is not its first session");
     }

@@ -13,7 +13,7 @@ use super::streamed::{self, Streamed, Wrapping};
 use super::{Answer, Endpoint, Error, allow, legacy, vary};
 use crate::bayeux::{BatchError, Event, RandomId, Reply, parse_batches};
 use crate::metrics::{Limit, Metrics};
-use crate::server::{HeldConnect, Request};
+use crate::server::{HeldConnect, Outcome, Request};
 use crate::session::{Resume, Session, Stream};
 use crate::web::{Response, Socket, cookies, script};
 
@@ -57,13 +57,7 @@ const SCRIPT_HEAD: &[u8] = b"Content-Type: text/javascript; charset=utf-8\r\n\
     Cache-Control: no-cache, no-store\r\nPragma: no-cache\r\nExpires: 0\r\n";
 
 impl Framing {
-    fn response(
-        &self,
-        events: &[Arc<Event>],
-        replies: &[Reply<'_>],
-        escapes_comment_end: bool,
-    ) -> Response {
-        let mut json = array(events, replies);
+    fn response(&self, mut json: Vec<u8>, escapes_comment_end: bool) -> Response {
         if escapes_comment_end {
             json = script::escape_comment_end(&json).into_owned();
         }
@@ -89,17 +83,45 @@ impl Framing {
 
 /// Writes events and replies as a JSON array.
 pub(super) fn array(events: &[Arc<Event>], replies: &[Reply<'_>]) -> Vec<u8> {
+    let mut json = opened(events);
+    add_events(events, &mut json);
+    add_replies(replies, &mut json);
+    closed(json)
+}
+
+/// Writes what a batch led to as a JSON array.
+pub(super) fn array_of(outcome: &Outcome<'_>) -> Vec<u8> {
+    if !outcome.replies_first {
+        return array(&outcome.events, &outcome.replies);
+    }
+    let mut json = opened(&outcome.events);
+    add_replies(&outcome.replies, &mut json);
+    add_events(&outcome.events, &mut json);
+    closed(json)
+}
+
+fn opened(events: &[Arc<Event>]) -> Vec<u8> {
     let size: usize = events.iter().map(|event| event.json().len() + 1).sum();
     let mut json = Vec::with_capacity(size + 128);
     json.push(b'[');
+    json
+}
+
+fn add_events(events: &[Arc<Event>], json: &mut Vec<u8>) {
     for event in events {
         json.extend_from_slice(event.json());
         json.push(b',');
     }
+}
+
+fn add_replies(replies: &[Reply<'_>], json: &mut Vec<u8>) {
     for reply in replies {
-        reply.write(&mut json);
+        reply.write(json);
         json.push(b',');
     }
+}
+
+fn closed(mut json: Vec<u8>) -> Vec<u8> {
     if json.len() > 1 {
         json.pop();
     }
@@ -167,7 +189,7 @@ impl Endpoint {
             is_request: true,
             needs_own_handshake: false,
         };
-        let mut outcome = self.server.process(&batch, request, now());
+        let mut outcome = self.server.process(&mut batch, request, now());
         legacy::remember(&batch, outcome.session.as_ref());
         let marks = outcome
             .session
@@ -181,11 +203,8 @@ impl Endpoint {
             return Ok(self.hold(connect, framing, stream, version));
         }
         legacy::dress(&mut outcome.replies, &batch, marks);
-        let mut response = framing.response(
-            &outcome.events,
-            &outcome.replies,
-            legacy::escapes_comment_end(marks),
-        );
+        let escapes = legacy::escapes_comment_end(marks);
+        let mut response = framing.response(array_of(&outcome), escapes);
         if let Some(cookie) = outcome.new_cookie {
             let value = self.settings.browser_cookie.set_cookie(&cookie.to_string());
             response = response.header("Set-Cookie", value.as_bytes());
@@ -275,7 +294,7 @@ impl HeldPoll {
 
     fn close(&self) -> Polled {
         let reply = self.dressed(self.connect.reply());
-        Polled::Closed(self.finish(self.framing.response(&[], &[reply], false)))
+        Polled::Closed(self.finish(self.framing.response(array(&[], &[reply]), false)))
     }
 
     fn answer(&self, resume: Resume) -> Polled {
@@ -286,9 +305,8 @@ impl HeldPoll {
         };
         let session = self.connect.session();
         let escapes = legacy::escapes_comment_end(session.marks());
-        let response = self
-            .framing
-            .response(&events, &[self.dressed(reply)], escapes);
+        let json = array(&events, &[self.dressed(reply)]);
+        let response = self.framing.response(json, escapes);
         Polled::Answered(self.finish(response), Carried::new(Some(session), events))
     }
 

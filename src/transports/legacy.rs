@@ -9,8 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::bayeux::{BayeuxError, Field, Message, Reply, meta};
 use crate::session::Session;
@@ -50,7 +48,7 @@ pub(super) fn remember(batch: &[Message<'_>], session: Option<&Arc<Session>>) {
         marks |= PROTOCOL_0_1;
         session.deliver_on_connect_only();
     }
-    if message.ext.is_some_and(announces_comment_filter) {
+    if announces_comment_filter(message) {
         marks |= COMMENT_FILTERED;
     }
     session.set_marks(marks);
@@ -114,13 +112,9 @@ fn is_0_1(message: &Message<'_>) -> bool {
         .is_some_and(|version| version.get() == "0.1")
 }
 
-fn announces_comment_filter(ext: &RawValue) -> bool {
-    #[derive(Deserialize)]
-    struct Ext {
-        #[serde(rename = "json-comment-filtered", default)]
-        is_announced: bool,
-    }
-    serde_json::from_str::<Ext>(ext.get()).is_ok_and(|ext| ext.is_announced)
+fn announces_comment_filter(message: &Message<'_>) -> bool {
+    let announced = message.extension("json-comment-filtered");
+    announced.is_some_and(|announced| announced.get() == "true")
 }
 
 #[cfg(test)]
@@ -143,8 +137,9 @@ mod tests {
             ("5", false),
         ];
         for (ext, expected) in cases {
-            let raw: &RawValue = serde_json::from_str(ext).expect("JSON");
-            assert_eq!(announces_comment_filter(raw), expected, "{ext}");
+            let text = format!(r#"{{"ext":{ext}}}"#);
+            let message: Message<'_> = serde_json::from_str(&text).expect("a message");
+            assert_eq!(announces_comment_filter(&message), expected, "{ext}");
         }
     }
 }

@@ -5,22 +5,33 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("bayeux", &[]),
     ("metrics", &[]),
     ("web", &[]),
-    ("session", &["bayeux", "metrics"]),
+    ("extensions", &["bayeux"]),
+    ("services", &["bayeux"]),
+    ("session", &["bayeux", "metrics", "extensions"]),
     ("router", &["bayeux", "session"]),
     ("resources", &["bayeux", "metrics"]),
     (
         "operations",
-        &["bayeux", "metrics", "session", "router", "resources"],
+        &[
+            "bayeux",
+            "metrics",
+            "extensions",
+            "session",
+            "router",
+            "resources",
+        ],
     ),
     (
         "server",
         &[
             "bayeux",
             "metrics",
+            "extensions",
+            "services",
             "session",
             "router",
             "resources",
@@ -42,6 +53,8 @@ const LAYERS: [(&str, &[&str]); 15] = [
         "config",
         &[
             "bayeux",
+            "extensions",
+            "services",
             "session",
             "router",
             "resources",
@@ -59,6 +72,9 @@ const LAYERS: [(&str, &[&str]); 15] = [
             "demo",
             "transports",
             "server",
+            "bayeux",
+            "extensions",
+            "services",
             "router",
             "metrics",
             "web",
@@ -70,8 +86,9 @@ const LAYERS: [(&str, &[&str]); 15] = [
 const FREE: [&str; 3] = ["lib", "main", "cli"];
 
 /// Where neither the network nor the clock may be named.
-const PURE: [&str; 6] = [
+const PURE: [&str; 7] = [
     "bayeux",
+    "extensions",
     "router",
     "resources",
     "operations",

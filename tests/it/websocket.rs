@@ -456,13 +456,15 @@ async fn events_on_connects_only_come_with_connects() {
     publisher.publish("/a", 1).await;
     assert!(client.is_silent().await);
     client.hold("1").await;
-    assert_eq!(client.message().await["data"], 1);
-    assert_eq!(client.message().await["id"], "1");
+    let with_reply = client.messages().await;
+    assert_eq!(with_reply[0]["data"], 1);
+    assert_eq!(with_reply[1]["id"], "1");
     client.hold("2").await;
     server.holds(1).await;
     publisher.publish("/a", 2).await;
-    assert_eq!(client.message().await["data"], 2);
-    assert_eq!(client.message().await["id"], "2");
+    let with_reply = client.messages().await;
+    assert_eq!(with_reply[0]["data"], 2);
+    assert_eq!(with_reply[1]["id"], "2");
 }
 
 #[tokio::test]

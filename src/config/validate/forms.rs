@@ -92,6 +92,28 @@ fn is_port(port: &str) -> bool {
 
 /// Finds why a pattern names no channels that options could apply to.
 pub(super) fn pattern_fix(pattern: &str) -> Option<&'static str> {
+    form_fix(pattern).or_else(|| {
+        let is_reserved = matches!(first_segment(pattern), "meta" | "service");
+        is_reserved.then_some(
+            "options do not apply to meta and service channels; name a broadcast channel",
+        )
+    })
+}
+
+/// Finds why a pattern names no service channels.
+pub(super) fn service_fix(pattern: &str) -> Option<&'static str> {
+    form_fix(pattern).or_else(|| {
+        let names_service =
+            pattern.len() > "/service/".len() && first_segment(pattern) == "service";
+        (!names_service).then_some("must name service channels, such as \"/service/echo\"")
+    })
+}
+
+fn first_segment(pattern: &str) -> &str {
+    pattern.split('/').nth(1).unwrap_or_default()
+}
+
+fn form_fix(pattern: &str) -> Option<&'static str> {
     let Some(name) = pattern.strip_prefix('/') else {
         return Some("must start with '/', such as \"/chat/**\"");
     };
@@ -105,8 +127,6 @@ pub(super) fn pattern_fix(pattern: &str) -> Option<&'static str> {
         || (last.contains('*') && last != "*" && last != "**")
     {
         Some("'*' or '**' must be the whole last segment")
-    } else if matches!(segments[0], "meta" | "service") {
-        Some("options do not apply to meta and service channels; name a broadcast channel")
     } else {
         None
     }

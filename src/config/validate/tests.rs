@@ -221,6 +221,33 @@ fn patterns_name_broadcast_channels() {
     assert!(found.contains("channel[0].lazy_timeout = "), "{found}");
 }
 
+#[test]
+fn services_are_on_service_channels() {
+    let fine = [
+        "/service/echo",
+        "/service/*",
+        "/service/a/**",
+        "/service/**",
+    ];
+    for pattern in fine {
+        assert_eq!(problems(&[&format!("services.echo={pattern}")]), "");
+    }
+    let refused = [
+        ("/echo", "must name service channels"),
+        ("/service", "must name service channels"),
+        ("/meta/connect", "must name service channels"),
+        ("service/echo", "must start with '/'"),
+        ("/service/", "must not hold empty segments"),
+        ("/service/e*", "'*' or '**' must be the whole last segment"),
+    ];
+    for (pattern, fix) in refused {
+        for key in ["services.echo", "services.direct", "services.broadcast"] {
+            let found = problems(&[&format!("{key}={pattern}")]);
+            assert!(found.contains(fix) && found.contains(key), "{found}");
+        }
+    }
+}
+
 /// Keeps a new count or duration from going unchecked.
 #[test]
 fn no_count_and_no_duration_is_forgotten() {

@@ -46,13 +46,14 @@ impl State {
         };
         let ClientAdvice { timeout, interval } = connect.advice.unwrap_or_default();
         self.client_interval = interval.map(|interval| interval.min(settings.max_client_interval));
+        let longest = self.times().timeout(settings);
         let longest = connect
             .lifetime
-            .map_or(settings.timeout, |lifetime| lifetime.min(settings.timeout));
+            .map_or(longest, |lifetime| lifetime.min(longest));
         let timeout = timeout.map_or(longest, |timeout| timeout.min(longest));
         let advise = connect.advice.is_some() || std::mem::take(&mut self.needs_advice);
         if events_by == EventsBy::OtherStream {
-            self.client_interval = Some(settings.timeout);
+            self.client_interval = Some(self.times().timeout(settings));
             self.start_expiry(settings, now);
             return Connected::Beside;
         }
@@ -78,12 +79,12 @@ impl State {
         }
         let interval = settings.multi_session_interval;
         let wait = if interval.is_zero() {
-            settings.timeout
+            self.times().timeout(settings)
         } else {
             interval
         };
         self.surplus_until = Some(now + wait);
-        self.expiry = now + interval + settings.max_interval;
+        self.expiry = now + interval + self.times().max_interval(settings);
         Connected::MultipleClients
     }
 

@@ -70,7 +70,12 @@ struct World {
 impl World {
     fn new(settings: Settings) -> Self {
         let now = Instant::now();
-        let state = State::new(RandomId::from_random([0; 16]), false, &settings, now);
+        let state = State::new(
+            RandomId::from_random([0; 16]),
+            false,
+            &settings,
+            &Begun::new(now),
+        );
         Self {
             state,
             settings,
@@ -366,7 +371,7 @@ proptest! {
     ) {
         let settings = Settings::default();
         let now = Instant::now();
-        let mut state = State::new(RandomId::from_random([0; 16]), false, &settings, now);
+        let mut state = State::new(RandomId::from_random([0; 16]), false, &settings, &Begun::new(now));
         let attach = |state: &mut State, last: Option<usize>| {
             let (ticket, _) = state.attach().expect("alive");
             prop_assert!(state.replay(last.map(|last| last as u64)).is_complete);

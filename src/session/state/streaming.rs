@@ -117,7 +117,7 @@ impl State {
         self.outlet.note_written(ticket);
         if self.outlet.is_current(ticket) {
             if self.outlet.keeps_session() {
-                self.expiry = now + settings.max_interval;
+                self.expiry = now + self.times().max_interval(settings);
             }
             self.outlet.close();
         }

@@ -1,7 +1,7 @@
 //! Tables of what a session does, in virtual time.
 
 use super::*;
-use crate::bayeux::{ChannelName, ClientAdvice, EventFields, Limits, Message};
+use crate::bayeux::{ChannelName, ClientAdvice, Draft, EventFields, Limits, Message};
 use crate::session::{Connect, EventsBy, MaxQueuePolicy};
 
 /// Makes an event whose data is `name`.
@@ -13,7 +13,8 @@ pub(in crate::session) fn event(name: &str) -> Arc<Event> {
         ext: true,
         custom: true,
     };
-    Arc::new(Event::of_publish(&message, &channel, fields).expect("data"))
+    let draft = Draft::of(&message, &channel, fields).expect("data");
+    Arc::new(draft.encode())
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -32,7 +33,12 @@ impl Rig {
 
     fn with(settings: Settings) -> Self {
         let start = Instant::now();
-        let state = State::new(RandomId::from_random(BROWSER), false, &settings, start);
+        let state = State::new(
+            RandomId::from_random(BROWSER),
+            false,
+            &settings,
+            &Begun::new(start),
+        );
         Self {
             state,
             settings,

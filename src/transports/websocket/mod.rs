@@ -16,7 +16,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::Sleep;
 
 use self::clock::{Clock, Due};
-use super::exchange::{array, count, now};
+use super::exchange::{array, array_of, count, now};
 use super::settings::WebSocketSettings;
 use super::streaming::{self, Around, Streaming};
 use super::turn::{MAX_TURN, Turn};
@@ -190,7 +190,7 @@ impl Connection {
         }
         turn.note_read(text.len());
         let texts = [text];
-        let batch = match parse_batches(&texts, self.server.limits()) {
+        let mut batch = match parse_batches(&texts, self.server.limits()) {
             Ok(batch) => batch,
             // Faye's clients of 2014 see by this that the connection is alive.
             Err(BatchError::Empty) => return frame(turn, FrameKind::Text, b"[]"),
@@ -209,40 +209,39 @@ impl Connection {
             is_request: false,
             needs_own_handshake: self.settings.require_handshake_per_connection,
         };
-        let outcome = self.server.process(&batch, request, now());
+        let mut outcome = self.server.process(&mut batch, request, now());
         let is_other =
             |held: &mut HeldConnect| outcome.held.is_some() || !self.stream.is_of(held.session());
         if let Some(displaced) = self.held.take_if(is_other) {
             let reply = displaced.reply().failed(BayeuxError::ConnectDisplaced);
-            self.reply(turn, None, Vec::new(), &[reply]);
+            self.reply(turn, reply);
         }
         if outcome.held.is_some() {
-            self.held = outcome.held;
+            self.held = outcome.held.take();
         }
         if !outcome.replies.is_empty() {
-            self.reply(
-                turn,
-                outcome.session.as_ref(),
-                outcome.events,
-                &outcome.replies,
-            );
+            let json = array_of(&outcome);
+            self.answer_with(turn, &json, outcome.session.as_ref(), outcome.events);
         }
+    }
+
+    fn reply(&self, turn: &mut Turn, reply: Reply<'_>) {
+        self.answer_with(turn, &array(&[], &[reply]), None, Vec::new());
     }
 
     /// Adds replies, and the events that come with them, in one frame: a client that has the reply to
     /// its connect has them all.
-    fn reply(
+    fn answer_with(
         &self,
         turn: &mut Turn,
+        json: &[u8],
         session: Option<&Arc<Session>>,
         events: Vec<Arc<Event>>,
-        replies: &[Reply<'_>],
     ) {
-        let json = array(&events, replies);
         if self.is_deflated(json.len()) {
-            frame(turn, FrameKind::DeflatedText, &deflate(&json));
+            frame(turn, FrameKind::DeflatedText, &deflate(json));
         } else {
-            frame(turn, FrameKind::Text, &json);
+            frame(turn, FrameKind::Text, json);
         }
         if let Some(session) = session.filter(|_| !events.is_empty()) {
             turn.come_with_reply(Arc::clone(session));
@@ -283,12 +282,15 @@ impl Connection {
         };
         let Some(held) = self.held.take() else { return };
         match held.answer(resume) {
-            Some((events, reply)) => self.reply(turn, Some(held.session()), events, &[reply]),
+            Some((events, reply)) => {
+                let json = array(&events, &[reply]);
+                self.answer_with(turn, &json, Some(held.session()), events);
+            }
             // A connect by another connection did it, which may be this client's or not.
             None => {
                 debug_assert_eq!(resume, Resume::Displaced);
                 let reply = held.reply().failed(BayeuxError::ConnectDisplaced);
-                self.reply(turn, None, Vec::new(), &[reply]);
+                self.reply(turn, reply);
             }
         }
     }

@@ -1,0 +1,180 @@
+//! Extensions: what looks at messages on their way in and out, and may change or refuse them.
+//!
+//! They sit in one row. What comes in passes it from the first to the last, the server's before a
+//! session's own; what goes out passes it the other way. A new one is a file here that implements
+//! [`Extension`], and a line in [`Settings::build`].
+
+mod activity;
+pub mod settings;
+mod timestamp;
+mod timesync;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::bayeux::{ClientId, Draft, Event, Message, Reply};
+pub use settings::{Activity, Settings, Timestamp};
+
+/// Something that looks at messages on their way. Every function has a default that changes nothing.
+///
+/// None of them may wait: they are called while messages are processed, [`deliver`](Self::deliver)
+/// once for each receiver.
+pub trait Extension: fmt::Debug + Send + Sync {
+    /// Looks at a session that begins, and may give it times, events and extensions of its own.
+    fn begin(&self, _handshake: &Message<'_>, _begun: &mut Begun) {}
+
+    /// Looks at a message that came in, before anything is done for it.
+    ///
+    /// # Errors
+    /// The message is refused; the extensions behind do not see it.
+    fn incoming(&self, _message: &mut Message<'_>, _passage: &Passage) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    /// Looks at the reply to a message, right before it is written; of the message, a connect that was
+    /// held has only `id`, `channel` and `ext` left.
+    fn reply(&self, _reply: &mut Reply<'_>, _to: &Message<'_>, _passage: &Passage) {}
+
+    /// Looks at an event before it is encoded, once for all its receivers.
+    fn publish(&self, _event: &mut Draft<'_>, _now: SystemTime) {}
+
+    /// Tells whether [`deliver`](Self::deliver) is to be called at all.
+    fn sees_deliveries(&self) -> bool {
+        false
+    }
+
+    /// Looks at an event on its way to one session; without a result it does not get there.
+    fn deliver(&self, event: Arc<Event>, _to: ClientId, _now: Instant) -> Option<Arc<Event>> {
+        Some(event)
+    }
+}
+
+/// A message's way through the server.
+#[derive(Debug, Clone, Copy)]
+pub struct Passage {
+    /// The session it is of, if there is one.
+    pub client_id: Option<ClientId>,
+    /// When it came in.
+    pub received: SystemTime,
+    /// The same, by the clock that measures.
+    pub at: Instant,
+    /// The time now: for a reply, when it is written.
+    pub now: SystemTime,
+}
+
+/// Why a message is not processed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It fails with this error, as `code:arguments:text`, such as `403:/vip:not_for_you`.
+    Failed(Cow<'static, str>),
+    /// Its session ends, as if the client had disconnected.
+    Disconnect,
+}
+
+/// A session that begins, and what is its own.
+#[derive(Debug)]
+pub struct Begun {
+    /// The time of its handshake.
+    pub now: Instant,
+    /// How long its connects are held, instead of `bayeux.timeout`.
+    pub timeout: Option<Duration>,
+    /// How long its client is advised to wait between two connects, instead of `bayeux.interval`.
+    pub interval: Option<Duration>,
+    /// How long it lives without a connect, instead of `bayeux.max_interval`.
+    pub max_interval: Option<Duration>,
+    /// The extensions of this session only, behind the server's.
+    pub extensions: Vec<Box<dyn Extension>>,
+    /// What it has to receive first.
+    pub events: Vec<Arc<Event>>,
+}
+
+impl Begun {
+    /// Makes what is like every other session.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self {
+            now,
+            timeout: None,
+            interval: None,
+            max_interval: None,
+            extensions: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+}
+
+/// Extensions in their order.
+#[derive(Debug, Default)]
+pub struct Pipeline {
+    extensions: Vec<Box<dyn Extension>>,
+    sees_deliveries: bool,
+}
+
+impl From<Vec<Box<dyn Extension>>> for Pipeline {
+    fn from(extensions: Vec<Box<dyn Extension>>) -> Self {
+        let sees_deliveries = extensions
+            .iter()
+            .any(|extension| extension.sees_deliveries());
+        Self {
+            extensions,
+            sees_deliveries,
+        }
+    }
+}
+
+impl Pipeline {
+    /// Lets all of them look at a session that begins.
+    pub fn begin(&self, handshake: &Message<'_>, begun: &mut Begun) {
+        for extension in &self.extensions {
+            extension.begin(handshake, begun);
+        }
+    }
+
+    /// Lets all of them look at a message that came in, from the first on.
+    ///
+    /// # Errors
+    /// One refuses it.
+    pub fn incoming(&self, message: &mut Message<'_>, passage: &Passage) -> Result<(), Refusal> {
+        self.extensions
+            .iter()
+            .try_for_each(|extension| extension.incoming(message, passage))
+    }
+
+    /// Lets all of them look at a reply, from the last on.
+    pub fn reply(&self, reply: &mut Reply<'_>, to: &Message<'_>, passage: &Passage) {
+        for extension in self.extensions.iter().rev() {
+            extension.reply(reply, to, passage);
+        }
+    }
+
+    /// Lets all of them look at an event that is to be encoded, from the last on.
+    pub fn publish(&self, event: &mut Draft<'_>, now: impl FnOnce() -> SystemTime) {
+        if self.extensions.is_empty() {
+            return;
+        }
+        let now = now();
+        for extension in self.extensions.iter().rev() {
+            extension.publish(event, now);
+        }
+    }
+
+    /// Tells whether one of them looks at deliveries.
+    #[must_use]
+    pub fn sees_deliveries(&self) -> bool {
+        self.sees_deliveries
+    }
+
+    /// Lets all of them look at an event on its way to a session, from the last on.
+    #[must_use]
+    pub fn deliver(&self, event: Arc<Event>, to: ClientId, now: Instant) -> Option<Arc<Event>> {
+        self.extensions
+            .iter()
+            .rev()
+            .try_fold(event, |event, extension| extension.deliver(event, to, now))
+    }
+}
+
+#[cfg(test)]
+mod tests;

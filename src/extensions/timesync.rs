@@ -1,0 +1,127 @@
+//! timesync: a client learns how far its clock is from the server's, as from NTP (CometD's
+//! `timesync` extension).
+//!
+//! The client sends `tc`, its time, and what it believes of the lag `l` and the offset `o`. The reply
+//! says when the message came in, `ts`, how long the server had it, `p`, and how wrong the client is,
+//! `a`; all in milliseconds. A client that is right to within [`ACCURACY`] is told nothing.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Extension, Passage};
+use crate::bayeux::{Message, Reply};
+
+const NAME: &str = "timesync";
+/// How wrong a client may be, in milliseconds.
+const ACCURACY: f64 = 25.0;
+
+/// The extension.
+#[derive(Debug)]
+pub(super) struct Timesync;
+
+#[derive(Deserialize)]
+struct Sent<'s> {
+    #[serde(borrow)]
+    tc: &'s RawValue,
+    l: Option<f64>,
+    o: Option<f64>,
+}
+
+impl Timesync {
+    pub(super) fn new(is_on: bool) -> Option<Box<dyn Extension>> {
+        is_on.then(|| Box::new(Self) as Box<dyn Extension>)
+    }
+}
+
+impl Extension for Timesync {
+    fn reply(&self, reply: &mut Reply<'_>, to: &Message<'_>, passage: &Passage) {
+        let sent = to.extension(NAME);
+        if let Some(json) = sent.and_then(|sent| answer(sent, passage)) {
+            reply.extend(NAME, json);
+        }
+    }
+}
+
+fn answer(sent: &RawValue, passage: &Passage) -> Option<String> {
+    if !sent.get().starts_with('{') {
+        return None;
+    }
+    let Sent { tc, l, o } = serde_json::from_str(sent.get()).ok()?;
+    let told: f64 = tc.get().parse().ok()?;
+    let received = milliseconds(passage.received);
+    let held = passage.now.duration_since(passage.received);
+    let held = held.map_or(0, |held| held.as_millis());
+    let answer = format!(r#"{{"tc":{tc},"ts":{received},"p":{held}"#, tc = tc.get());
+    let Some(lag) = l else {
+        return Some(answer + "}");
+    };
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "milliseconds fit for 285,000 years"
+    )]
+    let wrong = (told + o.unwrap_or(0.0) + lag - received as f64).round();
+    let is_told = lag == 0.0 || wrong.abs() >= ACCURACY;
+    (is_told && wrong.abs() < 1e15).then(|| format!(r#"{answer},"a":{wrong:.0}}}"#))
+}
+
+fn milliseconds(time: SystemTime) -> u128 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn the_reply_says_when_how_long_and_how_wrong() {
+        let received = UNIX_EPOCH + Duration::from_millis(1_000_000);
+        let passage = Passage {
+            client_id: None,
+            received,
+            at: Instant::now(),
+            now: received + Duration::from_millis(70),
+        };
+        let cases = [
+            // dojox 1.1 knows no more than this.
+            (
+                r#"{"tc":999000}"#,
+                Some(r#"{"tc":999000,"ts":1000000,"p":70}"#),
+            ),
+            (
+                r#"{"tc":999000,"l":0,"o":0}"#,
+                Some(r#"{"tc":999000,"ts":1000000,"p":70,"a":-1000}"#),
+            ),
+            (
+                r#"{"tc":1000500,"l":10.5,"o":-300}"#,
+                Some(r#"{"tc":1000500,"ts":1000000,"p":70,"a":211}"#),
+            ),
+            // A client that is right is told so once.
+            (
+                r#"{"tc":1000000,"l":0,"o":0}"#,
+                Some(r#"{"tc":1000000,"ts":1000000,"p":70,"a":0}"#),
+            ),
+            (r#"{"tc":1000000,"l":24,"o":0}"#, None),
+            (r#"{"tc":1000000,"l":-24,"o":0}"#, None),
+            (
+                r#"{"tc":1000000,"l":25,"o":0}"#,
+                Some(r#"{"tc":1000000,"ts":1000000,"p":70,"a":25}"#),
+            ),
+            (r#"{"tc":1e300,"l":0}"#, None),
+            (r#"{"tc":"999000"}"#, None),
+            (r#"{"tc":{}}"#, None),
+            (r#"{"l":0,"o":0}"#, None),
+            (r#"{"tc":1,"l":"0"}"#, None),
+            ("[1,0,0]", None),
+            ("true", None),
+        ];
+        for (sent, expected) in cases {
+            let raw: &RawValue = serde_json::from_str(sent).expect("JSON");
+            assert_eq!(answer(raw, &passage).as_deref(), expected, "{sent}");
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! How one batch of messages is processed: each message through the extensions to its operation, and
+//! the replies, with the events that may go with them, through the extensions back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{BayeuxServer, HeldConnect, held, random_id};
+use crate::bayeux::{Advice, ChannelName, ClientId, Event, Field, Message, RandomId, Reply, meta};
+use crate::extensions::{Begun, Passage, Refusal};
+use crate::operations::{self, Effect, Origin, Scope};
+use crate::services::Call;
+use crate::session::{Carrier, EndReason, Session, Stream, Taken};
+
+/// How a batch came.
+pub struct Request<'r> {
+    /// The browser cookies it carries that this server can have made.
+    pub cookies: &'r [RandomId],
+    /// Whether its transport can hold a connect.
+    pub may_be_held: bool,
+    /// Tells whether the client can no longer be reached, so that the response carries no events;
+    /// asked only if it would.
+    pub is_client_gone: &'r dyn Fn() -> bool,
+    /// Whether the reply to a publish may carry events.
+    pub delivers_on_publish: bool,
+    /// The stream it came by, to which the events of its session go from now on.
+    pub stream: Option<&'r mut Stream>,
+    /// How long a connect is held at most, if its transport bounds that.
+    pub lifetime: Option<Duration>,
+    /// Whether it came by a request of its own, of which browsers allow few at once to a host.
+    pub is_request: bool,
+    /// Whether the stream serves only the session whose handshake came by it.
+    pub needs_own_handshake: bool,
+}
+
+/// What a batch led to.
+#[derive(Debug)]
+pub struct Outcome<'a> {
+    /// The session it was of.
+    pub session: Option<Arc<Session>>,
+    /// The events of the response; they come before the replies.
+    pub events: Vec<Arc<Event>>,
+    /// The replies, in the order of the messages.
+    pub replies: Vec<Reply<'a>>,
+    /// The browser cookie to set.
+    pub new_cookie: Option<RandomId>,
+    /// The connect is held: there is no response yet.
+    pub held: Option<HeldConnect>,
+    /// The replies come before the events: they are what a client has to have first.
+    pub replies_first: bool,
+}
+
+/// A batch in the middle of its way.
+struct Pass<'p> {
+    server: &'p BayeuxServer,
+    scope: Scope<'p>,
+    origin: Origin<'p>,
+    received: SystemTime,
+}
+
+impl BayeuxServer {
+    /// Takes the messages of one request, in order.
+    ///
+    /// A handshake has to be alone: other messages of its batch are passed over (section 4.1).
+    pub fn process<'a>(
+        &self,
+        batch: &mut [Message<'a>],
+        request: Request<'_>,
+        now: Instant,
+    ) -> Outcome<'a> {
+        let origin = Origin {
+            cookies: request.cookies,
+            may_be_held: request.may_be_held && batch.len() == 1 && !self.is_stopping(),
+            is_streamed: request.stream.is_some(),
+            lifetime: request.lifetime,
+            is_request: request.is_request,
+        };
+        let pass = Pass {
+            server: self,
+            scope: self.core.scope(now),
+            origin,
+            received: SystemTime::now(),
+        };
+        let handshake = batch
+            .iter_mut()
+            .find(|message| is_on(message, meta::HANDSHAKE));
+        if let Some(message) = handshake {
+            let outcome = pass.handshake(message);
+            if let Some((stream, session)) = request.stream.zip(outcome.session.as_ref()) {
+                stream.attach(session, now);
+            }
+            return outcome;
+        }
+        let session = batch
+            .iter()
+            .find_map(|message| self.session_of(message, &request));
+        if let Some((stream, session)) = request.stream.zip(session.as_ref()) {
+            stream.attach(session, now);
+        }
+        pass.messages(
+            batch,
+            session,
+            request.delivers_on_publish,
+            request.is_client_gone,
+        )
+    }
+
+    fn session_of(&self, message: &Message<'_>, request: &Request<'_>) -> Option<Arc<Session>> {
+        let id: ClientId = message.client_id_text()?.parse().ok()?;
+        let session = self.core.sessions.find(id)?;
+        let is_admitted = match &request.stream {
+            Some(stream) if request.needs_own_handshake => stream.is_of(&session),
+            Some(stream) => stream.admits(&session, request.cookies),
+            None => session.admits(request.cookies),
+        };
+        is_admitted.then_some(session)
+    }
+}
+
+impl Pass<'_> {
+    fn handshake<'a>(&self, message: &mut Message<'a>) -> Outcome<'a> {
+        let mut outcome = Outcome::of(None);
+        let extensions = &self.scope.shared.extensions;
+        let passage = self.passage(None);
+        let reply = match extensions.incoming(message, &passage) {
+            Ok(()) => {
+                let mut begun = Begun::new(self.scope.now);
+                extensions.begin(message, &mut begun);
+                let (origin, scope) = (&self.origin, &self.scope);
+                let (reply, handshaken) =
+                    operations::handshake(message, origin, begun, scope, random_id);
+                if let Some(handshaken) = handshaken {
+                    outcome.new_cookie = handshaken.new_cookie;
+                    outcome.session = Some(handshaken.session);
+                }
+                reply
+            }
+            Err(refusal) => refused(Reply::to(message), refusal).advised(Advice::none()),
+        };
+        outcome.replies.push(reply);
+        if self
+            .scope
+            .shared
+            .settings
+            .allow_message_delivery_during_handshake
+        {
+            outcome.deliver_during_handshake();
+        }
+        self.dress(&mut outcome, std::slice::from_ref(message));
+        outcome
+    }
+
+    fn messages<'a>(
+        &self,
+        batch: &mut [Message<'a>],
+        session: Option<Arc<Session>>,
+        delivers_on_publish: bool,
+        is_client_gone: &dyn Fn() -> bool,
+    ) -> Outcome<'a> {
+        let is_lone_connect = batch.len() == 1 && is_on(&batch[0], meta::CONNECT);
+        let batching = session.clone().filter(|_| !is_lone_connect);
+        if let Some(session) = &batching {
+            session.begin_batch(self.scope.now);
+        }
+        let mut outcome = Outcome::of(session.clone());
+        let mut carrier = Carrier::Other;
+        // Where the reply to the last connect stands.
+        let mut connects = None;
+        let mut current = session.as_ref();
+        for message in batch.iter_mut() {
+            let own = current.filter(|session| is_of(message, session));
+            let (reply, effect) = self.message(message, own);
+            match effect {
+                Effect::None => {}
+                Effect::Published | Effect::Called(_) if delivers_on_publish => {
+                    carrier = carrier.max(Carrier::Publish);
+                }
+                Effect::Published | Effect::Called(_) => {}
+                Effect::Connected(connect) => {
+                    carrier = Carrier::Connect(connect);
+                    connects = Some(outcome.replies.len());
+                }
+                Effect::Ended => current = None,
+                Effect::Held { ticket, connect } => {
+                    let passage = self.passage(None);
+                    outcome.held = own.map(|session| {
+                        HeldConnect::new(session, ticket, connect, message, &passage)
+                    });
+                    return outcome;
+                }
+            }
+            outcome.replies.push(reply);
+        }
+        if carrier != Carrier::Other && is_client_gone() {
+            carrier = Carrier::Other;
+        }
+        let taken = match (&batching, &session, carrier) {
+            (Some(session), ..) => session.end_batch(carrier),
+            (None, Some(session), Carrier::Connect(connect)) => session.take_events(connect),
+            _ => Taken::default(),
+        };
+        outcome.events = taken.events;
+        if let Some(reply) = connects.and_then(|connect| outcome.replies.get_mut(connect)) {
+            held::number(reply, taken.number);
+        }
+        self.dress(&mut outcome, batch);
+        outcome
+    }
+
+    /// Takes one message through the extensions to its operation.
+    fn message<'a>(
+        &self,
+        message: &mut Message<'a>,
+        session: Option<&Arc<Session>>,
+    ) -> (Reply<'a>, Effect) {
+        if let Err(refusal) = self.incoming(message, session) {
+            let is_over = refusal == Refusal::Disconnect;
+            let reply = refused(Reply::to(message), refusal);
+            let Some(session) = session.filter(|_| is_over) else {
+                return (reply, Effect::None);
+            };
+            self.scope.end(session, EndReason::Refused);
+            return (reply, Effect::Ended);
+        }
+        let applied = operations::apply(message, session, &self.origin, &self.scope);
+        if let ((_, Effect::Called(channel)), Some(session)) = (&applied, session) {
+            self.call(message, channel, session);
+        }
+        applied
+    }
+
+    fn incoming(
+        &self,
+        message: &mut Message<'_>,
+        session: Option<&Arc<Session>>,
+    ) -> Result<(), Refusal> {
+        let passage = self.passage(session.map(|session| session.id()));
+        self.scope.shared.extensions.incoming(message, &passage)?;
+        session.map_or(Ok(()), |session| session.incoming(message, &passage))
+    }
+
+    /// Gives a message on a service channel to its handler.
+    fn call(&self, message: &Message<'_>, channel: &ChannelName, session: &Session) {
+        let services = &self.server.services;
+        if services.is_empty() {
+            return;
+        }
+        let reach = Arc::clone(&self.server.reach);
+        if let Some(call) = Call::new(message, channel.clone(), session.id(), reach) {
+            services.call(call);
+        }
+    }
+
+    /// Lets the extensions look at the replies.
+    fn dress(&self, outcome: &mut Outcome<'_>, batch: &[Message<'_>]) {
+        let passage = self.passage(outcome.session.as_ref().map(|session| session.id()));
+        for (reply, message) in outcome.replies.iter_mut().zip(batch) {
+            match &outcome.session {
+                Some(session) => session.reply(reply, message, &passage),
+                None => self.scope.shared.extensions.reply(reply, message, &passage),
+            }
+        }
+    }
+
+    fn passage(&self, client_id: Option<ClientId>) -> Passage {
+        Passage {
+            client_id,
+            received: self.received,
+            at: self.scope.now,
+            now: SystemTime::now(),
+        }
+    }
+}
+
+impl Outcome<'_> {
+    fn of(session: Option<Arc<Session>>) -> Self {
+        Self {
+            session,
+            events: Vec::new(),
+            replies: Vec::new(),
+            new_cookie: None,
+            held: None,
+            replies_first: false,
+        }
+    }
+
+    /// Adds what the new session has queued, and tells its client how many events that are.
+    fn deliver_during_handshake(&mut self) {
+        let (Some(session), Some(reply)) = (&self.session, self.replies.last_mut()) else {
+            return;
+        };
+        let taken = session.take_events(0);
+        if let Some(number) = taken.number {
+            let batch = format!(r#"{{"enabled":true,"batch":{number}}}"#);
+            reply.extend(operations::ACK, batch);
+        }
+        reply.add(Field::Custom("x-messages", taken.events.len().to_string()));
+        self.events = taken.events;
+        self.replies_first = true;
+    }
+}
+
+fn refused(reply: Reply<'_>, refusal: Refusal) -> Reply<'_> {
+    match refusal {
+        Refusal::Failed(error) => reply.refused(error),
+        Refusal::Disconnect => reply.advised(Advice::none()),
+    }
+}
+
+fn is_on(message: &Message<'_>, channel: &str) -> bool {
+    message
+        .channel_text()
+        .is_some_and(|text| text.trim_end_matches('/') == channel)
+}
+
+fn is_of(message: &Message<'_>, session: &Session) -> bool {
+    message
+        .client_id_text()
+        .is_some_and(|text| text.parse() == Ok(session.id()))
+}

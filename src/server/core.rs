@@ -1,0 +1,63 @@
+//! What a server is made of, for all that works on it.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use crate::bayeux::{ClientId, Draft, Limits};
+use crate::operations::{self, Scope};
+use crate::resources::Resources;
+use crate::router::Router;
+use crate::services::Reach;
+use crate::session::{Sessions, Shared};
+
+/// Sessions, subscriptions, resources, and their bounds.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) limits: Limits,
+    pub(super) connection_types: Vec<&'static str>,
+    pub(super) has_ack: bool,
+    pub(super) sessions: Sessions,
+    pub(super) router: Router,
+    pub(super) resources: Arc<Resources>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Core {
+    pub(super) fn scope(&self, now: Instant) -> Scope<'_> {
+        Scope {
+            sessions: &self.sessions,
+            router: &self.router,
+            resources: &self.resources,
+            shared: &self.shared,
+            limits: &self.limits,
+            connection_types: &self.connection_types,
+            has_ack: self.has_ack,
+            now,
+            time_of_day: SystemTime::now,
+        }
+    }
+}
+
+impl Reach for Core {
+    fn deliver(&self, to: ClientId, event: &Draft<'_>) -> bool {
+        let Some(session) = self.sessions.find(to) else {
+            return false;
+        };
+        let scope = self.scope(Instant::now());
+        let event = scope.encode(&mut event.clone());
+        if session.deliver(&event, None, || scope.now) {
+            self.shared.metrics.delivered.increment();
+        } else {
+            scope.end_full(&session);
+        }
+        true
+    }
+
+    fn publish(&self, event: Draft<'_>) {
+        operations::publish(event, None, &self.scope(Instant::now()));
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}

@@ -18,7 +18,7 @@ pub(super) struct Activities {
 }
 
 impl Activities {
-    pub(super) fn new(of: Activity, max_inactivity: Duration) -> Option<Box<dyn Extension>> {
+    pub(super) fn boxed(of: Activity, max_inactivity: Duration) -> Option<Box<dyn Extension>> {
         if of == Activity::Off {
             return None;
         }

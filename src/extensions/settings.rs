@@ -68,9 +68,9 @@ impl Settings {
     #[must_use]
     pub fn build(&self, more: Vec<Box<dyn Extension>>) -> Pipeline {
         let mut row: Vec<Box<dyn Extension>> = Vec::new();
-        row.extend(Activities::new(self.activity, self.max_inactivity));
-        row.extend(Timesync::new(self.timesync));
-        row.extend(Timestamps::new(self.timestamp));
+        row.extend(Activities::boxed(self.activity, self.max_inactivity));
+        row.extend(Timesync::boxed(self.timesync));
+        row.extend(Timestamps::boxed(self.timestamp));
         row.extend(more);
         row.into()
     }

@@ -17,7 +17,7 @@ pub(super) struct Timestamps {
 }
 
 impl Timestamps {
-    pub(super) fn new(form: Timestamp) -> Option<Box<dyn Extension>> {
+    pub(super) fn boxed(form: Timestamp) -> Option<Box<dyn Extension>> {
         let write = match form {
             Timestamp::Off => return None,
             Timestamp::Cometd => as_cometd,

@@ -30,7 +30,7 @@ struct Sent<'s> {
 }
 
 impl Timesync {
-    pub(super) fn new(is_on: bool) -> Option<Box<dyn Extension>> {
+    pub(super) fn boxed(is_on: bool) -> Option<Box<dyn Extension>> {
         is_on.then(|| Box::new(Self) as Box<dyn Extension>)
     }
 }

@@ -98,7 +98,7 @@ impl BayeuxServer {
         }
         pass.messages(
             batch,
-            session,
+            session.as_ref(),
             request.delivers_on_publish,
             request.is_client_gone,
         )
@@ -152,20 +152,20 @@ impl Pass<'_> {
     fn messages<'a>(
         &self,
         batch: &mut [Message<'a>],
-        session: Option<Arc<Session>>,
+        session: Option<&Arc<Session>>,
         delivers_on_publish: bool,
         is_client_gone: &dyn Fn() -> bool,
     ) -> Outcome<'a> {
         let is_lone_connect = batch.len() == 1 && is_on(&batch[0], meta::CONNECT);
-        let batching = session.clone().filter(|_| !is_lone_connect);
-        if let Some(session) = &batching {
+        let batching = session.filter(|_| !is_lone_connect);
+        if let Some(session) = batching {
             session.begin_batch(self.scope.now);
         }
-        let mut outcome = Outcome::of(session.clone());
+        let mut outcome = Outcome::of(session.cloned());
         let mut carrier = Carrier::Other;
         // Where the reply to the last connect stands.
         let mut connects = None;
-        let mut current = session.as_ref();
+        let mut current = session;
         for message in batch.iter_mut() {
             let own = current.filter(|session| is_of(message, session));
             let (reply, effect) = self.message(message, own);
@@ -193,7 +193,7 @@ impl Pass<'_> {
         if carrier != Carrier::Other && is_client_gone() {
             carrier = Carrier::Other;
         }
-        let taken = match (&batching, &session, carrier) {
+        let taken = match (batching, session, carrier) {
             (Some(session), ..) => session.end_batch(carrier),
             (None, Some(session), Carrier::Connect(connect)) => session.take_events(connect),
             _ => Taken::default(),

@@ -7,6 +7,7 @@ mod acks;
 mod browsers;
 mod connect;
 mod outlet;
+mod passage;
 mod queue;
 mod registry;
 pub mod settings;
@@ -15,14 +16,13 @@ mod stream;
 mod sweeper;
 mod times;
 
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::bayeux::{Advice, ChannelPattern, ClientId, Event, Message, RandomId, Reply};
-use crate::extensions::{Begun, Passage, Pipeline, Refusal};
+use crate::bayeux::{Advice, ChannelPattern, ClientId, Event, RandomId};
+use crate::extensions::{Begun, Pipeline};
 use crate::metrics::{Limit, Metrics};
 
 pub use crate::metrics::EndReason;
@@ -250,9 +250,8 @@ impl Session {
         lazy: Option<Duration>,
         now: impl Fn() -> Instant,
     ) -> bool {
-        let event = match self.passed(event, &now) {
-            Some(event) => event,
-            None => return true,
+        let Some(event) = self.passed(event, &now) else {
+            return true;
         };
         let mut inner = self.lock();
         let lazy = lazy.map(|lazy| now() + lazy);
@@ -266,40 +265,6 @@ impl Session {
             }
         }
         !pushed.is_refused
-    }
-
-    /// Lets the extensions that see deliveries look at an event; nothing if one keeps it.
-    fn passed<'e>(
-        &self,
-        event: &'e Arc<Event>,
-        now: &dyn Fn() -> Instant,
-    ) -> Option<Cow<'e, Arc<Event>>> {
-        let own = self.extensions.as_deref();
-        let rows = own.into_iter().chain([&self.shared.extensions]);
-        rows.filter(|row| row.sees_deliveries())
-            .try_fold(Cow::Borrowed(event), |event, row| {
-                let passed = row.deliver(event.into_owned(), self.id, now())?;
-                Some(Cow::Owned(passed))
-            })
-    }
-
-    /// Lets its own extensions look at a message that came in, after those of all sessions.
-    ///
-    /// # Errors
-    /// One refuses it.
-    pub fn incoming(&self, message: &mut Message<'_>, passage: &Passage) -> Result<(), Refusal> {
-        match &self.extensions {
-            Some(own) => own.incoming(message, passage),
-            None => Ok(()),
-        }
-    }
-
-    /// Lets its own extensions look at a reply, and then those of all sessions.
-    pub fn reply(&self, reply: &mut Reply<'_>, to: &Message<'_>, passage: &Passage) {
-        if let Some(own) = &self.extensions {
-            own.reply(reply, to, passage);
-        }
-        self.shared.extensions.reply(reply, to, passage);
     }
 
     /// Lets a stream in, which is prepared before any other sees the session; nothing if it has

@@ -7,6 +7,7 @@
 mod support;
 
 mod ack;
+mod additions;
 mod admin;
 mod architecture;
 mod batches;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use mirant::config::{Config, Sources};
 use mirant::metrics::Metrics;
+use mirant::run::Additions;
 use mirant::server::BayeuxServer;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -39,13 +40,18 @@ pub(crate) struct TestServer {
 impl TestServer {
     /// Starts a server with settings as `--set` takes them.
     pub(crate) fn start(set: &[&str]) -> Self {
+        Self::start_with(set, Additions::default())
+    }
+
+    /// Starts a server that a program has added to.
+    pub(crate) fn start_with(set: &[&str], additions: Additions) -> Self {
         let sources = Sources {
             set: set.iter().map(|&setting| setting.to_owned()).collect(),
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             ..Sources::default()
         };
         let config = Config::load(&sources, []).unwrap().config;
-        let bound = mirant::run::bind(config, false).unwrap();
+        let bound = mirant::run::bind_with(config, false, additions).unwrap();
         let address = bound.addresses()[0];
         let admin = bound.admin_addresses().first().copied();
         let server = Arc::clone(bound.server());

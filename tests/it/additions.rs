@@ -1,0 +1,288 @@
+//! What a program can add to the server that it is built on: extensions and handlers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mirant::bayeux::{ChannelName, ChannelPattern, ClientId, Draft, Event, Limits, Message, Reply};
+use mirant::extensions::{Begun, Extension, Passage, Refusal};
+use mirant::run::Additions;
+use mirant::services::{Call, Handler};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::support::{Client, TestServer, only};
+
+fn with(extension: impl Extension + 'static) -> TestServer {
+    TestServer::start_with(
+        &["bayeux.allow_message_delivery_during_handshake=true"],
+        Additions {
+            extensions: vec![Box::new(extension)],
+            handlers: Vec::new(),
+        },
+    )
+}
+
+/// Refuses what says so.
+#[derive(Debug)]
+struct Refusing;
+
+impl Extension for Refusing {
+    fn incoming(&self, message: &mut Message<'_>, passage: &Passage) -> Result<(), Refusal> {
+        if message.extension("end").is_some() {
+            assert!(passage.client_id.is_some());
+            return Err(Refusal::Disconnect);
+        }
+        match message.extension("bad") {
+            Some(_) => Err(Refusal::Failed("403:\"x\":bad".into())),
+            None => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_message_fails_with_the_extension_s_error_and_does_nothing() {
+    let server = with(Refusing);
+    let mut client = server.client().await;
+    let bad = json!({"bad": true});
+    let subscribe = json!({"channel": "/meta/subscribe", "subscription": "/a", "ext": bad});
+    let publish = json!({"channel": "/a", "data": 1, "ext": bad});
+    let good = json!({"channel": "/meta/subscribe", "subscription": "/b"});
+    let replies = client.send([subscribe, publish, good]).await;
+    for reply in &replies[..2] {
+        assert_eq!(reply["successful"], false);
+        assert_eq!(reply["error"], "403:\"x\":bad");
+    }
+    assert_eq!(
+        replies[2]["successful"], true,
+        "its neighbour is not touched"
+    );
+    assert_eq!(server.metrics().published.value(), 0);
+
+    let reply = Client::new(server.address)
+        .handshake_with(json!({"ext": bad}))
+        .await;
+    assert_eq!(reply["error"], "403:\"x\":bad");
+    assert_eq!(reply["advice"]["reconnect"], "none");
+    assert_eq!(server.metrics().sessions.value(), 1);
+}
+
+#[tokio::test]
+async fn an_extension_can_end_a_session() {
+    let server = with(Refusing);
+    let mut client = server.client().await;
+    client.poll().await;
+    server.holds(1).await;
+    let end = json!({"channel": "/a", "data": 1, "ext": {"end": 1}});
+    let reply = only(client.send([end]).await);
+    assert_eq!(reply["advice"]["reconnect"], "none");
+    let held = only(client.polled().await);
+    assert_eq!(held["advice"]["reconnect"], "none");
+    assert_eq!(server.metrics().sessions.value(), 0);
+}
+
+/// Changes all that passes.
+#[derive(Debug)]
+struct Changing;
+
+impl Extension for Changing {
+    fn incoming(&self, message: &mut Message<'_>, _: &Passage) -> Result<(), Refusal> {
+        if let Some(data) = &mut message.data {
+            let text = format!("[{}]", data.get());
+            *data = std::borrow::Cow::Owned(RawValue::from_string(text).unwrap());
+        }
+        Ok(())
+    }
+
+    fn reply(&self, reply: &mut Reply<'_>, to: &Message<'_>, _: &Passage) {
+        if to.extension("mark").is_some() {
+            reply.extend("mark", "\"seen\"".to_owned());
+        }
+    }
+
+    fn publish(&self, event: &mut Draft<'_>, _: std::time::SystemTime) {
+        event.set("marked", "true");
+    }
+
+    fn sees_deliveries(&self) -> bool {
+        true
+    }
+
+    fn deliver(&self, event: Arc<Event>, _: ClientId, _: Instant) -> Option<Arc<Event>> {
+        let text = String::from_utf8(event.json().to_vec()).unwrap();
+        (!text.contains("secret")).then_some(event)
+    }
+}
+
+#[tokio::test]
+async fn an_extension_can_change_data_replies_and_events_and_keep_events_back() {
+    let server = with(Changing);
+    let mut client = server.client().await;
+    client.subscribe("/a").await;
+    let mark = json!({"mark": 1});
+    let messages = client
+        .send([
+            json!({"channel": "/a", "id": "1", "data": 1.10, "ext": mark}),
+            json!({"channel": "/a", "data": "secret"}),
+        ])
+        .await;
+    let event = json!({"channel": "/a", "data": [1.1], "ext": mark, "marked": true});
+    assert_eq!(messages[0], event);
+    assert_eq!(messages[1]["ext"]["mark"], "seen");
+    assert_eq!(messages.len(), 3, "the second event was kept back");
+    // Of a held connect the extension sees id, channel and ext.
+    client.poll_with(json!({"ext": mark})).await;
+    server.holds(1).await;
+    client.disconnect().await;
+    assert_eq!(only(client.polled().await)["ext"]["mark"], "seen");
+}
+
+/// Gives every session what the handshake asks for.
+#[derive(Debug)]
+struct Generous;
+
+impl Extension for Generous {
+    fn begin(&self, handshake: &Message<'_>, begun: &mut Begun) {
+        if handshake.extension("fast").is_some() {
+            begun.timeout = Some(Duration::from_millis(50));
+            begun.interval = Some(Duration::from_millis(7));
+            begun.max_interval = Some(Duration::from_millis(100));
+        }
+        if handshake.extension("own").is_some() {
+            begun.extensions.push(Box::new(Changing));
+        }
+        if handshake.extension("welcome").is_some() {
+            let channel = ChannelName::parse("/welcome", &Limits::default()).unwrap();
+            let event = Draft::new(&channel, RawValue::TRUE).encode();
+            begun.events.push(Arc::new(event));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_can_have_times_of_its_own() {
+    let server = with(Generous);
+    let mut slow = server.client().await;
+    slow.poll().await;
+    let mut fast = Client::new(server.address);
+    let reply = fast.handshake_with(json!({"ext": {"fast": 1}})).await;
+    assert_eq!(
+        reply["advice"],
+        json!({"reconnect": "retry", "interval": 7, "timeout": 50})
+    );
+    fast.connect().await;
+    assert_eq!(
+        only(fast.connect().await)["successful"],
+        true,
+        "it was held shortly"
+    );
+    crate::support::until(|| server.metrics().sessions.value() == 1).await;
+    assert_eq!(only(fast.connect().await)["error"], "402::session_unknown");
+    assert!(slow.poll_connection().await.is_silent().await);
+}
+
+#[tokio::test]
+async fn a_session_can_have_extensions_of_its_own() {
+    let server = with(Generous);
+    let mut own = Client::new(server.address);
+    own.handshake_with(json!({"ext": {"own": 1}})).await;
+    own.connect().await;
+    let mut other = server.client().await;
+    for client in [&mut own, &mut other] {
+        client.subscribe("/a").await;
+    }
+    own.publish("/a", "x").await;
+    other.publish("/a", "secret").await;
+    let data = |messages: Vec<Value>| -> Vec<Value> {
+        messages.iter().map(|event| event["data"].clone()).collect()
+    };
+    assert_eq!(data(own.queued().await), [] as [Value; 0]);
+    assert_eq!(data(other.queued().await), [] as [Value; 0]);
+    own.publish("/a", "y").await;
+    assert_eq!(data(other.queued().await), [json!(["y"])]);
+}
+
+#[tokio::test]
+async fn what_an_extension_queues_comes_with_the_handshake_s_reply() {
+    let server = with(Generous);
+    let mut client = Client::new(server.address);
+    let handshake = json!([{
+        "channel": "/meta/handshake", "version": "1.0", "ext": {"welcome": 1},
+    }]);
+    let messages = client.post(handshake.to_string()).await.messages();
+    assert_eq!(messages[0]["x-messages"], 1);
+    assert_eq!(messages[1], json!({"channel": "/welcome", "data": true}));
+    assert_eq!(messages.len(), 2);
+}
+
+/// Hands its calls on.
+#[derive(Debug)]
+struct Later(mpsc::UnboundedSender<Call>);
+
+impl Handler for Later {
+    fn handle(&self, call: Call) -> Result<(), Call> {
+        if call.data.get() == "\"pass\"" {
+            return Err(call);
+        }
+        self.0.send(call).unwrap();
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_handler_may_answer_later_pass_a_call_on_and_reach_others() {
+    let (send, mut calls) = mpsc::unbounded_channel();
+    let (send_rest, mut rest) = mpsc::unbounded_channel();
+    let pattern = |text| ChannelPattern::parse(text, &Limits::default()).unwrap();
+    let server = TestServer::start_with(
+        &[],
+        Additions {
+            extensions: Vec::new(),
+            handlers: vec![
+                (
+                    pattern("/service/a"),
+                    Arc::new(Later(send)) as Arc<dyn Handler>,
+                ),
+                (pattern("/service/**"), Arc::new(Later(send_rest))),
+            ],
+        },
+    );
+    let mut client = server.client().await;
+    let mut other = server.client().await;
+    other.subscribe("/news").await;
+    let message = json!({"channel": "/service/a", "id": "9", "data": "later"});
+    assert_eq!(
+        client.send([message]).await.len(),
+        1,
+        "only acknowledged so far"
+    );
+    client.poll().await;
+    server.holds(1).await;
+    let call = calls.recv().await.unwrap();
+    assert_eq!(call.client_id.to_string(), client.id);
+    let data = RawValue::from_string("{\"b\" : 1.10}".to_owned()).unwrap();
+    assert!(call.reply(&data));
+    let messages = client.polled().await;
+    assert_eq!(
+        (&messages[0]["id"], &messages[0]["data"]),
+        (&json!("9"), &json!({"b": 1.1}))
+    );
+    call.publish(
+        &ChannelName::parse("/news", call.limits()).unwrap(),
+        RawValue::TRUE,
+    );
+    assert_eq!(only(other.queued().await)["data"], true);
+    client.disconnect().await;
+    assert!(!call.fail(RawValue::NULL), "the caller is gone");
+
+    for (channel, data) in [("/service/a", "pass"), ("/service/b", "x")] {
+        other.publish(channel, data).await;
+        if data == "pass" {
+            // Nobody takes it: it is acknowledged, and that is all.
+            assert_eq!(other.queued().await, [] as [Value; 0]);
+            continue;
+        }
+        assert_eq!(rest.recv().await.unwrap().channel.as_str(), channel);
+    }
+    assert!(calls.try_recv().is_err());
+}

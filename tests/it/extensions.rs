@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, TestServer, WebSocket, only, until};
 
-fn timesync(message: Value) -> Value {
+fn timesync(message: &Value) -> Value {
     message["ext"]["timesync"].clone()
 }
 
@@ -23,7 +23,7 @@ async fn timesync_answers_every_meta_message() {
     replies.push(client.call(subscribe).await);
     replies.push(only(client.connect_with(json!({"ext": asking()})).await));
     for reply in replies {
-        let told = timesync(reply);
+        let told = timesync(&reply);
         assert_eq!(told["tc"], 1000);
         assert!(told["ts"].as_i64().unwrap() > 1_700_000_000_000);
         assert_eq!(
@@ -33,7 +33,7 @@ async fn timesync_answers_every_meta_message() {
         assert!(told["p"].as_u64().unwrap() < 200);
     }
     let held = only(client.connect_with(json!({"ext": asking()})).await);
-    let held = timesync(held)["p"].as_u64().unwrap();
+    let held = timesync(&held)["p"].as_u64().unwrap();
     assert!(held >= 300, "p is how long the server had it: {held}");
 }
 

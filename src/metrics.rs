@@ -32,6 +32,8 @@ pub enum Limit {
     MaxSessionsPerBrowser,
     /// `bayeux.max_queue` or `bayeux.max_queue_bytes`.
     MaxQueue,
+    /// `max_queue` of a `[[channel]]`.
+    MaxChannelQueue,
     /// `resources.max_resources`.
     MaxResources,
     /// `resources.max_bytes`.
@@ -39,7 +41,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::MaxConnections,
         Self::HeaderTimeout,
         Self::BodyTimeout,
@@ -53,6 +55,7 @@ impl Limit {
         Self::MaxChannels,
         Self::MaxSessionsPerBrowser,
         Self::MaxQueue,
+        Self::MaxChannelQueue,
         Self::MaxResources,
         Self::MaxResourceBytes,
     ];
@@ -74,6 +77,7 @@ impl Limit {
             Self::MaxChannels => "bayeux.max_channels",
             Self::MaxSessionsPerBrowser => "bayeux.max_sessions_per_browser",
             Self::MaxQueue => "bayeux.max_queue",
+            Self::MaxChannelQueue => "channel.max_queue",
             Self::MaxResources => "resources.max_resources",
             Self::MaxResourceBytes => "resources.max_bytes",
         }
@@ -109,6 +113,31 @@ impl EndReason {
             Self::Expired => "expired",
             Self::MaxQueue => "max_queue",
             Self::Refused => "refused",
+        }
+    }
+}
+
+/// Which of the events a session may not have queued was dropped; its label is the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// The oldest.
+    Oldest,
+    /// The new one.
+    Newest,
+    /// One that was not the latest of its channel.
+    Superseded,
+}
+
+impl Dropped {
+    const ALL: [Self; 3] = [Self::Oldest, Self::Newest, Self::Superseded];
+
+    /// Returns the label that metrics carry.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Oldest => "drop_oldest",
+            Self::Newest => "drop_newest",
+            Self::Superseded => "conflate",
         }
     }
 }
@@ -197,14 +226,13 @@ pub struct Metrics {
     pub published: Counter,
     /// Events put into sessions' queues.
     pub delivered: Counter,
-    /// Events dropped from full queues.
-    pub dropped: Counter,
     /// Events that were put back because their response could not be written.
     pub restored: Counter,
     /// Events that were sent again because their client did not acknowledge them.
     pub resent: Counter,
     /// Requests from other origins that were refused.
     pub refused_origins: Counter,
+    dropped: [Counter; Dropped::ALL.len()],
     ended: [Counter; EndReason::ALL.len()],
     limits: [Counter; Limit::ALL.len()],
 }
@@ -219,6 +247,17 @@ impl Metrics {
     /// Counts a session's end.
     pub fn ended(&self, reason: EndReason) {
         self.ended[reason as usize].increment();
+    }
+
+    /// Counts events that were dropped because a session had too many queued.
+    pub fn dropped(&self, which: Dropped, events: usize) {
+        self.dropped[which as usize].add(events);
+    }
+
+    /// Returns how many events were dropped.
+    #[must_use]
+    pub fn dropped_count(&self, which: Dropped) -> u64 {
+        self.dropped[which as usize].value()
     }
 
     /// Counts that a bound was reached.
@@ -250,6 +289,17 @@ impl Metrics {
             ("responses_total", "HTTP responses.", "status"),
             &status,
             &self.responses,
+        );
+        let dropped = Dropped::ALL.map(Dropped::label);
+        family(
+            &mut out,
+            (
+                "dropped_total",
+                "Events dropped because too many were queued.",
+                "policy",
+            ),
+            &dropped,
+            &self.dropped,
         );
         let reasons = EndReason::ALL.map(EndReason::label);
         family(
@@ -302,7 +352,7 @@ impl Metrics {
         ]
     }
 
-    fn counters(&self) -> [(&str, &str, &Counter); 10] {
+    fn counters(&self) -> [(&str, &str, &Counter); 9] {
         [
             (
                 "handshakes_total",
@@ -333,11 +383,6 @@ impl Metrics {
                 "delivered_total",
                 "Events put into sessions' queues.",
                 &self.delivered,
-            ),
-            (
-                "dropped_total",
-                "Events dropped from full queues.",
-                &self.dropped,
             ),
             (
                 "restored_total",

@@ -6,12 +6,18 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::{ChannelName, Message};
+use super::{ChannelBound, ChannelName, Message};
+
+/// What stands before the channel's name in every event.
+const BEFORE_CHANNEL: &[u8] = b"{\"channel\":\"";
 
 /// A message on its way to subscribers, `{"channel":…,"data":…}` and what else was relayed.
 #[derive(Debug)]
 pub struct Event {
     json: Bytes,
+    /// Bytes of the channel's name, which stands in `json`.
+    channel_length: usize,
+    bound: Option<ChannelBound>,
     framed: [OnceLock<Bytes>; Framing::COUNT],
 }
 
@@ -98,7 +104,7 @@ impl<'a> Draft<'a> {
         let name = self.channel.as_str();
         let size = data.len() + ext.map_or(0, |ext| ext.get().len()) + name.len() + 32;
         let mut json = Vec::with_capacity(size);
-        json.extend_from_slice(b"{\"channel\":\"");
+        json.extend_from_slice(BEFORE_CHANNEL);
         // A channel name holds no character that JSON escapes.
         json.extend_from_slice(name.as_bytes());
         json.extend_from_slice(b"\",\"data\":");
@@ -117,12 +123,34 @@ impl<'a> Draft<'a> {
         json.push(b'}');
         Event {
             json: json.into(),
+            channel_length: name.len(),
+            bound: None,
             framed: Default::default(),
         }
     }
 }
 
 impl Event {
+    /// Sets what a session may have queued of the event's channel, the same for all its events.
+    #[must_use]
+    pub fn bounded(self, bound: Option<ChannelBound>) -> Self {
+        Self { bound, ..self }
+    }
+
+    /// Returns what a session may have queued of its channel, if that has a bound of its own.
+    #[must_use]
+    pub fn bound(&self) -> Option<ChannelBound> {
+        self.bound
+    }
+
+    /// Returns the name of its channel.
+    #[must_use]
+    pub fn channel(&self) -> &str {
+        let start = BEFORE_CHANNEL.len();
+        let name = &self.json[start..start + self.channel_length];
+        std::str::from_utf8(name).expect("a channel name is ASCII")
+    }
+
     /// Returns the event in a form; `encode` makes it of the JSON object for the first who asks.
     pub fn framed(&self, framing: Framing, encode: impl FnOnce(&[u8]) -> Vec<u8>) -> &Bytes {
         self.framed[framing as usize].get_or_init(|| encode(&self.json).into())
@@ -140,11 +168,15 @@ mod tests {
     use super::*;
     use crate::bayeux::Limits;
 
-    fn event(text: &str, fields: EventFields) -> Option<String> {
+    fn parsed(text: &str, fields: EventFields) -> Option<Event> {
         let message: Message<'_> = serde_json::from_str(text).expect("a message");
         let channel = message.channel_text().expect("a channel");
         let channel = ChannelName::parse(&channel, &Limits::default()).expect("a channel name");
-        let event = Draft::of(&message, &channel, fields)?.encode();
+        Draft::of(&message, &channel, fields).map(|draft| draft.encode())
+    }
+
+    fn event(text: &str, fields: EventFields) -> Option<String> {
+        let event = parsed(text, fields)?;
         Some(String::from_utf8(event.json().to_vec()).expect("UTF-8"))
     }
 
@@ -171,6 +203,14 @@ mod tests {
             event(text, none).as_deref(),
             Some(r#"{"channel":"/a/b","data":{"b" : 1.10,"a":1e400}}"#)
         );
+    }
+
+    #[test]
+    fn an_event_knows_its_channel() {
+        for name in ["/a", "/{var}/x y", "/a/b-c.d/~e"] {
+            let event = parsed(&format!(r#"{{"channel":"{name}","data":1}}"#), ALL);
+            assert_eq!(event.expect("data").channel(), name);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The Bayeux 1.0 protocol as values: messages, channels, advice, errors; no I/O, no clock.
 
 mod advice;
+mod bound;
 mod channel;
 mod client_id;
 mod error;
@@ -11,6 +12,7 @@ mod message;
 mod reply;
 
 pub use advice::{Advice, ClientAdvice, Reconnect};
+pub use bound::{ChannelBound, MaxQueuePolicy};
 pub use channel::{ChannelKind, ChannelName, ChannelPattern, InvalidChannel};
 pub use client_id::{ClientId, RandomId};
 pub use error::BayeuxError;

@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use forms::{
-    is_cookie_attribute, is_log_filter, is_token, origin_fix, path_fix, pattern_fix, service_fix,
+    is_cookie_attribute, is_log_filter, is_token, may_match_alike, origin_fix, path_fix,
+    pattern_fix, service_fix,
 };
 
 use super::{Config, Problem};
@@ -325,14 +326,33 @@ impl Checks {
                 let fix = "an earlier [[channel]] has the same pattern; make them one";
                 self.refuse(&key, shown(&channel.pattern), fix);
             }
-            if channel.lazy_timeout.is_some_and(|time| time > MAX_DURATION) {
-                let key = format!("channel[{index}].lazy_timeout");
-                let value = self
-                    .values
-                    .pointer(&format!("/channel/{index}/lazy_timeout"));
-                let value = value.map(ToString::to_string).unwrap_or_default();
-                self.refuse(&key, value, "must be at most \"366days\"");
-            }
+            self.require_of_channel(
+                channel.lazy_timeout.is_none_or(|time| time <= MAX_DURATION),
+                (index, "lazy_timeout"),
+                "must be at most \"366days\"",
+            );
+            self.require_of_channel(
+                channel.max_queue != Some(0),
+                (index, "max_queue"),
+                "must be 1 or more; without it a channel has no bound of its own",
+            );
+            let is_bounded = channels.iter().any(|other| {
+                other.max_queue.is_some() && may_match_alike(&channel.pattern, &other.pattern)
+            });
+            self.require_of_channel(
+                channel.max_queue_policy.is_none() || is_bounded,
+                (index, "max_queue_policy"),
+                "does nothing without a max_queue; set that in the same [[channel]] \
+                 (for the bound of whole sessions there is bayeux.max_queue_policy)",
+            );
+        }
+    }
+
+    fn require_of_channel(&mut self, holds: bool, (index, name): (usize, &str), fix: &str) {
+        if !holds {
+            let value = self.values.pointer(&format!("/channel/{index}/{name}"));
+            let value = value.map(ToString::to_string).unwrap_or_default();
+            self.refuse(&format!("channel[{index}].{name}"), value, fix);
         }
     }
 

@@ -17,10 +17,10 @@ use indexmap::IndexSet;
 use serde_json::value::RawValue;
 
 use crate::bayeux::{
-    Advice, BayeuxError, ChannelKind, ChannelName, ChannelPattern, Draft, Event, Limits, Message,
-    RandomId, Reply, meta, text,
+    Advice, BayeuxError, ChannelBound, ChannelKind, ChannelName, ChannelPattern, Draft, Event,
+    Limits, Message, RandomId, Reply, meta, text,
 };
-use crate::metrics::{Limit, Metrics};
+use crate::metrics::Metrics;
 use crate::resources::Resources;
 use crate::router::{Delivery, Router};
 use crate::session::{EndReason, Session, Sessions, Shared};
@@ -60,23 +60,15 @@ impl Scope<'_> {
 
     /// Encodes an event, after the extensions have looked at it.
     #[must_use]
-    pub fn encode(&self, event: &mut Draft<'_>) -> Arc<Event> {
+    pub fn encode(&self, event: &mut Draft<'_>, bound: Option<ChannelBound>) -> Arc<Event> {
         self.shared.extensions.publish(event, self.time_of_day);
-        Arc::new(event.encode())
+        Arc::new(event.encode().bounded(bound))
     }
 
     /// Returns how events of a channel are delivered.
     #[must_use]
     pub fn delivery(&self, channel: &ChannelName) -> Delivery {
-        let max_lazy_timeout = self.shared.settings.max_lazy_timeout;
-        self.router.delivery(channel, max_lazy_timeout)
-    }
-
-    /// Ends a session whose queue is full.
-    pub fn end_full(&self, session: &Arc<Session>) {
-        self.metrics().limited(Limit::MaxQueue);
-        tracing::warn!(client_id = %session.id(), "the queue is full (bayeux.max_queue): ending the session");
-        self.end(session, EndReason::MaxQueue);
+        self.router.delivery(channel, &self.shared.settings)
     }
 
     /// Ends a session and removes every trace of it; does nothing if it had ended before.

@@ -10,7 +10,7 @@ use crate::bayeux::{
 };
 use crate::resources::{Conditions, Write};
 use crate::router::Delivery;
-use crate::session::Session;
+use crate::session::{EndReason, Session};
 
 /// Publishes a message: on a broadcast channel to all its subscribers; on a service channel to the
 /// server, which acknowledges it.
@@ -72,15 +72,12 @@ pub(super) fn broadcast(
     scope: &Scope<'_>,
 ) {
     let channel = event.channel;
-    let event = scope.encode(&mut event);
+    let event = scope.encode(&mut event, delivery.bound);
     let published = scope
         .router
         .publish(channel, &event, publisher, delivery, scope.now);
-    scope
-        .metrics()
-        .delivered
-        .add(published.receivers - published.full.len());
+    scope.metrics().delivered.add(published.receivers);
     for session in published.full {
-        scope.end_full(&session);
+        scope.end(&session, EndReason::MaxQueue);
     }
 }

@@ -9,10 +9,10 @@ mod options;
 pub mod settings;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::bayeux::{ChannelName, ChannelPattern, ClientId, Event};
-use crate::session::Session;
+use crate::session::{self, Delivered, Session};
 use index::Index;
 pub use options::Delivery;
 use options::Options;
@@ -38,7 +38,7 @@ pub struct Router {
 /// What a publish did.
 #[derive(Debug, Default)]
 pub struct Published {
-    /// The sessions that received it.
+    /// The sessions that it is queued for.
     pub receivers: usize,
     /// The sessions that have to end because their queues are full.
     pub full: Vec<Arc<Session>>,
@@ -109,10 +109,11 @@ impl Router {
         }
     }
 
-    /// Returns how events of a channel are delivered.
+    /// Returns how events of a channel are delivered; what its options leave open is as for all
+    /// sessions.
     #[must_use]
-    pub fn delivery(&self, channel: &ChannelName, max_lazy_timeout: Duration) -> Delivery {
-        self.options.of(channel, max_lazy_timeout)
+    pub fn delivery(&self, channel: &ChannelName, sessions: &session::Settings) -> Delivery {
+        self.options.of(channel, sessions)
     }
 
     /// Tells whether any channel can be a resource.
@@ -146,9 +147,11 @@ impl Router {
                 if is_excluded || is_served {
                     continue;
                 }
-                published.receivers += 1;
-                if !subscriber.session().deliver(event, delivery.lazy, || now) {
-                    published.full.push(Arc::clone(subscriber.session()));
+                let session = subscriber.session();
+                match session.deliver(event, delivery.lazy, || now) {
+                    Delivered::Queued => published.receivers += 1,
+                    Delivered::Dropped => {}
+                    Delivered::Refused => published.full.push(Arc::clone(session)),
                 }
             }
         }

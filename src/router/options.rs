@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::ChannelOptions;
-use crate::bayeux::ChannelName;
+use crate::bayeux::{ChannelBound, ChannelName};
+use crate::session;
 
 /// How the events of one channel are delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delivery {
     /// How long they may wait for company; nothing: not at all.
     pub lazy: Option<Duration>,
+    /// What one session may have queued of them; nothing: as of all channels.
+    pub bound: Option<ChannelBound>,
     /// Whether a subscribed publisher receives its own messages.
     pub to_publisher: bool,
     /// Whether the last of them is kept.
@@ -38,9 +41,9 @@ impl Options {
 
     /// Each option comes from the most specific pattern that sets it. A channel receives its
     /// publisher's own messages only if the server and the channel both say so.
-    pub(super) fn of(&self, channel: &ChannelName, max_lazy_timeout: Duration) -> Delivery {
+    pub(super) fn of(&self, channel: &ChannelName, sessions: &session::Settings) -> Delivery {
         let (mut lazy, mut lazy_timeout, mut to_publisher) = (None, None, None);
-        let mut resource = None;
+        let (mut resource, mut max_queue, mut policy) = (None, None, None);
         if !self.by_pattern.is_empty() {
             channel.each_pattern(|pattern| {
                 if let Some(options) = self.by_pattern.get(pattern) {
@@ -48,13 +51,19 @@ impl Options {
                     lazy_timeout = lazy_timeout.or(options.lazy_timeout);
                     to_publisher = to_publisher.or(options.broadcast_to_publisher);
                     resource = resource.or(options.resource);
+                    max_queue = max_queue.or(options.max_queue);
+                    policy = policy.or(options.max_queue_policy);
                 }
             });
         }
         Delivery {
             lazy: lazy
                 .unwrap_or(false)
-                .then(|| lazy_timeout.unwrap_or(max_lazy_timeout)),
+                .then(|| lazy_timeout.unwrap_or(sessions.max_lazy_timeout)),
+            bound: max_queue.map(|max_queue| ChannelBound {
+                max_queue,
+                policy: policy.unwrap_or(sessions.max_queue_policy),
+            }),
             to_publisher: self.to_publisher && to_publisher.unwrap_or(true),
             is_resource: resource.unwrap_or(false),
         }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::session::MaxQueuePolicy;
+
 /// The settings of all channels.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default)]
@@ -44,6 +46,13 @@ pub struct ChannelOptions {
     /// How long they wait; without it, `bayeux.max_lazy_timeout`.
     #[serde(default, with = "humantime_serde")]
     pub lazy_timeout: Option<Duration>,
+    /// Events of one such channel that one session may have queued; without it, no bound but the
+    /// session's.
+    #[serde(default)]
+    pub max_queue: Option<usize>,
+    /// What happens at that `max_queue`; without it, `bayeux.max_queue_policy`.
+    #[serde(default)]
+    pub max_queue_policy: Option<MaxQueuePolicy>,
     /// Whether a subscribed publisher receives its own messages.
     #[serde(default)]
     pub broadcast_to_publisher: Option<bool>,

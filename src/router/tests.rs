@@ -1,12 +1,13 @@
 //! Who receives what.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::*;
 use crate::bayeux::{Draft, EventFields, Limits, Message, RandomId};
 use crate::extensions::{Begun, Pipeline};
 use crate::metrics::Metrics;
-use crate::session::{Browsers, Shared, Timers};
+use crate::session::{Browsers, MaxQueuePolicy, Shared, Timers};
 
 struct Rig {
     router: Router,
@@ -56,7 +57,7 @@ impl Rig {
                 .expect("data")
                 .encode(),
         );
-        let delivery = self.router.delivery(&channel, Duration::from_secs(5));
+        let delivery = self.router.delivery(&channel, &self.shared.settings);
         let publisher = ClientId(RandomId::from_random([publisher; 16]));
         self.router
             .publish(&channel, &event, Some(publisher), delivery, Instant::now())
@@ -164,9 +165,9 @@ fn a_publisher_can_be_left_out_and_options_come_from_the_most_specific_pattern()
     let option = |pattern: &str, lazy, broadcast_to_publisher| ChannelOptions {
         pattern: pattern.to_owned(),
         lazy,
-        lazy_timeout: None,
         broadcast_to_publisher,
         resource: broadcast_to_publisher,
+        ..ChannelOptions::default()
     };
     let channels = [
         option("/**", Some(true), None),
@@ -180,10 +181,45 @@ fn a_publisher_can_be_left_out_and_options_come_from_the_most_specific_pattern()
     assert_eq!(rig.publish("/z", 1).receivers, 1);
     let delivery = |channel: &str| {
         let channel = ChannelName::parse(channel, &Limits::default()).expect("a channel");
-        rig.router.delivery(&channel, Duration::from_secs(5))
+        rig.router.delivery(&channel, &rig.shared.settings)
     };
     assert_eq!(delivery("/a/b").lazy, None);
     assert_eq!(delivery("/z").lazy, Some(Duration::from_secs(5)));
     assert!(rig.router.has_resources() && delivery("/a/b").is_resource);
     assert!(!delivery("/a/c").is_resource && !delivery("/z").is_resource);
+}
+
+#[test]
+fn a_channel_s_bound_and_its_policy_are_inherited_each_on_its_own() {
+    use MaxQueuePolicy::{Conflate, DropNewest, DropOldest, End};
+    let option = |pattern: &str, max_queue, max_queue_policy| ChannelOptions {
+        pattern: pattern.to_owned(),
+        max_queue,
+        max_queue_policy,
+        ..ChannelOptions::default()
+    };
+    let channels = [
+        option("/a/**", Some(9), Some(DropOldest)),
+        option("/a/b/*", Some(3), None),
+        option("/a/b/c", None, Some(DropNewest)),
+        option("/d", Some(2), None),
+        option("/e/**", None, Some(Conflate)),
+        option("/e/f", Some(1), None),
+    ];
+    let rig = Rig::new(Settings::default(), &channels);
+    let cases = [
+        ("/a/z", Some((9, DropOldest))),
+        ("/a/b/z", Some((3, DropOldest))),
+        ("/a/b/c", Some((3, DropNewest))),
+        ("/d", Some((2, End))),
+        ("/e/f", Some((1, Conflate))),
+        ("/e/g", None),
+        ("/z", None),
+    ];
+    for (name, expected) in cases {
+        let channel = ChannelName::parse(name, &Limits::default()).expect("a channel");
+        let delivery = rig.router.delivery(&channel, &rig.shared.settings);
+        let bound = delivery.bound.map(|bound| (bound.max_queue, bound.policy));
+        assert_eq!(bound, expected, "{name}");
+    }
 }

@@ -8,7 +8,7 @@ use crate::operations::{self, Scope};
 use crate::resources::Resources;
 use crate::router::Router;
 use crate::services::Reach;
-use crate::session::{Sessions, Shared};
+use crate::session::{Delivered, EndReason, Sessions, Shared};
 
 /// Sessions, subscriptions, resources, and their bounds.
 #[derive(Debug)]
@@ -44,11 +44,11 @@ impl Reach for Core {
             return false;
         };
         let scope = self.scope(Instant::now());
-        let event = scope.encode(&mut event.clone());
-        if session.deliver(&event, None, || scope.now) {
-            self.shared.metrics.delivered.increment();
-        } else {
-            scope.end_full(&session);
+        let event = scope.encode(&mut event.clone(), None);
+        match session.deliver(&event, None, || scope.now) {
+            Delivered::Queued => self.shared.metrics.delivered.increment(),
+            Delivered::Dropped => {}
+            Delivered::Refused => scope.end(&session, EndReason::MaxQueue),
         }
         true
     }

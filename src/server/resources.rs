@@ -18,14 +18,9 @@ impl BayeuxServer {
     #[must_use]
     pub fn resource_channel(&self, name: &str) -> Option<ChannelName> {
         let channel = ChannelName::parse(name, &self.core.limits).ok()?;
-        let max_lazy_timeout = self.core.shared.settings.max_lazy_timeout;
-        let is_resource = channel.kind() == ChannelKind::Broadcast
-            && self
-                .core
-                .router
-                .delivery(&channel, max_lazy_timeout)
-                .is_resource;
-        is_resource.then_some(channel)
+        let is_broadcast = channel.kind() == ChannelKind::Broadcast;
+        let delivery = self.core.scope(Instant::now()).delivery(&channel);
+        (is_broadcast && delivery.is_resource).then_some(channel)
     }
 
     /// Returns a resource as it is now.

@@ -6,6 +6,7 @@
 mod acks;
 mod browsers;
 mod connect;
+mod flow;
 mod outlet;
 mod passage;
 mod queue;
@@ -28,6 +29,7 @@ use crate::metrics::{Limit, Metrics};
 pub use crate::metrics::EndReason;
 pub use browsers::Browsers;
 pub use connect::{Connect, EventsBy, Taken};
+pub use flow::Delivered;
 pub use registry::{IdHasher, Sessions};
 pub use settings::{MaxQueuePolicy, Settings};
 pub use state::{Connected, Resume};
@@ -241,30 +243,20 @@ impl Session {
     }
 
     /// Queues an event; a lazy one may wait for `lazy` before it resumes the held connect.
-    ///
-    /// Returns false when the queue is full and the session has to end.
-    #[must_use]
     pub fn deliver(
         &self,
         event: &Arc<Event>,
         lazy: Option<Duration>,
         now: impl Fn() -> Instant,
-    ) -> bool {
+    ) -> Delivered {
         let Some(event) = self.passed(event, &now) else {
-            return true;
+            return Delivered::Dropped;
         };
         let mut inner = self.lock();
         let lazy = lazy.map(|lazy| now() + lazy);
         let (pushed, wake) = inner.state.deliver(&event, lazy, &self.shared.settings);
         self.finish(inner, wake);
-        if pushed.dropped > 0 {
-            self.shared.metrics.dropped.add(pushed.dropped);
-            self.shared.metrics.limited(Limit::MaxQueue);
-            if pushed.first_at_bound {
-                tracing::warn!(client_id = %self.id, "the queue is full (bayeux.max_queue): dropping its oldest events");
-            }
-        }
-        !pushed.is_refused
+        self.note(&event, &pushed)
     }
 
     /// Lets a stream in, which is prepared before any other sees the session; nothing if it has

@@ -1,33 +1,63 @@
 //! The events a session has yet to receive, in order and within bounds.
 
-use std::collections::VecDeque;
+mod index;
+mod slots;
+
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::slots::Slots;
 use super::{MaxQueuePolicy, Settings};
 use crate::bayeux::Event;
 
 /// A queue of events, which knows how urgent they are and what happens at its bounds.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    events: VecDeque<Arc<Event>>,
-    bytes: usize,
-    /// Whether an event is queued that does not wait for company.
+    events: Slots,
+    /// Whether an event is queued that does not wait for company, or one made room for another.
     is_urgent: bool,
-    /// When the lazy events that are queued stop waiting.
+    /// When the lazy events that are queued stop waiting. An event that made room for another
+    /// leaves its time, so that a channel of which only the latest is kept is not put off for ever.
     lazy_deadline: Option<Instant>,
+    /// The session's bound was reached since the queue was last empty.
     is_at_bound: bool,
+    /// The bound of a channel was reached.
+    was_at_channel_bound: bool,
 }
 
 /// What became of an event that was to be queued.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Pushed {
-    /// So many older events were dropped to make room.
-    pub(super) dropped: usize,
+    /// The bound of its channel was reached.
+    pub(super) at_channel_bound: Option<AtBound>,
+    /// The bound of the session was reached.
+    pub(super) at_bound: Option<AtBound>,
     /// The queue is full, and the session has to end.
     pub(super) is_refused: bool,
-    /// The bound was reached for the first time since the queue was last empty.
-    pub(super) first_at_bound: bool,
+    /// The event was not queued.
+    pub(super) is_dropped: bool,
+}
+
+/// What happened at a bound.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct AtBound {
+    pub(super) policy: MaxQueuePolicy,
+    /// So many events were dropped.
+    pub(super) dropped: usize,
+    /// It has to be said: a session's bound was reached for the first time since the queue was last
+    /// empty, a channel's for the first time. A channel's bound is there to be reached, by a client
+    /// that is well also between any two of its polls.
+    pub(super) is_first: bool,
+}
+
+impl AtBound {
+    fn new(policy: MaxQueuePolicy, dropped: usize) -> Self {
+        Self {
+            policy,
+            dropped,
+            is_first: false,
+        }
+    }
 }
 
 impl Queue {
@@ -64,22 +94,11 @@ impl Queue {
         lazy: Option<Instant>,
         settings: &Settings,
     ) -> Pushed {
-        let mut pushed = Pushed::default();
-        while self.is_full_for(event, settings) {
-            pushed.first_at_bound |= !std::mem::replace(&mut self.is_at_bound, true);
-            match settings.max_queue_policy {
-                MaxQueuePolicy::End => {
-                    pushed.is_refused = true;
-                    return pushed;
-                }
-                MaxQueuePolicy::DropOldest => {
-                    self.pop();
-                    pushed.dropped += 1;
-                }
-            }
+        let pushed = self.make_room(event, settings);
+        if pushed.is_refused || pushed.is_dropped {
+            return pushed;
         }
-        self.bytes += event.json().len();
-        self.events.push_back(Arc::clone(event));
+        self.events.push_back(event);
         match lazy {
             Some(due) => {
                 let due = self.lazy_deadline.map_or(due, |earlier| earlier.min(due));
@@ -90,26 +109,91 @@ impl Queue {
         pushed
     }
 
-    /// Tells whether one more event of this size would pass a bound. An empty queue takes any
-    /// event: its size was bounded when it came in.
-    fn is_full_for(&self, event: &Event, settings: &Settings) -> bool {
-        let bytes = (self.bytes + event.json().len()) as u64;
-        let is_full = self.events.len() >= settings.max_queue;
-        !self.events.is_empty() && (is_full || bytes > settings.max_queue_bytes.as_u64())
+    /// Meets the bound of the event's channel, then the session's. What the first asks for is done
+    /// only if the second lets the event in: one that is dropped takes none with it.
+    fn make_room(&mut self, event: &Event, settings: &Settings) -> Pushed {
+        let mut pushed = Pushed::default();
+        let superseded = self.meet_channel_bound(event, &mut pushed);
+        if !pushed.is_refused && !pushed.is_dropped {
+            let is_full = self.is_full_for(event, superseded, settings);
+            if is_full && settings.max_queue_policy == MaxQueuePolicy::DropNewest {
+                pushed.at_channel_bound = None;
+            } else if superseded > 0 {
+                self.events.drop_oldest_of(event.channel(), superseded);
+            }
+            if is_full {
+                self.meet_bound(event, settings, &mut pushed);
+            }
+        }
+        if let Some(at_bound) = &mut pushed.at_channel_bound {
+            at_bound.is_first = !std::mem::replace(&mut self.was_at_channel_bound, true);
+        }
+        if let Some(at_bound) = &mut pushed.at_bound {
+            at_bound.is_first = !std::mem::replace(&mut self.is_at_bound, true);
+        }
+        pushed
     }
 
-    fn pop(&mut self) -> Option<Arc<Event>> {
-        let event = self.events.pop_front()?;
-        self.bytes -= event.json().len();
-        Some(event)
+    /// Returns how many of the oldest events of its channel have to go for this one.
+    fn meet_channel_bound(&mut self, event: &Event, pushed: &mut Pushed) -> usize {
+        let Some(bound) = event.bound() else { return 0 };
+        let queued = self.events.count_of(event.channel());
+        if queued < bound.max_queue {
+            return 0;
+        }
+        let superseded = match bound.policy {
+            MaxQueuePolicy::DropOldest => queued + 1 - bound.max_queue,
+            MaxQueuePolicy::Conflate => queued,
+            MaxQueuePolicy::End | MaxQueuePolicy::DropNewest => 0,
+        };
+        pushed.is_refused = bound.policy == MaxQueuePolicy::End;
+        pushed.is_dropped = bound.policy == MaxQueuePolicy::DropNewest;
+        let dropped = superseded + usize::from(pushed.is_dropped);
+        pushed.at_channel_bound = Some(AtBound::new(bound.policy, dropped));
+        superseded
+    }
+
+    fn meet_bound(&mut self, event: &Event, settings: &Settings, pushed: &mut Pushed) {
+        let mut dropped = 0;
+        match settings.max_queue_policy {
+            MaxQueuePolicy::End => pushed.is_refused = true,
+            MaxQueuePolicy::DropOldest => {
+                while self.is_full_for(event, 0, settings) {
+                    self.events.pop_front();
+                    dropped += 1;
+                }
+            }
+            MaxQueuePolicy::DropNewest => {
+                pushed.is_dropped = true;
+                dropped = 1;
+            }
+            MaxQueuePolicy::Conflate => {
+                dropped = self.events.conflate(event.channel());
+                pushed.is_refused = self.is_full_for(event, 0, settings);
+            }
+        }
+        pushed.at_bound = Some(AtBound::new(settings.max_queue_policy, dropped));
+    }
+
+    /// Tells whether one more event of this size would pass a bound of the session, once so many of
+    /// the oldest of its channel are gone. An empty queue takes any event: its size was bounded when
+    /// it came in.
+    fn is_full_for(&self, event: &Event, superseded: usize, settings: &Settings) -> bool {
+        let freed = match superseded {
+            0 => 0,
+            _ => self.events.bytes_of_oldest(event.channel(), superseded),
+        };
+        let queued = self.events.len() - superseded;
+        let bytes = (self.events.bytes() - freed + event.json().len()) as u64;
+        queued > 0 && (queued >= settings.max_queue || bytes > settings.max_queue_bytes.as_u64())
     }
 
     /// Takes the oldest events, lazy or not: at most so many, and of those at least one and at most
     /// so many bytes. What is left does not wait. Gives back the memory of a queue that is empty then.
     pub(super) fn take(&mut self, max_bytes: u64, max_events: usize) -> Vec<Arc<Event>> {
-        let taken = if self.bytes as u64 <= max_bytes && self.events.len() <= max_events {
-            self.bytes = 0;
-            std::mem::take(&mut self.events).into()
+        let all = self.events.bytes() as u64 <= max_bytes && self.events.len() <= max_events;
+        let taken = if all {
+            self.events.take_all()
         } else {
             self.take_some(max_bytes, max_events)
         };
@@ -122,13 +206,13 @@ impl Queue {
     fn take_some(&mut self, max_bytes: u64, max_events: usize) -> Vec<Arc<Event>> {
         let mut taken = Vec::new();
         let mut left = max_bytes;
-        while let Some(event) = self.events.front() {
+        while let Some(event) = self.events.first() {
             let size = event.json().len() as u64;
             if taken.len() >= max_events || (size > left && !taken.is_empty()) {
                 break;
             }
             left = left.saturating_sub(size);
-            taken.extend(self.pop());
+            taken.extend(self.events.pop_front());
         }
         taken
     }
@@ -138,76 +222,10 @@ impl Queue {
     pub(super) fn put_back(&mut self, events: Vec<Arc<Event>>) {
         self.is_urgent |= !events.is_empty();
         for event in events.into_iter().rev() {
-            self.bytes += event.json().len();
             self.events.push_front(event);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::session::state::tests::event;
-
-    fn names(events: &[Arc<Event>]) -> String {
-        events
-            .iter()
-            .map(|event| {
-                String::from_utf8_lossy(event.json())
-                    .chars()
-                    .nth(24)
-                    .unwrap_or('?')
-            })
-            .collect()
-    }
-
-    #[test]
-    fn order_survives_taking_in_parts_and_putting_back() {
-        let mut queue = Queue::default();
-        for name in ["a", "b", "c", "d"] {
-            queue.push(&event(name), None, &Settings::default());
-        }
-        let size = event("a").json().len() as u64;
-        let first = queue.take(2 * size, 9);
-        assert_eq!(names(&first), "ab");
-        queue.put_back(first);
-        assert_eq!(names(&queue.take(1, 9)), "a", "at least one");
-        let second = queue.take(u64::MAX, 1);
-        assert_eq!(names(&second), "b");
-        queue.put_back(second);
-        assert_eq!(names(&queue.take(u64::MAX, 9)), "bcd");
-        assert!(queue.events.is_empty() && queue.bytes == 0);
-    }
-
-    #[test]
-    fn bounds_are_of_events_and_of_bytes() {
-        let size = event("a").json().len() as u64;
-        let cases = [
-            (1, 2 * size, true),
-            (2, 2 * size, false),
-            (2, 2 * size - 1, true),
-        ];
-        for (max_queue, max_bytes, is_refused) in cases {
-            let settings = Settings {
-                max_queue,
-                max_queue_bytes: bytesize::ByteSize(max_bytes),
-                ..Settings::default()
-            };
-            let mut queue = Queue::default();
-            let first = queue.push(&event("a"), None, &settings);
-            assert_eq!(first, Pushed::default());
-            let second = queue.push(&event("b"), None, &settings);
-            assert_eq!(second.is_refused, is_refused, "{max_queue} {max_bytes}");
-        }
-    }
-
-    #[test]
-    fn an_empty_queue_takes_any_event() {
-        let settings = Settings {
-            max_queue_bytes: bytesize::ByteSize(1),
-            ..Settings::default()
-        };
-        let pushed = Queue::default().push(&event("a"), None, &settings);
-        assert_eq!(pushed, Pushed::default());
-    }
-}
+mod tests;

@@ -5,15 +5,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-/// What happens to a session whose queue is at `max_queue` or `max_queue_bytes`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MaxQueuePolicy {
-    /// The session ends; its client is told to handshake again.
-    End,
-    /// The oldest queued event makes room for the new one.
-    DropOldest,
-}
+pub use crate::bayeux::MaxQueuePolicy;
 
 /// The settings of every session on this server.
 #[derive(Debug, Clone, Deserialize, Serialize)]

@@ -224,7 +224,7 @@ mod tests {
     use crate::extensions::{Begun, Pipeline};
     use crate::metrics::Metrics;
     use crate::session::state::tests::event;
-    use crate::session::{Browsers, Settings, Shared, Timers};
+    use crate::session::{Browsers, Delivered, Settings, Shared, Timers};
 
     fn session() -> Arc<Session> {
         let shared = Shared {
@@ -240,7 +240,8 @@ mod tests {
     }
 
     fn deliver(session: &Session, name: &str) {
-        assert!(session.deliver(&event(name), None, Instant::now));
+        let delivered = session.deliver(&event(name), None, Instant::now);
+        assert_eq!(delivered, Delivered::Queued);
     }
 
     fn poll(stream: &mut Stream) -> Poll<Streamed> {

@@ -86,7 +86,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
 const FREE: [&str; 3] = ["lib", "main", "cli"];
 
 /// Where neither the network nor the clock may be named.
-const PURE: [&str; 7] = [
+const PURE: [&str; 8] = [
     "bayeux",
     "extensions",
     "router",
@@ -94,6 +94,7 @@ const PURE: [&str; 7] = [
     "operations",
     "session/state.rs",
     "session/queue.rs",
+    "session/queue",
 ];
 
 const BANNED: [&str; 6] = [

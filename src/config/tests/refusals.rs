@@ -45,6 +45,19 @@ fn of_files() {
             "mirant.toml: unknown key channel[0].lasy; did you mean lazy?",
         ),
         (
+            "[[channel]]\npattern = '/a'\nmax_queue_polcy = 'conflate'",
+            "mirant.toml: unknown key channel[0].max_queue_polcy; did you mean max_queue_policy?",
+        ),
+        (
+            "[[channel]]\npattern = '/a'\nmax_queue = 1\nmax_queue_policy = 'latest'",
+            "mirant.toml: channel[0].max_queue_policy = \"latest\": \
+             expected one of `end`, `drop_oldest`, `drop_newest`, `conflate`",
+        ),
+        (
+            "[[channel]]\npattern = '/a'\nmax_queue = -1",
+            "mirant.toml: channel[0].max_queue = -1: expected a whole number that is not negative",
+        ),
+        (
             "[[channel]]\npattern = '/a'\n[[channel]]\npattern = '/b'\nlazy_timeout = 3",
             "mirant.toml: channel[1].lazy_timeout = 3: \
              a duration needs its unit; write \"3s\" or \"3ms\"",
@@ -177,11 +190,11 @@ fn of_arguments() {
         ),
         (
             "bayeux.max_queue_policy=drop",
-            "bayeux.max_queue_policy = \"drop\": expected `end` or `drop_oldest`",
+            "bayeux.max_queue_policy = \"drop\": expected one of `end`, `drop_oldest`, `drop_newest`, `conflate`",
         ),
         (
             "bayeux.max_queue_policy=1",
-            "bayeux.max_queue_policy = 1: expected `end` or `drop_oldest`",
+            "bayeux.max_queue_policy = 1: expected one of `end`, `drop_oldest`, `drop_newest`, `conflate`",
         ),
         (
             "bayeux.transports=flash",

@@ -132,6 +132,23 @@ fn form_fix(pattern: &str) -> Option<&'static str> {
     }
 }
 
+/// Tells whether there are channels that match both of two patterns.
+pub(super) fn may_match_alike(one: &str, other: &str) -> bool {
+    one == other || covers(one, other) || covers(other, one)
+}
+
+/// Tells whether all that matches the second pattern matches the first, which has a wildcard.
+fn covers(pattern: &str, other: &str) -> bool {
+    let below = |base: &str| other.strip_prefix(base)?.strip_prefix('/');
+    if let Some(base) = pattern.strip_suffix("/**") {
+        below(base).is_some()
+    } else if let Some(base) = pattern.strip_suffix("/*") {
+        below(base).is_some_and(|rest| !rest.contains('/') && rest != "**")
+    } else {
+        false
+    }
+}
+
 /// Tells whether a text is a token (RFC 9110), which is what a cookie's name must be.
 pub(super) fn is_token(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);

@@ -217,6 +217,9 @@ fn patterns_name_broadcast_channels() {
     let found = problems(&["channel=[{ pattern = '/a' }, { pattern = '/a', lazy = true }]"]);
     let expected = "channel[1].pattern = \"/a\": an earlier [[channel]] has the same pattern";
     assert!(found.contains(expected), "{found}");
+    let found = problems(&["channel=[{ pattern = '/a', max_queue = 0 }]"]);
+    let expected = "channel[0].max_queue = 0: must be 1 or more";
+    assert!(found.contains(expected), "{found}");
     let found = problems(&["channel=[{ pattern = '/a', lazy_timeout = '400days' }]"]);
     assert!(found.contains("channel[0].lazy_timeout = "), "{found}");
 }
@@ -244,6 +247,38 @@ fn services_are_on_service_channels() {
         for key in ["services.echo", "services.direct", "services.broadcast"] {
             let found = problems(&[&format!("{key}={pattern}")]);
             assert!(found.contains(fix) && found.contains(key), "{found}");
+        }
+    }
+}
+
+#[test]
+fn a_channel_s_policy_needs_a_bound_that_it_can_be_of() {
+    // Whether the policy of the first pattern can be of the bound of the second.
+    let cases = [
+        ("/a", "/a", true),
+        ("/a/*", "/a/b", true),
+        ("/a/b", "/a/*", true),
+        ("/a/b/c", "/a/**", true),
+        ("/a/*", "/a/**", true),
+        ("/**", "/a", true),
+        ("/a", "/b", false),
+        ("/a", "/a/**", false),
+        ("/a/*", "/a/b/c", false),
+        ("/a/*", "/a/b/**", false),
+        ("/a/**", "/ab/c", false),
+    ];
+    for (policy, bound, is_fine) in cases {
+        for (one, other) in [(policy, bound), (bound, policy)] {
+            let conflate = format!("pattern = '{one}', max_queue_policy = 'conflate'");
+            let argument = if one == other {
+                format!("channel=[{{ {conflate}, max_queue = 1 }}]")
+            } else {
+                format!("channel=[{{ {conflate} }}, {{ pattern = '{other}', max_queue = 1 }}]")
+            };
+            let found = problems(&[&argument]);
+            let expected = "channel[0].max_queue_policy = \"conflate\": does nothing without a";
+            assert_eq!(found.is_empty(), is_fine, "{argument}: {found}");
+            assert_eq!(found.contains(expected), !is_fine, "{argument}: {found}");
         }
     }
 }

@@ -1,0 +1,447 @@
+//! Many sessions on one server in virtual time: whatever happens to their requests and responses,
+//! what is promised to each of them holds.
+//!
+//! A seed makes a whole run. A run that fails names its seed; put that into `replay` to see it again.
+
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::bayeux::{Event, Message, Reply};
+use crate::router::Settings as RouterSettings;
+use crate::session::{Resume, Settings};
+
+const SEEDS: u64 = 2000;
+const CHANNELS: usize = 4;
+
+/// Random numbers from a seed (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn throw(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % sides as u64).expect("a small number")
+    }
+
+    fn is(&mut self, percent: usize) -> bool {
+        self.throw(100) < percent
+    }
+}
+
+/// What happens to a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Arrives,
+    /// The server sees that it could not be written.
+    Fails,
+    /// It is lost behind the server's back.
+    Vanishes,
+}
+
+/// A client, and what it knows.
+struct Client {
+    id: String,
+    acknowledges: bool,
+    channels: Vec<usize>,
+    held: Option<HeldConnect>,
+    /// Every event that was published for it, in order.
+    promised: Vec<u32>,
+    /// How many of them it has received, or lost where that is allowed.
+    have: usize,
+    /// How many of them it has acknowledged.
+    acknowledged: usize,
+    /// The number of the last reply it received.
+    last: Option<u64>,
+}
+
+struct World {
+    seed: u64,
+    dice: Dice,
+    server: BayeuxServer,
+    max_queue: usize,
+    now: Instant,
+    clients: Vec<Client>,
+    published: u32,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let max_queue = [3, 20, 1000][dice.throw(3)];
+        let session = Settings {
+            max_queue,
+            max_response_size: bytesize::ByteSize([80, 400, 100_000][dice.throw(3)]),
+            max_sessions_per_browser: -1,
+            ..Settings::default()
+        };
+        let server = BayeuxServer::new(Parts {
+            limits: Limits::default(),
+            connection_types: vec!["long-polling"],
+            session,
+            router: Router::new(RouterSettings::default(), &[]),
+            resources: ResourceBounds::default(),
+            has_ack: true,
+            extensions: Pipeline::default(),
+            services: Services::default(),
+            metrics: Arc::default(),
+        });
+        Self {
+            seed,
+            dice,
+            server,
+            max_queue,
+            now: Instant::now(),
+            clients: Vec::new(),
+            published: 0,
+        }
+    }
+
+    /// Sends a message; what comes back, if it is not held.
+    fn send(&mut self, text: &str) -> Result<(Vec<Arc<Event>>, String), HeldConnect> {
+        let message: Message<'_> = serde_json::from_str(text).expect("a message");
+        let request = Request {
+            cookies: &[],
+            may_be_held: true,
+            is_client_gone: &|| false,
+            delivers_on_publish: true,
+            stream: None,
+            lifetime: None,
+            is_request: true,
+            needs_own_handshake: false,
+        };
+        let outcome = self.server.process(&mut [message], request, self.now);
+        match outcome.held {
+            Some(held) => Err(held),
+            None => Ok((outcome.events, written(&outcome.replies[0]))),
+        }
+    }
+
+    fn handshake(&mut self, acknowledges: bool) -> Client {
+        let ext = format!(r#"{{"ack":{acknowledges}}}"#);
+        let text = format!(r#"{{"channel":"/meta/handshake","version":"1.0","ext":{ext}}}"#);
+        let (_, reply) = self.send(&text).expect("a reply");
+        assert_eq!(reply.contains(r#""ext":{"ack":true}"#), acknowledges);
+        let id = between(&reply, r#""clientId":""#, '"')
+            .expect("a client id")
+            .to_owned();
+        let mut client = Client {
+            id,
+            acknowledges,
+            channels: Vec::new(),
+            held: None,
+            promised: Vec::new(),
+            have: 0,
+            acknowledged: 0,
+            last: None,
+        };
+        for channel in 0..CHANNELS {
+            if self.dice.is(60) {
+                let id = &client.id;
+                let text = format!(
+                    r#"{{"channel":"/meta/subscribe","clientId":"{id}","subscription":"/{channel}"}}"#
+                );
+                let (_, reply) = self.send(&text).expect("a reply");
+                assert!(reply.contains("true"), "{reply}");
+                client.channels.push(channel);
+            }
+        }
+        client
+    }
+
+    fn join(&mut self) {
+        let acknowledges = self.dice.is(60);
+        let client = self.handshake(acknowledges);
+        self.clients.push(client);
+    }
+
+    fn is_alive(&self, client: usize) -> bool {
+        let id = self.clients[client].id.parse().expect("a client id");
+        self.server.core.sessions.find(id).is_some()
+    }
+
+    /// A client publishes; its reply carries events, which arrive or not.
+    fn publish(&mut self, publisher: usize) {
+        let (channel, number) = (self.dice.throw(CHANNELS), self.published);
+        self.published += 1;
+        let id = &self.clients[publisher].id;
+        let text = format!(r#"{{"channel":"/{channel}","clientId":"{id}","data":{number}}}"#);
+        let before: Vec<bool> = (0..self.clients.len())
+            .map(|client| self.is_alive(client))
+            .collect();
+        let (events, reply) = self.send(&text).expect("a reply");
+        if !before[publisher] {
+            assert!(reply.contains("402"), "{reply}");
+            return;
+        }
+        for client in 0..self.clients.len() {
+            let is_subscribed = self.clients[client].channels.contains(&channel);
+            // One whose queue was full has ended, and hears of it.
+            if is_subscribed && before[client] && self.is_alive(client) {
+                self.clients[client].promised.push(number);
+            }
+        }
+        let fate = self.fate();
+        self.receive(publisher, events, None, fate);
+    }
+
+    fn fate(&mut self) -> Fate {
+        match self.dice.throw(10) {
+            0 => Fate::Fails,
+            1 => Fate::Vanishes,
+            _ => Fate::Arrives,
+        }
+    }
+
+    /// A client connects, and says the truth, what it said before, or nonsense.
+    fn connect(&mut self, client: usize) {
+        let known = &self.clients[client];
+        let truth = known.last.map(|last| last.to_string());
+        let said = match self.dice.throw(8) {
+            0 => "-1".to_owned(),
+            1 => "99999999".to_owned(),
+            2 => known.last.unwrap_or(1).saturating_sub(1).to_string(),
+            3 => "\"1\"".to_owned(),
+            _ => truth.clone().unwrap_or_else(|| "0".to_owned()),
+        };
+        if Some(&said) == truth.as_ref() {
+            self.clients[client].acknowledged = self.clients[client].have;
+        }
+        let timeout = ["", r#","advice":{"timeout":0}"#][self.dice.throw(2)];
+        let id = &self.clients[client].id;
+        let text = format!(
+            r#"{{"channel":"/meta/connect","clientId":"{id}","ext":{{"ack":{said}}}{timeout}}}"#
+        );
+        let sent = self.send(&text);
+        // Another that was held is displaced.
+        if let Some(mut displaced) = self.clients[client].held.take() {
+            self.look_at_displaced(&mut displaced);
+        }
+        match sent {
+            Err(held) => self.clients[client].held = Some(held),
+            Ok((_, reply)) if reply.contains("402") => {
+                let acknowledges = self.clients[client].acknowledges;
+                self.clients[client] = self.handshake(acknowledges);
+            }
+            Ok((events, reply)) => {
+                let fate = self.fate();
+                self.receive(client, events, number(&reply), fate);
+            }
+        }
+    }
+
+    fn look_at_displaced(&self, displaced: &mut HeldConnect) {
+        let now = self.now;
+        match displaced.poll_resumed(|| now, &mut context()) {
+            Poll::Ready(Resume::Answer { .. }) => panic!("{}: answered twice", self.seed),
+            Poll::Ready(resume) => {
+                let answer = displaced.answer(resume);
+                assert!(answer.is_none_or(|(events, _)| events.is_empty()));
+            }
+            Poll::Pending => panic!("{}: a displaced connect hangs", self.seed),
+        }
+    }
+
+    /// Whoever holds a client's connect looks whether it was resumed.
+    fn look(&mut self, client: usize) {
+        let now = self.now;
+        let Some(mut held) = self.clients[client].held.take() else {
+            return;
+        };
+        if self.dice.is(10) {
+            // The client goes away first.
+            held.release(now);
+            return;
+        }
+        let Poll::Ready(resume) = held.poll_resumed(|| now, &mut context()) else {
+            self.clients[client].held = Some(held);
+            return;
+        };
+        let (events, reply) = held.answer(resume).expect("no other came");
+        let number = number(&written(&reply));
+        let fate = self.fate();
+        self.receive(client, events, number, fate);
+    }
+
+    /// A response arrives, or not.
+    fn receive(&mut self, index: usize, events: Vec<Arc<Event>>, number: Option<u64>, fate: Fate) {
+        let (seed, client) = (self.seed, &mut self.clients[index]);
+        let numbers: Vec<u32> = events.iter().map(|event| data(event)).collect();
+        let Some(first) = numbers.first() else {
+            if fate == Fate::Arrives && number.is_some() {
+                client.last = number;
+            }
+            return;
+        };
+        let from = client.promised.binary_search(first);
+        let from = from.unwrap_or_else(|_| panic!("{seed}: {first} was not promised"));
+        let to = from + numbers.len();
+        let expected = client.promised.get(from..to);
+        assert_eq!(expected, Some(&numbers[..]), "{seed}: order, or a gap");
+        assert!(
+            from <= client.have,
+            "{seed}: {first} comes before what is missing"
+        );
+        let repeats_from = if client.acknowledges {
+            client.acknowledged
+        } else {
+            client.have
+        };
+        assert!(
+            from >= repeats_from,
+            "{seed}: {first} is repeated to {index}, acks {}, {number:?}, {:?} {} {}", client.acknowledges, client.last, client.have, client.acknowledged
+        );
+        match fate {
+            Fate::Arrives => {
+                client.have = client.have.max(to);
+                client.last = number.or(client.last);
+            }
+            // At most once: nobody knows of it.
+            Fate::Vanishes if !client.acknowledges => client.have = to,
+            Fate::Vanishes => {}
+            Fate::Fails => {
+                let id = client.id.parse().expect("a client id");
+                if let Some(session) = self.server.core.sessions.find(id) {
+                    session.restore(events);
+                }
+            }
+        }
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.now += time;
+        self.server.fire_due(self.now);
+    }
+
+    fn check_bounds(&self) {
+        for client in &self.clients {
+            let id = client.id.parse().expect("a client id");
+            let Some(session) = self.server.core.sessions.find(id) else {
+                continue;
+            };
+            let kept = session.kept();
+            // What came back from a response that failed may stand beside a full queue.
+            let bound = if client.acknowledges {
+                self.max_queue
+            } else {
+                usize::MAX
+            };
+            assert!(kept <= bound, "{}: {kept} events are kept", self.seed);
+        }
+    }
+
+    fn step(&mut self) {
+        let client = self.dice.throw(self.clients.len());
+        match self.dice.throw(100) {
+            0..30 => self.publish(client),
+            30..60 => self.connect(client),
+            60..85 => self.look(client),
+            85..93 => {
+                let time = Duration::from_millis(self.dice.throw(3000) as u64);
+                self.wait(time);
+            }
+            93 => self.wait(Duration::from_secs(45)),
+            94..97 => {
+                for _ in 0..self.max_queue.min(50) * 2 {
+                    self.publish(client);
+                }
+            }
+            _ => self.join(),
+        }
+    }
+
+    /// Every client comes back until it has all.
+    fn settle(&mut self) {
+        for client in 0..self.clients.len() {
+            while self.is_alive(client)
+                && self.clients[client].have < self.clients[client].promised.len()
+            {
+                let before = self.clients[client].have;
+                let known = &self.clients[client];
+                let (id, last) = (&known.id, known.last.unwrap_or(0));
+                let text = format!(
+                    r#"{{"channel":"/meta/connect","clientId":"{id}","ext":{{"ack":{last}}},"advice":{{"timeout":0}}}}"#
+                );
+                let (events, reply) = self.send(&text).expect("a reply");
+                self.receive(client, events, number(&reply), Fate::Arrives);
+                assert!(
+                    self.clients[client].have > before,
+                    "{}: an event is lost",
+                    self.seed
+                );
+            }
+            if let Some(mut held) = self.clients[client].held.take() {
+                held.release(self.now);
+            }
+        }
+    }
+}
+
+impl BayeuxServer {
+    /// Fires what is due until nothing is.
+    fn fire_due(&self, now: Instant) {
+        let mut due = Vec::new();
+        loop {
+            self.core.shared.timers.take_due(now, &mut due);
+            if due.is_empty() {
+                return;
+            }
+            for (at, id) in due.drain(..) {
+                self.fire(id, at, now);
+            }
+        }
+    }
+}
+
+fn context() -> Context<'static> {
+    Context::from_waker(Waker::noop())
+}
+
+fn written(reply: &Reply<'_>) -> String {
+    let mut json = Vec::new();
+    reply.write(&mut json);
+    String::from_utf8(json).expect("UTF-8")
+}
+
+/// What stands between a text and the next `end`.
+fn between<'t>(text: &'t str, begin: &str, end: char) -> Option<&'t str> {
+    let (_, rest) = text.split_once(begin)?;
+    rest.split(end).next()
+}
+
+/// The number of a connect's reply.
+fn number(reply: &str) -> Option<u64> {
+    between(reply, r#""ext":{"ack":"#, '}')?.parse().ok()
+}
+
+fn data(event: &Event) -> u32 {
+    let json = std::str::from_utf8(event.json()).expect("UTF-8");
+    let data = between(json, r#""data":"#, '}').expect("data");
+    data.parse().expect("a number")
+}
+
+fn run(seed: u64) {
+    let mut world = World::new(seed);
+    let (clients, steps) = if world.dice.is(2) {
+        (300, 600)
+    } else {
+        (world.dice.throw(12) + 1, 120)
+    };
+    for _ in 0..clients {
+        world.join();
+    }
+    for _ in 0..steps {
+        world.step();
+        world.check_bounds();
+    }
+    world.settle();
+}
+
+#[test]
+fn what_is_promised_holds_in_every_run() {
+    for seed in 0..SEEDS {
+        run(seed);
+    }
+}

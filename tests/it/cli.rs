@@ -1,6 +1,6 @@
 //! The program itself: its commands, what it prints, and its exit codes.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -54,10 +54,14 @@ struct Serving {
 
 impl Serving {
     fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, Stdio::null())
+    }
+
+    fn start_with(arguments: &[&str], stderr: Stdio) -> Self {
         let mut child = mirant(&["serve", "--listen", "127.0.0.1:0"])
             .args(arguments)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -76,6 +80,15 @@ impl Serving {
             .strip_prefix("listening on http://")
             .unwrap();
         url.strip_suffix("/cometd\n").unwrap().parse().unwrap()
+    }
+
+    /// Stops it, and returns what it logged, if it was started with a pipe for that.
+    fn log(mut self) -> String {
+        self.signal("TERM");
+        let mut log = String::new();
+        let mut stderr = self.child.stderr.take().unwrap();
+        stderr.read_to_string(&mut log).unwrap();
+        log
     }
 
     fn signal(&self, name: &str) {
@@ -244,4 +257,64 @@ async fn the_demonstration_prints_its_page_and_serves_it() {
             .unwrap()
             .starts_with("text/html")
     );
+}
+
+/// Runs a server, fills the queue of a client that is away, lets it poll, and fills it again;
+/// returns the warnings.
+async fn warnings_of_full_queues(options: &[&str]) -> (Vec<String>, String) {
+    let set: Vec<&str> = options
+        .iter()
+        .flat_map(|option| ["--set", option])
+        .collect();
+    let serving = Serving::start_with(&set, Stdio::piped());
+    let mut clients = [
+        Client::new(serving.address()),
+        Client::new(serving.address()),
+    ];
+    for client in &mut clients {
+        client.handshake().await;
+        client.connect().await;
+    }
+    let [subscriber, publisher] = &mut clients;
+    subscriber.subscribe("/**").await;
+    for _ in 0..2 {
+        for n in 0..6 {
+            publisher.publish("/a/b", n).await;
+        }
+        subscriber.queued().await;
+    }
+    let id = subscriber.id.clone();
+    let log = serving.log();
+    let warnings = log.lines().filter(|line| line.contains("WARN"));
+    (warnings.map(str::to_owned).collect(), id)
+}
+
+#[tokio::test]
+async fn a_full_queue_is_logged_once_until_it_was_empty_with_the_option_and_the_fix() {
+    let options = ["bayeux.max_queue=2", "bayeux.max_queue_policy=conflate"];
+    let (warnings, id) = warnings_of_full_queues(&options).await;
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    for part in [
+        &id,
+        "bayeux.max_queue,",
+        "keeping only the latest of every channel",
+        "raise them, or choose another bayeux.max_queue_policy",
+    ] {
+        assert!(warnings[0].contains(part), "{part} in {warnings:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_channel_s_bound_is_logged_once_a_session_with_the_channel() {
+    let channel = r#"channel=[{pattern="/a/**", max_queue=1, max_queue_policy="drop_oldest"}]"#;
+    let (warnings, id) = warnings_of_full_queues(&[channel]).await;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    for part in [
+        &id,
+        "/a/b",
+        "max_queue of its [[channel]]",
+        "dropping the oldest",
+    ] {
+        assert!(warnings[0].contains(part), "{part} in {warnings:?}");
+    }
 }

@@ -1,19 +1,20 @@
 //! The events a session has yet to receive, in order and within bounds.
 
+mod events;
 mod index;
-mod slots;
+mod indexed;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use self::slots::Slots;
+use self::events::Events;
 use super::{MaxQueuePolicy, Settings};
 use crate::bayeux::Event;
 
 /// A queue of events, which knows how urgent they are and what happens at its bounds.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    events: Slots,
+    events: Events,
     /// Whether an event is queued that does not wait for company, or one made room for another.
     is_urgent: bool,
     /// When the lazy events that are queued stop waiting. An event that made room for another

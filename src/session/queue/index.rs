@@ -14,12 +14,8 @@ pub(super) struct Index {
     by_channel: HashMap<Box<str>, Numbers>,
     /// The number of the first slot.
     first: usize,
-    /// Slots that are empty.
-    pub(super) empty: usize,
     /// Whether all channels are known, not only those with a bound of their own.
-    pub(super) knows_all: bool,
-    /// In so many slots from the front on, no channel has more than one event.
-    pub(super) conflated: usize,
+    knows_all: bool,
 }
 
 /// The slots of one channel's events; most channels have one.
@@ -42,7 +38,13 @@ impl Index {
         index
     }
 
-    fn knows(&self, event: &Event) -> bool {
+    /// Tells whether all channels' events are in it.
+    pub(super) fn knows_all(&self) -> bool {
+        self.knows_all
+    }
+
+    /// Tells whether it holds where an event is.
+    pub(super) fn knows(&self, event: &Event) -> bool {
         self.knows_all || event.bound().is_some()
     }
 
@@ -63,7 +65,6 @@ impl Index {
     /// Adds an event before all others.
     pub(super) fn add_first(&mut self, event: &Event) {
         self.first = self.first.wrapping_sub(1);
-        self.conflated = 0;
         if !self.knows(event) {
             return;
         }
@@ -82,23 +83,9 @@ impl Index {
         self.by_channel.insert(event.channel().into(), numbers);
     }
 
-    /// Notes that the first event was taken with its slot.
-    pub(super) fn note_first_taken(&mut self, event: &Event) {
-        if self.knows(event) {
-            self.take_oldest_of(event.channel());
-        }
-        self.note_first_removed();
-    }
-
-    /// Notes that the first slot, which was empty, was removed.
-    pub(super) fn note_empty_removed(&mut self) {
-        self.empty -= 1;
-        self.note_first_removed();
-    }
-
-    fn note_first_removed(&mut self) {
+    /// Notes that the first slot, which is empty, leaves.
+    pub(super) fn note_first_removed(&mut self) {
         self.first = self.first.wrapping_add(1);
-        self.conflated = self.conflated.saturating_sub(1);
     }
 
     /// Returns how many events of a channel there are.

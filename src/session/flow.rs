@@ -22,8 +22,9 @@ impl Session {
     pub(super) fn note(&self, event: &Event, pushed: &Pushed) -> Delivered {
         if let Some(at_bound) = &pushed.at_channel_bound {
             self.count(Limit::MaxChannelQueue, at_bound);
-            if at_bound.is_first || pushed.is_refused {
-                let consequence = consequence(at_bound, pushed.is_refused);
+            let is_refused = pushed.is_refused && pushed.at_bound.is_none();
+            if at_bound.is_first || is_refused {
+                let consequence = consequence(at_bound, is_refused);
                 tracing::warn!(
                     client_id = %self.id,
                     channel = event.channel(),

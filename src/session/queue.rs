@@ -173,6 +173,8 @@ impl Queue {
                 pushed.is_refused = self.is_full_for(event, 0, settings);
             }
         }
+        // A client that is there takes what is queued, rather than lose more of it while it waits.
+        self.stop_waiting();
         pushed.at_bound = Some(AtBound::new(settings.max_queue_policy, dropped));
     }
 

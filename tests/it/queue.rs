@@ -196,6 +196,25 @@ async fn of_a_lazy_ticker_only_the_latest_goes_with_the_first_event_that_is_not_
 }
 
 #[tokio::test]
+async fn a_held_connect_takes_lazy_events_once_no_more_may_be_queued() {
+    let server = TestServer::start(&[
+        "bayeux.max_queue=2",
+        "bayeux.max_queue_policy=drop_newest",
+        r#"channel=[{pattern="/a", lazy=true, lazy_timeout="10m"}]"#,
+    ]);
+    let (mut subscriber, mut publisher) = (server.client().await, server.client().await);
+    subscriber.subscribe("/a").await;
+    subscriber.poll().await;
+    server.holds(1).await;
+    for n in 0..3 {
+        publisher.publish("/a", n).await;
+    }
+    let mut messages = subscriber.polled().await;
+    messages.pop();
+    assert_eq!(data(&messages), [0, 1]);
+}
+
+#[tokio::test]
 async fn an_event_that_was_dropped_does_not_count_as_delivered() {
     let server = TestServer::start(&["bayeux.max_queue=3", "bayeux.max_queue_policy=drop_newest"]);
     let mut client = flooded(&server, 8).await;

@@ -347,6 +347,24 @@ fn a_lazy_event_that_replaces_another_waits_no_longer_than_that_would_have() {
 }
 
 #[test]
+fn at_the_session_s_bound_lazy_events_wait_no_longer() {
+    use MaxQueuePolicy::{Conflate, DropNewest, DropOldest};
+    let due = Instant::now() + std::time::Duration::from_secs(9);
+    for policy in [DropOldest, DropNewest, Conflate] {
+        let settings = Settings {
+            max_queue: 2,
+            max_queue_policy: policy,
+            ..Settings::default()
+        };
+        let mut queue = Queue::default();
+        for (channel, is_urgent) in [("/a", false), ("/b", false), ("/a", true)] {
+            queue.push(&event_of(channel, "1", None), Some(due), &settings);
+            assert_eq!(queue.is_urgent(), is_urgent, "{policy:?}");
+        }
+    }
+}
+
+#[test]
 fn a_session_s_bound_is_said_again_once_the_queue_was_empty_and_a_channel_s_is_not() {
     let settings = Settings {
         max_queue: 2,

@@ -8,9 +8,10 @@ mod streams;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Instant;
 
 use self::core::Core;
-use crate::bayeux::{Limits, RandomId};
+use crate::bayeux::{ClientId, Limits, RandomId};
 use crate::extensions::Pipeline;
 use crate::metrics::Metrics;
 pub use crate::operations::resources::{NotWritten, Place};
@@ -99,16 +100,19 @@ impl BayeuxServer {
 
     /// Fires the timers of all sessions, for ever.
     pub async fn sweep(&self) {
-        let core = &self.core;
-        sweep(&core.shared.timers, |id, due, now| {
-            let Some(session) = core.sessions.find(id) else {
-                return;
-            };
-            if session.on_timer(due, now) {
-                core.scope(now).end(&session, EndReason::Expired);
-            }
+        sweep(&self.core.shared.timers, |id, due, now| {
+            self.fire(id, due, now);
         })
         .await;
+    }
+
+    fn fire(&self, id: ClientId, due: Instant, now: Instant) {
+        let Some(session) = self.core.sessions.find(id) else {
+            return;
+        };
+        if session.on_timer(due, now) {
+            self.core.scope(now).end(&session, EndReason::Expired);
+        }
     }
 
     /// Tells whether the server stops.
@@ -133,3 +137,6 @@ fn random_id() -> RandomId {
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
     RandomId::from_random(bytes)
 }
+
+#[cfg(test)]
+mod simulation;

@@ -1,38 +1,64 @@
 //! What a client that acknowledges has yet to acknowledge (CometD's `ack` extension).
 //!
-//! The replies to connects are numbered, and the next connect names the last that arrived. So what
-//! can be lost is what went with one reply, no more: a connect that does not name that reply has its
-//! events queued again, before all others.
+//! The replies to connects are numbered, and the next connect names the last that arrived. What went
+//! with later ones goes again with its reply, before what is new.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::queue::Beside;
 use crate::bayeux::Event;
 
-/// The events of the last reply to a connect, until a connect names it.
+/// The events that were sent, until a connect names the reply that they went with first.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
     /// The number of the last reply, from 1.
     last: u64,
-    unacknowledged: Vec<Arc<Event>>,
+    /// Each with the number of its reply, in order.
+    sent: VecDeque<(u64, Arc<Event>)>,
+    bytes: usize,
 }
 
 impl Acks {
     /// Takes what a connect says: the number of the last reply that its client has received, if it is
-    /// one. Returns the events that it has not.
-    ///
-    /// A number that was never given, as any other nonsense, acknowledges nothing.
-    pub(super) fn acknowledge(&mut self, number: Option<u64>) -> Vec<Arc<Event>> {
-        let unacknowledged = std::mem::take(&mut self.unacknowledged);
-        if number == Some(self.last) {
-            return Vec::new();
+    /// one. A number that was never given, as any other nonsense, acknowledges nothing.
+    pub(super) fn acknowledge(&mut self, number: Option<u64>) {
+        let number = number.filter(|number| *number <= self.last).unwrap_or(0);
+        while self.sent.front().is_some_and(|(sent, _)| *sent <= number) {
+            let sent = self.sent.pop_front();
+            self.bytes -= sent.map_or(0, |(_, event)| event.json().len());
         }
-        unacknowledged
+        if self.sent.is_empty() {
+            self.sent = VecDeque::new();
+        }
     }
 
-    /// Notes the events that go with the next reply, and returns its number.
+    /// Tells whether there is nothing to be sent again.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sent.is_empty()
+    }
+
+    /// Returns what is to be sent again.
+    pub(super) fn again(&self) -> Vec<Arc<Event>> {
+        let again = self.sent.iter();
+        again.map(|(_, event)| Arc::clone(event)).collect()
+    }
+
+    /// Returns how much that is.
+    pub(super) fn size(&self) -> Beside {
+        Beside {
+            events: self.sent.len(),
+            bytes: self.bytes,
+        }
+    }
+
+    /// Notes what goes for the first time with the next reply, and returns that reply's number.
     pub(super) fn send(&mut self, events: &[Arc<Event>]) -> u64 {
         self.last += 1;
-        self.unacknowledged.extend_from_slice(events);
+        for event in events {
+            self.bytes += event.json().len();
+            self.sent.push_back((self.last, Arc::clone(event)));
+        }
         self.last
     }
 }
@@ -43,30 +69,33 @@ mod tests {
     use crate::session::state::tests::event;
 
     #[test]
-    fn only_the_number_of_the_last_reply_acknowledges() {
+    fn a_number_acknowledges_what_went_with_its_reply_and_those_before() {
         let cases = [
-            (Some(2), 0),
-            (Some(1), 1),
-            (Some(0), 1),
-            (Some(3), 1),
-            (Some(999_999), 1),
-            (None, 1),
+            (Some(3), 0),
+            (Some(2), 1),
+            (Some(1), 2),
+            (Some(0), 2),
+            // It was never given.
+            (Some(4), 2),
+            (Some(u64::MAX), 2),
+            (None, 2),
         ];
         for (number, again) in cases {
             let mut acks = Acks::default();
             assert_eq!(acks.send(&[]), 1);
-            assert!(acks.acknowledge(Some(1)).is_empty());
             assert_eq!(acks.send(&[event("a")]), 2);
-            assert_eq!(acks.acknowledge(number).len(), again, "{number:?}");
-            assert!(acks.acknowledge(None).is_empty(), "it is queued again");
+            // With this reply the first event goes again.
+            assert_eq!(acks.send(&[event("b")]), 3);
+            acks.acknowledge(number);
+            assert_eq!(acks.again().len(), again, "{number:?}");
+            let bytes = event("a").json().len() * again;
+            assert_eq!(
+                acks.size(),
+                Beside {
+                    events: again,
+                    bytes
+                }
+            );
         }
-    }
-
-    #[test]
-    fn a_reply_after_another_that_no_connect_came_between_adds_to_what_is_unacknowledged() {
-        let mut acks = Acks::default();
-        acks.send(&[event("a")]);
-        assert_eq!(acks.send(&[event("b")]), 2);
-        assert_eq!(acks.acknowledge(Some(1)).len(), 2);
     }
 }

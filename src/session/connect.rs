@@ -29,6 +29,19 @@ pub struct Taken {
     pub events: Vec<Arc<Event>>,
     /// The reply's number, if its client acknowledges.
     pub number: Option<u64>,
+    /// So many of them, the first, were sent before.
+    pub resent: usize,
+}
+
+impl Taken {
+    /// Takes events that nobody acknowledges.
+    #[must_use]
+    pub fn of(events: Vec<Arc<Event>>) -> Self {
+        Self {
+            events,
+            ..Self::default()
+        }
+    }
 }
 
 /// How the events of a session leave.

@@ -146,8 +146,6 @@ impl Session {
     /// this session; events go with the newest only.
     pub fn connect(&self, connect: &Connect, now: Instant) -> (Connected, u64) {
         let mut inner = self.lock();
-        let again = inner.state.acknowledge(connect.ack);
-        self.shared.metrics.resent.add(again);
         let displaced = inner.state.displace(connect.events_by);
         if displaced.connect {
             self.shared.metrics.displaced_connects.increment();
@@ -211,23 +209,25 @@ impl Session {
     pub fn end_batch(&self, carrier: Carrier) -> Taken {
         let mut inner = self.lock();
         let settings = &self.shared.settings;
-        let batch = match carrier {
+        let taken = match carrier {
             Carrier::Connect(number) => inner.state.drain_for_connect(number, settings),
-            Carrier::Publish => Taken {
-                events: inner.state.drain_for_publish(settings),
-                number: None,
-            },
+            Carrier::Publish => Taken::of(inner.state.drain_for_publish(settings)),
             Carrier::Other => Taken::default(),
         };
         let wake = inner.state.end_batch(settings);
         self.finish(inner, wake);
-        batch
+        self.shared.metrics.resent.add(taken.resent);
+        taken
     }
 
     /// Takes the events for the reply to a connect, unless a newer one has come.
     pub fn take_events(&self, connect: u64) -> Taken {
-        let settings = &self.shared.settings;
-        self.lock().state.drain_for_connect(connect, settings)
+        let Shared {
+            settings, metrics, ..
+        } = &*self.shared;
+        let taken = self.lock().state.drain_for_connect(connect, settings);
+        metrics.resent.add(taken.resent);
+        taken
     }
 
     /// Puts events back that were taken for a response which could not be written.
@@ -345,6 +345,12 @@ impl Session {
     #[must_use]
     pub fn count_with(&self, patterns: &[ChannelPattern]) -> usize {
         self.lock().state.count_with(patterns)
+    }
+
+    /// Returns how many events it keeps: queued, and sent but not acknowledged.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        self.lock().state.kept()
     }
 
     /// Locks the state. A panic while it was locked is a defect that left the state as it was

@@ -15,6 +15,7 @@ use crate::bayeux::Event;
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     events: Events,
+    beside: Beside,
     /// Whether an event is queued that does not wait for company, or one made room for another.
     is_urgent: bool,
     /// When the lazy events that are queued stop waiting. An event that made room for another
@@ -24,6 +25,13 @@ pub(super) struct Queue {
     is_at_bound: bool,
     /// The bound of a channel was reached.
     was_at_channel_bound: bool,
+}
+
+/// What counts for the bounds beside the queue, because it may have to be sent again.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Beside {
+    pub(super) events: usize,
+    pub(super) bytes: usize,
 }
 
 /// What became of an event that was to be queued.
@@ -62,6 +70,11 @@ impl AtBound {
 }
 
 impl Queue {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.events.len()
+    }
+
     /// Tells whether nothing is queued.
     pub(super) fn is_empty(&self) -> bool {
         self.events.is_empty()
@@ -160,8 +173,12 @@ impl Queue {
             MaxQueuePolicy::End => pushed.is_refused = true,
             MaxQueuePolicy::DropOldest => {
                 while self.is_full_for(event, 0, settings) {
-                    self.events.pop_front();
                     dropped += 1;
+                    if self.events.pop_front().is_none() {
+                        // All else may have been received.
+                        pushed.is_dropped = true;
+                        break;
+                    }
                 }
             }
             MaxQueuePolicy::DropNewest => {
@@ -179,16 +196,27 @@ impl Queue {
     }
 
     /// Tells whether one more event of this size would pass a bound of the session, once so many of
-    /// the oldest of its channel are gone. An empty queue takes any event: its size was bounded when
-    /// it came in.
+    /// the oldest of its channel are gone. With nothing in the queue or beside it any event
+    /// fits: its size was bounded when it came in.
     fn is_full_for(&self, event: &Event, superseded: usize, settings: &Settings) -> bool {
         let freed = match superseded {
             0 => 0,
             _ => self.events.bytes_of_oldest(event.channel(), superseded),
         };
-        let queued = self.events.len() - superseded;
-        let bytes = (self.events.bytes() - freed + event.json().len()) as u64;
-        queued > 0 && (queued >= settings.max_queue || bytes > settings.max_queue_bytes.as_u64())
+        let kept = self.events.len() - superseded + self.beside.events;
+        let bytes = self.events.bytes() - freed + self.beside.bytes + event.json().len();
+        kept > 0 && (kept >= settings.max_queue || bytes as u64 > settings.max_queue_bytes.as_u64())
+    }
+
+    /// Sets what counts for the bounds beside the queue.
+    pub(super) fn count_beside(&mut self, beside: Beside) {
+        self.beside = beside;
+    }
+
+    /// Tells whether the oldest event is at most so large.
+    pub(super) fn fits(&self, bytes: u64) -> bool {
+        let first = self.events.first();
+        first.is_some_and(|first| first.json().len() as u64 <= bytes)
     }
 
     /// Takes the oldest events, lazy or not: at most so many, and of those at least one and at most

@@ -213,9 +213,23 @@ impl State {
         if connect != self.connects {
             return Taken::default();
         }
-        let events = self.drain(settings);
-        let number = self.acks.as_mut().map(|acks| acks.send(&events));
-        Taken { events, number }
+        let Some(acks) = &mut self.acks else {
+            return Taken::of(self.drain(settings));
+        };
+        let mut events = acks.again();
+        let resent = events.len();
+        let max = settings.max_response_size.as_u64();
+        let left = max.saturating_sub(acks.size().bytes as u64);
+        if events.is_empty() || self.queue.fits(left) {
+            events.extend(self.queue.take(left, usize::MAX));
+        }
+        let number = acks.send(&events[resent..]);
+        self.queue.count_beside(acks.size());
+        Taken {
+            events,
+            number: Some(number),
+            resent,
+        }
     }
 
     fn drain(&mut self, settings: &Settings) -> Vec<Arc<Event>> {
@@ -251,16 +265,23 @@ impl State {
         self.acks.is_some()
     }
 
-    /// Takes a connect's acknowledgement; returns how many events are queued again.
-    pub(super) fn acknowledge(&mut self, number: Option<u64>) -> usize {
-        let Some(acks) = &mut self.acks else { return 0 };
-        if matches!(self.phase, Phase::Ended(_)) {
-            return 0;
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        let sent = self.acks.as_ref().map_or(0, |acks| acks.size().events);
+        self.queue.len() + sent
+    }
+
+    /// Takes a connect's acknowledgement.
+    fn acknowledge(&mut self, number: Option<u64>) {
+        if let Some(acks) = &mut self.acks {
+            acks.acknowledge(number);
+            self.queue.count_beside(acks.size());
         }
-        let again = acks.acknowledge(number);
-        let count = again.len();
-        self.queue.put_back(again);
-        count
+    }
+
+    /// Tells whether the reply to a connect would have something to carry that does not wait.
+    fn has_something_due(&self, now: Instant) -> bool {
+        self.queue.is_due(now) || self.acks.as_ref().is_some_and(|acks| !acks.is_empty())
     }
 
     fn resume_for_events(&mut self, settings: &Settings) -> Wake {

@@ -36,7 +36,11 @@ impl Timers {
     }
 
     /// Takes the entries that are due, earliest first, and returns when the next one is.
-    fn take_due(&self, now: Instant, due: &mut Vec<(Instant, ClientId)>) -> Option<Instant> {
+    pub(crate) fn take_due(
+        &self,
+        now: Instant,
+        due: &mut Vec<(Instant, ClientId)>,
+    ) -> Option<Instant> {
         let mut heap = self.lock();
         while let Some(Reverse(next)) = heap.peek().copied() {
             if next.0 > now {

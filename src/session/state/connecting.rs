@@ -39,6 +39,7 @@ impl State {
         };
         self.phase = Phase::Connected;
         self.connects += 1;
+        self.acknowledge(connect.ack);
         let events_by = match connect.events_by {
             // What a client acknowledges are replies.
             EventsBy::OtherStream if self.acknowledges() => EventsBy::Replies,
@@ -65,7 +66,7 @@ impl State {
 
         let has_to_answer =
             is_first || timeout.is_zero() || !connect.may_be_held || self.is_stopping;
-        if has_to_answer || (self.may_drain(settings) && self.queue.is_due(now)) {
+        if has_to_answer || (self.may_drain(settings) && self.has_something_due(now)) {
             self.start_expiry(settings, now);
             return Connected::Answer { advise };
         }

@@ -451,3 +451,64 @@ fn the_interval_of_polls_grows_while_nothing_happens_and_falls_when_something_do
         now += expected;
     }
 }
+
+/// The data of the events, which are single letters.
+fn letters(events: &[Arc<Event>]) -> String {
+    let letter = |event: &Arc<Event>| char::from(event.json()[24]);
+    events.iter().map(letter).collect()
+}
+
+#[test]
+fn events_go_with_the_newest_connect_though_an_older_one_was_resumed_for_them() {
+    for acknowledges in [false, true] {
+        let mut rig = Rig::connected(Settings::default());
+        if acknowledges {
+            rig.state.begin_acks();
+        }
+        assert_eq!(rig.connect(1), Connected::Held(0));
+        let older = rig.state.newest_connect();
+        assert!(rig.deliver("a").1);
+        assert!(rig.resumed(0, 2).is_some());
+        // Its client gives up before the reply is made, and connects again.
+        assert_eq!(rig.connect(3), Connected::Answer { advise: false });
+        let newest = rig.state.newest_connect();
+        let late = rig.state.drain_for_connect(older, &rig.settings);
+        assert_eq!((letters(&late.events).as_str(), late.number), ("", None));
+        let taken = rig.state.drain_for_connect(newest, &rig.settings);
+        assert_eq!(letters(&taken.events), "a");
+        assert_eq!(taken.number, acknowledges.then_some(1));
+    }
+}
+
+#[test]
+fn what_is_not_acknowledged_counts_for_the_bound_and_is_not_dropped() {
+    for (policy, expected) in [
+        (MaxQueuePolicy::End, "ab"),
+        (MaxQueuePolicy::DropOldest, "ab"),
+        (MaxQueuePolicy::DropNewest, "ab"),
+        (MaxQueuePolicy::Conflate, "ab"),
+    ] {
+        let mut rig = Rig::connected(Settings {
+            max_queue: 2,
+            max_queue_policy: policy,
+            ..Settings::default()
+        });
+        rig.state.begin_acks();
+        for name in ["a", "b"] {
+            assert!(rig.deliver(name).0.at_bound.is_none());
+        }
+        rig.connect(1);
+        let newest = rig.state.newest_connect();
+        let taken = rig.state.drain_for_connect(newest, &rig.settings);
+        assert_eq!(letters(&taken.events), "ab");
+        for name in ["c", "d", "e"] {
+            let (pushed, _) = rig.deliver(name);
+            assert!(pushed.is_refused || pushed.is_dropped, "{policy:?}");
+        }
+        assert_eq!(rig.connect(2), Connected::Answer { advise: false });
+        let newest = rig.state.newest_connect();
+        let taken = rig.state.drain_for_connect(newest, &rig.settings);
+        assert_eq!(letters(&taken.events), expected, "{policy:?}");
+        assert_eq!(taken.resent, 2);
+    }
+}

@@ -14,7 +14,7 @@ use crate::session::{Resume, Settings};
 const SEEDS: u64 = 2000;
 const CHANNELS: usize = 4;
 
-/// Random numbers from a seed (SplitMix64).
+/// Random numbers from a seed (`SplitMix64`).
 struct Dice(u64);
 
 impl Dice {
@@ -178,10 +178,10 @@ impl World {
             assert!(reply.contains("402"), "{reply}");
             return;
         }
-        for client in 0..self.clients.len() {
+        for (client, was_alive) in before.into_iter().enumerate() {
             let is_subscribed = self.clients[client].channels.contains(&channel);
             // One whose queue was full has ended, and hears of it.
-            if is_subscribed && before[client] && self.is_alive(client) {
+            if is_subscribed && was_alive && self.is_alive(client) {
                 self.clients[client].promised.push(number);
             }
         }
@@ -428,7 +428,7 @@ fn data(event: &Event) -> u32 {
 
 fn run(seed: u64) {
     let mut world = World::new(seed);
-    let (clients, steps) = if seed % 500 == 0 {
+    let (clients, steps) = if seed.is_multiple_of(500) {
         (300, 300)
     } else {
         (world.dice.throw(8) + 1, 80)

@@ -208,6 +208,8 @@ pub struct Metrics {
     pub event_streams: Gauge,
     /// Connects whose responses are streams.
     pub streamed_connects: Gauge,
+    /// Open responses of type `message/http`.
+    pub message_streams: Gauge,
     /// Resources kept, deleted ones included.
     pub resources: Gauge,
     /// Bytes that they are.
@@ -318,7 +320,7 @@ impl Metrics {
         out
     }
 
-    fn gauges(&self) -> [(&str, &str, &Gauge); 9] {
+    fn gauges(&self) -> [(&str, &str, &Gauge); 10] {
         [
             ("connections", "Open connections.", &self.connections),
             ("sessions", "Sessions alive.", &self.sessions),
@@ -333,6 +335,11 @@ impl Metrics {
                 "streamed_connects",
                 "Connects whose responses are streams.",
                 &self.streamed_connects,
+            ),
+            (
+                "message_streams",
+                "Open responses of type message/http.",
+                &self.message_streams,
             ),
             (
                 "resources",

@@ -233,7 +233,7 @@ mod known_keys {
                 "bayeux.transports",
                 Kind::Choices(
                     "one of `websocket`, `eventsource`, `long-polling`, `callback-polling`, \
-                     `xhr-streaming`, `multipart`, `iframe`, `mime-message-block`"
+                     `xhr-streaming`, `multipart`, `message-http`, `iframe`, `mime-message-block`"
                         .to_owned(),
                 ),
             ),

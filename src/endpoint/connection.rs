@@ -131,6 +131,7 @@ async fn next(mut socket: Socket, shared: &Shared) -> Option<Taken> {
             let incoming = Incoming {
                 request: *request,
                 socket: &socket,
+                is_embedded: false,
             };
             let answer = shared.site.serve(incoming).await;
             Some(Taken {

@@ -41,6 +41,7 @@ pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answ
         texts: query.messages,
         source: Source::Fields,
         callback: Some(callback.into()),
+        uri: request.uri(),
         version: request.version(),
         socket: incoming.socket,
     };

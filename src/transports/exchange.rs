@@ -6,12 +6,13 @@ use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version};
 
+use super::message_http::{self, Embedding};
 use super::settings::Transport;
 use super::streamed::{self, Streamed, Wrapping};
 use super::{Answer, Endpoint, Error, allow, legacy, vary};
-use crate::bayeux::{BatchError, Event, RandomId, Reply, parse_batches};
+use crate::bayeux::{BatchError, Event, Message, RandomId, Reply, parse_batches};
 use crate::metrics::{Limit, Metrics};
 use crate::server::{HeldConnect, Outcome, Request};
 use crate::session::{Resume, Session, Stream};
@@ -26,6 +27,10 @@ pub(super) enum Framing {
     Script(Box<str>),
     /// As in a stream.
     Streamed(Box<dyn Wrapping>),
+    /// As a response in a response.
+    MessageHttp(Embedding),
+    /// As a JSON array in a response that is embedded in another, which says the rest.
+    Embedded,
 }
 
 /// The messages of a request, as texts.
@@ -35,6 +40,8 @@ pub(super) struct Messages<'s> {
     pub(super) source: Source,
     /// The function that is to be called with the replies, if the request names one.
     pub(super) callback: Option<Box<str>>,
+    /// The request's target.
+    pub(super) uri: &'s Uri,
     /// The version of HTTP they came by.
     pub(super) version: Version,
     /// The socket they came from.
@@ -52,6 +59,8 @@ pub(super) enum Source {
 
 const JSON_HEAD: &[u8] = b"Content-Type: application/json; charset=utf-8\r\n\
     Cache-Control: no-cache, no-store\r\nPragma: no-cache\r\nExpires: 0\r\n";
+/// The same in a response that says already that it is not to be kept.
+pub(super) const EMBEDDED_HEAD: &[u8] = b"Content-Type: application/json\r\n";
 const SCRIPT_HEAD: &[u8] = b"Content-Type: text/javascript; charset=utf-8\r\n\
     X-Content-Type-Options: nosniff\r\n\
     Cache-Control: no-cache, no-store\r\nPragma: no-cache\r\nExpires: 0\r\n";
@@ -63,6 +72,8 @@ impl Framing {
         }
         let (head, body) = match self {
             Self::Streamed(wrapping) => return streamed::whole(&**wrapping, &json),
+            Self::MessageHttp(embedding) => return embedding.whole(json),
+            Self::Embedded => (EMBEDDED_HEAD, json),
             Self::Json => (JSON_HEAD, json),
             Self::Script(callback) => {
                 let json = script::escape_for_script(&json);
@@ -78,6 +89,42 @@ impl Framing {
     /// A response without a message, for the status that alone counts.
     fn empty(&self, status: StatusCode) -> Response {
         Response::with_raw_head(status, JSON_HEAD, Vec::new())
+    }
+}
+
+/// How a request's messages are answered, as its connect and its headers ask.
+#[derive(Debug)]
+enum Way {
+    /// By one response.
+    Once,
+    /// By a stream.
+    Streamed(Streamed),
+    /// By responses in a response.
+    MessageHttp(Embedding),
+}
+
+impl Way {
+    fn asked(
+        batch: &[Message<'_>],
+        uri: &Uri,
+        headers: &HeaderMap,
+        framing: &Framing,
+        on: &[Transport],
+    ) -> Self {
+        let is_embedded = match framing {
+            Framing::Json => Some(false),
+            Framing::Embedded => Some(true),
+            _ => None,
+        };
+        if let Some(is_embedded) = is_embedded
+            && message_http::is_asked(batch, headers, on)
+        {
+            return Self::MessageHttp(Embedding::new(uri, headers, is_embedded));
+        }
+        match Streamed::asked(batch, on) {
+            Some(streamed) if is_embedded != Some(true) => Self::Streamed(streamed),
+            _ => Self::Once,
+        }
     }
 }
 
@@ -137,9 +184,14 @@ pub struct Carried {
 }
 
 impl Carried {
-    fn new(session: Option<&Arc<Session>>, events: Vec<Arc<Event>>) -> Option<Self> {
+    pub(super) fn new(session: Option<&Arc<Session>>, events: Vec<Arc<Event>>) -> Option<Self> {
         let session = Arc::clone(session?);
         (!events.is_empty()).then_some(Self { session, events })
+    }
+
+    /// Returns the events and whose they are.
+    pub(super) fn into_parts(self) -> (Arc<Session>, Vec<Arc<Event>>) {
+        (self.session, self.events)
     }
 
     /// Gives the events back to their session, because the response could not be written.
@@ -160,6 +212,7 @@ impl Endpoint {
             texts,
             source,
             callback,
+            uri,
             version,
             socket,
         } = messages;
@@ -174,8 +227,9 @@ impl Endpoint {
         };
         legacy::translate(&mut batch);
         let cookies = self.cookies(headers);
-        let streamed = Streamed::asked(&batch, &self.settings.transports);
-        if streamed.is_none() && matches!(framing, Framing::Script(_)) {
+        let way = Way::asked(&batch, uri, headers, &framing, &self.settings.transports);
+        let is_stream = !matches!(way, Way::Once);
+        if !is_stream && matches!(framing, Framing::Script(_)) {
             self.check(Transport::CallbackPolling)?;
         }
         let mut stream = Stream::of_connect();
@@ -183,9 +237,9 @@ impl Endpoint {
             cookies: &cookies,
             may_be_held: true,
             is_client_gone: &|| socket.has_closed(),
-            delivers_on_publish: matches!(framing, Framing::Json),
-            stream: streamed.map(|_| &mut stream),
-            lifetime: streamed.map(|_| self.streaming.lifetime),
+            delivers_on_publish: matches!(framing, Framing::Json | Framing::Embedded),
+            stream: is_stream.then_some(&mut stream),
+            lifetime: is_stream.then_some(self.streaming.lifetime),
             is_request: true,
             needs_own_handshake: false,
         };
@@ -195,9 +249,10 @@ impl Endpoint {
             .session
             .as_ref()
             .map_or(0, |session| session.marks());
-        let framing = match streamed {
-            Some(streamed) => Framing::Streamed(streamed.wrapping(callback, marks)),
-            None => framing,
+        let framing = match way {
+            Way::Streamed(streamed) => Framing::Streamed(streamed.wrapping(callback, marks)),
+            Way::MessageHttp(embedding) => Framing::MessageHttp(embedding),
+            Way::Once => framing,
         };
         if let Some(connect) = outcome.held {
             return Ok(self.hold(connect, framing, stream, version));
@@ -223,9 +278,15 @@ impl Endpoint {
         stream: Stream,
         version: Version,
     ) -> Answer {
-        if let Framing::Streamed(wrapping) = framing {
-            return streamed::open(wrapping, connect, stream, &self.streaming, version);
-        }
+        let framing = match framing {
+            Framing::Streamed(wrapping) => {
+                return streamed::open(wrapping, connect, stream, &self.streaming, version);
+            }
+            Framing::MessageHttp(embedding) => {
+                return embedding.open(connect, stream, &self.streaming, version);
+            }
+            framing => framing,
+        };
         Answer::Held(Box::new(HeldPoll {
             connect,
             framing,

@@ -32,8 +32,14 @@ pub(super) async fn serve(endpoint: &Endpoint, incoming: Incoming<'_>) -> Result
         texts,
         source,
         callback: callback.map(Into::into),
+        uri: &head.uri,
         version: head.version,
         socket: incoming.socket,
     };
-    endpoint.answer(messages, &head.headers, Framing::Json)
+    let framing = if incoming.is_embedded {
+        Framing::Embedded
+    } else {
+        Framing::Json
+    };
+    endpoint.answer(messages, &head.headers, framing)
 }

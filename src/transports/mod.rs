@@ -1,11 +1,13 @@
 //! The Bayeux endpoint over HTTP: which transport takes a request, and who may send one at all.
 
 mod callback_polling;
+mod connect_stream;
 mod event_source;
 mod exchange;
 mod forever_frame;
 mod legacy;
 mod long_polling;
+mod message_http;
 mod multipart;
 mod opened;
 mod resources;
@@ -48,6 +50,8 @@ pub struct Incoming<'s> {
     /// The socket it came from. If the client has closed it, at least for its own writing, the
     /// response carries no events, which would be lost if the client is gone.
     pub socket: &'s Socket,
+    /// It was embedded in another, and its response will be too.
+    pub is_embedded: bool,
 }
 
 /// What becomes of a request.
@@ -296,6 +300,7 @@ impl Endpoint {
             Transport::LongPolling
             | Transport::XhrStreaming
             | Transport::Multipart
+            | Transport::MessageHttp
             | Transport::Iframe
             | Transport::MimeMessageBlock => {
                 "the long-polling transport is off (bayeux.transports)"
@@ -315,6 +320,7 @@ pub fn connection_types(transports: &[Transport]) -> Vec<&'static str> {
         Transport::EventSource => &["eventsource"],
         Transport::XhrStreaming => &["xhr-streaming"],
         Transport::Multipart => &["multipart"],
+        Transport::MessageHttp => &["message-http"],
         Transport::Iframe => &["iframe"],
         Transport::MimeMessageBlock => &["mime-message-block"],
     });

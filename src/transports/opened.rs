@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{event_source, streamed, websocket};
+use super::{event_source, message_http, streamed, websocket};
 use crate::metrics::Metrics;
 use crate::web::Socket;
 
@@ -20,6 +20,8 @@ pub enum Opened {
     EventSource(Box<event_source::Connection>),
     /// The stream of a connect.
     Streamed(Box<streamed::Connection>),
+    /// Responses in a response.
+    MessageHttp(Box<message_http::Connection>),
 }
 
 /// What a connection that goes on has to know of its server.
@@ -52,6 +54,7 @@ impl Opened {
             Self::WebSocket(connection) => Box::pin(connection.run(socket, link)),
             Self::EventSource(connection) => Box::pin(connection.run(socket, link)),
             Self::Streamed(connection) => Box::pin(connection.run(socket, link)),
+            Self::MessageHttp(connection) => Box::pin(connection.run(socket, link)),
         }
     }
 }

@@ -23,6 +23,8 @@ pub enum Transport {
     XhrStreaming,
     /// A connect's response has an array in each of its parts.
     Multipart,
+    /// A connect's response has responses in it; a resource's too, and a request may hold requests.
+    MessageHttp,
     /// A connect's response is a page that never ends, in a frame.
     Iframe,
     /// What Dojo 0.4 knows as multipart. Its clients take it before all others.
@@ -63,6 +65,7 @@ impl Default for Settings {
                 Transport::CallbackPolling,
                 Transport::XhrStreaming,
                 Transport::Multipart,
+                Transport::MessageHttp,
                 Transport::Iframe,
             ],
             duplicate_meta_connect_status: 408,

@@ -8,7 +8,6 @@
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -16,17 +15,18 @@ use http::{StatusCode, Version};
 use tokio::time::Sleep;
 
 use super::callback_polling::DEFAULT_CALLBACK;
+use super::connect_stream::{Coming, ConnectStream};
 use super::exchange::{array, now};
 use super::forever_frame::ForeverFrame;
 use super::multipart::Multipart;
 use super::settings::{StreamingSettings, Transport};
 use super::streaming::{self, Around, Streaming};
-use super::turn::{MAX_TURN, Turn};
+use super::turn::Turn;
 use super::xhr_streaming::XhrStreaming;
 use super::{Answer, Link, Opened, legacy};
-use crate::bayeux::{BayeuxError, Event, Message, meta, text};
+use crate::bayeux::{Message, meta, text};
 use crate::server::HeldConnect;
-use crate::session::{self, Session, Stream};
+use crate::session::Stream;
 use crate::web::{Response, Socket};
 
 /// How arrays of messages stand in a response.
@@ -113,8 +113,7 @@ pub(super) fn open(
     let connection = Box::new(Connection {
         wrapping,
         is_chunked,
-        held: Some(held),
-        stream,
+        connect: ConnectStream::new(held, stream),
         settings: settings.clone(),
         wrote: now(),
     });
@@ -126,9 +125,7 @@ pub(super) fn open(
 pub struct Connection {
     wrapping: Box<dyn Wrapping>,
     is_chunked: bool,
-    /// Dropped before the stream, so that it counts as lost and not as resumed.
-    held: Option<HeldConnect>,
-    stream: Stream,
+    connect: ConnectStream,
     settings: StreamingSettings,
     /// When something was written last.
     wrote: Instant,
@@ -148,18 +145,20 @@ impl Streaming for Connection {
             turn.lose();
             return Poll::Ready(turn);
         }
-        if let Some(session) = self.stream.session().filter(|_| around.is_stopping) {
+        if let Some(session) = self.connect.session().filter(|_| around.is_stopping) {
             session.stop_holding();
         }
-        match self.stream.poll(MAX_TURN as u64, context) {
-            Poll::Ready(session::Streamed::Events { events, .. }) => self.add(&mut turn, events),
-            Poll::Ready(session::Streamed::Displaced) => self.displaced(&mut turn),
-            // The connect says why.
-            Poll::Ready(session::Streamed::Ended(_)) | Poll::Pending => {}
-        }
-        // Events first: what a client that reads on has to see of them is before the reply.
-        if !turn.has_events() && !turn.closes() {
-            self.resume(&mut turn, context);
+        match self.connect.poll(context) {
+            Poll::Ready(Coming::Events(events)) => {
+                self.array(&mut turn, &array(&events, &[]));
+                turn.note_all(events);
+            }
+            Poll::Ready(Coming::Last(json, carried)) => {
+                self.last(&mut turn, &json);
+                turn.carry(carried);
+            }
+            Poll::Ready(Coming::End) => turn.close(),
+            Poll::Pending => {}
         }
         let interval = self.settings.heartbeat_interval;
         if turn.is_empty() && streaming::is_silent_for_long(self.wrote, interval, sleep, context) {
@@ -175,7 +174,7 @@ impl Streaming for Connection {
     }
 
     fn stream(&mut self) -> &mut Stream {
-        &mut self.stream
+        self.connect.stream()
     }
 
     fn written(&mut self, _: bool) {
@@ -183,10 +182,7 @@ impl Streaming for Connection {
     }
 
     fn let_go(&mut self) {
-        if let Some(mut held) = self.held.take() {
-            held.release(now());
-        }
-        self.stream = Stream::default();
+        self.connect.let_go();
     }
 }
 
@@ -198,59 +194,6 @@ impl Connection {
         link: Link,
     ) -> impl Future<Output = ()> + Send {
         streaming::run(self, socket, link, |metrics| &metrics.streamed_connects)
-    }
-
-    /// Adds events as one array.
-    fn add(&self, turn: &mut Turn, events: Vec<Arc<Event>>) {
-        self.array(turn, &array(&events, &[]));
-        for event in events {
-            turn.note(event);
-        }
-    }
-
-    /// Answers the connect if it was resumed, and ends the stream.
-    fn resume(&mut self, turn: &mut Turn, context: &mut Context<'_>) {
-        let Some(held) = &mut self.held else { return };
-        let Poll::Ready(resume) = held.poll_resumed(now, context) else {
-            return;
-        };
-        let Some(held) = self.held.take() else { return };
-        let marks = held.session().marks();
-        match held.answer(resume) {
-            Some((events, reply)) => {
-                let session = Arc::clone(held.session());
-                self.last(
-                    turn,
-                    &array(&events, &[legacy::dress_connect(reply, marks)]),
-                );
-                self.come_with_reply(turn, session, events);
-            }
-            None => {
-                let reply = held.reply().failed(BayeuxError::ConnectDisplaced);
-                self.last(turn, &array(&[], &[reply]));
-            }
-        }
-    }
-
-    /// Notes the events that came with the reply; they count as written with all of it.
-    fn come_with_reply(&self, turn: &mut Turn, session: Arc<Session>, events: Vec<Arc<Event>>) {
-        if events.is_empty() {
-            return;
-        }
-        turn.come_with_reply(session);
-        for event in events {
-            turn.note(event);
-        }
-    }
-
-    /// Ends the stream because another connection took the session over.
-    fn displaced(&mut self, turn: &mut Turn) {
-        let Some(mut held) = self.held.take() else {
-            return turn.close();
-        };
-        held.release(now());
-        let reply = held.reply().failed(BayeuxError::ConnectDisplaced);
-        self.last(turn, &array(&[], &[reply]));
     }
 
     fn last(&self, turn: &mut Turn, json: &[u8]) {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::Carried;
 use crate::bayeux::Event;
 use crate::metrics::{Limit, Metrics};
 use crate::session::{Session, Stream};
@@ -117,6 +118,21 @@ impl Turn {
     /// Notes that the bytes added last are an event.
     pub(super) fn note(&mut self, event: Arc<Event>) {
         self.events.push((self.size(), event));
+    }
+
+    /// Notes that the bytes added last are all these events.
+    pub(super) fn note_all(&mut self, events: Vec<Arc<Event>>) {
+        let end = self.size();
+        self.events
+            .extend(events.into_iter().map(|event| (end, event)));
+    }
+
+    /// Notes events that the bytes added last hold beside a reply.
+    pub(super) fn carry(&mut self, carried: Option<Carried>) {
+        if let Some((session, events)) = carried.map(Carried::into_parts) {
+            self.come_with_reply(session);
+            self.note_all(events);
+        }
     }
 
     /// Notes that the events of this turn come with a reply.

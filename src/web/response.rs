@@ -185,24 +185,11 @@ impl Response {
         let mut out = Vec::with_capacity(self.head.len() + self.body.len() + 160);
         let is_1_0 = persistence.version == Version::HTTP_10;
         out.extend_from_slice(if is_1_0 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
-        out.extend_from_slice(self.status.as_str().as_bytes());
-        out.push(b' ');
-        out.extend_from_slice(
-            self.status
-                .canonical_reason()
-                .unwrap_or("Status")
-                .as_bytes(),
-        );
-        out.extend_from_slice(b"\r\n");
+        self.write_status(&mut out);
         out.extend_from_slice(&self.head);
-        write_date(&mut out);
-        // A length of nothing would be taken for that of what has not been modified.
-        let has_length = !matches!(
-            self.status,
-            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-        ) && !self.status.is_informational();
+        write_date("Date", &mut out);
         match self.extent {
-            Extent::Counted if has_length => {
+            Extent::Counted if self.has_length() => {
                 write!(out, "Content-Length: {}\r\n", self.body.len())
                     .expect("a Vec takes every write");
             }
@@ -220,23 +207,65 @@ impl Response {
         }
         out
     }
+
+    /// Appends it as a message of type `message/http` (RFC 9112 section 10.1), with the target of
+    /// the request that it answers. It has no `Date`: what it is embedded in has one.
+    pub fn embed(&self, location: &str, omits_body: bool, out: &mut Vec<u8>) {
+        out.reserve(self.head.len() + self.body.len() + location.len() + 80);
+        out.extend_from_slice(b"HTTP/1.1 ");
+        self.write_status(out);
+        write!(out, "Content-Location: {location}\r\n").expect("a Vec takes every write");
+        out.extend_from_slice(&self.head);
+        if self.has_length() {
+            write!(out, "Content-Length: {}\r\n", self.body.len())
+                .expect("a Vec takes every write");
+        }
+        out.extend_from_slice(b"\r\n");
+        if !omits_body {
+            out.extend_from_slice(&self.body);
+        }
+    }
+
+    fn write_status(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.status.as_str().as_bytes());
+        out.push(b' ');
+        let reason = self.status.canonical_reason().unwrap_or("Status");
+        out.extend_from_slice(reason.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Tells whether its length is said: one of nothing would be taken for that of what has not
+    /// been modified.
+    fn has_length(&self) -> bool {
+        !matches!(
+            self.status,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        ) && !self.status.is_informational()
+    }
+
+    /// Says that it was made now.
+    #[must_use]
+    pub fn modified_now(mut self) -> Self {
+        write_date("Last-Modified", &mut self.head);
+        self
+    }
 }
 
-/// Appends the `Date` line, which is made anew once a second.
-fn write_date(out: &mut Vec<u8>) {
+/// Appends a header line with the time of now, which is made anew once a second.
+fn write_date(name: &str, out: &mut Vec<u8>) {
     thread_local! {
-        static LINE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+        static DATE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
     }
     let now = SystemTime::now();
     let second = now
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    LINE.with_borrow_mut(|(of, line)| {
-        if *of != second || line.is_empty() {
+    DATE.with_borrow_mut(|(of, date)| {
+        if *of != second || date.is_empty() {
             *of = second;
-            *line = format!("Date: {}\r\n", httpdate::fmt_http_date(now));
+            *date = httpdate::fmt_http_date(now);
         }
-        out.extend_from_slice(line.as_bytes());
+        write!(out, "{name}: {date}\r\n").expect("a Vec takes every write");
     });
 }
 

@@ -18,7 +18,7 @@ async fn the_reply_has_all_that_clients_read_and_nothing_else() {
             "supportedConnectionTypes": [
                 "websocket", "eventsource",
                 "long-polling", "cross-origin-long-polling", "callback-polling",
-                "xhr-streaming", "multipart", "iframe",
+                "xhr-streaming", "multipart", "message-http", "iframe",
             ],
             "advice": {"reconnect": "retry", "interval": 100, "timeout": 20000},
         })

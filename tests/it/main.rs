@@ -30,6 +30,7 @@ mod limits;
 mod long_polling;
 mod lost_polls;
 mod many;
+mod message_http;
 mod plugins;
 mod publish;
 mod queue;

@@ -3,6 +3,7 @@
 mod client;
 mod events;
 mod http;
+mod message_http;
 mod streamed;
 mod websocket;
 
@@ -20,6 +21,7 @@ use tokio::task::JoinHandle;
 pub(crate) use client::{Client, only};
 pub(crate) use events::Events;
 pub(crate) use http::{Http, Request, Response, percent};
+pub(crate) use message_http::Embedded;
 pub(crate) use streamed::Streamed;
 pub(crate) use websocket::{WebSocket, upgrade};
 

@@ -200,7 +200,7 @@ fn of_arguments() {
             "bayeux.transports=flash",
             "bayeux.transports = [\"flash\"]: expected a list in which each item is \
              one of `websocket`, `eventsource`, `long-polling`, `callback-polling`, \
-             `xhr-streaming`, `multipart`, `iframe`, `mime-message-block`",
+             `xhr-streaming`, `multipart`, `message-http`, `iframe`, `mime-message-block`",
         ),
         (
             "http.allowed_origins=[1]",

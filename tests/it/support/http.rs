@@ -94,6 +94,24 @@ pub(crate) struct Response {
 }
 
 impl Response {
+    /// Reads a response's head, up to its empty line.
+    pub(crate) fn of_head(head: Vec<u8>) -> Self {
+        let head = String::from_utf8(head).unwrap();
+        let mut lines = head.trim_end().split("\r\n");
+        let mut status_line = lines.next().unwrap().split(' ');
+        let mut response = Self {
+            version: status_line.next().unwrap().to_owned(),
+            status: status_line.next().unwrap().parse().unwrap(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
+        for line in lines {
+            let (name, value) = line.split_once(": ").unwrap();
+            response.headers.push((name.to_owned(), value.to_owned()));
+        }
+        response
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self
             .headers
@@ -189,19 +207,7 @@ impl Http {
             }
             self.fill().await?;
         };
-        let head = String::from_utf8(self.buffer.drain(..end).collect()).unwrap();
-        let mut lines = head.trim_end().split("\r\n");
-        let mut status_line = lines.next().unwrap().split(' ');
-        let mut response = Response {
-            version: status_line.next().unwrap().to_owned(),
-            status: status_line.next().unwrap().parse().unwrap(),
-            headers: Vec::new(),
-            body: Vec::new(),
-        };
-        for line in lines {
-            let (name, value) = line.split_once(": ").unwrap();
-            response.headers.push((name.to_owned(), value.to_owned()));
-        }
+        let mut response = Response::of_head(self.buffer.drain(..end).collect());
         let length = response.header("Content-Length");
         let length = length.map_or(0, |length| length.parse().unwrap());
         while self.buffer.len() < length {

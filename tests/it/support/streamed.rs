@@ -53,6 +53,15 @@ impl Streamed {
         }
     }
 
+    /// So many bytes of the body.
+    pub(crate) async fn exactly(&mut self, length: usize) -> Vec<u8> {
+        while self.text.len() < length {
+            assert!(!self.has_ended);
+            self.fill().await;
+        }
+        self.text.drain(..length).collect()
+    }
+
     /// All the rest of the body.
     pub(crate) async fn rest(&mut self) -> String {
         while !self.has_ended {

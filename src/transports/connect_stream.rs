@@ -1,0 +1,108 @@
+//! A connect that is held while the events of its session leave as they come; knows no response.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::exchange::{Carried, array, now};
+use super::legacy;
+use super::turn::MAX_TURN;
+use crate::bayeux::{BayeuxError, Event};
+use crate::server::HeldConnect;
+use crate::session::{Session, Stream, Streamed};
+
+/// A held connect and its stream.
+#[derive(Debug)]
+pub(super) struct ConnectStream {
+    /// Dropped before the stream, so that it counts as lost and not as resumed.
+    held: Option<HeldConnect>,
+    stream: Stream,
+}
+
+/// What comes of a connect.
+#[derive(Debug)]
+pub(super) enum Coming {
+    /// Events, which left by the stream.
+    Events(Vec<Arc<Event>>),
+    /// The last array: the reply, behind events that came with it.
+    Last(Vec<u8>, Option<Carried>),
+    /// Nothing more.
+    End,
+}
+
+impl ConnectStream {
+    pub(super) fn new(held: HeldConnect, stream: Stream) -> Self {
+        Self {
+            held: Some(held),
+            stream,
+        }
+    }
+
+    pub(super) fn session(&self) -> Option<&Arc<Session>> {
+        self.stream.session()
+    }
+
+    pub(super) fn stream(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
+    /// Waits for what is to be written next.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Coming> {
+        match self.stream.poll(MAX_TURN as u64, context) {
+            // First: what a client that reads on has to see of them is before the reply.
+            Poll::Ready(Streamed::Events { events, .. }) => Poll::Ready(Coming::Events(events)),
+            Poll::Ready(Streamed::Displaced) => Poll::Ready(self.displaced()),
+            // The connect says why.
+            Poll::Ready(Streamed::Ended(_)) | Poll::Pending => self.poll_reply(context),
+        }
+    }
+
+    fn poll_reply(&mut self, context: &mut Context<'_>) -> Poll<Coming> {
+        let Some(held) = &mut self.held else {
+            return Poll::Pending;
+        };
+        let Poll::Ready(resume) = held.poll_resumed(now, context) else {
+            return Poll::Pending;
+        };
+        let Some(held) = self.held.take() else {
+            return Poll::Pending;
+        };
+        let marks = held.session().marks();
+        Poll::Ready(match held.answer(resume) {
+            Some((events, reply)) => Coming::Last(
+                array(&events, &[legacy::dress_connect(reply, marks)]),
+                Carried::new(Some(held.session()), events),
+            ),
+            None => {
+                let reply = held.reply().failed(BayeuxError::ConnectDisplaced);
+                Coming::Last(array(&[], &[reply]), None)
+            }
+        })
+    }
+
+    /// Another connection took the session over.
+    fn displaced(&mut self) -> Coming {
+        let Some(mut held) = self.held.take() else {
+            return Coming::End;
+        };
+        held.release(now());
+        let reply = held.reply().failed(BayeuxError::ConnectDisplaced);
+        Coming::Last(array(&[], &[reply]), None)
+    }
+
+    /// Gives the connect up, and returns a last array for a client that may still read.
+    pub(super) fn give_up(&mut self) -> Option<Vec<u8>> {
+        let mut held = self.held.take()?;
+        held.release(now());
+        self.stream = Stream::default();
+        let marks = held.session().marks();
+        Some(array(&[], &[legacy::dress_connect(held.reply(), marks)]))
+    }
+
+    /// Lets go of the session.
+    pub(super) fn let_go(&mut self) {
+        if let Some(mut held) = self.held.take() {
+            held.release(now());
+        }
+        self.stream = Stream::default();
+    }
+}

@@ -38,6 +38,8 @@ pub enum Limit {
     MaxResources,
     /// `resources.max_bytes`.
     MaxResourceBytes,
+    /// `streaming.max_embedded_requests`.
+    MaxEmbeddedRequests,
 }
 
 impl Limit {
@@ -58,6 +60,7 @@ impl Limit {
         Self::MaxChannelQueue,
         Self::MaxResources,
         Self::MaxResourceBytes,
+        Self::MaxEmbeddedRequests,
     ];
 
     /// Returns the label that metrics and log lines carry.
@@ -80,6 +83,7 @@ impl Limit {
             Self::MaxChannelQueue => "channel.max_queue",
             Self::MaxResources => "resources.max_resources",
             Self::MaxResourceBytes => "resources.max_bytes",
+            Self::MaxEmbeddedRequests => "streaming.max_embedded_requests",
         }
     }
 }

@@ -135,7 +135,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         )
     };
     let public = endpoint(Site::Public {
-        bayeux: Box::new(bayeux),
+        bayeux: Arc::new(bayeux),
         demo,
     });
     let admin = endpoint(Site::Admin(Admin::new(Arc::clone(&server))));

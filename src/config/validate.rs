@@ -173,6 +173,10 @@ impl Checks {
                 "resources.max_resources",
                 config.resources.kept.max_resources,
             ),
+            (
+                "streaming.max_embedded_requests",
+                config.streaming.max_embedded_requests,
+            ),
         ];
         for (key, count) in counts {
             self.require(count >= 1, key, "must be 1 or more");

@@ -9,9 +9,9 @@ use http::request::Parts;
 use tokio::net::TcpStream;
 
 use super::Shared;
-use super::reader::{self, Reading, Refusal};
+use super::reader::{self, Open, Reading, Refusal};
 use crate::metrics::Limit;
-use crate::transports::{Answer, Carried, Incoming, Link, Polled, Times};
+use crate::transports::{Answer, Bounds, Carried, Incoming, Link, Polled, Times, expects_continue};
 use crate::web::{Persistence, Response, Socket};
 
 /// A request has been taken, and its answer is known or awaited.
@@ -140,6 +140,7 @@ async fn next(mut socket: Socket, shared: &Shared) -> Option<Taken> {
                 socket,
             })
         }
+        Reading::Open(open, socket) => begin_open(*open, socket, shared).await,
         Reading::Refused(refusal, head, socket) => {
             refuse(refusal, head.as_deref(), socket, shared).await;
             None
@@ -147,6 +148,32 @@ async fn next(mut socket: Socket, shared: &Shared) -> Option<Taken> {
         Reading::Closed => None,
     }
 }
+
+/// Has a request answered whose body is still to come; its connection ends with the response.
+async fn begin_open(open: Open, mut socket: Socket, shared: &Shared) -> Option<Taken> {
+    let Open { head, body } = open;
+    let settings = &shared.settings;
+    let bounds = Bounds {
+        max_head: usize::try_from(settings.max_header_size.as_u64()).unwrap_or(usize::MAX),
+        max_headers: settings.max_headers,
+        max_body: shared.max_message_size,
+    };
+    let answer = shared.site.open(&head, body, bounds);
+    if matches!(answer, Answer::Open(..)) && expects_continue(&head) {
+        let written = socket.write(CONTINUE, settings.write_timeout).await;
+        written.ok()?;
+    }
+    Some(Taken {
+        answer,
+        persistence: Persistence {
+            version: head.version,
+            ..Persistence::LAST
+        },
+        socket,
+    })
+}
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 async fn has_arrived(socket: &mut Socket, shared: &Shared) -> bool {
     let mut stopping = shared.stopping.clone();

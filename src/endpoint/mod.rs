@@ -4,6 +4,7 @@ mod connection;
 mod reader;
 pub mod settings;
 mod site;
+mod wire;
 
 use std::io;
 use std::net::SocketAddr;

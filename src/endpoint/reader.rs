@@ -7,26 +7,24 @@
 
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
-use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::request::Parts;
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Incoming};
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::Shared;
+use super::wire::{Progress, Wire};
 use crate::metrics::Limit;
-use crate::web::Socket;
+use crate::transports::is_message_http;
+use crate::web::{Socket, Transfer};
 
 /// What came from a socket.
 pub(super) enum Reading {
@@ -35,8 +33,16 @@ pub(super) enum Reading {
     /// A request that is answered with this status and reason, and is the connection's last; its
     /// head, if that was understood.
     Refused(Refusal, Option<Box<Parts>>, Socket),
+    /// A request whose body may go on for ever, and is read by whoever answers it.
+    Open(Box<Open>, Socket),
     /// The client closed the connection.
     Closed,
+}
+
+/// A request whose body is to come.
+pub(super) struct Open {
+    pub(super) head: Parts,
+    pub(super) body: Transfer,
 }
 
 /// Why a request is not served.
@@ -90,28 +96,26 @@ impl Refusal {
     }
 }
 
-type Outcome = Result<Request<Bytes>, (Refusal, Option<Box<Parts>>)>;
-
-/// Where the service leaves the request.
-#[derive(Debug, Default)]
-struct Slot(Mutex<SlotState>);
-
-#[derive(Debug, Default)]
-struct SlotState {
-    has_head: bool,
-    outcome: Option<Outcome>,
+enum Outcome {
+    Request(Request<Bytes>),
+    Open(Box<Parts>),
+    Refused(Refusal, Option<Box<Parts>>),
 }
 
+/// Where the service leaves the request.
+#[derive(Default)]
+struct Slot(Mutex<Option<Outcome>>);
+
 impl Slot {
-    fn note_head(&self) {
-        self.lock().has_head = true;
-    }
-
     fn fill(&self, outcome: Outcome) {
-        self.lock().outcome = Some(outcome);
+        *self.lock() = Some(outcome);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, SlotState> {
+    fn take(&self) -> Option<Outcome> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Outcome>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -120,11 +124,26 @@ impl Slot {
 pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
     let slot = Arc::new(Slot::default());
     let max_body = shared.max_message_size;
+    let progress = Arc::new(Progress::default());
     let service = service_fn(|request: Request<Incoming>| {
         let slot = Arc::clone(&slot);
+        let is_open = is_open(&request);
+        // Before hyper reads on.
+        if is_open {
+            progress.leaves_body();
+        } else {
+            progress.reads_body();
+        }
         Box::pin(async move {
-            slot.note_head();
-            slot.fill(collect(request, max_body).await);
+            // To drop a body would have hyper read it to its end.
+            let (head, body) = request.into_parts();
+            if is_open {
+                slot.fill(Outcome::Open(Box::new(head)));
+                let _body = body;
+                pending::<()>().await;
+            } else {
+                slot.fill(collect(head, body, max_body).await);
+            }
             pending::<Result<Response<Empty<Bytes>>, Infallible>>().await
         })
     });
@@ -136,51 +155,68 @@ pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
         .max_header_size(max_header)
         .max_headers(shared.settings.max_headers)
         .max_buf_size(max_header)
-        .serve_connection(Wire::new(socket), service);
+        .serve_connection(Wire::new(socket, Arc::clone(&progress)), service);
     let mut timeouts = Timeouts::new(shared);
     let outcome = poll_fn(|context| {
         let ended = connection.poll_without_shutdown(context);
-        let (has_head, outcome) = {
-            let mut slot = slot.lock();
-            (slot.has_head, slot.outcome.take())
-        };
-        if let Some(outcome) = outcome {
+        if let Some(outcome) = slot.take() {
             return Poll::Ready(Some(outcome));
         }
         if ended.is_ready() {
             return Poll::Ready(None);
         }
         timeouts
-            .poll(has_head, context)
-            .map(|refusal| Some(Err((refusal, None))))
+            .poll(progress.has_head(), context)
+            .map(|refusal| Some(Outcome::Refused(refusal, None)))
     })
     .await;
     let parts = connection.into_parts();
+    let outcome = match outcome {
+        Some(Outcome::Open(head)) => return open(head, parts.io, shared.settings.max_headers),
+        outcome => outcome,
+    };
     let refused_by_parser = parts.io.refused;
     let socket = parts.io.into_socket(parts.read_buf);
     match (outcome, refused_by_parser) {
-        (Some(Ok(request)), _) => Reading::Request(Box::new(request), socket),
-        (Some(Err((refusal, head))), _) => Reading::Refused(refusal, head, socket),
-        (None, Some(status)) => Reading::Refused(Refusal::of_status(status), None, socket),
-        (None, None) => Reading::Closed,
+        (Some(Outcome::Request(request)), _) => Reading::Request(Box::new(request), socket),
+        (Some(Outcome::Refused(refusal, head)), _) => Reading::Refused(refusal, head, socket),
+        (_, Some(status)) => Reading::Refused(Refusal::of_status(status), None, socket),
+        (_, None) => Reading::Closed,
     }
 }
 
-async fn collect(request: Request<Incoming>, max_body: u64) -> Outcome {
-    let (head, body) = request.into_parts();
+/// Tells whether the body of a request holds requests, which are answered before it ends.
+fn is_open(request: &Request<Incoming>) -> bool {
+    *request.method() == Method::POST && is_message_http(request.headers())
+}
+
+fn open(head: Box<Parts>, wire: Wire, max_headers: usize) -> Reading {
+    match wire.into_open(max_headers) {
+        (socket, Ok(body)) => Reading::Open(Box::new(Open { head: *head, body }), socket),
+        (socket, Err(malformed)) => {
+            let refusal = Refusal {
+                reason: malformed.reason(),
+                ..Refusal::BODY
+            };
+            Reading::Refused(refusal, Some(head), socket)
+        }
+    }
+}
+
+async fn collect(head: Parts, body: Incoming, max_body: u64) -> Outcome {
     let announced = head
         .headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > max_body) {
-        return Err((Refusal::TOO_LARGE, Some(Box::new(head))));
+        return Outcome::Refused(Refusal::TOO_LARGE, Some(Box::new(head)));
     }
     if body.is_end_stream() {
-        return Ok(Request::from_parts(head, Bytes::new()));
+        return Outcome::Request(Request::from_parts(head, Bytes::new()));
     }
     match read_body(body, max_body).await {
-        Ok(body) => Ok(Request::from_parts(head, body)),
-        Err(refusal) => Err((refusal, Some(Box::new(head)))),
+        Ok(body) => Outcome::Request(Request::from_parts(head, body)),
+        Err(refusal) => Outcome::Refused(refusal, Some(Box::new(head))),
     }
 }
 
@@ -232,76 +268,5 @@ impl<'s> Timeouts<'s> {
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
         ready!(sleep.as_mut().poll(context));
         Poll::Ready(refusal)
-    }
-}
-
-/// A socket under hyper: first what was read before, and none of hyper's own responses.
-struct Wire {
-    ahead: Bytes,
-    stream: TokioIo<TcpStream>,
-    refused: Option<StatusCode>,
-}
-
-impl Wire {
-    fn new(socket: Socket) -> Self {
-        let (stream, ahead) = socket.into_parts();
-        Self {
-            ahead,
-            stream: TokioIo::new(stream),
-            refused: None,
-        }
-    }
-
-    /// Gives the socket back; hyper had read `unused` last, before what it has not read yet.
-    fn into_socket(self, unused: Bytes) -> Socket {
-        let ahead = match (unused.is_empty(), self.ahead.is_empty()) {
-            (_, true) => unused,
-            (true, false) => self.ahead,
-            (false, false) => [unused, self.ahead].concat().into(),
-        };
-        Socket::new(self.stream.into_inner(), ahead)
-    }
-}
-
-impl Read for Wire {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        mut buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.ahead.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(context, buffer);
-        }
-        let size = self.ahead.len().min(buffer.remaining());
-        buffer.put_slice(&self.ahead[..size]);
-        self.ahead.advance(size);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Write for Wire {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let status = bytes
-            .strip_prefix(b"HTTP/1.")
-            .and_then(|rest| StatusCode::from_bytes(rest.get(2..5)?).ok());
-        if status.is_some_and(|status| !status.is_informational()) {
-            self.refused = status;
-        }
-        if self.refused.is_some() {
-            return Poll::Ready(Ok(bytes.len()));
-        }
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 }

@@ -1,13 +1,15 @@
 //! What is served at which path.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use http::request::Parts;
 
 use crate::admin::Admin;
 use crate::demo::Demo;
 use crate::plugins::Plugin;
-use crate::transports::{self, Answer, Incoming};
-use crate::web::Response;
+use crate::transports::{self, Answer, Bounds, Incoming};
+use crate::web::{Response, Transfer};
 
 /// What a listener serves.
 #[derive(Debug)]
@@ -15,7 +17,7 @@ pub enum Site {
     /// Bayeux, for the world.
     Public {
         /// The Bayeux endpoint.
-        bayeux: Box<transports::Endpoint>,
+        bayeux: Arc<transports::Endpoint>,
         /// The demonstration page, if it is on.
         demo: Option<Demo>,
     },
@@ -41,6 +43,17 @@ impl Site {
                 } else {
                     Response::error(StatusCode::NOT_FOUND, "there is nothing at this path").into()
                 }
+            }
+        }
+    }
+
+    /// Answers a request whose body holds requests, and is read by whoever answers it.
+    pub fn open(&self, head: &Parts, body: Transfer, bounds: Bounds) -> Answer {
+        match self {
+            Self::Public { bayeux, .. } => bayeux.open(head, body, bounds),
+            Self::Admin(_) => {
+                let reason = "nothing here answers embedded requests";
+                Response::error(StatusCode::NOT_FOUND, reason).into()
             }
         }
     }

@@ -89,20 +89,12 @@ impl ConnectStream {
         Coming::Last(array(&[], &[reply]), None)
     }
 
-    /// Gives the connect up, and returns a last array for a client that may still read.
+    /// Gives the connect and the session up, and returns a last array for a client that may still read.
     pub(super) fn give_up(&mut self) -> Option<Vec<u8>> {
         let mut held = self.held.take()?;
         held.release(now());
         self.stream = Stream::default();
         let marks = held.session().marks();
         Some(array(&[], &[legacy::dress_connect(held.reply(), marks)]))
-    }
-
-    /// Lets go of the session.
-    pub(super) fn let_go(&mut self) {
-        if let Some(mut held) = self.held.take() {
-            held.release(now());
-        }
-        self.stream = Stream::default();
     }
 }

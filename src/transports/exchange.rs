@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use crate::bayeux::{BatchError, Event, Message, RandomId, Reply, parse_batches};
 use crate::metrics::{Limit, Metrics};
 use crate::server::{HeldConnect, Outcome, Request};
 use crate::session::{Resume, Session, Stream};
-use crate::web::{Response, Socket, cookies, script};
+use crate::web::{Response, Socket, cookies, gzip, script};
 
 /// How messages stand in a response.
 #[derive(Debug)]
@@ -88,7 +88,11 @@ impl Framing {
 
     /// A response without a message, for the status that alone counts.
     fn empty(&self, status: StatusCode) -> Response {
-        Response::with_raw_head(status, JSON_HEAD, Vec::new())
+        let head = match self {
+            Self::Embedded => EMBEDDED_HEAD,
+            _ => JSON_HEAD,
+        };
+        Response::with_raw_head(status, head, Vec::new())
     }
 }
 
@@ -106,7 +110,7 @@ enum Way {
 impl Way {
     fn asked(
         batch: &[Message<'_>],
-        uri: &Uri,
+        (uri, version): (&Uri, Version),
         headers: &HeaderMap,
         framing: &Framing,
         on: &[Transport],
@@ -119,7 +123,12 @@ impl Way {
         if let Some(is_embedded) = is_embedded
             && message_http::is_asked(batch, headers, on)
         {
-            return Self::MessageHttp(Embedding::new(uri, headers, is_embedded));
+            return Self::MessageHttp(Embedding {
+                location: uri.to_string().into(),
+                version,
+                gzips: gzip::is_accepted(headers),
+                is_embedded,
+            });
         }
         match Streamed::asked(batch, on) {
             Some(streamed) if is_embedded != Some(true) => Self::Streamed(streamed),
@@ -227,7 +236,13 @@ impl Endpoint {
         };
         legacy::translate(&mut batch);
         let cookies = self.cookies(headers);
-        let way = Way::asked(&batch, uri, headers, &framing, &self.settings.transports);
+        let way = Way::asked(
+            &batch,
+            (uri, version),
+            headers,
+            &framing,
+            &self.settings.transports,
+        );
         let is_stream = !matches!(way, Way::Once);
         if !is_stream && matches!(framing, Framing::Script(_)) {
             self.check(Transport::CallbackPolling)?;
@@ -283,7 +298,7 @@ impl Endpoint {
                 return streamed::open(wrapping, connect, stream, &self.streaming, version);
             }
             Framing::MessageHttp(embedding) => {
-                return embedding.open(connect, stream, &self.streaming, version);
+                return embedding.open(connect, stream, &self.streaming);
             }
             framing => framing,
         };
@@ -334,41 +349,56 @@ impl HeldPoll {
     ///
     /// The client's end is looked at first: events are not given to a socket known to be dead.
     pub async fn wait(mut self: Box<Self>, socket: &mut Socket) -> Polled {
-        let connect = &mut self.connect;
         let resumed = poll_fn(|context| {
             if socket.poll_closed(context).is_ready() {
                 return Poll::Ready(None);
             }
-            connect.poll_resumed(now, context).map(Some)
+            self.poll_resumed(context).map(Some)
         })
         .await;
         match resumed {
             // The runtime hears of a client's end a moment after the kernel.
-            Some(Resume::Answer { .. }) if socket.has_closed() => self.close(),
-            Some(resume) => self.answer(resume),
-            None => {
-                self.connect.release(now());
-                self.close()
+            Some(Resume::Answer { .. }) if socket.has_closed() => Polled::Closed(self.unanswered()),
+            Some(resume) => {
+                let (response, carried) = self.answer(resume);
+                Polled::Answered(response, carried)
             }
+            None => Polled::Closed(self.give_up()),
         }
     }
 
-    fn close(&self) -> Polled {
-        let reply = self.dressed(self.connect.reply());
-        Polled::Closed(self.finish(self.framing.response(array(&[], &[reply]), false)))
+    pub(super) fn poll_resumed(&mut self, context: &mut Context<'_>) -> Poll<Resume> {
+        self.connect.poll_resumed(now, context)
     }
 
-    fn answer(&self, resume: Resume) -> Polled {
+    pub(super) fn session(&self) -> &Arc<Session> {
+        self.connect.session()
+    }
+
+    /// Gives the connect up, and returns a response for a client that may still read.
+    pub(super) fn give_up(&mut self) -> Response {
+        self.connect.release(now());
+        self.unanswered()
+    }
+
+    /// A response without events, which stay queued.
+    fn unanswered(&self) -> Response {
+        let reply = self.dressed(self.connect.reply());
+        self.finish(self.framing.response(array(&[], &[reply]), false))
+    }
+
+    /// Returns the response, and the events that leave by it.
+    pub(super) fn answer(&self, resume: Resume) -> (Response, Option<Carried>) {
         let Some((events, reply)) = self.connect.answer(resume) else {
             let status =
                 StatusCode::from_u16(self.displaced_status).unwrap_or(StatusCode::REQUEST_TIMEOUT);
-            return Polled::Answered(self.finish(self.framing.empty(status)), None);
+            return (self.finish(self.framing.empty(status)), None);
         };
         let session = self.connect.session();
         let escapes = legacy::escapes_comment_end(session.marks());
         let json = array(&events, &[self.dressed(reply)]);
         let response = self.framing.response(json, escapes);
-        Polled::Answered(self.finish(response), Carried::new(Some(session), events))
+        (self.finish(response), Carried::new(Some(session), events))
     }
 
     fn dressed<'a>(&self, reply: Reply<'a>) -> Reply<'a> {
@@ -376,6 +406,9 @@ impl HeldPoll {
     }
 
     fn finish(&self, response: Response) -> Response {
+        if matches!(self.framing, Framing::Embedded) {
+            return response;
+        }
         vary(allow(response, self.origin.as_ref()))
     }
 }

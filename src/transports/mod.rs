@@ -29,6 +29,7 @@ use crate::web::cors::{self, AllowedOrigins, NotAnOrigin, Verdict};
 use crate::web::websocket::{Refused, is_upgrade};
 use crate::web::{Response, Socket, charset, form};
 pub use exchange::{Carried, HeldPoll, Polled};
+pub use message_http::{Bounds, expects_continue, is_message_http};
 pub use opened::{Link, Opened, Times};
 pub use settings::{
     EventSourceSettings, ResourceSettings, Settings, StreamingSettings, Transport,

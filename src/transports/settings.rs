@@ -135,6 +135,8 @@ pub struct StreamingSettings {
     /// How long a stream may be silent before it carries something that means nothing.
     #[serde(with = "humantime_serde")]
     pub heartbeat_interval: Duration,
+    /// Requests embedded in one request that wait at once; above it: 503.
+    pub max_embedded_requests: usize,
 }
 
 impl Default for StreamingSettings {
@@ -142,6 +144,7 @@ impl Default for StreamingSettings {
         Self {
             lifetime: Duration::from_secs(30),
             heartbeat_interval: Duration::from_secs(10),
+            max_embedded_requests: 32,
         }
     }
 }

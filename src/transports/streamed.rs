@@ -182,7 +182,7 @@ impl Streaming for Connection {
     }
 
     fn let_go(&mut self) {
-        self.connect.let_go();
+        self.connect.give_up();
     }
 }
 

@@ -4,10 +4,13 @@ pub mod charset;
 pub mod cookies;
 pub mod cors;
 pub mod form;
+pub mod gzip;
 pub mod response;
 pub mod script;
 pub mod socket;
+pub mod transfer;
 pub mod websocket;
 
 pub use response::{Persistence, Response};
 pub use socket::Socket;
+pub use transfer::Transfer;

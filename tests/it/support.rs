@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 pub(crate) use client::{Client, only};
 pub(crate) use events::Events;
 pub(crate) use http::{Http, Request, Response, percent};
-pub(crate) use message_http::Embedded;
+pub(crate) use message_http::{Embedded, two_way};
 pub(crate) use streamed::Streamed;
 pub(crate) use websocket::{WebSocket, upgrade};
 

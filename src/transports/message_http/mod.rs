@@ -1,30 +1,43 @@
 //! message-http: whole HTTP responses in a response of type `message/http` (RFC 9112 section 10.1).
 //!
-//! Such a response is asked for by a connect, whose events then come in responses of their own.
+//! A connect may ask for it, whose events then come in responses of their own; and a request for a
+//! resource's changes. And a request may be of that type itself: the requests in its body are
+//! answered in its response as they come, in any order. All three are one connection: a list of what
+//! is pending, to which the last adds.
 
+mod inward;
 mod outgoing;
 mod pending;
+mod requests;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use http::{HeaderMap, Uri, Version, header};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, Request, StatusCode, Version, header};
 use tokio::time::Sleep;
 
+use self::inward::Inward;
+pub use self::inward::expects_continue;
+pub use self::requests::Bounds;
+
 use self::outgoing::Outgoing;
-use self::pending::{Pending, Step};
+use self::pending::{Pending, Step, What};
+use self::requests::{Fault, Next};
 use super::connect_stream::ConnectStream;
 use super::exchange::now;
 use super::settings::{StreamingSettings, Transport};
 use super::streaming::{self, Around, Streaming};
 use super::turn::Turn;
-use super::{Answer, Link, Opened};
+use super::{Answer, Link, Opened, Times};
 use crate::bayeux::{Message, meta, text};
+use crate::metrics::Limit;
+use crate::resources::Watch;
 use crate::server::HeldConnect;
 use crate::session::Stream;
-use crate::web::{Response, Socket};
+use crate::web::{Response, Socket, gzip};
 
 /// A response that whoever does not wait for it passes over (RFC 9110 section 15.2).
 const HEARTBEAT: &[u8] = b"HTTP/1.1 102 Processing\r\n\r\n";
@@ -42,43 +55,66 @@ pub(super) fn is_asked(batch: &[Message<'_>], headers: &HeaderMap, on: &[Transpo
 }
 
 /// Tells whether `message/http` is what a client accepts first.
-fn is_accepted(headers: &HeaderMap) -> bool {
+pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).map(|value| value.as_bytes());
-    accept.is_some_and(is_message_http)
+    accept.is_some_and(begins_with_type)
 }
 
-/// Tells whether a header's value begins with the media type.
-fn is_message_http(value: &[u8]) -> bool {
+/// Tells whether a body is of this type, by its headers.
+#[must_use]
+pub fn is_message_http(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| begins_with_type(value.as_bytes()))
+}
+
+fn begins_with_type(value: &[u8]) -> bool {
     let end = value.iter().position(|byte| matches!(byte, b';' | b','));
     let first = &value[..end.unwrap_or(value.len())];
     first.trim_ascii().eq_ignore_ascii_case(b"message/http")
 }
 
-/// What the embedded responses to a request need of it.
+/// Answers a request with the changes of a resource.
+pub(super) fn watch(
+    request: &Request<Bytes>,
+    watch: Watch,
+    settings: &StreamingSettings,
+) -> Answer {
+    let (outgoing, response) =
+        Outgoing::begin(request.version(), gzip::is_accepted(request.headers()));
+    let location = request.uri().to_string().into();
+    let pending = Pending::new(location, false, What::Watch(watch));
+    open(outgoing, response, pending, settings)
+}
+
+fn open(
+    outgoing: Outgoing,
+    response: Response,
+    pending: Pending,
+    settings: &StreamingSettings,
+) -> Answer {
+    let mut connection = Connection::new(outgoing, settings.clone());
+    connection.pending.push(pending);
+    Answer::Open(response, Opened::MessageHttp(Box::new(connection)))
+}
+
+/// What the embedded responses to a connect need of its request.
 #[derive(Debug)]
 pub(super) struct Embedding {
-    location: Box<str>,
+    pub(super) location: Box<str>,
+    pub(super) version: Version,
+    pub(super) gzips: bool,
     /// The request was embedded itself.
-    is_embedded: bool,
+    pub(super) is_embedded: bool,
 }
 
 impl Embedding {
-    pub(super) fn new(uri: &Uri, _: &HeaderMap, is_embedded: bool) -> Self {
-        Self {
-            location: uri.to_string().into(),
-            is_embedded,
-        }
-    }
-
     /// Returns a whole response with these messages.
     pub(super) fn whole(&self, json: Vec<u8>) -> Response {
         let response = pending::messages(json);
         if self.is_embedded {
             return response;
         }
-        let mut piece = Vec::new();
-        response.embed(&self.location, false, &mut piece);
-        Outgoing::whole(piece)
+        Outgoing::whole(self.gzips, &self.location, &response)
     }
 
     /// Opens the response of a connect that is held.
@@ -87,20 +123,11 @@ impl Embedding {
         held: HeldConnect,
         stream: Stream,
         settings: &StreamingSettings,
-        version: Version,
     ) -> Answer {
+        let (outgoing, response) = Outgoing::begin(self.version, self.gzips);
         let connect = ConnectStream::new(held, stream);
-        let pending = Pending::connect(self.location, connect);
-        let (outgoing, response) = Outgoing::begin(version);
-        let connection = Box::new(Connection {
-            outgoing,
-            pending: vec![pending],
-            source: None,
-            none: Stream::default(),
-            settings: settings.clone(),
-            wrote: now(),
-        });
-        Answer::Open(response, Opened::MessageHttp(connection))
+        let pending = Pending::new(self.location, false, What::Connect(connect));
+        open(outgoing, response, pending, settings)
     }
 }
 
@@ -108,6 +135,8 @@ impl Embedding {
 #[derive(Debug)]
 pub struct Connection {
     outgoing: Outgoing,
+    /// The requests in the request's body, if it holds any.
+    inward: Option<Box<Inward>>,
     pending: Vec<Pending>,
     /// Whose events the turn holds.
     source: Option<usize>,
@@ -128,23 +157,22 @@ impl Streaming for Connection {
     ) -> Poll<Turn> {
         let mut turn = Turn::default();
         self.source = None;
-        if socket.poll_discard(context).is_ready() {
-            turn.lose();
-            return Poll::Ready(turn);
-        }
         if around.is_stopping {
-            self.pending.iter().for_each(Pending::stop);
+            self.inward.iter_mut().for_each(|inward| inward.end());
+            self.pending.iter_mut().for_each(Pending::stop);
         }
-        self.advance(&mut turn, context);
-        if self.pending.is_empty() && !turn.closes() {
-            self.outgoing.end(turn.bytes());
-            turn.close();
+        self.read(socket, &mut turn, context);
+        self.watch_end(socket, &mut turn, context);
+        self.advance(&mut turn, socket, context);
+        if self.pending.is_empty() && self.has_read_all() {
+            self.end(&mut turn);
         }
-        let interval = self.settings.heartbeat_interval;
-        if turn.is_empty() && streaming::is_silent_for_long(self.wrote, interval, sleep, context) {
-            self.outgoing.piece(HEARTBEAT, turn.bytes());
-        }
+        self.keep_time(around.times, &mut turn, sleep, context);
         if turn.is_empty() {
+            if turn.is_full() {
+                // There may be more to read.
+                context.waker().wake_by_ref();
+            }
             Poll::Pending
         } else {
             Poll::Ready(turn)
@@ -161,12 +189,25 @@ impl Streaming for Connection {
     }
 
     fn let_go(&mut self) {
-        self.pending.iter_mut().for_each(Pending::let_go);
-        self.pending.clear();
+        for mut pending in self.pending.drain(..) {
+            pending.give_up();
+        }
     }
 }
 
 impl Connection {
+    fn new(outgoing: Outgoing, settings: StreamingSettings) -> Self {
+        Self {
+            outgoing,
+            inward: None,
+            pending: Vec::new(),
+            source: None,
+            none: Stream::default(),
+            settings,
+            wrote: now(),
+        }
+    }
+
     /// Serves the connection to its end.
     pub(super) fn run(
         self: Box<Self>,
@@ -176,32 +217,231 @@ impl Connection {
         streaming::run(self, socket, link, |metrics| &metrics.message_streams)
     }
 
-    /// Writes what has become of what is pending.
-    fn advance(&mut self, turn: &mut Turn, context: &mut Context<'_>) {
-        let mut at = 0;
-        while let Some(pending) = self.pending.get_mut(at).filter(|_| turn.goes_on()) {
-            let Poll::Ready(step) = pending.poll(context) else {
-                at += 1;
-                continue;
-            };
-            let mut embedded = Vec::new();
-            match step {
-                Step::Events(response, events) => {
-                    response.embed(&pending.location, false, &mut embedded);
-                    self.outgoing.piece(&embedded, turn.bytes());
-                    turn.note_all(events);
-                    self.source = Some(at);
+    fn has_read_all(&self) -> bool {
+        self.inward.as_ref().is_none_or(|inward| inward.has_ended)
+    }
+
+    /// Reads requests, as long as the turn has room for their responses.
+    fn read(&mut self, socket: &mut Socket, turn: &mut Turn, context: &mut Context<'_>) {
+        while turn.goes_on()
+            && let Some(inward) = self.inward.as_mut().filter(|inward| !inward.has_ended)
+        {
+            match inward.next(socket) {
+                Next::Request(location, request) => {
+                    turn.note_read(location.len() + request.body().len());
+                    let omits_body = *request.method() == Method::HEAD;
+                    let answer = inward.serve(request, socket);
+                    self.take(answer, location, omits_body, turn);
                 }
-                Step::Last(response, carried) => {
-                    response.embed(&pending.location, false, &mut embedded);
-                    self.outgoing.piece(&embedded, turn.bytes());
-                    turn.carry(carried);
-                    self.pending.swap_remove(at);
+                Next::Fault(fault) => self.refuse(fault, turn),
+                Next::More => match socket.poll_fill(context) {
+                    Poll::Ready(true) => {}
+                    Poll::Ready(false) => turn.lose(),
+                    Poll::Pending => break,
+                },
+                Next::End => {}
+            }
+        }
+        let arrived = socket.arrived_bytes();
+        if arrived.is_empty() {
+            // An empty buffer may still hold on to memory.
+            *arrived = BytesMut::new();
+        }
+    }
+
+    /// Notices that the client is gone once nothing is read of it. Before that, it has asked for all
+    /// that is written.
+    fn watch_end(&mut self, socket: &mut Socket, turn: &mut Turn, context: &mut Context<'_>) {
+        let is_watched = self.has_read_all() && !self.pending.is_empty() && turn.goes_on();
+        if is_watched && socket.poll_discard(context).is_ready() {
+            turn.lose();
+        }
+    }
+
+    /// Writes the answer to an embedded request, or keeps it until it is there.
+    fn take(&mut self, answer: Answer, location: Box<str>, omits_body: bool, turn: &mut Turn) {
+        let what = match answer {
+            Answer::Now(response, carried) => {
+                self.respond(&response, &location, omits_body, turn);
+                return turn.carry(carried);
+            }
+            Answer::Held(held) => What::Poll(held),
+            Answer::Waiting(waiting) => What::Waiting(waiting),
+            Answer::Delayed(response, delay) => {
+                What::Delayed(Some(response), Box::pin(tokio::time::sleep(delay)))
+            }
+            Answer::Open(_, Opened::MessageHttp(mut connection)) => {
+                match connection.pending.pop() {
+                    Some(pending) => pending.what,
+                    None => return,
                 }
-                Step::End => {
-                    self.pending.swap_remove(at);
-                }
+            }
+            Answer::Open(..) => {
+                let reason = "an embedded request may not open such a stream";
+                let response = Response::error(StatusCode::BAD_REQUEST, reason);
+                return self.respond(&response, &location, omits_body, turn);
+            }
+        };
+        let mut pending = Pending::new(location, omits_body, what);
+        let max = self
+            .inward
+            .as_ref()
+            .map_or(1, |inward| inward.max_pending());
+        if self.pending.len() < max {
+            return self.pending.push(pending);
+        }
+        pending.give_up();
+        if let Some(inward) = &self.inward {
+            inward.metrics().limited(Limit::MaxEmbeddedRequests);
+        }
+        let response = Response::error(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY);
+        self.respond(&response, &pending.location, omits_body, turn);
+    }
+
+    /// Writes the only response to an embedded request.
+    fn respond(&mut self, response: &Response, location: &str, omits_body: bool, turn: &mut Turn) {
+        if let Some(inward) = &self.inward {
+            inward.metrics().responded(response.status().as_u16());
+        }
+        write(&mut self.outgoing, response, location, omits_body, turn);
+    }
+
+    /// Answers a request that is not served; after the last, what is pending is answered too.
+    fn refuse(&mut self, fault: Fault, turn: &mut Turn) {
+        let Some(inward) = &mut self.inward else {
+            return;
+        };
+        if let Some(limit) = fault.limit {
+            inward.metrics().limited(limit);
+        }
+        let location = fault.location.unwrap_or_else(|| inward.location.clone());
+        let response = Response::error(fault.status, fault.reason);
+        self.respond(&response, &location, false, turn);
+        if !fault.is_last {
+            return;
+        }
+        if let Some(inward) = &mut self.inward {
+            inward.end();
+        }
+        for mut pending in std::mem::take(&mut self.pending) {
+            if let Some(response) = pending.give_up() {
+                self.respond(&response, &pending.location, pending.omits_body, turn);
             }
         }
     }
+
+    /// Writes what has become of what is pending.
+    fn advance(&mut self, turn: &mut Turn, socket: &Socket, context: &mut Context<'_>) {
+        let mut at = 0;
+        while let Some(pending) = self.pending.get_mut(at).filter(|_| turn.goes_on()) {
+            let Poll::Ready(step) = pending.poll(socket, context) else {
+                at += 1;
+                continue;
+            };
+            if let Step::Next(response, events) = step {
+                let (location, omits_body) = (&pending.location, pending.omits_body);
+                write(&mut self.outgoing, &response, location, omits_body, turn);
+                turn.note_all(events);
+                // Others have their turn first.
+                let pending = self.pending.remove(at);
+                self.pending.push(pending);
+                self.source = Some(self.pending.len() - 1);
+                continue;
+            }
+            let pending = self.pending.swap_remove(at);
+            match step {
+                Step::Last(response, carried) => {
+                    self.respond(&response, &pending.location, pending.omits_body, turn);
+                    turn.carry(carried);
+                }
+                Step::Lost => turn.lose(),
+                Step::End | Step::Next(..) => {}
+            }
+        }
+    }
+
+    /// Writes what is due, and ends what has lasted too long.
+    fn keep_time(
+        &mut self,
+        times: &Times,
+        turn: &mut Turn,
+        mut sleep: Pin<&mut Sleep>,
+        context: &mut Context<'_>,
+    ) {
+        while !turn.closes() {
+            let Some((due, what)) = self.next_due(times) else {
+                return;
+            };
+            if sleep.deadline() != due.into() {
+                sleep.as_mut().reset(due.into());
+            }
+            if sleep.as_mut().poll(context).is_pending() {
+                return;
+            }
+            match what {
+                Due::Beat => {
+                    self.outgoing.piece(HEARTBEAT, turn.bytes());
+                    self.wrote = now();
+                }
+                Due::Request => {
+                    self.refuse(Fault::late(), turn);
+                    self.end(turn);
+                }
+                Due::End => self.end(turn),
+            }
+        }
+    }
+
+    fn next_due(&mut self, times: &Times) -> Option<(Instant, Due)> {
+        let interval = self.settings.heartbeat_interval;
+        let beat = (!interval.is_zero()).then(|| (self.wrote + interval, Due::Beat));
+        let inward = self.inward.as_mut().filter(|inward| !inward.has_ended);
+        let of_requests = inward.and_then(|inward| {
+            if let Some(begun) = inward.begun {
+                return Some((begun + times.message_timeout, Due::Request));
+            }
+            if !self.pending.is_empty() {
+                inward.idle = None;
+                return None;
+            }
+            let idle = *inward.idle.get_or_insert_with(now);
+            Some((idle + times.idle_timeout, Due::End))
+        });
+        beat.into_iter()
+            .chain(of_requests)
+            .min_by_key(|(due, _)| *due)
+    }
+
+    fn end(&mut self, turn: &mut Turn) {
+        if !turn.closes() {
+            self.outgoing.end(turn.bytes());
+            turn.close();
+        }
+    }
+}
+
+/// What is due at a time.
+#[derive(Debug, Clone, Copy)]
+enum Due {
+    /// Something that means nothing, so that the client and proxies know that the stream is alive.
+    Beat,
+    /// The rest of a request.
+    Request,
+    /// The end, because nothing happens.
+    End,
+}
+
+const TOO_MANY: &str = "as many embedded requests wait already as may at once \
+    (streaming.max_embedded_requests)";
+
+fn write(
+    outgoing: &mut Outgoing,
+    response: &Response,
+    location: &str,
+    omits_body: bool,
+    turn: &mut Turn,
+) {
+    let mut embedded = Vec::new();
+    response.embed(location, omits_body, &mut embedded);
+    outgoing.piece(&embedded, turn.bytes());
 }

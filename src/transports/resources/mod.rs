@@ -13,7 +13,7 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use percent_encoding::percent_decode_str;
 
 use super::exchange::now;
-use super::{Answer, Endpoint};
+use super::{Answer, Endpoint, Transport, message_http};
 use crate::bayeux::{ChannelName, DataError};
 use crate::metrics::{Limit, Metrics};
 use crate::resources::{Conditions, Current, Had, Refused, Version, Woken, Written};
@@ -118,7 +118,7 @@ fn route(endpoint: &Endpoint, request: &Request<Bytes>) -> Result<Answer, Error>
     };
     let written = match *request.method() {
         Method::GET | Method::HEAD if headers.contains_key(WHEN_MODIFIED_AFTER) => {
-            return wait(endpoint, &channel, headers);
+            return wait(endpoint, &channel, request);
         }
         Method::GET | Method::HEAD => {
             let current = server.resource(&channel).ok_or(Error::Nothing)?;
@@ -168,12 +168,24 @@ fn read(current: &Current, headers: &HeaderMap) -> Result<Response, Error> {
     Ok(whole(data, version))
 }
 
-/// Answers a GET with When-Modified-After at once if there is something newer, or lets it wait.
-fn wait(endpoint: &Endpoint, channel: &ChannelName, headers: &HeaderMap) -> Result<Answer, Error> {
+/// Answers a GET with When-Modified-After at once if there is something newer, or lets it wait; or
+/// gives it all changes, each as a response, if it accepts that.
+fn wait(
+    endpoint: &Endpoint,
+    channel: &ChannelName,
+    request: &Request<Bytes>,
+) -> Result<Answer, Error> {
+    let headers = request.headers();
     let date = headers.get(WHEN_MODIFIED_AFTER);
     let date = date.and_then(headers::date).ok_or(Error::Date)?;
     let had = headers::if_none_match(headers).map_or(Had::Until(date), Had::Versions);
     let mut watch = endpoint.server.watch_resource(channel, &had);
+    if *request.method() == Method::GET
+        && endpoint.is_on(Transport::MessageHttp)
+        && message_http::is_accepted(headers)
+    {
+        return Ok(message_http::watch(request, watch, &endpoint.streaming));
+    }
     match watch.poll_changed(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(woken) => Ok(changed(woken).into()),
         Poll::Pending => {
@@ -184,7 +196,7 @@ fn wait(endpoint: &Endpoint, channel: &ChannelName, headers: &HeaderMap) -> Resu
 }
 
 /// The response to a wait that is over.
-fn changed(woken: Woken) -> Response {
+pub(super) fn changed(woken: Woken) -> Response {
     match woken {
         Woken::Changed(Current { version, data, .. }, range) => match (data, range) {
             (None, _) => Error::Deleted(Some(version)).into(),
@@ -196,7 +208,7 @@ fn changed(woken: Woken) -> Response {
 }
 
 /// The response to a wait that nothing happened in.
-fn unchanged() -> Response {
+pub(super) fn unchanged() -> Response {
     Response::new(StatusCode::NO_CONTENT).header_lines(NO_CACHE)
 }
 

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -32,21 +32,26 @@ impl Waiting {
 
     /// Waits for a change, the deadline, the server's or the client's end.
     pub async fn wait(mut self: Box<Self>, socket: &mut Socket) -> Polled {
-        let (watch, deadline) = (&mut self.watch, &mut self.deadline);
         let woken = poll_fn(|context| {
             if socket.poll_closed(context).is_ready() {
                 return Poll::Ready(None);
             }
-            if let Poll::Ready(woken) = watch.poll_changed(context) {
-                return Poll::Ready(Some(changed(woken)));
-            }
-            deadline.as_mut().poll(context).map(|()| Some(unchanged()))
+            self.poll_answered(context).map(Some)
         })
         .await;
         match woken {
             Some(response) => Polled::Answered(self.finish(response), None),
             None => Polled::Closed(self.finish(unchanged())),
         }
+    }
+
+    /// Waits for a change, the deadline, or the server's end.
+    pub(in super::super) fn poll_answered(&mut self, context: &mut Context<'_>) -> Poll<Response> {
+        if let Poll::Ready(woken) = self.watch.poll_changed(context) {
+            return Poll::Ready(changed(woken));
+        }
+        let is_late = self.deadline.as_mut().poll(context);
+        is_late.map(|()| unchanged())
     }
 
     fn finish(&self, response: Response) -> Response {

@@ -4,6 +4,11 @@ use std::net::SocketAddr;
 
 use super::{Http, Request, Response, Streamed};
 
+/// A request whose body holds requests, without a body yet.
+pub(crate) fn two_way() -> Request {
+    Request::new("POST", "/cometd").header("Content-Type", "message/http")
+}
+
 /// A response with responses in it.
 pub(crate) struct Embedded {
     pub(crate) outer: Streamed,
@@ -18,6 +23,31 @@ impl Embedded {
         let outer = Streamed::over(http, request).await;
         assert_eq!(outer.response.header("Content-Type"), Some("message/http"));
         Self { outer }
+    }
+
+    /// Opens a request whose body holds requests, in chunks, and reads what answers it.
+    pub(crate) async fn two_way(address: SocketAddr) -> Self {
+        let request = two_way().header("Transfer-Encoding", "chunked");
+        Self::over(Http::open(address).await, request).await
+    }
+
+    /// Sends bytes of the request's body as a chunk; no bytes are its end.
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let bytes = bytes.as_ref();
+        let size = format!("{:x}\r\n", bytes.len());
+        let chunk = [size.as_bytes(), bytes, b"\r\n"].concat();
+        self.outer.http.send(chunk).await;
+    }
+
+    /// Sends an embedded request.
+    pub(crate) async fn request(&mut self, request: &Request) {
+        self.send(request.bytes()).await;
+    }
+
+    /// Sends an embedded request, and reads the response.
+    pub(crate) async fn exchange(&mut self, request: Request) -> Response {
+        self.request(&request).await;
+        self.next().await
     }
 
     /// The next response; those that are not final are passed over.

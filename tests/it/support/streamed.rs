@@ -6,7 +6,7 @@ use super::{Http, Request, Response};
 
 /// A response that is a stream.
 pub(crate) struct Streamed {
-    http: Http,
+    pub(crate) http: Http,
     is_chunked: bool,
     raw: Vec<u8>,
     /// What has come of the body and was not taken.
@@ -21,7 +21,13 @@ impl Streamed {
     }
 
     pub(crate) async fn over(mut http: Http, request: Request) -> Self {
-        let response = http.exchange(request).await;
+        http.send(request.bytes()).await;
+        Self::begun(http).await
+    }
+
+    /// Reads what answers a request that was sent, or has begun to be.
+    pub(crate) async fn begun(mut http: Http) -> Self {
+        let response = http.response().await;
         assert_eq!(response.status, 200, "{response:?}");
         let is_chunked = response.header("Transfer-Encoding") == Some("chunked");
         let has_ended = response.header("Content-Length").is_some();

@@ -1,5 +1,8 @@
 //! Responses in a response of type `message/http`.
 
+mod resources;
+mod two_way;
+
 use serde_json::{Value, json};
 
 use crate::support::{Client, Embedded, Request, TestServer, until};

@@ -1,0 +1,278 @@
+//! Requests in the body of a request, cut out of it as it arrives; knows neither sockets nor time.
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use httparse::Status;
+
+use crate::metrics::Limit;
+use crate::web::Transfer;
+use crate::web::transfer::content_length;
+
+/// The bounds of one request.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Bytes of its line and headers together.
+    pub max_head: usize,
+    /// Number of its headers.
+    pub max_headers: usize,
+    /// Bytes of its body.
+    pub max_body: u64,
+}
+
+/// What comes next of a body.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// A request, and its target as it was sent.
+    Request(Box<str>, Request<Bytes>),
+    /// A request that is answered at once.
+    Fault(Fault),
+    /// More has to arrive.
+    More,
+    /// Nothing: the body has ended.
+    End,
+}
+
+/// Why a request is not served.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// Its target, if that was understood.
+    pub(super) location: Option<Box<str>>,
+    pub(super) status: StatusCode,
+    pub(super) reason: &'static str,
+    pub(super) limit: Option<Limit>,
+    /// Where the next request would begin is not known.
+    pub(super) is_last: bool,
+}
+
+impl Fault {
+    fn new(status: StatusCode, reason: &'static str) -> Self {
+        Self {
+            location: None,
+            status,
+            reason,
+            limit: None,
+            is_last: true,
+        }
+    }
+
+    fn malformed(reason: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, reason)
+    }
+
+    fn head_too_large() -> Self {
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        let reason = "the embedded request's line and headers are larger than \
+            http.max_header_size or more than http.max_headers";
+        Self {
+            limit: Some(Limit::MaxHeaderSize),
+            ..Self::new(status, reason)
+        }
+    }
+
+    /// A request that took too long to arrive.
+    pub(super) fn late() -> Self {
+        let reason = "the embedded request did not arrive within http.body_timeout";
+        Self {
+            limit: Some(Limit::BodyTimeout),
+            ..Self::new(StatusCode::REQUEST_TIMEOUT, reason)
+        }
+    }
+}
+
+/// The requests of a body.
+#[derive(Debug)]
+pub(super) struct Requests {
+    transfer: Transfer,
+    bounds: Bounds,
+    /// What has come of the body and is not a whole request.
+    plain: BytesMut,
+    /// How much of it is known not to hold the end of a head.
+    searched: usize,
+    within: Within,
+}
+
+#[derive(Debug)]
+enum Within {
+    Head,
+    /// A body of so many bytes.
+    Body(Box<(Box<str>, Parts)>, usize),
+    /// A body that is too large, of which so many bytes are left.
+    Skipped(u64),
+}
+
+impl Requests {
+    pub(super) fn new(transfer: Transfer, bounds: Bounds) -> Self {
+        Self {
+            transfer,
+            bounds,
+            plain: BytesMut::new(),
+            searched: 0,
+            within: Within::Head,
+        }
+    }
+
+    /// Tells whether a part of a request has come.
+    pub(super) fn is_begun(&self) -> bool {
+        !self.plain.is_empty() || !matches!(self.within, Within::Head)
+    }
+
+    /// Takes the next request from what has arrived. After a last fault it must not be called again.
+    pub(super) fn next(&mut self, arrived: &mut BytesMut) -> Next {
+        loop {
+            match self.cut() {
+                Ok(Some((location, request))) => return Next::Request(location, request),
+                Ok(None) => {}
+                Err(fault) => return Next::Fault(fault),
+            }
+            if self.plain.is_empty() {
+                // An empty buffer may still hold on to memory.
+                self.plain = BytesMut::new();
+            }
+            if self.transfer.has_ended() {
+                return if self.is_begun() {
+                    Next::Fault(Fault::malformed(
+                        "the body ended within an embedded request",
+                    ))
+                } else {
+                    Next::End
+                };
+            }
+            let before = self.plain.len();
+            if self.transfer.decode(arrived, &mut self.plain).is_err() {
+                return Next::Fault(Fault::malformed("the body's chunks are malformed"));
+            }
+            if self.plain.len() == before && !self.transfer.has_ended() {
+                return Next::More;
+            }
+        }
+    }
+
+    /// Cuts a whole request off.
+    fn cut(&mut self) -> Result<Option<(Box<str>, Request<Bytes>)>, Fault> {
+        if let Within::Skipped(left) = &mut self.within {
+            let size = usize::try_from(*left).map_or(self.plain.len(), |l| l.min(self.plain.len()));
+            self.plain.advance(size);
+            *left -= size as u64;
+            if *left > 0 {
+                return Ok(None);
+            }
+            self.within = Within::Head;
+        }
+        if matches!(self.within, Within::Head) && !self.cut_head()? {
+            return Ok(None);
+        }
+        let Within::Body(_, length) = self.within else {
+            return Ok(None);
+        };
+        if self.plain.len() < length {
+            return Ok(None);
+        }
+        let body = self.plain.split_to(length).freeze();
+        let Within::Body(head, _) = std::mem::replace(&mut self.within, Within::Head) else {
+            return Ok(None);
+        };
+        let (location, parts) = *head;
+        Ok(Some((location, Request::from_parts(parts, body))))
+    }
+
+    /// Cuts a head off; false if it is not whole.
+    fn cut_head(&mut self) -> Result<bool, Fault> {
+        if self.searched == 0 {
+            let is_line_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+            let empty = self.plain.iter().take_while(is_line_end).count();
+            self.plain.advance(empty);
+        }
+        let Some(end) = head_end(&self.plain, self.searched) else {
+            self.searched = self.plain.len().saturating_sub(2);
+            if self.plain.len() > self.bounds.max_head {
+                return Err(Fault::head_too_large());
+            }
+            return Ok(false);
+        };
+        self.searched = 0;
+        if end > self.bounds.max_head {
+            return Err(Fault::head_too_large());
+        }
+        let head = self.plain.split_to(end);
+        let (location, parts, length) = parse(&head, self.bounds.max_headers)?;
+        self.within = match usize::try_from(length).ok() {
+            Some(size) if length <= self.bounds.max_body => {
+                Within::Body(Box::new((location, parts)), size)
+            }
+            _ => {
+                self.within = Within::Skipped(length);
+                return Err(Fault {
+                    location: Some(location),
+                    limit: Some(Limit::MaxMessageSize),
+                    is_last: false,
+                    ..Fault::new(
+                        StatusCode::PAYLOAD_TOO_LARGE,
+                        "the embedded request's body is larger than bayeux.max_message_size",
+                    )
+                });
+            }
+        };
+        Ok(true)
+    }
+}
+
+/// Returns where a head ends, with an empty line.
+fn head_end(plain: &[u8], searched: usize) -> Option<usize> {
+    memchr::memchr_iter(b'\n', &plain[searched..]).find_map(|at| {
+        let behind = searched + at + 1;
+        match &plain[behind..] {
+            [b'\n', ..] => Some(behind + 1),
+            [b'\r', b'\n', ..] => Some(behind + 2),
+            _ => None,
+        }
+    })
+}
+
+/// Reads a head: the target, all of it as hyper would give it, and the body's length.
+fn parse(head: &[u8], max_headers: usize) -> Result<(Box<str>, Parts, u64), Fault> {
+    let mut headers = vec![httparse::EMPTY_HEADER; max_headers];
+    let mut request = httparse::Request::new(&mut headers);
+    match request.parse(head) {
+        Ok(Status::Complete(length)) if length == head.len() => {}
+        Err(httparse::Error::TooManyHeaders) => return Err(Fault::head_too_large()),
+        Ok(_) | Err(_) => return Err(Fault::malformed("the embedded request is not HTTP/1.1")),
+    }
+    let location = request.path.unwrap_or_default();
+    understand(&request).map_err(|fault| Fault {
+        location: Some(location.into()),
+        ..fault
+    })
+}
+
+fn understand(request: &httparse::Request<'_, '_>) -> Result<(Box<str>, Parts, u64), Fault> {
+    let malformed = || Fault::malformed("the embedded request is malformed");
+    let location = request.path.unwrap_or_default();
+    let method = request.method.unwrap_or_default();
+    let mut parts = Request::new(()).into_parts().0;
+    parts.method = Method::from_bytes(method.as_bytes()).map_err(|_| malformed())?;
+    parts.uri = Uri::try_from(location).map_err(|_| malformed())?;
+    for field in request.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| malformed())?;
+        let value = HeaderValue::from_bytes(field.value).map_err(|_| malformed())?;
+        parts.headers.append(name, value);
+    }
+    if parts.headers.contains_key(header::TRANSFER_ENCODING) {
+        return Err(Fault::new(
+            StatusCode::LENGTH_REQUIRED,
+            "an embedded request has a Content-Length and no Transfer-Encoding",
+        ));
+    }
+    let mut lengths = parts.headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = match lengths.next() {
+        Some(length) if lengths.all(|other| other == length) => {
+            content_length(length.as_bytes()).ok_or_else(malformed)?
+        }
+        Some(_) => return Err(malformed()),
+        None => 0,
+    };
+    Ok((location.into(), parts, length))
+}
+
+#[cfg(test)]
+mod tests;

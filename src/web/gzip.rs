@@ -1,0 +1,168 @@
+//! A gzip stream (RFC 1952) in pieces that can be read as soon as each has arrived.
+//!
+//! Between two pieces it keeps no compressor, which would cost a stream that is silent far more than
+//! all else: only the end of what was written before, to which the next piece may refer back.
+
+use std::cell::RefCell;
+
+use flate2::{Compress, Compression, Crc, FlushCompress};
+use http::{HeaderMap, header};
+
+/// How much of what was written before is kept.
+const MAX_HISTORY: usize = 1024;
+/// An empty block, which is the last.
+const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
+
+/// Tells whether a client reads gzip (RFC 9110 section 12.5.3).
+#[must_use]
+pub fn is_accepted(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let values = values.filter_map(|value| value.to_str().ok());
+    let mut of_any = false;
+    for coding in values.flat_map(|value| value.split(',')) {
+        let (name, parameter) = coding.split_once(';').unwrap_or((coding, ""));
+        let weight = parameter.trim().strip_prefix("q=");
+        let is_accepted = weight.is_none_or(|weight| weight.trim().parse() != Ok(0.0));
+        match name.trim() {
+            "gzip" | "x-gzip" => return is_accepted,
+            "*" => of_any = is_accepted,
+            _ => {}
+        }
+    }
+    of_any
+}
+
+/// What has to be known of a stream for it to go on.
+#[derive(Debug, Default)]
+pub struct Gzip {
+    history: Vec<u8>,
+    crc: Crc,
+}
+
+impl Gzip {
+    /// What every stream begins with: deflated, no name, no time, some system.
+    pub const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
+    /// Appends a piece, which may refer to those before.
+    pub fn piece(&mut self, plain: &[u8], out: &mut Vec<u8>) {
+        self.crc.update(plain);
+        deflate(&self.history, plain, out);
+        let keeps = MAX_HISTORY.saturating_sub(plain.len());
+        let forgets = self.history.len().saturating_sub(keeps);
+        self.history.drain(..forgets);
+        let newest = plain.len().saturating_sub(MAX_HISTORY);
+        self.history.reserve_exact(plain.len() - newest);
+        self.history.extend_from_slice(&plain[newest..]);
+    }
+
+    /// Appends what comes after all pieces.
+    pub fn end(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&LAST_BLOCK);
+        out.extend_from_slice(&self.crc.sum().to_le_bytes());
+        out.extend_from_slice(&self.crc.amount().to_le_bytes());
+    }
+}
+
+/// Appends blocks that end with a byte, after others that held `history`.
+fn deflate(history: &[u8], plain: &[u8], out: &mut Vec<u8>) {
+    thread_local! {
+        static DEFLATER: RefCell<Compress> =
+            RefCell::new(Compress::new(Compression::default(), false));
+    }
+    DEFLATER.with_borrow_mut(|deflater| {
+        deflater.reset();
+        if !history.is_empty() {
+            deflater
+                .set_dictionary(history)
+                .expect("a compressor that has just begun takes every dictionary");
+        }
+        let before = deflater.total_in();
+        out.reserve(plain.len() / 2 + 64);
+        loop {
+            let taken = usize::try_from(deflater.total_in() - before).unwrap_or(usize::MAX);
+            let rest = plain.get(taken..).unwrap_or_default();
+            deflater
+                .compress_vec(rest, out, FlushCompress::Sync)
+                .expect("everything can be deflated");
+            // All is written once there is room left.
+            if out.len() < out.capacity() {
+                break;
+            }
+            out.reserve(out.len());
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::write::GzDecoder;
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_piece_is_there_as_soon_as_it_has_come(
+            pieces in prop::collection::vec((0usize..5000, any::<u8>(), any::<bool>()), 1..40),
+        ) {
+            let mut gzip = Gzip::default();
+            let mut decoder = GzDecoder::new(Vec::new());
+            decoder.write_all(&Gzip::HEAD).expect("a head");
+            let mut whole = Vec::new();
+            for (size, seed, is_noise) in pieces {
+                let plain: Vec<u8> = (0..size)
+                    .map(|at| match is_noise {
+                        true => (at.wrapping_mul(2_654_435_761) >> 7) as u8 ^ seed,
+                        false => seed.wrapping_add((at % 90) as u8),
+                    })
+                    .collect();
+                let mut out = Vec::new();
+                gzip.piece(&plain, &mut out);
+                prop_assert!(gzip.history.capacity() <= 2 * MAX_HISTORY);
+                decoder.write_all(&out).expect("a piece");
+                decoder.flush().expect("a piece");
+                whole.extend(plain);
+                prop_assert!(*decoder.get_ref() == whole);
+            }
+            let mut end = Vec::new();
+            gzip.end(&mut end);
+            decoder.write_all(&end).expect("an end");
+            prop_assert!(decoder.finish().expect("checked") == whole);
+        }
+    }
+
+    #[test]
+    fn a_piece_like_the_one_before_is_short() {
+        let mut gzip = Gzip::default();
+        let head = b"HTTP/1.1 200 OK\r\nContent-Location: /cometd\r\nContent-Length: 5\r\n\r\n";
+        let sizes = [(); 2].map(|()| {
+            let mut out = Vec::new();
+            gzip.piece(head, &mut out);
+            out.len()
+        });
+        assert!(sizes[1] < 16, "{sizes:?}");
+    }
+
+    #[test]
+    fn what_a_client_accepts_may_have_a_weight() {
+        let cases = [
+            ("gzip", true),
+            ("deflate, gzip;q=0.5", true),
+            ("gzip; q=0", false),
+            ("gzip;q=0.000, *", false),
+            ("*", true),
+            ("*;q=0", false),
+            ("br", false),
+            ("", false),
+        ];
+        for (text, expected) in cases {
+            let value = HeaderValue::from_static(text);
+            let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, value)]);
+            assert_eq!(is_accepted(&headers), expected, "{text}");
+        }
+        assert!(!is_accepted(&HeaderMap::new()));
+    }
+}

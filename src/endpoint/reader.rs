@@ -97,7 +97,7 @@ impl Refusal {
 }
 
 enum Outcome {
-    Request(Request<Bytes>),
+    Request(Box<Request<Bytes>>),
     Open(Box<Parts>),
     Refused(Refusal, Option<Box<Parts>>),
 }
@@ -178,7 +178,7 @@ pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
     let refused_by_parser = parts.io.refused;
     let socket = parts.io.into_socket(parts.read_buf);
     match (outcome, refused_by_parser) {
-        (Some(Outcome::Request(request)), _) => Reading::Request(Box::new(request), socket),
+        (Some(Outcome::Request(request)), _) => Reading::Request(request, socket),
         (Some(Outcome::Refused(refusal, head)), _) => Reading::Refused(refusal, head, socket),
         (_, Some(status)) => Reading::Refused(Refusal::of_status(status), None, socket),
         (_, None) => Reading::Closed,
@@ -212,10 +212,10 @@ async fn collect(head: Parts, body: Incoming, max_body: u64) -> Outcome {
         return Outcome::Refused(Refusal::TOO_LARGE, Some(Box::new(head)));
     }
     if body.is_end_stream() {
-        return Outcome::Request(Request::from_parts(head, Bytes::new()));
+        return Outcome::Request(Box::new(Request::from_parts(head, Bytes::new())));
     }
     match read_body(body, max_body).await {
-        Ok(body) => Outcome::Request(Request::from_parts(head, body)),
+        Ok(body) => Outcome::Request(Box::new(Request::from_parts(head, body))),
         Err(refusal) => Outcome::Refused(refusal, Some(Box::new(head))),
     }
 }

@@ -1,21 +1,20 @@
 //! One request's messages to the server and back, the same for every polling transport.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version};
+use http::{HeaderMap, StatusCode, Uri, Version};
 
+use super::held_poll::HeldPoll;
 use super::message_http::{self, Embedding};
 use super::settings::Transport;
 use super::streamed::{self, Streamed, Wrapping};
-use super::{Answer, Endpoint, Error, allow, legacy, vary};
+use super::{Answer, Endpoint, Error, legacy};
 use crate::bayeux::{BatchError, Event, Message, RandomId, Reply, parse_batches};
 use crate::metrics::{Limit, Metrics};
 use crate::server::{HeldConnect, Outcome, Request};
-use crate::session::{Resume, Session, Stream};
+use crate::session::{Session, Stream};
 use crate::web::{Response, Socket, cookies, gzip, script};
 
 /// How messages stand in a response.
@@ -66,7 +65,7 @@ const SCRIPT_HEAD: &[u8] = b"Content-Type: text/javascript; charset=utf-8\r\n\
     Cache-Control: no-cache, no-store\r\nPragma: no-cache\r\nExpires: 0\r\n";
 
 impl Framing {
-    fn response(&self, mut json: Vec<u8>, escapes_comment_end: bool) -> Response {
+    pub(super) fn response(&self, mut json: Vec<u8>, escapes_comment_end: bool) -> Response {
         if escapes_comment_end {
             json = script::escape_comment_end(&json).into_owned();
         }
@@ -87,7 +86,7 @@ impl Framing {
     }
 
     /// A response without a message, for the status that alone counts.
-    fn empty(&self, status: StatusCode) -> Response {
+    pub(super) fn empty(&self, status: StatusCode) -> Response {
         let head = match self {
             Self::Embedded => EMBEDDED_HEAD,
             _ => JSON_HEAD,
@@ -302,12 +301,8 @@ impl Endpoint {
             }
             framing => framing,
         };
-        Answer::Held(Box::new(HeldPoll {
-            connect,
-            framing,
-            origin: None,
-            displaced_status: self.settings.duplicate_meta_connect_status,
-        }))
+        let status = self.settings.duplicate_meta_connect_status;
+        Answer::Held(Box::new(HeldPoll::new(connect, framing, status)))
     }
 
     pub(super) fn cookies(&self, headers: &HeaderMap) -> Vec<RandomId> {
@@ -322,94 +317,6 @@ pub(super) fn count(error: &BatchError, metrics: &Metrics) {
         BatchError::TooManyMessages(_) => metrics.limited(Limit::MaxBatch),
         BatchError::TooDeep(_) => metrics.limited(Limit::MaxDepth),
         BatchError::Malformed(_) | BatchError::Empty => {}
-    }
-}
-
-/// A request whose connect is held.
-#[derive(Debug)]
-pub struct HeldPoll {
-    connect: HeldConnect,
-    framing: Framing,
-    pub(super) origin: Option<HeaderValue>,
-    displaced_status: u16,
-}
-
-/// How a held request goes on.
-#[derive(Debug)]
-pub enum Polled {
-    /// It is answered.
-    Answered(Response, Option<Carried>),
-    /// Its client closed the connection, or its side of it. The response holds no events, which
-    /// stay queued; it is for a client that still reads.
-    Closed(Response),
-}
-
-impl HeldPoll {
-    /// Waits for an event, the deadline, a newer connect, the session's or the client's end.
-    ///
-    /// The client's end is looked at first: events are not given to a socket known to be dead.
-    pub async fn wait(mut self: Box<Self>, socket: &mut Socket) -> Polled {
-        let resumed = poll_fn(|context| {
-            if socket.poll_closed(context).is_ready() {
-                return Poll::Ready(None);
-            }
-            self.poll_resumed(context).map(Some)
-        })
-        .await;
-        match resumed {
-            // The runtime hears of a client's end a moment after the kernel.
-            Some(Resume::Answer { .. }) if socket.has_closed() => Polled::Closed(self.unanswered()),
-            Some(resume) => {
-                let (response, carried) = self.answer(resume);
-                Polled::Answered(response, carried)
-            }
-            None => Polled::Closed(self.give_up()),
-        }
-    }
-
-    pub(super) fn poll_resumed(&mut self, context: &mut Context<'_>) -> Poll<Resume> {
-        self.connect.poll_resumed(now, context)
-    }
-
-    pub(super) fn session(&self) -> &Arc<Session> {
-        self.connect.session()
-    }
-
-    /// Gives the connect up, and returns a response for a client that may still read.
-    pub(super) fn give_up(&mut self) -> Response {
-        self.connect.release(now());
-        self.unanswered()
-    }
-
-    /// A response without events, which stay queued.
-    fn unanswered(&self) -> Response {
-        let reply = self.dressed(self.connect.reply());
-        self.finish(self.framing.response(array(&[], &[reply]), false))
-    }
-
-    /// Returns the response, and the events that leave by it.
-    pub(super) fn answer(&self, resume: Resume) -> (Response, Option<Carried>) {
-        let Some((events, reply)) = self.connect.answer(resume) else {
-            let status =
-                StatusCode::from_u16(self.displaced_status).unwrap_or(StatusCode::REQUEST_TIMEOUT);
-            return (self.finish(self.framing.empty(status)), None);
-        };
-        let session = self.connect.session();
-        let escapes = legacy::escapes_comment_end(session.marks());
-        let json = array(&events, &[self.dressed(reply)]);
-        let response = self.framing.response(json, escapes);
-        (self.finish(response), Carried::new(Some(session), events))
-    }
-
-    fn dressed<'a>(&self, reply: Reply<'a>) -> Reply<'a> {
-        legacy::dress_connect(reply, self.connect.session().marks())
-    }
-
-    fn finish(&self, response: Response) -> Response {
-        if matches!(self.framing, Framing::Embedded) {
-            return response;
-        }
-        vary(allow(response, self.origin.as_ref()))
     }
 }
 

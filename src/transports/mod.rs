@@ -5,6 +5,7 @@ mod connect_stream;
 mod event_source;
 mod exchange;
 mod forever_frame;
+mod held_poll;
 mod legacy;
 mod long_polling;
 mod message_http;
@@ -28,7 +29,8 @@ use crate::server::BayeuxServer;
 use crate::web::cors::{self, AllowedOrigins, NotAnOrigin, Verdict};
 use crate::web::websocket::{Refused, is_upgrade};
 use crate::web::{Response, Socket, charset, form};
-pub use exchange::{Carried, HeldPoll, Polled};
+pub use exchange::Carried;
+pub use held_poll::{HeldPoll, Polled};
 pub use message_http::{Bounds, expects_continue, is_message_http};
 pub use opened::{Link, Opened, Times};
 pub use settings::{

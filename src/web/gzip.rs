@@ -113,12 +113,12 @@ mod tests {
             decoder.write_all(&Gzip::HEAD).expect("a head");
             let mut whole = Vec::new();
             for (size, seed, is_noise) in pieces {
-                let plain: Vec<u8> = (0..size)
-                    .map(|at| match is_noise {
-                        true => (at.wrapping_mul(2_654_435_761) >> 7) as u8 ^ seed,
-                        false => seed.wrapping_add((at % 90) as u8),
-                    })
-                    .collect();
+                let byte = |at: usize| {
+                    let noise = at.wrapping_mul(2_654_435_761).to_le_bytes()[2];
+                    let text = (at % 90).to_le_bytes()[0];
+                    seed.wrapping_add(if is_noise { noise } else { text })
+                };
+                let plain: Vec<u8> = (0..size).map(byte).collect();
                 let mut out = Vec::new();
                 gzip.piece(&plain, &mut out);
                 prop_assert!(gzip.history.capacity() <= 2 * MAX_HISTORY);

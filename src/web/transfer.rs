@@ -199,7 +199,8 @@ mod tests {
     #[test]
     fn headers_say_one_thing() {
         let chunked = Some(State::Size);
-        let cases: [(&[(&str, &str)], Option<State>); 12] = [
+        type Case = (&'static [(&'static str, &'static str)], Option<State>);
+        let cases: [Case; 12] = [
             (&[("Transfer-Encoding", "Chunked")], chunked),
             (&[("content-length", "12")], Some(State::Counted(12))),
             (

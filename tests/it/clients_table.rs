@@ -219,6 +219,7 @@ async fn row_58_types_that_are_not_served_are_not_listed() {
         "callback-polling",
         "xhr-streaming",
         "multipart",
+        "message-http",
         "iframe"
     ]);
     assert_eq!(reply["supportedConnectionTypes"], expected);

@@ -9,10 +9,10 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode, Version, header};
 
 use super::super::exchange::now;
-use super::super::{Answer, Endpoint, Error, Incoming, Opened, resources};
+use super::super::{Answer, Endpoint, Error, Incoming, Opened, Transport, allow, resources, vary};
 use super::outgoing::Outgoing;
 use super::requests::{Bounds, Next, Requests};
-use super::{Connection, Transport, is_message_http};
+use super::{Connection, is_message_http};
 use crate::metrics::Metrics;
 use crate::web::cors::Verdict;
 use crate::web::websocket::is_upgrade;
@@ -121,10 +121,10 @@ impl Endpoint {
             Verdict::Allowed(origin) => origin,
             Verdict::Refused(reason) => {
                 self.server.metrics().refused_origins.increment();
-                return super::super::vary(Response::error(StatusCode::FORBIDDEN, &reason)).into();
+                return vary(Response::error(StatusCode::FORBIDDEN, &reason)).into();
             }
         };
-        let dress = |response| super::super::vary(super::super::allow(response, origin.as_ref()));
+        let dress = |response| vary(allow(response, origin.as_ref()));
         let path = head.uri.path();
         if !self.is_on(Transport::MessageHttp) {
             let reason = "the message-http transport is off (bayeux.transports)";

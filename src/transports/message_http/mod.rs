@@ -5,6 +5,7 @@
 //! answered in its response as they come, in any order. All three are one connection: a list of what
 //! is pending, to which the last adds.
 
+mod asked;
 mod inward;
 mod outgoing;
 mod pending;
@@ -15,121 +16,30 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, StatusCode, Version, header};
+use bytes::BytesMut;
+use http::{Method, StatusCode};
 use tokio::time::Sleep;
 
+pub use self::asked::is_message_http;
+pub(super) use self::asked::{Embedding, is_accepted, is_asked, watch};
 use self::inward::Inward;
 pub use self::inward::expects_continue;
 pub use self::requests::Bounds;
 
 use self::outgoing::Outgoing;
 use self::pending::{Pending, Step, What};
-use self::requests::{Fault, Next};
-use super::connect_stream::ConnectStream;
+use self::requests::{Fault, Inner, Next};
 use super::exchange::now;
-use super::settings::{StreamingSettings, Transport};
+use super::settings::StreamingSettings;
 use super::streaming::{self, Around, Streaming};
 use super::turn::Turn;
 use super::{Answer, Link, Opened, Times};
-use crate::bayeux::{Message, meta, text};
 use crate::metrics::Limit;
-use crate::resources::Watch;
-use crate::server::HeldConnect;
 use crate::session::Stream;
-use crate::web::{Response, Socket, gzip};
+use crate::web::{Response, Socket};
 
 /// A response that whoever does not wait for it passes over (RFC 9110 section 15.2).
 const HEARTBEAT: &[u8] = b"HTTP/1.1 102 Processing\r\n\r\n";
-
-/// Tells whether a batch is a connect that asks for such a response.
-pub(super) fn is_asked(batch: &[Message<'_>], headers: &HeaderMap, on: &[Transport]) -> bool {
-    let [message] = batch else { return false };
-    let is_named = || {
-        let name = message.connection_type.and_then(text);
-        name.as_deref() == Some("message-http")
-    };
-    on.contains(&Transport::MessageHttp)
-        && message.channel_text().as_deref() == Some(meta::CONNECT)
-        && (is_accepted(headers) || is_named())
-}
-
-/// Tells whether `message/http` is what a client accepts first.
-pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).map(|value| value.as_bytes());
-    accept.is_some_and(begins_with_type)
-}
-
-/// Tells whether a body is of this type, by its headers.
-#[must_use]
-pub fn is_message_http(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    content_type.is_some_and(|value| begins_with_type(value.as_bytes()))
-}
-
-fn begins_with_type(value: &[u8]) -> bool {
-    let end = value.iter().position(|byte| matches!(byte, b';' | b','));
-    let first = &value[..end.unwrap_or(value.len())];
-    first.trim_ascii().eq_ignore_ascii_case(b"message/http")
-}
-
-/// Answers a request with the changes of a resource.
-pub(super) fn watch(
-    request: &Request<Bytes>,
-    watch: Watch,
-    settings: &StreamingSettings,
-) -> Answer {
-    let (outgoing, response) =
-        Outgoing::begin(request.version(), gzip::is_accepted(request.headers()));
-    let location = request.uri().to_string().into();
-    let pending = Pending::new(location, false, What::Watch(watch));
-    open(outgoing, response, pending, settings)
-}
-
-fn open(
-    outgoing: Outgoing,
-    response: Response,
-    pending: Pending,
-    settings: &StreamingSettings,
-) -> Answer {
-    let mut connection = Connection::new(outgoing, settings.clone());
-    connection.pending.push(pending);
-    Answer::Open(response, Opened::MessageHttp(Box::new(connection)))
-}
-
-/// What the embedded responses to a connect need of its request.
-#[derive(Debug)]
-pub(super) struct Embedding {
-    pub(super) location: Box<str>,
-    pub(super) version: Version,
-    pub(super) gzips: bool,
-    /// The request was embedded itself.
-    pub(super) is_embedded: bool,
-}
-
-impl Embedding {
-    /// Returns a whole response with these messages.
-    pub(super) fn whole(&self, json: Vec<u8>) -> Response {
-        let response = pending::messages(json);
-        if self.is_embedded {
-            return response;
-        }
-        Outgoing::whole(self.gzips, &self.location, &response)
-    }
-
-    /// Opens the response of a connect that is held.
-    pub(super) fn open(
-        self,
-        held: HeldConnect,
-        stream: Stream,
-        settings: &StreamingSettings,
-    ) -> Answer {
-        let (outgoing, response) = Outgoing::begin(self.version, self.gzips);
-        let connect = ConnectStream::new(held, stream);
-        let pending = Pending::new(self.location, false, What::Connect(connect));
-        open(outgoing, response, pending, settings)
-    }
-}
 
 /// A response that others are embedded in.
 #[derive(Debug)]
@@ -227,7 +137,8 @@ impl Connection {
             && let Some(inward) = self.inward.as_mut().filter(|inward| !inward.has_ended)
         {
             match inward.next(socket) {
-                Next::Request(location, request) => {
+                Next::Request(inner) => {
+                    let Inner { location, request } = *inner;
                     turn.note_read(location.len() + request.body().len());
                     let omits_body = *request.method() == Method::HEAD;
                     let answer = inward.serve(request, socket);

@@ -10,7 +10,8 @@ use http::StatusCode;
 use tokio::time::Sleep;
 
 use super::super::connect_stream::{Coming, ConnectStream};
-use super::super::exchange::{Carried, EMBEDDED_HEAD, HeldPoll, array};
+use super::super::exchange::{Carried, EMBEDDED_HEAD, array};
+use super::super::held_poll::HeldPoll;
 use super::super::resources::{self, Waiting};
 use crate::bayeux::Event;
 use crate::resources::{Watch, Woken};

@@ -23,14 +23,22 @@ pub struct Bounds {
 /// What comes next of a body.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// A request, and its target as it was sent.
-    Request(Box<str>, Request<Bytes>),
+    /// A request.
+    Request(Box<Inner>),
     /// A request that is answered at once.
     Fault(Fault),
     /// More has to arrive.
     More,
     /// Nothing: the body has ended.
     End,
+}
+
+/// A request from the body of another.
+#[derive(Debug)]
+pub(super) struct Inner {
+    /// Its target, as it was sent.
+    pub(super) location: Box<str>,
+    pub(super) request: Request<Bytes>,
 }
 
 /// Why a request is not served.
@@ -121,7 +129,7 @@ impl Requests {
     pub(super) fn next(&mut self, arrived: &mut BytesMut) -> Next {
         loop {
             match self.cut() {
-                Ok(Some((location, request))) => return Next::Request(location, request),
+                Ok(Some(inner)) => return Next::Request(Box::new(inner)),
                 Ok(None) => {}
                 Err(fault) => return Next::Fault(fault),
             }
@@ -149,7 +157,7 @@ impl Requests {
     }
 
     /// Cuts a whole request off.
-    fn cut(&mut self) -> Result<Option<(Box<str>, Request<Bytes>)>, Fault> {
+    fn cut(&mut self) -> Result<Option<Inner>, Fault> {
         if let Within::Skipped(left) = &mut self.within {
             let size = usize::try_from(*left).map_or(self.plain.len(), |l| l.min(self.plain.len()));
             self.plain.advance(size);
@@ -173,7 +181,8 @@ impl Requests {
             return Ok(None);
         };
         let (location, parts) = *head;
-        Ok(Some((location, Request::from_parts(parts, body))))
+        let request = Request::from_parts(parts, body);
+        Ok(Some(Inner { location, request }))
     }
 
     /// Cuts a head off; false if it is not whole.

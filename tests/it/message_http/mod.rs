@@ -1,5 +1,7 @@
 //! Responses in a response of type `message/http`.
 
+mod bounds;
+mod gzip;
 mod resources;
 mod two_way;
 

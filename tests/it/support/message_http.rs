@@ -70,6 +70,23 @@ impl Embedded {
         response
     }
 
+    /// All whole responses before the connection's end.
+    pub(crate) async fn read_cut(&mut self, mut each: impl FnMut(Response)) {
+        let mut rest = self.outer.cut_rest().await;
+        while let Some(at) = memchr::memmem::find(&rest, b"\r\n\r\n") {
+            let mut response = Response::of_head(rest.drain(..at + 4).collect());
+            let length = response.header("Content-Length");
+            let length = length.map_or(0, |length| length.parse().unwrap());
+            if rest.len() < length {
+                return;
+            }
+            response.body = rest.drain(..length).collect();
+            if length > 0 {
+                each(response);
+            }
+        }
+    }
+
     /// Waits for the end, before which nothing else may come.
     pub(crate) async fn ended(&mut self) {
         assert_eq!(self.outer.rest().await, "");

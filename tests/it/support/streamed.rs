@@ -59,6 +59,34 @@ impl Streamed {
         }
     }
 
+    /// Some bytes of the body.
+    pub(crate) async fn some(&mut self) -> Vec<u8> {
+        while self.text.is_empty() {
+            assert!(!self.has_ended);
+            self.fill().await;
+        }
+        std::mem::take(&mut self.text)
+    }
+
+    /// All the rest of the body, whatever it is.
+    pub(crate) async fn raw_rest(&mut self) -> Vec<u8> {
+        while !self.has_ended {
+            self.fill().await;
+        }
+        std::mem::take(&mut self.text)
+    }
+
+    /// All the rest of the body, which may be cut off.
+    pub(crate) async fn cut_rest(&mut self) -> Vec<u8> {
+        while let Some(bytes) = self.http.more().await {
+            self.raw.extend(bytes);
+        }
+        while let Some(chunk) = take_chunk(&mut self.raw) {
+            self.text.extend(chunk);
+        }
+        std::mem::take(&mut self.text)
+    }
+
     /// So many bytes of the body.
     pub(crate) async fn exactly(&mut self, length: usize) -> Vec<u8> {
         while self.text.len() < length {
@@ -70,10 +98,7 @@ impl Streamed {
 
     /// All the rest of the body.
     pub(crate) async fn rest(&mut self) -> String {
-        while !self.has_ended {
-            self.fill().await;
-        }
-        String::from_utf8(std::mem::take(&mut self.text)).unwrap()
+        String::from_utf8(self.raw_rest().await).unwrap()
     }
 
     pub(crate) async fn is_silent(&mut self) -> bool {

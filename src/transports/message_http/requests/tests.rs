@@ -1,3 +1,5 @@
+//! Bodies cut anywhere, and bodies that hold no requests.
+
 use super::*;
 
 const BOUNDS: Bounds = Bounds {
@@ -23,10 +25,11 @@ fn read(pieces: &[&[u8]]) -> Vec<String> {
         arrived.extend_from_slice(piece);
         loop {
             match requests.next(&mut arrived) {
-                Next::Request(location, request) => found.push(format!(
-                    "{} {location} {}",
-                    request.method(),
-                    request.body().escape_ascii()
+                Next::Request(inner) => found.push(format!(
+                    "{} {} {}",
+                    inner.request.method(),
+                    inner.location,
+                    inner.request.body().escape_ascii()
                 )),
                 Next::Fault(fault) => {
                     let location = fault.location.unwrap_or_default();

@@ -345,3 +345,69 @@ async fn a_stopping_server_answers_what_is_pending() {
     stream.ended().await;
     server.stopped().await;
 }
+
+#[tokio::test]
+async fn a_newer_connect_takes_over_from_an_older_one_beside_it() {
+    let server = TestServer::start(&["streaming.lifetime=400ms"]);
+    let mut stream = Embedded::two_way(server.address).await;
+    let client = client(&server, &mut stream).await;
+    let subscribe = json!({"channel": "/meta/subscribe", "id": "s", "subscription": "/a"});
+    let subscribed = message("/cometd/s", &client.message(subscribe));
+    stream.exchange(subscribed).await;
+    stream
+        .request(&connect(&client, "/cometd/1", "message-http"))
+        .await;
+    server.holds(1).await;
+    stream
+        .request(&connect(&client, "/cometd/2", "message-http"))
+        .await;
+    let displaced = stream.next().await;
+    assert_eq!(location(&displaced), "/cometd/1");
+    assert_eq!(displaced.messages()[0]["successful"], false);
+    server.client().await.publish("/a", 1).await;
+    for successful in [Value::Null, json!(true)] {
+        let response = stream.next().await;
+        assert_eq!(location(&response), "/cometd/2");
+        assert_eq!(response.messages()[0]["successful"], successful);
+    }
+}
+
+#[tokio::test]
+async fn forms_are_read_inside_too() {
+    let server = TestServer::start(&[]);
+    let mut stream = Embedded::two_way(server.address).await;
+    let handshake = r#"[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["message-http"]}]"#;
+    let form = format!("message={}", crate::support::percent(handshake));
+    let parts = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"message\"\r\n\r\n{handshake}\r\n--b--\r\n"
+    );
+    let forms = [
+        ("application/x-www-form-urlencoded", form),
+        ("multipart/form-data; boundary=b", parts),
+    ];
+    for (content_type, body) in forms {
+        let request = Request::post(body).header("Content-Type", content_type);
+        let response = stream.exchange(request).await;
+        assert_eq!(response.messages()[0]["successful"], true);
+    }
+}
+
+#[tokio::test]
+async fn the_outer_request_s_cookies_hold_inside() {
+    let server = TestServer::start(&[]);
+    // A session that was used with its cookie needs it from then on.
+    let client = server.client().await;
+    let cookie = format!("BAYEUX_BROWSER={}", client.cookie.as_ref().unwrap());
+    let subscribe = json!({"channel": "/meta/subscribe", "id": "s", "subscription": "/a"});
+    let subscribe = message("/cometd/s", &client.message(subscribe));
+    for (outer, inner, expected) in [("", "", false), (&*cookie, "", true), ("", &*cookie, true)] {
+        let head = two_way()
+            .header("Transfer-Encoding", "chunked")
+            .header("Cookie", outer);
+        let mut stream = Embedded::open(server.address, head).await;
+        let response = stream
+            .exchange(subscribe.clone().header("Cookie", inner))
+            .await;
+        assert_eq!(response.messages()[0]["successful"], expected);
+    }
+}

@@ -124,7 +124,7 @@ impl Slot {
 pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
     let slot = Arc::new(Slot::default());
     let max_body = shared.max_message_size;
-    let progress = Arc::new(Progress::default());
+    let progress = Progress::default();
     let service = service_fn(|request: Request<Incoming>| {
         let slot = Arc::clone(&slot);
         let is_open = is_open(&request);
@@ -155,7 +155,7 @@ pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
         .max_header_size(max_header)
         .max_headers(shared.settings.max_headers)
         .max_buf_size(max_header)
-        .serve_connection(Wire::new(socket, Arc::clone(&progress)), service);
+        .serve_connection(Wire::new(socket, &progress), service);
     let mut timeouts = Timeouts::new(shared);
     let outcome = poll_fn(|context| {
         let ended = connection.poll_without_shutdown(context);
@@ -190,7 +190,7 @@ fn is_open(request: &Request<Incoming>) -> bool {
     *request.method() == Method::POST && is_message_http(request.headers())
 }
 
-fn open(head: Box<Parts>, wire: Wire, max_headers: usize) -> Reading {
+fn open(head: Box<Parts>, wire: Wire<'_>, max_headers: usize) -> Reading {
     match wire.into_open(max_headers) {
         (socket, Ok(body)) => Reading::Open(Box::new(Open { head: *head, body }), socket),
         (socket, Err(malformed)) => {

@@ -4,7 +4,6 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
@@ -47,19 +46,19 @@ impl Progress {
 }
 
 /// A socket under hyper.
-pub(super) struct Wire {
+pub(super) struct Wire<'p> {
     ahead: Bytes,
     stream: TokioIo<TcpStream>,
     pub(super) refused: Option<StatusCode>,
-    progress: Arc<Progress>,
+    progress: &'p Progress,
     /// What the request began with: what was ahead, and copies of what was read since. hyper decodes
     /// some of a body before it can be told not to. Nothing once the body is left to it.
     begun: Bytes,
     since: BytesMut,
 }
 
-impl Wire {
-    pub(super) fn new(socket: Socket, progress: Arc<Progress>) -> Self {
+impl<'p> Wire<'p> {
+    pub(super) fn new(socket: Socket, progress: &'p Progress) -> Self {
         let (stream, ahead) = socket.into_parts();
         Self {
             begun: ahead.clone(),
@@ -119,7 +118,7 @@ impl Wire {
     }
 }
 
-impl Read for Wire {
+impl Read for Wire<'_> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -147,7 +146,7 @@ impl Read for Wire {
     }
 }
 
-impl Write for Wire {
+impl Write for Wire<'_> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -279,7 +279,8 @@ impl Connection {
         mut sleep: Pin<&mut Sleep>,
         context: &mut Context<'_>,
     ) {
-        while !turn.closes() {
+        // Events may have to go back to what this could give up: they leave first.
+        while !turn.closes() && !turn.has_events() {
             let Some((due, what)) = self.next_due(times) else {
                 return;
             };

@@ -251,3 +251,15 @@ async fn events_that_a_slow_client_did_not_read_go_back() {
     }
     assert!(received.iter().copied().eq(0..published), "{received:?}");
 }
+
+#[tokio::test]
+async fn silence_is_broken_also_while_a_request_arrives() {
+    let server = TestServer::start(&["streaming.heartbeat_interval=20ms", ON]);
+    let mut stream = Embedded::two_way(server.address).await;
+    stream.send("GET /resources").await;
+    for _ in 0..3 {
+        assert_eq!(stream.any().await.status, 102);
+    }
+    stream.send("/r/a HTTP/1.1\r\n\r\n").await;
+    assert_eq!(stream.next().await.status, 404);
+}

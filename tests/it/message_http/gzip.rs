@@ -48,7 +48,7 @@ impl Decoded {
 
 #[tokio::test]
 async fn events_are_readable_as_they_come() {
-    let server = TestServer::start(&["streaming.lifetime=500ms"]);
+    let server = TestServer::start(&["streaming.lifetime=1500ms"]);
     let mut client = server.client().await;
     client.subscribe("/a").await;
     let mut stream = Decoded::open(&server, connect(&client, "message-http")).await;
@@ -66,6 +66,28 @@ async fn events_are_readable_as_they_come() {
         serde_json::from_str::<serde_json::Value>(json).unwrap(),
         last
     );
+}
+
+#[tokio::test]
+async fn heads_like_those_before_cost_next_to_nothing() {
+    let server = TestServer::start(&[]);
+    let mut client = server.client().await;
+    client.subscribe("/a").await;
+    let mut stream = Decoded::open(&server, connect(&client, "message-http")).await;
+    let mut publisher = server.client().await;
+    for number in 0..5 {
+        let price = format!("{}.5", 100 + number);
+        let quote = json!({"symbol": "ACME", "bid": price, "venue": "XNAS", "note": "regular"});
+        publisher.publish("/a", quote).await;
+        if number == 0 {
+            stream.until("100.5").await;
+            continue;
+        }
+        let bytes = stream.stream.some().await;
+        assert!(bytes.len() < 50, "{}", bytes.len());
+        stream.decoder.write_all(&bytes).unwrap();
+    }
+    assert_eq!(stream.until("104.5").await.matches("ACME").count(), 4);
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ fn reply() -> Value {
 
 #[tokio::test]
 async fn each_batch_of_events_is_a_response_and_the_reply_is_the_last() {
-    let server = TestServer::start(&["streaming.lifetime=500ms"]);
+    let server = TestServer::start(&["streaming.lifetime=1500ms"]);
     let mut client = server.client().await;
     client.subscribe("/a").await;
     let request = connect(&client, "message-http").to("/cometd/x?y=1");
@@ -93,7 +93,7 @@ async fn a_connect_that_is_not_held_has_one_response_and_its_length() {
 
 #[tokio::test]
 async fn a_client_of_http_1_0_gets_the_bytes_and_the_end() {
-    let server = TestServer::start(&["streaming.lifetime=300ms"]);
+    let server = TestServer::start(&["streaming.lifetime=1500ms"]);
     let mut client = server.client().await;
     client.subscribe("/a").await;
     let request = connect(&client, "message-http").version("HTTP/1.0");

@@ -93,7 +93,7 @@ async fn requests_are_answered_out_of_order_while_the_body_goes_on() {
 
 #[tokio::test]
 async fn events_of_a_connect_come_as_responses_beside_others() {
-    let server = TestServer::start(&[ON, "streaming.lifetime=400ms"]);
+    let server = TestServer::start(&[ON, "streaming.lifetime=1500ms"]);
     let mut stream = Embedded::two_way(server.address).await;
     let client = client(&server, &mut stream).await;
     let subscribe = json!({"channel": "/meta/subscribe", "id": "s", "subscription": "/a"});
@@ -348,7 +348,7 @@ async fn a_stopping_server_answers_what_is_pending() {
 
 #[tokio::test]
 async fn a_newer_connect_takes_over_from_an_older_one_beside_it() {
-    let server = TestServer::start(&["streaming.lifetime=400ms"]);
+    let server = TestServer::start(&["streaming.lifetime=1500ms"]);
     let mut stream = Embedded::two_way(server.address).await;
     let client = client(&server, &mut stream).await;
     let subscribe = json!({"channel": "/meta/subscribe", "id": "s", "subscription": "/a"});

@@ -129,7 +129,7 @@ fn a_head_that_comes_byte_by_byte_is_searched_once() {
     };
     let mut requests = Requests::new(chunked(), bounds);
     let mut arrived = BytesMut::from(&b"100000\r\nGET /"[..]);
-    for _ in 0..500_000 {
+    for _ in 0..100_000 {
         arrived.extend_from_slice(b"a");
         assert!(matches!(requests.next(&mut arrived), Next::More));
     }

@@ -411,3 +411,16 @@ async fn the_outer_request_s_cookies_hold_inside() {
         assert_eq!(response.messages()[0]["successful"], expected);
     }
 }
+
+#[tokio::test]
+async fn a_client_that_has_sent_all_and_closes_its_side_is_answered() {
+    let server = TestServer::start(&[ON]);
+    let (body, expected) = some_requests();
+    let mut http = server.open().await;
+    http.send(two_way().body(body).bytes()).await;
+    http.half_close().await;
+    let mut stream = Embedded {
+        outer: Streamed::begun(http).await,
+    };
+    answers(&mut stream, &expected).await;
+}

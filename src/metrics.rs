@@ -43,7 +43,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::MaxConnections,
         Self::HeaderTimeout,
         Self::BodyTimeout,

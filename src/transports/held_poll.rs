@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use http::{HeaderValue, StatusCode};
 
-use super::exchange::{array, Carried, Framing, now};
+use super::exchange::{Carried, Framing, array, now};
 use super::{allow, legacy, vary};
 use crate::bayeux::Reply;
 use crate::server::HeldConnect;

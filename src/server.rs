@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Instant;
 
 use self::core::Core;
-use crate::bayeux::{ClientId, Limits, RandomId};
+use crate::bayeux::{ClientId, Limits, Message, RandomId};
 use crate::extensions::Pipeline;
 use crate::metrics::Metrics;
 pub use crate::operations::resources::{NotWritten, Place};
@@ -96,6 +96,14 @@ impl BayeuxServer {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.core.shared.metrics
+    }
+
+    /// Returns the marks of the session that a message names; none if there is no such session.
+    #[must_use]
+    pub fn marks_of(&self, message: &Message<'_>) -> u8 {
+        let id = message.client_id_text().and_then(|id| id.parse().ok());
+        let session = id.and_then(|id| self.core.sessions.find(id));
+        session.map_or(0, |session| session.marks())
     }
 
     /// Fires the timers of all sessions, for ever.

@@ -124,6 +124,12 @@ impl<'a> Reply<'a> {
         self.error
     }
 
+    /// Tells whether it says no more than that all went well.
+    #[must_use]
+    pub fn is_plain_success(&self) -> bool {
+        self.is_successful && self.advice.is_none()
+    }
+
     /// Appends the reply as a JSON object.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(if self.is_successful {

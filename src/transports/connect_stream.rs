@@ -16,6 +16,8 @@ pub(super) struct ConnectStream {
     /// Dropped before the stream, so that it counts as lost and not as resumed.
     held: Option<HeldConnect>,
     stream: Stream,
+    /// The connect's reply has been written; only its failure, or advice, is told at the end.
+    has_replied: bool,
 }
 
 /// What comes of a connect.
@@ -30,10 +32,11 @@ pub(super) enum Coming {
 }
 
 impl ConnectStream {
-    pub(super) fn new(held: HeldConnect, stream: Stream) -> Self {
+    pub(super) fn new(held: HeldConnect, stream: Stream, has_replied: bool) -> Self {
         Self {
             held: Some(held),
             stream,
+            has_replied,
         }
     }
 
@@ -68,6 +71,13 @@ impl ConnectStream {
         };
         let marks = held.session().marks();
         Poll::Ready(match held.answer(resume) {
+            Some((events, reply)) if self.has_replied && reply.is_plain_success() => {
+                if events.is_empty() {
+                    return Poll::Ready(Coming::End);
+                }
+                let json = array(&events, &[]);
+                Coming::Last(json, Carried::new(Some(held.session()), events))
+            }
             Some((events, reply)) => Coming::Last(
                 array(&events, &[legacy::dress_connect(reply, marks)]),
                 Carried::new(Some(held.session()), events),

@@ -113,6 +113,7 @@ impl Way {
         headers: &HeaderMap,
         framing: &Framing,
         on: &[Transport],
+        marks_of: impl FnOnce(&Message<'_>) -> u8,
     ) -> Self {
         let is_embedded = match framing {
             Framing::Json => Some(false),
@@ -129,7 +130,7 @@ impl Way {
                 is_embedded,
             });
         }
-        match Streamed::asked(batch, on) {
+        match Streamed::asked(batch, on, marks_of) {
             Some(streamed) if is_embedded != Some(true) => Self::Streamed(streamed),
             _ => Self::Once,
         }
@@ -241,6 +242,7 @@ impl Endpoint {
             headers,
             &framing,
             &self.settings.transports,
+            |message| self.server.marks_of(message),
         );
         let is_stream = !matches!(way, Way::Once);
         if !is_stream && matches!(framing, Framing::Script(_)) {

@@ -29,6 +29,11 @@ impl Wrapping for ForeverFrame {
         HEAD
     }
 
+    /// Dojo sends nothing until its reconnect is answered.
+    fn replies_first(&self) -> bool {
+        matches!(self, Self::Dojo)
+    }
+
     fn begin(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"<!doctype html>\n<html><head><meta charset=\"utf-8\"></head>");
         out.extend_from_slice(match self {

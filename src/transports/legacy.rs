@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::bayeux::{BayeuxError, Field, Message, Reply, meta};
+use crate::bayeux::{BayeuxError, Field, Message, Reply, meta, text};
 use crate::session::Session;
 
 /// How long a client that ignores advice waits to hear that its session is gone.
@@ -19,6 +19,9 @@ const UNKNOWN_SESSION_DELAY: Duration = Duration::from_secs(2);
 const PROTOCOL_0_1: u8 = 1;
 /// The session's client takes `*/` for the end of a comment.
 const COMMENT_FILTERED: u8 = 2;
+/// The session's last connect named one of these; its reconnects do not.
+const IFRAME: u8 = 4;
+const MIME_MESSAGE_BLOCK: u8 = 8;
 
 /// Makes UTF-8 of what Dojo 0.4 percent-encodes as Latin-1, a byte a character.
 pub(super) fn in_utf8(texts: Vec<Bytes>) -> Vec<Bytes> {
@@ -38,11 +41,17 @@ pub(super) fn translate(batch: &mut [Message<'_>]) {
     }
 }
 
-/// Notes on a new session what its handshake says of its client.
+/// Notes on a session what its handshake or its connect says of its client.
 pub(super) fn remember(batch: &[Message<'_>], session: Option<&Arc<Session>>) {
-    let Some((message, session)) = handshake(batch).zip(session) else {
-        return;
-    };
+    let Some(session) = session else { return };
+    if let Some(message) = handshake(batch) {
+        remember_handshake(message, session);
+    } else if is_of_protocol_0_1(session.marks()) {
+        remember_connect(batch, session);
+    }
+}
+
+fn remember_handshake(message: &Message<'_>, session: &Session) {
     let mut marks = 0;
     if is_0_1(message) {
         marks |= PROTOCOL_0_1;
@@ -52,6 +61,28 @@ pub(super) fn remember(batch: &[Message<'_>], session: Option<&Arc<Session>>) {
         marks |= COMMENT_FILTERED;
     }
     session.set_marks(marks);
+}
+
+fn remember_connect(batch: &[Message<'_>], session: &Session) {
+    let [message] = batch else { return };
+    let Some(name) = message.connection_type.and_then(text) else {
+        return;
+    };
+    let by = match &*name {
+        "iframe" => IFRAME,
+        "mime-message-block" => MIME_MESSAGE_BLOCK,
+        _ => 0,
+    };
+    session.set_marks(session.marks() & !(IFRAME | MIME_MESSAGE_BLOCK) | by);
+}
+
+/// Returns the connection type of a connect that names none, as the forever frames of Dojo 0.4.
+pub(super) fn streams_by(marks: u8) -> Option<&'static str> {
+    match marks & (IFRAME | MIME_MESSAGE_BLOCK) {
+        IFRAME => Some("iframe"),
+        MIME_MESSAGE_BLOCK => Some("mime-message-block"),
+        _ => None,
+    }
 }
 
 /// Adds what clients of protocol 0.1 look for in replies.

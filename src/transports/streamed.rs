@@ -33,6 +33,10 @@ use crate::web::{Response, Socket};
 pub(super) trait Wrapping: Debug + Send {
     /// Returns the header lines.
     fn head(&self) -> &'static [u8];
+    /// Tells whether the connect's reply is the first array, and not the last.
+    fn replies_first(&self) -> bool {
+        false
+    }
     /// Writes what comes before all arrays.
     fn begin(&self, out: &mut Vec<u8>);
     /// Writes an array.
@@ -53,13 +57,22 @@ pub(super) enum Streamed {
 }
 
 impl Streamed {
-    /// Returns the one that a batch asks for: a lone connect that names it.
-    pub(super) fn asked(batch: &[Message<'_>], on: &[Transport]) -> Option<Self> {
+    /// Returns the one that a batch asks for: a lone connect that names it, or whose session's last
+    /// one did.
+    pub(super) fn asked(
+        batch: &[Message<'_>],
+        on: &[Transport],
+        marks_of: impl FnOnce(&Message<'_>) -> u8,
+    ) -> Option<Self> {
         let [message] = batch else { return None };
         if message.channel_text()? != meta::CONNECT {
             return None;
         }
-        let (transport, streamed) = match &*message.connection_type.and_then(text)? {
+        let name = match message.connection_type {
+            Some(name) => text(name)?,
+            None => legacy::streams_by(marks_of(message))?.into(),
+        };
+        let (transport, streamed) = match &*name {
             "xhr-streaming" => (Transport::XhrStreaming, Self::XhrStreaming),
             "multipart" => (Transport::Multipart, Self::Multipart),
             "mime-message-block" => (Transport::MimeMessageBlock, Self::MimeMessageBlock),
@@ -103,6 +116,11 @@ pub(super) fn open(
 ) -> Answer {
     let mut beginning = Vec::new();
     wrapping.begin(&mut beginning);
+    let has_replied = wrapping.replies_first();
+    if has_replied {
+        let reply = legacy::dress_connect(held.reply(), held.session().marks());
+        wrapping.array(&array(&[], &[reply]), &mut beginning);
+    }
     // HTTP/1.0 has no chunks: its clients get the bytes and the connection's end.
     let is_chunked = version == Version::HTTP_11;
     let response = if is_chunked {
@@ -113,7 +131,7 @@ pub(super) fn open(
     let connection = Box::new(Connection {
         wrapping,
         is_chunked,
-        connect: ConnectStream::new(held, stream),
+        connect: ConnectStream::new(held, stream, has_replied),
         settings: settings.clone(),
         wrote: now(),
     });
@@ -157,7 +175,7 @@ impl Streaming for Connection {
                 self.last(&mut turn, &json);
                 turn.carry(carried);
             }
-            Poll::Ready(Coming::End) => turn.close(),
+            Poll::Ready(Coming::End) => self.end(&mut turn),
             Poll::Pending => {}
         }
         let interval = self.settings.heartbeat_interval;
@@ -198,6 +216,10 @@ impl Connection {
 
     fn last(&self, turn: &mut Turn, json: &[u8]) {
         self.array(turn, json);
+        self.end(turn);
+    }
+
+    fn end(&self, turn: &mut Turn) {
         let mut end = Vec::new();
         self.wrapping.end(&mut end);
         self.write(turn, &end);

@@ -214,17 +214,22 @@ async fn dojo_s_frame_gets_what_it_expects() {
     assert!(page.text().contains(call));
 
     let mut client = dojo(&server, &json!(["iframe"])).await;
-    client.connect().await;
+    let mut first = dojo_s_frame(&server, &client, "/meta/connect", Some("iframe")).await;
+    assert!(first.rest().await.contains("\"connectionId\":\"1\""));
     client.subscribe("/a").await;
-    let reconnect = json!([client.message(json!({
-        "channel": "/meta/reconnect", "id": null, "connectionType": "iframe",
-    }))]);
-    let request = client
-        .request(format!("message={}", percent(&reconnect.to_string())))
-        .header("Content-Type", "application/x-www-form-urlencoded");
-    let mut stream = Streamed::open(server.address, request).await;
+    let mut stream = dojo_s_frame(&server, &client, "/meta/reconnect", None).await;
     let beginning = stream.until("\n").await + &stream.until("\n").await;
     assert!(beginning.contains("<body onload=\"window.parent.cometd.tunnelCollapse();\">"));
+    // Until it has the reply, the client keeps back what it is to send.
+    let block = stream.until("</script><br />").await;
+    let reply = block
+        .split_once("window.parent.cometd.deliver(")
+        .and_then(|(_, rest)| rest.split_once(");"))
+        .unwrap();
+    assert_eq!(
+        array(reply.0),
+        json!([{"channel": "/meta/reconnect", "id": null, "successful": true, "connectionId": "1"}])
+    );
     server.client().await.publish("/a", "it's").await;
     let block = stream.until("</script><br />").await;
     assert!(
@@ -232,11 +237,34 @@ async fn dojo_s_frame_gets_what_it_expects() {
         "{block}"
     );
     let rest = stream.rest().await;
-    assert!(
-        rest.contains("\"connectionId\":\"1\""),
-        "{}",
-        rest.replace("  ", "")
-    );
+    assert!(!rest.contains("deliver"), "{}", rest.replace("  ", ""));
+    assert!(rest.ends_with("</body></html>\n"));
+
+    // What ends its session it is told all the same.
+    let mut stream = dojo_s_frame(&server, &client, "/meta/reconnect", None).await;
+    stream.until("</script><br />").await;
+    server.holds(1).await;
+    client.disconnect().await;
+    let rest = stream.rest().await;
+    assert!(rest.contains("\"reconnect\":\"none\""), "{rest}");
+}
+
+/// A connect of Dojo's frame, which is posted by a form.
+async fn dojo_s_frame(
+    server: &TestServer,
+    client: &Client,
+    channel: &str,
+    connection_type: Option<&str>,
+) -> Streamed {
+    let mut message = json!({"channel": channel, "id": null, "connectionId": "1"});
+    if let Some(connection_type) = connection_type {
+        message["connectionType"] = connection_type.into();
+    }
+    let message = json!([client.message(message)]).to_string();
+    let request = client
+        .request(format!("message={}", percent(&message)))
+        .header("Content-Type", "application/x-www-form-urlencoded");
+    Streamed::open(server.address, request).await
 }
 
 #[tokio::test]

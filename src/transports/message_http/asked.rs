@@ -102,7 +102,7 @@ impl Embedding {
         settings: &StreamingSettings,
     ) -> Answer {
         let (outgoing, response) = Outgoing::begin(self.version, self.gzips);
-        let connect = ConnectStream::new(held, stream);
+        let connect = ConnectStream::new(held, stream, false);
         let pending = Pending::new(self.location, false, What::Connect(connect));
         open(outgoing, response, pending, settings)
     }

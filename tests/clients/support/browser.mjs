@@ -28,9 +28,17 @@ export const launch = () =>
  * @param {Browser} browser
  * @param {string} page a file of `pages/`
  * @param {string} [origin] where the page is from; by default the server's own
+ * @param {object} [options] of the context
  */
-export async function browserPeer(stage, name, browser, page, origin = stage.server.origin) {
-  const context = await browser.newContext();
+export async function browserPeer(
+  stage,
+  name,
+  browser,
+  page,
+  origin = stage.server.origin,
+  options = {},
+) {
+  const context = await browser.newContext(options);
   const tab = await context.newPage();
   const peer = new Peer(
     name,

@@ -47,16 +47,18 @@ export class RawSession {
 
   /** Shakes hands, and makes the first connect, which is answered at once. */
   static async open(url) {
+    const session = await RawSession.shake(url);
+    await session.ask('/meta/connect', { connectionType: 'long-polling' });
+    return session;
+  }
+
+  /** Shakes hands only. */
+  static async shake(url, supportedConnectionTypes = ['long-polling']) {
     const session = new RawSession(url);
-    const handshake = {
-      channel: '/meta/handshake',
-      version: '1.0',
-      supportedConnectionTypes: ['long-polling'],
-    };
+    const handshake = { channel: '/meta/handshake', version: '1.0', supportedConnectionTypes };
     const { headers, text } = await post(url, [handshake]);
     session.#clientId = JSON.parse(text)[0].clientId;
     session.cookie = headers['set-cookie'].map((it) => it.split(';')[0]).join('; ');
-    await session.ask('/meta/connect', { connectionType: 'long-polling' });
     return session;
   }
 

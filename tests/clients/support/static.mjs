@@ -16,6 +16,7 @@ const FOLDERS = {
   'cometd-jquery': 'node_modules/cometd-jquery/',
   jquery: 'node_modules/jquery/dist/',
   faye: 'node_modules/faye-1.4/client/',
+  'dojo-0.4': '.dojo-0.4/',
   'dojo-1.6/dojo': 'node_modules/dojo-1.6/',
   'dojo-1.6/dojox': 'node_modules/dojox-1.6/',
   'dojo-1.7/dojo': 'node_modules/dojo-1.7/',

@@ -37,6 +37,7 @@ mod queue;
 mod resources;
 mod services;
 mod shutdown;
+mod slow_streams;
 mod streamed;
 mod subscribe;
 mod timeouts;

@@ -44,12 +44,15 @@ impl Streamed {
 
     /// The body up to and with the next `end`.
     pub(crate) async fn until(&mut self, end: &str) -> String {
+        let mut searched = 0;
         loop {
-            let at = memchr::memmem::find(&self.text, end.as_bytes());
+            let at = memchr::memmem::find(&self.text[searched..], end.as_bytes());
             if let Some(at) = at {
-                let taken: Vec<u8> = self.text.drain(..at + end.len()).collect();
+                let end = searched + at + end.len();
+                let taken: Vec<u8> = self.text.drain(..end).collect();
                 return String::from_utf8(taken).unwrap();
             }
+            searched = self.text.len().saturating_sub(end.len() - 1);
             assert!(
                 !self.has_ended,
                 "{end}: {:?}",
@@ -101,24 +104,38 @@ impl Streamed {
         String::from_utf8(self.raw_rest().await).unwrap()
     }
 
+    /// All the rest that came in whole chunks, of a stream that breaks off.
+    pub(crate) async fn to_its_break(&mut self) -> String {
+        while let Some(bytes) = self.http.more().await {
+            self.take(bytes);
+        }
+        assert!(!self.has_ended, "it breaks off");
+        String::from_utf8(std::mem::take(&mut self.text)).unwrap()
+    }
+
     pub(crate) async fn is_silent(&mut self) -> bool {
         self.text.is_empty() && self.http.is_silent().await
     }
 
     async fn fill(&mut self) {
         match self.http.more().await {
-            Some(bytes) if self.is_chunked => {
-                self.raw.extend(bytes);
-                while let Some(chunk) = take_chunk(&mut self.raw) {
-                    self.has_ended |= chunk.is_empty();
-                    self.text.extend(chunk);
-                }
-            }
-            Some(bytes) => self.text.extend(bytes),
+            Some(bytes) => self.take(bytes),
             None => {
                 assert!(!self.is_chunked, "it ends with an empty chunk");
                 self.has_ended = true;
             }
+        }
+    }
+
+    fn take(&mut self, bytes: Vec<u8>) {
+        if !self.is_chunked {
+            self.text.extend(bytes);
+            return;
+        }
+        self.raw.extend(bytes);
+        while let Some(chunk) = take_chunk(&mut self.raw) {
+            self.has_ended |= chunk.is_empty();
+            self.text.extend(chunk);
         }
     }
 }

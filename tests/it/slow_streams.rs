@@ -94,7 +94,7 @@ async fn ends_at(bounds: [&'static str; 2]) {
         assert_eq!(server.metrics().limit_count(Limit::WriteTimeout), 0);
 
         // What it reads in the end is a beginning without gaps.
-        let text = slow.stream.to_its_break().await;
+        let text = slow.stream.broken_off().await;
         let read = numbers(&text);
         assert!(read.iter().copied().eq(0..read.len() as u64), "{read:?}");
         assert!((read.len() as u64) < published, "{transport}");
@@ -157,7 +157,7 @@ async fn a_write_timeout_ends_the_stream_and_the_next_has_the_rest() {
         // With that of the reader, which has left.
         assert_eq!(server.metrics().lost_connects.value(), 2);
 
-        let mut read = numbers(&slow.stream.to_its_break().await);
+        let mut read = numbers(&slow.stream.broken_off().await);
         assert!((read.len() as u64) < FLOOD, "{transport}");
         read.extend(slow.next(&server).await);
         assert!(read.iter().copied().eq(0..FLOOD), "{read:?}");

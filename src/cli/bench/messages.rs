@@ -20,7 +20,7 @@ pub(super) const SUBSCRIBE: &str = "/meta/subscribe";
 pub(super) fn handshake(connection_type: ConnectionType) -> Vec<u8> {
     let types = match connection_type {
         ConnectionType::LongPolling => vec![connection_type.name()],
-        ConnectionType::WebSocket => {
+        ConnectionType::WebSocket | ConnectionType::XhrStreaming => {
             vec![connection_type.name(), ConnectionType::LongPolling.name()]
         }
     };

@@ -45,7 +45,7 @@ impl Subscriber {
     /// Subscribes to a channel, and gets as far as waiting for its messages.
     async fn set_up(run: &Arc<Run>, who: Who, channel: &str) -> Result<Self, Error> {
         match run.transport {
-            Transport::LongPolling | Transport::WebSocket => {
+            Transport::LongPolling | Transport::WebSocket | Transport::XhrStreaming => {
                 let mut session = Session::open(run, who).await?;
                 let connect = session.park(channel).await?;
                 Ok(Self::Session(session, connect))

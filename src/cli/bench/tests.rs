@@ -3,6 +3,7 @@
 mod event_source;
 mod stub;
 mod websocket;
+mod xhr_streaming;
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,12 @@ fn args(url: &str, words: &str) -> Args {
 }
 
 /// The options that choose each transport.
-const TRANSPORTS: [&str; 3] = ["", " --transport websocket", " --transport eventsource"];
+const TRANSPORTS: [&str; 4] = [
+    "",
+    " --transport websocket",
+    " --transport eventsource",
+    " --transport xhr-streaming",
+];
 
 async fn bench(mischief: Mischief, words: &str) -> Result<Report, Error> {
     let stub = Stub::start(mischief).await;
@@ -129,7 +135,8 @@ async fn responses_in_small_pieces_are_put_together() {
 
 #[tokio::test]
 async fn connects_answered_with_nothing_are_sent_again() {
-    for transport in &TRANSPORTS[..2] {
+    // An event stream takes no connects.
+    for transport in [TRANSPORTS[0], TRANSPORTS[1], TRANSPORTS[3]] {
         let words = "idle --clients 3 --idle 300ms".to_owned() + transport;
         let report = bench(Mischief::ShortHold, &words).await.unwrap();
         assert!(count(&report, "idle_reconnects") >= 3);

@@ -105,7 +105,7 @@ impl Streamed {
     }
 
     /// All the rest that came in whole chunks, of a stream that breaks off.
-    pub(crate) async fn to_its_break(&mut self) -> String {
+    pub(crate) async fn broken_off(&mut self) -> String {
         while let Some(bytes) = self.http.more().await {
             self.take(bytes);
         }

@@ -2,6 +2,7 @@
 
 mod event_source;
 mod websocket;
+mod xhr_streaming;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -47,7 +48,7 @@ pub(super) enum Mischief {
     WrongKey,
     /// Sends a close frame instead of answering on channels that begin so.
     CloseFrame(&'static str),
-    /// Sends a ping before each message, or comments.
+    /// Sends a ping before each message, or comments, or line ends.
     Ping,
     /// Sends a binary message instead of answering.
     Binary,
@@ -57,6 +58,8 @@ pub(super) enum Mischief {
     Gap,
     /// Leaves out an id of the first event stream.
     SkipId,
+    /// Ends the stream of a connect without its reply.
+    NoReply,
 }
 
 #[derive(Default)]
@@ -176,6 +179,10 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, mischief: Mischi
             let number = number.unwrap();
             let is_first = messages[0]["advice"]["timeout"] == 0;
             if !is_first && mischief == Mischief::DropParked {
+                return;
+            }
+            if !is_first && messages[0]["connectionType"] == "xhr-streaming" {
+                xhr_streaming::serve(stream, &replies[0], &state, number, mischief).await;
                 return;
             }
             let mut events = hold(&state, number, is_first, mischief).await;

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection of a simulated client: sends ready bytes, reads counted responses; knows no Bayeux.
+//! One HTTP/1.1 connection of a simulated client: sends ready bytes, reads counted responses, or chunks; knows no Bayeux.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -57,12 +57,22 @@ impl<'a> Response<'a> {
     }
 }
 
-/// Where a response lies in the buffer.
+/// Where a response lies in the buffer, or a chunk of one.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 struct Head {
     status: u16,
     length: usize,
     body: usize,
+    /// What follows the body.
+    tail: usize,
+    /// The body is in chunks, and not counted here.
+    is_chunked: bool,
+}
+
+impl Head {
+    fn whole(&self) -> usize {
+        self.length + self.body + self.tail
+    }
 }
 
 /// A TCP connection and the bytes read from it that are not used yet.
@@ -72,6 +82,9 @@ pub(super) struct Connection {
     buffer: Vec<u8>,
     /// The response that was read last, at the buffer's start.
     last: Head,
+    /// Whether a response may come in chunks, which are then read one by one.
+    takes_chunks: bool,
+    is_in_chunks: bool,
 }
 
 impl Connection {
@@ -87,7 +100,30 @@ impl Connection {
             stream,
             buffer: Vec::with_capacity(BUFFER),
             last: Head::default(),
+            takes_chunks: false,
+            is_in_chunks: false,
         })
+    }
+
+    /// Reads a response in chunks as one response for each chunk, an empty one at its end.
+    pub(super) fn taking_chunks(mut self) -> Self {
+        self.takes_chunks = true;
+        self
+    }
+
+    /// Tells whether what was read last was a chunk.
+    pub(super) fn is_in_chunks(&self) -> bool {
+        self.is_in_chunks
+    }
+
+    /// Connects anew to the same address, and forgets what had come.
+    pub(super) async fn redial(&mut self) -> Result<(), Fault> {
+        self.stream = TcpStream::connect(self.stream.peer_addr()?).await?;
+        self.stream.set_nodelay(true)?;
+        self.buffer.clear();
+        self.last = Head::default();
+        self.is_in_chunks = false;
+        Ok(())
     }
 
     /// Sends a whole request, head and body, that is ready as bytes.
@@ -98,11 +134,11 @@ impl Connection {
     /// Reads the next response; nothing is lost if this is dropped before.
     pub(super) async fn next(&mut self) -> Result<(), Fault> {
         let last = std::mem::take(&mut self.last);
-        self.buffer.drain(..last.length + last.body);
+        self.buffer.drain(..last.whole());
         loop {
             let mut missing = BUFFER / 2;
-            if let Some(head) = parse_head(&self.buffer)? {
-                let whole = head.length + head.body;
+            if let Some(head) = self.parse()? {
+                let whole = head.whole();
                 if self.buffer.len() >= whole {
                     self.last = head;
                     return Ok(());
@@ -116,6 +152,18 @@ impl Connection {
                 return Err(Fault::Closed(excerpt(&self.buffer)));
             }
         }
+    }
+
+    fn parse(&mut self) -> Result<Option<Head>, Fault> {
+        if !self.is_in_chunks {
+            let head = parse_head(&self.buffer, self.takes_chunks)?;
+            let Some(head) = head.filter(|head| head.is_chunked) else {
+                return Ok(head);
+            };
+            self.buffer.drain(..head.length);
+            self.is_in_chunks = true;
+        }
+        parse_chunk(&self.buffer)
     }
 
     /// The response that was read last.
@@ -135,17 +183,18 @@ impl Connection {
 
     /// The socket, and what came after the last response.
     pub(super) fn into_parts(mut self) -> (TcpStream, Vec<u8>) {
-        self.buffer.drain(..self.last.length + self.last.body);
+        self.buffer.drain(..self.last.whole());
         (self.stream, self.buffer)
     }
 }
 
 /// Reads a response head, if all of it is there.
-fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Fault> {
+fn parse_head(bytes: &[u8], takes_chunks: bool) -> Result<Option<Head>, Fault> {
     let mut at = 0;
     let mut status = None;
     let mut body = None;
     let mut is_stream = false;
+    let mut is_chunked = false;
     loop {
         let Some(end) = memchr(b'\n', &bytes[at..]) else {
             return if bytes.len() > MAX_HEAD {
@@ -164,7 +213,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Fault> {
             let body = match body {
                 Some(length) => length,
                 // What follows an upgrade or begins a stream is not the response's to count.
-                None if is_stream || matches!(status, 101 | 204) => 0,
+                None if is_stream || is_chunked || matches!(status, 101 | 204) => 0,
                 None => {
                     let text = format!("status {status} without Content-Length");
                     return Err(Fault::Uncounted(text));
@@ -174,6 +223,8 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Fault> {
                 status,
                 length: at,
                 body,
+                tail: 0,
+                is_chunked,
             }));
         }
         match split_header(line) {
@@ -184,11 +235,33 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Fault> {
                 is_stream = is_event_stream(value);
             }
             Some((name, value)) if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                return Err(Fault::Uncounted(excerpt(value)));
+                is_chunked = takes_chunks && status == 200 && value == b"chunked";
+                if !is_chunked {
+                    return Err(Fault::Uncounted(excerpt(value)));
+                }
             }
             _ => {}
         }
     }
+}
+
+/// Reads where a chunk lies, if its length is there.
+fn parse_chunk(bytes: &[u8]) -> Result<Option<Head>, Fault> {
+    let Some(end) = memchr(b'\n', bytes) else {
+        return Ok(None);
+    };
+    let size = std::str::from_utf8(bytes[..end].trim_ascii_end()).ok();
+    let body = size
+        .and_then(|size| usize::from_str_radix(size, 16).ok())
+        .filter(|&size| size <= MAX_BODY)
+        .ok_or_else(|| Fault::Malformed(format!("a chunk of {}", excerpt(&bytes[..end]))))?;
+    Ok(Some(Head {
+        status: 200,
+        length: end + 1,
+        body,
+        tail: 2,
+        is_chunked: true,
+    }))
 }
 
 fn parse_status(line: &[u8]) -> Result<u16, Fault> {
@@ -225,9 +298,9 @@ mod tests {
     fn waits_for_the_whole_head() {
         let whole = b"HTTP/1.1 200 OK\r\ncontent-LENGTH:  2\r\n\r\n[]";
         for cut in 0..whole.len() - 2 {
-            assert_eq!(parse_head(&whole[..cut]).unwrap(), None, "{cut}");
+            assert_eq!(parse_head(&whole[..cut], false).unwrap(), None, "{cut}");
         }
-        let head = parse_head(whole).unwrap().unwrap();
+        let head = parse_head(whole, false).unwrap().unwrap();
         assert_eq!((head.status, head.body), (200, 2));
         assert_eq!(&whole[head.length..], b"[]");
     }
@@ -235,22 +308,44 @@ mod tests {
     #[test]
     fn refuses_what_it_cannot_count() {
         let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-        assert!(matches!(parse_head(chunked), Err(Fault::Uncounted(why)) if why == "chunked"));
+        assert!(
+            matches!(parse_head(chunked, false), Err(Fault::Uncounted(why)) if why == "chunked")
+        );
         let unknown = b"HTTP/1.1 200 OK\r\n\r\n";
-        assert!(matches!(parse_head(unknown), Err(Fault::Uncounted(_))));
+        assert!(matches!(
+            parse_head(unknown, false),
+            Err(Fault::Uncounted(_))
+        ));
         let other = b"SSH-2.0-x\r\n";
-        assert!(matches!(parse_head(other), Err(Fault::Malformed(_))));
+        assert!(matches!(parse_head(other, false), Err(Fault::Malformed(_))));
         let long = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n";
-        assert!(matches!(parse_head(long), Err(Fault::Malformed(_))));
+        assert!(matches!(parse_head(long, false), Err(Fault::Malformed(_))));
     }
 
     #[test]
     fn an_event_stream_is_not_counted() {
         let whole = b"HTTP/1.1 200 OK\r\ncontent-type: Text/Event-Stream ;charset=utf-8\r\n\r\n:";
-        let head = parse_head(whole).unwrap().unwrap();
+        let head = parse_head(whole, false).unwrap().unwrap();
         assert_eq!((head.length, head.body), (whole.len() - 1, 0));
         let other = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-streams\r\n\r\n";
-        assert!(matches!(parse_head(other), Err(Fault::Uncounted(_))));
+        assert!(matches!(parse_head(other, false), Err(Fault::Uncounted(_))));
+    }
+
+    #[test]
+    fn a_chunk_says_where_it_ends() {
+        let whole = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let head = parse_head(whole, true).unwrap().unwrap();
+        assert_eq!((head.whole(), head.is_chunked), (whole.len(), true));
+        let chunk = parse_chunk(b"1a\r\nabc").unwrap().unwrap();
+        assert_eq!((chunk.length, chunk.body, chunk.whole()), (4, 26, 32));
+        assert_eq!(parse_chunk(b"0\r\n\r\n").unwrap().unwrap().body, 0);
+        assert_eq!(parse_chunk(b"1a\r").unwrap(), None);
+        for wrong in ["\r\n", "x\r\n", "-1\r\n", "ffffffffff\r\n"] {
+            let parsed = parse_chunk(wrong.as_bytes());
+            assert!(matches!(parsed, Err(Fault::Malformed(_))), "{wrong}");
+        }
+        let failed = b"HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert!(matches!(parse_head(failed, true), Err(Fault::Uncounted(_))));
     }
 
     #[test]

@@ -65,6 +65,11 @@ impl LongPolling {
         self.http.arrived()
     }
 
+    /// The connection.
+    pub(super) fn http(&mut self) -> &mut http::Connection {
+        &mut self.http
+    }
+
     /// Returns the cookies of the response that was read last with every request from now on.
     pub(super) fn keep_cookies(&mut self) {
         self.cookies = self.http.response().cookies();

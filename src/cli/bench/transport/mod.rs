@@ -4,6 +4,7 @@ mod event_source;
 mod http;
 mod long_polling;
 mod websocket;
+mod xhr_streaming;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 pub(super) use self::event_source::EventStream;
 use self::long_polling::LongPolling;
 use self::websocket::WebSocket;
+use self::xhr_streaming::XhrStreaming;
 use super::fault::{Fault, excerpt};
 use super::url::Url;
 
@@ -28,14 +30,16 @@ pub(super) enum Transport {
     /// An event stream, which takes no handshake; the publisher speaks long-polling
     #[value(name = "eventsource")]
     EventSource,
+    /// HTTP requests: the response to one goes on, with events as they come
+    XhrStreaming,
 }
 
 impl Transport {
     /// The name of the transport, as `--transport` takes it.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::LongPolling | Self::WebSocket => self.connection_type().name(),
             Self::EventSource => "eventsource",
+            _ => self.connection_type().name(),
         }
     }
 
@@ -44,6 +48,7 @@ impl Transport {
         match self {
             Self::LongPolling | Self::EventSource => ConnectionType::LongPolling,
             Self::WebSocket => ConnectionType::WebSocket,
+            Self::XhrStreaming => ConnectionType::XhrStreaming,
         }
     }
 }
@@ -55,6 +60,8 @@ pub(super) enum ConnectionType {
     LongPolling,
     /// In frames.
     WebSocket,
+    /// In HTTP requests and responses, of which one has many batches.
+    XhrStreaming,
 }
 
 impl ConnectionType {
@@ -63,12 +70,13 @@ impl ConnectionType {
         match self {
             Self::LongPolling => "long-polling",
             Self::WebSocket => "websocket",
+            Self::XhrStreaming => "xhr-streaming",
         }
     }
 
     /// Whether events come when they please, not only in the answer to a connect.
     pub(super) fn pushes(self) -> bool {
-        self == Self::WebSocket
+        self != Self::LongPolling
     }
 }
 
@@ -93,6 +101,7 @@ impl Dialled {
             ConnectionType::WebSocket => {
                 Speaker::WebSocket(WebSocket::upgrade(self.0, url, limit).await?)
             }
+            ConnectionType::XhrStreaming => Speaker::XhrStreaming(XhrStreaming::over(self.0)),
         };
         Ok(Connection { speaker })
     }
@@ -119,6 +128,7 @@ pub(super) struct Connection {
 enum Speaker {
     LongPolling(LongPolling),
     WebSocket(WebSocket),
+    XhrStreaming(XhrStreaming),
 }
 
 impl Connection {
@@ -127,6 +137,7 @@ impl Connection {
         match &self.speaker {
             Speaker::LongPolling(speaker) => Ok(speaker.encode(url, batch)),
             Speaker::WebSocket(_) => websocket::encode(batch),
+            Speaker::XhrStreaming(speaker) => Ok(speaker.encode(url, batch)),
         }
     }
 
@@ -135,6 +146,7 @@ impl Connection {
         match &mut self.speaker {
             Speaker::LongPolling(speaker) => speaker.send(encoded).await,
             Speaker::WebSocket(speaker) => speaker.send(encoded).await,
+            Speaker::XhrStreaming(speaker) => speaker.send(encoded).await,
         }
     }
 
@@ -189,8 +201,10 @@ impl Connection {
     ///
     /// A WebSocket makes no further requests.
     pub(super) fn keep_cookies(&mut self) {
-        if let Speaker::LongPolling(speaker) = &mut self.speaker {
-            speaker.keep_cookies();
+        match &mut self.speaker {
+            Speaker::LongPolling(speaker) => speaker.keep_cookies(),
+            Speaker::WebSocket(_) => {}
+            Speaker::XhrStreaming(speaker) => speaker.keep_cookies(),
         }
     }
 
@@ -198,6 +212,7 @@ impl Connection {
         match &mut self.speaker {
             Speaker::LongPolling(speaker) => speaker.next().await,
             Speaker::WebSocket(speaker) => speaker.next().await,
+            Speaker::XhrStreaming(speaker) => speaker.next().await,
         }
     }
 
@@ -205,6 +220,7 @@ impl Connection {
         match &self.speaker {
             Speaker::LongPolling(speaker) => speaker.batch(),
             Speaker::WebSocket(speaker) => speaker.batch(),
+            Speaker::XhrStreaming(speaker) => speaker.batch(),
         }
     }
 
@@ -212,6 +228,7 @@ impl Connection {
         match &self.speaker {
             Speaker::LongPolling(speaker) => speaker.arrived(),
             Speaker::WebSocket(speaker) => speaker.arrived(),
+            Speaker::XhrStreaming(speaker) => speaker.arrived(),
         }
     }
 }

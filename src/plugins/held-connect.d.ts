@@ -34,8 +34,14 @@ export declare function isReply(message: { channel?: string }): boolean;
 /** Whether a browser shows the text of a response while it grows. */
 export declare function canStream(): boolean;
 
-/** Makes a connect by `fetch`, and hands over what comes. */
+/** Has a splitter of text take bytes. */
+export declare function ofText(splitter: { push(piece: string): Iterable<unknown[]> }): {
+  push(bytes: Uint8Array): Iterable<unknown[]>;
+};
+
+/** Makes a connect by `fetch`, with these headers besides the client's, and hands over what comes. */
 export declare function fetchConnect(
   held: HeldConnect,
-  splitterOf: (response: Response) => { push(piece: string): Iterable<unknown[]> },
+  splitterOf: (response: Response) => { push(bytes: Uint8Array): Iterable<unknown[]> },
+  headers?: Record<string, string>,
 ): Promise<void>;

@@ -105,20 +105,27 @@ export const canStream = () =>
   typeof Response === 'function' &&
   'body' in Response.prototype;
 
+/** Has a splitter of text take bytes. */
+export function ofText(splitter) {
+  const decoder = new TextDecoder();
+  return { push: (bytes) => splitter.push(decoder.decode(bytes, { stream: true })) };
+}
+
 /**
  * Makes a connect by `fetch`, and hands over what comes. An `XMLHttpRequest` would keep the text of
  * the whole response, and show it anew with every piece.
  *
  * @param {HeldConnect} held
- * @param {(response: Response) => { push(piece: string): Iterable<object[]> }} splitterOf
+ * @param {(response: Response) => { push(bytes: Uint8Array): Iterable<object[]> }} splitterOf
+ * @param {object} [headers] more than the client's
  */
-export async function fetchConnect(held, splitterOf) {
+export async function fetchConnect(held, splitterOf, headers = {}) {
   const control = new AbortController();
   held.release = () => control.abort();
   try {
     const response = await fetch(held.url, {
       method: 'POST',
-      headers: { ...held.headers, 'Content-Type': 'application/json' },
+      headers: { ...held.headers, 'Content-Type': 'application/json', ...headers },
       body: held.body,
       credentials: 'include',
       cache: 'no-store',
@@ -131,16 +138,15 @@ export async function fetchConnect(held, splitterOf) {
     }
     const splitter = splitterOf(response);
     const reader = response.body.getReader();
-    const decoder = new TextDecoder();
     for (;;) {
       const { value, done } = await reader.read();
-      const piece = decoder.decode(value, { stream: !done });
-      for (const messages of splitter.push(piece)) held.receive(messages);
       // After the reply it is read to its end, so that the connection can be used again.
       if (done) break;
+      for (const messages of splitter.push(value)) held.receive(messages);
     }
     held.fail('the response ended without a reply');
   } catch (error) {
+    held.status = error.status ?? held.status;
     held.fail(error.message, error);
   }
 }

@@ -15,7 +15,7 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const TYPES: &str = "text/plain; charset=utf-8";
 
 /// Each file's name, type and text.
-const FILES: [(&str, &str, &str); 12] = [
+const FILES: [(&str, &str, &str); 14] = [
     ("eventsource.js", JAVASCRIPT, include_str!("eventsource.js")),
     ("eventsource.d.ts", TYPES, include_str!("eventsource.d.ts")),
     (
@@ -30,6 +30,16 @@ const FILES: [(&str, &str, &str); 12] = [
     ),
     ("iframe.js", JAVASCRIPT, include_str!("iframe.js")),
     ("iframe.d.ts", TYPES, include_str!("iframe.d.ts")),
+    (
+        "message-http.js",
+        JAVASCRIPT,
+        include_str!("message-http.js"),
+    ),
+    (
+        "message-http.d.ts",
+        TYPES,
+        include_str!("message-http.d.ts"),
+    ),
     ("multipart.js", JAVASCRIPT, include_str!("multipart.js")),
     ("multipart.d.ts", TYPES, include_str!("multipart.d.ts")),
     ("splitter.js", JAVASCRIPT, include_str!("splitter.js")),

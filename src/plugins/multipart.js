@@ -1,4 +1,4 @@
-import { canStream, fetchConnect, holding } from './held-connect.js';
+import { canStream, fetchConnect, holding, ofText } from './held-connect.js';
 import { Splitter } from './splitter.js';
 
 /**
@@ -16,7 +16,7 @@ export function multipart(transport) {
 
 function splitterOf(response) {
   const boundary = boundaryOf(response.headers.get('Content-Type') ?? '');
-  return boundary === null ? new Splitter() : new PartSplitter(boundary);
+  return ofText(boundary === null ? new Splitter() : new PartSplitter(boundary));
 }
 
 /** The boundary that a `Content-Type` names; null if it is of another type. */

@@ -1,4 +1,4 @@
-import { canStream, fetchConnect, holding } from './held-connect.js';
+import { canStream, fetchConnect, holding, ofText } from './held-connect.js';
 import { Splitter } from './splitter.js';
 
 /**
@@ -10,5 +10,5 @@ export function xhrStreaming(transport) {
   transport.accept = function (...where) {
     return canStream() && accept.apply(this, where);
   };
-  return holding(transport, (held) => fetchConnect(held, () => new Splitter()));
+  return holding(transport, (held) => fetchConnect(held, () => ofText(new Splitter())));
 }

@@ -7,6 +7,7 @@ import { describe, test } from 'node:test';
 
 import { LongPollingTransport } from 'cometd-9';
 
+import { messageHttp } from '../../src/plugins/message-http.js';
 import { multipart } from '../../src/plugins/multipart.js';
 import { xhrStreaming } from '../../src/plugins/xhr-streaming.js';
 import { within } from './support/within.mjs';
@@ -19,6 +20,10 @@ const REPLY = { id: '7', channel: '/meta/connect', successful: true };
 const NONSENSE = '\r\n\r\n<html>\r\n--a b';
 const event = (data) => ({ channel: '/news', data });
 
+function embedded(status, body) {
+  return `HTTP/1.1 ${status}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
+
 const KINDS = {
   'xhr-streaming': {
     plug: xhrStreaming,
@@ -30,6 +35,12 @@ const KINDS = {
     type: 'multipart/x-mixed-replace; boundary="a b"',
     first: '--a b\r\n',
     write: (messages) => `X: y\r\n\r\n${JSON.stringify(messages)}\r\n--a b\r\n`,
+  },
+  'message-http': {
+    plug: messageHttp,
+    type: 'message/http',
+    first: 'HTTP/1.1 102 Processing\r\n\r\n',
+    write: (messages) => embedded('200 OK', JSON.stringify(messages)),
   },
 };
 
@@ -180,3 +191,41 @@ for (const [name, kind] of Object.entries(KINDS)) {
     });
   });
 }
+
+describe('message-http', () => {
+  const kind = KINDS['message-http'];
+
+  test('says that it takes responses in a response', async () => {
+    let accept;
+    const client = await connect(kind, (request, response) => {
+      accept = request.headers.accept;
+      response.writeHead(200, { 'Content-Type': 'Message/HTTP ; x=y' }).end(kind.write([REPLY]));
+    });
+    await client.hears(1);
+    assert.equal(accept, 'message/http');
+    assert.deepEqual(client.heard, [[REPLY]]);
+    await client.end();
+  });
+
+  test('takes a response that is none of responses too', async () => {
+    const client = await connect(kind, (_request, response) => {
+      response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify([REPLY]));
+    });
+    await client.hears(1);
+    assert.deepEqual(client.heard, [[REPLY]]);
+    await client.end();
+  });
+
+  test('fails with the reason of a response in the response', async () => {
+    const client = await connect(kind, (_request, response) => {
+      const failure = embedded('408 Request Timeout', '{"error":"displaced"}');
+      response.writeHead(200, { 'Content-Type': kind.type });
+      response.end(kind.write([event(1)]) + failure);
+    });
+    await client.hears(2);
+    assert.deepEqual(client.heard[0], [event(1)]);
+    assert.equal(client.heard[1].reason, 'displaced');
+    assert.equal(client.heard[1].httpCode, 408);
+    await client.end();
+  });
+});

@@ -14,6 +14,7 @@ async fn modules_are_served_to_pages_of_any_site() {
     for name in [
         "eventsource",
         "iframe",
+        "message-http",
         "multipart",
         "splitter",
         "xhr-streaming",

@@ -4,6 +4,7 @@ import { cometdDriver } from './cometd.mjs';
 const FACTORIES = {
   'xhr-streaming': 'xhrStreaming',
   multipart: 'multipart',
+  'message-http': 'messageHttp',
   iframe: 'iframe',
   eventsource: 'eventSource',
 };

@@ -72,6 +72,63 @@ async function streamAtOnce(stage, url) {
   }
 }
 
+/** Connects whose responses are streams. */
+const STREAMS = ['xhr-streaming', 'multipart', 'iframe'];
+/** Events that are published one after the other, each when the last has come. */
+const EVENTS = 40;
+/** What an event may take on the average (ms): a proxy that waits for more waits 200. */
+const DELAY = 100;
+
+/** Requires that the stream of a connect carries events as they are published, and ends well. */
+async function connectAtOnce(stage, url, type) {
+  const session = await RawSession.open(url);
+  await session.ask('/meta/subscribe', { subscription: '/news' });
+  const publisher = await RawSession.open(stage.server.url);
+  const stream = stage.add(await session.stream(type));
+  const start = performance.now();
+  for (let number = 0; number < EVENTS; number += 1) {
+    const event = { channel: '/news', data: `event ${number}` };
+    await publisher.ask('/news', { data: event.data });
+    await stream.until(JSON.stringify(event));
+  }
+  const took = performance.now() - start;
+  assert.ok(took < EVENTS * DELAY, `${EVENTS} events took ${took} ms`);
+  await session.ask('/meta/disconnect');
+  assert.match(await stream.rest(), /"\/meta\/connect"/);
+}
+
+/** Requires that the event stream of a session carries events as they are published. */
+async function sessionStreamAtOnce(stage, url) {
+  const session = await RawSession.open(url);
+  await session.ask('/meta/subscribe', { subscription: '/news' });
+  const publisher = await RawSession.open(stage.server.url);
+  const stream = stage.add(await session.eventStream());
+  for (const data of ['first', 'second']) {
+    await publisher.ask('/news', { data });
+    assert.deepEqual(JSON.parse((await stream.next()).data), [{ channel: '/news', data }]);
+  }
+}
+
+/** A client leaves the stream of a connect; what is published then is in its next. */
+async function loseNothingOfStreams(type, stage, url, admin) {
+  const session = await RawSession.open(url);
+  await session.ask('/meta/subscribe', { subscription: '/news' });
+  const publisher = await RawSession.open(stage.server.url);
+  for (let round = 1; round <= 3; round += 1) {
+    const stream = await session.stream(type);
+    await publisher.ask('/news', { data: `heard ${round}` });
+    await stream.until(`"heard ${round}"`);
+    stream.close();
+    await metricIs(admin, 'mirant_streamed_connects', 0);
+    await publisher.ask('/news', { data: `missed ${round}` });
+    const next = await session.stream(type);
+    const text = await next.until(`"missed ${round}"`);
+    assert.ok(!text.includes('heard'), text);
+    next.close();
+    await metricIs(admin, 'mirant_streamed_connects', 0);
+  }
+}
+
 /** A client leaves a held connect; what is published then is for its next connect. */
 async function loseNothing(depart, stage, url, admin) {
   const session = await RawSession.open(url);
@@ -119,6 +176,23 @@ for (const [name, proxy] of Object.entries(proxies)) {
 
     test('hands on an event stream as it comes', () =>
       onStage([], async (stage) => streamAtOnce(stage, await urlBehind(proxy, stage))));
+
+    test("hands on a session's event stream as it comes", () =>
+      onStage([], async (stage) => sessionStreamAtOnce(stage, await urlBehind(proxy, stage))));
+
+    for (const type of STREAMS) {
+      test(`hands on the stream of a connect as it comes, by ${type}`, () =>
+        onStage([], async (stage) => connectAtOnce(stage, await urlBehind(proxy, stage), type)));
+
+      if (!noticesLoss) continue;
+      test(`tells the server when the stream of a connect is lost, by ${type}`, async () => {
+        const admin = `127.0.0.1:${await freePort()}`;
+        await onStage([`admin.listen=["${admin}"]`], async (stage) => {
+          const url = await urlBehind(proxy, stage);
+          await loseNothingOfStreams(type, stage, url, `http://${admin}`);
+        });
+      });
+    }
 
     if (hasWebSocket) {
       test('tells the server when a WebSocket is lost', async () => {
@@ -240,11 +314,19 @@ for (const [name, proxy] of Object.entries(proxies)) {
   });
 }
 
-test('nginx that buffers hands on an event stream as it comes', () =>
-  onStage([], async (stage) => {
-    const changes = [['proxy_buffering off;', 'proxy_buffering on;']];
-    await streamAtOnce(stage, await urlBehind({ kind: nginx, changes }, stage));
-  }));
+describe('nginx that buffers', () => {
+  const changes = [['proxy_buffering off;', 'proxy_buffering on;']];
+  const proxy = { kind: nginx, changes };
+  const through = (play) => () =>
+    onStage([], async (stage) => play(stage, await urlBehind(proxy, stage)));
+
+  test('hands on an event stream as it comes', through(streamAtOnce));
+  test("hands on a session's event stream as it comes", through(sessionStreamAtOnce));
+  for (const type of STREAMS) {
+    const play = (stage, url) => connectAtOnce(stage, url, type);
+    test(`hands on the stream of a connect as it comes, by ${type}`, through(play));
+  }
+});
 
 test('a poll without events is held for all of bayeux.timeout', async () => {
   const wait = (proxy) =>

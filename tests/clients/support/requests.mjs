@@ -1,5 +1,7 @@
 import { request as open } from 'node:http';
 
+import { ConnectStream } from './connect-stream.mjs';
+import { EventStream } from './event-stream.mjs';
 import { within } from './within.mjs';
 
 /**
@@ -77,5 +79,24 @@ export class RawSession {
     const { response } = this.send(channel, fields, cookie);
     const { text } = await within(`the response to ${channel}`, response);
     return JSON.parse(text);
+  }
+
+  /** Opens a connect that is a stream, in the way of that connection type's clients. */
+  stream(connectionType) {
+    const connect = { channel: '/meta/connect', clientId: this.#clientId, connectionType };
+    const message = JSON.stringify([connect]);
+    const Cookie = this.cookie;
+    if (connectionType === 'iframe') {
+      const body = new URLSearchParams({ message, jsonp: 'hear' }).toString();
+      const headers = { Cookie, 'Content-Type': 'application/x-www-form-urlencoded' };
+      return ConnectStream.open(this.#url, body, headers);
+    }
+    const headers = { Cookie, 'Content-Type': 'application/json' };
+    return ConnectStream.open(this.#url, message, headers);
+  }
+
+  /** Opens the event stream of this session. */
+  eventStream() {
+    return EventStream.open(new URL(`/cometd/${this.#clientId}`, this.#url), { Cookie: this.cookie });
   }
 }

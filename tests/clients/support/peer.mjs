@@ -83,6 +83,11 @@ export class Peer {
     return this.#call('disconnect');
   }
 
+  /** Makes a request as a page does; `status`, `headers` and `text` of the response. */
+  fetch(url, options) {
+    return this.#call('fetch', url, options);
+  }
+
   /** The next message, removed from `messages`. */
   async receive() {
     await this.until('a message', () => this.messages.length > 0);

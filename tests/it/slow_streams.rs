@@ -130,7 +130,7 @@ async fn drop_oldest_keeps_the_session_and_the_stream() {
         ]);
         let mut slow = Slow::open(&server, transport).await;
         assert_eq!(flood(&server, || false).await, FLOOD);
-        let dropped = server.metrics().dropped.value();
+        let dropped = server.metrics().dropped_count(Dropped::Oldest);
         assert!(dropped > 0, "{transport} {bound}");
         assert_eq!(server.metrics().limit_count(Limit::MaxQueue), dropped);
         let none_ended = "{reason=\"max_queue\"} 0";
@@ -160,6 +160,6 @@ async fn a_write_timeout_ends_the_stream_and_the_next_has_the_rest() {
         assert!((read.len() as u64) < FLOOD, "{transport}");
         read.extend(slow.next(&server).await);
         assert!(read.iter().copied().eq(0..FLOOD), "{read:?}");
-        assert_eq!(server.metrics().dropped.value(), 0);
+        assert_eq!(server.metrics().dropped_count(Dropped::Oldest), 0);
     }
 }

@@ -73,7 +73,7 @@ async function streamAtOnce(stage, url) {
 }
 
 /** Connects whose responses are streams. */
-const STREAMS = ['xhr-streaming', 'multipart', 'iframe'];
+const STREAMS = ['xhr-streaming', 'multipart', 'iframe', 'message-http'];
 /** Events that are published one after the other, each when the last has come. */
 const EVENTS = 40;
 /** What an event may take on the average (ms): a proxy that waits for more waits 200. */
@@ -111,6 +111,8 @@ async function sessionStreamAtOnce(stage, url) {
 
 /** A client leaves the stream of a connect; what is published then is in its next. */
 async function loseNothingOfStreams(type, stage, url, admin) {
+  const streams = type === 'message-http' ? 'message_streams' : 'streamed_connects';
+  const areGone = () => metricIs(admin, `mirant_${streams}`, 0);
   const session = await RawSession.open(url);
   await session.ask('/meta/subscribe', { subscription: '/news' });
   const publisher = await RawSession.open(stage.server.url);
@@ -119,13 +121,13 @@ async function loseNothingOfStreams(type, stage, url, admin) {
     await publisher.ask('/news', { data: `heard ${round}` });
     await stream.until(`"heard ${round}"`);
     stream.close();
-    await metricIs(admin, 'mirant_streamed_connects', 0);
+    await areGone();
     await publisher.ask('/news', { data: `missed ${round}` });
     const next = await session.stream(type);
     const text = await next.until(`"missed ${round}"`);
     assert.ok(!text.includes('heard'), text);
     next.close();
-    await metricIs(admin, 'mirant_streamed_connects', 0);
+    await areGone();
   }
 }
 

@@ -1,6 +1,6 @@
 //! Streamed connects whose clients do not read: what bounds them, and that others do not notice.
 
-use mirant::metrics::Limit;
+use mirant::metrics::{Dropped, Limit};
 use serde_json::json;
 
 use crate::support::{Client, Http, Request, Streamed, TestServer, only, until};

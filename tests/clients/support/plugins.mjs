@@ -6,6 +6,7 @@ const FETCHED = { ...STREAMED, watched: false };
 export const PLUGINS = [
   { transport: 'xhr-streaming', ...FETCHED },
   { transport: 'multipart', ...FETCHED },
+  { transport: 'message-http', ...FETCHED },
   { transport: 'iframe', crosses: false, ...STREAMED },
   {
     transport: 'eventsource',

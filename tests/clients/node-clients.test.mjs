@@ -1,9 +1,9 @@
 import { behaviours } from './support/behaviour.mjs';
-import { cometd9, faye14, nodePeer } from './support/node-peer.mjs';
+import { COMETD_3, COMETD_7, cometd9, faye14, nodePeer } from './support/node-peer.mjs';
 
 const cometd = {
-  'cometd 3.1.14': nodePeer({ library: 'cometd-3', adapter: 'cometd-nodejs-client-1.1' }),
-  'cometd 7.0.19': nodePeer({ library: 'cometd-7', adapter: 'cometd-nodejs-client-1.5' }),
+  'cometd 3.1.14': nodePeer(COMETD_3),
+  'cometd 7.0.19': nodePeer(COMETD_7),
   'cometd 9.0.0': cometd9,
 };
 /** Faye 1.1 fails on a request above its batch size of 2048 characters. */

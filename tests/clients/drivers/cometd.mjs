@@ -1,11 +1,35 @@
+/** What comes with binary data, as numbers: reports are JSON. */
+const withBytes = ({ data, ext }) =>
+  ext?.binary ? { ...data, data: Array.from(new Uint8Array(data.data)) } : data;
+
+/**
+ * Goes on with another of its transports whenever a connect fails, as an application may decide.
+ */
+function alternate(cometd, transports) {
+  const inherited = cometd.onTransportFailure.bind(cometd);
+  let turns = 0;
+  cometd.onTransportFailure = (message, failure, handle) => {
+    inherited(message, failure, (decided) => {
+      if (message.channel === '/meta/connect' && decided.action === 'retry') {
+        turns += 1;
+        decided.transport = cometd.findTransport(transports[turns % transports.length]);
+      }
+      handle(decided);
+    });
+  };
+}
+
 /**
  * Drives a `CometD` object, of cometd.js 3 to 9 or of its jQuery binding; in Node and in browsers.
  *
  * @param {object} cometd
  * @param {(event: object) => void} report
+ * @param {(name: string) => Promise<Function>} [load] the constructor of one of the client's own
+ *   extensions: `Ack`, `TimeSync` and so on
  */
-export function cometdDriver(cometd, report) {
+export function cometdDriver(cometd, report, load) {
   const subscriptions = new Map();
+  const extensions = {};
   let handshakes = 0;
   let connected = 0;
 
@@ -14,14 +38,33 @@ export function cometdDriver(cometd, report) {
       send((reply) => (reply.successful ? resolve() : reject(new Error(JSON.stringify(reply)))));
     });
 
+  const listener = ({ channel, timestamp, ...message }) => {
+    report({ type: 'message', channel, data: withBytes(message), timestamp });
+  };
+
   return {
-    connect(url, { transports }) {
-      cometd.configure({ url, backoffIncrement: 100, logLevel: 'warn' });
+    /**
+     * @param {string} url
+     * @param {object} options
+     * @param {string[]} options.transports those it may choose from
+     * @param {string[]} [options.extensions]
+     * @param {boolean} [options.alternates] whether it changes its transport when a connect fails
+     * @param {string[]} [options.resumes] what it listens to if its session is one of the page before
+     * @param {object} [options.configuration] more of it
+     */
+    async connect(url, { transports, extensions: names = [], alternates, resumes = [], configuration }) {
+      for (const name of names) {
+        extensions[name] = new (await load(name))();
+        cometd.registerExtension(name.toLowerCase(), extensions[name]);
+      }
+      if (alternates) alternate(cometd, transports);
+      cometd.configure({ url, backoffIncrement: 100, logLevel: 'warn', ...configuration });
       for (const type of cometd.getTransportTypes()) {
         if (!transports.includes(type)) cometd.unregisterTransport(type);
       }
       return new Promise((resolve, reject) => {
-        cometd.addListener('/meta/handshake', ({ successful, failure, error }) => {
+        cometd.addListener('/meta/handshake', ({ successful, failure, error, ext }) => {
+          if (ext?.reload) resumes.forEach((channel) => cometd.subscribe(channel, listener));
           if (successful) handshakes += 1;
           else if (!failure) reject(new Error(`handshake refused: ${error}`));
         });
@@ -37,7 +80,6 @@ export function cometdDriver(cometd, report) {
 
     subscribe(channel) {
       return answer((done) => {
-        const listener = ({ channel: name, data }) => report({ type: 'message', channel: name, data });
         subscriptions.set(channel, cometd.subscribe(channel, listener, done));
       });
     },
@@ -48,6 +90,34 @@ export function cometdDriver(cometd, report) {
 
     publish(channel, data) {
       return answer((done) => cometd.publish(channel, data, done));
+    },
+
+    publishBinary(channel, bytes) {
+      return answer((done) => cometd.publishBinary(channel, new Uint8Array(bytes), done));
+    },
+
+    /** Calls a service, with a bound of its own; resolves with how that ended. */
+    remoteCall(target, content, timeout) {
+      return new Promise((resolve) => {
+        cometd.remoteCall(target, content, timeout, ({ successful, data, error }) =>
+          resolve({ successful, data, error }),
+        );
+      });
+    },
+
+    /** What its TimeSyncExtension knows, in milliseconds. */
+    clock() {
+      const { TimeSync } = extensions;
+      return { offset: TimeSync.getTimeOffset(), lag: TimeSync.getNetworkLag() };
+    },
+
+    clientId() {
+      return cometd.getClientId();
+    },
+
+    /** Tells its ReloadExtension that the page goes. */
+    leave() {
+      cometd.reload();
     },
 
     disconnect() {

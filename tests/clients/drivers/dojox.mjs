@@ -45,7 +45,9 @@ export function dojoxDriver(dojo, cometd, report) {
     },
 
     subscribe(channel) {
-      const listener = ({ channel: name, data }) => report({ type: 'message', channel: name, data });
+      const listener = ({ channel: name, data, timestamp }) => {
+        report({ type: 'message', channel: name, data, timestamp });
+      };
       return settled(cometd.subscribe(channel, listener));
     },
 
@@ -61,6 +63,16 @@ export function dojoxDriver(dojo, cometd, report) {
           else reject(new Error(JSON.stringify(reply)));
         });
       });
+    },
+
+    /** What `dojox.cometd.timesync` knows, in milliseconds. */
+    clock() {
+      const { offset, lag } = cometd.timesync;
+      return { offset, lag };
+    },
+
+    clientId() {
+      return cometd.clientId;
     },
 
     /** Ends the session; dojox.cometd does not look at the reply. */

@@ -110,6 +110,7 @@ async function play(scenario, { stage, pair, ...variant }) {
  * @param {(stage: object) => Promise<string>} [variant.url] what it connects to, if not the server
  * @param {string} variant.transport the one that is to be found in use
  * @param {string[]} [variant.transports] those the client may choose from
+ * @param {string[]} [variant.extensions] of the client
  * @param {string[]} [variant.settings] of the server
  * @param {string[]} [variant.restartSettings] more of them, for the restart
  * @param {boolean} [variant.resubscribes] whether it subscribes by itself in its new session
@@ -123,6 +124,7 @@ export function behaviours({
   url = (stage) => stage.server.url,
   transport,
   transports = [transport],
+  extensions = [],
   settings = [],
   restartSettings = [],
   resubscribes = false,
@@ -132,7 +134,7 @@ export function behaviours({
 }) {
   const join = async (stage, client) => {
     const peer = stage.add(await open(stage, client));
-    assert.equal(await peer.connect(await url(stage), { transports }), transport);
+    assert.equal(await peer.connect(await url(stage), { transports, extensions }), transport);
     return peer;
   };
   const meet = async (stage) => {

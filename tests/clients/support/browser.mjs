@@ -85,6 +85,12 @@ export async function browserPeer(
     // Such a page has no address, so to Chromium this server is in another network.
     await context.grantPermissions(['local-network-access']);
   }
+  const isReady = () => tab.waitForFunction(() => globalThis.driver !== undefined);
   await tab.goto(`${origin}/static/pages/${page}`);
+  await isReady();
+  peer.reload = async () => {
+    await tab.reload();
+    await isReady();
+  };
   return peer;
 }

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 
+import { within } from './within.mjs';
+
 const REFUSAL = 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n';
 
 /** A TCP proxy in front of one server, which a test can shut. */
@@ -9,10 +11,14 @@ export class Gate {
   origin;
   /** Whether WebSockets may be opened, or are refused as by a proxy that does not know them. */
   letsUpgrade = true;
+  /** Whether what the server writes is taken from it, and goes nowhere. */
+  swallows = false;
   #upstream;
   #isShut = false;
   #listener;
   #sockets = new Set();
+  #swallowed = '';
+  #wake = () => {};
 
   /** @param {string} upstream the server's origin */
   static async start(upstream) {
@@ -48,6 +54,13 @@ export class Gate {
     await once(this.#listener, 'connection');
   }
 
+  /** Resolves when a text was swallowed. */
+  async swallowed(text) {
+    while (!this.#swallowed.includes(text)) {
+      await within(`${text} to be swallowed`, new Promise((resolve) => (this.#wake = resolve)));
+    }
+  }
+
   async close() {
     this.shut();
     this.#listener.close();
@@ -68,10 +81,21 @@ export class Gate {
       const server = connect(this.#upstream.port, this.#upstream.hostname);
       this.#watch(server);
       server.write(head);
-      client.pipe(server).pipe(client);
+      client.pipe(server);
+      server.on('data', (bytes) => this.#give(client, bytes));
+      server.once('end', () => client.end());
       client.once('close', () => server.destroy());
       server.once('close', () => client.destroy());
     });
+  }
+
+  #give(client, bytes) {
+    if (!this.swallows) {
+      client.write(bytes);
+      return;
+    }
+    this.#swallowed += bytes.toString('latin1');
+    this.#wake();
   }
 
   #watch(socket) {

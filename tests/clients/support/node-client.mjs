@@ -39,13 +39,27 @@ async function driverOf({ library, adapter }) {
   const { adapt } = await import(adapter).then((it) => it.default ?? it);
   adapt();
   const { CometD } = await import(library).then((it) => it.default ?? it);
-  return cometdDriver(new CometD(), report);
+  const load = async (name) => {
+    const extension = await import(`${library}/${name}Extension.js`);
+    return extension[`${name}Extension`] ?? extension.default;
+  };
+  return cometdDriver(new CometD(), report, load);
+}
+
+/** Sets this process's clock, as clients read it, ahead by so many milliseconds. */
+function skewClock(ahead) {
+  const { getTime } = Date.prototype;
+  Date.prototype.getTime = function () {
+    return getTime.call(this) + ahead;
+  };
 }
 
 // stdout carries the protocol, so the libraries log to stderr.
 console.log = console.info = console.debug = console.error;
 reportRequests();
-const driver = await driverOf(JSON.parse(process.argv[2]));
+const build = JSON.parse(process.argv[2]);
+if (build.ahead) skewClock(build.ahead);
+const driver = await driverOf(build);
 
 for await (const line of createInterface({ input: process.stdin })) {
   const { call, operation, args } = JSON.parse(line);

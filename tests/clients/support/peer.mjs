@@ -10,6 +10,8 @@ import { brief, within } from './within.mjs';
 export class Peer {
   /** The messages received and not yet taken, in order. */
   messages = [];
+  /** The times that messages carried. */
+  timestamps = [];
   /** How often the client has replaced a lost session. */
   reconnections = 0;
   /** Requests to the server that wait for their response. */
@@ -39,6 +41,7 @@ export class Peer {
     switch (event.type) {
       case 'message':
         this.messages.push({ channel: event.channel, data: event.data });
+        if (event.timestamp !== undefined) this.timestamps.push(event.timestamp);
         break;
       case 'reconnected':
         this.reconnections += 1;
@@ -86,6 +89,11 @@ export class Peer {
   /** Makes a request as a page does; `status`, `headers` and `text` of the response. */
   fetch(url, options) {
     return this.#call('fetch', url, options);
+  }
+
+  /** Has the driver do something that not all of them can. */
+  perform(operation, ...args) {
+    return this.#call(operation, ...args);
   }
 
   /** The next message, removed from `messages`. */

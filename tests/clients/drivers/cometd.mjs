@@ -1,18 +1,16 @@
+const transportOf = (cometd) => cometd.getTransport().type ?? cometd.getTransport().getType();
+
 /** What comes with binary data, as numbers: reports are JSON. */
 const withBytes = ({ data, ext }) =>
   ext?.binary ? { ...data, data: Array.from(new Uint8Array(data.data)) } : data;
 
-/**
- * Goes on with another of its transports whenever a connect fails, as an application may decide.
- */
-function alternate(cometd, transports) {
+/** Lets a client decide by what transport it goes on whenever a connect fails, as it may. */
+function deciding(cometd, choose) {
   const inherited = cometd.onTransportFailure.bind(cometd);
-  let turns = 0;
   cometd.onTransportFailure = (message, failure, handle) => {
     inherited(message, failure, (decided) => {
       if (message.channel === '/meta/connect' && decided.action === 'retry') {
-        turns += 1;
-        decided.transport = cometd.findTransport(transports[turns % transports.length]);
+        decided.transport = cometd.findTransport(choose());
       }
       handle(decided);
     });
@@ -48,7 +46,8 @@ export function cometdDriver(cometd, report, load) {
      * @param {object} options
      * @param {string[]} options.transports those it may choose from
      * @param {string[]} [options.extensions]
-     * @param {boolean} [options.alternates] whether it changes its transport when a connect fails
+     * @param {boolean} [options.alternates] whether it takes the next of `transports` when a connect
+     *   fails
      * @param {string[]} [options.resumes] what it listens to if its session is one of the page before
      * @param {object} [options.configuration] more of it
      */
@@ -57,7 +56,8 @@ export function cometdDriver(cometd, report, load) {
         extensions[name] = new (await load(name))();
         cometd.registerExtension(name.toLowerCase(), extensions[name]);
       }
-      if (alternates) alternate(cometd, transports);
+      let turns = 0;
+      if (alternates) deciding(cometd, () => transports[(turns += 1) % transports.length]);
       cometd.configure({ url, backoffIncrement: 100, logLevel: 'warn', ...configuration });
       for (const type of cometd.getTransportTypes()) {
         if (!transports.includes(type)) cometd.unregisterTransport(type);
@@ -72,7 +72,7 @@ export function cometdDriver(cometd, report, load) {
           if (!successful || connected === handshakes) return;
           connected = handshakes;
           if (connected > 1) report({ type: 'reconnected' });
-          else resolve(cometd.getTransport().type ?? cometd.getTransport().getType());
+          else resolve(transportOf(cometd));
         });
         cometd.handshake();
       });
@@ -109,6 +109,16 @@ export function cometdDriver(cometd, report, load) {
     clock() {
       const { TimeSync } = extensions;
       return { offset: TimeSync.getTimeOffset(), lag: TimeSync.getNetworkLag() };
+    },
+
+    /** Goes on by this transport when a connect fails. */
+    prefer(transport) {
+      deciding(cometd, () => transport);
+    },
+
+    /** The transport it uses now. */
+    transport() {
+      return transportOf(cometd);
     },
 
     clientId() {

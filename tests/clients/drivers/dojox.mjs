@@ -65,10 +65,10 @@ export function dojoxDriver(dojo, cometd, report) {
       });
     },
 
-    /** What `dojox.cometd.timesync` knows, in milliseconds. */
+    /** What `dojox.cometd.timesync` knows, in milliseconds, and from how many replies. */
     clock() {
-      const { offset, lag } = cometd.timesync;
-      return { offset, lag };
+      const { offset, lag, samples } = cometd.timesync;
+      return { offset, lag, samples };
     },
 
     clientId() {

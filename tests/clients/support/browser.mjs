@@ -1,5 +1,6 @@
 import { chromium } from 'playwright-core';
 
+import { skewClock } from '../drivers/clock.mjs';
 import { Peer } from './peer.mjs';
 import { staticResponse } from './static.mjs';
 
@@ -21,7 +22,8 @@ export const launch = () =>
   });
 
 /**
- * Opens a page of its own browser context, so with its own cookies.
+ * Opens a page of its own browser context, so with its own cookies. The field `ahead` of the page's
+ * query is how far its clock is ahead (ms).
  *
  * @param {object} stage
  * @param {string} name
@@ -85,6 +87,8 @@ export async function browserPeer(
     // Such a page has no address, so to Chromium this server is in another network.
     await context.grantPermissions(['local-network-access']);
   }
+  const ahead = new URL(page, origin).searchParams.get('ahead');
+  if (ahead) await tab.addInitScript(skewClock, Number(ahead));
   const isReady = () => tab.waitForFunction(() => globalThis.driver !== undefined);
   await tab.goto(`${origin}/static/pages/${page}`);
   await isReady();

@@ -3,6 +3,7 @@
 import { subscribe } from 'node:diagnostics_channel';
 import { createInterface } from 'node:readline';
 
+import { skewClock } from '../drivers/clock.mjs';
 import { cometdDriver } from '../drivers/cometd.mjs';
 import { fayeDriver } from '../drivers/faye.mjs';
 
@@ -44,14 +45,6 @@ async function driverOf({ library, adapter }) {
     return extension[`${name}Extension`] ?? extension.default;
   };
   return cometdDriver(new CometD(), report, load);
-}
-
-/** Sets this process's clock, as clients read it, ahead by so many milliseconds. */
-function skewClock(ahead) {
-  const { getTime } = Date.prototype;
-  Date.prototype.getTime = function () {
-    return getTime.call(this) + ahead;
-  };
 }
 
 // stdout carries the protocol, so the libraries log to stderr.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, TestServer, only, until};
+use crate::support::{Client, Http, TestServer, only, until};
 
 /// How a client may lose its connection.
 #[derive(Clone, Copy, Debug)]
@@ -131,4 +131,36 @@ async fn a_jsonp_poll_that_dies_loses_nothing_either() {
     server.holds(0).await;
     server.client().await.publish("/a", 1).await;
     assert_eq!(client.queued().await.len(), 1);
+}
+
+#[tokio::test]
+#[ignore = "a newer poll does not wait for what an older response may give back"]
+async fn what_is_given_back_comes_before_what_a_newer_poll_gets() {
+    let server = TestServer::start(&[
+        "bayeux.max_message_size=2MiB",
+        "bayeux.max_queue_bytes=64MiB",
+        "bayeux.max_response_size=64MiB",
+    ]);
+    let (mut client, mut publisher) = (server.client().await, server.client().await);
+    client.subscribe("/a").await;
+    let long = "x".repeat(1 << 20);
+    for n in 0..16 {
+        publisher.publish("/a", json!([n, long])).await;
+    }
+    let mut slow = Http::open_narrow(server.address).await;
+    let connect = json!([client.message(json!({"channel": "/meta/connect"}))]);
+    slow.send(client.request(connect.to_string()).bytes()).await;
+    // It is being written, and the client reads no more of it.
+    slow.some().await;
+    publisher.publish("/a", json!([16])).await;
+
+    let mut events = client.queued().await;
+    slow.reset();
+    until(|| server.metrics().restored.value() == 16).await;
+    events.extend(client.queued().await);
+    let numbers: Vec<Value> = events
+        .iter()
+        .map(|event| event["data"][0].clone())
+        .collect();
+    assert_eq!(numbers, (0..17).collect::<Vec<_>>());
 }

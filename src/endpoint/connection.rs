@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -160,7 +161,9 @@ async fn begin_open(open: Open, mut socket: Socket, shared: &Shared) -> Option<T
     };
     let answer = shared.site.open(&head, body, bounds);
     if matches!(answer, Answer::Open(..)) && expects_continue(&head) {
-        let written = socket.write(CONTINUE, settings.write_timeout).await;
+        let written = socket
+            .write(CONTINUE, settings.write_timeout, |_| Poll::Pending)
+            .await;
         written.ok()?;
     }
     Some(Taken {
@@ -209,7 +212,12 @@ async fn write(
     shared.metrics.responded(response.status().as_u16());
     let bytes = response.encode(persistence);
     drop(response);
-    let Err(error) = socket.write(&bytes, shared.settings.write_timeout).await else {
+    let timeout = shared.settings.write_timeout;
+    let is_displaced = |context: &mut Context<'_>| match &carried {
+        Some(carried) => carried.poll_displaced(context),
+        None => Poll::Pending,
+    };
+    let Err(error) = socket.write(&bytes, timeout, is_displaced).await else {
         return true;
     };
     if error.kind() == std::io::ErrorKind::TimedOut {

@@ -9,7 +9,7 @@ use crate::bayeux::{Advice, ChannelName, ClientId, Event, Field, Message, Random
 use crate::extensions::{Begun, Passage, Refusal};
 use crate::operations::{self, Effect, Origin, Scope};
 use crate::services::Call;
-use crate::session::{Carrier, EndReason, Session, Stream, Taken};
+use crate::session::{Carrier, EndReason, OnTheWay, Session, Stream, Taken};
 
 /// How a batch came.
 pub struct Request<'r> {
@@ -39,6 +39,8 @@ pub struct Outcome<'a> {
     pub session: Option<Arc<Session>>,
     /// The events of the response; they come before the replies.
     pub events: Vec<Arc<Event>>,
+    /// What tells the session whether they were written.
+    pub on_the_way: Option<OnTheWay>,
     /// The replies, in the order of the messages.
     pub replies: Vec<Reply<'a>>,
     /// The browser cookie to set.
@@ -199,6 +201,7 @@ impl Pass<'_> {
             _ => Taken::default(),
         };
         outcome.events = taken.events;
+        outcome.on_the_way = taken.on_the_way;
         if let Some(reply) = connects.and_then(|connect| outcome.replies.get_mut(connect)) {
             held::number(reply, taken.number);
         }
@@ -276,6 +279,7 @@ impl Outcome<'_> {
         Self {
             session,
             events: Vec::new(),
+            on_the_way: None,
             replies: Vec::new(),
             new_cookie: None,
             held: None,
@@ -295,6 +299,7 @@ impl Outcome<'_> {
         }
         reply.add(Field::Custom("x-messages", taken.events.len().to_string()));
         self.events = taken.events;
+        self.on_the_way = taken.on_the_way;
         self.replies_first = true;
     }
 }

@@ -7,10 +7,10 @@ use std::time::{Instant, SystemTime};
 
 use serde_json::value::RawValue;
 
-use crate::bayeux::{Advice, Event, Message, Reply};
+use crate::bayeux::{Advice, Message, Reply};
 use crate::extensions::Passage;
 use crate::operations;
-use crate::session::{EndReason, Resume, Session};
+use crate::session::{EndReason, Resume, Session, Taken};
 
 /// A connect that waits for its reply; dropped, it counts as one whose client went away.
 #[derive(Debug)]
@@ -74,13 +74,13 @@ impl HeldConnect {
 
     /// Returns the reply, and the events that go with it; nothing if a newer connect took its place.
     #[must_use]
-    pub fn answer(&self, resume: Resume) -> Option<(Vec<Arc<Event>>, Reply<'_>)> {
-        let (events, mut reply) = self.bare_answer(resume)?;
+    pub fn answer(&self, resume: Resume) -> Option<(Taken, Reply<'_>)> {
+        let (taken, mut reply) = self.bare_answer(resume)?;
         self.dress(&mut reply);
-        Some((events, reply))
+        Some((taken, reply))
     }
 
-    fn bare_answer(&self, resume: Resume) -> Option<(Vec<Arc<Event>>, Reply<'_>)> {
+    fn bare_answer(&self, resume: Resume) -> Option<(Taken, Reply<'_>)> {
         let reply = self.bare_reply();
         match resume {
             Resume::Answer { advise: false } => Some(self.with_events(reply)),
@@ -89,18 +89,18 @@ impl HeldConnect {
             }
             Resume::Displaced => None,
             Resume::Ended(EndReason::Disconnect | EndReason::Refused) => {
-                Some((Vec::new(), reply.advised(Advice::none())))
+                Some((Taken::default(), reply.advised(Advice::none())))
             }
             Resume::Ended(EndReason::Expired | EndReason::MaxQueue) => {
-                Some((Vec::new(), operations::session_unknown(reply, true)))
+                Some((Taken::default(), operations::session_unknown(reply, true)))
             }
         }
     }
 
-    fn with_events<'r>(&self, mut reply: Reply<'r>) -> (Vec<Arc<Event>>, Reply<'r>) {
-        let batch = self.session.take_events(self.connect);
-        number(&mut reply, batch.number);
-        (batch.events, reply)
+    fn with_events<'r>(&self, mut reply: Reply<'r>) -> (Taken, Reply<'r>) {
+        let taken = self.session.take_events(self.connect);
+        number(&mut reply, taken.number);
+        (taken, reply)
     }
 
     /// Returns a successful reply, for a client that may have closed only its side for writing.

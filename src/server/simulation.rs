@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::bayeux::{Event, Message, Reply};
 use crate::router::Settings as RouterSettings;
-use crate::session::{Resume, Settings};
+use crate::session::{Resume, Settings, Taken};
 
 const SEEDS: u64 = 2000;
 const CHANNELS: usize = 4;
@@ -56,6 +56,10 @@ struct Client {
     acknowledged: usize,
     /// The number of the last reply it received.
     last: Option<u64>,
+    /// The reply to a connect that is being written, and its number.
+    slow: Option<(Taken, Option<u64>)>,
+    /// Whether it has connected anew since.
+    has_given_up: bool,
 }
 
 struct World {
@@ -101,7 +105,7 @@ impl World {
     }
 
     /// Sends a message; what comes back, if it is not held.
-    fn send(&mut self, text: &str) -> Result<(Vec<Arc<Event>>, String), HeldConnect> {
+    fn send(&mut self, text: &str) -> Result<(Taken, String), HeldConnect> {
         let message: Message<'_> = serde_json::from_str(text).expect("a message");
         let request = Request {
             cookies: &[],
@@ -116,7 +120,14 @@ impl World {
         let outcome = self.server.process(&mut [message], request, self.now);
         match outcome.held {
             Some(held) => Err(held),
-            None => Ok((outcome.events, written(&outcome.replies[0]))),
+            None => {
+                let taken = Taken {
+                    events: outcome.events,
+                    on_the_way: outcome.on_the_way,
+                    ..Taken::default()
+                };
+                Ok((taken, written(&outcome.replies[0])))
+            }
         }
     }
 
@@ -138,6 +149,8 @@ impl World {
             have: 0,
             acknowledged: 0,
             last: None,
+            slow: None,
+            has_given_up: false,
         };
         for channel in 0..CHANNELS {
             if self.dice.is(60) {
@@ -173,7 +186,7 @@ impl World {
         let before: Vec<bool> = (0..self.clients.len())
             .map(|client| self.is_alive(client))
             .collect();
-        let (events, reply) = self.send(&text).expect("a reply");
+        let (taken, reply) = self.send(&text).expect("a reply");
         if !before[publisher] {
             assert!(reply.contains("402"), "{reply}");
             return;
@@ -186,7 +199,7 @@ impl World {
             }
         }
         let fate = self.fate();
-        self.receive(publisher, events, None, fate);
+        self.receive(publisher, taken, None, fate);
     }
 
     fn fate(&mut self) -> Fate {
@@ -217,6 +230,7 @@ impl World {
             r#"{{"channel":"/meta/connect","clientId":"{id}","ext":{{"ack":{said}}}{timeout}}}"#
         );
         let sent = self.send(&text);
+        self.clients[client].has_given_up = true;
         // Another that was held is displaced.
         if let Some(mut displaced) = self.clients[client].held.take() {
             self.look_at_displaced(&mut displaced);
@@ -227,11 +241,41 @@ impl World {
                 let acknowledges = self.clients[client].acknowledges;
                 self.clients[client] = self.handshake(acknowledges);
             }
-            Ok((events, reply)) => {
-                let fate = self.fate();
-                self.receive(client, events, number(&reply), fate);
-            }
+            Ok((taken, reply)) => self.reply(client, taken, number(&reply)),
         }
+    }
+
+    /// The reply to a connect is written: at once, or slowly.
+    fn reply(&mut self, client: usize, taken: Taken, number: Option<u64>) {
+        if self.clients[client].slow.is_none() && self.dice.is(20) {
+            self.clients[client].slow = Some((taken, number));
+            self.clients[client].has_given_up = false;
+            return;
+        }
+        let fate = self.fate();
+        self.receive(client, taken, number, fate);
+    }
+
+    /// A reply that was written slowly is written, or fails. Nobody reads it whose client has connected
+    /// anew.
+    fn end_slow(&mut self, client: usize) {
+        let Some((taken, number)) = self.clients[client].slow.take() else {
+            return;
+        };
+        let Client {
+            has_given_up,
+            acknowledges,
+            ..
+        } = self.clients[client];
+        if has_given_up && acknowledges {
+            // Whatever becomes of it: a newer reply has it all again.
+            return;
+        }
+        let fate = match self.fate() {
+            Fate::Arrives if has_given_up => Fate::Fails,
+            fate => fate,
+        };
+        self.receive(client, taken, number, fate);
     }
 
     fn look_at_displaced(&self, displaced: &mut HeldConnect) {
@@ -240,7 +284,7 @@ impl World {
             Poll::Ready(Resume::Answer { .. }) => panic!("{}: answered twice", self.seed),
             Poll::Ready(resume) => {
                 let answer = displaced.answer(resume);
-                assert!(answer.is_none_or(|(events, _)| events.is_empty()));
+                assert!(answer.is_none_or(|(taken, _)| taken.events.is_empty()));
             }
             Poll::Pending => panic!("{}: a displaced connect hangs", self.seed),
         }
@@ -249,6 +293,9 @@ impl World {
     /// Whoever holds a client's connect looks whether it was resumed.
     fn look(&mut self, client: usize) {
         let now = self.now;
+        if self.dice.is(50) {
+            self.end_slow(client);
+        }
         let Some(mut held) = self.clients[client].held.take() else {
             return;
         };
@@ -261,16 +308,15 @@ impl World {
             self.clients[client].held = Some(held);
             return;
         };
-        let (events, reply) = held.answer(resume).expect("no other came");
+        let (taken, reply) = held.answer(resume).expect("no other came");
         let number = number(&written(&reply));
-        let fate = self.fate();
-        self.receive(client, events, number, fate);
+        self.reply(client, taken, number);
     }
 
     /// A response arrives, or not.
-    fn receive(&mut self, index: usize, events: Vec<Arc<Event>>, number: Option<u64>, fate: Fate) {
+    fn receive(&mut self, index: usize, taken: Taken, number: Option<u64>, fate: Fate) {
         let (seed, client) = (self.seed, &mut self.clients[index]);
-        let numbers: Vec<u32> = events.iter().map(|event| data(event)).collect();
+        let numbers: Vec<u32> = taken.events.iter().map(|event| data(event)).collect();
         let Some(first) = numbers.first() else {
             if fate == Fate::Arrives && number.is_some() {
                 client.last = number;
@@ -293,11 +339,7 @@ impl World {
         };
         assert!(
             from >= repeats_from,
-            "{seed}: {first} is repeated to {index}, acks {}, {number:?}, {:?} {} {}",
-            client.acknowledges,
-            client.last,
-            client.have,
-            client.acknowledged
+            "{seed}: {first} is repeated to {index}"
         );
         match fate {
             Fate::Arrives => {
@@ -308,8 +350,8 @@ impl World {
             Fate::Vanishes if !client.acknowledges => client.have = to,
             Fate::Vanishes => {}
             Fate::Fails => {
-                if let Some(session) = self.server.core.sessions.find(client.session) {
-                    session.restore(events);
+                if let Some(on_the_way) = taken.on_the_way {
+                    on_the_way.give_back(taken.events);
                 }
             }
         }
@@ -359,6 +401,7 @@ impl World {
     /// Every client comes back until it has all.
     fn settle(&mut self) {
         for client in 0..self.clients.len() {
+            self.end_slow(client);
             while self.is_alive(client)
                 && self.clients[client].have < self.clients[client].promised.len()
             {
@@ -368,8 +411,8 @@ impl World {
                 let text = format!(
                     r#"{{"channel":"/meta/connect","clientId":"{id}","ext":{{"ack":{last}}},"advice":{{"timeout":0}}}}"#
                 );
-                let (events, reply) = self.send(&text).expect("a reply");
-                self.receive(client, events, number(&reply), Fate::Arrives);
+                let (taken, reply) = self.send(&text).expect("a reply");
+                self.receive(client, taken, number(&reply), Fate::Arrives);
                 assert!(
                     self.clients[client].have > before,
                     "{}: an event is lost",

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::OnTheWay;
 use crate::bayeux::{ClientAdvice, Event, RandomId};
 
 /// What a client asks with a connect, and how it came.
@@ -31,6 +32,8 @@ pub struct Taken {
     pub number: Option<u64>,
     /// So many of them, the first, were sent before.
     pub resent: usize,
+    /// What tells the session whether they were written, if there are some.
+    pub on_the_way: Option<OnTheWay>,
 }
 
 impl Taken {

@@ -7,6 +7,7 @@ mod acks;
 mod browsers;
 mod connect;
 mod flow;
+mod on_the_way;
 mod outlet;
 mod passage;
 mod queue;
@@ -30,6 +31,7 @@ pub use crate::metrics::EndReason;
 pub use browsers::Browsers;
 pub use connect::{Connect, EventsBy, Taken};
 pub use flow::Delivered;
+pub use on_the_way::OnTheWay;
 pub use registry::{IdHasher, Sessions};
 pub use settings::{MaxQueuePolicy, Settings};
 pub use state::{Connected, Resume};
@@ -64,6 +66,15 @@ pub enum Carrier {
     Connect(u64),
 }
 
+impl Carrier {
+    fn connect(self) -> Option<u64> {
+        match self {
+            Self::Connect(connect) => Some(connect),
+            Self::Publish | Self::Other => None,
+        }
+    }
+}
+
 /// A session and its state.
 #[derive(Debug)]
 pub struct Session {
@@ -83,6 +94,8 @@ struct Inner {
     waker: Option<Waker>,
     /// Who waits for events to write to the stream.
     stream_waker: Option<Waker>,
+    /// Who writes a reply with events that the client did not read at once.
+    reply_waker: Option<Waker>,
     /// The browser whose held connects the held connect counts as one of.
     held_browser: Option<RandomId>,
     /// When the earliest timer entry of this session fires.
@@ -107,6 +120,7 @@ impl Session {
             state,
             waker: None,
             stream_waker: None,
+            reply_waker: None,
             held_browser: None,
             armed: None,
         });
@@ -206,7 +220,7 @@ impl Session {
 
     /// Ends the batch: takes the events that its response may carry, and wakes the held connect if
     /// some are left.
-    pub fn end_batch(&self, carrier: Carrier) -> Taken {
+    pub fn end_batch(self: &Arc<Self>, carrier: Carrier) -> Taken {
         let mut inner = self.lock();
         let settings = &self.shared.settings;
         let taken = match carrier {
@@ -216,29 +230,32 @@ impl Session {
         };
         let wake = inner.state.end_batch(settings);
         self.finish(inner, wake);
-        self.shared.metrics.resent.add(taken.resent);
-        taken
+        self.on_the_way(taken, carrier.connect())
     }
 
     /// Takes the events for the reply to a connect, unless a newer one has come.
-    pub fn take_events(&self, connect: u64) -> Taken {
-        let Shared {
-            settings, metrics, ..
-        } = &*self.shared;
+    pub fn take_events(self: &Arc<Self>, connect: u64) -> Taken {
+        let settings = &self.shared.settings;
         let taken = self.lock().state.drain_for_connect(connect, settings);
-        metrics.resent.add(taken.resent);
+        self.on_the_way(taken, Some(connect))
+    }
+
+    fn on_the_way(self: &Arc<Self>, mut taken: Taken, connect: Option<u64>) -> Taken {
+        self.shared.metrics.resent.add(taken.resent);
+        if !taken.events.is_empty() {
+            taken.on_the_way = Some(OnTheWay::new(self, connect));
+        }
         taken
     }
 
-    /// Puts events back that were taken for a response which could not be written.
-    pub fn restore(&self, events: Vec<Arc<Event>>) {
+    /// Ends the way of events with the reply to a connect, or to a publish; puts those back that were
+    /// not written.
+    fn end_reply(&self, connect: Option<u64>, unwritten: Vec<Arc<Event>>) {
         let mut inner = self.lock();
-        if inner.state.acknowledges() {
-            // The next connect says what has arrived, and may have said so already.
-            return;
-        }
-        self.shared.metrics.restored.add(events.len());
-        let wake = inner.state.restore(events, &self.shared.settings);
+        let restored = inner.state.restorable(unwritten);
+        self.shared.metrics.restored.add(restored.len());
+        let settings = &self.shared.settings;
+        let wake = inner.state.end_reply(connect, restored, settings);
         self.finish(inner, wake);
     }
 
@@ -390,6 +407,7 @@ impl Session {
     fn after(&self, mut inner: MutexGuard<'_, Inner>, wake: Wake) {
         let connect = inner.waker.take_if(|_| wake.connect);
         let stream = inner.stream_waker.take_if(|_| wake.stream);
+        let reply = inner.reply_waker.take_if(|_| wake.reply);
         let due = inner.state.next_deadline(&self.shared.settings);
         let due = due.filter(|due| inner.armed.is_none_or(|armed| *due < armed));
         if due.is_some() {
@@ -399,7 +417,7 @@ impl Session {
         if let Some(due) = due {
             self.shared.timers.set(due, self.id);
         }
-        for waker in [connect, stream].into_iter().flatten() {
+        for waker in [connect, stream, reply].into_iter().flatten() {
             waker.wake();
         }
     }

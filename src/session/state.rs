@@ -55,16 +55,20 @@ pub(super) struct Wake {
     pub(super) connect: bool,
     /// The stream, if there is one, has events to write, or is no longer the session's.
     pub(super) stream: bool,
+    /// The reply whose events are on their way, if there is one, has been displaced.
+    pub(super) reply: bool,
 }
 
 impl Wake {
     const NONE: Self = Self {
         connect: false,
         stream: false,
+        reply: false,
     };
     const STREAM: Self = Self {
         connect: false,
         stream: true,
+        reply: false,
     };
 }
 
@@ -92,8 +96,11 @@ pub(super) struct State {
     outlet: Outlet,
     held: Option<Held>,
     next_ticket: u64,
-    /// How many connects have come.
+    /// How many connects and streams have come.
     connects: u64,
+    /// The connect with whose reply events are on their way. They may come back: until then none
+    /// leaves otherwise, and a newer connect or stream displaces it.
+    replying: Option<u64>,
     /// What its client has yet to acknowledge, if it does.
     acks: Option<Box<Acks>>,
     /// Batches of the client's own messages that are being processed.
@@ -140,6 +147,7 @@ impl State {
             held: None,
             next_ticket: 0,
             connects: 0,
+            replying: None,
             acks: None,
             batches: 0,
             expiry: begun.now + times.interval(settings) + times.max_interval(settings),
@@ -214,7 +222,11 @@ impl State {
             return Taken::default();
         }
         let Some(acks) = &mut self.acks else {
-            return Taken::of(self.drain(settings));
+            let events = self.drain(settings);
+            self.replying = self
+                .replying
+                .or_else(|| (!events.is_empty()).then_some(connect));
+            return Taken::of(events);
         };
         let mut events = acks.again();
         let resent = events.len();
@@ -229,6 +241,7 @@ impl State {
             events,
             number: Some(number),
             resent,
+            on_the_way: None,
         }
     }
 
@@ -240,13 +253,35 @@ impl State {
             .take(settings.max_response_size.as_u64(), usize::MAX)
     }
 
-    /// Puts events back whose response was not written.
-    pub(super) fn restore(&mut self, events: Vec<Arc<Event>>, settings: &Settings) -> Wake {
+    /// Returns what has to be put back of events whose response was not written: with
+    /// acknowledgement the next connect says what has arrived, and may have said so already.
+    pub(super) fn restorable(&self, events: Vec<Arc<Event>>) -> Vec<Arc<Event>> {
+        if self.acknowledges() {
+            return Vec::new();
+        }
+        events
+    }
+
+    /// Ends the way of events with a reply, and puts those back that were not written.
+    pub(super) fn end_reply(
+        &mut self,
+        connect: Option<u64>,
+        unwritten: Vec<Arc<Event>>,
+        settings: &Settings,
+    ) -> Wake {
+        self.replying.take_if(|replying| Some(*replying) == connect);
         if matches!(self.phase, Phase::Ended(_)) {
             return Wake::NONE;
         }
-        self.queue.put_back(events);
+        self.queue.put_back(unwritten);
         self.resume_for_events(settings)
+    }
+
+    /// Tells whether a connect is the newest, with whose reply events are on their way.
+    pub(super) fn is_replying(&self, connect: u64) -> bool {
+        self.replying == Some(connect)
+            && self.connects == connect
+            && !matches!(self.phase, Phase::Ended(_))
     }
 
     pub(super) fn deliver_on_connect_only(&mut self) {
@@ -285,7 +320,8 @@ impl State {
     }
 
     fn resume_for_events(&mut self, settings: &Settings) -> Wake {
-        if !self.queue.is_urgent() || self.batches > 0 || self.outlet.is_writing() {
+        let is_away = self.outlet.is_writing() || self.replying.is_some();
+        if !self.queue.is_urgent() || self.batches > 0 || is_away {
             return Wake::NONE;
         }
         if self.is_streamed(settings) {
@@ -317,6 +353,7 @@ impl State {
         Wake {
             connect: self.resume(),
             stream: self.queue.is_urgent(),
+            reply: false,
         }
     }
 
@@ -330,6 +367,7 @@ impl State {
         let wake = Wake {
             connect: self.resume(),
             stream: true,
+            reply: true,
         };
         Some((std::mem::take(&mut self.subscriptions), wake))
     }

@@ -71,16 +71,16 @@ impl ConnectStream {
         };
         let marks = held.session().marks();
         Poll::Ready(match held.answer(resume) {
-            Some((events, reply)) if self.has_replied && reply.is_plain_success() => {
-                if events.is_empty() {
+            Some((taken, reply)) if self.has_replied && reply.is_plain_success() => {
+                if taken.events.is_empty() {
                     return Poll::Ready(Coming::End);
                 }
-                let json = array(&events, &[]);
-                Coming::Last(json, Carried::new(Some(held.session()), events))
+                let json = array(&taken.events, &[]);
+                Coming::Last(json, Carried::new(taken.on_the_way, taken.events))
             }
-            Some((events, reply)) => Coming::Last(
-                array(&events, &[legacy::dress_connect(reply, marks)]),
-                Carried::new(Some(held.session()), events),
+            Some((taken, reply)) => Coming::Last(
+                array(&taken.events, &[legacy::dress_connect(reply, marks)]),
+                Carried::new(taken.on_the_way, taken.events),
             ),
             None => {
                 let reply = held.reply().failed(BayeuxError::ConnectDisplaced);

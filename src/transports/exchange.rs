@@ -1,6 +1,7 @@
 //! One request's messages to the server and back, the same for every polling transport.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use super::{Answer, Endpoint, Error, legacy};
 use crate::bayeux::{BatchError, Event, Message, RandomId, Reply, parse_batches};
 use crate::metrics::{Limit, Metrics};
 use crate::server::{HeldConnect, Outcome, Request};
-use crate::session::{Session, Stream};
+use crate::session::{OnTheWay, Stream};
 use crate::web::{Response, Socket, cookies, gzip, script};
 
 /// How messages stand in a response.
@@ -188,24 +189,31 @@ fn closed(mut json: Vec<u8>) -> Vec<u8> {
 /// Events on their way in a response.
 #[derive(Debug)]
 pub struct Carried {
-    session: Arc<Session>,
+    on_the_way: OnTheWay,
     events: Vec<Arc<Event>>,
 }
 
 impl Carried {
-    pub(super) fn new(session: Option<&Arc<Session>>, events: Vec<Arc<Event>>) -> Option<Self> {
-        let session = Arc::clone(session?);
-        (!events.is_empty()).then_some(Self { session, events })
+    pub(super) fn new(on_the_way: Option<OnTheWay>, events: Vec<Arc<Event>>) -> Option<Self> {
+        Some(Self {
+            on_the_way: on_the_way?,
+            events,
+        })
     }
 
-    /// Returns the events and whose they are.
-    pub(super) fn into_parts(self) -> (Arc<Session>, Vec<Arc<Event>>) {
-        (self.session, self.events)
+    /// Returns the events, and what has to hear what becomes of them.
+    pub(super) fn into_parts(self) -> (OnTheWay, Vec<Arc<Event>>) {
+        (self.on_the_way, self.events)
+    }
+
+    /// Waits, while the response is written, until there is no use in that.
+    pub fn poll_displaced(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.on_the_way.poll_displaced(context)
     }
 
     /// Gives the events back to their session, because the response could not be written.
     pub fn restore(self) {
-        self.session.restore(self.events);
+        self.on_the_way.give_back(self.events);
     }
 }
 
@@ -283,7 +291,7 @@ impl Endpoint {
         if let Some(delay) = legacy::delay(&batch, &outcome.replies) {
             return Ok(Answer::Delayed(response, delay));
         }
-        let carried = Carried::new(outcome.session.as_ref(), outcome.events);
+        let carried = Carried::new(outcome.on_the_way, outcome.events);
         Ok(Answer::Now(response, carried))
     }
 

@@ -86,16 +86,19 @@ impl HeldPoll {
 
     /// Returns the response, and the events that leave by it.
     pub(super) fn answer(&self, resume: Resume) -> (Response, Option<Carried>) {
-        let Some((events, reply)) = self.connect.answer(resume) else {
+        let Some((taken, reply)) = self.connect.answer(resume) else {
             let status =
                 StatusCode::from_u16(self.displaced_status).unwrap_or(StatusCode::REQUEST_TIMEOUT);
             return (self.finish(self.framing.empty(status)), None);
         };
         let session = self.connect.session();
         let escapes = legacy::escapes_comment_end(session.marks());
-        let json = array(&events, &[self.dressed(reply)]);
+        let json = array(&taken.events, &[self.dressed(reply)]);
         let response = self.framing.response(json, escapes);
-        (self.finish(response), Carried::new(Some(session), events))
+        (
+            self.finish(response),
+            Carried::new(taken.on_the_way, taken.events),
+        )
     }
 
     fn dressed<'a>(&self, reply: Reply<'a>) -> Reply<'a> {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::Carried;
 use crate::bayeux::Event;
 use crate::metrics::{Limit, Metrics};
-use crate::session::{Session, Stream};
+use crate::session::{OnTheWay, Stream};
 use crate::web::Socket;
 
 /// Bytes of a turn, read and to write, above which nothing more is added to it.
@@ -28,8 +28,8 @@ pub(super) struct Turn {
     read: usize,
     /// Each event, and where it ends.
     events: Vec<(usize, Arc<Event>)>,
-    /// The session whose events they are, if they came with a reply and not by the stream.
-    replied: Option<Arc<Session>>,
+    /// What hears what becomes of the events, if they came with a reply and not by the stream.
+    replied: Option<OnTheWay>,
     end: End,
 }
 
@@ -129,15 +129,10 @@ impl Turn {
 
     /// Notes events that the bytes added last hold beside a reply.
     pub(super) fn carry(&mut self, carried: Option<Carried>) {
-        if let Some((session, events)) = carried.map(Carried::into_parts) {
-            self.come_with_reply(session);
+        if let Some((on_the_way, events)) = carried.map(Carried::into_parts) {
+            self.replied = Some(on_the_way);
             self.note_all(events);
         }
-    }
-
-    /// Notes that the events of this turn come with a reply.
-    pub(super) fn come_with_reply(&mut self, session: Arc<Session>) {
-        self.replied = Some(session);
     }
 
     /// Ends the connection after this turn.
@@ -198,11 +193,14 @@ impl Turn {
         timeout: Duration,
         metrics: &Metrics,
     ) -> Written {
-        let is_streaming = self.has_events() && self.replied.is_none();
         let rest = poll_fn(|context| {
             while let Some(rest) = self.all().get(written..).filter(|rest| !rest.is_empty()) {
                 // Another connection waits for what this one does not write.
-                if is_streaming && stream.poll_lost(context).is_ready() {
+                let is_lost = match &self.replied {
+                    Some(on_the_way) => on_the_way.poll_displaced(context).is_ready(),
+                    None => self.has_events() && stream.poll_lost(context).is_ready(),
+                };
+                if is_lost {
                     return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
                 }
                 match task::ready!(socket.poll_write(rest, context)) {
@@ -247,7 +245,7 @@ impl Turn {
         let unwritten = self.events.into_iter().filter(|(end, _)| *end > written);
         let unwritten: Vec<_> = unwritten.map(|(_, event)| event).collect();
         match self.replied {
-            Some(session) => session.restore(unwritten),
+            Some(on_the_way) => on_the_way.give_back(unwritten),
             None => stream.give_back(unwritten),
         }
     }

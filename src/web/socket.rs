@@ -125,14 +125,31 @@ impl Socket {
     /// Writes all bytes, with one call where the kernel takes them at once.
     ///
     /// # Errors
-    /// The client is gone, or has not read them within `timeout`.
-    pub async fn write(&mut self, bytes: &[u8], timeout: Duration) -> io::Result<()> {
-        let written = self.write_some(bytes)?;
+    /// The client is gone, has not read them within `timeout`, or meanwhile there was no use in it
+    /// any more.
+    pub async fn write(
+        &mut self,
+        bytes: &[u8],
+        timeout: Duration,
+        mut poll_useless: impl FnMut(&mut Context<'_>) -> Poll<()>,
+    ) -> io::Result<()> {
+        let mut written = self.write_some(bytes)?;
         if written == bytes.len() {
             return Ok(());
         }
-        let rest = Box::pin(self.stream.write_all(&bytes[written..]));
-        tokio::time::timeout(timeout, rest).await?
+        let rest = poll_fn(|context| {
+            while written < bytes.len() {
+                if poll_useless(context).is_ready() {
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+                }
+                match ready!(self.poll_write(&bytes[written..], context))? {
+                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    more => written += more,
+                }
+            }
+            Poll::Ready(Ok(()))
+        });
+        tokio::time::timeout(timeout, Box::pin(rest)).await?
     }
 
     /// Closes the connection so that the client can read the last response even if it is still

@@ -134,7 +134,6 @@ async fn a_jsonp_poll_that_dies_loses_nothing_either() {
 }
 
 #[tokio::test]
-#[ignore = "a newer poll does not wait for what an older response may give back"]
 async fn what_is_given_back_comes_before_what_a_newer_poll_gets() {
     let server = TestServer::start(&[
         "bayeux.max_message_size=2MiB",

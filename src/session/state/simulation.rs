@@ -264,7 +264,7 @@ impl World {
     fn respond(&mut self, is_lost: bool) {
         let events = self.state.drain(&self.settings);
         if is_lost {
-            let wake = self.state.restore(events, &self.settings);
+            let wake = self.state.end_reply(None, events, &self.settings);
             self.note(wake);
             return;
         }

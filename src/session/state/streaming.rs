@@ -18,10 +18,12 @@ impl State {
         let stream = self.outlet.close();
         let ticket = self.take_ticket();
         self.outlet.open(ticket);
+        self.connects += 1;
         Some((
             ticket,
             Wake {
                 stream,
+                reply: self.replying.is_some(),
                 ..Wake::NONE
             },
         ))
@@ -69,7 +71,8 @@ impl State {
         }
         self.outlet.note_written(ticket);
         let has_events = self.queue.is_urgent() && self.batches == 0;
-        if !has_events || self.outlet.is_writing() || !self.is_streamed(settings) {
+        let is_away = self.outlet.is_writing() || self.replying.is_some();
+        if !has_events || is_away || !self.is_streamed(settings) {
             return None;
         }
         // More than are kept could not be repeated if all of them were lost.
@@ -135,7 +138,7 @@ impl State {
 
     /// Tells whether events may leave with a reply: none is on its way by a stream.
     pub(super) fn may_drain(&self, settings: &Settings) -> bool {
-        !self.is_streamed(settings) && !self.outlet.is_writing()
+        !self.is_streamed(settings) && !self.outlet.is_writing() && self.replying.is_none()
     }
 }
 

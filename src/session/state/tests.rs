@@ -296,7 +296,7 @@ fn events_of_a_response_that_was_not_written_come_first_again() {
     let lost = rig.state.drain(&rig.settings);
     rig.connect(0);
     assert!(
-        rig.state.restore(lost, &rig.settings).connect,
+        rig.state.end_reply(None, lost, &rig.settings).connect,
         "a connect that is held by then is resumed"
     );
 }

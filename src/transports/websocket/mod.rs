@@ -16,7 +16,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::Sleep;
 
 use self::clock::{Clock, Due};
-use super::exchange::{array, array_of, count, now};
+use super::exchange::{Carried, array, array_of, count, now};
 use super::settings::WebSocketSettings;
 use super::streaming::{self, Around, Streaming};
 use super::turn::{MAX_TURN, Turn};
@@ -24,7 +24,7 @@ use super::{Answer, Endpoint, Error, Incoming, Link, Opened, Times};
 use crate::bayeux::{BatchError, BayeuxError, Event, Framing, RandomId, Reply, parse_batches};
 use crate::metrics::Limit;
 use crate::server::{BayeuxServer, HeldConnect, Request};
-use crate::session::{EndReason, Resume, Session, Stream, Streamed};
+use crate::session::{EndReason, Resume, Stream, Streamed};
 use crate::web::Socket;
 use crate::web::websocket::deflate::deflate;
 use crate::web::websocket::{self, CloseCode, FrameKind, Reader, Side};
@@ -221,34 +221,24 @@ impl Connection {
         }
         if !outcome.replies.is_empty() {
             let json = array_of(&outcome);
-            self.answer_with(turn, &json, outcome.session.as_ref(), outcome.events);
+            let carried = Carried::new(outcome.on_the_way, outcome.events);
+            self.answer_with(turn, &json, carried);
         }
     }
 
     fn reply(&self, turn: &mut Turn, reply: Reply<'_>) {
-        self.answer_with(turn, &array(&[], &[reply]), None, Vec::new());
+        self.answer_with(turn, &array(&[], &[reply]), None);
     }
 
     /// Adds replies, and the events that come with them, in one frame: a client that has the reply to
     /// its connect has them all.
-    fn answer_with(
-        &self,
-        turn: &mut Turn,
-        json: &[u8],
-        session: Option<&Arc<Session>>,
-        events: Vec<Arc<Event>>,
-    ) {
+    fn answer_with(&self, turn: &mut Turn, json: &[u8], carried: Option<Carried>) {
         if self.is_deflated(json.len()) {
             frame(turn, FrameKind::DeflatedText, &deflate(json));
         } else {
             frame(turn, FrameKind::Text, json);
         }
-        if let Some(session) = session.filter(|_| !events.is_empty()) {
-            turn.come_with_reply(Arc::clone(session));
-        }
-        for event in events {
-            turn.note(event);
-        }
+        turn.carry(carried);
     }
 
     /// Adds events, each in a frame that is made once for all that deflate, and once for all that
@@ -282,9 +272,10 @@ impl Connection {
         };
         let Some(held) = self.held.take() else { return };
         match held.answer(resume) {
-            Some((events, reply)) => {
-                let json = array(&events, &[reply]);
-                self.answer_with(turn, &json, Some(held.session()), events);
+            Some((taken, reply)) => {
+                let json = array(&taken.events, &[reply]);
+                let carried = Carried::new(taken.on_the_way, taken.events);
+                self.answer_with(turn, &json, carried);
             }
             // A connect by another connection did it, which may be this client's or not.
             None => {

@@ -3,33 +3,20 @@
 //!
 //! A seed makes a whole run. A run that fails names its seed; put that into `replay` to see it again.
 
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::bayeux::{Event, Message, Reply};
+use crate::bayeux::Message;
 use crate::router::Settings as RouterSettings;
 use crate::session::{Resume, Settings, Taken};
 
+mod tools;
+
+use tools::{Dice, between, context, data, number, written};
+
 const SEEDS: u64 = 2000;
 const CHANNELS: usize = 4;
-
-/// Random numbers from a seed (`SplitMix64`).
-struct Dice(u64);
-
-impl Dice {
-    fn throw(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % sides as u64).expect("a small number")
-    }
-
-    fn is(&mut self, percent: usize) -> bool {
-        self.throw(100) < percent
-    }
-}
 
 /// What happens to a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -440,33 +427,6 @@ impl BayeuxServer {
             }
         }
     }
-}
-
-fn context() -> Context<'static> {
-    Context::from_waker(Waker::noop())
-}
-
-fn written(reply: &Reply<'_>) -> String {
-    let mut json = Vec::new();
-    reply.write(&mut json);
-    String::from_utf8(json).expect("UTF-8")
-}
-
-/// What stands between a text and the next `end`.
-fn between<'t>(text: &'t str, begin: &str, end: char) -> Option<&'t str> {
-    let (_, rest) = text.split_once(begin)?;
-    rest.split(end).next()
-}
-
-/// The number of a connect's reply.
-fn number(reply: &str) -> Option<u64> {
-    between(reply, r#""ext":{"ack":"#, '}')?.parse().ok()
-}
-
-fn data(event: &Event) -> u32 {
-    let json = std::str::from_utf8(event.json()).expect("UTF-8");
-    let data = between(json, r#""data":"#, '}').expect("data");
-    data.parse().expect("a number")
 }
 
 fn run(seed: u64) {

@@ -11,7 +11,7 @@ use super::acks::Acks;
 use super::outlet::Outlet;
 use super::queue::{Pushed, Queue};
 use super::times::Times;
-use super::{EndReason, Settings, Taken};
+use super::{EndReason, Settings};
 use crate::bayeux::{Advice, ChannelPattern, Event, RandomId};
 use crate::extensions::Begun;
 
@@ -208,115 +208,12 @@ impl State {
         (pushed, self.resume_for_events(settings))
     }
 
-    /// Takes queued events for the reply to a publish, unless they leave otherwise.
-    pub(super) fn drain_for_publish(&mut self, settings: &Settings) -> Vec<Arc<Event>> {
-        if self.delivers_on_connect_only(settings) {
-            return Vec::new();
-        }
-        self.drain(settings)
-    }
-
-    /// Takes queued events for the reply to a connect: the newest, or its client may have given it up.
-    pub(super) fn drain_for_connect(&mut self, connect: u64, settings: &Settings) -> Taken {
-        if connect != self.connects {
-            return Taken::default();
-        }
-        let Some(acks) = &mut self.acks else {
-            let events = self.drain(settings);
-            self.replying = self
-                .replying
-                .or_else(|| (!events.is_empty()).then_some(connect));
-            return Taken::of(events);
-        };
-        let mut events = acks.again();
-        let resent = events.len();
-        let max = settings.max_response_size.as_u64();
-        let left = max.saturating_sub(acks.size().bytes as u64);
-        if events.is_empty() || self.queue.fits(left) {
-            events.extend(self.queue.take(left, usize::MAX));
-        }
-        let number = acks.send(&events[resent..]);
-        self.queue.count_beside(acks.size());
-        Taken {
-            events,
-            number: Some(number),
-            resent,
-            on_the_way: None,
-        }
-    }
-
-    fn drain(&mut self, settings: &Settings) -> Vec<Arc<Event>> {
-        if !self.may_drain(settings) {
-            return Vec::new();
-        }
-        self.queue
-            .take(settings.max_response_size.as_u64(), usize::MAX)
-    }
-
-    /// Returns what has to be put back of events whose response was not written: with
-    /// acknowledgement the next connect says what has arrived, and may have said so already.
-    pub(super) fn restorable(&self, events: Vec<Arc<Event>>) -> Vec<Arc<Event>> {
-        if self.acknowledges() {
-            return Vec::new();
-        }
-        events
-    }
-
-    /// Ends the way of events with a reply, and puts those back that were not written.
-    pub(super) fn end_reply(
-        &mut self,
-        connect: Option<u64>,
-        unwritten: Vec<Arc<Event>>,
-        settings: &Settings,
-    ) -> Wake {
-        self.replying.take_if(|replying| Some(*replying) == connect);
-        if matches!(self.phase, Phase::Ended(_)) {
-            return Wake::NONE;
-        }
-        self.queue.put_back(unwritten);
-        self.resume_for_events(settings)
-    }
-
-    /// Tells whether a connect is the newest, with whose reply events are on their way.
-    pub(super) fn is_replying(&self, connect: u64) -> bool {
-        self.replying == Some(connect)
-            && self.connects == connect
-            && !matches!(self.phase, Phase::Ended(_))
-    }
-
     pub(super) fn deliver_on_connect_only(&mut self) {
         self.delivers_on_connect_only = true;
     }
 
     pub(super) fn delivers_on_connect_only(&self, settings: &Settings) -> bool {
         self.delivers_on_connect_only || settings.meta_connect_deliver_only || self.acknowledges()
-    }
-
-    pub(super) fn begin_acks(&mut self) {
-        self.acks.get_or_insert_default();
-    }
-
-    pub(super) fn acknowledges(&self) -> bool {
-        self.acks.is_some()
-    }
-
-    #[cfg(test)]
-    pub(super) fn kept(&self) -> usize {
-        let sent = self.acks.as_ref().map_or(0, |acks| acks.size().events);
-        self.queue.len() + sent
-    }
-
-    /// Takes a connect's acknowledgement.
-    fn acknowledge(&mut self, number: Option<u64>) {
-        if let Some(acks) = &mut self.acks {
-            acks.acknowledge(number);
-            self.queue.count_beside(acks.size());
-        }
-    }
-
-    /// Tells whether the reply to a connect would have something to carry that does not wait.
-    fn has_something_due(&self, now: Instant) -> bool {
-        self.queue.is_due(now) || self.acks.as_ref().is_some_and(|acks| !acks.is_empty())
     }
 
     fn resume_for_events(&mut self, settings: &Settings) -> Wake {
@@ -450,6 +347,7 @@ impl State {
 }
 
 mod connecting;
+mod leaving;
 mod streaming;
 
 #[cfg(test)]

@@ -1,0 +1,118 @@
+//! The part of a session's life in which events leave with replies: taken, on their way, come back,
+//! acknowledged.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Phase, State, Wake};
+use crate::bayeux::Event;
+use crate::session::{Settings, Taken};
+
+impl State {
+    /// Takes queued events for the reply to a publish, unless they leave otherwise.
+    pub(in crate::session) fn drain_for_publish(&mut self, settings: &Settings) -> Vec<Arc<Event>> {
+        if self.delivers_on_connect_only(settings) {
+            return Vec::new();
+        }
+        self.drain(settings)
+    }
+
+    /// Takes queued events for the reply to a connect: the newest, or its client may have given it up.
+    pub(in crate::session) fn drain_for_connect(
+        &mut self,
+        connect: u64,
+        settings: &Settings,
+    ) -> Taken {
+        if connect != self.connects {
+            return Taken::default();
+        }
+        let Some(acks) = &mut self.acks else {
+            let events = self.drain(settings);
+            self.replying = self
+                .replying
+                .or_else(|| (!events.is_empty()).then_some(connect));
+            return Taken::of(events);
+        };
+        let mut events = acks.again();
+        let resent = events.len();
+        let max = settings.max_response_size.as_u64();
+        let left = max.saturating_sub(acks.size().bytes as u64);
+        if events.is_empty() || self.queue.fits(left) {
+            events.extend(self.queue.take(left, usize::MAX));
+        }
+        let number = acks.send(&events[resent..]);
+        self.queue.count_beside(acks.size());
+        Taken {
+            events,
+            number: Some(number),
+            resent,
+            on_the_way: None,
+        }
+    }
+
+    pub(super) fn drain(&mut self, settings: &Settings) -> Vec<Arc<Event>> {
+        if !self.may_drain(settings) {
+            return Vec::new();
+        }
+        self.queue
+            .take(settings.max_response_size.as_u64(), usize::MAX)
+    }
+
+    /// Returns what has to be put back of events whose response was not written: with
+    /// acknowledgement the next connect says what has arrived, and may have said so already.
+    pub(in crate::session) fn restorable(&self, events: Vec<Arc<Event>>) -> Vec<Arc<Event>> {
+        if self.acknowledges() {
+            return Vec::new();
+        }
+        events
+    }
+
+    /// Ends the way of events with a reply, and puts those back that were not written.
+    pub(in crate::session) fn end_reply(
+        &mut self,
+        connect: Option<u64>,
+        unwritten: Vec<Arc<Event>>,
+        settings: &Settings,
+    ) -> Wake {
+        self.replying.take_if(|replying| Some(*replying) == connect);
+        if matches!(self.phase, Phase::Ended(_)) {
+            return Wake::NONE;
+        }
+        self.queue.put_back(unwritten);
+        self.resume_for_events(settings)
+    }
+
+    /// Tells whether a connect is the newest, with whose reply events are on their way.
+    pub(in crate::session) fn is_replying(&self, connect: u64) -> bool {
+        self.replying == Some(connect)
+            && self.connects == connect
+            && !matches!(self.phase, Phase::Ended(_))
+    }
+
+    pub(in crate::session) fn begin_acks(&mut self) {
+        self.acks.get_or_insert_default();
+    }
+
+    pub(in crate::session) fn acknowledges(&self) -> bool {
+        self.acks.is_some()
+    }
+
+    #[cfg(test)]
+    pub(in crate::session) fn kept(&self) -> usize {
+        let sent = self.acks.as_ref().map_or(0, |acks| acks.size().events);
+        self.queue.len() + sent
+    }
+
+    /// Takes a connect's acknowledgement.
+    pub(super) fn acknowledge(&mut self, number: Option<u64>) {
+        if let Some(acks) = &mut self.acks {
+            acks.acknowledge(number);
+            self.queue.count_beside(acks.size());
+        }
+    }
+
+    /// Tells whether the reply to a connect would have something to carry that does not wait.
+    pub(super) fn has_something_due(&self, now: Instant) -> bool {
+        self.queue.is_due(now) || self.acks.as_ref().is_some_and(|acks| !acks.is_empty())
+    }
+}

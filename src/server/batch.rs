@@ -51,6 +51,31 @@ pub struct Outcome<'a> {
     pub replies_first: bool,
 }
 
+/// A batch of a session's own messages, which holds wake-ups back. It ends also if an extension or a
+/// handler panics, or its session would never be woken again.
+struct Batching<'s>(Option<&'s Session>);
+
+impl<'s> Batching<'s> {
+    fn begin(session: &'s Session, now: Instant) -> Self {
+        session.begin_batch(now);
+        Self(Some(session))
+    }
+
+    /// Ends it, and takes the events that its response may carry.
+    fn end(mut self, carrier: Carrier) -> Taken {
+        let session = self.0.take();
+        session.map_or_else(Taken::default, |session| session.end_batch(carrier))
+    }
+}
+
+impl Drop for Batching<'_> {
+    fn drop(&mut self) {
+        if let Some(session) = self.0.take() {
+            session.end_batch(Carrier::Other);
+        }
+    }
+}
+
 /// A batch in the middle of its way.
 struct Pass<'p> {
     server: &'p BayeuxServer,
@@ -159,10 +184,9 @@ impl Pass<'_> {
         is_client_gone: &dyn Fn() -> bool,
     ) -> Outcome<'a> {
         let is_lone_connect = batch.len() == 1 && is_on(&batch[0], meta::CONNECT);
-        let batching = session.filter(|_| !is_lone_connect);
-        if let Some(session) = batching {
-            session.begin_batch(self.scope.now);
-        }
+        let batching = session
+            .filter(|_| !is_lone_connect)
+            .map(|session| Batching::begin(session, self.scope.now));
         let mut outcome = Outcome::of(session.cloned());
         let mut carrier = Carrier::Other;
         // Where the reply to the last connect stands.
@@ -196,7 +220,7 @@ impl Pass<'_> {
             carrier = Carrier::Other;
         }
         let taken = match (batching, session, carrier) {
-            (Some(session), ..) => session.end_batch(carrier),
+            (Some(batching), ..) => batching.end(carrier),
             (None, Some(session), Carrier::Connect(connect)) => session.take_events(connect),
             _ => Taken::default(),
         };

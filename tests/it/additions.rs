@@ -81,6 +81,33 @@ async fn an_extension_can_end_a_session() {
     assert_eq!(server.metrics().sessions.value(), 0);
 }
 
+/// Panics when it is told to.
+#[derive(Debug)]
+struct Panicking;
+
+impl Extension for Panicking {
+    fn incoming(&self, message: &mut Message<'_>, _: &Passage) -> Result<(), Refusal> {
+        assert!(message.extension("panic").is_none(), "it was told to");
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_session_receives_events_after_an_extension_has_panicked() {
+    let server = with(Panicking);
+    let mut client = server.client().await;
+    client.subscribe("/a").await;
+    let fatal = client.message(json!({"channel": "/a", "data": 1, "ext": {"panic": 1}}));
+    let mut http = server.open().await;
+    http.send(client.request(json!([fatal]).to_string()).bytes())
+        .await;
+    http.ended().await;
+    client.poll().await;
+    server.holds(1).await;
+    server.client().await.publish("/a", "x").await;
+    assert_eq!(client.polled().await[0]["data"], "x");
+}
+
 /// Changes all that passes.
 #[derive(Debug)]
 struct Changing;

@@ -172,7 +172,7 @@ impl Pass<'_> {
         {
             outcome.deliver_during_handshake();
         }
-        self.dress(&mut outcome, std::slice::from_ref(message));
+        self.dress(&mut outcome, std::slice::from_ref(message), |_, _| true);
         outcome
     }
 
@@ -229,7 +229,7 @@ impl Pass<'_> {
         if let Some(reply) = connects.and_then(|connect| outcome.replies.get_mut(connect)) {
             held::number(reply, taken.number);
         }
-        self.dress(&mut outcome, batch);
+        self.dress(&mut outcome, batch, is_of);
         outcome
     }
 
@@ -277,11 +277,18 @@ impl Pass<'_> {
         }
     }
 
-    /// Lets the extensions look at the replies.
-    fn dress(&self, outcome: &mut Outcome<'_>, batch: &[Message<'_>]) {
-        let passage = self.passage(outcome.session.as_ref().map(|session| session.id()));
+    /// Lets the extensions look at the replies, and those of the session at its own.
+    fn dress(
+        &self,
+        outcome: &mut Outcome<'_>,
+        batch: &[Message<'_>],
+        is_of: impl Fn(&Message<'_>, &Session) -> bool,
+    ) {
+        let session = outcome.session.as_deref();
         for (reply, message) in outcome.replies.iter_mut().zip(batch) {
-            match &outcome.session {
+            let own = session.filter(|session| is_of(message, session));
+            let passage = self.passage(own.map(Session::id));
+            match own {
                 Some(session) => session.reply(reply, message, &passage),
                 None => self.scope.shared.extensions.reply(reply, message, &passage),
             }

@@ -108,6 +108,30 @@ async fn a_session_receives_events_after_an_extension_has_panicked() {
     assert_eq!(client.polled().await[0]["data"], "x");
 }
 
+/// Says in a reply whose it is.
+#[derive(Debug)]
+struct Naming;
+
+impl Extension for Naming {
+    fn reply(&self, reply: &mut Reply<'_>, _: &Message<'_>, passage: &Passage) {
+        let id = passage.client_id.map(|id| id.to_string());
+        reply.extend("of", json!(id).to_string());
+    }
+}
+
+#[tokio::test]
+async fn an_extension_knows_whose_a_reply_is() {
+    let server = with(Naming);
+    let mut client = Client::new(server.address);
+    let reply = client.handshake().await;
+    assert_eq!(reply["ext"]["of"], client.id);
+    let own = json!({"channel": "/a", "data": 1});
+    let other = json!({"channel": "/a", "data": 1, "clientId": "nobody"});
+    let replies = client.send([own, other]).await;
+    assert_eq!(replies[0]["ext"]["of"], client.id);
+    assert_eq!(replies[1]["ext"]["of"], Value::Null);
+}
+
 /// Changes all that passes.
 #[derive(Debug)]
 struct Changing;

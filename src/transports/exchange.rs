@@ -264,7 +264,7 @@ impl Endpoint {
             delivers_on_publish: matches!(framing, Framing::Json | Framing::Embedded),
             stream: is_stream.then_some(&mut stream),
             lifetime: is_stream.then_some(self.streaming.lifetime),
-            is_request: true,
+            is_request: !matches!(framing, Framing::Embedded),
             needs_own_handshake: false,
         };
         let mut outcome = self.server.process(&mut batch, request, now());

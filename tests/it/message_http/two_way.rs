@@ -413,6 +413,26 @@ async fn the_outer_request_s_cookies_hold_inside() {
 }
 
 #[tokio::test]
+async fn connects_of_one_browser_that_share_a_connection_are_not_too_many() {
+    let server = TestServer::start(&["bayeux.max_sessions_per_browser=1"]);
+    let first = server.client().await;
+    let mut second = first.tab();
+    second.handshake().await;
+    second.connect().await;
+    let cookie = format!("BAYEUX_BROWSER={}", first.cookie.as_ref().unwrap());
+    let head = two_way()
+        .header("Transfer-Encoding", "chunked")
+        .header("Cookie", &cookie);
+    let mut stream = Embedded::open(server.address, head).await;
+    for (client, held) in [(&first, 1), (&second, 2)] {
+        stream
+            .request(&connect(client, "/cometd/c", "message-http"))
+            .await;
+        server.holds(held).await;
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_has_sent_all_and_closes_its_side_is_answered() {
     let server = TestServer::start(&[ON]);
     let (body, expected) = some_requests();

@@ -37,7 +37,8 @@ pub trait Extension: fmt::Debug + Send + Sync {
     /// held has only `id`, `channel` and `ext` left.
     fn reply(&self, _reply: &mut Reply<'_>, _to: &Message<'_>, _passage: &Passage) {}
 
-    /// Looks at an event before it is encoded, once for all its receivers.
+    /// Looks at an event before it is encoded, once for all its receivers. Of a resource its data is
+    /// the representation too; a change that fails for a condition may have been looked at before.
     fn publish(&self, _event: &mut Draft<'_>, _now: SystemTime) {}
 
     /// Tells whether [`deliver`](Self::deliver) is to be called at all.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Scope;
 use crate::bayeux::{
-    BayeuxError, ChannelKind, ChannelName, ClientId, Draft, EventFields, Message, Reply,
+    BayeuxError, ChannelKind, ChannelName, ClientId, Draft, Event, EventFields, Message, Reply,
 };
 use crate::resources::{Conditions, Write};
 use crate::router::Delivery;
@@ -44,12 +44,14 @@ pub(super) fn apply<'a>(
 }
 
 /// Sends an event to all subscribers of its channel, and keeps its data if that is a resource.
-pub fn publish(event: Draft<'_>, publisher: Option<ClientId>, scope: &Scope<'_>) {
-    let delivery = scope.delivery(event.channel);
+pub fn publish(mut draft: Draft<'_>, publisher: Option<ClientId>, scope: &Scope<'_>) {
+    let delivery = scope.delivery(draft.channel);
+    // The extensions may change its data, also for who reads the resource.
+    let event = scope.encode(&mut draft, delivery.bound);
     if delivery.is_resource {
-        keep(&event, scope);
+        keep(&draft, scope);
     }
-    broadcast(event, publisher, delivery, scope);
+    broadcast(draft.channel, &event, publisher, delivery, scope);
 }
 
 /// Keeps the data as its channel's representation, before anyone can hear of it.
@@ -66,16 +68,15 @@ fn keep(event: &Draft<'_>, scope: &Scope<'_>) {
 
 /// Sends an event to all subscribers of its channel.
 pub(super) fn broadcast(
-    mut event: Draft<'_>,
+    channel: &ChannelName,
+    event: &Arc<Event>,
     publisher: Option<ClientId>,
     delivery: Delivery,
     scope: &Scope<'_>,
 ) {
-    let channel = event.channel;
-    let event = scope.encode(&mut event, delivery.bound);
     let published = scope
         .router
-        .publish(channel, &event, publisher, delivery, scope.now);
+        .publish(channel, event, publisher, delivery, scope.now);
     scope.metrics().delivered.add(published.receivers);
     for session in published.full {
         scope.end(&session, EndReason::MaxQueue);

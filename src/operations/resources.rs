@@ -1,12 +1,15 @@
 //! Changes of a resource that are no Bayeux messages: its channel's subscribers hear of them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::Scope;
 use super::publish::broadcast;
-use crate::bayeux::{ChannelName, DataError, Draft, parse_data};
+use crate::bayeux::{ChannelName, DataError, Draft, Event, parse_data};
 use crate::resources::{Conditions, Refused, Write, Written};
+use crate::router::Delivery;
 
 /// Why a resource was not changed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,10 +60,12 @@ pub fn put(
     scope: &Scope<'_>,
 ) -> Result<Written, NotWritten> {
     let data = parse_data(body, scope.limits).map_err(NotWritten::Data)?;
-    let write = Write::Whole(Bytes::copy_from_slice(body));
+    let announcement = Announcement::of(data, channel, scope);
+    let whole = || Bytes::copy_from_slice(body);
+    let write = Write::Whole(announcement.changed.clone().unwrap_or_else(whole));
     let at = (scope.time_of_day)();
     let written = scope.resources.write(channel, &write, conditions, at)?;
-    announce(data, channel, scope);
+    announcement.make(channel, scope);
     Ok(written)
 }
 
@@ -85,12 +90,16 @@ pub fn patch(
         }
         let whole = Bytes::from(joined(before, part, place, scope)?);
         let data = parse_data(&whole, scope.limits).map_err(NotWritten::Result)?;
+        let announcement = Announcement::of(data, channel, scope);
         let range = place.start..place.start + part.len();
-        let write = Write::Range(whole.clone(), range);
+        let write = match &announcement.changed {
+            Some(changed) => Write::Whole(changed.clone()),
+            None => Write::Range(whole.clone(), range),
+        };
         let still = Conditions::still(current.version);
         let at = (scope.time_of_day)();
         if let Ok(written) = scope.resources.write(channel, &write, &still, at) {
-            announce(data, channel, scope);
+            announcement.make(channel, scope);
             return Ok(written);
         }
     }
@@ -135,13 +144,31 @@ fn joined(
     Ok(whole)
 }
 
-fn announce(data: &RawValue, channel: &ChannelName, scope: &Scope<'_>) {
-    scope.metrics().published.increment();
-    tracing::trace!(?channel, "published by its resource");
-    broadcast(
-        Draft::new(channel, data),
-        None,
-        scope.delivery(channel),
-        scope,
-    );
+/// What subscribers will hear of a change, if that is made.
+struct Announcement {
+    event: Arc<Event>,
+    delivery: Delivery,
+    /// The data, if an extension changed it.
+    changed: Option<Bytes>,
+}
+
+impl Announcement {
+    fn of(data: &RawValue, channel: &ChannelName, scope: &Scope<'_>) -> Self {
+        let delivery = scope.delivery(channel);
+        let mut draft = Draft::new(channel, data);
+        let event = scope.encode(&mut draft, delivery.bound);
+        let is_changed = draft.data.get() != data.get();
+        let changed = is_changed.then(|| Bytes::copy_from_slice(draft.data.get().as_bytes()));
+        Self {
+            event,
+            delivery,
+            changed,
+        }
+    }
+
+    fn make(self, channel: &ChannelName, scope: &Scope<'_>) {
+        scope.metrics().published.increment();
+        tracing::trace!(?channel, "published by its resource");
+        broadcast(channel, &self.event, None, self.delivery, scope);
+    }
 }

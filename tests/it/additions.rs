@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::support::{Client, TestServer, only};
+use crate::support::{Client, Request, TestServer, only};
 
 fn with(extension: impl Extension + 'static) -> TestServer {
     TestServer::start_with(
@@ -186,6 +186,55 @@ async fn an_extension_can_change_data_replies_and_events_and_keep_events_back() 
     server.holds(1).await;
     client.disconnect().await;
     assert_eq!(only(client.polled().await)["ext"]["mark"], "seen");
+}
+
+/// Takes a word out of what is published.
+#[derive(Debug)]
+struct Filtering;
+
+impl Extension for Filtering {
+    fn publish(&self, event: &mut Draft<'_>, _: std::time::SystemTime) {
+        let text = event.data.get().replace("bad", "");
+        event.data = std::borrow::Cow::Owned(RawValue::from_string(text).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_resource_has_the_data_that_subscribers_receive() {
+    let additions = Additions {
+        extensions: vec![Box::new(Filtering)],
+        handlers: Vec::new(),
+    };
+    let on = "channel=[{ pattern = '/r', resource = true }]";
+    let server = TestServer::start_with(&[on], additions);
+    let mut client = server.client().await;
+    client.subscribe("/r").await;
+    let target = "/resources/r";
+    let put = Request::new("PUT", target).body(" \"bad 2\" ");
+    let append = Request::new("PATCH", target)
+        .header("Content-Range", "bytes 3-8/*")
+        .body("bad 3\"");
+    let kept = Request::new("PUT", target).body(" 4 ");
+    let changes = [
+        (None, "\" 1\""),
+        (Some(put), "\" 2\""),
+        (Some(append), "\" 2 3\""),
+        (Some(kept), " 4 "),
+    ];
+    for (change, expected) in changes {
+        match change {
+            Some(request) => {
+                let response = server.open().await.exchange(request).await;
+                assert_eq!(response.status, 200, "{response:?}");
+            }
+            None => drop(server.client().await.publish("/r", "bad 1").await),
+        }
+        let get = Request::new("GET", target);
+        let response = server.open().await.exchange(get).await;
+        assert_eq!(response.text(), expected);
+        let received = client.queued().await[0]["data"].to_string();
+        assert_eq!(received, expected.trim());
+    }
 }
 
 /// Gives every session what the handshake asks for.

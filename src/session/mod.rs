@@ -175,6 +175,8 @@ impl Session {
             });
         if let Connected::Held(_) = connected {
             self.shared.metrics.held_connects.increment();
+        } else if connect.events_by == EventsBy::ThisStream {
+            inner.state.close_stream_of_connect();
         }
         inner.held_browser = counted;
         let number = inner.state.newest_connect();

@@ -359,3 +359,33 @@ async fn an_error_is_in_a_part_if_the_client_asked_for_parts() {
     let plain = server.open().await.exchange(Request::post("{")).await;
     assert_eq!(plain.status, 400);
 }
+
+#[tokio::test]
+async fn the_reply_to_a_connect_that_is_not_held_carries_events() {
+    for transport in ["xhr-streaming", "multipart", "message-http", "iframe"] {
+        let server = TestServer::start(&["bayeux.multi_session_interval=100ms"]);
+        let mut first = server.client().await;
+        let mut second = first.tab();
+        second.handshake().await;
+        second.connect().await;
+        second.subscribe("/a").await;
+        first.poll().await;
+        server.holds(1).await;
+        server.client().await.publish("/a", "surplus").await;
+        let response = server.open().await.exchange(post(&second, transport)).await;
+        let text = response.text();
+        assert!(text.contains("multiple-clients"), "{transport}: {text}");
+        assert!(text.contains("surplus"), "{transport}: {text}");
+        // Nor is one that asks not to be.
+        server.client().await.publish("/a", "at once").await;
+        let now = json!([second.message(json!({
+            "channel": "/meta/connect", "connectionType": transport, "advice": {"timeout": 0},
+        }))]);
+        let request = second.request(now.to_string());
+        let response = server.open().await.exchange(request).await;
+        assert!(
+            response.text().contains("at once"),
+            "{transport}: {response:?}"
+        );
+    }
+}

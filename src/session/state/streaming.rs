@@ -51,6 +51,14 @@ impl State {
         self.outlet.be_of_connect();
     }
 
+    /// Closes the stream that would have been the response of a connect, if that is not held: its
+    /// events leave with the reply.
+    pub(in crate::session) fn close_stream_of_connect(&mut self) {
+        if self.outlet.is_of_connect() {
+            self.outlet.close();
+        }
+    }
+
     /// Keeps the session as long as its stream is open, with no connect.
     pub(in crate::session) fn keep_with_stream(&mut self) {
         self.outlet.keep_session();

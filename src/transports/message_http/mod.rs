@@ -142,7 +142,10 @@ impl Connection {
                     turn.note_read(location.len() + request.body().len());
                     let omits_body = *request.method() == Method::HEAD;
                     let answer = inward.serve(request, socket);
-                    self.take(answer, location, omits_body, turn);
+                    if let Some(what) = self.take(answer, &location, omits_body, turn) {
+                        let pending = Pending::new(location, omits_body, what);
+                        self.keep(pending, turn, socket, context);
+                    }
                 }
                 Next::Fault(fault) => self.refuse(fault, turn),
                 Next::More => match socket.poll_fill(context) {
@@ -169,36 +172,48 @@ impl Connection {
         }
     }
 
-    /// Writes the answer to an embedded request, or keeps it until it is there.
-    fn take(&mut self, answer: Answer, location: Box<str>, omits_body: bool, turn: &mut Turn) {
-        let what = match answer {
+    /// Writes the answer to an embedded request, or returns what to wait for.
+    fn take(
+        &mut self,
+        answer: Answer,
+        location: &str,
+        omits_body: bool,
+        turn: &mut Turn,
+    ) -> Option<What> {
+        Some(match answer {
             Answer::Now(response, carried) => {
-                self.respond(&response, &location, omits_body, turn);
-                return turn.carry(carried);
+                self.respond(&response, location, omits_body, turn);
+                turn.carry(carried);
+                return None;
             }
             Answer::Held(held) => What::Poll(held),
             Answer::Waiting(waiting) => What::Waiting(waiting),
             Answer::Delayed(response, delay) => {
                 What::Delayed(Some(response), Box::pin(tokio::time::sleep(delay)))
             }
-            Answer::Open(_, Opened::MessageHttp(mut connection)) => {
-                match connection.pending.pop() {
-                    Some(pending) => pending.what,
-                    None => return,
-                }
-            }
+            Answer::Open(_, Opened::MessageHttp(mut connection)) => connection.pending.pop()?.what,
             Answer::Open(..) => {
                 let reason = "an embedded request may not open such a stream";
                 let response = Response::error(StatusCode::BAD_REQUEST, reason);
-                return self.respond(&response, &location, omits_body, turn);
+                self.respond(&response, location, omits_body, turn);
+                return None;
             }
-        };
-        let mut pending = Pending::new(location, omits_body, what);
-        let max = self
-            .inward
-            .as_ref()
-            .map_or(1, |inward| inward.max_pending());
-        if self.pending.len() < max {
+        })
+    }
+
+    /// Keeps a request until its answer is there, if there is room for it.
+    fn keep(
+        &mut self,
+        mut pending: Pending,
+        turn: &mut Turn,
+        socket: &Socket,
+        context: &mut Context<'_>,
+    ) {
+        if self.is_full() {
+            // A connect has displaced another, which makes room for it.
+            self.advance(turn, socket, context);
+        }
+        if !self.is_full() {
             return self.pending.push(pending);
         }
         pending.give_up();
@@ -206,7 +221,12 @@ impl Connection {
             inward.metrics().limited(Limit::MaxEmbeddedRequests);
         }
         let response = Response::error(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY);
-        self.respond(&response, &pending.location, omits_body, turn);
+        self.respond(&response, &pending.location, pending.omits_body, turn);
+    }
+
+    fn is_full(&self) -> bool {
+        let max = self.inward.as_ref().map(|inward| inward.max_pending());
+        self.pending.len() >= max.unwrap_or(1)
     }
 
     /// Writes the only response to an embedded request.

@@ -104,6 +104,34 @@ async fn only_so_many_requests_wait_at_once() {
 }
 
 #[tokio::test]
+async fn a_connect_has_the_room_of_the_one_that_it_displaces() {
+    let server = TestServer::start(&["streaming.max_embedded_requests=1"]);
+    let mut client = server.client().await;
+    client.subscribe("/a").await;
+    let mut stream = Embedded::two_way(server.address).await;
+    for (id, transport) in [
+        (1, "message-http"),
+        (2, "long-polling"),
+        (3, "message-http"),
+    ] {
+        let connect = client.message(json!({
+            "channel": "/meta/connect", "id": id, "connectionType": transport,
+        }));
+        let request = client.request(json!([connect]).to_string());
+        stream.request(&request).await;
+        match id {
+            2 => assert_eq!(stream.next().await.messages()[0]["id"], 1),
+            3 => assert_eq!(stream.next().await.status, 408),
+            _ => {}
+        }
+        server.holds(1).await;
+    }
+    server.client().await.publish("/a", 1).await;
+    assert_eq!(stream.next().await.messages()[0]["data"], 1);
+    assert_eq!(server.metrics().limit_count(Limit::MaxEmbeddedRequests), 0);
+}
+
+#[tokio::test]
 async fn what_is_no_request_ends_the_response_and_nothing_else() {
     let server = TestServer::start(&[ON]);
     let mut client = server.client().await;

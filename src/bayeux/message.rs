@@ -46,6 +46,13 @@ impl<'a> Message<'a> {
         self.channel.and_then(text)
     }
 
+    /// Tells whether it is for this channel, be there a slash behind it or not.
+    #[must_use]
+    pub fn is_on(&self, channel: &str) -> bool {
+        let text = self.channel_text();
+        text.is_some_and(|text| text.trim_end_matches('/') == channel)
+    }
+
     /// Returns the client id's text, or nothing if the field is missing or not a string.
     #[must_use]
     pub fn client_id_text(&self) -> Option<Cow<'a, str>> {

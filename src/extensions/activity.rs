@@ -60,7 +60,7 @@ impl SessionActivity {
 
 impl Extension for SessionActivity {
     fn incoming(&self, message: &mut Message<'_>, passage: &Passage) -> Result<(), Refusal> {
-        if message.channel_text().as_deref() != Some(meta::CONNECT) {
+        if !message.is_on(meta::CONNECT) {
             self.be_active(passage.at);
             return Ok(());
         }

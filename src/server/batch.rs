@@ -109,7 +109,7 @@ impl BayeuxServer {
         };
         let handshake = batch
             .iter_mut()
-            .find(|message| is_on(message, meta::HANDSHAKE));
+            .find(|message| message.is_on(meta::HANDSHAKE));
         if let Some(message) = handshake {
             let outcome = pass.handshake(message);
             if let Some((stream, session)) = request.stream.zip(outcome.session.as_ref()) {
@@ -183,7 +183,7 @@ impl Pass<'_> {
         delivers_on_publish: bool,
         is_client_gone: &dyn Fn() -> bool,
     ) -> Outcome<'a> {
-        let is_lone_connect = batch.len() == 1 && is_on(&batch[0], meta::CONNECT);
+        let is_lone_connect = batch.len() == 1 && batch[0].is_on(meta::CONNECT);
         let batching = session
             .filter(|_| !is_lone_connect)
             .map(|session| Batching::begin(session, self.scope.now));
@@ -340,12 +340,6 @@ fn refused(reply: Reply<'_>, refusal: Refusal) -> Reply<'_> {
         Refusal::Failed(error) => reply.refused(error),
         Refusal::Disconnect => reply.advised(Advice::none()),
     }
-}
-
-fn is_on(message: &Message<'_>, channel: &str) -> bool {
-    message
-        .channel_text()
-        .is_some_and(|text| text.trim_end_matches('/') == channel)
 }
 
 fn is_of(message: &Message<'_>, session: &Session) -> bool {

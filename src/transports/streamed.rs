@@ -65,7 +65,7 @@ impl Streamed {
         marks_of: impl FnOnce(&Message<'_>) -> u8,
     ) -> Option<Self> {
         let [message] = batch else { return None };
-        if message.channel_text()? != meta::CONNECT {
+        if !message.is_on(meta::CONNECT) {
             return None;
         }
         let name = match message.connection_type {

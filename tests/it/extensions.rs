@@ -123,6 +123,23 @@ async fn a_client_that_only_connects_is_inactive() {
 }
 
 #[tokio::test]
+async fn a_connect_is_one_by_whatever_form_of_its_channel() {
+    let server = TestServer::start(&[
+        "extensions.activity=client",
+        "extensions.max_inactivity=100ms",
+        "bayeux.timeout=50ms",
+    ]);
+    let mut client = server.client().await;
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_millis(500) {
+        client
+            .connect_with(json!({"channel": "/meta/connect/"}))
+            .await;
+    }
+    assert_eq!(server.metrics().sessions.value(), 0);
+}
+
+#[tokio::test]
 async fn events_for_a_client_keep_it_active_if_they_count() {
     let server = TestServer::start(&[
         "extensions.activity=client_server",

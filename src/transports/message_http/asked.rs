@@ -27,7 +27,7 @@ pub(in super::super) fn is_asked(
         name.as_deref() == Some("message-http")
     };
     on.contains(&Transport::MessageHttp)
-        && message.channel_text().as_deref() == Some(meta::CONNECT)
+        && message.is_on(meta::CONNECT)
         && (is_accepted(headers) || is_named())
 }
 

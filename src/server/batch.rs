@@ -53,10 +53,10 @@ pub struct Outcome<'a> {
 
 /// A batch of a session's own messages, which holds wake-ups back. It ends also if an extension or a
 /// handler panics, or its session would never be woken again.
-struct Batching<'s>(Option<&'s Session>);
+struct Batching<'s>(Option<&'s Arc<Session>>);
 
 impl<'s> Batching<'s> {
-    fn begin(session: &'s Session, now: Instant) -> Self {
+    fn begin(session: &'s Arc<Session>, now: Instant) -> Self {
         session.begin_batch(now);
         Self(Some(session))
     }

@@ -1,0 +1,144 @@
+//! What is counted by kind: bounds that were reached, sessions that ended, events that were dropped.
+
+/// A bound that was reached; its label is the option that sets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// `http.max_connections`.
+    MaxConnections,
+    /// `http.header_timeout`.
+    HeaderTimeout,
+    /// `http.body_timeout`.
+    BodyTimeout,
+    /// `http.write_timeout`.
+    WriteTimeout,
+    /// `http.max_header_size` or `http.max_headers`.
+    MaxHeaderSize,
+    /// `bayeux.max_message_size`.
+    MaxMessageSize,
+    /// `bayeux.max_batch`.
+    MaxBatch,
+    /// `bayeux.max_depth`.
+    MaxDepth,
+    /// `bayeux.max_sessions`.
+    MaxSessions,
+    /// `bayeux.max_subscriptions`.
+    MaxSubscriptions,
+    /// `bayeux.max_channels`.
+    MaxChannels,
+    /// `bayeux.max_sessions_per_browser`.
+    MaxSessionsPerBrowser,
+    /// `bayeux.max_queue` or `bayeux.max_queue_bytes`.
+    MaxQueue,
+    /// `max_queue` of a `[[channel]]`.
+    MaxChannelQueue,
+    /// `resources.max_resources`.
+    MaxResources,
+    /// `resources.max_bytes`.
+    MaxResourceBytes,
+    /// `streaming.max_embedded_requests`.
+    MaxEmbeddedRequests,
+}
+
+impl Limit {
+    pub(super) const ALL: [Self; 17] = [
+        Self::MaxConnections,
+        Self::HeaderTimeout,
+        Self::BodyTimeout,
+        Self::WriteTimeout,
+        Self::MaxHeaderSize,
+        Self::MaxMessageSize,
+        Self::MaxBatch,
+        Self::MaxDepth,
+        Self::MaxSessions,
+        Self::MaxSubscriptions,
+        Self::MaxChannels,
+        Self::MaxSessionsPerBrowser,
+        Self::MaxQueue,
+        Self::MaxChannelQueue,
+        Self::MaxResources,
+        Self::MaxResourceBytes,
+        Self::MaxEmbeddedRequests,
+    ];
+
+    /// Returns the label that metrics and log lines carry.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::MaxConnections => "http.max_connections",
+            Self::HeaderTimeout => "http.header_timeout",
+            Self::BodyTimeout => "http.body_timeout",
+            Self::WriteTimeout => "http.write_timeout",
+            Self::MaxHeaderSize => "http.max_header_size",
+            Self::MaxMessageSize => "bayeux.max_message_size",
+            Self::MaxBatch => "bayeux.max_batch",
+            Self::MaxDepth => "bayeux.max_depth",
+            Self::MaxSessions => "bayeux.max_sessions",
+            Self::MaxSubscriptions => "bayeux.max_subscriptions",
+            Self::MaxChannels => "bayeux.max_channels",
+            Self::MaxSessionsPerBrowser => "bayeux.max_sessions_per_browser",
+            Self::MaxQueue => "bayeux.max_queue",
+            Self::MaxChannelQueue => "channel.max_queue",
+            Self::MaxResources => "resources.max_resources",
+            Self::MaxResourceBytes => "resources.max_bytes",
+            Self::MaxEmbeddedRequests => "streaming.max_embedded_requests",
+        }
+    }
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// Its client disconnected.
+    Disconnect,
+    /// Its client did not connect again in time.
+    Expired,
+    /// Its queue was full.
+    MaxQueue,
+    /// An extension ended it.
+    Refused,
+}
+
+impl EndReason {
+    pub(super) const ALL: [Self; 4] = [
+        Self::Disconnect,
+        Self::Expired,
+        Self::MaxQueue,
+        Self::Refused,
+    ];
+
+    /// Returns the label that metrics and log lines carry.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Disconnect => "disconnect",
+            Self::Expired => "expired",
+            Self::MaxQueue => "max_queue",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// Which of the events a session may not have queued was dropped; its label is the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// The oldest.
+    Oldest,
+    /// The new one.
+    Newest,
+    /// One that was not the latest of its channel.
+    Superseded,
+}
+
+impl Dropped {
+    pub(super) const ALL: [Self; 3] = [Self::Oldest, Self::Newest, Self::Superseded];
+
+    /// Returns the label that metrics carry.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Oldest => "drop_oldest",
+            Self::Newest => "drop_newest",
+            Self::Superseded => "conflate",
+        }
+    }
+}

@@ -1,18 +1,16 @@
 //! One simulated client: a session over one connection, from handshake to parked connects.
 
-use std::convert::Infallible;
 use std::fmt;
-use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Error;
-use super::deliveries::Ledger;
 use super::fault::Fault;
-use super::fleet::Run;
+
 use super::messages::{self, CONNECT, Content, HANDSHAKE, Reply, SUBSCRIBE};
+use super::run::Run;
 use super::transport::{Connection, Dialled};
 
 /// Which simulated client.
@@ -52,6 +50,8 @@ pub enum Phase {
     Parked,
     /// Publishing.
     Publishing,
+    /// Connecting again after it was cut off.
+    Returning,
 }
 
 impl fmt::Display for Phase {
@@ -65,8 +65,17 @@ impl fmt::Display for Phase {
             Self::Subscribing => "subscribing",
             Self::Parked => "parked",
             Self::Publishing => "publishing",
+            Self::Returning => "coming back",
         })
     }
+}
+
+/// What a client is known by; nothing before its handshake.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Identity {
+    client_id: String,
+    /// The value of the `Cookie` header.
+    cookies: String,
 }
 
 /// A session with the server and the connection it lives on.
@@ -81,24 +90,38 @@ pub(super) struct Session {
 impl Session {
     /// Opens a connection and handshakes.
     pub(super) async fn open(run: &Arc<Run>, who: Who) -> Result<Self, Error> {
-        let dialled = Dialled::to(&run.addresses, run.timeout)
-            .await
-            .map_err(failed(who, Phase::Dialling))?;
-        let connection = dialled
-            .speak(run.connection_type, &run.url, run.timeout)
-            .await
-            .map_err(failed(who, Phase::Upgrading))?;
-        let mut session = Self {
-            who,
-            run: Arc::clone(run),
-            client_id: String::new(),
-            connection,
-        };
+        let mut session = Self::over(run, who, Identity::default()).await?;
         session
             .handshake()
             .await
             .map_err(failed(who, Phase::Handshaking))?;
         Ok(session)
+    }
+
+    /// Opens a connection for a client that may have a session already.
+    pub(super) async fn over(run: &Arc<Run>, who: Who, identity: Identity) -> Result<Self, Error> {
+        let dialled = Dialled::to(&run.addresses, run.timeout)
+            .await
+            .map_err(failed(who, Phase::Dialling))?;
+        let mut connection = dialled
+            .speak(run.connection_type, &run.url, run.timeout)
+            .await
+            .map_err(failed(who, Phase::Upgrading))?;
+        connection.set_cookies(identity.cookies);
+        Ok(Self {
+            who,
+            run: Arc::clone(run),
+            client_id: identity.client_id,
+            connection,
+        })
+    }
+
+    /// What another connection needs to speak for the same session.
+    pub(super) fn identity(&self) -> Identity {
+        Identity {
+            client_id: self.client_id.clone(),
+            cookies: self.connection.cookies().to_owned(),
+        }
     }
 
     async fn handshake(&mut self) -> Result<(), Fault> {
@@ -114,16 +137,19 @@ impl Session {
         messages::read_reply(replies, channel)
     }
 
-    /// Publishes the messages of these numbers in one batch, without awaiting the reply.
-    pub(super) async fn publish(&mut self, numbers: Range<usize>) -> Result<(), Error> {
-        let run = Arc::clone(&self.run);
-        let batch = run
-            .marker
-            .publish(&self.client_id, &run.channel, numbers.clone());
+    /// Publishes messages in one batch, each given by its number and its channel, without awaiting
+    /// the reply; `about_to` is called just before they leave.
+    pub(super) async fn publish<'a>(
+        &mut self,
+        messages: impl ExactSizeIterator<Item = (usize, &'a str)>,
+        about_to: impl FnOnce(),
+    ) -> Result<(), Error> {
+        let batch = self.run.marker.publish(&self.client_id, messages);
         let published = async {
-            let encoded = self.connection.encode(&run.url, &batch)?;
-            run.note_published(numbers);
-            self.connection.send_within(&encoded, run.timeout).await
+            let encoded = self.connection.encode(&self.run.url, &batch)?;
+            about_to();
+            let limit = self.run.timeout;
+            self.connection.send_within(&encoded, limit).await
         };
         published.await.map_err(failed(self.who, Phase::Publishing))
     }
@@ -167,70 +193,70 @@ impl Session {
         Ok(connect)
     }
 
-    /// Reads what comes and sends the next connect when one has been answered, for ever.
-    pub(super) async fn stay(
+    /// Connects again, as a client does that has lost its connection: the first connect is answered at
+    /// once, with the messages that were kept; returns the connect that is left parked.
+    pub(super) async fn come_back(
+        &mut self,
+        note: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
+    ) -> Result<Vec<u8>, Fault> {
+        let run = Arc::clone(&self.run);
+        let batch = messages::connect(run.connection_type, &self.client_id, true);
+        let connect = self.connection.encode(&run.url, &batch)?;
+        self.connection.send_within(&connect, run.timeout).await?;
+        let interval = loop {
+            let batch = self.connection.receive_within(run.timeout).await?;
+            note(batch)?;
+            match run.marker.content(batch) {
+                Content::Messages if run.connection_type.pushes() => {}
+                _ => break messages::read_reply(batch, CONNECT)?.interval,
+            }
+        };
+        self.pause(interval, note).await?;
+        self.leave_parked().await
+    }
+
+    /// Waits for the next batch; nothing is lost if this is dropped before.
+    pub(super) async fn wait(&mut self) -> Result<(), Fault> {
+        self.connection.receive().await.map(drop)
+    }
+
+    /// Hands on the batch that was waited for, and sends the next connect if that one is answered.
+    pub(super) async fn take(
         &mut self,
         connect: &[u8],
-        ledger: &Mutex<Ledger>,
-    ) -> Result<Infallible, Fault> {
-        let run = Arc::clone(&self.run);
-        loop {
-            let batch = self.connection.receive().await?;
-            let fresh = note_deliveries(&run, batch, ledger)?;
-            match run.marker.content(batch) {
-                Content::Messages if run.connection_type.pushes() => {
-                    run.arrived.add(fresh);
-                    continue;
-                }
-                Content::MessagesAndConnect => {}
-                Content::Messages | Content::Other => {
-                    let reply = messages::read_reply(batch, CONNECT)?;
-                    self.pause(reply.interval, ledger).await?;
-                }
+        note: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let batch = self.connection.batch();
+        note(batch)?;
+        let pushes = self.run.connection_type.pushes();
+        match self.run.marker.content(batch) {
+            Content::Messages | Content::Acknowledgements if pushes => return Ok(()),
+            Content::MessagesAndConnect => {}
+            Content::Messages | Content::Acknowledgements | Content::Other => {
+                let reply = messages::read_reply(batch, CONNECT)?;
+                self.pause(reply.interval, note).await?;
             }
-            self.connection.send(connect).await?;
-            run.reconnects.add(1);
-            run.arrived.add(fresh);
         }
+        self.connection.send(connect).await?;
+        self.run.reconnects.add(1);
+        Ok(())
     }
 
     /// Lets the interval pass that the server asks for, in which messages may come.
-    async fn pause(&mut self, interval: Duration, ledger: &Mutex<Ledger>) -> Result<(), Fault> {
+    async fn pause(
+        &mut self,
+        interval: Duration,
+        note: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         if interval.is_zero() {
             return Ok(());
         }
         let end = Instant::now() + interval;
         while let Some(batch) = self.connection.receive_before(end).await? {
-            let fresh = note_deliveries(&self.run, batch, ledger)?;
-            self.run.arrived.add(fresh);
+            note(batch)?;
         }
         Ok(())
     }
-}
-
-/// Enters the messages of a batch into the ledger; tells how many are new.
-pub(super) fn note_deliveries(
-    run: &Run,
-    batch: &[u8],
-    ledger: &Mutex<Ledger>,
-) -> Result<u64, Fault> {
-    let mut fresh = 0;
-    let mut now = None;
-    for number in run.marker.sequences(batch) {
-        let now = *now.get_or_insert_with(|| run.elapsed());
-        let Some(published) = run.published_at(number) else {
-            let text = format!("message {number}, which was never published");
-            return Err(Fault::Malformed(text));
-        };
-        run.latency.record(now.saturating_sub(published));
-        fresh += u64::from(lock(ledger).note(number));
-    }
-    Ok(fresh)
-}
-
-/// A ledger stays valid whatever its holder did, as each entry is one step.
-pub(super) fn lock(ledger: &Mutex<Ledger>) -> std::sync::MutexGuard<'_, Ledger> {
-    ledger.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Says who failed, and while doing what.

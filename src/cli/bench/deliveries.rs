@@ -2,6 +2,36 @@
 
 use std::collections::BTreeSet;
 
+/// Which of a run's messages one client is to get: every `step`th, from `first` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lane {
+    first: usize,
+    step: usize,
+}
+
+impl Lane {
+    /// The messages of one of `lanes` lanes that take turns.
+    pub(super) fn of(first: usize, lanes: usize) -> Self {
+        Self { first, step: lanes }
+    }
+
+    /// Where in the lane a message is, if it is one of the lane's.
+    pub(super) fn index(self, number: usize) -> Option<usize> {
+        let after = number.checked_sub(self.first)?;
+        (after % self.step == 0).then_some(after / self.step)
+    }
+
+    /// The message at a place in the lane.
+    pub(super) fn number(self, index: usize) -> usize {
+        self.first + index * self.step
+    }
+
+    /// How many messages of the lane are among the run's first `published`.
+    pub(super) fn count(self, published: usize) -> usize {
+        published.saturating_sub(self.first).div_ceil(self.step)
+    }
+}
+
 /// What one client has received, of messages numbered from 0.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
@@ -77,6 +107,25 @@ impl std::fmt::Display for Flaws {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lanes_take_turns() {
+        // (first, lanes, the numbers below 10)
+        let cases: [(usize, usize, &[usize]); 4] = [
+            (0, 1, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
+            (0, 4, &[0, 4, 8]),
+            (3, 4, &[3, 7]),
+            (11, 12, &[]),
+        ];
+        for (first, lanes, numbers) in cases {
+            let lane = Lane::of(first, lanes);
+            let found: Vec<_> = (0..10).filter(|&n| lane.index(n).is_some()).collect();
+            assert_eq!(found, numbers);
+            assert_eq!(lane.count(10), numbers.len());
+            let back: Vec<_> = (0..lane.count(10)).map(|at| lane.number(at)).collect();
+            assert_eq!(back, numbers);
+        }
+    }
 
     #[test]
     fn tells_lost_repeated_and_reordered_apart() {

@@ -1,14 +1,15 @@
 //! The idle scenario: what a client costs the server to set up and to keep parked.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use humantime_serde::re::humantime;
 
 use super::Error;
-use super::fleet::{Fleet, Run};
+use super::fleet::Fleet;
 use super::process::Process;
 use super::report::Report;
+use super::run::Run;
 
 /// Time for the server to read the last connects before its memory is looked at.
 const SETTLE: Duration = Duration::from_millis(250);
@@ -22,6 +23,13 @@ pub(super) struct Options {
     /// How long the parked clients are watched
     #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
     idle: Duration,
+}
+
+impl Options {
+    /// How many channels so many clients have.
+    pub(super) fn channels(&self, clients: usize) -> usize {
+        if self.own_channels { clients } else { 1 }
+    }
 }
 
 /// Memory and processor time at one moment.
@@ -49,16 +57,10 @@ pub(super) async fn run(
     server: Option<Process>,
 ) -> Result<Report, Error> {
     let before = Reading::of(server)?;
-    let start = Instant::now();
-    let mut fleet = Fleet::launch(&run, |number| {
-        if options.own_channels {
-            format!("{}/{number}", run.channel)
-        } else {
-            run.channel.clone()
-        }
-    })
-    .await?;
-    let setup = start.elapsed();
+    let own = Process::current();
+    let own_before = own.cpu()?;
+    let mut fleet = Fleet::launch(&run).await?;
+    let own_setup = own.cpu()?.saturating_sub(own_before);
     fleet.unless_failed(tokio::time::sleep(SETTLE)).await?;
     let parked = Reading::of(server)?;
     let reconnects = run.reconnects.count();
@@ -68,13 +70,11 @@ pub(super) async fn run(
     let after = Reading::of(server)?;
 
     let clients = run.clients as f64;
-    let mut report = Report::default();
-    report.text("scenario", "idle");
-    report.text("url", run.url.to_string());
-    report.text("transport", run.transport.name());
-    report.count("clients", run.clients as u64);
-    report.measure("setup_s", setup.as_secs_f64());
-    report.measure("setup_clients_per_s", clients / setup.as_secs_f64());
+    let setup = fleet.setup.as_secs_f64();
+    let mut report = run.report("idle");
+    report.count("channels", run.channels.len() as u64);
+    report.measure("setup_s", setup);
+    report.measure("handshakes_per_s", clients / setup);
     if let (Some(before), Some(parked), Some(after)) = (before, parked, after) {
         let cpu = parked.cpu.saturating_sub(before.cpu);
         report.microseconds("server_setup_cpu_us_per_client", cpu.div_f64(clients));
@@ -87,6 +87,7 @@ pub(super) async fn run(
         let percent = 100.0 * cpu.as_secs_f64() / options.idle.as_secs_f64();
         report.measure("server_idle_cpu_percent", percent);
     }
+    report.microseconds("bench_setup_cpu_us_per_client", own_setup.div_f64(clients));
     report.measure("idle_s", options.idle.as_secs_f64());
     report.count("idle_reconnects", run.reconnects.count() - reconnects);
     Ok(report)

@@ -1,71 +1,88 @@
-//! A histogram of durations that all clients write to at once; within 1.6 % of the truth.
+//! A histogram of durations that all clients write to; within 0.1 % of the truth.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Each power of two is cut into 2^6 buckets.
-const PRECISION: u32 = 6;
-const BUCKETS: usize = (64 - PRECISION as usize + 1) << PRECISION;
+use hdrhistogram::Histogram;
+
+/// The longest duration that is told apart from longer ones, in nanoseconds: an hour.
+const LONGEST: u64 = 3_600_000_000_000;
+/// How many decimal digits of a duration are kept.
+const DIGITS: u8 = 3;
+/// The power of ten, in nanoseconds, of the first bar's end: 10 us.
+const FIRST_BAR: u32 = 4;
 
 /// Counts of durations by size.
 #[derive(Debug)]
 pub(super) struct Latency {
-    buckets: Box<[AtomicU64]>,
-    max: AtomicU64,
+    histogram: Mutex<Histogram<u64>>,
+}
+
+/// How many durations there are up to a round one, and above that of the bar before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bar {
+    pub(super) up_to: Duration,
+    pub(super) count: u64,
 }
 
 impl Latency {
     /// An empty histogram.
     pub(super) fn new() -> Self {
+        let histogram = Histogram::new_with_bounds(1, LONGEST, DIGITS);
         Self {
-            buckets: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(),
-            max: AtomicU64::new(0),
+            histogram: Mutex::new(histogram.expect("the bounds are in order")),
         }
     }
 
     /// Counts one duration, given in nanoseconds.
     pub(super) fn record(&self, nanoseconds: u64) {
-        self.buckets[bucket(nanoseconds)].fetch_add(1, Ordering::Relaxed);
-        // Read first: most durations are no record, and a read does not take the cache line.
-        if nanoseconds > self.max.load(Ordering::Relaxed) {
-            self.max.fetch_max(nanoseconds, Ordering::Relaxed);
-        }
+        self.lock().saturating_record(nanoseconds);
+    }
+
+    /// Whether there is nothing in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 
     /// The longest duration.
     pub(super) fn max(&self) -> Duration {
-        Duration::from_nanos(self.max.load(Ordering::Relaxed))
+        Duration::from_nanos(self.lock().max())
     }
 
-    /// The duration that `percent` of all do not exceed; zero when there are none.
-    pub(super) fn percentile(&self, percent: u64) -> Duration {
-        let counts = || {
-            self.buckets
-                .iter()
-                .map(|count| count.load(Ordering::Relaxed))
-        };
-        let wanted = (counts().sum::<u64>() * percent).div_ceil(100);
-        let mut seen = 0;
-        let position = counts().position(|count| {
-            seen += count;
-            seen >= wanted && seen > 0
-        });
-        position.map_or(Duration::ZERO, |at| {
-            Duration::from_nanos(upper_bound(at)).min(self.max())
-        })
+    /// The duration that a share of all do not exceed; zero when there are none.
+    pub(super) fn quantile(&self, share: f64) -> Duration {
+        Duration::from_nanos(self.lock().value_at_quantile(share))
     }
-}
 
-fn bucket(value: u64) -> usize {
-    let exponent = (value | 1).ilog2().saturating_sub(PRECISION);
-    let mantissa = usize::try_from(value >> exponent).expect("seven bits fit everywhere");
-    ((exponent as usize) << PRECISION) + mantissa
-}
+    /// The counts in bars that end at 1, 2 and 5 of each power of ten, from the first that is not
+    /// empty to the last.
+    pub(super) fn bars(&self) -> Vec<Bar> {
+        let histogram = self.lock();
+        let mut values = histogram.iter_recorded().peekable();
+        let mut bars = Vec::new();
+        let ends = (FIRST_BAR..).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u64.pow(power)));
+        for end in ends {
+            let mut count = 0;
+            while let Some(value) = values.next_if(|value| value.value_iterated_to() <= end) {
+                count += value.count_since_last_iteration();
+            }
+            if count > 0 || !bars.is_empty() {
+                let up_to = Duration::from_nanos(end);
+                bars.push(Bar { up_to, count });
+            }
+            if values.peek().is_none() {
+                break;
+            }
+        }
+        bars
+    }
 
-fn upper_bound(bucket: usize) -> u64 {
-    let exponent = (bucket >> PRECISION).saturating_sub(1);
-    let mantissa = (bucket - (exponent << PRECISION)) as u64;
-    (mantissa << exponent) | ((1 << exponent) - 1)
+    /// A histogram stays valid whatever its holder did, as each entry is one step.
+    fn lock(&self) -> MutexGuard<'_, Histogram<u64>> {
+        self.histogram
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
@@ -73,31 +90,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_value_lies_just_below_its_buckets_bound() {
-        let mut values: Vec<u64> = (0..5000).collect();
-        values.extend((12..64).flat_map(|bit| [(1 << bit) - 1, 1 << bit, (1 << bit) + 1]));
-        values.push(u64::MAX);
-        for value in values {
-            let at = bucket(value);
-            assert!(at < BUCKETS, "{value}");
-            let bound = upper_bound(at);
-            assert!(
-                bound >= value && bound - value <= value / 32,
-                "{value} {bound}"
-            );
+    fn quantiles_of_a_line() {
+        let latency = Latency::new();
+        assert!(latency.is_empty());
+        assert_eq!(latency.quantile(0.99), Duration::ZERO);
+        (1..=1000).for_each(|value| latency.record(value * 1000));
+        for (share, expected) in [(0.5, 500_000.0), (0.9, 900_000.0), (0.999, 999_000.0)] {
+            let found = latency.quantile(share).as_nanos() as f64;
+            assert!((found / expected - 1.0).abs() < 0.002, "{share} {found}");
         }
+        assert_eq!(latency.quantile(1.0), latency.max());
+        let max = latency.max().as_nanos() as f64;
+        assert!((max / 1e6 - 1.0).abs() < 0.002, "{max}");
     }
 
     #[test]
-    fn percentiles_of_a_line() {
+    fn what_is_too_long_counts_as_the_longest() {
         let latency = Latency::new();
-        assert_eq!(latency.percentile(99), Duration::ZERO);
-        (1..=1000).for_each(|value| latency.record(value * 1000));
-        for (percent, expected) in [(50, 500_000.0), (90, 900_000.0), (99, 990_000.0)] {
-            let found = latency.percentile(percent).as_nanos() as f64;
-            assert!((found / expected - 1.0).abs() < 0.02, "{percent} {found}");
+        latency.record(u64::MAX);
+        assert!(latency.max() >= Duration::from_secs(3600));
+        assert_eq!(latency.bars().len(), 1);
+    }
+
+    #[test]
+    fn bars_end_at_round_durations() {
+        let latency = Latency::new();
+        assert_eq!(latency.bars(), []);
+        for microseconds in [11, 19, 70, 99, 101, 1001] {
+            latency.record(microseconds * 1000);
         }
-        assert_eq!(latency.max(), Duration::from_millis(1));
-        assert_eq!(latency.percentile(100), latency.max());
+        let bars: Vec<_> = latency
+            .bars()
+            .iter()
+            .map(|bar| (bar.up_to.as_micros(), bar.count))
+            .collect();
+        let expected = [(20, 2), (50, 0), (100, 2), (200, 1), (500, 0), (1000, 0)];
+        assert_eq!(bars[..6], expected);
+        assert_eq!(bars[6..], [(2000, 1)]);
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use memchr::memmem::Finder;
+use memchr::memmem::{self, Finder};
 use serde_json::{Value, json};
 
 use super::fault::{Fault, excerpt};
@@ -15,6 +15,10 @@ pub(super) const HANDSHAKE: &str = "/meta/handshake";
 pub(super) const CONNECT: &str = "/meta/connect";
 /// The channel of subscriptions.
 pub(super) const SUBSCRIBE: &str = "/meta/subscribe";
+
+/// How a reply says that all is well, and that it is not.
+const SUCCESS: &[u8] = b"\"successful\":true";
+const REFUSAL: &[u8] = b"\"successful\":false";
 
 /// A handshake.
 pub(super) fn handshake(connection_type: ConnectionType) -> Vec<u8> {
@@ -95,6 +99,11 @@ pub(super) fn read_reply(batch: &[u8], channel: &str) -> Result<Reply, Fault> {
 
 /// Checks that a batch acknowledges `count` publishes.
 pub(super) fn check_acknowledged(batch: &[u8], count: usize) -> Result<(), Fault> {
+    // No need to parse what says so as plainly as servers do.
+    let successes = memmem::find_iter(batch, SUCCESS).count();
+    if successes == count && memmem::find(batch, REFUSAL).is_none() {
+        return Ok(());
+    }
     let messages = read_messages(batch)?;
     let acknowledged = messages
         .iter()
@@ -118,6 +127,8 @@ pub(super) enum Content {
     Messages,
     /// Messages of this run, and a successful reply to a connect.
     MessagesAndConnect,
+    /// Successful replies to what was published, and nothing else.
+    Acknowledgements,
     /// What has to be looked at more closely.
     Other,
 }
@@ -132,6 +143,7 @@ pub(super) struct Marker {
     sequence: Finder<'static>,
     refusal: Finder<'static>,
     connect: Finder<'static>,
+    success: Finder<'static>,
 }
 
 impl Marker {
@@ -140,33 +152,35 @@ impl Marker {
         let prefix = format!("{run}#");
         Self {
             sequence: Finder::new(prefix.as_bytes()).into_owned(),
-            refusal: Finder::new(b"\"successful\":false"),
+            refusal: Finder::new(REFUSAL),
             connect: Finder::new(CONNECT.as_bytes()),
+            success: Finder::new(SUCCESS),
             prefix,
             payload,
         }
     }
 
-    /// The batch that publishes the messages of these numbers to one channel.
-    pub(super) fn publish(
+    /// The batch that publishes messages, each given by its number and its channel.
+    pub(super) fn publish<'a>(
         &self,
         client_id: &str,
-        channel: &str,
-        numbers: std::ops::Range<usize>,
+        messages: impl ExactSizeIterator<Item = (usize, &'a str)>,
     ) -> Vec<u8> {
-        let client_id = json!(client_id);
-        let mut batch = Vec::with_capacity(numbers.len() * (self.payload + 128) + 2);
-        for number in numbers {
+        let client_id = json!(client_id).to_string();
+        let mut batch = Vec::with_capacity(messages.len() * (self.payload + 160) + 2);
+        for (number, channel) in messages {
             batch.push(if batch.is_empty() { b'[' } else { b',' });
-            let mut data = format!("{{\"bench\":\"{}{number}#", self.prefix);
-            while data.len() + 2 < self.payload {
-                data.push('x');
-            }
             write!(
                 batch,
-                "{{\"id\":\"{number}\",\"channel\":\"{channel}\",\"clientId\":{client_id},\"data\":{data}\"}}}}"
+                "{{\"id\":\"{number}\",\"channel\":\"{channel}\",\"clientId\":{client_id},\"data\":"
             )
             .expect("a vector takes every write");
+            let data = batch.len();
+            write!(batch, "{{\"bench\":\"{}{number}#", self.prefix)
+                .expect("a vector takes every write");
+            let end = data + self.payload.saturating_sub(2);
+            batch.resize(batch.len().max(end), b'x');
+            batch.extend_from_slice(b"\"}}");
         }
         batch.push(b']');
         batch
@@ -188,11 +202,16 @@ impl Marker {
 
     /// What a batch holds, as far as that can be told without parsing it.
     pub(super) fn content(&self, batch: &[u8]) -> Content {
-        if self.sequence.find(batch).is_none() {
+        let has_messages = self.sequence.find(batch).is_some();
+        if self.refusal.find(batch).is_some() {
             Content::Other
         } else if self.connect.find(batch).is_none() {
-            Content::Messages
-        } else if self.refusal.find(batch).is_none() {
+            match has_messages {
+                true => Content::Messages,
+                false if self.success.find(batch).is_some() => Content::Acknowledgements,
+                false => Content::Other,
+            }
+        } else if has_messages {
             Content::MessagesAndConnect
         } else {
             Content::Other
@@ -207,7 +226,7 @@ mod tests {
     #[test]
     fn finds_the_messages_it_made() {
         let marker = Marker::new("ab12", 60);
-        let batch = marker.publish("me", "/bench/ab12", 8..11);
+        let batch = marker.publish("me", (8..11).map(|number| (number, "/bench/ab12")));
         assert_eq!(marker.sequences(&batch).collect::<Vec<_>>(), [8, 9, 10]);
         let messages: Vec<Value> = serde_json::from_slice(&batch).unwrap();
         assert_eq!(messages[2]["id"], "10");
@@ -219,8 +238,26 @@ mod tests {
     #[test]
     fn small_payloads_still_carry_the_number() {
         let marker = Marker::new("ab12", 0);
-        let batch = marker.publish("me", "/x", 5..6);
+        let batch = marker.publish("me", [(5, "/x")].into_iter());
         assert_eq!(marker.sequences(&batch).collect::<Vec<_>>(), [5]);
+    }
+
+    #[test]
+    fn acknowledgements_are_counted() {
+        let good = r#"{"channel":"/x","successful":true}"#;
+        let spaced = r#"{"channel": "/x", "successful": true}"#;
+        let bad = r#"{"channel":"/x","successful":false}"#;
+        // (batch, acknowledgements)
+        let cases = [
+            (format!("[{good}]"), Some(1)),
+            (format!("[{spaced},{spaced}]"), Some(2)),
+            (format!("[{good},{bad}]"), Some(1)),
+            ("busy".to_owned(), None),
+        ];
+        for (batch, expected) in cases {
+            let found = (1..3).find(|&count| check_acknowledged(batch.as_bytes(), count).is_ok());
+            assert_eq!(found, expected, "{batch}");
+        }
     }
 
     #[test]
@@ -228,6 +265,7 @@ mod tests {
         let marker = Marker::new("ab12", 0);
         let event = r#"{"channel":"/x","data":{"bench":"ab12#5#"}}"#;
         let reply = r#"{"channel":"/meta/connect","successful":true}"#;
+        let published = r#"{"channel":"/x","successful":true}"#;
         let cases = [
             (event.to_owned(), Content::Messages),
             (format!("{event},{event}"), Content::Messages),
@@ -237,6 +275,14 @@ mod tests {
                 Content::Other,
             ),
             (reply.to_owned(), Content::Other),
+            (published.to_owned(), Content::Acknowledgements),
+            (format!("{published},{event}"), Content::Messages),
+            (format!("{published},{reply}"), Content::Other),
+            (published.replace("true", "false"), Content::Other),
+            (
+                format!("{event},{}", published.replace("true", "false")),
+                Content::Other,
+            ),
             (event.replace("ab12", "cd34"), Content::Other),
         ];
         for (batch, expected) in cases {

@@ -5,13 +5,21 @@ mod client;
 mod deliveries;
 mod fan_out;
 mod fault;
+mod fields;
 mod fleet;
 mod idle;
 mod latency;
+mod measured;
+mod member;
 mod messages;
+mod pacer;
+mod pairs;
 mod process;
 mod progress;
+mod publisher;
+mod reconnect;
 mod report;
+mod run;
 mod storm;
 mod subscriber;
 mod transport;
@@ -33,9 +41,10 @@ pub use self::fault::Fault;
 
 use super::{block_on, complain};
 
-use self::fleet::Run;
+use self::pacer::Rate;
 use self::process::Process;
 use self::report::Report;
+use self::run::{Run, Size};
 use self::transport::Transport;
 use self::url::Url;
 
@@ -44,6 +53,7 @@ const SPARE_DESCRIPTORS: u64 = 64;
 
 /// The command line of `mirant bench`.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = fields::help())]
 pub struct Args {
     /// What to measure; without one: fan-out
     #[command(subcommand)]
@@ -67,12 +77,16 @@ struct Load {
     /// Simulated clients, a TCP connection each [default: 1000; storm: 10]
     #[arg(long, global = true)]
     clients: Option<NonZeroUsize>,
-    /// Messages to publish
+    /// Messages to publish; pairs: questions of each pair
     #[arg(long, global = true, default_value = "100")]
     messages: NonZeroUsize,
     /// Bytes of each message's `data`, as JSON (never fewer than its sequence number needs)
     #[arg(long, global = true, default_value = "100")]
     payload: usize,
+    /// Messages in a second, each at its time whatever became of those before; latencies count from
+    /// then [default: the next when all have the last; storm: as fast as the server takes them]
+    #[arg(long, global = true)]
+    rate: Option<Rate>,
     /// Process of the server, on this host, whose processor time and memory are read from /proc
     #[arg(long, global = true)]
     pid: Option<u32>,
@@ -82,7 +96,7 @@ struct Load {
     /// The longest wait for one reply, or for the next delivery
     #[arg(long, global = true, default_value = "60s", value_parser = humantime::parse_duration)]
     timeout: Duration,
-    /// Print the result as one JSON object
+    /// Print the result as one JSON object; its fields are listed below
     #[arg(long, global = true)]
     json: bool,
 }
@@ -94,15 +108,49 @@ enum Scenario {
     Idle(idle::Options),
     /// One publisher, one channel, in lockstep: publish, wait until all received and parked, repeat
     FanOut,
+    /// One publisher, the clients spread over rooms, each message to those of one room
+    Rooms(fan_out::Options),
+    /// Every client has a partner: one asks, the other answers, and asks again when it has the answer
+    Pairs,
     /// One publisher sending pipelined batches without waiting for the deliveries
     Storm(storm::Options),
+    /// All clients are cut off and come back at once, while one publisher goes on
+    Reconnect(reconnect::Options),
 }
 
 impl Scenario {
-    fn default_clients(&self) -> usize {
-        match self {
-            Self::Idle(_) | Self::FanOut => 1000,
-            Self::Storm(_) => 10,
+    /// The sockets of a client.
+    fn sockets(&self, transport: Transport) -> u64 {
+        match (self, transport) {
+            (Self::Pairs, Transport::WebSocket) => 1,
+            (Self::Pairs, _) => 2,
+            _ => 1,
+        }
+    }
+
+    /// How large the run is.
+    fn size(&self, load: &Load) -> Size {
+        let clients = load.clients.map(NonZeroUsize::get);
+        let messages = load.messages.get();
+        let (default, channels) = match self {
+            Self::Idle(_) | Self::FanOut | Self::Reconnect(_) => (1000, 1),
+            Self::Rooms(options) => (1000, options.rooms.get()),
+            Self::Pairs => (1000, 1),
+            Self::Storm(_) => (10, 1),
+        };
+        let mut clients = clients.unwrap_or(default);
+        if let Self::Pairs = self {
+            clients = (clients / 2).max(1) * 2;
+        }
+        let (channels, messages) = match self {
+            Self::Idle(options) => (options.channels(clients), messages),
+            Self::Pairs => (clients, messages.saturating_mul(clients / 2)),
+            _ => (channels, messages),
+        };
+        Size {
+            clients,
+            channels,
+            messages,
         }
     }
 }
@@ -122,7 +170,7 @@ pub enum Error {
     #[error(
         "--clients {clients} needs {needed} file descriptors and this process may open {limit}: \
          raise the hard limit (ulimit -Hn) or ask for at most {} clients",
-        limit.saturating_sub(SPARE_DESCRIPTORS)
+        possible
     )]
     Descriptors {
         /// The value of `--clients`.
@@ -131,6 +179,8 @@ pub enum Error {
         needed: u64,
         /// The descriptors there are.
         limit: u64,
+        /// The clients that there are enough for.
+        possible: u64,
     },
     /// The limit of open files could not be read or set.
     #[error("cannot raise the limit of open files")]
@@ -194,31 +244,32 @@ pub async fn run(args: &Args) -> Result<(), Error> {
 
 async fn execute(args: &Args) -> Result<Report, Error> {
     let scenario = args.scenario.as_ref().unwrap_or(&Scenario::FanOut);
-    let clients = args
-        .load
-        .clients
-        .map_or(scenario.default_clients(), NonZeroUsize::get);
-    raise_descriptors(clients)?;
+    let size = scenario.size(&args.load);
+    raise_descriptors(size.clients, scenario.sockets(args.load.transport))?;
     let server = args.load.pid.map(Process::new);
     if let Some(server) = &server {
         server.cpu()?;
     }
-    let run = Run::new(&args.load, clients).await?;
+    let run = Run::new(&args.load, size).await?;
     match scenario {
         Scenario::Idle(options) => idle::run(run, options, server).await,
-        Scenario::FanOut => fan_out::run(run, server).await,
+        Scenario::FanOut => fan_out::run(run, "fan-out", server).await,
+        Scenario::Rooms(_) => fan_out::run(run, "rooms", server).await,
+        Scenario::Pairs => pairs::run(run, server).await,
         Scenario::Storm(options) => storm::run(run, options, server).await,
+        Scenario::Reconnect(options) => reconnect::run(run, options, server).await,
     }
 }
 
-fn raise_descriptors(clients: usize) -> Result<(), Error> {
-    let needed = clients as u64 + SPARE_DESCRIPTORS;
+fn raise_descriptors(clients: usize, sockets: u64) -> Result<(), Error> {
+    let needed = clients as u64 * sockets + SPARE_DESCRIPTORS;
     let limit = rlimit::increase_nofile_limit(needed).map_err(Error::Limit)?;
     if limit < needed {
         return Err(Error::Descriptors {
             clients,
             needed,
             limit,
+            possible: limit.saturating_sub(SPARE_DESCRIPTORS) / sockets,
         });
     }
     Ok(())

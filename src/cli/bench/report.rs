@@ -1,11 +1,19 @@
 //! The result of a run, as a table or as JSON.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::time::Duration;
 
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::deliveries::Flaws;
+use super::latency::{Bar, Latency};
+
+/// The widest bar of a histogram in the table.
+const BAR_WIDTH: u64 = 40;
+/// The quantiles that are told, by their names.
+const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99_9", 0.999)];
 
 /// A value of a row.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -29,10 +37,11 @@ impl std::fmt::Display for Value {
     }
 }
 
-/// What a scenario found, in rows; a name ends in its unit.
+/// What a scenario found, in rows; a name ends in its unit, and `fields.rs` has what it means.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    rows: Vec<(&'static str, Value)>,
+    rows: Vec<(Cow<'static, str>, Value)>,
+    histogram: Vec<Bar>,
     /// What was wrong with the deliveries, if anything was.
     pub(super) flaws: Option<Flaws>,
 }
@@ -40,25 +49,37 @@ pub(super) struct Report {
 impl Report {
     /// Adds a count.
     pub(super) fn count(&mut self, name: &'static str, count: u64) {
-        self.rows.push((name, Value::Count(count)));
+        self.rows.push((name.into(), Value::Count(count)));
     }
 
     /// Adds a measure; one that is not a finite number is left out.
-    pub(super) fn measure(&mut self, name: &'static str, measure: f64) {
+    pub(super) fn measure(&mut self, name: impl Into<Cow<'static, str>>, measure: f64) {
         if measure.is_finite() {
             let rounded = (measure * 1000.0).round() / 1000.0;
-            self.rows.push((name, Value::Measure(rounded)));
+            self.rows.push((name.into(), Value::Measure(rounded)));
         }
     }
 
     /// Adds a duration in microseconds.
-    pub(super) fn microseconds(&mut self, name: &'static str, duration: Duration) {
+    pub(super) fn microseconds(&mut self, name: impl Into<Cow<'static, str>>, duration: Duration) {
         self.measure(name, duration.as_secs_f64() * 1e6);
     }
 
     /// Adds words.
     pub(super) fn text(&mut self, name: &'static str, text: impl Into<String>) {
-        self.rows.push((name, Value::Text(text.into())));
+        self.rows.push((name.into(), Value::Text(text.into())));
+    }
+
+    /// Adds the quantiles of durations, and their histogram, which is the report's only one.
+    pub(super) fn latency(&mut self, name: &str, latency: &Latency) {
+        if latency.is_empty() {
+            return;
+        }
+        for (quantile, share) in QUANTILES {
+            self.microseconds(format!("{name}_{quantile}_us"), latency.quantile(share));
+        }
+        self.microseconds(format!("{name}_max_us"), latency.max());
+        self.histogram = latency.bars();
     }
 
     /// Adds the counts of flaws, which decide how the run ends.
@@ -80,25 +101,28 @@ impl Report {
     }
 
     fn table(&self) -> String {
-        let width = self
-            .rows
-            .iter()
-            .map(|(name, _)| name.len())
-            .max()
-            .unwrap_or(0);
-        let lines: Vec<_> = self
-            .rows
-            .iter()
-            .map(|(name, value)| match value {
-                Value::Text(text) => format!("{:width$}  {text}", name.replace('_', " ")),
-                number => format!(
-                    "{:width$}  {number:>14}",
-                    name.replace('_', " "),
-                    number = number.to_string()
-                ),
-            })
-            .collect();
-        lines.join("\n")
+        let widths = self.rows.iter().map(|(name, _)| name.len());
+        let width = widths.max().unwrap_or(0);
+        let mut table = String::new();
+        for (name, value) in &self.rows {
+            let name = name.replace('_', " ");
+            let line = match value {
+                Value::Text(text) => format!("{name:width$}  {text}\n"),
+                number => format!("{name:width$}  {:>14}\n", number.to_string()),
+            };
+            table.push_str(&line);
+        }
+        let highest = self.histogram.iter().map(|bar| bar.count).max();
+        for bar in &self.histogram {
+            let length = (bar.count * BAR_WIDTH).div_ceil(highest.unwrap_or(1).max(1));
+            let stars = "#".repeat(usize::try_from(length).unwrap_or(0));
+            let up_to = format!("up to {:?}", bar.up_to);
+            let line = format!("{up_to:>width$}  {:>14}  {stars}", bar.count);
+            table.push_str(line.trim_end());
+            table.push('\n');
+        }
+        table.truncate(table.trim_end().len());
+        table
     }
 }
 
@@ -112,7 +136,23 @@ impl Report {
 
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.rows.iter().map(|(name, value)| (name, value)))
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in &self.rows {
+            map.serialize_entry(name, value)?;
+        }
+        if !self.histogram.is_empty() {
+            map.serialize_entry("histogram", &self.histogram)?;
+        }
+        map.end()
+    }
+}
+
+impl Serialize for Bar {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("up_to_us", &self.up_to.as_micros())?;
+        map.serialize_entry("count", &self.count)?;
+        map.end()
     }
 }
 
@@ -124,18 +164,43 @@ mod tests {
         let mut report = Report::default();
         report.text("scenario", "idle");
         report.count("clients", 3);
-        report.measure("setup_clients_per_s", 1.23456);
+        report.measure("handshakes_per_s", 1.23456);
         report.measure("impossible", f64::NAN);
         report
     }
 
     #[test]
     fn prints_rows_in_order() {
-        let table = "scenario             idle\n\
-                     clients                           3\n\
-                     setup clients per s             1.2";
+        let table = "scenario          idle\n\
+                     clients                        3\n\
+                     handshakes per s             1.2";
         assert_eq!(report().table(), table);
-        let json = r#"{"scenario":"idle","clients":3,"setup_clients_per_s":1.235}"#;
+        let json = r#"{"scenario":"idle","clients":3,"handshakes_per_s":1.235}"#;
         assert_eq!(serde_json::to_string(&report()).unwrap(), json);
+    }
+
+    #[test]
+    fn durations_are_quantiles_and_a_histogram() {
+        let latency = Latency::new();
+        let mut report = Report::default();
+        report.latency("latency", &latency);
+        assert_eq!(report.table(), "");
+        for microseconds in [15, 15, 150] {
+            latency.record(microseconds * 1000);
+        }
+        report.latency("latency", &latency);
+        let table = report.table();
+        let lines: Vec<_> = table.lines().collect();
+        assert_eq!(lines.len(), 9);
+        let names = ["p50", "p90", "p99", "p99 9", "max"];
+        for (line, name) in lines.iter().zip(names) {
+            assert!(line.starts_with(&format!("latency {name} us")), "{line}");
+        }
+        assert!(lines[5].ends_with(&format!("up to 20µs               2  {}", "#".repeat(40))));
+        assert!(lines[6].ends_with("up to 50µs               0"), "{table}");
+        assert!(lines[8].ends_with(&format!("up to 200µs               1  {}", "#".repeat(20))));
+        let json = serde_json::to_string(&report).unwrap();
+        let bars = r#""histogram":[{"up_to_us":20,"count":2},{"up_to_us":50,"count":0},"#;
+        assert!(json.contains(bars), "{json}");
     }
 }

@@ -4,16 +4,17 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use super::Error;
-use super::client::Session;
-use super::fan_out::Measured;
-use super::fleet::Run;
+use super::fleet::Fleet;
+use super::measured::Measured;
 use super::process::Process;
+use super::publisher::{Ahead, Publisher};
 use super::report::Report;
+use super::run::Run;
 
 /// The options of `storm`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Options {
-    /// Messages in one request
+    /// Messages in one request; at a rate: at most
     #[arg(long, default_value = "10")]
     batch: NonZeroUsize,
     /// Requests sent ahead of their replies, on the publisher's connection
@@ -21,41 +22,30 @@ pub(super) struct Options {
     pipeline: NonZeroUsize,
 }
 
-/// Publishes all messages as fast as the server takes them, then waits for the deliveries.
+/// Publishes all messages as fast as the server takes them, or at a rate, then waits for the
+/// deliveries.
 pub(super) async fn run(
     run: Arc<Run>,
     options: &Options,
     server: Option<Process>,
 ) -> Result<Report, Error> {
-    let mut measured = Measured::launch(&run, server).await?;
+    let ahead = Ahead {
+        batch: options.batch.get(),
+        pipeline: options.pipeline.get(),
+    };
+    let fleet = Fleet::launch(&run).await?;
+    let mut publisher = Publisher::open(&run).await?;
+    let mut measured = Measured::begin(&run, fleet, server, run.deliveries())?;
     let messages = run.messages();
-    let publish = publish_all(&mut measured.publisher, messages, options);
+    let publish = publisher.publish(0..messages, ahead);
     measured.fleet.unless_failed(publish).await??;
-    let goal = messages as u64 * run.clients as u64;
-    let is_complete = measured.fleet.arrived(goal).await?;
-    measured.report("storm", messages, is_complete).await
-}
+    let is_complete = measured.fleet.arrived(run.deliveries()).await?;
 
-async fn publish_all(
-    publisher: &mut Session,
-    messages: usize,
-    options: &Options,
-) -> Result<(), Error> {
-    let batch = options.batch.get();
-    let mut acknowledged = 0;
-    for first in (0..messages).step_by(batch) {
-        if first - acknowledged >= batch.saturating_mul(options.pipeline.get()) {
-            publisher.acknowledged(batch).await?;
-            acknowledged += batch;
-        }
-        publisher
-            .publish(first..messages.min(first + batch))
-            .await?;
-    }
-    while acknowledged < messages {
-        let count = batch.min(messages - acknowledged);
-        publisher.acknowledged(count).await?;
-        acknowledged += count;
-    }
-    Ok(())
+    let mut report = run.report("storm");
+    report.count("batch", ahead.batch as u64);
+    report.count("pipeline", ahead.pipeline as u64);
+    let due = measured.fleet.due(messages);
+    let mut report = measured.end(report, messages, &due, is_complete).await?;
+    report.latency("latency", &run.latency);
+    Ok(report)
 }

@@ -1,40 +1,16 @@
-//! One simulated subscriber, which receives what is published to a channel until something fails.
+//! What a simulated subscriber receives by: a session, or an event stream.
 
-use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
-
-use tokio::sync::OwnedSemaphorePermit;
+use std::sync::Arc;
 
 use super::Error;
-use super::client::{Phase, Session, Who, failed, note_deliveries};
-use super::deliveries::Ledger;
+use super::client::{Identity, Phase, Session, Who, failed};
 use super::fault::Fault;
-use super::fleet::Run;
-use super::transport::{Dialled, EventStream, Transport};
-
-/// Lives as a subscriber of one channel until something fails; `permit` is held while setting up.
-pub(super) async fn live(
-    run: Arc<Run>,
-    number: usize,
-    channel: String,
-    ledger: Arc<Mutex<Ledger>>,
-    permit: OwnedSemaphorePermit,
-) -> Error {
-    let who = Who::Client(number);
-    let lived = async {
-        let mut subscriber = Subscriber::set_up(&run, who, &channel).await?;
-        drop((permit, channel));
-        run.parked.add(1);
-        let parked = subscriber.stay(&run, &ledger).await;
-        parked.map_err(failed(who, Phase::Parked))
-    };
-    match lived.await {
-        Err(error) => error,
-    }
-}
+use super::run::Run;
+use super::transport::{Dialled, EventStream, Position, Transport};
 
 /// What a subscriber receives by.
-enum Subscriber {
+#[derive(Debug)]
+pub(super) enum Subscriber {
     /// A Bayeux session, and the connect that is sent again and again.
     Session(Session, Vec<u8>),
     /// An event stream, which opens and subscribes in one.
@@ -43,7 +19,7 @@ enum Subscriber {
 
 impl Subscriber {
     /// Subscribes to a channel, and gets as far as waiting for its messages.
-    async fn set_up(run: &Arc<Run>, who: Who, channel: &str) -> Result<Self, Error> {
+    pub(super) async fn set_up(run: &Arc<Run>, who: Who, channel: &str) -> Result<Self, Error> {
         match run.transport {
             Transport::LongPolling | Transport::WebSocket | Transport::XhrStreaming => {
                 let mut session = Session::open(run, who).await?;
@@ -54,25 +30,98 @@ impl Subscriber {
         }
     }
 
-    /// Receives for ever.
-    async fn stay(&mut self, run: &Run, ledger: &Mutex<Ledger>) -> Result<Infallible, Fault> {
+    /// Closes the connection without a word.
+    pub(super) fn cut(self) -> Absent {
         match self {
-            Self::Session(session, connect) => session.stay(connect, ledger).await,
-            Self::Stream(stream) => loop {
-                let event = stream.receive().await?;
-                let fresh = note_deliveries(run, event, ledger)?;
-                run.arrived.add(fresh);
-            },
+            Self::Session(session, _) => Absent::Session(session.identity()),
+            Self::Stream(stream) => Absent::Stream(stream.into_position()),
+        }
+    }
+
+    /// The session, if this is one.
+    pub(super) fn session(&mut self) -> Option<&mut Session> {
+        match self {
+            Self::Session(session, _) => Some(session),
+            Self::Stream(_) => None,
+        }
+    }
+
+    /// Who the client is to the server, if it has a session.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        match self {
+            Self::Session(session, _) => Some(session.identity()),
+            Self::Stream(_) => None,
+        }
+    }
+
+    /// Waits for what comes next; nothing is lost if this is dropped before.
+    pub(super) async fn wait(&mut self) -> Result<(), Fault> {
+        match self {
+            Self::Session(session, _) => session.wait().await,
+            Self::Stream(stream) => stream.next().await,
+        }
+    }
+
+    /// Hands on what was waited for, and sends the next connect if that one is answered.
+    pub(super) async fn take(
+        &mut self,
+        note: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        match self {
+            Self::Session(session, connect) => session.take(connect, note).await,
+            Self::Stream(stream) => note(stream.event()),
         }
     }
 }
 
 async fn open_stream(run: &Run, who: Who, channel: &str) -> Result<EventStream, Error> {
-    let dialled = Dialled::to(&run.addresses, run.timeout)
-        .await
-        .map_err(failed(who, Phase::Dialling))?;
-    dialled
+    dial(run, who)
+        .await?
         .listen(&run.url.authority, &run.events_path, channel, run.timeout)
         .await
         .map_err(failed(who, Phase::Opening))
+}
+
+async fn dial(run: &Run, who: Who) -> Result<Dialled, Error> {
+    let dialled = Dialled::to(&run.addresses, run.timeout).await;
+    dialled.map_err(failed(who, Phase::Dialling))
+}
+
+/// What is left of a subscriber whose connection was cut.
+#[derive(Debug)]
+pub(super) enum Absent {
+    /// Who the client is to the server.
+    Session(Identity),
+    /// The last event that was read.
+    Stream(Position),
+}
+
+impl Absent {
+    /// Connects again, and gets as far as waiting for messages; those that were kept are handed on,
+    /// now or as they come.
+    pub(super) async fn come_back(
+        self,
+        run: &Arc<Run>,
+        who: Who,
+        channel: &str,
+        note: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
+    ) -> Result<Subscriber, Error> {
+        match self {
+            Self::Session(identity) => {
+                let mut session = Session::over(run, who, identity).await?;
+                let returned = session.come_back(note).await;
+                let connect = returned.map_err(failed(who, Phase::Returning))?;
+                Ok(Subscriber::Session(session, connect))
+            }
+            Self::Stream(position) => {
+                let (authority, path) = (&run.url.authority, &run.events_path);
+                let stream = dial(run, who)
+                    .await?
+                    .listen_again(authority, path, channel, position, run.timeout)
+                    .await
+                    .map_err(failed(who, Phase::Returning))?;
+                Ok(Subscriber::Stream(stream))
+            }
+        }
+    }
 }

@@ -30,17 +30,23 @@ pub(in crate::cli::bench) struct EventStream {
 }
 
 impl EventStream {
-    /// Asks for a channel's events, which must begin within `limit`.
+    /// Asks for a channel's events, those after `last` if there were some; they must begin within
+    /// `limit`.
     pub(super) async fn open(
         mut http: http::Connection,
         authority: &str,
         path: &str,
         channel: &str,
+        last: Option<Position>,
         limit: Duration,
     ) -> Result<Self, Fault> {
+        let last_id = last
+            .as_ref()
+            .map(|last| format!("Last-Event-ID: {last}\r\n"))
+            .unwrap_or_default();
         let request = format!(
             "GET {path}?channel={channel} HTTP/1.1\r\nHost: {authority}\r\n\
-             Accept: {EVENT_STREAM}\r\n\r\n"
+             Accept: {EVENT_STREAM}\r\n{last_id}\r\n"
         );
         let end = Instant::now() + limit;
         let Ok(agreed) = timeout_at(end, agree(&mut http, &request)).await else {
@@ -62,7 +68,18 @@ impl EventStream {
             return Err(Fault::TimedOut { limit, answer });
         };
         begun?;
+        if let Some(last) = last.filter(|last| *last != opened.position) {
+            return Err(Fault::Id {
+                found: opened.position.to_string(),
+                expected: last.to_string(),
+            });
+        }
         Ok(opened)
+    }
+
+    /// Closes the connection, and tells how far the stream had come.
+    pub(in crate::cli::bench) fn into_position(self) -> Position {
+        self.position
     }
 
     /// Reads the first block, which says where the stream begins and is no event.
@@ -77,8 +94,8 @@ impl EventStream {
         Ok(())
     }
 
-    /// Reads the next event, however long it takes; it is returned with its id and all.
-    pub(in crate::cli::bench) async fn receive(&mut self) -> Result<&[u8], Fault> {
+    /// Reads the next event, however long it takes; nothing is lost if this is dropped before.
+    pub(in crate::cli::bench) async fn next(&mut self) -> Result<(), Fault> {
         self.arrived.advance(std::mem::take(&mut self.last));
         loop {
             let block = self.block().await?;
@@ -89,11 +106,15 @@ impl EventStream {
             if block.is_event {
                 self.position.follow(&text[block.id])?;
                 self.last = block.length;
-                break;
+                return Ok(());
             }
             self.arrived.advance(block.length);
         }
-        Ok(&self.arrived[..self.last])
+    }
+
+    /// The event that was read last, with its id and all.
+    pub(in crate::cli::bench) fn event(&self) -> &[u8] {
+        &self.arrived[..self.last]
     }
 
     /// Reads the block at the buffer's start until it is whole.
@@ -173,7 +194,7 @@ impl Block {
 
 /// How far a stream has come: an id is that of the stream, `-`, and a number that goes up by one.
 #[derive(Debug, Default, PartialEq)]
-struct Position {
+pub(in crate::cli::bench) struct Position {
     stream: Box<[u8]>,
     number: u64,
 }
@@ -199,6 +220,13 @@ impl Position {
         }
         self.number = expected;
         Ok(())
+    }
+}
+
+impl std::fmt::Display for Position {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let stream = String::from_utf8_lossy(&self.stream);
+        write!(f, "{stream}-{}", self.number)
     }
 }
 

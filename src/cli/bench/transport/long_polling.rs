@@ -70,6 +70,16 @@ impl LongPolling {
         &mut self.http
     }
 
+    /// The cookies that are sent with every request.
+    pub(super) fn cookies(&self) -> &str {
+        &self.cookies
+    }
+
+    /// Sends cookies with every request from now on.
+    pub(super) fn set_cookies(&mut self, cookies: String) {
+        self.cookies = cookies;
+    }
+
     /// Returns the cookies of the response that was read last with every request from now on.
     pub(super) fn keep_cookies(&mut self) {
         self.cookies = self.http.response().cookies();

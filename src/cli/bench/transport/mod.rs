@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-pub(super) use self::event_source::EventStream;
+pub(super) use self::event_source::{EventStream, Position};
 use self::long_polling::LongPolling;
 use self::websocket::WebSocket;
 use self::xhr_streaming::XhrStreaming;
@@ -114,7 +114,19 @@ impl Dialled {
         channel: &str,
         limit: Duration,
     ) -> Result<EventStream, Fault> {
-        EventStream::open(self.0, authority, path, channel, limit).await
+        EventStream::open(self.0, authority, path, channel, None, limit).await
+    }
+
+    /// Goes on with an event stream that broke off at a position.
+    pub(super) async fn listen_again(
+        self,
+        authority: &str,
+        path: &str,
+        channel: &str,
+        position: Position,
+        limit: Duration,
+    ) -> Result<EventStream, Fault> {
+        EventStream::open(self.0, authority, path, channel, Some(position), limit).await
     }
 }
 
@@ -208,6 +220,24 @@ impl Connection {
         }
     }
 
+    /// The cookies that are sent with every request; empty on a WebSocket.
+    pub(super) fn cookies(&self) -> &str {
+        match &self.speaker {
+            Speaker::LongPolling(speaker) => speaker.cookies(),
+            Speaker::WebSocket(_) => "",
+            Speaker::XhrStreaming(speaker) => speaker.cookies(),
+        }
+    }
+
+    /// Sends cookies with every request from now on.
+    pub(super) fn set_cookies(&mut self, cookies: String) {
+        match &mut self.speaker {
+            Speaker::LongPolling(speaker) => speaker.set_cookies(cookies),
+            Speaker::WebSocket(_) => {}
+            Speaker::XhrStreaming(speaker) => speaker.set_cookies(cookies),
+        }
+    }
+
     async fn next(&mut self) -> Result<(), Fault> {
         match &mut self.speaker {
             Speaker::LongPolling(speaker) => speaker.next().await,
@@ -216,7 +246,8 @@ impl Connection {
         }
     }
 
-    fn batch(&self) -> &[u8] {
+    /// The batch that was read last.
+    pub(super) fn batch(&self) -> &[u8] {
         match &self.speaker {
             Speaker::LongPolling(speaker) => speaker.batch(),
             Speaker::WebSocket(speaker) => speaker.batch(),

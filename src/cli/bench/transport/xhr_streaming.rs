@@ -63,6 +63,16 @@ impl XhrStreaming {
         self.polling.arrived()
     }
 
+    /// The cookies that are sent with every request.
+    pub(super) fn cookies(&self) -> &str {
+        self.polling.cookies()
+    }
+
+    /// Sends cookies with every request from now on.
+    pub(super) fn set_cookies(&mut self, cookies: String) {
+        self.polling.set_cookies(cookies);
+    }
+
     /// Returns the cookies of the response that was read last with every request from now on.
     pub(super) fn keep_cookies(&mut self) {
         self.polling.keep_cookies();

@@ -1,0 +1,202 @@
+//! What every client of a run knows and counts.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::net::lookup_host;
+use tokio::sync::Notify;
+
+use super::latency::Latency;
+use super::messages::Marker;
+use super::pacer::Rate;
+use super::report::Report;
+use super::transport::{ConnectionType, Transport};
+use super::url::Url;
+use super::{Error, Load};
+
+/// How large a run is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Size {
+    /// Clients that receive.
+    pub(super) clients: usize,
+    /// Channels that they are spread over, in turns.
+    pub(super) channels: usize,
+    /// Messages that are to be published.
+    pub(super) messages: usize,
+}
+
+/// What every client of a run knows and counts.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) url: Url,
+    pub(super) transport: Transport,
+    /// How the sessions speak, the publisher's at least.
+    pub(super) connection_type: ConnectionType,
+    /// Where event streams are.
+    pub(super) events_path: String,
+    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) clients: usize,
+    pub(super) concurrency: usize,
+    pub(super) timeout: Duration,
+    pub(super) payload: usize,
+    /// How often something is published; without it, when all that was published has arrived.
+    pub(super) rate: Option<Rate>,
+    /// The channels that are published to; their names are this run's own.
+    pub(super) channels: Box<[String]>,
+    pub(super) marker: Marker,
+    /// Clients whose first held connect has been sent, or whose event stream has begun.
+    pub(super) parked: Tally,
+    /// Messages new to their client, counted when that client is parked again.
+    pub(super) arrived: Tally,
+    /// Connects sent after the first held one.
+    pub(super) reconnects: Tally,
+    /// How long messages took from when they were published, or were due to be.
+    pub(super) latency: Latency,
+    /// How long after they were due messages were published.
+    pub(super) lateness: Latency,
+    pub(super) clock: Clock,
+    /// When each message was published, on the clock; 0 is never.
+    published: Box<[AtomicU64]>,
+}
+
+impl Run {
+    /// Resolves the host and names the run.
+    pub(super) async fn new(load: &Load, size: Size) -> Result<Arc<Self>, Error> {
+        let host = &load.url.authority;
+        let unresolved = |source| Error::Resolve {
+            host: host.clone(),
+            source,
+        };
+        let addresses: Vec<_> = lookup_host(host).await.map_err(unresolved)?.collect();
+        let random = getrandom::u64().map_err(|error| unresolved(std::io::Error::other(error)))?;
+        let name = format!("{random:016x}");
+        let channels = match size.channels {
+            1 => [format!("/bench/{name}")].into(),
+            several => (0..several)
+                .map(|number| format!("/bench/{name}/{number}"))
+                .collect(),
+        };
+        Ok(Arc::new(Self {
+            url: load.url.clone(),
+            transport: load.transport,
+            connection_type: load.transport.connection_type(),
+            events_path: load.events_path.clone(),
+            addresses,
+            clients: size.clients,
+            concurrency: load.concurrency.get(),
+            timeout: load.timeout,
+            payload: load.payload,
+            rate: load.rate,
+            channels,
+            marker: Marker::new(&name, load.payload),
+            parked: Tally::default(),
+            arrived: Tally::default(),
+            reconnects: Tally::default(),
+            latency: Latency::new(),
+            lateness: Latency::new(),
+            clock: Clock::start(),
+            published: (0..size.messages).map(|_| AtomicU64::new(0)).collect(),
+        }))
+    }
+
+    /// How many messages are to be published.
+    pub(super) fn messages(&self) -> usize {
+        self.published.len()
+    }
+
+    /// The channel that belongs to a number, of a client or of a message.
+    pub(super) fn channel(&self, number: usize) -> &str {
+        &self.channels[number % self.channels.len()]
+    }
+
+    /// How many clients are subscribed to the channel of a message.
+    pub(super) fn audience(&self, number: usize) -> u64 {
+        let channels = self.channels.len();
+        let is_larger = number % channels < self.clients % channels;
+        (self.clients / channels + usize::from(is_larger)) as u64
+    }
+
+    /// How many deliveries there are of all messages.
+    pub(super) fn deliveries(&self) -> u64 {
+        (0..self.messages())
+            .map(|number| self.audience(number))
+            .sum()
+    }
+
+    /// Notes when a message is published, or was due to be.
+    pub(super) fn note_published(&self, number: usize, at: u64) {
+        self.published[number].store(at, Ordering::Release);
+    }
+
+    /// When a message was published; nothing if it was not.
+    pub(super) fn published_at(&self, number: usize) -> Option<u64> {
+        let at = self.published.get(number)?.load(Ordering::Acquire);
+        (at != 0).then_some(at)
+    }
+
+    /// A report that begins with what was asked for.
+    pub(super) fn report(&self, scenario: &str) -> Report {
+        let mut report = Report::default();
+        report.text("scenario", scenario);
+        report.text("url", self.url.to_string());
+        report.text("transport", self.transport.name());
+        report.count("clients", self.clients as u64);
+        report.count("concurrency", self.concurrency as u64);
+        report.measure("timeout_s", self.timeout.as_secs_f64());
+        report
+    }
+}
+
+/// The time since a run began.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// A clock that begins now.
+    pub(super) fn start() -> Self {
+        Self {
+            start: Instant::now(),
+        }
+    }
+
+    /// Nanoseconds; never 0.
+    pub(super) fn elapsed(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).map_or(u64::MAX, |nanos| nanos.max(1))
+    }
+}
+
+/// A count that many raise and one may await.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    count: AtomicU64,
+    goal: AtomicU64,
+    reached: Notify,
+}
+
+impl Tally {
+    /// Raises the count.
+    pub(super) fn add(&self, more: u64) {
+        let before = self.count.fetch_add(more, Ordering::SeqCst);
+        let goal = self.goal.load(Ordering::SeqCst);
+        if before < goal && goal <= before + more {
+            self.reached.notify_one();
+        }
+    }
+
+    /// The count.
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the count is `goal` or more.
+    pub(super) async fn reach(&self, goal: u64) {
+        self.goal.store(goal, Ordering::SeqCst);
+        while self.count() < goal {
+            self.reached.notified().await;
+        }
+    }
+}

@@ -143,7 +143,8 @@ pub(super) struct Marker {
     sequence: Finder<'static>,
     refusal: Finder<'static>,
     connect: Finder<'static>,
-    success: Finder<'static>,
+    /// What all replies have, and no message.
+    outcome: Finder<'static>,
 }
 
 impl Marker {
@@ -154,7 +155,7 @@ impl Marker {
             sequence: Finder::new(prefix.as_bytes()).into_owned(),
             refusal: Finder::new(REFUSAL),
             connect: Finder::new(CONNECT.as_bytes()),
-            success: Finder::new(SUCCESS),
+            outcome: Finder::new(b"\"successful\""),
             prefix,
             payload,
         }
@@ -203,18 +204,19 @@ impl Marker {
     /// What a batch holds, as far as that can be told without parsing it.
     pub(super) fn content(&self, batch: &[u8]) -> Content {
         let has_messages = self.sequence.find(batch).is_some();
-        if self.refusal.find(batch).is_some() {
-            Content::Other
-        } else if self.connect.find(batch).is_none() {
-            match has_messages {
+        let Some(reply) = self.outcome.find(batch) else {
+            return match has_messages {
                 true => Content::Messages,
-                false if self.success.find(batch).is_some() => Content::Acknowledgements,
                 false => Content::Other,
-            }
-        } else if has_messages {
-            Content::MessagesAndConnect
-        } else {
-            Content::Other
+            };
+        };
+        let is_connect = self.connect.find(batch).is_some();
+        let is_refusal = self.refusal.find(&batch[reply..]).is_some();
+        match (is_refusal, is_connect, has_messages) {
+            (false, true, true) => Content::MessagesAndConnect,
+            (false, false, true) => Content::Messages,
+            (false, false, false) => Content::Acknowledgements,
+            (true, _, _) | (false, true, false) => Content::Other,
         }
     }
 }
@@ -275,6 +277,7 @@ mod tests {
                 Content::Other,
             ),
             (reply.to_owned(), Content::Other),
+            (r#"{"channel":"/x"}"#.to_owned(), Content::Other),
             (published.to_owned(), Content::Acknowledgements),
             (format!("{published},{event}"), Content::Messages),
             (format!("{published},{reply}"), Content::Other),

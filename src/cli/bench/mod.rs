@@ -52,7 +52,7 @@ use self::url::Url;
 const SPARE_DESCRIPTORS: u64 = 64;
 
 /// The command line of `mirant bench`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(after_long_help = fields::help())]
 pub struct Args {
     /// What to measure; without one: fan-out
@@ -219,9 +219,13 @@ pub enum Error {
 
 /// Runs the subcommand.
 pub(super) fn main(args: &Args) -> ExitCode {
-    let error = match block_on(run(args)).map_err(Error::Runtime) {
-        Ok(Ok(())) => return ExitCode::SUCCESS,
-        Ok(Err(error)) | Err(error) => error,
+    let args = args.clone();
+    // As a task it is on the threads of the clients: otherwise each lockstep wakes another thread.
+    let ended = block_on(async { tokio::spawn(async move { run(&args).await }).await });
+    let error = match ended.map_err(Error::Runtime) {
+        Ok(Ok(Ok(()))) => return ExitCode::SUCCESS,
+        Ok(Ok(Err(error))) | Err(error) => error,
+        Ok(Err(panicked)) => Error::Task(panicked),
     };
     complain(&error);
     ExitCode::FAILURE

@@ -9,11 +9,10 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use super::flow::{BUFFER, Flow};
 use super::http::{self, EVENT_STREAM};
 use crate::cli::bench::fault::{Fault, excerpt};
 
-/// Room for a few small events; the buffer grows only for those who get more.
-const BUFFER: usize = 1024;
 /// The longest event that is read.
 const MAX_EVENT: usize = 64 * 1024 * 1024;
 
@@ -24,6 +23,7 @@ const MAX_EVENT: usize = 64 * 1024 * 1024;
 pub(in crate::cli::bench) struct EventStream {
     stream: TcpStream,
     arrived: BytesMut,
+    flow: Flow,
     /// The length of the event that was read last, at the buffer's start.
     last: usize,
     position: Position,
@@ -60,6 +60,7 @@ impl EventStream {
         let mut opened = Self {
             stream,
             arrived,
+            flow: Flow::default(),
             last: 0,
             position: Position::default(),
         };
@@ -127,10 +128,13 @@ impl EventStream {
                 let text = format!("an event of more than {MAX_EVENT} bytes");
                 return Err(Fault::Malformed(text));
             }
-            self.arrived.reserve(BUFFER / 2);
-            if self.stream.read_buf(&mut self.arrived).await? == 0 {
+            self.arrived.reserve(self.flow.room());
+            let room = self.arrived.capacity() - self.arrived.len();
+            let read = self.stream.read_buf(&mut self.arrived).await?;
+            if read == 0 {
                 return Err(Fault::Closed(excerpt(&self.arrived)));
             }
+            self.flow.note(read, room);
         }
     }
 }

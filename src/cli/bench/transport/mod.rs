@@ -1,6 +1,7 @@
 //! How messages travel between a simulated client and the server; knows no Bayeux.
 
 mod event_source;
+mod flow;
 mod http;
 mod long_polling;
 mod websocket;

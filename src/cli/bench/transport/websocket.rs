@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tungstenite::handshake::client::generate_key;
 use tungstenite::handshake::derive_accept_key;
 
+use super::flow::{BUFFER, Flow};
 use super::http;
 use crate::cli::bench::fault::{Fault, excerpt};
 use crate::cli::bench::url::Url;
@@ -16,8 +17,6 @@ use crate::web::websocket::{
     CloseCode, Failure, FrameKind, Incoming, Reader, Side, encode as frame,
 };
 
-/// Room for a few small messages; the buffer grows only for those who get more.
-const BUFFER: usize = 1024;
 /// The longest message that is read.
 const MAX_MESSAGE: usize = 64 * 1024 * 1024;
 /// The bit of a frame's first byte that says the message ends here, and the bits of its opcode.
@@ -31,6 +30,7 @@ pub(super) struct WebSocket {
     stream: TcpStream,
     reader: Reader,
     arrived: BytesMut,
+    flow: Flow,
     /// The message that was read last.
     batch: Bytes,
     /// The part of a pong that is not sent yet.
@@ -57,6 +57,7 @@ impl WebSocket {
             stream,
             reader: Reader::new(Side::Client, false, MAX_MESSAGE),
             arrived,
+            flow: Flow::default(),
             batch: Bytes::new(),
             pong: Bytes::new(),
         })
@@ -92,10 +93,13 @@ impl WebSocket {
                     return Err(Fault::CloseFrame { code, reason });
                 }
                 None => {
-                    self.arrived.reserve(BUFFER / 2);
-                    if self.stream.read_buf(&mut self.arrived).await? == 0 {
+                    self.arrived.reserve(self.flow.room());
+                    let room = self.arrived.capacity() - self.arrived.len();
+                    let read = self.stream.read_buf(&mut self.arrived).await?;
+                    if read == 0 {
                         return Err(Fault::Closed(excerpt(&self.arrived)));
                     }
+                    self.flow.note(read, room);
                 }
             }
         }

@@ -11,6 +11,7 @@ mod additions;
 mod admin;
 mod architecture;
 mod batches;
+mod bench;
 mod browsers;
 mod callback_polling;
 mod cli;

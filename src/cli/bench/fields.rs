@@ -78,8 +78,16 @@ pub(super) const FIELDS: &[(&str, &str)] = &[
     ("reordered", "messages that a client got after a later one"),
     ("stopped", "why the run ended early, if it did"),
     (
-        "latency_p50_us, _p90_, _p99_, _p99_9_, _max_",
-        "from publish (with --rate: from when it was due) to delivery",
+        "latency_p50_us",
+        "from publish (with --rate: from when it was due) to delivery; also _p90_, _p99_, _p99_9_, _max_",
+    ),
+    (
+        "round_trip_p50_us",
+        "from a question (with --rate: from when it was due) to its answer; also _p90_ and so on",
+    ),
+    (
+        "return_p50_us",
+        "from when clients may come back until each is connected; also _p90_ and so on",
     ),
     (
         "histogram",
@@ -94,4 +102,18 @@ pub(super) fn help() -> String {
         help.push_str(&format!("  {name}: {meaning}\n"));
     }
     help
+}
+
+#[cfg(test)]
+/// Whether a field is in the list.
+pub(super) fn is_documented(field: &str) -> bool {
+    let quantiles = ["p90", "p99_9", "p99", "max"];
+    let field = match quantiles
+        .iter()
+        .find(|name| field.contains(&format!("_{name}_us")))
+    {
+        Some(name) if !field.starts_with("sent_late") => field.replace(name, "p50"),
+        _ => field.to_owned(),
+    };
+    FIELDS.iter().any(|(name, _)| *name == field)
 }

@@ -128,6 +128,11 @@ impl Report {
 
 #[cfg(test)]
 impl Report {
+    /// The names of the rows.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.rows.iter().map(|(name, _)| &**name)
+    }
+
     /// The value of a row.
     pub(super) fn value(&self, name: &str) -> Option<&Value> {
         self.rows.iter().find(|row| row.0 == name).map(|row| &row.1)

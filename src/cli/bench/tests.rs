@@ -1,6 +1,10 @@
 //! Runs the scenarios against a stub server that is honest, or not.
 
 mod event_source;
+mod pairs;
+mod rate;
+mod reconnect;
+mod rooms;
 mod stub;
 mod websocket;
 mod xhr_streaming;
@@ -11,7 +15,7 @@ use clap::Parser;
 
 use self::stub::{Mischief, Stub};
 use super::report::{Report, Value};
-use super::{Args, Error, Fault, Flaws, Phase, Who, execute, run};
+use super::{Args, Error, Fault, Flaws, Phase, Who, execute, fields, run};
 
 #[derive(Debug, Parser)]
 struct Cli {
@@ -38,6 +42,9 @@ async fn bench(mischief: Mischief, words: &str) -> Result<Report, Error> {
     let result = execute(&args(&stub.url, words)).await;
     if let Some(complaint) = stub.complaint() {
         panic!("the stub did not like a request: {complaint}");
+    }
+    for name in result.iter().flat_map(Report::names) {
+        assert!(fields::is_documented(name), "{name}");
     }
     result
 }
@@ -253,25 +260,28 @@ async fn a_refusal_is_shown_with_client_and_phase() {
 /// Checks that a mischief makes the run fail, in which phase and with what in the answer.
 async fn fails(mischief: Mischief, transport: &str, phase: Phase, part: &str) {
     let words = "fan-out --clients 3 --concurrency 1 --timeout 300ms --messages 2";
+    let who = match phase {
+        Phase::Publishing => Who::Publisher,
+        _ => Who::Client(0),
+    };
+    fails_with(mischief, &(words.to_owned() + transport), who, phase, part).await;
+}
+
+/// Checks that a mischief makes a run fail, for whom, in which phase and with what in the answer.
+async fn fails_with(mischief: Mischief, words: &str, who: Who, phase: Phase, part: &str) {
     let start = Instant::now();
-    let error = bench(mischief, &(words.to_owned() + transport))
-        .await
-        .unwrap_err();
+    let error = bench(mischief, words).await.unwrap_err();
     assert!(start.elapsed() < Duration::from_secs(5), "{mischief:?}");
     let Error::Client {
-        who,
-        phase: found,
+        who: found_who,
+        phase: found_phase,
         source,
     } = error
     else {
         panic!("{mischief:?}: {error:?}");
     };
-    assert_eq!(found, phase, "{mischief:?}: {source}");
-    let expected = match phase {
-        Phase::Publishing => Who::Publisher,
-        _ => Who::Client(0),
-    };
-    assert_eq!(who, expected, "{mischief:?}");
+    assert_eq!(found_phase, phase, "{words} {mischief:?}: {source}");
+    assert_eq!(found_who, who, "{words} {mischief:?}");
     assert!(source.to_string().contains(part), "{mischief:?}: {source}");
 }
 

@@ -26,6 +26,12 @@ pub(super) enum Mischief {
     Repeat(usize),
     /// Delivers a message after the next one.
     Reorder(usize),
+    /// Delivers a message to the subscribers of other channels, too.
+    Stray(usize),
+    /// Refuses clients that come back.
+    Forget,
+    /// Answers the first publish only after this many milliseconds.
+    Stall(u64),
     /// Answers `successful: false` on channels that begin so.
     Refuse(&'static str),
     /// Answers 503 on channels that begin so.
@@ -161,6 +167,11 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, mischief: Mischi
                 stream.write_all(response.as_bytes()).await.unwrap();
                 continue;
             }
+            Mischief::Stall(milliseconds)
+                if is_hit("/bench/") && state.lock().unwrap().published == 0 =>
+            {
+                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+            }
             Mischief::Status(prefix) if is_hit(prefix) => {
                 let response = "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy";
                 stream.write_all(response.as_bytes()).await.unwrap();
@@ -177,19 +188,32 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, mischief: Mischi
         let (mut replies, is_good) = answer_all(&state, &messages, mischief);
         if is_good && channel == "/meta/connect" {
             let number = number.unwrap();
-            let is_first = messages[0]["advice"]["timeout"] == 0;
-            if !is_first && mischief == Mischief::DropParked {
+            let is_at_once = messages[0]["advice"]["timeout"] == 0;
+            if !is_at_once && mischief == Mischief::DropParked {
                 return;
             }
-            if !is_first && messages[0]["connectionType"] == "xhr-streaming" {
+            if !is_at_once && messages[0]["connectionType"] == "xhr-streaming" {
                 xhr_streaming::serve(stream, &replies[0], &state, number, mischief).await;
                 return;
             }
-            let mut events = hold(&state, number, is_first, mischief).await;
+            let held = tokio::select! {
+                biased;
+                () = gone(&stream) => None,
+                events = hold(&state, number, is_at_once, mischief) => Some(events),
+            };
+            let Some(mut events) = held else { return };
             events.append(&mut replies);
             replies = events;
         }
         respond(&mut stream, &Value::Array(replies), mischief).await;
+    }
+}
+
+/// Waits until a client has closed its connection.
+async fn gone(stream: &TcpStream) {
+    while let Ok(1..) = stream.peek(&mut [0]).await {
+        // A request behind the one that is answered stays where it is.
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -202,9 +226,16 @@ fn client(message: &Value) -> Option<usize> {
 /// The replies to a batch, and whether they are as they should be.
 fn answer_all(state: &Mutex<State>, messages: &[Value], mischief: Mischief) -> (Vec<Value>, bool) {
     let channel = &messages[0]["channel"];
-    if let Mischief::Refuse(prefix) = mischief
-        && channel.as_str().unwrap().starts_with(prefix)
-    {
+    let is_refused = match mischief {
+        Mischief::Refuse(prefix) => channel.as_str().unwrap().starts_with(prefix),
+        Mischief::Forget => {
+            messages[0]["advice"]["timeout"] == 0
+                && client(&messages[0])
+                    .is_some_and(|number| state.lock().unwrap().sessions[number].is_connected)
+        }
+        _ => false,
+    };
+    if is_refused {
         let error = "402::session_unknown";
         let reply = json!({"channel": channel, "successful": false, "error": error});
         return (vec![reply], false);
@@ -258,7 +289,8 @@ fn answer(state: &Mutex<State>, message: &Value, mischief: Mischief) -> Value {
             state.connects += 1;
             let session = &mut state.sessions[client.unwrap()];
             let is_first = !std::mem::replace(&mut session.is_connected, true);
-            if is_first != (message["advice"]["timeout"] == 0) {
+            // Later ones are so when a client comes back.
+            if is_first && message["advice"]["timeout"] != 0 {
                 state.complaint = Some(message.to_string());
             }
         }
@@ -279,6 +311,10 @@ fn publish(state: &mut State, channel: &str, data: &Value, mischief: Mischief) {
     let mut is_first = true;
     for session in &mut state.sessions {
         if session.channel.as_deref() != Some(channel) {
+            if session.channel.is_some() && mischief == Mischief::Stray(number) {
+                session.queue.push_back(event.clone());
+                session.wake.notify_one();
+            }
             continue;
         }
         match mischief {
@@ -303,7 +339,7 @@ fn publish(state: &mut State, channel: &str, data: &Value, mischief: Mischief) {
 async fn hold(
     state: &Mutex<State>,
     number: usize,
-    is_first: bool,
+    is_at_once: bool,
     mischief: Mischief,
 ) -> Vec<Value> {
     let hold = match mischief {
@@ -320,7 +356,7 @@ async fn hold(
     let held = async {
         loop {
             let events = events();
-            if is_first || !events.is_empty() {
+            if is_at_once || !events.is_empty() {
                 return events;
             }
             wake.notified().await;

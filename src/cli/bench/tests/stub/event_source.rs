@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
-use super::{Mischief, Session, State, write};
+use super::{Mischief, Session, State, gone, write};
 
 /// Streams what is published to the channel in the query, until the client or the mischief ends it.
 pub(super) async fn serve(
@@ -18,11 +19,16 @@ pub(super) async fn serve(
         state.lock().unwrap().complaint = Some(head.to_owned());
         return;
     };
+    let is_forgotten = mischief == Mischief::Forget && last_event(head).is_some();
+    let mischief = match mischief {
+        Mischief::Forget if is_forgotten => Mischief::Status("/events"),
+        other => other,
+    };
     if let Some(response) = refusal(mischief) {
         write(&mut stream, response, mischief).await;
         return;
     }
-    let (number, wake) = join(state, channel);
+    let (number, last, wake) = join(state, channel, last_event(head));
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\n";
     write(&mut stream, head, mischief).await;
     match mischief {
@@ -34,14 +40,18 @@ pub(super) async fn serve(
         }
         _ => {}
     }
-    let beginning = format!("retry: 1000\nid: s{number}-0\n\n");
+    let beginning = format!("retry: 1000\nid: s{number}-{last}\n\n");
     write(&mut stream, &beginning, mischief).await;
     if mischief == Mischief::DropParked {
         return;
     }
-    let mut id = 0;
+    let mut id = last;
     loop {
-        wake.notified().await;
+        tokio::select! {
+            biased;
+            () = gone(&stream) => return,
+            () = wake.notified() => {}
+        }
         let events: Vec<_> = state.lock().unwrap().sessions[number]
             .queue
             .drain(..)
@@ -63,7 +73,7 @@ pub(super) async fn serve(
 fn channel(head: &str) -> Option<&str> {
     let (target, headers) = head.split_once(" HTTP/1.1\r\n")?;
     let is_good = headers.starts_with("Host: 127.0.0.1:")
-        && headers.ends_with("\r\nAccept: text/event-stream\r\n");
+        && headers.contains("\r\nAccept: text/event-stream\r\n");
     target
         .strip_prefix("GET /events?channel=")
         .filter(|_| is_good)
@@ -78,7 +88,24 @@ fn refusal(mischief: Mischief) -> Option<&'static str> {
     }
 }
 
-fn join(state: &Mutex<State>, channel: &str) -> (usize, Arc<tokio::sync::Notify>) {
+/// The stream and the number of the last event that a client has.
+fn last_event(head: &str) -> Option<(usize, usize)> {
+    let (_, id) = head.split_once("Last-Event-ID: s")?;
+    let (stream, number) = id.trim_end().split_once('-')?;
+    Some((stream.parse().ok()?, number.parse().ok()?))
+}
+
+fn join(
+    state: &Mutex<State>,
+    channel: &str,
+    last: Option<(usize, usize)>,
+) -> (usize, usize, Arc<Notify>) {
+    if let Some((session, number)) = last {
+        let wake = Arc::clone(&state.lock().unwrap().sessions[session].wake);
+        // There may be events already.
+        wake.notify_one();
+        return (session, number, wake);
+    }
     let session = Session {
         channel: Some(channel.to_owned()),
         ..Session::default()
@@ -86,7 +113,7 @@ fn join(state: &Mutex<State>, channel: &str) -> (usize, Arc<tokio::sync::Notify>
     let wake = Arc::clone(&session.wake);
     let mut state = state.lock().unwrap();
     state.sessions.push(session);
-    (state.sessions.len() - 1, wake)
+    (state.sessions.len() - 1, 0, wake)
 }
 
 fn block(session: usize, id: usize, event: &Value, mischief: Mischief) -> String {

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::{HOLD, Mischief, SHORT_HOLD, State, hold, write};
+use super::{HOLD, Mischief, SHORT_HOLD, State, gone, hold, write};
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
 
@@ -29,9 +29,12 @@ pub(super) async fn serve(
     }
     let mut is_last = mischief == Mischief::NoReply;
     while !is_last {
-        let mut batch = tokio::time::timeout_at(end, hold(state, number, false, mischief))
-            .await
-            .unwrap_or_default();
+        let held = tokio::time::timeout_at(end, hold(state, number, false, mischief));
+        let mut batch = tokio::select! {
+            biased;
+            () = gone(&stream) => return,
+            events = held => events.unwrap_or_default(),
+        };
         is_last = Instant::now() >= end;
         if is_last {
             batch.push(reply.clone());

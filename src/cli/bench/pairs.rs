@@ -84,7 +84,7 @@ async fn live(place: Place, pairs: Arc<Pairs>) -> Error {
             voice,
             pairs,
         };
-        if partner.client % 2 == 0 {
+        if partner.client.is_multiple_of(2) {
             partner.ask().await
         } else {
             partner.answer().await

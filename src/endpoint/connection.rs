@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use super::Shared;
 use super::reader::{self, Open, Reading, Refusal};
 use crate::metrics::Limit;
-use crate::transports::{Answer, Bounds, Carried, Incoming, Link, Polled, Times, expects_continue};
+use crate::transports::{Answer, Carried, Incoming, Link, Polled, Times, expects_continue};
 use crate::web::{Persistence, Response, Socket};
 
 /// A request has been taken, and its answer is known or awaited.
@@ -154,12 +154,7 @@ async fn next(mut socket: Socket, shared: &Shared) -> Option<Taken> {
 async fn begin_open(open: Open, mut socket: Socket, shared: &Shared) -> Option<Taken> {
     let Open { head, body } = open;
     let settings = &shared.settings;
-    let bounds = Bounds {
-        max_head: usize::try_from(settings.max_header_size.as_u64()).unwrap_or(usize::MAX),
-        max_headers: settings.max_headers,
-        max_body: shared.max_message_size,
-    };
-    let answer = shared.site.open(&head, body, bounds);
+    let answer = shared.site.open(&head, body, shared.bounds());
     if matches!(answer, Answer::Open(..)) && expects_continue(&head) {
         let written = socket
             .write(CONTINUE, settings.write_timeout, |_| Poll::Pending)

@@ -4,6 +4,7 @@ mod connection;
 mod reader;
 pub mod settings;
 mod site;
+mod whole;
 mod wire;
 
 use std::io;
@@ -16,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::metrics::{Limit, Metrics};
+use crate::transports::Bounds;
 use crate::web::{Persistence, Response};
 pub use settings::Settings;
 pub use site::Site;
@@ -35,6 +37,18 @@ struct Shared {
     site: Site,
     metrics: Arc<Metrics>,
     stopping: watch::Receiver<bool>,
+}
+
+impl Shared {
+    /// Returns the bounds of one request.
+    fn bounds(&self) -> Bounds {
+        let max_head = self.settings.max_header_size.as_u64();
+        Bounds {
+            max_head: usize::try_from(max_head).unwrap_or(usize::MAX),
+            max_headers: self.settings.max_headers,
+            max_body: self.max_message_size,
+        }
+    }
 }
 
 /// A listener that accepts connections for a site.

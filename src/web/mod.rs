@@ -5,6 +5,7 @@ pub mod cookies;
 pub mod cors;
 pub mod form;
 pub mod gzip;
+pub mod head;
 pub mod response;
 pub mod script;
 pub mod socket;

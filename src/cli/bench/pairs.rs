@@ -95,14 +95,13 @@ async fn live(place: Place, pairs: Arc<Pairs>) -> Error {
     }
 }
 
-/// What a client publishes by, if not by the connection that it receives by: another connection of
-/// its session, or beside an event stream a session of its own.
+/// What a client publishes by, if not by the connection that it receives by: a session of its own, as
+/// the replies to its publishes would else carry events that are to be received.
 async fn voice(member: &Member) -> Result<Option<Session>, Error> {
     let (run, who) = (&member.run, Who::Client(member.number));
-    match (run.transport, member.subscriber.identity()) {
-        (Transport::WebSocket, _) => Ok(None),
-        (_, Some(identity)) => Session::over(run, who, identity).await.map(Some),
-        (_, None) => Session::open(run, who).await.map(Some),
+    match run.transport {
+        Transport::WebSocket => Ok(None),
+        _ => Session::open(run, who).await.map(Some),
     }
 }
 

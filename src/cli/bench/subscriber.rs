@@ -46,14 +46,6 @@ impl Subscriber {
         }
     }
 
-    /// Who the client is to the server, if it has a session.
-    pub(super) fn identity(&self) -> Option<Identity> {
-        match self {
-            Self::Session(session, _) => Some(session.identity()),
-            Self::Stream(_) => None,
-        }
-    }
-
     /// Waits for what comes next; nothing is lost if this is dropped before.
     pub(super) async fn wait(&mut self) -> Result<(), Fault> {
         match self {

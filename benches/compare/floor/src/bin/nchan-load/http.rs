@@ -1,0 +1,56 @@
+//! Finds HTTP responses and frames in what has arrived; does no I/O.
+
+use std::str;
+
+use memchr::memmem;
+
+const FINAL_TEXT: u8 = 0x81;
+/// The length that says two bytes of length follow.
+const TWO_BYTES: u8 = 126;
+
+/// A response with a counted body.
+pub(crate) struct Response<'a> {
+    head: &'a str,
+    pub(crate) status: u16,
+    pub(crate) body: &'a [u8],
+    /// Bytes that head and body take.
+    pub(crate) length: usize,
+}
+
+impl<'a> Response<'a> {
+    /// The first response, if all of it is there.
+    pub(crate) fn first(arrived: &'a [u8]) -> Option<Self> {
+        let end = memmem::find(arrived, b"\r\n\r\n")? + 4;
+        let head = str::from_utf8(&arrived[..end]).ok()?;
+        let mut response = Self {
+            head,
+            status: head.get(9..12)?.parse().ok()?,
+            body: &[],
+            length: end,
+        };
+        if let Some(length) = response.header("content-length") {
+            response.length += length.parse::<usize>().ok()?;
+            response.body = arrived.get(end..response.length)?;
+        }
+        Some(response)
+    }
+
+    /// The value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<&'a str> {
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+}
+
+/// The payload of the first frame and the bytes the frame takes, if it is there and a short text.
+pub(crate) fn first_frame(arrived: &[u8]) -> Option<(&[u8], usize)> {
+    let (length, head) = match *arrived {
+        [FINAL_TEXT, TWO_BYTES, a, b, ..] => (usize::from(u16::from_be_bytes([a, b])), 4),
+        [FINAL_TEXT, length, ..] if length < TWO_BYTES => (usize::from(length), 2),
+        _ => return None,
+    };
+    Some((arrived.get(head..head + length)?, head + length))
+}

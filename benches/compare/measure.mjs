@@ -38,12 +38,15 @@ const results = {
   date: new Date().toISOString().slice(0, 10),
   machine: `${os.cpus()[0].model.trim()}, ${os.cpus().length} cores, Linux ${os.release()}`,
   ...size,
-  rounds,
+  rounds: 0,
   payload: PAYLOAD,
   servers: servers.map(server => ({ name: server.name, version: server.version() })),
   measured: [],
 };
+mkdirSync(out, { recursive: true });
+const write = (name, text) => writeFileSync(path.join(out, name), text);
 for (let round = 0; round < rounds; round++) {
+  results.rounds = round + 1;
   for (const scenario of ['fan-out', 'idle']) {
     for (const transport of [LONG_POLLING, WEBSOCKET]) {
       // Each round begins with another server, so that none is always the first.
@@ -56,12 +59,11 @@ for (let round = 0; round < rounds; round++) {
       }
     }
   }
+  // After every round, so that a run which is stopped is not lost.
+  write('results.json', `${JSON.stringify(results, null, 1)}\n`);
+  write('results.md', table(results));
+  write('results.svg', drawing(results));
 }
-mkdirSync(out, { recursive: true });
-const write = (name, text) => writeFileSync(path.join(out, name), text);
-write('results.json', `${JSON.stringify(results, null, 1)}\n`);
-write('results.md', table(results));
-write('results.svg', drawing(results));
 console.log(table(results));
 if (results.measured.some(({ failed }) => failed)) process.exitCode = 1;
 

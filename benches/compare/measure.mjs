@@ -41,6 +41,8 @@ const results = {
   rounds: 0,
   payload: PAYLOAD,
   servers: servers.map(server => ({ name: server.name, version: server.version() })),
+  /** How busy the machine was with this and all else, after each round. */
+  loadAverages: [],
   measured: [],
 };
 mkdirSync(out, { recursive: true });
@@ -59,6 +61,7 @@ for (let round = 0; round < rounds; round++) {
       }
     }
   }
+  results.loadAverages.push(Number(os.loadavg()[1].toFixed(1)));
   // After every round, so that a run which is stopped is not lost.
   write('results.json', `${JSON.stringify(results, null, 1)}\n`);
   write('results.md', table(results));

@@ -85,9 +85,10 @@ export function table(results) {
 
 function notes(results) {
   const lines = [
-    `Medians of ${results.rounds} rounds, in brackets the lowest and highest; ratios are medians of the ratios of`,
+    `Medians of ${results.rounds} ${results.rounds === 1 ? 'round' : 'rounds'}, in brackets the lowest and highest; ratios are medians of the ratios of`,
     `each round. Fan-out: ${digits(results.clients)} clients, ${results.messages} messages of ${results.payload} bytes, in lockstep. Memory:`,
     `${digits(results.idleClients)} idle clients. ${results.date}, ${results.machine}.`,
+    ...(results.loadAverages ? [`Load averages after the rounds (this alone: 1 to 2): ${results.loadAverages.join(', ')}.`] : []),
     '',
   ];
   for (const transport of TRANSPORTS) {
@@ -150,7 +151,7 @@ export function drawing(results) {
     body.push(`<rect x="${x}" y="${top - 6}" width="${BAR}" height="${BAR}" fill="${COLOURS[transport]}"/>`);
     body.push(text(x + BAR + 5, top + 5, transport));
   });
-  body.push(text(LEFT + 270, top + 5, `medians of ${results.rounds} rounds, ${results.date}`, 'fill="#666"'));
+  body.push(text(LEFT + 270, top + 5, `rounds: ${results.rounds}, ${results.date}`, 'fill="#666"'));
   const height = top + 24;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" font-family="sans-serif" font-size="12">`,

@@ -107,3 +107,45 @@ pub(crate) fn response(batch: &[u8]) -> Vec<u8> {
     write!(head, "Content-Length: {}\r\n\r\n", batch.len()).expect("a string takes every write");
     [head.as_bytes(), batch].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_channel_and_data_of_a_publish() {
+        let batch = br#"[{"id":"0","channel":"/x","clientId":"7","data":{"bench":"a#0#"}}]"#;
+        let Ok(Request::Publish { event, .. }) = Request::of(batch) else {
+            panic!("not a publish");
+        };
+        assert_eq!(event, r#"{"channel":"/x","data":{"bench":"a#0#"}}"#);
+    }
+
+    #[test]
+    fn only_connects_without_a_timeout_are_held() {
+        // (message, whether it is held)
+        let cases = [
+            (
+                r#"[{"advice":{"timeout":0},"channel":"/meta/connect"}]"#,
+                false,
+            ),
+            (r#"[{"channel":"/meta/connect"}]"#, true),
+        ];
+        for (batch, expected) in cases {
+            let Ok(Request::Connect { is_held }) = Request::of(batch.as_bytes()) else {
+                panic!("not a connect: {batch}");
+            };
+            assert_eq!(is_held, expected, "{batch}");
+        }
+    }
+
+    #[test]
+    fn accepts_as_the_rfc_does() {
+        let request = b"GET / HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        let response = upgrade(request).unwrap();
+        assert!(
+            response.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+            "{response}"
+        );
+    }
+}

@@ -48,3 +48,36 @@ pub(crate) fn take(arrived: &mut [u8]) -> io::Result<Option<(&mut [u8], &mut [u8
     }
     Ok(Some((message, after)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_messages_one_by_one() {
+        let mut arrived = b"\x81\x82\0\x01\0\x01[\\\x81\xfe\0\x02\0\0\0\0{}".to_vec();
+        let (first, rest) = take(&mut arrived).unwrap().unwrap();
+        assert_eq!(first, b"[]");
+        let (second, rest) = take(rest).unwrap().unwrap();
+        assert_eq!(second, b"{}");
+        assert!(take(rest).unwrap().is_none());
+    }
+
+    #[test]
+    fn refuses_all_but_whole_masked_texts() {
+        for wrong in [
+            &b"\x81"[..],
+            b"\x81\x02[]",
+            b"\x81\x82\0\0\0\0[",
+            b"\x88\x80",
+        ] {
+            assert!(take(&mut wrong.to_vec()).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn says_how_long_a_message_is() {
+        assert_eq!(text(b"[]"), b"\x81\x02[]");
+        assert_eq!(text(&[b'x'; 300])[..5], *b"\x81\x7e\x01\x2cx");
+    }
+}

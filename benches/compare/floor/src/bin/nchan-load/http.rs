@@ -54,3 +54,29 @@ pub(crate) fn first_frame(arrived: &[u8]) -> Option<(&[u8], usize)> {
     };
     Some((arrived.get(head..head + length)?, head + length))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_for_a_whole_response() {
+        let whole = b"HTTP/1.1 200 OK\r\ncontent-LENGTH: 2\r\nEtag: 0\r\n\r\n{}HTTP";
+        for cut in 0..whole.len() - 4 {
+            assert!(Response::first(&whole[..cut]).is_none(), "{cut}");
+        }
+        let response = Response::first(whole).unwrap();
+        assert_eq!((response.status, response.body), (200, &b"{}"[..]));
+        assert_eq!(response.header("ETag"), Some("0"));
+        assert_eq!(&whole[response.length..], b"HTTP");
+    }
+
+    #[test]
+    fn waits_for_a_whole_frame() {
+        assert_eq!(first_frame(b"\x81\x02{}\x81"), Some((&b"{}"[..], 4)));
+        assert_eq!(first_frame(b"\x81\x7e\0\x01{"), Some((&b"{"[..], 5)));
+        for part in [&b""[..], b"\x81", b"\x81\x02{", b"\x81\x7e\0"] {
+            assert_eq!(first_frame(part), None, "{part:?}");
+        }
+    }
+}

@@ -96,11 +96,13 @@ pub(super) struct State {
     outlet: Outlet,
     held: Option<Held>,
     next_ticket: u64,
-    /// How many connects and streams have come.
+    /// How many connects have come.
     connects: u64,
     /// The connect with whose reply events are on their way. They may come back: until then none
     /// leaves otherwise, and a newer connect or stream displaces it.
     replying: Option<u64>,
+    /// A stream has come since.
+    has_new_stream: bool,
     /// What its client has yet to acknowledge, if it does.
     acks: Option<Box<Acks>>,
     /// Batches of the client's own messages that are being processed.
@@ -148,6 +150,7 @@ impl State {
             next_ticket: 0,
             connects: 0,
             replying: None,
+            has_new_stream: false,
             acks: None,
             batches: 0,
             expiry: begun.now + times.interval(settings) + times.max_interval(settings),

@@ -28,9 +28,10 @@ impl State {
         }
         let Some(acks) = &mut self.acks else {
             let events = self.drain(settings);
-            self.replying = self
-                .replying
-                .or_else(|| (!events.is_empty()).then_some(connect));
+            if !events.is_empty() {
+                self.replying = Some(connect);
+                self.has_new_stream = false;
+            }
             return Taken::of(events);
         };
         let mut events = acks.again();
@@ -86,6 +87,7 @@ impl State {
     pub(in crate::session) fn is_replying(&self, connect: u64) -> bool {
         self.replying == Some(connect)
             && self.connects == connect
+            && !self.has_new_stream
             && !matches!(self.phase, Phase::Ended(_))
     }
 

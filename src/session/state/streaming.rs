@@ -18,7 +18,7 @@ impl State {
         let stream = self.outlet.close();
         let ticket = self.take_ticket();
         self.outlet.open(ticket);
-        self.connects += 1;
+        self.has_new_stream = self.replying.is_some();
         Some((
             ticket,
             Wake {

@@ -512,3 +512,19 @@ fn what_is_not_acknowledged_counts_for_the_bound_and_is_not_dropped() {
         assert_eq!(taken.resent, 2);
     }
 }
+
+#[test]
+fn a_held_connect_carries_what_is_acknowledged_though_a_stream_has_come_since() {
+    let mut rig = Rig::connected(Settings::default());
+    rig.state.begin_acks();
+    assert_eq!(rig.connect(1), Connected::Held(0));
+    let connect = rig.state.newest_connect();
+    assert!(rig.state.attach().is_some());
+    assert!(rig.deliver("a").1);
+    assert!(rig.resumed(0, 2).is_some());
+    let taken = rig.state.drain_for_connect(connect, &rig.settings);
+    assert_eq!(
+        (letters(&taken.events).as_str(), taken.number),
+        ("a", Some(1))
+    );
+}

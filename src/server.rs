@@ -101,8 +101,7 @@ impl BayeuxServer {
     /// Returns the marks of the session that a message names; none if there is no such session.
     #[must_use]
     pub fn marks_of(&self, message: &Message<'_>) -> u8 {
-        let id = message.client_id_text().and_then(|id| id.parse().ok());
-        let session = id.and_then(|id| self.core.sessions.find(id));
+        let session = message.client_id.and_then(|id| self.core.sessions.find(id));
         session.map_or(0, |session| session.marks())
     }
 

@@ -41,7 +41,7 @@ fn write_group(mut group: u64, places: &mut [u8]) {
 }
 
 /// 128 random bits, written as exactly 22 letters and digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RandomId(u128);
 
 impl RandomId {
@@ -103,15 +103,15 @@ impl FromStr for RandomId {
     }
 }
 
-/// The identifier of a session, known to its client and to nobody else (section 3.4).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ClientId(pub RandomId);
-
-impl std::hash::Hash for ClientId {
+impl std::hash::Hash for RandomId {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.hash_bits());
+        state.write_u64(self.hash_bits());
     }
 }
+
+/// The identifier of a session, known to its client and to nobody else (section 3.4).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId(pub RandomId);
 
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

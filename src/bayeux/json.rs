@@ -39,7 +39,7 @@ pub enum DataError {
 /// It is not JSON, or nested so deep that a message could not carry it.
 pub fn parse_data<'a>(text: &'a [u8], limits: &Limits) -> Result<&'a RawValue, DataError> {
     let max = limits.max_depth.saturating_sub(2);
-    if depth(text) > max {
+    if depth(text, max) > max {
         return Err(DataError::TooDeep(max));
     }
     serde_json::from_slice(text).map_err(|error| DataError::Malformed(error.to_string()))
@@ -56,11 +56,15 @@ pub fn parse_batches<'a>(
 ) -> Result<Vec<Message<'a>>, BatchError> {
     let mut batch = Vec::new();
     for text in texts {
-        if depth(text) > limits.max_depth {
+        if depth(text, limits.max_depth) > limits.max_depth {
             return Err(BatchError::TooDeep(limits.max_depth));
         }
-        let mut messages = parse(text).map_err(|error| BatchError::Malformed(error.to_string()))?;
-        batch.append(&mut messages);
+        let mut messages = parse(text).map_err(BatchError::Malformed)?;
+        if batch.is_empty() {
+            batch = messages;
+        } else {
+            batch.append(&mut messages);
+        }
         if batch.len() > limits.max_batch {
             return Err(BatchError::TooManyMessages(limits.max_batch));
         }
@@ -71,16 +75,25 @@ pub fn parse_batches<'a>(
     Ok(batch)
 }
 
-fn parse(text: &[u8]) -> Result<Vec<Message<'_>>, serde_json::Error> {
-    if text.trim_ascii_start().starts_with(b"{") {
-        serde_json::from_slice(text).map(|message| vec![message])
+fn parse(text: &[u8]) -> Result<Vec<Message<'_>>, String> {
+    // Checked as a whole, no string in it has to be.
+    let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
+    let parsed = if text.trim_ascii_start().starts_with('{') {
+        serde_json::from_str(text).map(|message| vec![message])
     } else {
-        serde_json::from_slice(text)
-    }
+        serde_json::from_str(text)
+    };
+    parsed.map_err(|error| error.to_string())
 }
 
-/// Counts how deep arrays and objects nest, without a stack; what is not JSON is counted too.
-fn depth(text: &[u8]) -> usize {
+/// Counts how deep arrays and objects nest, without a stack; what is not JSON is counted too. Of what
+/// cannot be deeper than `enough`, it says no more than that.
+fn depth(text: &[u8], enough: usize) -> usize {
+    let openings = text.iter().filter(|byte| matches!(byte, b'[' | b'{'));
+    let at_most = openings.count();
+    if at_most <= enough {
+        return at_most;
+    }
     let (mut depth, mut deepest) = (0usize, 0);
     let mut bytes = text.iter();
     while let Some(byte) = bytes.next() {

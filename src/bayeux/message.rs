@@ -7,15 +7,21 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// One message of a batch. Extensions may replace what subscribers receive of it. Fields that are `null` or absent are alike, but for `data` and `id`.
+use super::{ClientId, meta};
+
+/// One message of a batch. Extensions may replace what subscribers receive of it. Fields that are
+/// `null` or absent are alike, but for `data` and `id`.
 #[derive(Debug, Clone, Default)]
 pub struct Message<'a> {
     /// `channel`.
     pub channel: Option<&'a RawValue>,
+    /// The meta channel that `channel` names, or stands for where a transport translates an older
+    /// protocol's.
+    pub meta: Option<&'static str>,
     /// `id`, echoed in the reply byte for byte.
     pub id: Option<&'a RawValue>,
-    /// `clientId`.
-    pub client_id: Option<&'a RawValue>,
+    /// `clientId`; nothing if it is none that this server can have made.
+    pub client_id: Option<ClientId>,
     /// `data`, relayed byte for byte.
     pub data: Option<Cow<'a, RawValue>>,
     /// `subscription`, echoed in the reply byte for byte.
@@ -30,8 +36,6 @@ pub struct Message<'a> {
     pub connection_type: Option<&'a RawValue>,
     /// `supportedConnectionTypes`.
     pub supported_connection_types: Option<&'a RawValue>,
-    /// The meta channel that `channel` stands for, if a transport translated an older protocol's.
-    pub meaning: Option<&'static str>,
     /// The fields the protocol does not know, in the order sent.
     pub custom: Vec<(Cow<'a, str>, Cow<'a, RawValue>)>,
 }
@@ -40,23 +44,20 @@ impl<'a> Message<'a> {
     /// Returns the text of the channel it is for, or nothing if the field is missing or not a string.
     #[must_use]
     pub fn channel_text(&self) -> Option<Cow<'a, str>> {
-        if let Some(meaning) = self.meaning {
-            return Some(Cow::Borrowed(meaning));
+        match self.meta {
+            Some(meta) => Some(Cow::Borrowed(meta)),
+            None => self.channel.and_then(text),
         }
-        self.channel.and_then(text)
     }
 
     /// Tells whether it is for this channel, be there a slash behind it or not.
     #[must_use]
     pub fn is_on(&self, channel: &str) -> bool {
+        if let Some(meta) = self.meta {
+            return meta == channel;
+        }
         let text = self.channel_text();
-        text.is_some_and(|text| text.trim_end_matches('/') == channel)
-    }
-
-    /// Returns the client id's text, or nothing if the field is missing or not a string.
-    #[must_use]
-    pub fn client_id_text(&self) -> Option<Cow<'a, str>> {
-        self.client_id.and_then(text)
+        text.is_some_and(|text| text.strip_suffix('/').unwrap_or(&text) == channel)
     }
 
     /// Returns an entry of `ext`; nothing if it is not an object, or `null` there.
@@ -89,7 +90,8 @@ impl<'a> Message<'a> {
 #[must_use]
 pub fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+    // Most are shorter than what a vectorized search pays for.
+    if !inner.as_bytes().contains(&b'\\') {
         return Some(Cow::Borrowed(inner));
     }
     serde_json::from_str(raw.get()).ok().map(Cow::Owned)
@@ -124,9 +126,12 @@ impl<'a> Message<'a> {
     fn set(&mut self, key: Cow<'a, str>, value: &'a RawValue) {
         let value_or_none = (value.get() != "null").then_some(value);
         match &*key {
-            "channel" => self.channel = value_or_none,
+            "channel" => {
+                self.channel = value_or_none;
+                self.meta = text(value).and_then(|text| meta::named(&text));
+            }
             "id" => self.id = Some(value),
-            "clientId" => self.client_id = value_or_none,
+            "clientId" => self.client_id = text(value).and_then(|text| text.parse().ok()),
             "data" => self.data = Some(Cow::Borrowed(value)),
             "subscription" => self.subscription = value_or_none,
             "advice" => self.advice = value_or_none,

@@ -37,4 +37,10 @@ pub mod meta {
 
     /// All of them: the meta channels that exist.
     pub const ALL: [&str; 5] = [HANDSHAKE, CONNECT, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT];
+
+    /// Returns the one that a text names, be there a slash behind it or not.
+    pub(super) fn named(text: &str) -> Option<&'static str> {
+        let name = text.strip_suffix('/').unwrap_or(text);
+        ALL.into_iter().find(|meta| *meta == name)
+    }
 }

@@ -54,14 +54,23 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// Answers a publish with success: its reply has no `subscription`, whatever was sent.
+    #[must_use]
+    pub fn to_publish(message: &Message<'a>) -> Self {
+        Self {
+            subscription: None,
+            ..Self::to(message)
+        }
+    }
+
     /// Answers a connect that was held, of which only these fields were kept.
     #[must_use]
     pub fn to_connect(id: Option<&'a RawValue>, channel: Option<&'a RawValue>) -> Self {
-        Self::to(&Message {
+        Self {
             id,
             channel,
-            ..Message::default()
-        })
+            ..Self::to(&Message::default())
+        }
     }
 
     /// Makes it a failure.

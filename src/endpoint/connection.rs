@@ -1,16 +1,20 @@
 //! One connection: requests and responses in turn, and the wait between and during them.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::StatusCode;
+use bytes::Bytes;
 use http::request::Parts;
+use http::{Request, StatusCode};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
 
 use super::Shared;
 use super::reader::{self, Open, Reading, Refusal};
+use super::whole;
 use crate::metrics::Limit;
 use crate::transports::{Answer, Carried, Incoming, Link, Polled, Times, expects_continue};
 use crate::web::{Persistence, Response, Socket};
@@ -27,8 +31,19 @@ struct Taken {
 /// What is kept while a connect is held is this function's own state; all else that waits is boxed,
 /// and gone by then.
 pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
-    let mut socket = Socket::new(stream, bytes::Bytes::new());
-    while let Some(mut taken) = Box::pin(next(socket, shared)).await {
+    let mut socket = Socket::new(stream, Bytes::new());
+    let mut until = pin!(tokio::time::sleep(shared.settings.keep_alive_timeout));
+    let mut stopped = pin!(shared.stopped.notified());
+    poll_fn(|context| {
+        // A task has one waker all its life. What it is woken for, it asks `is_stopping`.
+        let _ = stopped.as_mut().poll(context);
+        Poll::Ready(())
+    })
+    .await;
+    while has_arrived(&mut socket, until.as_mut(), shared).await {
+        let Some(mut taken) = take(socket, shared).await else {
+            return;
+        };
         let polled = match taken.answer {
             Answer::Held(held) => held.wait(&mut taken.socket).await,
             Answer::Waiting(waiting) => waiting.wait(&mut taken.socket).await,
@@ -39,14 +54,13 @@ pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
             }
             Answer::Open(response, opened) => {
                 let begun = begin(&mut taken.socket, response, taken.persistence, shared);
-                if Box::pin(begun).await {
+                if begun.await {
                     opened.run(taken.socket, link(shared)).await;
                 }
                 return;
             }
         };
-        let responded = respond(taken.socket, polled, taken.persistence, shared);
-        match Box::pin(responded).await {
+        match respond(taken.socket, polled, taken.persistence, shared).await {
             Some(open) => socket = open,
             None => return,
         }
@@ -96,7 +110,7 @@ async fn respond(
     // A 408 ends its connection (RFC 9110 section 15.5.9), unless more was sent already.
     persistence.keeps_alive &=
         response.status() != StatusCode::REQUEST_TIMEOUT || socket.has_ahead();
-    persistence.keeps_alive &= !*shared.stopping.borrow();
+    persistence.keeps_alive &= !shared.is_stopping();
     if !write(&mut socket, response, carried, persistence, shared).await {
         return None;
     }
@@ -104,8 +118,8 @@ async fn respond(
         return Some(socket);
     }
     // A stopping server does not wait for its clients.
-    if !*shared.stopping.borrow() {
-        socket.linger().await;
+    if !shared.is_stopping() {
+        Box::pin(socket.linger()).await;
     }
     None
 }
@@ -120,33 +134,38 @@ async fn pause(socket: &mut Socket, delay: Duration, shared: &Shared) {
     }
 }
 
-/// Waits for the next request and has it served; nothing when the connection ends.
-async fn next(mut socket: Socket, shared: &Shared) -> Option<Taken> {
-    if !has_arrived(&mut socket, shared).await {
-        return None;
+/// Has the next request served, of which something has arrived; nothing when the connection ends.
+async fn take(socket: Socket, shared: &Shared) -> Option<Taken> {
+    let (stream, mut arrived) = socket.into_parts();
+    let request = whole::take(&mut arrived, shared.bounds());
+    let socket = Socket::new(stream, arrived);
+    if let Some(request) = request {
+        return Some(serve_whole(request, socket, shared));
     }
-    match reader::read(socket, shared).await {
-        Reading::Request(request, socket) => {
-            let persistence =
-                Persistence::of(request.method(), request.version(), request.headers());
-            let incoming = Incoming {
-                request: *request,
-                socket: &socket,
-                is_embedded: false,
-            };
-            let answer = shared.site.serve(incoming).await;
-            Some(Taken {
-                answer,
-                persistence,
-                socket,
-            })
-        }
-        Reading::Open(open, socket) => begin_open(*open, socket, shared).await,
+    match Box::pin(reader::read(socket, shared)).await {
+        Reading::Request(request, socket) => Some(serve_whole(*request, socket, shared)),
+        Reading::Open(open, socket) => Box::pin(begin_open(*open, socket, shared)).await,
         Reading::Refused(refusal, head, socket) => {
-            refuse(refusal, head.as_deref(), socket, shared).await;
+            Box::pin(refuse(refusal, head.as_deref(), socket, shared)).await;
             None
         }
         Reading::Closed => None,
+    }
+}
+
+/// Has a request answered whose body has arrived.
+fn serve_whole(request: Request<Bytes>, socket: Socket, shared: &Shared) -> Taken {
+    let persistence = Persistence::of(request.method(), request.version(), request.headers());
+    let incoming = Incoming {
+        request,
+        socket: &socket,
+        is_embedded: false,
+    };
+    let answer = shared.site.serve(incoming);
+    Taken {
+        answer,
+        persistence,
+        socket,
     }
 }
 
@@ -173,14 +192,31 @@ async fn begin_open(open: Open, mut socket: Socket, shared: &Shared) -> Option<T
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-async fn has_arrived(socket: &mut Socket, shared: &Shared) -> bool {
-    let mut stopping = shared.stopping.clone();
-    tokio::select! {
-        biased;
-        arrived = socket.arrived() => arrived,
-        _ = stopping.wait_for(|stopping| *stopping) => false,
-        () = tokio::time::sleep(shared.settings.keep_alive_timeout) => false,
+/// Waits for the next request; false if none comes any more.
+///
+/// The timer is not set anew for each request, which costs more than most of them: it is when it
+/// fires too early.
+async fn has_arrived(socket: &mut Socket, mut until: Pin<&mut Sleep>, shared: &Shared) -> bool {
+    if socket.has_ahead() {
+        return true;
     }
+    let due = Instant::now() + shared.settings.keep_alive_timeout;
+    poll_fn(|context| {
+        if let Poll::Ready(arrived) = socket.poll_fill(context) {
+            return Poll::Ready(arrived);
+        }
+        if shared.is_stopping() {
+            return Poll::Ready(false);
+        }
+        while until.as_mut().poll(context).is_ready() {
+            if due <= Instant::now() {
+                return Poll::Ready(false);
+            }
+            until.as_mut().reset(due);
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 async fn refuse(refusal: Refusal, head: Option<&Parts>, mut socket: Socket, shared: &Shared) {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::metrics::{Limit, Metrics};
 use crate::transports::Bounds;
@@ -36,10 +36,19 @@ struct Shared {
     max_message_size: u64,
     site: Site,
     metrics: Arc<Metrics>,
+    /// Turns true when the server stops, and does not change otherwise.
     stopping: watch::Receiver<bool>,
+    /// Wakes the connections when the server stops. A connection waits for this once in its life,
+    /// and for `stopping` it would wait anew before each request.
+    stopped: Notify,
 }
 
 impl Shared {
+    /// Tells whether the server stops, without a lock.
+    fn is_stopping(&self) -> bool {
+        !matches!(self.stopping.has_changed(), Ok(false))
+    }
+
     /// Returns the bounds of one request.
     fn bounds(&self) -> Bounds {
         let max_head = self.settings.max_header_size.as_u64();
@@ -76,6 +85,7 @@ impl Endpoint {
             site,
             metrics,
             stopping,
+            stopped: Notify::new(),
         };
         Self {
             shared: Arc::new(shared),
@@ -96,7 +106,7 @@ impl Endpoint {
         loop {
             let accepted = tokio::select! {
                 biased;
-                _ = stopping.wait_for(|stopping| *stopping) => return,
+                _ = stopping.wait_for(|stopping| *stopping) => break,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -104,6 +114,7 @@ impl Endpoint {
                 Err(error) => self.pause(&error).await,
             }
         }
+        self.shared.stopped.notify_waiters();
     }
 
     /// Waits until every connection has ended.

@@ -21,7 +21,6 @@ use hyper::service::service_fn;
 use tokio::time::Sleep;
 
 use super::Shared;
-use super::whole;
 use super::wire::{Progress, Wire};
 use crate::metrics::Limit;
 use crate::transports::is_message_http;
@@ -121,18 +120,8 @@ impl Slot {
     }
 }
 
-/// Reads the next request of a socket on which something has arrived.
+/// Reads the next request of a socket on which something has arrived, whatever it is.
 pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
-    let (stream, mut arrived) = socket.into_parts();
-    let request = whole::take(&mut arrived, shared.bounds());
-    let socket = Socket::new(stream, arrived);
-    match request {
-        Some(request) => Reading::Request(Box::new(request), socket),
-        None => Box::pin(read_by_hyper(socket, shared)).await,
-    }
-}
-
-async fn read_by_hyper(socket: Socket, shared: &Shared) -> Reading {
     let slot = Arc::new(Slot::default());
     let max_body = shared.max_message_size;
     let progress = Progress::default();

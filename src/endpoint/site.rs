@@ -27,7 +27,7 @@ pub enum Site {
 
 impl Site {
     /// Serves a request whose body has arrived.
-    pub async fn serve(&self, incoming: Incoming<'_>) -> Answer {
+    pub fn serve(&self, incoming: Incoming<'_>) -> Answer {
         let request = &incoming.request;
         let path = request.uri().path();
         match self {
@@ -37,7 +37,7 @@ impl Site {
                 if let Some(plugin) = Plugin::at(path) {
                     plugin.serve(request).into()
                 } else if bayeux.is_at(path) {
-                    bayeux.serve(incoming).await
+                    bayeux.serve(incoming)
                 } else if let Some(demo) = demo.as_ref().filter(|demo| demo.is_at(path)) {
                     demo.serve(request).into()
                 } else {

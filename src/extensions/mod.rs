@@ -126,6 +126,12 @@ impl From<Vec<Box<dyn Extension>>> for Pipeline {
 }
 
 impl Pipeline {
+    /// Tells whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.extensions.is_empty()
+    }
+
     /// Lets all of them look at a session that begins.
     pub fn begin(&self, handshake: &Message<'_>, begun: &mut Begun) {
         for extension in &self.extensions {

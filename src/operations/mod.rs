@@ -130,37 +130,55 @@ pub fn apply<'a>(
     scope: &Scope<'_>,
 ) -> (Reply<'a>, Effect) {
     let reply = Reply::to(message);
-    let channel = match checked_channel(message, scope.limits) {
-        Ok(channel) => channel,
-        Err(error) => return (reply.failed(error), Effect::None),
+    if !message.has_valid_id() {
+        return (reply.failed(BayeuxError::MessageIdInvalid), Effect::None);
+    }
+    // The names of meta channels are no more to be checked.
+    let channel = match message.meta {
+        Some(_) => None,
+        None => match checked_channel(message, scope.limits) {
+            Ok(channel) => Some(channel),
+            Err(error) => return (reply.failed(error), Effect::None),
+        },
     };
     let Some(session) = session else {
-        let is_connect = channel.as_str() == meta::CONNECT;
+        let is_connect = message.meta == Some(meta::CONNECT);
         return (session_unknown(reply, is_connect), Effect::None);
     };
-    match channel.as_str() {
-        meta::CONNECT => connect::apply(message, session, origin, scope),
-        meta::SUBSCRIBE => (
+    match (channel, message.meta) {
+        (Some(channel), _) => on_channel(message, &channel, session, scope),
+        (None, Some(meta::CONNECT)) => connect::apply(message, session, origin, scope),
+        (None, Some(meta::SUBSCRIBE)) => (
             reply.outcome(subscribe::apply(message, session, scope)),
             Effect::None,
         ),
-        meta::UNSUBSCRIBE => (
+        (None, Some(meta::UNSUBSCRIBE)) => (
             reply.outcome(unsubscribe::apply(message, session, scope)),
             Effect::None,
         ),
-        meta::DISCONNECT => (disconnect::apply(message, session, scope), Effect::Ended),
-        _ if channel.kind() == ChannelKind::Meta => {
-            (reply.failed(BayeuxError::ChannelCreateDenied), Effect::None)
+        (None, Some(meta::DISCONNECT)) => {
+            (disconnect::apply(message, session, scope), Effect::Ended)
         }
-        _ => {
-            let reply = publish::apply(message, &channel, session, scope);
-            if channel.kind() == ChannelKind::Service {
-                (reply, Effect::Called(channel))
-            } else {
-                (reply, Effect::Published)
-            }
-        }
+        (None, _) => (reply.failed(BayeuxError::ChannelCreateDenied), Effect::None),
     }
+}
+
+/// Takes a message on a channel that is not the protocol's own.
+fn on_channel<'a>(
+    message: &Message<'a>,
+    channel: &ChannelName,
+    session: &Arc<Session>,
+    scope: &Scope<'_>,
+) -> (Reply<'a>, Effect) {
+    let effect = match channel.kind() {
+        ChannelKind::Meta => {
+            let reply = Reply::to(message);
+            return (reply.failed(BayeuxError::ChannelCreateDenied), Effect::None);
+        }
+        ChannelKind::Service => Effect::Called(channel.clone()),
+        ChannelKind::Broadcast => Effect::Published,
+    };
+    (publish::apply(message, channel, session, scope), effect)
 }
 
 /// Fails a message whose session is not there; the client of a connect is told what to do.
@@ -175,9 +193,6 @@ pub fn session_unknown(reply: Reply<'_>, is_connect: bool) -> Reply<'_> {
 }
 
 fn checked_channel(message: &Message<'_>, limits: &Limits) -> Result<ChannelName, BayeuxError> {
-    if !message.has_valid_id() {
-        return Err(BayeuxError::MessageIdInvalid);
-    }
     if message.channel.is_none() {
         return Err(BayeuxError::ChannelMissing);
     }

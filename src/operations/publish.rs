@@ -22,11 +22,7 @@ pub(super) fn apply<'a>(
     session: &Arc<Session>,
     scope: &Scope<'_>,
 ) -> Reply<'a> {
-    // The reply has no `subscription`, whatever the publisher sent.
-    let reply = Reply::to(&Message {
-        subscription: None,
-        ..message.clone()
-    });
+    let reply = Reply::to_publish(message);
     let settings = scope.router.settings();
     let fields = EventFields {
         ext: settings.relay_ext,

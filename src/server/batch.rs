@@ -132,8 +132,7 @@ impl BayeuxServer {
     }
 
     fn session_of(&self, message: &Message<'_>, request: &Request<'_>) -> Option<Arc<Session>> {
-        let id: ClientId = message.client_id_text()?.parse().ok()?;
-        let session = self.core.sessions.find(id)?;
+        let session = self.core.sessions.find(message.client_id?)?;
         let is_admitted = match &request.stream {
             Some(stream) if request.needs_own_handshake => stream.is_of(&session),
             Some(stream) => stream.admits(&session, request.cookies),
@@ -207,10 +206,9 @@ impl Pass<'_> {
                 }
                 Effect::Ended => current = None,
                 Effect::Held { ticket, connect } => {
-                    let passage = self.passage(None);
-                    outcome.held = own.map(|session| {
-                        HeldConnect::new(session, ticket, connect, message, &passage)
-                    });
+                    let times = (self.received, self.scope.now);
+                    outcome.held = own
+                        .map(|session| HeldConnect::new(session, ticket, connect, message, times));
                     return outcome;
                 }
             }
@@ -260,6 +258,9 @@ impl Pass<'_> {
         message: &mut Message<'_>,
         session: Option<&Arc<Session>>,
     ) -> Result<(), Refusal> {
+        if !self.has_extensions(session.map(|session| &**session)) {
+            return Ok(());
+        }
         let passage = self.passage(session.map(|session| session.id()));
         self.scope.shared.extensions.incoming(message, &passage)?;
         session.map_or(Ok(()), |session| session.incoming(message, &passage))
@@ -285,6 +286,9 @@ impl Pass<'_> {
         is_of: impl Fn(&Message<'_>, &Session) -> bool,
     ) {
         let session = outcome.session.as_deref();
+        if !self.has_extensions(session) {
+            return;
+        }
         for (reply, message) in outcome.replies.iter_mut().zip(batch) {
             let own = session.filter(|session| is_of(message, session));
             let passage = self.passage(own.map(Session::id));
@@ -292,6 +296,13 @@ impl Pass<'_> {
                 Some(session) => session.reply(reply, message, &passage),
                 None => self.scope.shared.extensions.reply(reply, message, &passage),
             }
+        }
+    }
+
+    fn has_extensions(&self, session: Option<&Session>) -> bool {
+        match session {
+            Some(session) => session.has_extensions(),
+            None => !self.scope.shared.extensions.is_empty(),
         }
     }
 
@@ -343,7 +354,5 @@ fn refused(reply: Reply<'_>, refusal: Refusal) -> Reply<'_> {
 }
 
 fn is_of(message: &Message<'_>, session: &Session) -> bool {
-    message
-        .client_id_text()
-        .is_some_and(|text| text.parse() == Ok(session.id()))
+    message.client_id == Some(session.id())
 }

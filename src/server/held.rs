@@ -1,16 +1,20 @@
 //! A connect between its request and its reply.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime};
 
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
-use crate::bayeux::{Advice, Message, Reply};
+use crate::bayeux::{Advice, Message, Reply, meta};
 use crate::extensions::Passage;
 use crate::operations;
 use crate::session::{EndReason, Resume, Session, Taken};
+
+/// The channel of almost every connect, as JSON.
+static CONNECT: LazyLock<Box<RawValue>> =
+    LazyLock::new(|| to_raw_value(meta::CONNECT).expect("a string is JSON"));
 
 /// A connect that waits for its reply; dropped, it counts as one whose client went away.
 #[derive(Debug)]
@@ -21,7 +25,8 @@ pub struct HeldConnect {
     connect: u64,
     /// What is kept of the message.
     id: Option<Box<RawValue>>,
-    channel: Option<Box<RawValue>>,
+    channel: Option<Cow<'static, RawValue>>,
+    /// If there are extensions, which alone look at it.
     ext: Option<Box<RawValue>>,
     received: SystemTime,
     at: Instant,
@@ -34,17 +39,18 @@ impl HeldConnect {
         ticket: u64,
         connect: u64,
         message: &Message<'_>,
-        passage: &Passage,
+        (received, at): (SystemTime, Instant),
     ) -> Self {
+        let ext = message.ext.as_deref().filter(|_| session.has_extensions());
         Self {
             session: Arc::clone(session),
             ticket,
             connect,
             id: message.id.map(ToOwned::to_owned),
-            channel: message.channel.map(ToOwned::to_owned),
-            ext: message.ext.as_deref().map(ToOwned::to_owned),
-            received: passage.received,
-            at: passage.at,
+            channel: message.channel.map(kept),
+            ext: ext.map(ToOwned::to_owned),
+            received,
+            at,
             is_resumed: false,
         }
     }
@@ -117,6 +123,9 @@ impl HeldConnect {
 
     /// Lets the extensions look at the reply.
     fn dress(&self, reply: &mut Reply<'_>) {
+        if !self.session.has_extensions() {
+            return;
+        }
         let message = Message {
             id: self.id.as_deref(),
             channel: self.channel.as_deref(),
@@ -130,6 +139,14 @@ impl HeldConnect {
             now: SystemTime::now(),
         };
         self.session.reply(reply, &message, &passage);
+    }
+}
+
+fn kept(channel: &RawValue) -> Cow<'static, RawValue> {
+    if channel.get() == CONNECT.get() {
+        Cow::Borrowed(&CONNECT)
+    } else {
+        Cow::Owned(channel.to_owned())
     }
 }
 

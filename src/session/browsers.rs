@@ -1,14 +1,17 @@
 //! The browsers that sessions run in, by their cookie, and how many connects each has held.
 
+use std::hash::BuildHasherDefault;
+
 use dashmap::DashMap;
 use dashmap::Entry;
 
+use super::IdHasher;
 use crate::bayeux::RandomId;
 
 /// The browsers with at least one session.
 #[derive(Debug, Default)]
 pub struct Browsers {
-    browsers: DashMap<RandomId, Browser>,
+    browsers: DashMap<RandomId, Browser, BuildHasherDefault<IdHasher>>,
 }
 
 #[derive(Debug, Default)]

@@ -24,6 +24,12 @@ impl Session {
             })
     }
 
+    /// Tells whether there are extensions, its own or those of all sessions.
+    #[must_use]
+    pub fn has_extensions(&self) -> bool {
+        self.extensions.is_some() || !self.shared.extensions.is_empty()
+    }
+
     /// Lets its own extensions look at a message that came in, after those of all sessions.
     ///
     /// # Errors

@@ -41,7 +41,8 @@ impl Sessions {
     }
 }
 
-/// Takes the random bits of a [`ClientId`] for its hash: nobody but this server chooses them.
+/// Takes the random bits of an identifier for its hash: nobody but this server chooses those that are
+/// in a map.
 #[derive(Debug, Default)]
 pub struct IdHasher(u64);
 

@@ -54,8 +54,6 @@ impl HeldPoll {
         })
         .await;
         match resumed {
-            // The runtime hears of a client's end a moment after the kernel.
-            Some(Resume::Answer { .. }) if socket.has_closed() => Polled::Closed(self.unanswered()),
             Some(resume) => {
                 let (response, carried) = self.answer(resume);
                 Polled::Answered(response, carried)

@@ -35,8 +35,8 @@ pub(super) fn in_utf8(texts: Vec<Bytes>) -> Vec<Bytes> {
 /// Gives the messages of old protocols their meaning in this one.
 pub(super) fn translate(batch: &mut [Message<'_>]) {
     for message in batch {
-        if message.channel_text().as_deref() == Some("/meta/reconnect") {
-            message.meaning = Some(meta::CONNECT);
+        if message.meta.is_none() && is_reconnect(message) {
+            message.meta = Some(meta::CONNECT);
         }
     }
 }
@@ -97,7 +97,7 @@ pub(super) fn dress(replies: &mut [Reply<'_>], batch: &[Message<'_>], marks: u8)
         return;
     }
     for (reply, message) in replies.iter_mut().zip(batch) {
-        if message.channel_text().as_deref() == Some(meta::CONNECT) {
+        if message.is_on(meta::CONNECT) {
             reply.add(Field::Other("connectionId", "\"1\""));
         }
     }
@@ -109,7 +109,7 @@ pub(super) fn delay(batch: &[Message<'_>], replies: &[Reply<'_>]) -> Option<Dura
     let ([message], [reply]) = (batch, replies) else {
         return None;
     };
-    let is_storm = message.meaning.is_some() && reply.error() == Some(BayeuxError::SessionUnknown);
+    let is_storm = reply.error() == Some(BayeuxError::SessionUnknown) && is_reconnect(message);
     is_storm.then_some(UNKNOWN_SESSION_DELAY)
 }
 
@@ -132,9 +132,11 @@ pub(super) fn escapes_comment_end(marks: u8) -> bool {
 }
 
 fn handshake<'m, 'a>(batch: &'m [Message<'a>]) -> Option<&'m Message<'a>> {
-    batch
-        .iter()
-        .find(|message| message.channel_text().as_deref() == Some(meta::HANDSHAKE))
+    batch.iter().find(|message| message.is_on(meta::HANDSHAKE))
+}
+
+fn is_reconnect(message: &Message<'_>) -> bool {
+    message.channel.and_then(text).as_deref() == Some("/meta/reconnect")
 }
 
 fn is_0_1(message: &Message<'_>) -> bool {

@@ -8,7 +8,7 @@ use crate::web::form::{self, Body, FormLimits};
 use crate::web::{charset, script};
 
 /// Reads the messages whatever the body calls itself, and answers them.
-pub(super) async fn serve(endpoint: &Endpoint, incoming: Incoming<'_>) -> Result<Answer, Error> {
+pub(super) fn serve(endpoint: &Endpoint, incoming: Incoming<'_>) -> Result<Answer, Error> {
     let (head, body) = incoming.request.into_parts();
     let content_type = head
         .headers
@@ -18,7 +18,7 @@ pub(super) async fn serve(endpoint: &Endpoint, incoming: Incoming<'_>) -> Result
     let limits = FormLimits {
         max_fields: MAX_FIELDS,
     };
-    let (texts, source, callback) = match form::read(body, content_type, limits).await? {
+    let (texts, source, callback) = match form::read(&body, content_type, limits)? {
         Body::Json(text) => (vec![text], Source::Body, None),
         Body::Form(fields) => (fields.messages, Source::Fields, fields.callback),
     };

@@ -189,7 +189,7 @@ impl Endpoint {
     }
 
     /// Serves a request.
-    pub async fn serve(&self, incoming: Incoming<'_>) -> Answer {
+    pub fn serve(&self, incoming: Incoming<'_>) -> Answer {
         let request = &incoming.request;
         let origin = match self.origins.check(request.headers()) {
             Verdict::SameOrigin => None,
@@ -210,7 +210,7 @@ impl Endpoint {
         } else if is_resource {
             resources::serve(self, request)
         } else {
-            self.exchange(incoming).await
+            self.exchange(incoming)
         };
         let dress = |response| vary(allow(response, origin.as_ref()));
         match answer {
@@ -238,7 +238,7 @@ impl Endpoint {
         vary(allow(response, origin.as_ref()))
     }
 
-    async fn exchange(&self, incoming: Incoming<'_>) -> Answer {
+    fn exchange(&self, incoming: Incoming<'_>) -> Answer {
         let request = &incoming.request;
         let is_get = *request.method() == Method::GET;
         let in_parts = multipart::is_asked(request.headers());
@@ -255,7 +255,7 @@ impl Endpoint {
             self.check(Transport::EventSource)
                 .and_then(|()| event_source::join(self, &incoming, id))
         } else {
-            self.exchange_once(incoming).await
+            self.exchange_once(incoming)
         };
         answer.unwrap_or_else(|error| {
             let response = Response::from(error);
@@ -268,7 +268,7 @@ impl Endpoint {
     }
 
     /// Serves a request of messages.
-    async fn exchange_once(&self, incoming: Incoming<'_>) -> Result<Answer, Error> {
+    fn exchange_once(&self, incoming: Incoming<'_>) -> Result<Answer, Error> {
         match *incoming.request.method() {
             Method::POST => {
                 // Whatever way events come, messages are sent by POST.
@@ -276,7 +276,7 @@ impl Endpoint {
                 if transports.iter().all(|transport| !transport.posts()) {
                     self.check(Transport::LongPolling)?;
                 }
-                long_polling::serve(self, incoming).await
+                long_polling::serve(self, incoming)
             }
             Method::GET if self.is_on(Transport::Iframe) && forever_frame::is_tunnel(&incoming) => {
                 Ok(forever_frame::tunnel().into())

@@ -10,6 +10,8 @@ use http::header::{
 use http::uri::Authority;
 use thiserror::Error;
 
+/// Where a request comes from, in a browser's own words (Fetch Metadata Request Headers).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// What the list says when every origin is allowed.
 const ANY: &str = "*";
 /// The longest list of header names that a preflight's answer repeats, in bytes.
@@ -68,7 +70,7 @@ impl AllowedOrigins {
     /// A browser's `Sec-Fetch-Site` is believed first, as it knows the scheme, which this server
     /// behind a proxy does not; then `Origin`; then `Referer`, all that a script element sends.
     pub fn check(&self, headers: &HeaderMap) -> Verdict {
-        let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+        let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
         if matches!(site, Some(b"same-origin" | b"none")) {
             return Verdict::SameOrigin;
         }

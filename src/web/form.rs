@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{FutureExt, stream};
 use memchr::{memchr, memchr2};
 use multer::Multipart;
 use percent_encoding::percent_decode;
@@ -64,24 +64,23 @@ pub enum Error {
     Multipart(#[from] multer::Error),
 }
 
-/// Reads a body in UTF-8; never waits.
+/// Reads a body in UTF-8.
 ///
 /// The first byte that is not blank decides: clients send JSON as a form, and forms as text.
 ///
 /// # Errors
 ///
 /// All of them.
-pub async fn read(
-    body: Bytes,
-    content_type: Option<&str>,
-    limits: FormLimits,
-) -> Result<Body, Error> {
+pub fn read(body: &Bytes, content_type: Option<&str>, limits: FormLimits) -> Result<Body, Error> {
     let body = body.slice_ref(body.trim_ascii());
     let fields = match *body {
         [] => return Err(Error::Empty),
         [b'[' | b'{', ..] => return Ok(Body::Json(body)),
         [b'-', b'-', ..] if is_multipart(content_type) => {
-            multipart(body, content_type.unwrap_or_default(), limits).await?
+            // Of a body that has arrived the parser never waits for more.
+            multipart(body, content_type.unwrap_or_default(), limits)
+                .now_or_never()
+                .unwrap_or(Err(Error::NotAMessage))?
         }
         _ => urlencoded(body, limits)?,
     };

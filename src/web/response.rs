@@ -6,6 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, Method, StatusCode, Version, header};
 
+/// Room for the header lines that most responses get besides those that they are made with.
+const MORE_LINES: usize = 32;
+
 /// A response that is complete but for what the connection adds.
 #[derive(Debug)]
 pub struct Response {
@@ -125,9 +128,11 @@ impl Response {
     /// Makes a response whose header lines are written out already, each with its line end.
     #[must_use]
     pub fn with_raw_head(status: StatusCode, lines: &'static [u8], body: Vec<u8>) -> Self {
+        let mut head = Vec::with_capacity(lines.len() + MORE_LINES);
+        head.extend_from_slice(lines);
         Self {
             status,
-            head: lines.to_vec(),
+            head,
             body,
             extent: Extent::Counted,
         }
@@ -187,12 +192,10 @@ impl Response {
         out.extend_from_slice(if is_1_0 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
         self.write_status(&mut out);
         out.extend_from_slice(&self.head);
-        write_date("Date", &mut out);
+        out.extend_from_slice(b"Date: ");
+        write_date(&mut out);
         match self.extent {
-            Extent::Counted if self.has_length() => {
-                write!(out, "Content-Length: {}\r\n", self.body.len())
-                    .expect("a Vec takes every write");
-            }
+            Extent::Counted if self.has_length() => write_length(self.body.len(), &mut out),
             Extent::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
             Extent::Counted | Extent::Open => {}
         }
@@ -217,8 +220,7 @@ impl Response {
         write!(out, "Content-Location: {location}\r\n").expect("a Vec takes every write");
         out.extend_from_slice(&self.head);
         if self.has_length() {
-            write!(out, "Content-Length: {}\r\n", self.body.len())
-                .expect("a Vec takes every write");
+            write_length(self.body.len(), out);
         }
         out.extend_from_slice(b"\r\n");
         if !omits_body {
@@ -246,13 +248,20 @@ impl Response {
     /// Says that it was made now.
     #[must_use]
     pub fn modified_now(mut self) -> Self {
-        write_date("Last-Modified", &mut self.head);
+        self.head.extend_from_slice(b"Last-Modified: ");
+        write_date(&mut self.head);
         self
     }
 }
 
-/// Appends a header line with the time of now, which is made anew once a second.
-fn write_date(name: &str, out: &mut Vec<u8>) {
+fn write_length(length: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"Content-Length: ");
+    out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the time of now and a line end; the text is made anew once a second.
+fn write_date(out: &mut Vec<u8>) {
     thread_local! {
         static DATE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
     }
@@ -263,9 +272,9 @@ fn write_date(name: &str, out: &mut Vec<u8>) {
     DATE.with_borrow_mut(|(of, date)| {
         if *of != second || date.is_empty() {
             *of = second;
-            *date = httpdate::fmt_http_date(now);
+            *date = httpdate::fmt_http_date(now) + "\r\n";
         }
-        write!(out, "{name}: {date}\r\n").expect("a Vec takes every write");
+        out.extend_from_slice(date.as_bytes());
     });
 }
 

@@ -97,11 +97,6 @@ impl Socket {
         !self.ahead.is_empty()
     }
 
-    /// Waits until the client has sent something, which is kept; false if it closed instead.
-    pub async fn arrived(&mut self) -> bool {
-        self.has_ahead() || poll_fn(|context| self.poll_fill(context)).await
-    }
-
     /// Writes as much as the kernel takes at once; nothing if it takes none.
     ///
     /// # Errors
@@ -131,25 +126,34 @@ impl Socket {
         &mut self,
         bytes: &[u8],
         timeout: Duration,
-        mut poll_useless: impl FnMut(&mut Context<'_>) -> Poll<()>,
+        poll_useless: impl FnMut(&mut Context<'_>) -> Poll<()>,
     ) -> io::Result<()> {
-        let mut written = self.write_some(bytes)?;
+        let written = self.write_some(bytes)?;
         if written == bytes.len() {
             return Ok(());
         }
-        let rest = poll_fn(|context| {
-            while written < bytes.len() {
+        Box::pin(self.write_rest(&bytes[written..], timeout, poll_useless)).await
+    }
+
+    async fn write_rest(
+        &mut self,
+        mut rest: &[u8],
+        timeout: Duration,
+        mut poll_useless: impl FnMut(&mut Context<'_>) -> Poll<()>,
+    ) -> io::Result<()> {
+        let all = poll_fn(|context| {
+            while !rest.is_empty() {
                 if poll_useless(context).is_ready() {
                     return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
                 }
-                match ready!(self.poll_write(&bytes[written..], context))? {
+                match ready!(self.poll_write(rest, context))? {
                     0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    more => written += more,
+                    more => rest = &rest[more..],
                 }
             }
             Poll::Ready(Ok(()))
         });
-        tokio::time::timeout(timeout, Box::pin(rest)).await?
+        tokio::time::timeout(timeout, all).await?
     }
 
     /// Closes the connection so that the client can read the last response even if it is still

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode, Version, header};
 
 use super::super::exchange::now;
-use super::super::{Answer, Endpoint, Error, Incoming, Opened, Transport, allow, resources, vary};
+use super::super::{Answer, Endpoint, Incoming, Opened, Transport, allow, resources, vary};
 use super::outgoing::Outgoing;
 use super::requests::{Bounds, Next, Requests};
 use super::{Connection, is_message_http};
@@ -94,10 +93,7 @@ impl Inward {
                 socket,
                 is_embedded: true,
             };
-            // A body that has arrived is read without a wait.
-            let answer = endpoint.exchange_once(incoming).now_or_never();
-            let unread = || Err(Error::Method("send Bayeux messages by POST"));
-            let answer = answer.unwrap_or_else(unread);
+            let answer = endpoint.exchange_once(incoming);
             answer.unwrap_or_else(|error| Response::from(error).into())
         } else {
             let reason = "send embedded Bayeux messages by POST";

@@ -1,7 +1,5 @@
 //! Tests of `form`; they hold what old clients put on the wire.
 
-use futures_util::FutureExt;
-
 use super::*;
 
 const LIMITS: FormLimits = FormLimits { max_fields: 4 };
@@ -9,9 +7,7 @@ const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
 const MULTIPART: Option<&str> = Some("Multipart/Form-Data; boundary=B");
 
 fn read_now(body: &[u8], content_type: Option<&str>) -> Result<Body, Error> {
-    read(Bytes::copy_from_slice(body), content_type, LIMITS)
-        .now_or_never()
-        .expect("the body is in memory")
+    read(&Bytes::copy_from_slice(body), content_type, LIMITS)
 }
 
 fn form(messages: Vec<Bytes>) -> Body {

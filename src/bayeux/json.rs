@@ -89,8 +89,7 @@ fn parse(text: &[u8]) -> Result<Vec<Message<'_>>, String> {
 /// Counts how deep arrays and objects nest, without a stack; what is not JSON is counted too. Of what
 /// cannot be deeper than `enough`, it says no more than that.
 fn depth(text: &[u8], enough: usize) -> usize {
-    let openings = text.iter().filter(|byte| matches!(byte, b'[' | b'{'));
-    let at_most = openings.count();
+    let at_most = memchr::memchr2_iter(b'[', b'{', text).count();
     if at_most <= enough {
         return at_most;
     }

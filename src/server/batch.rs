@@ -81,7 +81,8 @@ struct Pass<'p> {
     server: &'p BayeuxServer,
     scope: Scope<'p>,
     origin: Origin<'p>,
-    received: SystemTime,
+    /// When the batch came in, if there are extensions, which alone ask.
+    received: Option<SystemTime>,
 }
 
 impl BayeuxServer {
@@ -101,11 +102,13 @@ impl BayeuxServer {
             lifetime: request.lifetime,
             is_request: request.is_request,
         };
+        let scope = self.core.scope(now);
+        let has_extensions = !scope.shared.extensions.is_empty();
         let pass = Pass {
             server: self,
-            scope: self.core.scope(now),
+            scope,
             origin,
-            received: SystemTime::now(),
+            received: has_extensions.then(SystemTime::now),
         };
         let handshake = batch
             .iter_mut()
@@ -307,11 +310,12 @@ impl Pass<'_> {
     }
 
     fn passage(&self, client_id: Option<ClientId>) -> Passage {
+        let now = SystemTime::now();
         Passage {
             client_id,
-            received: self.received,
+            received: self.received.unwrap_or(now),
             at: self.scope.now,
-            now: SystemTime::now(),
+            now,
         }
     }
 }

@@ -28,7 +28,7 @@ pub struct HeldConnect {
     channel: Option<Cow<'static, RawValue>>,
     /// If there are extensions, which alone look at it.
     ext: Option<Box<RawValue>>,
-    received: SystemTime,
+    received: Option<SystemTime>,
     at: Instant,
     is_resumed: bool,
 }
@@ -39,7 +39,7 @@ impl HeldConnect {
         ticket: u64,
         connect: u64,
         message: &Message<'_>,
-        (received, at): (SystemTime, Instant),
+        (received, at): (Option<SystemTime>, Instant),
     ) -> Self {
         let ext = message.ext.as_deref().filter(|_| session.has_extensions());
         Self {
@@ -132,11 +132,12 @@ impl HeldConnect {
             ext: self.ext.as_deref().map(Cow::Borrowed),
             ..Message::default()
         };
+        let now = SystemTime::now();
         let passage = Passage {
             client_id: Some(self.session.id()),
-            received: self.received,
+            received: self.received.unwrap_or(now),
             at: self.at,
-            now: SystemTime::now(),
+            now,
         };
         self.session.reply(reply, &message, &passage);
     }

@@ -79,6 +79,7 @@ impl Carrier {
 #[derive(Debug)]
 pub struct Session {
     id: ClientId,
+    browser: RandomId,
     begun: Instant,
     shared: Arc<Shared>,
     marks: AtomicU8,
@@ -126,6 +127,7 @@ impl Session {
         });
         let session = Arc::new(Self {
             id,
+            browser,
             begun: now,
             shared,
             marks: AtomicU8::new(0),
@@ -153,7 +155,7 @@ impl Session {
     /// Returns the browser it was made for.
     #[must_use]
     pub fn browser(&self) -> RandomId {
-        self.lock().state.browser()
+        self.browser
     }
 
     /// Takes a connect, which displaces the one that is held. The number tells it from all others of

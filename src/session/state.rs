@@ -174,10 +174,6 @@ impl State {
         trust_client_session || !self.is_bound || cookies.contains(&self.browser)
     }
 
-    pub(super) fn browser(&self) -> RandomId {
-        self.browser
-    }
-
     fn start_expiry(&mut self, settings: &Settings, now: Instant) {
         let interval = self.interval(settings);
         self.expiry = now + interval + self.times().max_interval(settings);

@@ -7,6 +7,8 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use http::StatusCode;
 use thiserror::Error;
 
+/// The Content-Type that almost every client sends, which is not taken apart.
+const USUAL: &str = "application/json;charset=UTF-8";
 /// How much of an unknown charset's name an error repeats.
 const NAME_SHOWN: usize = 32;
 
@@ -40,7 +42,11 @@ impl Error {
 ///
 /// [`Error::UnknownCharset`] or [`Error::Malformed`].
 pub fn to_utf8(body: Bytes, content_type: Option<&str>) -> Result<Bytes, Error> {
-    let charset = match content_type.and_then(charset_parameter) {
+    if content_type.is_some_and(|text| text.eq_ignore_ascii_case(USUAL)) {
+        return Charset::Encoding(UTF_8).decode(body);
+    }
+    let has_parameters = |text: &&str| text.contains('=');
+    let charset = match content_type.filter(has_parameters).and_then(charset_parameter) {
         Some(name) => Charset::named(&name, &body)?,
         None => Charset::sniffed(&body).unwrap_or(Charset::Encoding(UTF_8)),
     };

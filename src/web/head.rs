@@ -5,6 +5,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 /// Makes the head that was parsed from these bytes; nothing if a part of it is not what it should be.
+/// The body has been cut off already, so its length is left out.
 #[must_use]
 pub fn parts(parsed: &httparse::Request<'_, '_>, head: &Bytes) -> Option<Parts> {
     let mut parts = Request::new(()).into_parts().0;
@@ -17,6 +18,9 @@ pub fn parts(parsed: &httparse::Request<'_, '_>, head: &Bytes) -> Option<Parts> 
     };
     parts.headers.reserve(parsed.headers.len());
     for header in parsed.headers.iter() {
+        if header.name.eq_ignore_ascii_case("content-length") {
+            continue;
+        }
         let name = HeaderName::from_bytes(header.name.as_bytes()).ok()?;
         let value = HeaderValue::from_maybe_shared(shared(head, header.value)).ok()?;
         parts.headers.append(name, value);

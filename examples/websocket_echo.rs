@@ -7,16 +7,17 @@
 use std::io;
 
 use bytes::BytesMut;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
-use mirant::web::Persistence;
 use mirant::web::websocket::{
     Accepted, CloseCode, FrameKind, Incoming, Reader, Side, accept, close, deflate, encode,
 };
+use mirant::web::{Head, Persistence};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// The largest message of the suites.
 const MAX_MESSAGE: usize = 32 * 1024 * 1024;
+/// More headers than they send.
+const MAX_HEADERS: usize = 32;
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
@@ -36,9 +37,10 @@ async fn main() -> io::Result<()> {
 async fn serve(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut arrived = BytesMut::new();
-    let headers = read_head(&mut stream, &mut arrived).await?;
-    let Accepted { response, deflates } = accept(&headers, true).map_err(io::Error::other)?;
-    let persistence = Persistence::of(&Method::GET, Version::HTTP_11, &HeaderMap::new());
+    let head = read_head(&mut stream, &mut arrived).await?;
+    let accepted = accept(&head.headers, true).map_err(io::Error::other)?;
+    let Accepted { response, deflates } = accepted;
+    let persistence = Persistence::of(&head);
     stream.write_all(&response.encode(persistence)).await?;
 
     let mut reader = Reader::new(Side::Server, deflates, MAX_MESSAGE);
@@ -85,8 +87,8 @@ fn answer(incoming: Incoming, deflates: bool, out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// Reads the headers of the request.
-async fn read_head(stream: &mut TcpStream, arrived: &mut BytesMut) -> io::Result<HeaderMap> {
+/// Reads the head of the request.
+async fn read_head(stream: &mut TcpStream, arrived: &mut BytesMut) -> io::Result<Head> {
     let end = loop {
         if let Some(end) = arrived.windows(4).position(|four| four == b"\r\n\r\n") {
             break end;
@@ -95,13 +97,9 @@ async fn read_head(stream: &mut TcpStream, arrived: &mut BytesMut) -> io::Result
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     };
-    let head = arrived.split_to(end + 4);
-    let head = std::str::from_utf8(&head).map_err(io::Error::other)?;
-    let fields = head.lines().filter_map(|line| line.split_once(':'));
-    let headers = fields.filter_map(|(name, value)| {
-        let name: HeaderName = name.trim().parse().ok()?;
-        let value: HeaderValue = value.trim().parse().ok()?;
-        Some((name, value))
-    });
-    Ok(headers.collect())
+    let text = arrived.split_to(end + 4).freeze();
+    let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut request = httparse::Request::new(&mut fields);
+    request.parse(&text).map_err(io::Error::other)?;
+    Head::parsed(&request, &text).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }

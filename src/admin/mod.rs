@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{Method, StatusCode};
 
 use crate::server::BayeuxServer;
-use crate::web::Response;
+use crate::web::{Request, Response};
 
 /// What the operator may ask of a server.
 #[derive(Debug)]
@@ -23,7 +22,7 @@ impl Admin {
 
     /// Serves a request.
     #[must_use]
-    pub fn serve(&self, request: &Request<Bytes>) -> Response {
+    pub fn serve(&self, request: &Request) -> Response {
         if *request.method() != Method::GET {
             return Response::error(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here")
                 .header("Allow", b"GET");

@@ -1,9 +1,8 @@
 //! The demonstration page: two chat windows that talk to each other through the server.
 
-use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{Method, StatusCode};
 
-use crate::web::Response;
+use crate::web::{Request, Response};
 
 const PAGE: &str = include_str!("page.html");
 
@@ -30,7 +29,7 @@ impl Demo {
 
     /// Serves the page.
     #[must_use]
-    pub fn serve(&self, request: &Request<Bytes>) -> Response {
+    pub fn serve(&self, request: &Request) -> Response {
         if *request.method() != Method::GET {
             return Response::error(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here")
                 .header("Allow", b"GET");

@@ -7,8 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::request::Parts;
-use http::{Request, StatusCode};
+use http::StatusCode;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
@@ -17,7 +16,7 @@ use super::reader::{self, Open, Reading, Refusal};
 use super::whole;
 use crate::metrics::Limit;
 use crate::transports::{Answer, Carried, Incoming, Link, Polled, Times, expects_continue};
-use crate::web::{Persistence, Response, Socket};
+use crate::web::{Head, Persistence, Request, Response, Socket};
 
 /// A request has been taken, and its answer is known or awaited.
 struct Taken {
@@ -154,8 +153,8 @@ async fn take(socket: Socket, shared: &Shared) -> Option<Taken> {
 }
 
 /// Has a request answered whose body has arrived.
-fn serve_whole(request: Request<Bytes>, socket: Socket, shared: &Shared) -> Taken {
-    let persistence = Persistence::of(request.method(), request.version(), request.headers());
+fn serve_whole(request: Request, socket: Socket, shared: &Shared) -> Taken {
+    let persistence = Persistence::of(&request.head);
     let incoming = Incoming {
         request,
         socket: &socket,
@@ -219,7 +218,7 @@ async fn has_arrived(socket: &mut Socket, mut until: Pin<&mut Sleep>, shared: &S
     .await
 }
 
-async fn refuse(refusal: Refusal, head: Option<&Parts>, mut socket: Socket, shared: &Shared) {
+async fn refuse(refusal: Refusal, head: Option<&Head>, mut socket: Socket, shared: &Shared) {
     if let Some(limit) = refusal.limit {
         shared.metrics.limited(limit);
     }

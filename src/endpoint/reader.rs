@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Incoming};
@@ -24,15 +23,15 @@ use super::Shared;
 use super::wire::{Progress, Wire};
 use crate::metrics::Limit;
 use crate::transports::is_message_http;
-use crate::web::{Socket, Transfer};
+use crate::web::{self, Head, Socket, Transfer};
 
 /// What came from a socket.
 pub(super) enum Reading {
     /// A request; its body has arrived.
-    Request(Box<Request<Bytes>>, Socket),
+    Request(Box<web::Request>, Socket),
     /// A request that is answered with this status and reason, and is the connection's last; its
     /// head, if that was understood.
-    Refused(Refusal, Option<Box<Parts>>, Socket),
+    Refused(Refusal, Option<Box<Head>>, Socket),
     /// A request whose body may go on for ever, and is read by whoever answers it.
     Open(Box<Open>, Socket),
     /// The client closed the connection.
@@ -41,7 +40,7 @@ pub(super) enum Reading {
 
 /// A request whose body is to come.
 pub(super) struct Open {
-    pub(super) head: Parts,
+    pub(super) head: Head,
     pub(super) body: Transfer,
 }
 
@@ -97,9 +96,9 @@ impl Refusal {
 }
 
 enum Outcome {
-    Request(Box<Request<Bytes>>),
-    Open(Box<Parts>),
-    Refused(Refusal, Option<Box<Parts>>),
+    Request(Box<web::Request>),
+    Open(Box<Head>),
+    Refused(Refusal, Option<Box<Head>>),
 }
 
 /// Where the service leaves the request.
@@ -127,7 +126,10 @@ pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
     let progress = Progress::default();
     let service = service_fn(|request: Request<Incoming>| {
         let slot = Arc::clone(&slot);
-        let is_open = is_open(&request);
+        // To drop a body would have hyper read it to its end.
+        let (head, body) = request.into_parts();
+        let head = Head::from(head);
+        let is_open = is_open(&head);
         // Before hyper reads on.
         if is_open {
             progress.leaves_body();
@@ -135,8 +137,6 @@ pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
             progress.reads_body();
         }
         Box::pin(async move {
-            // To drop a body would have hyper read it to its end.
-            let (head, body) = request.into_parts();
             if is_open {
                 slot.fill(Outcome::Open(Box::new(head)));
                 let _body = body;
@@ -186,11 +186,11 @@ pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
 }
 
 /// Tells whether the body of a request holds requests, which are answered before it ends.
-fn is_open(request: &Request<Incoming>) -> bool {
-    *request.method() == Method::POST && is_message_http(request.headers())
+fn is_open(head: &Head) -> bool {
+    head.method == Method::POST && is_message_http(&head.headers)
 }
 
-fn open(head: Box<Parts>, wire: Wire<'_>, max_headers: usize) -> Reading {
+fn open(head: Box<Head>, wire: Wire<'_>, max_headers: usize) -> Reading {
     match wire.into_open(max_headers) {
         (socket, Ok(body)) => Reading::Open(Box::new(Open { head: *head, body }), socket),
         (socket, Err(malformed)) => {
@@ -203,19 +203,20 @@ fn open(head: Box<Parts>, wire: Wire<'_>, max_headers: usize) -> Reading {
     }
 }
 
-async fn collect(head: Parts, body: Incoming, max_body: u64) -> Outcome {
+async fn collect(head: Head, body: Incoming, max_body: u64) -> Outcome {
     let announced = head
         .headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        .text(&header::CONTENT_LENGTH)
+        .and_then(|value| value.parse::<u64>().ok());
     if announced.is_some_and(|length| length > max_body) {
         return Outcome::Refused(Refusal::TOO_LARGE, Some(Box::new(head)));
     }
     if body.is_end_stream() {
-        return Outcome::Request(Box::new(Request::from_parts(head, Bytes::new())));
+        let body = Bytes::new();
+        return Outcome::Request(Box::new(web::Request { head, body }));
     }
     match read_body(body, max_body).await {
-        Ok(body) => Outcome::Request(Box::new(Request::from_parts(head, body))),
+        Ok(body) => Outcome::Request(Box::new(web::Request { head, body })),
         Err(refusal) => Outcome::Refused(refusal, Some(Box::new(head))),
     }
 }

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use http::request::Parts;
 
 use crate::admin::Admin;
 use crate::demo::Demo;
 use crate::plugins::Plugin;
 use crate::transports::{self, Answer, Bounds, Incoming};
-use crate::web::{Response, Transfer};
+use crate::web::{Head, Response, Transfer};
 
 /// What a listener serves.
 #[derive(Debug)]
@@ -48,7 +47,7 @@ impl Site {
     }
 
     /// Answers a request whose body holds requests, and is read by whoever answers it.
-    pub fn open(&self, head: &Parts, body: Transfer, bounds: Bounds) -> Answer {
+    pub fn open(&self, head: &Head, body: Transfer, bounds: Bounds) -> Answer {
         match self {
             Self::Public { bayeux, .. } => bayeux.open(head, body, bounds),
             Self::Admin(_) => {
@@ -59,7 +58,7 @@ impl Site {
     }
 
     /// Lets the page that sent a request read the response to it, which was not made by its site.
-    pub fn share(&self, head: &Parts, response: Response) -> Response {
+    pub fn share(&self, head: &Head, response: Response) -> Response {
         match self {
             Self::Public { bayeux, .. } if bayeux.is_at(head.uri.path()) => {
                 bayeux.share(&head.headers, response)

@@ -5,12 +5,12 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Buf, Bytes};
-use http::{Method, Request};
+use http::Method;
 use httparse::{Header, Status};
 
 use crate::transports::{Bounds, is_message_http};
-use crate::web::head;
 use crate::web::transfer::content_length;
+use crate::web::{Head, Request};
 
 /// More headers than browsers and proxies send; a request with more is out of the ordinary.
 const MAX_HEADERS: usize = 48;
@@ -19,7 +19,7 @@ const MAX_HEADERS: usize = 48;
 const ODD: [&str; 3] = ["transfer-encoding", "expect", "upgrade"];
 
 /// Takes the next request from what has arrived, if it is ordinary and whole.
-pub(super) fn take(arrived: &mut Bytes, bounds: Bounds) -> Option<Request<Bytes>> {
+pub(super) fn take(arrived: &mut Bytes, bounds: Bounds) -> Option<Request> {
     let bytes = arrived.clone();
     let max_headers = bounds.max_headers.min(MAX_HEADERS);
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
@@ -34,12 +34,13 @@ pub(super) fn take(arrived: &mut Bytes, bounds: Bounds) -> Option<Request<Bytes>
     if !is_small || end > bytes.len() {
         return None;
     }
-    let parts = head::parts(&parsed, &bytes)?;
-    if parts.method == Method::POST && is_message_http(&parts.headers) {
+    let head = Head::parsed(&parsed, &bytes)?;
+    if head.method == Method::POST && is_message_http(&head.headers) {
         return None;
     }
     arrived.advance(end);
-    Some(Request::from_parts(parts, bytes.slice(begin..end)))
+    let body = bytes.slice(begin..end);
+    Some(Request { head, body })
 }
 
 /// Returns how long the body is; nothing if that is not certain.
@@ -93,7 +94,7 @@ mod tests {
         let mut arrived = Bytes::from(format!("{post}{post}"));
         for _ in 0..2 {
             let request = take(&mut arrived, BOUNDS).expect("a request");
-            assert_eq!(request.body().as_ref(), b"[]");
+            assert_eq!(request.body.as_ref(), b"[]");
             assert_eq!(request.uri().path(), "/a");
         }
         assert!(arrived.is_empty());

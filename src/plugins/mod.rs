@@ -3,10 +3,9 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{Method, StatusCode, header};
 
-use crate::web::Response;
+use crate::web::{Headers, Request, Response};
 
 const FOLDER: &str = "/mirant/";
 
@@ -74,7 +73,7 @@ impl Plugin {
 
     /// Serves the file, to pages of any site.
     #[must_use]
-    pub fn serve(&self, request: &Request<Bytes>) -> Response {
+    pub fn serve(&self, request: &Request) -> Response {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Response::error(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here")
                 .header("Allow", b"GET, HEAD")
@@ -102,10 +101,9 @@ impl Plugin {
 }
 
 /// Tells whether a client has the version that has this tag (RFC 9110 section 13.1.2).
-fn has(headers: &HeaderMap, etag: &str) -> bool {
-    let values = headers.get_all(header::IF_NONE_MATCH).iter();
-    values
-        .filter_map(|value| value.to_str().ok())
+fn has(headers: &Headers, etag: &str) -> bool {
+    headers
+        .texts(&header::IF_NONE_MATCH)
         .flat_map(|value| value.split(','))
         .map(|tag| tag.trim().trim_start_matches("W/"))
         .any(|tag| tag == etag || tag == "*")

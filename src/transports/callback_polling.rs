@@ -42,7 +42,7 @@ pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answ
         source: Source::Fields,
         callback: Some(callback.into()),
         uri: request.uri(),
-        version: request.version(),
+        version: request.head.version,
         socket: incoming.socket,
     };
     let framing = Framing::Script(callback.into());

@@ -14,8 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode, header};
+use http::{HeaderName, StatusCode, header};
 use serde_json::value::to_raw_value;
 use tokio::time::Sleep;
 
@@ -27,7 +26,7 @@ use super::{Answer, Endpoint, Error, Incoming, Link, MAX_FIELDS, Opened};
 use crate::bayeux::{Advice, BayeuxError, ClientId, Event, Reply, meta};
 use crate::session::{Beginning, Stream, Streamed};
 use crate::web::form::{self, FormLimits};
-use crate::web::{Response, Socket};
+use crate::web::{Headers, Request, Response, Socket};
 
 const HEAD: &[u8] = b"Content-Type: text/event-stream; charset=utf-8\r\n\
     Cache-Control: no-cache, no-store\r\nX-Accel-Buffering: no\r\n";
@@ -61,8 +60,8 @@ impl From<Refused> for Response {
 }
 
 /// Returns the session that a client of Faye asks the stream of, if it does.
-pub(super) fn session_of(endpoint: &Endpoint, request: &Request<Bytes>) -> Option<ClientId> {
-    let accepts = request.headers().get(header::ACCEPT)?.to_str().ok()?;
+pub(super) fn session_of(endpoint: &Endpoint, request: &Request) -> Option<ClientId> {
+    let accepts = request.headers().text(&header::ACCEPT)?;
     let below = request.uri().path().strip_prefix(&endpoint.settings.path)?;
     let id = below.strip_prefix('/')?.parse().ok()?;
     accepts.contains("text/event-stream").then_some(id)
@@ -138,11 +137,11 @@ pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answ
         )
         .map_err(Refused::NotSubscribed)?;
     // An id that is not one of ours says as well that something was received before.
-    beginning.is_complete &= last.is_some() || !request.headers().contains_key(LAST);
+    beginning.is_complete &= last.is_some() || !request.headers().contains(&LAST);
     Ok(open(endpoint, stream, false, beginning))
 }
 
-const LAST: &str = "Last-Event-ID";
+const LAST: HeaderName = HeaderName::from_static("last-event-id");
 
 /// The last event that a client has received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,8 +151,8 @@ struct LastEvent {
 }
 
 impl LastEvent {
-    fn of(headers: &HeaderMap) -> Option<Self> {
-        let (session, number) = headers.get(LAST)?.to_str().ok()?.split_once('-')?;
+    fn of(headers: &Headers) -> Option<Self> {
+        let (session, number) = headers.text(&LAST)?.split_once('-')?;
         Some(Self {
             session: session.parse().ok()?,
             number: number.parse().ok()?,
@@ -318,8 +317,7 @@ mod tests {
             (String::new(), None),
         ];
         for (text, number) in cases {
-            let mut headers = HeaderMap::new();
-            headers.insert(LAST, text.parse().expect("a value"));
+            let headers = Headers::from_iter([(b"Last-Event-ID".as_slice(), text.as_bytes())]);
             let last = LastEvent::of(&headers);
             assert_eq!(last.map(|last| last.number), number, "{text}");
         }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Uri, Version};
+use http::{StatusCode, Uri, Version};
 
 use super::held_poll::HeldPoll;
 use super::message_http::{self, Embedding};
@@ -16,7 +16,7 @@ use crate::bayeux::{BatchError, Event, Message, RandomId, Reply, parse_batches};
 use crate::metrics::{Limit, Metrics};
 use crate::server::{HeldConnect, Outcome, Request};
 use crate::session::{OnTheWay, Stream};
-use crate::web::{Response, Socket, cookies, gzip, script};
+use crate::web::{Headers, Response, Socket, cookies, gzip, script};
 
 /// How messages stand in a response.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ impl Way {
     fn asked(
         batch: &[Message<'_>],
         (uri, version): (&Uri, Version),
-        headers: &HeaderMap,
+        headers: &Headers,
         framing: &Framing,
         on: &[Transport],
         marks_of: impl FnOnce(&Message<'_>) -> u8,
@@ -222,7 +222,7 @@ impl Endpoint {
     pub(super) fn answer(
         &self,
         messages: Messages<'_>,
-        headers: &HeaderMap,
+        headers: &Headers,
         framing: Framing,
     ) -> Result<Answer, Error> {
         let Messages {
@@ -315,7 +315,7 @@ impl Endpoint {
         Answer::Held(Box::new(HeldPoll::new(connect, framing, status)))
     }
 
-    pub(super) fn cookies(&self, headers: &HeaderMap) -> Vec<RandomId> {
+    pub(super) fn cookies(&self, headers: &Headers) -> Vec<RandomId> {
         let values = cookies::values(headers, &self.settings.browser_cookie.name);
         values.filter_map(|value| value.parse().ok()).collect()
     }

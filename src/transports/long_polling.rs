@@ -5,15 +5,12 @@ use http::header;
 use super::exchange::{Framing, Messages, Source};
 use super::{Answer, Endpoint, Error, Incoming, MAX_FIELDS};
 use crate::web::form::{self, Body, FormLimits};
-use crate::web::{charset, script};
+use crate::web::{Request, charset, script};
 
 /// Reads the messages whatever the body calls itself, and answers them.
 pub(super) fn serve(endpoint: &Endpoint, incoming: Incoming<'_>) -> Result<Answer, Error> {
-    let (head, body) = incoming.request.into_parts();
-    let content_type = head
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let Request { head, body } = incoming.request;
+    let content_type = head.headers.text(&header::CONTENT_TYPE);
     let body = charset::to_utf8(body, content_type)?;
     let limits = FormLimits {
         max_fields: MAX_FIELDS,

@@ -22,13 +22,12 @@ mod xhr_streaming;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::server::BayeuxServer;
 use crate::web::cors::{self, AllowedOrigins, NotAnOrigin, Verdict};
 use crate::web::websocket::{Refused, is_upgrade};
-use crate::web::{Response, Socket, charset, form};
+use crate::web::{Headers, Request, Response, Socket, charset, form};
 pub use exchange::Carried;
 pub use held_poll::{HeldPoll, Polled};
 pub use message_http::{Bounds, expects_continue, is_message_http};
@@ -49,7 +48,7 @@ const METHODS: &str = "GET, POST, OPTIONS";
 #[derive(Debug)]
 pub struct Incoming<'s> {
     /// The request.
-    pub request: Request<Bytes>,
+    pub request: Request,
     /// The socket it came from. If the client has closed it, at least for its own writing, the
     /// response carries no events, which would be lost if the client is gone.
     pub socket: &'s Socket,
@@ -230,7 +229,7 @@ impl Endpoint {
 
     /// Lets the page of an allowed origin read a response to its request that was made elsewhere.
     #[must_use]
-    pub fn share(&self, headers: &HeaderMap, response: Response) -> Response {
+    pub fn share(&self, headers: &Headers, response: Response) -> Response {
         let origin = match self.origins.check(headers) {
             Verdict::Allowed(origin) => origin,
             Verdict::SameOrigin | Verdict::Refused(_) => None,
@@ -248,7 +247,7 @@ impl Endpoint {
             } else {
                 Err(Error::Method("open an event stream by GET"))
             }
-        } else if is_upgrade(request) {
+        } else if is_upgrade(&request.head) {
             self.check(Transport::WebSocket)
                 .and_then(|()| websocket::serve(self, &incoming))
         } else if let Some(id) = event_source::session_of(self, request).filter(|_| is_get) {
@@ -335,11 +334,7 @@ fn is_at_or_below(path: &str, base: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn preflight(
-    request: &Request<Bytes>,
-    origin: Option<&HeaderValue>,
-    methods: &'static str,
-) -> Response {
+fn preflight(request: &Request, origin: Option<&HeaderValue>, methods: &'static str) -> Response {
     let response = Response::new(StatusCode::NO_CONTENT).header("Allow", methods.as_bytes());
     let response = vary(response);
     let Some(origin) = origin else {
@@ -347,7 +342,7 @@ fn preflight(
     };
     let asked = request
         .headers()
-        .get(header::ACCESS_CONTROL_REQUEST_HEADERS);
+        .get(&header::ACCESS_CONTROL_REQUEST_HEADERS);
     add(response, cors::preflight_headers(origin, methods, asked))
 }
 

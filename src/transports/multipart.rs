@@ -3,10 +3,10 @@
 //! Two dialects: a modern one, whose parts are JSON; and `mime-message-block`, as Dojo 0.4 expects it
 //! of a server for Firefox before version 22.
 
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 
 use super::streamed::Wrapping;
-use crate::web::Response;
+use crate::web::{Headers, Response};
 
 /// Stands in no message: JSON has no line that begins with two hyphens.
 const BOUNDARY: &[u8] = b"--mirant-part\r\n";
@@ -16,9 +16,9 @@ const HEAD: &[u8] = b"Content-Type: multipart/x-mixed-replace; boundary=\"mirant
     Cache-Control: no-cache, no-store\r\nPragma: no-cache\r\nExpires: 0\r\n";
 
 /// Tells whether a client reads parts and nothing else, by its `Accept`.
-pub(super) fn is_asked(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT);
-    accept.is_some_and(|accept| accept.as_bytes().starts_with(b"multipart/x-mixed-replace"))
+pub(super) fn is_asked(headers: &Headers) -> bool {
+    let accept = headers.get(&header::ACCEPT);
+    accept.is_some_and(|accept| accept.starts_with(b"multipart/x-mixed-replace"))
 }
 
 /// Puts an error into a part, where such a client can read it.

@@ -46,7 +46,10 @@ pub fn to_utf8(body: Bytes, content_type: Option<&str>) -> Result<Bytes, Error> 
         return Charset::Encoding(UTF_8).decode(body);
     }
     let has_parameters = |text: &&str| text.contains('=');
-    let charset = match content_type.filter(has_parameters).and_then(charset_parameter) {
+    let charset = match content_type
+        .filter(has_parameters)
+        .and_then(charset_parameter)
+    {
         Some(name) => Charset::named(&name, &body)?,
         None => Charset::sniffed(&body).unwrap_or(Charset::Encoding(UTF_8)),
     };

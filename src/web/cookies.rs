@@ -3,15 +3,17 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use http::header::{COOKIE, HeaderMap, HeaderValue};
+use http::header::{COOKIE, HeaderValue};
 use serde::{Deserialize, Serialize};
 
+use super::Headers;
+
 /// Returns every value of the named cookie: a browser sends one for each path or domain that set it.
-pub fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
+pub fn values<'a>(headers: &'a Headers, name: &str) -> impl Iterator<Item = &'a str> {
     // Bytes, because one cookie that is not ASCII must not hide the others.
-    let pairs = headers.get_all(COOKIE).iter();
-    pairs
-        .flat_map(|header| header.as_bytes().split(|byte| *byte == b';'))
+    headers
+        .get_all(&COOKIE)
+        .flat_map(|header| header.split(|byte| *byte == b';'))
         .filter_map(move |pair| {
             let equals = memchr::memchr(b'=', pair)?;
             let (found, value) = (&pair[..equals], &pair[equals + 1..]);
@@ -139,10 +141,8 @@ mod tests {
             (&[b"a=\xE9; b=1; b=\xE9"], &["1"]),
         ];
         for (lines, expected) in cases {
-            let mut headers = HeaderMap::new();
-            for line in *lines {
-                headers.append(COOKIE, HeaderValue::from_bytes(line).unwrap());
-            }
+            let fields = lines.iter().map(|line| (b"Cookie".as_slice(), *line));
+            let headers: Headers = fields.collect();
             let found: Vec<_> = values(&headers, "b").collect();
             assert_eq!(found, *expected);
         }

@@ -4,11 +4,13 @@ use std::fmt;
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, HOST, HeaderMap, HeaderName, HeaderValue,
-    ORIGIN, REFERER,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, HOST, HeaderName, HeaderValue, ORIGIN,
+    REFERER,
 };
 use http::uri::Authority;
 use thiserror::Error;
+
+use super::Headers;
 
 /// Where a request comes from, in a browser's own words (Fetch Metadata Request Headers).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -69,8 +71,8 @@ impl AllowedOrigins {
     ///
     /// A browser's `Sec-Fetch-Site` is believed first, as it knows the scheme, which this server
     /// behind a proxy does not; then `Origin`; then `Referer`, all that a script element sends.
-    pub fn check(&self, headers: &HeaderMap) -> Verdict {
-        let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
+    pub fn check(&self, headers: &Headers) -> Verdict {
+        let site = headers.get(&SEC_FETCH_SITE);
         if matches!(site, Some(b"same-origin" | b"none")) {
             return Verdict::SameOrigin;
         }
@@ -80,10 +82,10 @@ impl AllowedOrigins {
         } else {
             sole(headers, &HOST)
         };
-        if headers.contains_key(ORIGIN) {
+        if headers.contains(&ORIGIN) {
             return self.check_origin(sole(headers, &ORIGIN), host);
         }
-        let referer = headers.get(REFERER).filter(|value| !value.is_empty());
+        let referer = headers.get(&REFERER).filter(|value| !value.is_empty());
         match referer {
             Some(referer) => self.check_referer(referer, host),
             None if site.is_none() => Verdict::SameOrigin,
@@ -96,14 +98,15 @@ impl AllowedOrigins {
         }
     }
 
-    fn check_origin(&self, header: Option<&HeaderValue>, host: Option<&HeaderValue>) -> Verdict {
-        let text = header.and_then(|value| value.to_str().ok());
-        let Some((header, text)) = header.zip(text) else {
+    fn check_origin(&self, header: Option<&[u8]>, host: Option<&[u8]>) -> Verdict {
+        let header = header.and_then(|value| HeaderValue::from_bytes(value).ok());
+        let text = header.as_ref().and_then(|value| value.to_str().ok());
+        let Some(text) = text else {
             return malformed("Origin");
         };
         if text == "null" {
             if self.is_any {
-                return Verdict::Allowed(Some(header.clone()));
+                return Verdict::Allowed(header);
             }
             return Verdict::Refused(
                 "a page without an origin (a sandboxed frame, a local file) is refused: serve it \
@@ -118,13 +121,13 @@ impl AllowedOrigins {
             return Verdict::SameOrigin;
         }
         if self.allows(&origin) {
-            return Verdict::Allowed(Some(header.clone()));
+            return Verdict::Allowed(header);
         }
         refused(&origin)
     }
 
-    fn check_referer(&self, header: &HeaderValue, host: Option<&HeaderValue>) -> Verdict {
-        let origin = header.to_str().ok().and_then(Origin::of_url);
+    fn check_referer(&self, header: &[u8], host: Option<&[u8]>) -> Verdict {
+        let origin = str::from_utf8(header).ok().and_then(Origin::of_url);
         match origin {
             Some(origin) if host.is_some_and(|host| origin.is_at(host)) => Verdict::SameOrigin,
             Some(origin) if !self.allows(&origin) => refused(&origin),
@@ -145,11 +148,11 @@ impl AllowedOrigins {
 pub fn preflight_headers(
     origin: &HeaderValue,
     methods: &'static str,
-    request_headers: Option<&HeaderValue>,
+    request_headers: Option<&[u8]>,
 ) -> [(HeaderName, HeaderValue); 5] {
     let allowed_headers = request_headers
-        .filter(|names| is_token_list(names.as_bytes()))
-        .cloned()
+        .filter(|names| is_token_list(names))
+        .and_then(|names| HeaderValue::from_bytes(names).ok())
         .unwrap_or(HeaderValue::from_static(KNOWN_HEADERS));
     let [allow_origin, allow_credentials] = response_headers(origin);
     [
@@ -208,8 +211,8 @@ impl Origin {
     }
 
     /// Whether a request with this `Host` header went to where the page came from.
-    fn is_at(&self, host: &HeaderValue) -> bool {
-        let authority = host.to_str().ok();
+    fn is_at(&self, host: &[u8]) -> bool {
+        let authority = str::from_utf8(host).ok();
         let Some((host, port)) = authority.and_then(|text| host_and_port(text, &self.scheme))
         else {
             return false;
@@ -245,8 +248,8 @@ fn host_and_port(authority: &str, scheme: &str) -> Option<(String, Option<u16>)>
 }
 
 /// The header, if the request has it once.
-fn sole<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    let mut values = headers.get_all(name).iter();
+fn sole<'a>(headers: &'a Headers, name: &HeaderName) -> Option<&'a [u8]> {
+    let mut values = headers.get_all(name);
     values.next().filter(|_| values.next().is_none())
 }
 

@@ -12,6 +12,7 @@ pub mod socket;
 pub mod transfer;
 pub mod websocket;
 
+pub use head::{Head, Headers, Request};
 pub use response::{Persistence, Response};
 pub use socket::Socket;
 pub use transfer::Transfer;

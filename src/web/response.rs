@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, Method, StatusCode, Version, header};
+use http::{Method, StatusCode, Version, header};
+
+use super::Head;
 
 /// Room for the header lines that most responses get besides those that they are made with.
 const MORE_LINES: usize = 32;
@@ -51,23 +53,16 @@ impl Persistence {
 
     /// Reads what the client wants from a request (RFC 9112 section 9.3).
     #[must_use]
-    pub fn of(method: &Method, version: Version, headers: &HeaderMap) -> Self {
-        let has_option = |option: &str| {
-            headers.get_all(header::CONNECTION).iter().any(|value| {
-                value.to_str().is_ok_and(|list| {
-                    list.split(',')
-                        .any(|token| token.trim().eq_ignore_ascii_case(option))
-                })
-            })
-        };
-        let keeps_alive = match version {
+    pub fn of(head: &Head) -> Self {
+        let has_option = |option: &str| head.headers.lists(&header::CONNECTION, option);
+        let keeps_alive = match head.version {
             Version::HTTP_11 => !has_option("close"),
             _ => has_option("keep-alive") && !has_option("close"),
         };
         Self {
-            version,
+            version: head.version,
             keeps_alive,
-            omits_body: *method == Method::HEAD,
+            omits_body: head.method == Method::HEAD,
         }
     }
 }
@@ -342,14 +337,14 @@ mod tests {
             (Version::HTTP_10, Some("Keep-Alive"), true),
         ];
         for (version, connection, keeps_alive) in cases {
-            let mut headers = HeaderMap::new();
-            if let Some(value) = connection {
-                headers.insert(header::CONNECTION, http::HeaderValue::from_static(value));
-            }
-            assert_eq!(
-                Persistence::of(&Method::POST, version, &headers).keeps_alive,
-                keeps_alive
-            );
+            let fields = connection.map(|value: &str| (b"Connection".as_slice(), value.as_bytes()));
+            let head = Head {
+                method: Method::POST,
+                uri: http::Uri::default(),
+                version,
+                headers: fields.into_iter().collect(),
+            };
+            assert_eq!(Persistence::of(&head).keeps_alive, keeps_alive);
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Who asks for a response of type `message/http`, and how it begins.
 
-use bytes::Bytes;
-use http::{HeaderMap, Request, Version, header};
+use http::{Version, header};
 
 use super::super::connect_stream::ConnectStream;
 use super::super::settings::{StreamingSettings, Transport};
@@ -13,12 +12,12 @@ use crate::bayeux::{Message, meta, text};
 use crate::resources::Watch;
 use crate::server::HeldConnect;
 use crate::session::Stream;
-use crate::web::{Response, gzip};
+use crate::web::{Headers, Request, Response, gzip};
 
 /// Tells whether a batch is a connect that asks for such a response.
 pub(in super::super) fn is_asked(
     batch: &[Message<'_>],
-    headers: &HeaderMap,
+    headers: &Headers,
     on: &[Transport],
 ) -> bool {
     let [message] = batch else { return false };
@@ -32,16 +31,16 @@ pub(in super::super) fn is_asked(
 }
 
 /// Tells whether `message/http` is what a client accepts first.
-pub(in super::super) fn is_accepted(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).map(|value| value.as_bytes());
+pub(in super::super) fn is_accepted(headers: &Headers) -> bool {
+    let accept = headers.get(&header::ACCEPT);
     accept.is_some_and(begins_with_type)
 }
 
 /// Tells whether a body is of this type, by its headers.
 #[must_use]
-pub fn is_message_http(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    content_type.is_some_and(|value| begins_with_type(value.as_bytes()))
+pub fn is_message_http(headers: &Headers) -> bool {
+    let content_type = headers.get(&header::CONTENT_TYPE);
+    content_type.is_some_and(begins_with_type)
 }
 
 fn begins_with_type(value: &[u8]) -> bool {
@@ -52,12 +51,12 @@ fn begins_with_type(value: &[u8]) -> bool {
 
 /// Answers a request with the changes of a resource.
 pub(in super::super) fn watch(
-    request: &Request<Bytes>,
+    request: &Request,
     watch: Watch,
     settings: &StreamingSettings,
 ) -> Answer {
     let (outgoing, response) =
-        Outgoing::begin(request.version(), gzip::is_accepted(request.headers()));
+        Outgoing::begin(request.head.version, gzip::is_accepted(request.headers()));
     let location = request.uri().to_string().into();
     let pending = Pending::new(location, false, What::Watch(watch));
     open(outgoing, response, pending, settings)

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use http::request::Parts;
-use http::{HeaderValue, Method, Request, StatusCode, Version, header};
+use http::{Method, StatusCode, Version, header};
 
 use super::super::exchange::now;
 use super::super::{Answer, Endpoint, Incoming, Opened, Transport, allow, resources, vary};
@@ -15,7 +13,7 @@ use super::{Connection, is_message_http};
 use crate::metrics::Metrics;
 use crate::web::cors::Verdict;
 use crate::web::websocket::is_upgrade;
-use crate::web::{Response, Socket, Transfer, gzip};
+use crate::web::{Head, Request, Response, Socket, Transfer, gzip};
 
 /// The requests of a body that may go on for ever.
 #[derive(Debug)]
@@ -25,7 +23,7 @@ pub(super) struct Inward {
     /// The outer request's target, for what is of no other.
     pub(super) location: Box<str>,
     /// The outer request's cookies, for requests that have none.
-    cookies: Box<[HeaderValue]>,
+    cookies: Box<[Box<[u8]>]>,
     /// Since when a request has begun to arrive.
     pub(super) begun: Option<Instant>,
     /// Since when nothing has happened.
@@ -68,20 +66,20 @@ impl Inward {
     }
 
     /// Has a request served.
-    pub(super) fn serve(&self, mut request: Request<Bytes>, socket: &Socket) -> Answer {
-        let headers = request.headers_mut();
+    pub(super) fn serve(&self, mut request: Request, socket: &Socket) -> Answer {
+        let headers = &mut request.head.headers;
         // Where it comes from was checked with the outer request.
-        headers.remove(header::ORIGIN);
-        if !headers.contains_key(header::COOKIE) {
+        headers.remove(&header::ORIGIN);
+        if !headers.contains(&header::COOKIE) {
             for cookie in &self.cookies {
-                headers.append(header::COOKIE, cookie.clone());
+                headers.append(&header::COOKIE, cookie);
             }
         }
         let endpoint = &*self.endpoint;
         let path = request.uri().path();
         if is_message_http(request.headers()) {
             refusal("an embedded request may not hold others").into()
-        } else if is_upgrade(&request) {
+        } else if is_upgrade(&request.head) {
             refusal("an embedded request may not open a WebSocket").into()
         } else if endpoint.is_resource_at(path) {
             resources::serve(endpoint, &request)
@@ -111,7 +109,7 @@ fn refusal(reason: &str) -> Response {
 
 impl Endpoint {
     /// Opens the response to a request whose body holds requests.
-    pub fn open(self: &Arc<Self>, head: &Parts, body: Transfer, bounds: Bounds) -> Answer {
+    pub fn open(self: &Arc<Self>, head: &Head, body: Transfer, bounds: Bounds) -> Answer {
         let origin = match self.origins.check(&head.headers) {
             Verdict::SameOrigin => None,
             Verdict::Allowed(origin) => origin,
@@ -134,12 +132,12 @@ impl Endpoint {
         let gzips = gzip::is_accepted(&head.headers);
         let (outgoing, response) = Outgoing::begin(head.version, gzips);
         let mut connection = Connection::new(outgoing, self.streaming.clone());
-        let cookies = head.headers.get_all(header::COOKIE).iter();
+        let cookies = head.headers.get_all(&header::COOKIE);
         connection.inward = Some(Box::new(Inward {
             endpoint: Arc::clone(self),
             requests: Requests::new(body, bounds),
             location: head.uri.to_string().into(),
-            cookies: cookies.cloned().collect(),
+            cookies: cookies.map(Box::from).collect(),
             begun: None,
             idle: None,
             has_ended: false,
@@ -150,8 +148,8 @@ impl Endpoint {
 
 /// Tells whether a client waits to hear that it may send a body.
 #[must_use]
-pub fn expects_continue(head: &Parts) -> bool {
-    let expect = head.headers.get(header::EXPECT);
+pub fn expects_continue(head: &Head) -> bool {
+    let expect = head.headers.get(&header::EXPECT);
     head.version == Version::HTTP_11
-        && expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+        && expect.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }

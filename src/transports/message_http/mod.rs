@@ -139,7 +139,7 @@ impl Connection {
             match inward.next(socket) {
                 Next::Request(inner) => {
                     let Inner { location, request } = *inner;
-                    turn.note_read(location.len() + request.body().len());
+                    turn.note_read(location.len() + request.body.len());
                     let omits_body = *request.method() == Method::HEAD;
                     let answer = inward.serve(request, socket);
                     if let Some(what) = self.take(answer, &location, omits_body, turn) {

@@ -1,13 +1,12 @@
 //! Requests in the body of a request, cut out of it as it arrives; knows neither sockets nor time.
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{StatusCode, header};
 use httparse::Status;
 
 use crate::metrics::Limit;
-use crate::web::Transfer;
 use crate::web::transfer::content_length;
+use crate::web::{Head, Headers, Request, Transfer};
 
 /// The bounds of one request.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +37,7 @@ pub(super) enum Next {
 pub(super) struct Inner {
     /// Its target, as it was sent.
     pub(super) location: Box<str>,
-    pub(super) request: Request<Bytes>,
+    pub(super) request: Request,
 }
 
 /// Why a request is not served.
@@ -104,7 +103,7 @@ pub(super) struct Requests {
 enum Within {
     Head,
     /// A body of so many bytes.
-    Body(Box<(Box<str>, Parts)>, usize),
+    Body(Box<(Box<str>, Head)>, usize),
     /// A body that is too large, of which so many bytes are left.
     Skipped(u64),
 }
@@ -180,8 +179,8 @@ impl Requests {
         let Within::Body(head, _) = std::mem::replace(&mut self.within, Within::Head) else {
             return Ok(None);
         };
-        let (location, parts) = *head;
-        let request = Request::from_parts(parts, body);
+        let (location, head) = *head;
+        let request = Request { head, body };
         Ok(Some(Inner { location, request }))
     }
 
@@ -203,11 +202,11 @@ impl Requests {
         if end > self.bounds.max_head {
             return Err(Fault::head_too_large());
         }
-        let head = self.plain.split_to(end);
-        let (location, parts, length) = parse(&head, self.bounds.max_headers)?;
+        let head = self.plain.split_to(end).freeze();
+        let (location, head, length) = parse(&head, self.bounds.max_headers)?;
         self.within = match usize::try_from(length).ok() {
             Some(size) if length <= self.bounds.max_body => {
-                Within::Body(Box::new((location, parts)), size)
+                Within::Body(Box::new((location, head)), size)
             }
             _ => {
                 self.within = Within::Skipped(length);
@@ -239,7 +238,7 @@ fn head_end(plain: &[u8], searched: usize) -> Option<usize> {
 }
 
 /// Reads a head: the target, all of it as hyper would give it, and the body's length.
-fn parse(head: &[u8], max_headers: usize) -> Result<(Box<str>, Parts, u64), Fault> {
+fn parse(head: &Bytes, max_headers: usize) -> Result<(Box<str>, Head, u64), Fault> {
     let mut headers = vec![httparse::EMPTY_HEADER; max_headers];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(head) {
@@ -248,39 +247,36 @@ fn parse(head: &[u8], max_headers: usize) -> Result<(Box<str>, Parts, u64), Faul
         Ok(_) | Err(_) => return Err(Fault::malformed("the embedded request is not HTTP/1.1")),
     }
     let location = request.path.unwrap_or_default();
-    understand(&request).map_err(|fault| Fault {
+    understand(&request, head).map_err(|fault| Fault {
         location: Some(location.into()),
         ..fault
     })
 }
 
-fn understand(request: &httparse::Request<'_, '_>) -> Result<(Box<str>, Parts, u64), Fault> {
+fn understand(
+    request: &httparse::Request<'_, '_>,
+    text: &Bytes,
+) -> Result<(Box<str>, Head, u64), Fault> {
     let malformed = || Fault::malformed("the embedded request is malformed");
-    let location = request.path.unwrap_or_default();
-    let method = request.method.unwrap_or_default();
-    let mut parts = Request::new(()).into_parts().0;
-    parts.method = Method::from_bytes(method.as_bytes()).map_err(|_| malformed())?;
-    parts.uri = Uri::try_from(location).map_err(|_| malformed())?;
-    for field in request.headers.iter() {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| malformed())?;
-        let value = HeaderValue::from_bytes(field.value).map_err(|_| malformed())?;
-        parts.headers.append(name, value);
-    }
-    if parts.headers.contains_key(header::TRANSFER_ENCODING) {
+    let head = Head::parsed(request, text).ok_or_else(malformed)?;
+    if head.headers.contains(&header::TRANSFER_ENCODING) {
         return Err(Fault::new(
             StatusCode::LENGTH_REQUIRED,
             "an embedded request has a Content-Length and no Transfer-Encoding",
         ));
     }
-    let mut lengths = parts.headers.get_all(header::CONTENT_LENGTH).iter();
-    let length = match lengths.next() {
-        Some(length) if lengths.all(|other| other == length) => {
-            content_length(length.as_bytes()).ok_or_else(malformed)?
-        }
-        Some(_) => return Err(malformed()),
-        None => 0,
-    };
-    Ok((location.into(), parts, length))
+    let length = one_length(&head.headers).ok_or_else(malformed)?;
+    Ok((request.path.unwrap_or_default().into(), head, length))
+}
+
+/// Returns the length of the body, which may be said more than once but not differently.
+fn one_length(headers: &Headers) -> Option<u64> {
+    let mut lengths = headers.get_all(&header::CONTENT_LENGTH);
+    match lengths.next() {
+        Some(length) if lengths.all(|other| other == length) => content_length(length),
+        Some(_) => None,
+        None => Some(0),
+    }
 }
 
 #[cfg(test)]

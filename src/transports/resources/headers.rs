@@ -2,9 +2,10 @@
 
 use std::time::SystemTime;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, header};
 
 use crate::resources::{Conditions, Version, Versions};
+use crate::web::Headers;
 
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
@@ -18,10 +19,10 @@ pub(super) struct ContentRange {
 
 /// Reads the conditions of a request but those on which a GET answers 304; in `If-Match` weak tags
 /// match nothing, and its presence outweighs a date (RFC 9110 section 13.1).
-pub(super) fn conditions(headers: &HeaderMap) -> Conditions {
+pub(super) fn conditions(headers: &Headers) -> Conditions {
     let present = versions(headers, &header::IF_MATCH, false);
     let unchanged_since = headers
-        .get(header::IF_UNMODIFIED_SINCE)
+        .text(&header::IF_UNMODIFIED_SINCE)
         .filter(|_| present.is_none())
         .and_then(date);
     Conditions {
@@ -32,18 +33,18 @@ pub(super) fn conditions(headers: &HeaderMap) -> Conditions {
 }
 
 /// Reads `If-None-Match`; a proxy that compressed a response has made its tag weak.
-pub(super) fn if_none_match(headers: &HeaderMap) -> Option<Versions> {
+pub(super) fn if_none_match(headers: &Headers) -> Option<Versions> {
     versions(headers, &header::IF_NONE_MATCH, true)
 }
 
 /// Reads `If-Modified-Since`, which is passed over if it is no date.
-pub(super) fn if_modified_since(headers: &HeaderMap) -> Option<SystemTime> {
-    date(headers.get(header::IF_MODIFIED_SINCE)?)
+pub(super) fn if_modified_since(headers: &Headers) -> Option<SystemTime> {
+    date(headers.text(&header::IF_MODIFIED_SINCE)?)
 }
 
 /// Reads a date, be it with a day of one digit, or of another weekday than that day was.
-pub(super) fn date(value: &HeaderValue) -> Option<SystemTime> {
-    let text = value.to_str().ok()?.trim();
+pub(super) fn date(value: &str) -> Option<SystemTime> {
+    let text = value.trim();
     if let Ok(date) = httpdate::parse_http_date(text) {
         return Some(date);
     }
@@ -58,8 +59,8 @@ pub(super) fn date(value: &HeaderValue) -> Option<SystemTime> {
 }
 
 /// Reads the place of a part.
-pub(super) fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
-    let text = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
+pub(super) fn content_range(headers: &Headers) -> Option<ContentRange> {
+    let text = headers.text(&header::CONTENT_RANGE)?;
     let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let total = match total {
@@ -79,12 +80,12 @@ fn number(text: &str) -> Option<usize> {
 }
 
 /// Reads a list of entity tags; those that this server never gave are passed over.
-fn versions(headers: &HeaderMap, name: &HeaderName, takes_weak: bool) -> Option<Versions> {
-    let mut of_this = headers.get_all(name).iter().peekable();
+fn versions(headers: &Headers, name: &HeaderName, takes_weak: bool) -> Option<Versions> {
+    let mut of_this = headers.get_all(name).peekable();
     of_this.peek()?;
     let mut versions = Vec::new();
     for value in of_this {
-        for tag in value.to_str().unwrap_or_default().split(',') {
+        for tag in str::from_utf8(value).unwrap_or_default().split(',') {
             let tag = tag.trim();
             if tag == "*" {
                 return Some(Versions::Any);
@@ -107,9 +108,8 @@ mod tests {
 
     use super::*;
 
-    fn one(name: HeaderName, value: &str) -> HeaderMap {
-        let value = HeaderValue::from_str(value).expect("a value");
-        HeaderMap::from_iter([(name, value)])
+    fn one(name: &HeaderName, value: &str) -> Headers {
+        Headers::from_iter([(name.as_str().as_bytes(), value.as_bytes())])
     }
 
     #[test]
@@ -127,7 +127,7 @@ mod tests {
         ];
         for (text, seconds) in cases {
             let expected = seconds.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
-            assert_eq!(date(&HeaderValue::from_static(text)), expected, "{text}");
+            assert_eq!(date(text), expected, "{text}");
         }
     }
 
@@ -149,12 +149,12 @@ mod tests {
             ("", one_of(&[]), one_of(&[])),
         ];
         for (text, none_match, matching) in cases {
-            let headers = one(header::IF_NONE_MATCH, text);
+            let headers = one(&header::IF_NONE_MATCH, text);
             assert_eq!(if_none_match(&headers), none_match, "{text}");
-            let conditions = conditions(&one(header::IF_MATCH, text));
+            let conditions = conditions(&one(&header::IF_MATCH, text));
             assert_eq!(conditions.present, matching, "{text}");
         }
-        assert_eq!(conditions(&HeaderMap::new()), Conditions::default());
+        assert_eq!(conditions(&Headers::default()), Conditions::default());
     }
 
     #[test]
@@ -171,7 +171,7 @@ mod tests {
             ("lines 0-4/*", None),
         ];
         for (text, expected) in cases {
-            let headers = one(header::CONTENT_RANGE, text);
+            let headers = one(&header::CONTENT_RANGE, text);
             assert_eq!(content_range(&headers), expected, "{text}");
         }
     }

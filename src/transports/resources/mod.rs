@@ -8,8 +8,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderName, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 
 use super::exchange::now;
@@ -18,13 +17,13 @@ use crate::bayeux::{ChannelName, DataError};
 use crate::metrics::{Limit, Metrics};
 use crate::resources::{Conditions, Current, Had, Refused, Version, Woken, Written};
 use crate::server::{NotWritten, Place};
-use crate::web::Response;
+use crate::web::{Headers, Request, Response};
 pub(super) use wait::Waiting;
 
 /// The methods of a resource.
 pub(super) const METHODS: &str = "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS";
 /// The request header that makes a GET wait.
-const WHEN_MODIFIED_AFTER: &str = "when-modified-after";
+const WHEN_MODIFIED_AFTER: HeaderName = HeaderName::from_static("when-modified-after");
 
 /// Why a request has not what it asks for.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,20 +95,20 @@ impl From<Error> for Response {
 }
 
 /// Serves a request at or below the path of resources.
-pub(super) fn serve(endpoint: &Endpoint, request: &Request<Bytes>) -> Answer {
+pub(super) fn serve(endpoint: &Endpoint, request: &Request) -> Answer {
     let answer = route(endpoint, request).unwrap_or_else(|error| {
         count(&error, endpoint.server.metrics());
         Response::from(error).into()
     });
     match answer {
-        Answer::Now(response, carried) if request.headers().contains_key(header::ORIGIN) => {
+        Answer::Now(response, carried) if request.headers().contains(&header::ORIGIN) => {
             Answer::Now(exposed(response), carried)
         }
         answer => answer,
     }
 }
 
-fn route(endpoint: &Endpoint, request: &Request<Bytes>) -> Result<Answer, Error> {
+fn route(endpoint: &Endpoint, request: &Request) -> Result<Answer, Error> {
     let (server, headers) = (&endpoint.server, request.headers());
     let channel = channel(endpoint, request.uri().path()).ok_or(Error::NoResource)?;
     let conditions = Conditions {
@@ -117,7 +116,7 @@ fn route(endpoint: &Endpoint, request: &Request<Bytes>) -> Result<Answer, Error>
         ..headers::conditions(headers)
     };
     let written = match *request.method() {
-        Method::GET | Method::HEAD if headers.contains_key(WHEN_MODIFIED_AFTER) => {
+        Method::GET | Method::HEAD if headers.contains(&WHEN_MODIFIED_AFTER) => {
             return wait(endpoint, &channel, request);
         }
         Method::GET | Method::HEAD => {
@@ -125,13 +124,13 @@ fn route(endpoint: &Endpoint, request: &Request<Bytes>) -> Result<Answer, Error>
             return read(&current, headers).map(Answer::from);
         }
         Method::PUT | Method::POST => {
-            if headers.contains_key(header::CONTENT_RANGE) {
+            if headers.contains(&header::CONTENT_RANGE) {
                 return Err(Error::PartialPut);
             }
-            server.put_resource(&channel, request.body(), &conditions, now())?
+            server.put_resource(&channel, &request.body, &conditions, now())?
         }
         Method::PATCH => {
-            let part = request.body();
+            let part = &request.body;
             let place = place(headers, part.len()).ok_or(Error::Range)?;
             server.patch_resource(&channel, part, place, &conditions, now())?
         }
@@ -152,7 +151,7 @@ fn channel(endpoint: &Endpoint, path: &str) -> Option<ChannelName> {
 }
 
 /// Answers a GET that does not wait.
-fn read(current: &Current, headers: &HeaderMap) -> Result<Response, Error> {
+fn read(current: &Current, headers: &Headers) -> Result<Response, Error> {
     let version = current.version;
     let data = current.data.as_ref().ok_or(Error::Deleted(Some(version)))?;
     if !headers::conditions(headers).are_met(Some(version)) {
@@ -170,13 +169,9 @@ fn read(current: &Current, headers: &HeaderMap) -> Result<Response, Error> {
 
 /// Answers a GET with When-Modified-After at once if there is something newer, or lets it wait; or
 /// gives it all changes, each as a response, if it accepts that.
-fn wait(
-    endpoint: &Endpoint,
-    channel: &ChannelName,
-    request: &Request<Bytes>,
-) -> Result<Answer, Error> {
+fn wait(endpoint: &Endpoint, channel: &ChannelName, request: &Request) -> Result<Answer, Error> {
     let headers = request.headers();
-    let date = headers.get(WHEN_MODIFIED_AFTER);
+    let date = headers.text(&WHEN_MODIFIED_AFTER);
     let date = date.and_then(headers::date).ok_or(Error::Date)?;
     let had = headers::if_none_match(headers).map_or(Had::Until(date), Had::Versions);
     let mut watch = endpoint.server.watch_resource(channel, &had);
@@ -258,7 +253,7 @@ fn exposed(response: Response) -> Response {
 }
 
 /// Reads where a part goes.
-fn place(headers: &HeaderMap, length: usize) -> Option<Place> {
+fn place(headers: &Headers, length: usize) -> Option<Place> {
     let range = headers::content_range(headers)?;
     (range.last.checked_sub(range.first)?.checked_add(1)? == length).then_some(Place {
         start: range.first,

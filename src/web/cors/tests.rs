@@ -9,20 +9,19 @@ fn allowed(list: &[&str]) -> AllowedOrigins {
     AllowedOrigins::new(&list).unwrap()
 }
 
-fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, value) in fields {
-        headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
-    }
-    headers
+fn headers(fields: &[(&'static str, &str)]) -> Headers {
+    let fields = fields.iter();
+    fields
+        .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+        .collect()
 }
 
 /// Sends the fields, with a `Host` unless they have one.
 fn check(list: &[&str], fields: &[(&'static str, &str)]) -> Verdict {
     let mut headers = headers(fields);
-    headers
-        .entry(HOST)
-        .or_insert(HeaderValue::from_static(HOST_VALUE));
+    if !headers.contains(&HOST) {
+        headers.append(&HOST, HOST_VALUE.as_bytes());
+    }
     allowed(list).check(&headers)
 }
 
@@ -217,8 +216,8 @@ fn preflights_repeat_sound_header_names() {
     ];
     let origin = HeaderValue::from_static("https://a");
     for (asked, expected) in cases {
-        let asked = asked.map(|text| HeaderValue::from_str(text).unwrap());
-        let answer: HeaderMap = preflight_headers(&origin, "GET, POST, OPTIONS", asked.as_ref())
+        let asked = asked.map(str::as_bytes);
+        let answer: http::HeaderMap = preflight_headers(&origin, "GET, POST, OPTIONS", asked)
             .into_iter()
             .collect();
         assert_eq!(answer[ACCESS_CONTROL_ALLOW_HEADERS], *expected);

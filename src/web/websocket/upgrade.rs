@@ -1,10 +1,10 @@
 //! The request that turns a connection into a WebSocket, and its answer (RFC 6455 section 4.2).
 
-use http::{HeaderMap, Method, Request, StatusCode, Version, header};
+use http::{Method, StatusCode, Version, header};
 use tungstenite::handshake::derive_accept_key;
 
 use super::deflate;
-use crate::web::Response;
+use crate::web::{Head, Headers, Response};
 
 /// An upgrade that is accepted.
 #[derive(Debug)]
@@ -44,22 +44,11 @@ impl From<Refused> for Response {
 
 /// Tells whether a request asks for a WebSocket.
 #[must_use]
-pub fn is_upgrade<B>(request: &Request<B>) -> bool {
-    let headers = request.headers();
-    *request.method() == Method::GET
-        && request.version() == Version::HTTP_11
-        && has_token(headers, &header::CONNECTION, "upgrade")
-        && has_token(headers, &header::UPGRADE, "websocket")
-}
-
-fn has_token(headers: &HeaderMap, name: &header::HeaderName, token: &str) -> bool {
-    let mut values = headers.get_all(name).iter();
-    values.any(|value| {
-        value.to_str().is_ok_and(|list| {
-            let mut tokens = list.split(',').map(str::trim);
-            tokens.any(|found| found.eq_ignore_ascii_case(token))
-        })
-    })
+pub fn is_upgrade(head: &Head) -> bool {
+    head.method == Method::GET
+        && head.version == Version::HTTP_11
+        && head.headers.lists(&header::CONNECTION, "upgrade")
+        && head.headers.lists(&header::UPGRADE, "websocket")
 }
 
 /// Accepts an upgrade.
@@ -69,22 +58,23 @@ fn has_token(headers: &HeaderMap, name: &header::HeaderName, token: &str) -> boo
 ///
 /// # Errors
 /// The version or the key is not right.
-pub fn accept(headers: &HeaderMap, may_deflate: bool) -> Result<Accepted, Refused> {
-    if text(headers, &header::SEC_WEBSOCKET_VERSION) != Some("13") {
+pub fn accept(headers: &Headers, may_deflate: bool) -> Result<Accepted, Refused> {
+    if headers.text(&header::SEC_WEBSOCKET_VERSION) != Some("13") {
         return Err(Refused::Version);
     }
-    let key = text(headers, &header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key));
+    let key = headers.text(&header::SEC_WEBSOCKET_KEY);
+    let key = key.filter(|key| is_key(key));
     let key = derive_accept_key(key.ok_or(Refused::Key)?.as_bytes());
     let mut response = Response::new(StatusCode::SWITCHING_PROTOCOLS)
         .header_lines(b"Upgrade: websocket\r\nConnection: Upgrade\r\n")
         .header("Sec-WebSocket-Accept", key.as_bytes());
-    let protocols = text(headers, &header::SEC_WEBSOCKET_PROTOCOL).unwrap_or_default();
+    let protocols = headers.text(&header::SEC_WEBSOCKET_PROTOCOL);
+    let protocols = protocols.unwrap_or_default();
     let mut protocols = protocols.split(',').map(str::trim);
     if let Some(first) = protocols.next().filter(|first| !first.is_empty()) {
         response = response.header("Sec-WebSocket-Protocol", first.as_bytes());
     }
-    let offers = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS).iter();
-    let mut offers = offers.filter_map(|offers| offers.to_str().ok());
+    let mut offers = headers.texts(&header::SEC_WEBSOCKET_EXTENSIONS);
     let deflate = offers.find_map(deflate::accept).filter(|_| may_deflate);
     if let Some(answer) = deflate {
         response = response.header("Sec-WebSocket-Extensions", answer.as_bytes());
@@ -93,10 +83,6 @@ pub fn accept(headers: &HeaderMap, may_deflate: bool) -> Result<Accepted, Refuse
         response,
         deflates: deflate.is_some(),
     })
-}
-
-fn text<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
 }
 
 /// 16 bytes are 22 characters and two that fill up.
@@ -113,12 +99,16 @@ mod tests {
     /// The example of RFC 6455 section 1.3.
     const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-    fn request(headers: &[(&'static str, &'static str)]) -> Request<()> {
-        let mut request = Request::builder();
-        for (name, value) in headers {
-            request = request.header(*name, *value);
+    fn request(headers: &[(&'static str, &'static str)]) -> Head {
+        let fields = headers.iter();
+        Head {
+            method: Method::GET,
+            uri: http::Uri::default(),
+            version: Version::HTTP_11,
+            headers: fields
+                .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+                .collect(),
         }
-        request.body(()).expect("a request")
     }
 
     #[test]
@@ -148,13 +138,10 @@ mod tests {
             ("sec-websocket-protocol", "cometd, other"),
             ("sec-websocket-extensions", "x, permessage-deflate"),
         ]);
-        let accepted = accept(request.headers(), true).expect("an answer");
+        let accepted = accept(&request.headers, true).expect("an answer");
         assert!(accepted.deflates);
-        let bytes = accepted.response.encode(crate::web::Persistence::of(
-            &Method::GET,
-            http::Version::HTTP_11,
-            &HeaderMap::new(),
-        ));
+        let persistence = crate::web::Persistence::of(&request);
+        let bytes = accepted.response.encode(persistence);
         let text = String::from_utf8(bytes).expect("UTF-8");
         let lines: Vec<&str> = text
             .split("\r\n")
@@ -171,11 +158,7 @@ mod tests {
             "",
         ];
         assert_eq!(lines, expected);
-        assert!(
-            !accept(request.headers(), false)
-                .expect("an answer")
-                .deflates
-        );
+        assert!(!accept(&request.headers, false).expect("an answer").deflates);
     }
 
     #[test]
@@ -194,7 +177,7 @@ mod tests {
         ];
         for (headers, expected) in cases {
             assert_eq!(
-                accept(request(headers).headers(), true).err(),
+                accept(&request(headers).headers, true).err(),
                 Some(expected),
                 "{headers:?}"
             );

@@ -29,7 +29,7 @@ fn read(pieces: &[&[u8]]) -> Vec<String> {
                     "{} {} {}",
                     inner.request.method(),
                     inner.location,
-                    inner.request.body().escape_ascii()
+                    inner.request.body.escape_ascii()
                 )),
                 Next::Fault(fault) => {
                     let location = fault.location.unwrap_or_default();

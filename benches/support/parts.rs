@@ -1,0 +1,41 @@
+//! Sessions and events without a server around them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use mirant::bayeux::{ChannelName, ClientId, Draft, Event, Limits, RandomId};
+use mirant::extensions::{Begun, Pipeline};
+use mirant::metrics::Metrics;
+use mirant::session::{Browsers, Session, Settings, Shared, Timers};
+use serde_json::value::RawValue;
+
+/// What the sessions of one measurement share.
+pub(crate) fn shared(settings: Settings) -> Arc<Shared> {
+    Arc::new(Shared {
+        settings,
+        browsers: Browsers::default(),
+        timers: Timers::default(),
+        extensions: Pipeline::default(),
+        metrics: Arc::new(Metrics::default()),
+    })
+}
+
+/// Makes a session that has yet to connect.
+pub(crate) fn session(shared: &Arc<Shared>) -> Arc<Session> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    let id = RandomId::from_random(bytes);
+    let begun = Begun::new(Instant::now());
+    Session::new(ClientId(id), id, false, Arc::clone(shared), begun)
+}
+
+/// Parses the name of a channel.
+pub(crate) fn channel(name: &str) -> ChannelName {
+    ChannelName::parse(name, &Limits::default()).expect("a channel name")
+}
+
+/// Makes an event of some 70 bytes.
+pub(crate) fn event(name: &str) -> Event {
+    let data = RawValue::from_string(r#"{"text":"a short message"}"#.to_owned()).expect("JSON");
+    Draft::new(&channel(name), &data).encode()
+}

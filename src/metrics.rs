@@ -17,9 +17,12 @@ impl Counter {
         self.add(1);
     }
 
-    /// Counts `more`.
+    /// Counts `more`. For none the count is not touched: what one thread writes the others have to
+    /// fetch again, and there are none with every reply.
     pub fn add(&self, more: usize) {
-        self.0.fetch_add(more as u64, Relaxed);
+        if more > 0 {
+            self.0.fetch_add(more as u64, Relaxed);
+        }
     }
 
     /// Returns the count.

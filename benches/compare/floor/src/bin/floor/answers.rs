@@ -16,8 +16,8 @@ pub(crate) const SUBSCRIBED: &str = r#"[{"id":"3","channel":"/meta/subscribe","s
 /// What RFC 6455 appends to a key.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// What a batch asks for: it has one message.
-pub(crate) enum Request {
+/// What a batch asks for: it has one message, or some that publish.
+pub(crate) enum Request<'a> {
     /// A handshake.
     Handshake,
     /// A connect.
@@ -25,52 +25,83 @@ pub(crate) enum Request {
         /// Whether it may wait for an event.
         is_held: bool,
     },
-    /// A subscription to some channel.
-    Subscribe,
-    /// An event for everyone.
-    Publish {
-        /// What subscribers get.
-        event: String,
-        /// The batch that the publisher gets.
-        acknowledgement: String,
+    /// A subscription to one channel, which is not a pattern.
+    Subscribe {
+        /// The channel.
+        channel: &'a str,
     },
+    /// Events for those who have subscribed to their channels.
+    Publish(Vec<Event<'a>>),
 }
 
-impl Request {
+/// What subscribers get of a publish.
+pub(crate) struct Event<'a> {
+    /// Where it is published.
+    pub(crate) channel: &'a str,
+    /// The message, as JSON.
+    pub(crate) text: String,
+}
+
+impl<'a> Request<'a> {
     /// Finds out, by as little as tells them apart.
-    pub(crate) fn of(batch: &[u8]) -> io::Result<Self> {
-        let Some(meta) = memmem::find(batch, b"\"/meta/") else {
-            return Self::publish(batch).ok_or_else(|| ErrorKind::InvalidData.into());
+    pub(crate) fn of(batch: &'a [u8]) -> io::Result<Self> {
+        let request = match memmem::find(batch, b"\"/meta/") {
+            None => Self::publish(batch),
+            Some(meta) => match batch.get(meta + 7) {
+                Some(b'h') => Some(Self::Handshake),
+                Some(b'c') => Some(Self::Connect {
+                    is_held: memmem::find(batch, b"\"timeout\":0").is_none(),
+                }),
+                Some(b's') => Self::subscribe(batch),
+                _ => None,
+            },
         };
-        match batch.get(meta + 7) {
-            Some(b'h') => Ok(Self::Handshake),
-            Some(b'c') => Ok(Self::Connect {
-                is_held: memmem::find(batch, b"\"timeout\":0").is_none(),
-            }),
-            Some(b's') => Ok(Self::Subscribe),
-            _ => Err(ErrorKind::InvalidData.into()),
-        }
+        request.ok_or_else(|| ErrorKind::InvalidData.into())
     }
 
-    /// A message whose last field is `data`.
-    fn publish(batch: &[u8]) -> Option<Self> {
-        let batch = str::from_utf8(batch).ok()?;
-        let (_, after) = batch.split_once("\"channel\":\"")?;
-        let (channel, _) = after.split_once('"')?;
-        let (_, data) = batch.strip_suffix("}]")?.split_once("\"data\":")?;
-        Some(Self::Publish {
-            event: format!(r#"{{"channel":"{channel}","data":{data}}}"#),
-            acknowledgement: format!(r#"[{{"channel":"{channel}","successful":true}}]"#),
-        })
+    fn subscribe(batch: &'a [u8]) -> Option<Self> {
+        let (_, channel) = field(str::from_utf8(batch).ok()?, "\"subscription\":\"")?;
+        Some(Self::Subscribe { channel })
+    }
+
+    /// Messages whose first field is `id`, and whose last is `data`.
+    fn publish(batch: &'a [u8]) -> Option<Self> {
+        let messages = str::from_utf8(batch).ok()?;
+        let messages = messages.strip_prefix("[{\"id\"")?.strip_suffix("}]")?;
+        let events = messages.split("},{\"id\"").map(|message| {
+            let (rest, channel) = field(message, "\"channel\":\"")?;
+            let (_, data) = rest.split_once("\"data\":")?;
+            Some(Event {
+                channel,
+                text: format!(r#"{{"channel":"{channel}","data":{data}}}"#),
+            })
+        });
+        events.collect::<Option<_>>().map(Self::Publish)
     }
 }
 
-/// The batch of a request; the request must be whole, which its last byte tells.
-pub(crate) fn body(request: &[u8]) -> io::Result<&[u8]> {
-    memmem::find(request, b"\r\n\r\n")
-        .map(|head| &request[head + 4..])
-        .filter(|body| body.ends_with(b"]"))
-        .ok_or_else(|| ErrorKind::InvalidData.into())
+/// What is behind a field that holds a plain string, and the string.
+fn field<'a>(message: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
+    let (_, after) = message.split_once(name)?;
+    let (value, rest) = after.split_once('"')?;
+    Some((rest, value))
+}
+
+/// Takes the batch of the first request off; nothing when there is none.
+///
+/// # Errors
+///
+/// When there is anything but a whole request, whose last header says how long the body is.
+pub(crate) fn take(arrived: &[u8]) -> io::Result<Option<(&[u8], &[u8])>> {
+    if arrived.is_empty() {
+        return Ok(None);
+    }
+    let batch = memmem::find(arrived, b"\r\n\r\n").and_then(|end| {
+        let (head, body) = (&arrived[..end], &arrived[end + 4..]);
+        let length = &head[memchr::memrchr(b' ', head)? + 1..];
+        body.split_at_checked(str::from_utf8(length).ok()?.parse().ok()?)
+    });
+    batch.map(Some).ok_or_else(|| ErrorKind::InvalidData.into())
 }
 
 /// The response to a request that wants to go over to WebSocket.
@@ -96,6 +127,20 @@ pub(crate) fn handshake(number: usize) -> String {
     )
 }
 
+/// The batch that answers a publisher.
+pub(crate) fn acknowledgement(events: &[Event<'_>]) -> String {
+    let mut batch = String::from("[");
+    for Event { channel, .. } in events {
+        let comma = if batch.len() > 1 { "," } else { "" };
+        write!(
+            batch,
+            r#"{comma}{{"channel":"{channel}","successful":true}}"#
+        )
+        .expect("a string takes every write");
+    }
+    batch + "]"
+}
+
 /// The batch that answers a held connect with events.
 pub(crate) fn delivery(events: &str) -> Vec<u8> {
     format!(r#"[{events},{{"id":"2","channel":"/meta/connect","successful":true}}]"#).into_bytes()
@@ -113,12 +158,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_channel_and_data_of_a_publish() {
-        let batch = br#"[{"id":"0","channel":"/x","clientId":"7","data":{"bench":"a#0#"}}]"#;
-        let Ok(Request::Publish { event, .. }) = Request::of(batch) else {
+    fn events_are_channels_and_data_of_publishes() {
+        let one = r#"{"id":"0","channel":"/x","clientId":"7","data":{"bench":"a#0#"}}"#;
+        let other = r#"{"id":"1","channel":"/y","clientId":"7","data":{"bench":"a#1#"}}"#;
+        let batch = format!("[{one},{other}]");
+        let Ok(Request::Publish(events)) = Request::of(batch.as_bytes()) else {
             panic!("not a publish");
         };
-        assert_eq!(event, r#"{"channel":"/x","data":{"bench":"a#0#"}}"#);
+        let found: Vec<_> = events
+            .iter()
+            .map(|event| (event.channel, &*event.text))
+            .collect();
+        let expected = [
+            ("/x", r#"{"channel":"/x","data":{"bench":"a#0#"}}"#),
+            ("/y", r#"{"channel":"/y","data":{"bench":"a#1#"}}"#),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(
+            acknowledgement(&events),
+            r#"[{"channel":"/x","successful":true},{"channel":"/y","successful":true}]"#
+        );
+    }
+
+    #[test]
+    fn subscriptions_name_a_channel() {
+        let batch = br#"[{"channel":"/meta/subscribe","subscription":"/x/1"}]"#;
+        let Ok(Request::Subscribe { channel }) = Request::of(batch) else {
+            panic!("not a subscription");
+        };
+        assert_eq!(channel, "/x/1");
+    }
+
+    #[test]
+    fn takes_requests_one_by_one() {
+        let one = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n[]";
+        let both = [&one[..], one].concat();
+        let (first, rest) = take(&both).unwrap().unwrap();
+        assert_eq!(first, b"[]");
+        assert_eq!(rest, one);
+        let (_, rest) = take(rest).unwrap().unwrap();
+        assert!(take(rest).unwrap().is_none());
+        assert!(take(&one[..one.len() - 1]).is_err());
     }
 
     #[test]

@@ -10,7 +10,6 @@ use crate::{answers, frames};
 pub(crate) struct Client {
     stream: TcpStream,
     is_websocket: bool,
-    is_subscribed: bool,
     is_held: bool,
     /// Events that came between two connects, with commas between them.
     missed: String,
@@ -22,7 +21,6 @@ impl Client {
         Self {
             stream,
             is_websocket: false,
-            is_subscribed: false,
             is_held: false,
             missed: String::new(),
         }
@@ -56,12 +54,6 @@ impl Client {
         }
     }
 
-    /// Gets what is published from now on.
-    pub(crate) fn subscribe(&mut self) -> io::Result<()> {
-        self.is_subscribed = true;
-        self.send(answers::SUBSCRIBED.as_bytes())
-    }
-
     /// Keeps a connect until there is an event, or answers it if there is one already.
     pub(crate) fn hold(&mut self) -> io::Result<()> {
         if self.missed.is_empty() {
@@ -74,9 +66,6 @@ impl Client {
 
     /// Sends an event, of which the finished response and frame are given.
     pub(crate) fn deliver(&mut self, event: &str, response: &[u8], frame: &[u8]) -> io::Result<()> {
-        if !self.is_subscribed {
-            return Ok(());
-        }
         if self.is_websocket {
             return self.write(frame);
         }

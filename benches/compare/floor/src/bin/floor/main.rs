@@ -1,13 +1,14 @@
-//! The least code that answers `mirant bench` fan-out and idle: a yardstick, not a server.
+//! The least code that answers `mirant bench` fan-out, rooms and idle: a yardstick, not a server.
 //!
 //! One thread, one read for a request, one write for an answer. It knows no timers, no sessions, and
-//! no channels: what is published goes to everyone who has subscribed to anything. A client that
-//! sends what `mirant bench` does not send, or reads too slowly, is dropped.
+//! no patterns: what is published goes to those who have subscribed to that very channel. A client
+//! that sends what `mirant bench` does not send, or reads too slowly, is dropped.
 
 mod answers;
 mod client;
 mod frames;
 
+use std::collections::HashMap;
 use std::env;
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -16,12 +17,12 @@ use std::net::SocketAddr;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::answers::Request;
+use crate::answers::{Event, Request};
 use crate::client::Client;
 
 const LISTENER: Token = Token(usize::MAX);
-/// The longest request, and more than a socket has at once.
-const BUFFER: usize = 64 * 1024;
+/// More than a socket has at once: a publisher who had to wait sends all that was due in the meantime.
+const BUFFER: usize = 256 * 1024;
 const EVENTS: usize = 1024;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -35,6 +36,8 @@ struct Floor {
     listener: TcpListener,
     clients: Vec<Option<Client>>,
     free: Vec<usize>,
+    /// Who has subscribed, by channel.
+    subscribers: HashMap<String, Vec<usize>>,
 }
 
 impl Floor {
@@ -48,6 +51,7 @@ impl Floor {
             listener,
             clients: Vec::new(),
             free: Vec::new(),
+            subscribers: HashMap::new(),
         })
     }
 
@@ -95,6 +99,9 @@ impl Floor {
 
     fn drop_client(&mut self, number: usize) {
         if self.clients[number].take().is_some() {
+            for subscribers in self.subscribers.values_mut() {
+                subscribers.retain(|&subscriber| subscriber != number);
+            }
             self.free.push(number);
         }
     }
@@ -122,13 +129,20 @@ impl Floor {
         if let Some(upgrade) = answers::upgrade(arrived) {
             return client.upgrade(&upgrade);
         }
-        self.answer(number, answers::body(arrived)?)
+        let mut rest = &*arrived;
+        while let Some((batch, after)) = answers::take(rest)? {
+            self.answer(number, batch)?;
+            rest = after;
+        }
+        Ok(())
     }
 
     fn answer(&mut self, number: usize, batch: &[u8]) -> io::Result<()> {
         let request = Request::of(batch)?;
-        if let Request::Publish { event, .. } = &request {
-            self.publish(event);
+        match &request {
+            Request::Publish(events) => events.iter().for_each(|event| self.publish(event)),
+            Request::Subscribe { channel } => self.subscribe(number, channel),
+            Request::Handshake | Request::Connect { .. } => {}
         }
         let Some(client) = &mut self.clients[number] else {
             return Ok(());
@@ -137,22 +151,32 @@ impl Floor {
             Request::Handshake => client.send(answers::handshake(number).as_bytes()),
             Request::Connect { is_held: false } => client.send(answers::CONNECTED.as_bytes()),
             Request::Connect { is_held: true } => client.hold(),
-            Request::Subscribe => client.subscribe(),
-            Request::Publish {
-                acknowledgement, ..
-            } => client.send(acknowledgement.as_bytes()),
+            Request::Subscribe { .. } => client.send(answers::SUBSCRIBED.as_bytes()),
+            Request::Publish(events) => client.send(answers::acknowledgement(&events).as_bytes()),
         }
     }
 
-    fn publish(&mut self, event: &str) {
-        let response = answers::response(&answers::delivery(event));
-        let frame = frames::text(format!("[{event}]").as_bytes());
-        for number in 0..self.clients.len() {
+    fn subscribe(&mut self, number: usize, channel: &str) {
+        let subscribers = self.subscribers.entry(channel.to_owned());
+        subscribers.or_default().push(number);
+    }
+
+    fn publish(&mut self, event: &Event<'_>) {
+        let response = answers::response(&answers::delivery(&event.text));
+        let frame = frames::text(format!("[{}]", event.text).as_bytes());
+        let Some(subscribers) = self.subscribers.get(event.channel) else {
+            return;
+        };
+        let mut gone = Vec::new();
+        for &number in subscribers {
             if let Some(client) = &mut self.clients[number]
-                && client.deliver(event, &response, &frame).is_err()
+                && client.deliver(&event.text, &response, &frame).is_err()
             {
-                self.drop_client(number);
+                gone.push(number);
             }
+        }
+        for number in gone {
+            self.drop_client(number);
         }
     }
 }

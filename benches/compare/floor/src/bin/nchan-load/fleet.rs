@@ -1,18 +1,21 @@
 //! All subscribers and the publisher, in one thread.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
 
-use crate::http::Response;
+use crate::durations::Durations;
+use crate::nchan;
 use crate::options::Options;
-use crate::subscriber::{Flaws, Subscriber};
+use crate::pacer::Schedule;
+use crate::publisher::Publisher;
+use crate::subscriber::{Flaws, Lane, Subscriber};
 
 const EVENTS: usize = 1024;
-const BUFFER: usize = 4096;
 const PUBLISHER: Token = Token(usize::MAX);
+const PACER: Token = Token(usize::MAX - 1);
 /// How long the server is left alone before it is asked again how many subscribers it has.
 const PAUSE: Duration = Duration::from_millis(20);
 /// The longest wait for the next delivery.
@@ -20,85 +23,136 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// How long messages are awaited that come once too often.
 const LINGER: Duration = Duration::from_millis(200);
 
-/// The subscribers of one channel, and its publisher.
+/// The subscribers of some channels, and their publisher.
 pub(crate) struct Fleet {
     poll: Poll,
     events: Events,
     subscribers: Vec<Subscriber>,
-    publisher: TcpStream,
-    answer: Vec<u8>,
-    channel: String,
-    latencies: Vec<Duration>,
+    publisher: Publisher,
+    /// The name of the run, which its channels begin with.
+    name: String,
+    rooms: usize,
+    payload: usize,
+    /// When each message was published, or was due.
+    published: Vec<Instant>,
+    pub(crate) latencies: Durations,
+    /// How long after they were due messages were published.
+    pub(crate) lateness: Durations,
     arrived: u64,
 }
 
 impl Fleet {
     /// Sets all subscribers up, and returns when the server says that they wait.
     pub(crate) fn launch(options: &Options) -> io::Result<Self> {
-        let poll = Poll::new()?;
-        let channel = format!("bench{}", std::process::id());
-        let publisher = std::net::TcpStream::connect(options.address)?;
-        publisher.set_nodelay(true)?;
-        publisher.set_nonblocking(true)?;
-        let mut publisher = TcpStream::from_std(publisher);
-        poll.registry()
-            .register(&mut publisher, PUBLISHER, Interest::READABLE)?;
-        let mut subscribers = Vec::with_capacity(options.clients);
-        for number in 0..options.clients {
-            let mut subscriber = Subscriber::open(options.address, &channel, options.is_websocket)?;
-            poll.registry()
-                .register(&mut subscriber.stream, Token(number), Interest::READABLE)?;
-            subscribers.push(subscriber);
-        }
         let mut fleet = Self {
-            poll,
+            poll: Poll::new()?,
             events: Events::with_capacity(EVENTS),
-            subscribers,
-            publisher,
-            answer: Vec::new(),
-            channel,
-            latencies: Vec::with_capacity(options.clients * options.messages),
+            subscribers: Vec::with_capacity(options.clients),
+            publisher: Publisher::open(options.address)?,
+            name: format!("bench{}", std::process::id()),
+            rooms: options.rooms,
+            payload: options.payload,
+            published: Vec::with_capacity(options.messages),
+            latencies: Durations::default(),
+            lateness: Durations::default(),
             arrived: 0,
         };
-        let expected = format!("\"subscribers\": {},", options.clients);
-        let ask = format!(
-            "GET /pub/{} HTTP/1.1\r\nHost: localhost\r\nAccept: text/json\r\n\r\n",
-            fleet.channel
-        );
-        while !(fleet.subscribers.iter().all(Subscriber::is_ready)
-            && fleet.request(&ask)?.contains(&expected))
-        {
-            fleet.turn(PAUSE, Instant::now())?;
+        let registry = fleet.poll.registry().try_clone()?;
+        registry.register(&mut fleet.publisher.stream, PUBLISHER, Interest::READABLE)?;
+        for number in 0..options.clients {
+            let lane = Lane {
+                first: number % fleet.rooms,
+                step: fleet.rooms,
+            };
+            let channel = fleet.channel(number);
+            let mut subscriber =
+                Subscriber::open(options.address, &channel, options.is_websocket, lane)?;
+            registry.register(&mut subscriber.stream, Token(number), Interest::READABLE)?;
+            fleet.subscribers.push(subscriber);
         }
+        while !fleet.subscribers.iter().all(Subscriber::is_ready) {
+            fleet.turn(TIMEOUT)?;
+        }
+        fleet.await_counts()?;
         Ok(fleet)
     }
 
-    /// Publishes one message, and returns when all subscribers have it and wait again.
-    pub(crate) fn publish(&mut self, number: usize, payload: usize) -> io::Result<()> {
-        let mut data = format!("{{\"bench\":\"{}#{number}#", self.channel);
-        while data.len() + 2 < payload {
-            data.push('x');
-        }
-        data.push_str("\"}");
-        let request = format!(
-            "POST /pub/{} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{data}",
-            self.channel,
-            data.len()
-        );
-        let goal = self.arrived + self.subscribers.len() as u64;
-        let published = Instant::now();
-        self.write(&request)?;
-        let mut is_acknowledged = false;
-        while !is_acknowledged || self.arrived < goal {
-            if self.turn(TIMEOUT, published)? == 0 {
-                return Err(ErrorKind::TimedOut.into());
-            }
-            if let Some(answer) = self.take_answer()? {
-                is_acknowledged = answer.starts_with("queued messages");
+    /// Asks the server, which confirms nothing, until it has all subscribers.
+    fn await_counts(&mut self) -> io::Result<()> {
+        for room in 0..self.rooms {
+            let expected = self.audience(room);
+            let ask = nchan::count(&self.channel(room));
+            loop {
+                self.publisher.write(&ask)?;
+                let counts = loop {
+                    self.turn(TIMEOUT)?;
+                    let answer = self
+                        .publisher
+                        .answer(|answer| nchan::counts(answer, expected));
+                    if let Some(counts) = answer {
+                        break counts;
+                    }
+                };
+                if counts {
+                    break;
+                }
+                std::thread::sleep(PAUSE);
             }
         }
         Ok(())
+    }
+
+    /// Publishes a message, and returns when all its subscribers have it and wait again.
+    pub(crate) fn publish_and_wait(&mut self, number: usize) -> io::Result<()> {
+        let goal = self.arrived + self.audience(number) as u64;
+        self.publish(number, Instant::now())?;
+        while !self.publisher.is_done() || self.arrived < goal {
+            self.turn(TIMEOUT)?;
+        }
+        Ok(())
+    }
+
+    /// Publishes messages when they are due, and returns when all have arrived.
+    pub(crate) fn publish_at(&mut self, rate: f64, messages: usize) -> io::Result<()> {
+        let goal: usize = (0..messages).map(|number| self.audience(number)).sum();
+        let waker = Arc::new(Waker::new(self.poll.registry(), PACER)?);
+        let schedule = Schedule::begin(rate);
+        // What the pacer alone held would take its last call along when it ends.
+        schedule.announce(messages, Arc::clone(&waker))?;
+        let mut next = 0;
+        while next < messages || !self.publisher.is_done() || self.arrived < goal as u64 {
+            while next < messages && self.publisher.is_free() && schedule.at(next) <= Instant::now()
+            {
+                let due = schedule.at(next);
+                self.lateness.note(due.elapsed());
+                self.publish(next, due)?;
+                next += 1;
+            }
+            self.turn(TIMEOUT)?;
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, number: usize, at: Instant) -> io::Result<()> {
+        let mut data = format!("{{\"bench\":\"{}#{number}#", self.name);
+        while data.len() + 2 < self.payload {
+            data.push('x');
+        }
+        data.push_str("\"}");
+        self.published.push(at);
+        let channel = self.channel(number);
+        self.publisher.publish(&channel, &data)
+    }
+
+    /// The channel that belongs to a number, of a subscriber or of a message.
+    fn channel(&self, number: usize) -> String {
+        format!("{}_{}", self.name, number % self.rooms)
+    }
+
+    /// How many subscribers the channel of a message has.
+    fn audience(&self, number: usize) -> usize {
+        let (room, subscribers) = (number % self.rooms, self.subscribers.len());
+        subscribers.saturating_sub(room).div_ceil(self.rooms)
     }
 
     /// Messages that have arrived.
@@ -106,92 +160,49 @@ impl Fleet {
         self.arrived
     }
 
-    /// The latency that so many of a hundred messages do not exceed.
-    pub(crate) fn latency(&mut self, percent: usize) -> Duration {
-        self.latencies.sort_unstable();
-        let at = (self.latencies.len() * percent).div_ceil(100);
-        self.latencies
-            .get(at.saturating_sub(1))
-            .copied()
-            .unwrap_or_default()
-    }
-
     /// Listens a little longer, then says what was wrong.
-    pub(crate) fn flaws(&mut self, published: usize) -> io::Result<Flaws> {
+    pub(crate) fn flaws(&mut self) -> io::Result<Flaws> {
         let end = Instant::now() + LINGER;
         while Instant::now() < end {
-            self.turn(PAUSE, Instant::now())?;
+            self.turn_or_pause(PAUSE)?;
         }
         let mut total = Flaws::default();
         for subscriber in &self.subscribers {
-            total.lost += subscriber.flaws.lost + subscriber.missing(published);
+            total.lost += subscriber.flaws.lost + subscriber.missing(self.published.len());
             total.repeated += subscriber.flaws.repeated;
         }
         Ok(total)
     }
 
-    fn write(&mut self, request: &str) -> io::Result<()> {
-        if self.publisher.write(request.as_bytes())? == request.len() {
-            Ok(())
-        } else {
-            Err(ErrorKind::WriteZero.into())
+    /// Reads what comes next.
+    ///
+    /// # Errors
+    ///
+    /// When nothing comes in that time, too.
+    fn turn(&mut self, limit: Duration) -> io::Result<()> {
+        self.turn_or_pause(limit)?;
+        if self.events.is_empty() {
+            return Err(ErrorKind::TimedOut.into());
         }
+        Ok(())
     }
 
-    fn request(&mut self, request: &str) -> io::Result<String> {
-        self.write(request)?;
-        loop {
-            if self.turn(TIMEOUT, Instant::now())? == 0 {
-                return Err(ErrorKind::TimedOut.into());
-            }
-            if let Some(answer) = self.take_answer()? {
-                return Ok(answer);
-            }
-        }
-    }
-
-    /// The body of the response to the publisher, when it is there.
-    fn take_answer(&mut self) -> io::Result<Option<String>> {
-        let Some(response) = Response::first(&self.answer) else {
-            return Ok(None);
-        };
-        if !(200..300).contains(&response.status) {
-            // Nobody has ever subscribed: not yet.
-            self.answer.clear();
-            return Ok(Some(String::new()));
-        }
-        let body = String::from_utf8_lossy(response.body).into_owned();
-        self.answer.drain(..response.length);
-        Ok(Some(body))
-    }
-
-    /// Reads what comes next; tells how many connections something has come by.
-    fn turn(&mut self, limit: Duration, published: Instant) -> io::Result<usize> {
+    fn turn_or_pause(&mut self, limit: Duration) -> io::Result<()> {
         self.poll.poll(&mut self.events, Some(limit))?;
-        let mut count = 0;
         for event in &self.events {
-            count += 1;
-            let Token(number) = event.token();
-            let latencies = &mut self.latencies;
-            match self.subscribers.get_mut(number) {
-                Some(subscriber) => {
-                    self.arrived += subscriber.read(|| latencies.push(published.elapsed()))?;
+            match event.token() {
+                PUBLISHER => self.publisher.read()?,
+                PACER => {}
+                Token(number) => {
+                    let (latencies, published) = (&mut self.latencies, &self.published);
+                    self.arrived += self.subscribers[number].read(|number| {
+                        let at = published.get(number).ok_or(ErrorKind::InvalidData)?;
+                        latencies.note(at.elapsed());
+                        Ok(())
+                    })?;
                 }
-                None => read_all(&mut self.publisher, &mut self.answer)?,
             }
         }
-        Ok(count)
-    }
-}
-
-fn read_all(stream: &mut TcpStream, into: &mut Vec<u8>) -> io::Result<()> {
-    let mut buffer = [0; BUFFER];
-    loop {
-        match stream.read(&mut buffer) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(length) => into.extend_from_slice(&buffer[..length]),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
-        }
+        Ok(())
     }
 }

@@ -8,6 +8,10 @@ const FINAL_TEXT: u8 = 0x81;
 /// The length that says two bytes of length follow.
 const TWO_BYTES: u8 = 126;
 
+/// The headers that ask for a WebSocket.
+pub(crate) const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n\
+     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
 /// A response with a counted body.
 pub(crate) struct Response<'a> {
     head: &'a str,
@@ -33,6 +37,11 @@ impl<'a> Response<'a> {
             response.body = arrived.get(end..response.length)?;
         }
         Some(response)
+    }
+
+    /// Whether it says that all is well.
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
     }
 
     /// The value of a header.

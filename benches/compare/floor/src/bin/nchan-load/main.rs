@@ -1,12 +1,15 @@
-//! Loads nchan as `mirant bench` loads a Bayeux server: fan-out in lockstep, and idle.
+//! Loads nchan as `mirant bench` loads a Bayeux server: fan-out, rooms and idle.
 //!
-//! It reports the same figures under the same names, and checks that each message comes once: in
-//! lockstep, one that is out of order is lost or repeated too.
+//! It reports the same figures under the same names, and checks that each message comes once.
 
+mod durations;
 mod fleet;
 mod http;
+mod nchan;
 mod options;
+mod pacer;
 mod process;
+mod publisher;
 mod report;
 mod subscriber;
 
@@ -26,7 +29,8 @@ const SETTLE: Duration = Duration::from_millis(250);
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::from_arguments(std::env::args().skip(1))?;
     let report = match options.scenario {
-        Scenario::FanOut => fan_out(&options)?,
+        Scenario::FanOut => deliver(&options, "fan-out")?,
+        Scenario::Rooms => deliver(&options, "rooms")?,
         Scenario::Idle => idle(&options)?,
     };
     println!("{}", report.json());
@@ -36,14 +40,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Publishes message after message, each when all subscribers have the last and wait again.
-fn fan_out(options: &Options) -> io::Result<Report> {
+/// Publishes message after message, each when its subscribers have the last and wait again; or, at a
+/// rate, when it is due.
+fn deliver(options: &Options, scenario: &str) -> io::Result<Report> {
     let mut fleet = Fleet::launch(options)?;
     let server = Process::of(options.pid);
     let (server_cpu, own_cpu) = (server.cpu()?, Process::own().cpu()?);
     let start = Instant::now();
-    for number in 0..options.messages {
-        fleet.publish(number, options.payload)?;
+    match options.rate {
+        Some(rate) => fleet.publish_at(rate, options.messages)?,
+        None => (0..options.messages).try_for_each(|number| fleet.publish_and_wait(number))?,
     }
     let elapsed = start.elapsed().as_secs_f64();
     let used = server.cpu()?.saturating_sub(server_cpu);
@@ -51,19 +57,24 @@ fn fan_out(options: &Options) -> io::Result<Report> {
 
     let deliveries = fleet.deliveries() as f64;
     let each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / deliveries;
-    let mut report = Report::new("fan-out", options);
+    let mut report = Report::new(scenario, options);
+    report.add("channels", options.rooms as f64);
     report.add("messages", options.messages as f64);
     report.add("deliveries", deliveries);
     report.add("elapsed_s", elapsed);
     report.add("deliveries_per_s", deliveries / elapsed);
     for (name, percent) in [("p50", 50), ("p90", 90), ("p99", 99), ("max", 100)] {
-        let latency = fleet.latency(percent).as_secs_f64() * 1e6;
+        let latency = fleet.latencies.percentile(percent);
         report.add(&format!("latency_{name}_us"), latency);
+    }
+    if let Some(rate) = options.rate {
+        report.add("rate_per_s", rate);
+        report.add("sent_late_p99_us", fleet.lateness.percentile(99));
     }
     report.add("server_cpu_ms", used.as_secs_f64() * 1e3);
     report.add("server_cpu_us_per_delivery", each(used));
     report.add("bench_cpu_us_per_delivery", each(own));
-    report.flaws(fleet.flaws(options.messages)?);
+    report.flaws(fleet.flaws()?);
     Ok(report)
 }
 

@@ -13,16 +13,11 @@ pub(crate) struct Report {
 impl Report {
     /// A report that says what was asked for.
     pub(crate) fn new(scenario: &str, options: &Options) -> Self {
-        let transport = if options.is_websocket {
-            "websocket"
-        } else {
-            "long-polling"
-        };
         let mut report = Self {
             rows: Vec::new(),
             is_flawed: false,
         };
-        for (name, text) in [("scenario", scenario), ("transport", transport)] {
+        for (name, text) in [("scenario", scenario), ("transport", options.transport())] {
             report.rows.push((name.into(), format!("\"{text}\"")));
         }
         report.add("clients", options.clients as f64);

@@ -1,12 +1,12 @@
-//! One subscriber of nchan: a request that waits, again and again, or a WebSocket.
+//! One subscriber: a request that waits, again and again, or a WebSocket.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 
-use memchr::memchr;
 use mio::net::TcpStream;
 
-use crate::http::{Response, first_frame};
+use crate::http::Response;
+use crate::nchan::{self, Message, malformed};
 
 /// Room for a response; longer ones are not asked for.
 const BUFFER: usize = 4096;
@@ -21,38 +21,50 @@ pub(crate) struct Flaws {
 /// A connection, and what has come by it.
 pub(crate) struct Subscriber {
     pub(crate) stream: TcpStream,
-    arrived: Vec<u8>,
     is_websocket: bool,
+    channel: String,
+    arrived: Vec<u8>,
     is_upgraded: bool,
-    target: String,
+    lane: Lane,
+    /// How many messages of its lane have come, or were left out.
     next: usize,
     pub(crate) flaws: Flaws,
 }
 
+/// Which messages a subscriber is to get: every `step`th, from `first` on.
+#[derive(Clone, Copy)]
+pub(crate) struct Lane {
+    pub(crate) first: usize,
+    pub(crate) step: usize,
+}
+
 impl Subscriber {
     /// Connects and sends the first request; nothing is read yet.
-    pub(crate) fn open(address: SocketAddr, channel: &str, is_websocket: bool) -> io::Result<Self> {
+    pub(crate) fn open(
+        address: SocketAddr,
+        channel: &str,
+        is_websocket: bool,
+        lane: Lane,
+    ) -> io::Result<Self> {
         let stream = std::net::TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         let mut subscriber = Self {
             stream: TcpStream::from_std(stream),
-            arrived: Vec::new(),
             is_websocket,
+            channel: channel.to_owned(),
+            arrived: Vec::new(),
             is_upgraded: false,
-            target: format!("GET /sub/{channel} HTTP/1.1\r\nHost: localhost\r\n"),
+            lane,
             next: 0,
             flaws: Flaws::default(),
         };
-        let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-        subscriber.ask(if is_websocket { upgrade } else { "" })?;
+        subscriber.write(nchan::subscribe(channel, is_websocket).as_bytes())?;
         Ok(subscriber)
     }
 
-    fn ask(&mut self, headers: &str) -> io::Result<()> {
-        let request = format!("{}{headers}\r\n", self.target);
-        if self.stream.write(request.as_bytes())? == request.len() {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.stream.write(bytes)? == bytes.len() {
             Ok(())
         } else {
             Err(ErrorKind::WriteZero.into())
@@ -64,9 +76,12 @@ impl Subscriber {
         self.is_upgraded || !self.is_websocket
     }
 
-    /// Reads what has come, asks for more; tells how many messages were new, after `note` was
-    /// called for each.
-    pub(crate) fn read(&mut self, mut note: impl FnMut()) -> io::Result<u64> {
+    /// Reads what has come, and asks for more; tells how many messages were new, after `note` was
+    /// called with the number of each.
+    pub(crate) fn read(
+        &mut self,
+        mut note: impl FnMut(usize) -> io::Result<()>,
+    ) -> io::Result<u64> {
         let mut buffer = [0; BUFFER];
         let mut fresh = 0;
         loop {
@@ -76,9 +91,12 @@ impl Subscriber {
                 read => read?,
             };
             self.arrived.extend_from_slice(&buffer[..length]);
-            while let Some(number) = self.take()? {
-                note();
-                fresh += u64::from(self.enter(number));
+            while let Some(message) = self.take()? {
+                note(message.number)?;
+                fresh += u64::from(self.enter(message.number)?);
+                if let Some(again) = message.again {
+                    self.write(again.as_bytes())?;
+                }
             }
             if length < BUFFER {
                 return Ok(fresh);
@@ -86,62 +104,83 @@ impl Subscriber {
         }
     }
 
-    /// Takes off one message, and returns its number.
-    fn take(&mut self) -> io::Result<Option<usize>> {
-        if self.is_upgraded {
-            let Some((message, length)) = first_frame(&self.arrived) else {
-                return Ok(None);
-            };
-            let number = number(message)?;
-            self.arrived.drain(..length);
-            return Ok(Some(number));
-        }
-        let Some(response) = Response::first(&self.arrived) else {
+    /// Takes off one message, if it is there.
+    fn take(&mut self) -> io::Result<Option<Message>> {
+        if self.is_websocket && !self.is_upgraded && !self.take_upgrade()? {
             return Ok(None);
+        }
+        let message = if self.is_websocket {
+            nchan::in_frame(&self.arrived)?
+        } else {
+            nchan::in_response(&self.arrived, &self.channel)?
         };
-        let length = response.length;
-        if response.status == 101 {
-            self.is_upgraded = true;
+        if let Some(Message { length, .. }) = message {
             self.arrived.drain(..length);
-            return self.take();
         }
-        let (200, Some(since), Some(tag)) = (
-            response.status,
-            response.header("last-modified"),
-            response.header("etag"),
-        ) else {
-            return Err(ErrorKind::InvalidData.into());
+        Ok(message)
+    }
+
+    fn take_upgrade(&mut self) -> io::Result<bool> {
+        let Some(response) = Response::first(&self.arrived) else {
+            return Ok(false);
         };
-        let place = format!("If-Modified-Since: {since}\r\nIf-None-Match: {tag}\r\n");
-        let number = number(response.body)?;
-        self.arrived.drain(..length);
-        self.ask(&place)?;
-        Ok(Some(number))
-    }
-
-    /// Tells whether a message is new. In lockstep none can be late and still be new.
-    fn enter(&mut self, number: usize) -> bool {
-        if number < self.next {
-            self.flaws.repeated += 1;
-            return false;
+        if response.status != 101 {
+            return Err(malformed(&self.arrived));
         }
-        self.flaws.lost += (number - self.next) as u64;
-        self.next = number + 1;
-        true
+        let length = response.length;
+        self.arrived.drain(..length);
+        self.is_upgraded = true;
+        Ok(true)
     }
 
-    /// Counts what has not come of so many messages.
+    /// Tells whether a message is new. None that is late is still new: nothing comes out of order,
+    /// or it counts as lost and as repeated.
+    fn enter(&mut self, number: usize) -> io::Result<bool> {
+        let Some(index) = self.lane.index(number) else {
+            return Err(malformed(
+                format!("message {number} of another channel").as_bytes(),
+            ));
+        };
+        if index < self.next {
+            self.flaws.repeated += 1;
+            return Ok(false);
+        }
+        self.flaws.lost += (index - self.next) as u64;
+        self.next = index + 1;
+        Ok(true)
+    }
+
+    /// Counts what has not come of so many messages of the run.
     pub(crate) fn missing(&self, published: usize) -> u64 {
-        published.saturating_sub(self.next) as u64
+        self.lane.count(published).saturating_sub(self.next) as u64
     }
 }
 
-/// The number in `{"bench":"run#17#xxx"}`.
-fn number(message: &[u8]) -> io::Result<usize> {
-    let digits = || {
-        let (_, after) = message.split_at_checked(memchr(b'#', message)? + 1)?;
-        let digits = &after[..memchr(b'#', after)?];
-        std::str::from_utf8(digits).ok()?.parse().ok()
-    };
-    digits().ok_or_else(|| ErrorKind::InvalidData.into())
+impl Lane {
+    /// Where in the lane a message is, if it is one of the lane's.
+    fn index(self, number: usize) -> Option<usize> {
+        let after = number.checked_sub(self.first)?;
+        after.is_multiple_of(self.step).then_some(after / self.step)
+    }
+
+    /// How many messages of the lane are among the run's first `published`.
+    fn count(self, published: usize) -> usize {
+        published.saturating_sub(self.first).div_ceil(self.step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_take_turns() {
+        let lane = Lane { first: 3, step: 4 };
+        let found: Vec<_> = (0..12).filter_map(|number| lane.index(number)).collect();
+        assert_eq!(found, [0, 1, 2]);
+        assert_eq!(
+            [3, 4, 7, 8, 12].map(|published| lane.count(published)),
+            [0, 1, 1, 2, 3]
+        );
+    }
 }

@@ -1,27 +1,45 @@
-// Runs every load against every server, in rounds, and writes results.json, results.md, results.svg.
-// Usage: node measure.mjs [--quick] [--rounds N] [--only NAME,NAME] [--out DIRECTORY]
-import { spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+// Runs every load against every server, in rounds, and writes what is found and reports of it.
+// Usage: node measure.mjs [--quick] [--rounds N] [--only SERVER,…] [--scenarios NAME,…] [--out DIRECTORY]
+import { mkdirSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { drawing, table } from './report.mjs';
-import { LONG_POLLING, MIRANT, Running, SERVERS, WEBSOCKET } from './servers.mjs';
+import { LOADS, PAYLOAD, measured } from './loads.mjs';
+import { writeReports } from './report.mjs';
+import { Running, SERVERS } from './servers.mjs';
+import { tables } from './table.mjs';
 
 const HERE = import.meta.dirname;
-const NCHAN_LOAD = path.join(HERE, 'floor/target/release/nchan-load');
-const FULL = { rounds: 3, clients: 1000, messages: 100, warmUp: 1, idleClients: 10_000, idle: 3 };
-const QUICK = { rounds: 1, clients: 100, messages: 20, warmUp: 0.2, idleClients: 1000, idle: 2 };
-const PAYLOAD = 100;
-/** The longest that one load may take, in milliseconds. */
-const LIMIT = 240_000;
+const FULL = {
+  rounds: 3,
+  clients: 1000,
+  messages: 100,
+  rooms: 100,
+  rate: 1000,
+  roomMessages: 10_000,
+  warmUp: 1,
+  idleClients: 10_000,
+  idle: 3,
+};
+const QUICK = {
+  ...FULL,
+  rounds: 1,
+  clients: 100,
+  messages: 20,
+  rooms: 10,
+  roomMessages: 1000,
+  warmUp: 0.2,
+  idleClients: 1000,
+  idle: 2,
+};
 
 const { values: flags } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     rounds: { type: 'string' },
     only: { type: 'string' },
+    scenarios: { type: 'string' },
     out: { type: 'string' },
   },
 });
@@ -29,6 +47,8 @@ const size = flags.quick ? QUICK : FULL;
 const rounds = Number(flags.rounds ?? size.rounds);
 const names = flags.only?.split(',');
 const servers = SERVERS.filter(({ name }) => names?.includes(name) ?? true);
+const scenarios = flags.scenarios?.split(',');
+const loads = LOADS.filter(({ scenario }) => scenarios?.includes(scenario) ?? true);
 const out = flags.out ?? (flags.quick ? path.join(HERE, 'quick') : HERE);
 
 process.on('exit', () => Running.killAll());
@@ -46,80 +66,26 @@ const results = {
   measured: [],
 };
 mkdirSync(out, { recursive: true });
-const write = (name, text) => writeFileSync(path.join(out, name), text);
 for (let round = 0; round < rounds; round++) {
   results.rounds = round + 1;
-  for (const scenario of ['fan-out', 'idle']) {
-    for (const transport of [LONG_POLLING, WEBSOCKET]) {
-      // Each round begins with another server, so that none is always the first.
-      for (const server of [...servers.slice(round % servers.length), ...servers.slice(0, round % servers.length)]) {
-        if (!server.transports.includes(transport)) continue;
-        const found = await measured(server, scenario, transport);
-        results.measured.push({ round, server: server.name, scenario, transport, ...found });
+  // Each round begins with another server, so that none is always the first.
+  const first = round % servers.length;
+  const inTurn = [...servers.slice(first), ...servers.slice(0, first)];
+  for (const load of loads) {
+    for (const transport of load.transports) {
+      for (const server of inTurn) {
+        const { name, transports } = server;
+        if (!transports.includes(transport) || (load.only ?? name) !== name) continue;
+        const found = await measured(server, load, transport, size);
+        results.measured.push({ round, server: name, ...found, scenario: load.scenario, transport });
         const figure = found.server_cpu_us_per_delivery ?? found.server_resident_bytes_per_client;
-        console.error(`round ${round + 1}: ${scenario}, ${transport}, ${server.name}: ${figure ?? found.failed}`);
+        console.error(`round ${round + 1}: ${load.scenario}, ${transport}, ${name}: ${figure ?? found.failed}`);
       }
     }
   }
   results.loadAverages.push(Number(os.loadavg()[1].toFixed(1)));
   // After every round, so that a run which is stopped is not lost.
-  write('results.json', `${JSON.stringify(results, null, 1)}\n`);
-  write('results.md', table(results));
-  write('results.svg', drawing(results));
+  writeReports(out, results);
 }
-console.log(table(results));
+console.log(tables(results));
 if (results.measured.some(({ failed }) => failed)) process.exitCode = 1;
-
-/** What a load finds with a server that has done nothing else. */
-async function measured(server, scenario, transport) {
-  let running;
-  try {
-    running = await Running.start(server);
-    return scenario === 'idle' ? await idle(running, transport) : await fanOut(running, transport);
-  } catch (error) {
-    return { failed: error.message };
-  } finally {
-    await running?.stop();
-  }
-}
-
-async function fanOut(running, transport) {
-  const options = ['--clients', size.clients, '--payload', PAYLOAD];
-  const messages = Math.ceil(running.server.warmUp * size.warmUp);
-  await load(running, 'fan-out', transport, [...options, '--messages', messages]);
-  return load(running, 'fan-out', transport, [...options, '--messages', size.messages]);
-}
-
-async function idle(running, transport) {
-  const { server, pid } = running;
-  const heapBefore = server.liveHeap?.(pid);
-  const loaded = load(running, 'idle', transport, ['--clients', size.idleClients, '--idle', `${size.idle}s`]);
-  if (!server.liveHeap) return loaded;
-  let isOver = false;
-  const over = loaded.finally(() => (isOver = true));
-  over.catch(() => {});
-  const wait = ms => new Promise(resolve => setTimeout(resolve, ms));
-  while (!isOver && readdirSync(`/proc/${pid}/fd`).length < size.idleClients) await wait(100);
-  // The memory is read a quarter of a second after the last client has come.
-  await wait(800);
-  const heap = isOver ? undefined : server.liveHeap(pid);
-  return { ...(await over), live_heap_bytes_per_client: (heap - heapBefore) / size.idleClients };
-}
-
-/** Runs one load on core 1; its result. */
-function load({ server, port, pid }, scenario, transport, options) {
-  const [program, ...start] = server.speaksBayeux
-    ? [MIRANT, 'bench', scenario, '--json', '--url', `http://127.0.0.1:${port}/cometd`]
-    : [NCHAN_LOAD, scenario, '--address', `127.0.0.1:${port}`];
-  const args = ['-c', '1', program, ...start, '--transport', transport, '--pid', pid, ...options].map(String);
-  return new Promise((resolve, reject) => {
-    const child = spawn('taskset', args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: LIMIT });
-    const said = { stdout: '', stderr: '' };
-    for (const name of ['stdout', 'stderr']) child[name].on('data', text => (said[name] += text));
-    child.once('error', reject);
-    child.once('close', code => {
-      if (code === 0) resolve(JSON.parse(said.stdout));
-      else reject(new Error(said.stderr.trim().split('\n').at(-1) || `exit code ${code}`));
-    });
-  });
-}

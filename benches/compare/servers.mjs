@@ -82,16 +82,16 @@ export const SERVERS = [
   },
 ].map(server => ({ speaksBayeux: true, warmUp: WARM_UP, process: pid => pid, ...server }));
 
-/** A server that runs on core 0, until it is stopped. */
+/** A server that runs on some cores, until it is stopped. */
 export class Running {
   static #all = new Set();
 
-  static async start(server) {
+  static async start(server, cores) {
     const port = await freePort();
     const directory = mkdtempSync(path.join(tmpdir(), 'mirant-compare-'));
     for (const name of ['body', 'logs']) mkdirSync(path.join(directory, name));
     // `taskset` becomes the server, so that this is the server's process.
-    const child = spawn('taskset', ['-c', '0', ...server.command(port, directory)], {
+    const child = spawn('taskset', ['-c', cores, ...server.command(port, directory)], {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
     const running = new Running(server, port, directory, child);

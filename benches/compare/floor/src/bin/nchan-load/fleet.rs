@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::durations::Durations;
+use crate::http::Response;
 use crate::nchan;
 use crate::options::Options;
 use crate::pacer::Schedule;
@@ -80,26 +81,25 @@ impl Fleet {
     /// Asks the server, which confirms nothing, until it has all subscribers.
     fn await_counts(&mut self) -> io::Result<()> {
         for room in 0..self.rooms {
-            let expected = self.audience(room);
-            let ask = nchan::count(&self.channel(room));
-            loop {
-                self.publisher.write(&ask)?;
-                let counts = loop {
-                    self.turn(TIMEOUT)?;
-                    let answer = self
-                        .publisher
-                        .answer(|answer| nchan::counts(answer, expected));
-                    if let Some(counts) = answer {
-                        break counts;
-                    }
-                };
-                if counts {
-                    break;
-                }
+            while !self.is_complete(room)? {
                 std::thread::sleep(PAUSE);
             }
         }
         Ok(())
+    }
+
+    /// Whether the server says that a room has all its subscribers.
+    fn is_complete(&mut self, room: usize) -> io::Result<bool> {
+        let expected = self.audience(room);
+        let ask = nchan::count(&self.channel(room));
+        self.publisher.write(&ask)?;
+        loop {
+            self.turn(TIMEOUT)?;
+            let counts = |response: &Response<'_>| nchan::counts(response, expected);
+            if let Some(is_complete) = self.publisher.answer(counts) {
+                return Ok(is_complete);
+            }
+        }
     }
 
     /// Publishes a message, and returns when all its subscribers have it and wait again.

@@ -74,8 +74,9 @@ function fanOut(results) {
     figure(FAN_OUT.p99, 1000),
     figure(FAN_OUT.rate),
     figure(FAN_OUT.loadCpu),
+    figure(FAN_OUT.others),
   ]);
-  const numbers = ['CPU µs a delivery', '÷ floor', '÷ Mirant', 'latency p50 ms', 'p99 ms', 'deliveries/s', 'load: CPU µs a delivery'];
+  const numbers = ['CPU µs a delivery', '÷ floor', '÷ Mirant', 'latency p50 ms', 'p99 ms', 'deliveries/s', 'load: CPU µs a delivery', 'machine busy with others, %'];
   return grid(['transport', 'server'], numbers, found);
 }
 
@@ -91,8 +92,9 @@ function rooms(results) {
     against(NCHAN, ROOMS.p99),
     figure(ROOMS.rate),
     figure(ROOMS.loadCpu),
+    figure(ROOMS.others),
   ]);
-  const numbers = ['CPU µs a delivery', '÷ floor', '÷ Mirant', 'latency p50 ms', 'p90 ms', 'p99 ms', 'p99 ÷ nchan', 'deliveries/s', 'load: CPU µs a delivery'];
+  const numbers = ['CPU µs a delivery', '÷ floor', '÷ Mirant', 'latency p50 ms', 'p90 ms', 'p99 ms', 'p99 ÷ nchan', 'deliveries/s', 'load: CPU µs a delivery', 'machine busy with others, %'];
   return grid(['server'], numbers, found);
 }
 
@@ -132,7 +134,7 @@ function twoCores(results) {
       figure(free.others),
     ];
   });
-  const numbers = ['one core: CPU µs a delivery', 'two: CPU µs a delivery', 'scaling', 'one: deliveries/s', 'two: deliveries/s', 'two: machine idle, %', 'two: busy with others, %'];
+  const numbers = ['one core: CPU µs a delivery', 'two: CPU µs a delivery', 'scaling', 'one: deliveries/s', 'two: deliveries/s', 'two: machine idle, %', 'two: machine busy with others, %'];
   return grid([`load (${OWN} only)`], numbers, found);
 }
 

@@ -77,6 +77,11 @@ function quotient(values, others) {
   return median(ratios.map(([round, own]) => own / others.get(round)));
 }
 
+/** How much of the machine went to others, in percent: the median of all loads. */
+export function others(results) {
+  return median(results.measured.map(row => row.machine_others_percent).filter(Number.isFinite));
+}
+
 /** A number to be read; nothing for none. */
 export function digits(number, most = 1) {
   if (number === undefined) return '';

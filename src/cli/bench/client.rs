@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,7 +12,7 @@ use super::fault::Fault;
 
 use super::messages::{self, CONNECT, Content, HANDSHAKE, Reply, SUBSCRIBE};
 use super::run::Run;
-use super::transport::{Connection, Dialled};
+use super::transport::{Arrival, Connection, Dialled};
 
 /// Which simulated client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,11 @@ impl fmt::Display for Phase {
         })
     }
 }
+
+/// What is done with each batch that comes; tells how many messages of the run are in it.
+pub(super) trait Note: FnMut(Arrival<'_>) -> Result<usize, Fault> {}
+
+impl<F: FnMut(Arrival<'_>) -> Result<usize, Fault>> Note for F {}
 
 /// What a client is known by; nothing before its handshake.
 #[derive(Debug, Clone, Default)]
@@ -195,45 +201,39 @@ impl Session {
 
     /// Connects again, as a client does that has lost its connection: the first connect is answered at
     /// once, with the messages that were kept; returns the connect that is left parked.
-    pub(super) async fn come_back(
-        &mut self,
-        note: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
-    ) -> Result<Vec<u8>, Fault> {
+    pub(super) async fn come_back(&mut self, note: &mut impl Note) -> Result<Vec<u8>, Fault> {
         let run = Arc::clone(&self.run);
         let batch = messages::connect(run.connection_type, &self.client_id, true);
         let connect = self.connection.encode(&run.url, &batch)?;
         self.connection.send_within(&connect, run.timeout).await?;
         let interval = loop {
-            let batch = self.connection.receive_within(run.timeout).await?;
-            note(batch)?;
-            match run.marker.content(batch) {
+            self.connection.receive_within(run.timeout).await?;
+            let arrival = self.connection.arrival();
+            let count = note(arrival)?;
+            match run.marker.content(arrival.batch, count > 0) {
                 Content::Messages if run.connection_type.pushes() => {}
-                _ => break messages::read_reply(batch, CONNECT)?.interval,
+                _ => break messages::read_reply(arrival.batch, CONNECT)?.interval,
             }
         };
         self.pause(interval, note).await?;
         self.leave_parked().await
     }
 
-    /// Waits for the next batch; nothing is lost if this is dropped before.
-    pub(super) async fn wait(&mut self) -> Result<(), Fault> {
-        self.connection.receive().await.map(drop)
+    /// Waits for the next batch; nothing is lost if it is not asked again.
+    pub(super) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        self.connection.poll_next(cx)
     }
 
     /// Hands on the batch that was waited for, and sends the next connect if that one is answered.
-    pub(super) async fn take(
-        &mut self,
-        connect: &[u8],
-        note: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
-        let batch = self.connection.batch();
-        note(batch)?;
+    pub(super) async fn take(&mut self, connect: &[u8], note: &mut impl Note) -> Result<(), Fault> {
+        let arrival = self.connection.arrival();
+        let count = note(arrival)?;
         let pushes = self.run.connection_type.pushes();
-        match self.run.marker.content(batch) {
+        match self.run.marker.content(arrival.batch, count > 0) {
             Content::Messages | Content::Acknowledgements if pushes => return Ok(()),
             Content::MessagesAndConnect => {}
             Content::Messages | Content::Acknowledgements | Content::Other => {
-                let reply = messages::read_reply(batch, CONNECT)?;
+                let reply = messages::read_reply(arrival.batch, CONNECT)?;
                 self.pause(reply.interval, note).await?;
             }
         }
@@ -243,17 +243,13 @@ impl Session {
     }
 
     /// Lets the interval pass that the server asks for, in which messages may come.
-    async fn pause(
-        &mut self,
-        interval: Duration,
-        note: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+    async fn pause(&mut self, interval: Duration, note: &mut impl Note) -> Result<(), Fault> {
         if interval.is_zero() {
             return Ok(());
         }
         let end = Instant::now() + interval;
-        while let Some(batch) = self.connection.receive_before(end).await? {
-            note(batch)?;
+        while let Some(arrival) = self.connection.receive_before(end).await? {
+            note(arrival)?;
         }
         Ok(())
     }

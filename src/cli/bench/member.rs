@@ -12,6 +12,7 @@ use super::fault::Fault;
 use super::latency::Latency;
 use super::run::Run;
 use super::subscriber::{Absent, Subscriber};
+use super::transport::Arrival;
 
 /// A client that is to be set up.
 #[derive(Debug)]
@@ -86,9 +87,10 @@ impl Member {
         mut is_new: impl FnMut(usize),
     ) -> Result<(), Error> {
         let mut fresh = 0;
-        let mut note = |batch: &[u8]| {
-            fresh += self.ledger.note(&self.run, batch, latency, &mut is_new)?;
-            Ok(())
+        let mut note = |arrival: Arrival<'_>| {
+            let noted = self.ledger.note(&self.run, arrival, latency, &mut is_new)?;
+            fresh += noted.fresh;
+            Ok(noted.all)
         };
         let taken = self.subscriber.take(&mut note).await;
         taken.map_err(failed(Who::Client(self.number), Phase::Parked))?;
@@ -116,9 +118,10 @@ impl Absence {
             absent,
         } = self;
         let mut fresh = 0;
-        let mut note = |batch: &[u8]| {
-            fresh += ledger.note(&run, batch, Some(&run.latency), |_| {})?;
-            Ok(())
+        let mut note = |arrival: Arrival<'_>| {
+            let noted = ledger.note(&run, arrival, Some(&run.latency), |_| {})?;
+            fresh += noted.fresh;
+            Ok(noted.all)
         };
         let who = Who::Client(number);
         let returned = absent.come_back(&run, who, run.channel(number), &mut note);
@@ -141,6 +144,15 @@ pub(super) async fn live(place: Place) -> Error {
     }
 }
 
+/// How many messages were in a batch.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    /// Those of this run.
+    pub(super) all: usize,
+    /// Those among them that the client did not have.
+    pub(super) fresh: u64,
+}
+
 /// The ledger of one client and the messages that belong into it.
 #[derive(Debug)]
 pub(super) struct SharedLedger {
@@ -161,17 +173,17 @@ impl SharedLedger {
     pub(super) fn note(
         &self,
         run: &Run,
-        batch: &[u8],
+        arrival: Arrival<'_>,
         latency: Option<&Latency>,
         mut is_new: impl FnMut(usize),
-    ) -> Result<u64, Fault> {
-        let mut numbers = run.marker.sequences(batch).peekable();
+    ) -> Result<Noted, Fault> {
+        let mut noted = Noted::default();
+        let mut numbers = run.marker.sequences(arrival.batch).peekable();
         if numbers.peek().is_none() {
-            return Ok(0);
+            return Ok(noted);
         }
-        let now = run.clock.elapsed();
+        let now = run.clock.at(arrival.at);
         let mut ledger = self.lock();
-        let mut fresh = 0;
         for number in numbers {
             let (Some(published), Some(index)) =
                 (run.published_at(number), self.lane.index(number))
@@ -182,12 +194,13 @@ impl SharedLedger {
             if let Some(latency) = latency {
                 latency.record(now.saturating_sub(published));
             }
+            noted.all += 1;
             if ledger.note(index) {
-                fresh += 1;
+                noted.fresh += 1;
                 is_new(number);
             }
         }
-        Ok(fresh)
+        Ok(noted)
     }
 
     /// How many messages belong into it when the run's first `published` were published.

@@ -1,9 +1,12 @@
 //! The few batches of Bayeux messages a simulated client sends, and how it reads the replies.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::time::Duration;
 
 use memchr::memmem::{self, Finder};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::fault::{Fault, excerpt};
@@ -19,6 +22,10 @@ pub(super) const SUBSCRIBE: &str = "/meta/subscribe";
 /// How a reply says that all is well, and that it is not.
 const SUCCESS: &[u8] = b"\"successful\":true";
 const REFUSAL: &[u8] = b"\"successful\":false";
+/// The field that says either.
+const OUTCOME: &[u8] = b"\"successful\"";
+/// The length of what stands around the marked text in a message's `data`: `{"bench":""}`.
+const FRAME: usize = 12;
 
 /// A handshake.
 pub(super) fn handshake(connection_type: ConnectionType) -> Vec<u8> {
@@ -39,26 +46,24 @@ pub(super) fn handshake(connection_type: ConnectionType) -> Vec<u8> {
 
 /// A connect; the first asks, as CometD's clients do, to be answered at once.
 pub(super) fn connect(connection_type: ConnectionType, client_id: &str, is_first: bool) -> Vec<u8> {
-    let mut message = json!({
-        "id": "2",
-        "channel": CONNECT,
-        "connectionType": connection_type.name(),
-        "clientId": client_id,
-    });
-    if is_first {
-        message["advice"] = json!({"timeout": 0});
-    }
-    batch(&message)
+    let advice = match is_first {
+        true => r#","advice":{"timeout":0}"#,
+        false => "",
+    };
+    let (name, client_id) = (connection_type.name(), Value::from(client_id));
+    format!(
+        r#"[{{"id":"2","channel":"{CONNECT}","connectionType":"{name}","clientId":{client_id}{advice}}}]"#
+    )
+    .into_bytes()
 }
 
-/// A subscription to one channel.
+/// A subscription to one channel, whose name needs no escapes.
 pub(super) fn subscribe(client_id: &str, channel: &str) -> Vec<u8> {
-    batch(&json!({
-        "id": "3",
-        "channel": SUBSCRIBE,
-        "subscription": channel,
-        "clientId": client_id,
-    }))
+    let client_id = Value::from(client_id);
+    format!(
+        r#"[{{"id":"3","channel":"{SUBSCRIBE}","subscription":"{channel}","clientId":{client_id}}}]"#
+    )
+    .into_bytes()
 }
 
 fn batch(message: &Value) -> Vec<u8> {
@@ -74,26 +79,46 @@ pub(super) struct Reply {
     pub(super) interval: Duration,
 }
 
+/// The fields of a message that are looked at.
+#[derive(Debug, Deserialize)]
+struct Message<'a> {
+    #[serde(borrow)]
+    channel: Option<Cow<'a, str>>,
+    successful: Option<bool>,
+    #[serde(borrow, rename = "clientId")]
+    client_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    advice: Option<Advice<'a>>,
+    data: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Advice<'a> {
+    #[serde(borrow)]
+    reconnect: Option<Cow<'a, str>>,
+    interval: Option<i64>,
+}
+
 /// Finds the successful reply of a meta channel in a batch.
 pub(super) fn read_reply(batch: &[u8], channel: &str) -> Result<Reply, Fault> {
     let refused = || Fault::Refused(excerpt(batch));
-    let messages = read_messages(batch)?;
-    let reply = messages
-        .iter()
-        .find(|message| message["channel"] == channel)
-        .filter(|message| message["successful"] == true)
+    let reply = read_messages(batch)?
+        .into_iter()
+        .find(|message| message.channel.as_deref() == Some(channel))
+        .filter(|message| message.successful == Some(true))
         .ok_or_else(refused)?;
-    let advice = &reply["advice"];
-    if matches!(advice["reconnect"].as_str(), Some("none" | "handshake")) {
+    let advice = reply.advice.unwrap_or_default();
+    if matches!(advice.reconnect.as_deref(), Some("none" | "handshake")) {
         return Err(refused());
     }
-    let client_id = reply["clientId"].as_str().unwrap_or_default().to_owned();
+    let client_id = reply.client_id.unwrap_or_default().into_owned();
     if channel == HANDSHAKE && client_id.is_empty() {
         return Err(refused());
     }
+    let interval = u64::try_from(advice.interval.unwrap_or(0)).unwrap_or(0);
     Ok(Reply {
         client_id,
-        interval: Duration::from_millis(advice["interval"].as_u64().unwrap_or(0)),
+        interval: Duration::from_millis(interval),
     })
 }
 
@@ -107,7 +132,7 @@ pub(super) fn check_acknowledged(batch: &[u8], count: usize) -> Result<(), Fault
     let messages = read_messages(batch)?;
     let acknowledged = messages
         .iter()
-        .filter(|message| message.get("data").is_none() && message["successful"] == true)
+        .filter(|message| message.data.is_none() && message.successful == Some(true))
         .count();
     if acknowledged == count {
         Ok(())
@@ -116,8 +141,14 @@ pub(super) fn check_acknowledged(batch: &[u8], count: usize) -> Result<(), Fault
     }
 }
 
-fn read_messages(batch: &[u8]) -> Result<Vec<Value>, Fault> {
-    serde_json::from_slice(batch).map_err(|_| Fault::Refused(excerpt(batch)))
+/// Reads the messages of an array, or of several that came at once.
+fn read_messages(batch: &[u8]) -> Result<Vec<Message<'_>>, Fault> {
+    let arrays = serde_json::Deserializer::from_slice(batch).into_iter::<Vec<Message<'_>>>();
+    let mut messages = Vec::new();
+    for array in arrays {
+        messages.append(&mut array.map_err(|_| Fault::Refused(excerpt(batch)))?);
+    }
+    Ok(messages)
 }
 
 /// What a batch that a parked client got holds.
@@ -141,7 +172,6 @@ pub(super) struct Marker {
     prefix: String,
     payload: usize,
     sequence: Finder<'static>,
-    refusal: Finder<'static>,
     connect: Finder<'static>,
     /// What all replies have, and no message.
     outcome: Finder<'static>,
@@ -153,9 +183,8 @@ impl Marker {
         let prefix = format!("{run}#");
         Self {
             sequence: Finder::new(prefix.as_bytes()).into_owned(),
-            refusal: Finder::new(REFUSAL),
             connect: Finder::new(CONNECT.as_bytes()),
-            outcome: Finder::new(b"\"successful\""),
+            outcome: Finder::new(OUTCOME),
             prefix,
             payload,
         }
@@ -189,36 +218,48 @@ impl Marker {
 
     /// The numbers of this run's messages in a batch, in their order there.
     pub(super) fn sequences<'a>(&'a self, batch: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-        self.sequence.find_iter(batch).map(|at| {
-            batch[at + self.prefix.len()..]
-                .iter()
-                .take_while(|byte| byte.is_ascii_digit())
-                .fold(0, |number: usize, digit| {
-                    number
-                        .saturating_mul(10)
-                        .saturating_add(usize::from(digit - b'0'))
-                })
+        let mut rest = batch;
+        std::iter::from_fn(move || {
+            let at = self.sequence.find(rest)?;
+            let marked = &rest[at + self.prefix.len()..];
+            let digits = marked.iter().take_while(|byte| byte.is_ascii_digit());
+            let number = digits.fold(0, |number: usize, digit| {
+                number
+                    .saturating_mul(10)
+                    .saturating_add(usize::from(digit - b'0'))
+            });
+            // There is nothing to be found in what fills the payload up.
+            let filled = self.payload.saturating_sub(self.prefix.len() + FRAME);
+            rest = marked.get(filled..).unwrap_or_default();
+            Some(number)
         })
     }
 
-    /// What a batch holds, as far as that can be told without parsing it.
-    pub(super) fn content(&self, batch: &[u8]) -> Content {
-        let has_messages = self.sequence.find(batch).is_some();
-        let Some(reply) = self.outcome.find(batch) else {
+    /// What a batch holds, as far as that can be told without parsing it; it `has_messages` if there
+    /// are numbers in it.
+    pub(super) fn content(&self, batch: &[u8], has_messages: bool) -> Content {
+        let mut outcomes = self.outcome.find_iter(batch).peekable();
+        if outcomes.peek().is_none() {
             return match has_messages {
                 true => Content::Messages,
                 false => Content::Other,
             };
-        };
+        }
+        let are_good = outcomes.all(|at| is_true(&batch[at + OUTCOME.len()..]));
         let is_connect = self.connect.find(batch).is_some();
-        let is_refusal = self.refusal.find(&batch[reply..]).is_some();
-        match (is_refusal, is_connect, has_messages) {
-            (false, true, true) => Content::MessagesAndConnect,
-            (false, false, true) => Content::Messages,
-            (false, false, false) => Content::Acknowledgements,
-            (true, _, _) | (false, true, false) => Content::Other,
+        match (are_good, is_connect, has_messages) {
+            (true, true, true) => Content::MessagesAndConnect,
+            (true, false, true) => Content::Messages,
+            (true, false, false) => Content::Acknowledgements,
+            (false, _, _) | (true, true, false) => Content::Other,
         }
     }
+}
+
+/// Whether the value that follows a key is `true`.
+fn is_true(after_key: &[u8]) -> bool {
+    let value = after_key.trim_ascii_start().strip_prefix(b":");
+    value.is_some_and(|value| value.trim_ascii_start().starts_with(b"true"))
 }
 
 #[cfg(test)]
@@ -235,6 +276,25 @@ mod tests {
         for message in messages {
             assert_eq!(message["data"].to_string().len(), 60);
         }
+    }
+
+    #[test]
+    fn connects_and_subscriptions_are_json() {
+        let connect = connect(ConnectionType::WebSocket, "m\"e", true);
+        let connect: Value = serde_json::from_slice(&connect).unwrap();
+        let expected = json!([{
+            "id": "2",
+            "channel": "/meta/connect",
+            "connectionType": "websocket",
+            "clientId": "m\"e",
+            "advice": {"timeout": 0},
+        }]);
+        assert_eq!(connect, expected);
+        let subscribe: Value = serde_json::from_slice(&subscribe("m\"e", "/x")).unwrap();
+        let expected = json!([{
+            "id": "3", "channel": "/meta/subscribe", "subscription": "/x", "clientId": "m\"e",
+        }]);
+        assert_eq!(subscribe, expected);
     }
 
     #[test]
@@ -287,9 +347,23 @@ mod tests {
                 Content::Other,
             ),
             (event.replace("ab12", "cd34"), Content::Other),
+            (
+                format!("{event},{}", reply.replace(":true", " : true")),
+                Content::MessagesAndConnect,
+            ),
+            (
+                format!("{event},{}", reply.replace(":true", ": false")),
+                Content::Other,
+            ),
+            (
+                format!("{reply},{},{event}", published.replace("true", "false")),
+                Content::Other,
+            ),
         ];
         for (batch, expected) in cases {
-            assert_eq!(marker.content(batch.as_bytes()), expected, "{batch}");
+            let has_messages = marker.sequences(batch.as_bytes()).next().is_some();
+            let content = marker.content(batch.as_bytes(), has_messages);
+            assert_eq!(content, expected, "{batch}");
         }
     }
 }

@@ -165,7 +165,13 @@ impl Clock {
 
     /// Nanoseconds; never 0.
     pub(super) fn elapsed(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_nanos()).map_or(u64::MAX, |nanos| nanos.max(1))
+        self.at(Instant::now())
+    }
+
+    /// The same at a moment.
+    pub(super) fn at(&self, moment: Instant) -> u64 {
+        let since = moment.saturating_duration_since(self.start);
+        u64::try_from(since.as_nanos()).map_or(u64::MAX, |nanos| nanos.max(1))
     }
 }
 

@@ -1,9 +1,10 @@
 //! What a simulated subscriber receives by: a session, or an event stream.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use super::Error;
-use super::client::{Identity, Phase, Session, Who, failed};
+use super::client::{Identity, Note, Phase, Session, Who, failed};
 use super::fault::Fault;
 use super::run::Run;
 use super::transport::{Dialled, EventStream, Position, Transport};
@@ -48,20 +49,18 @@ impl Subscriber {
 
     /// Waits for what comes next; nothing is lost if this is dropped before.
     pub(super) async fn wait(&mut self) -> Result<(), Fault> {
-        match self {
-            Self::Session(session, _) => session.wait().await,
-            Self::Stream(stream) => stream.next().await,
-        }
+        poll_fn(|cx| match self {
+            Self::Session(session, _) => session.poll_wait(cx),
+            Self::Stream(stream) => stream.poll_next(cx),
+        })
+        .await
     }
 
     /// Hands on what was waited for, and sends the next connect if that one is answered.
-    pub(super) async fn take(
-        &mut self,
-        note: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+    pub(super) async fn take(&mut self, note: &mut impl Note) -> Result<(), Fault> {
         match self {
             Self::Session(session, connect) => session.take(connect, note).await,
-            Self::Stream(stream) => note(stream.event()),
+            Self::Stream(stream) => note(stream.arrival()).map(drop),
         }
     }
 }
@@ -96,7 +95,7 @@ impl Absent {
         run: &Arc<Run>,
         who: Who,
         channel: &str,
-        note: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
+        note: &mut impl Note,
     ) -> Result<Subscriber, Error> {
         match self {
             Self::Session(identity) => {

@@ -141,6 +141,16 @@ async fn responses_in_small_pieces_are_put_together() {
 }
 
 #[tokio::test]
+async fn streams_may_be_cut_anywhere() {
+    for transport in [TRANSPORTS[2], TRANSPORTS[3]] {
+        let words = "storm --clients 3 --messages 100".to_owned() + transport;
+        let report = bench(Mischief::Recut, &words).await.unwrap();
+        assert_eq!(count(&report, "deliveries"), 300);
+        assert_eq!(report.flaws, None);
+    }
+}
+
+#[tokio::test]
 async fn connects_answered_with_nothing_are_sent_again() {
     // An event stream takes no connects.
     for transport in [TRANSPORTS[0], TRANSPORTS[1], TRANSPORTS[3]] {

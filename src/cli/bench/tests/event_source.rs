@@ -58,7 +58,11 @@ async fn a_failure_is_shown_with_client_and_phase() {
             Phase::Opening,
             "status 503: busy",
         ),
-        (Mischief::Chunked, Phase::Opening, "chunked"),
+        (
+            Mischief::Chunked,
+            Phase::Opening,
+            "no text/event-stream, but chunks",
+        ),
         (
             Mischief::NoStream,
             Phase::Opening,

@@ -44,6 +44,8 @@ pub(super) enum Mischief {
     DropParked,
     /// Answers without counting the body.
     Chunked,
+    /// Sends streams in chunks that end anywhere, as a proxy may.
+    Recut,
     /// Sends responses in small pieces.
     Dribble,
     /// Answers connects that have nothing after a short while.

@@ -1,16 +1,18 @@
 //! Event streams: a GET for the messages of a channel, whose response goes on for as long as the connection.
 
+use std::future::poll_fn;
 use std::ops::Range;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
 use memchr::{memchr, memchr_iter, memrchr};
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
-use super::flow::{BUFFER, Flow};
-use super::http::{self, EVENT_STREAM};
+use super::Arrival;
+use super::chunked::Chunked;
+use super::head::EVENT_STREAM;
+use super::http;
+use super::inbox::Inbox;
 use crate::cli::bench::fault::{Fault, excerpt};
 
 /// The longest event that is read.
@@ -21,10 +23,10 @@ const MAX_EVENT: usize = 64 * 1024 * 1024;
 /// Of the format only what the server has to say is read: lines end with a line feed alone.
 #[derive(Debug)]
 pub(in crate::cli::bench) struct EventStream {
-    stream: TcpStream,
-    arrived: BytesMut,
-    flow: Flow,
-    /// The length of the event that was read last, at the buffer's start.
+    inbox: Inbox,
+    /// The text, if it comes in chunks, as a proxy may send it.
+    chunked: Option<Chunked>,
+    /// The length of the event that was read last, where the unused text begins.
     last: usize,
     position: Position,
 }
@@ -33,7 +35,7 @@ impl EventStream {
     /// Asks for a channel's events, those after `last` if there were some; they must begin within
     /// `limit`.
     pub(super) async fn open(
-        mut http: http::Connection,
+        http: http::Connection,
         authority: &str,
         path: &str,
         channel: &str,
@@ -48,24 +50,21 @@ impl EventStream {
             "GET {path}?channel={channel} HTTP/1.1\r\nHost: {authority}\r\n\
              Accept: {EVENT_STREAM}\r\n{last_id}\r\n"
         );
-        let end = Instant::now() + limit;
+        let mut http = http.taking_chunks();
+        let end = tokio::time::Instant::now() + limit;
         let Ok(agreed) = timeout_at(end, agree(&mut http, &request)).await else {
             let answer = excerpt(http.arrived());
             return Err(Fault::TimedOut { limit, answer });
         };
         agreed?;
-        let (stream, rest) = http.into_parts();
-        let mut arrived = BytesMut::with_capacity(BUFFER.max(rest.len()));
-        arrived.extend_from_slice(&rest);
         let mut opened = Self {
-            stream,
-            arrived,
-            flow: Flow::default(),
+            chunked: http.is_chunked().then(Chunked::default),
+            inbox: http.into_inbox(),
             last: 0,
             position: Position::default(),
         };
         let Ok(begun) = timeout_at(end, opened.begin()).await else {
-            let answer = excerpt(&opened.arrived);
+            let answer = excerpt(opened.text());
             return Err(Fault::TimedOut { limit, answer });
         };
         begun?;
@@ -85,56 +84,78 @@ impl EventStream {
 
     /// Reads the first block, which says where the stream begins and is no event.
     async fn begin(&mut self) -> Result<(), Fault> {
-        let block = self.block().await?;
-        let text = &self.arrived[..block.length];
+        let block = poll_fn(|cx| self.poll_block(cx)).await?;
+        let text = &self.text()[..block.length];
         self.position = Some(&text[block.id])
             .filter(|_| !block.is_event && !block.is_named)
             .and_then(Position::parse)
             .ok_or_else(|| Fault::Malformed(excerpt(text)))?;
-        self.arrived.advance(block.length);
+        self.advance(block.length);
         Ok(())
     }
 
-    /// Reads the next event, however long it takes; nothing is lost if this is dropped before.
-    pub(in crate::cli::bench) async fn next(&mut self) -> Result<(), Fault> {
-        self.arrived.advance(std::mem::take(&mut self.last));
+    /// Reads the next event, however long it takes; nothing is lost if it is not asked again.
+    pub(in crate::cli::bench) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Fault>> {
+        let last = std::mem::take(&mut self.last);
+        self.advance(last);
         loop {
-            let block = self.block().await?;
-            let text = &self.arrived[..block.length];
+            let block = ready!(self.poll_block(cx))?;
+            let text = match &self.chunked {
+                Some(chunked) => chunked.bytes(),
+                None => self.inbox.bytes(),
+            };
             if block.is_named {
-                return Err(Fault::Malformed(excerpt(text)));
+                return Poll::Ready(Err(Fault::Malformed(excerpt(&text[..block.length]))));
             }
             if block.is_event {
                 self.position.follow(&text[block.id])?;
                 self.last = block.length;
-                return Ok(());
+                return Poll::Ready(Ok(()));
             }
-            self.arrived.advance(block.length);
+            self.advance(block.length);
         }
     }
 
     /// The event that was read last, with its id and all.
-    pub(in crate::cli::bench) fn event(&self) -> &[u8] {
-        &self.arrived[..self.last]
+    pub(in crate::cli::bench) fn arrival(&self) -> Arrival<'_> {
+        Arrival {
+            batch: &self.text()[..self.last],
+            at: self.inbox.read_at(),
+        }
     }
 
-    /// Reads the block at the buffer's start until it is whole.
-    async fn block(&mut self) -> Result<Block, Fault> {
+    /// Reads the block that comes next until it is whole.
+    fn poll_block(&mut self, cx: &mut Context<'_>) -> Poll<Result<Block, Fault>> {
         loop {
-            if let Some(block) = Block::parse(&self.arrived) {
-                return Ok(block);
+            if let Some(block) = Block::parse(self.text()) {
+                return Poll::Ready(Ok(block));
             }
-            if self.arrived.len() > MAX_EVENT {
+            if self.text().len() > MAX_EVENT {
                 let text = format!("an event of more than {MAX_EVENT} bytes");
-                return Err(Fault::Malformed(text));
+                return Poll::Ready(Err(Fault::Malformed(text)));
             }
-            self.arrived.reserve(self.flow.room());
-            let room = self.arrived.capacity() - self.arrived.len();
-            let read = self.stream.read_buf(&mut self.arrived).await?;
-            if read == 0 {
-                return Err(Fault::Closed(excerpt(&self.arrived)));
+            match &mut self.chunked {
+                Some(chunked) => ready!(chunked.poll_more(&mut self.inbox, cx))?,
+                None => ready!(self.inbox.poll_more(cx))?,
             }
-            self.flow.note(read, room);
+        }
+    }
+
+    /// What has come of the stream and is not used.
+    fn text(&self) -> &[u8] {
+        match &self.chunked {
+            Some(chunked) => chunked.bytes(),
+            None => self.inbox.bytes(),
+        }
+    }
+
+    fn advance(&mut self, count: usize) {
+        match &mut self.chunked {
+            Some(chunked) => chunked.advance(count),
+            None => self.inbox.advance(count),
         }
     }
 }
@@ -152,7 +173,11 @@ async fn agree(http: &mut http::Connection, request: &str) -> Result<(), Fault> 
     if response.is_event_stream() {
         Ok(())
     } else {
-        let text = format!("no {EVENT_STREAM}, but {}", excerpt(response.body));
+        let other = match http.is_chunked() {
+            true => "chunks of something else".to_owned(),
+            false => excerpt(response.body),
+        };
+        let text = format!("no {EVENT_STREAM}, but {other}");
         Err(Fault::Malformed(text))
     }
 }
@@ -236,8 +261,12 @@ impl std::fmt::Display for Position {
 
 fn split_id(id: &[u8]) -> Option<(&[u8], u64)> {
     let dash = memrchr(b'-', id)?;
-    let number = std::str::from_utf8(&id[dash + 1..]).ok()?.parse().ok()?;
-    Some((&id[..dash], number))
+    let digits = id[dash + 1..].iter();
+    let number = digits.clone().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then_some(u64::from(digit & 0xf))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })?;
+    (digits.len() > 0).then_some((&id[..dash], number))
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! Long-polling: a POST for each batch of messages, and cookies.
 
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
 use super::http;
 use crate::cli::bench::fault::{Fault, excerpt};
 use crate::cli::bench::url::Url;
@@ -42,17 +45,17 @@ impl LongPolling {
         self.http.send(request).await
     }
 
-    /// Reads the next response; nothing is lost if this is dropped before.
-    pub(super) async fn next(&mut self) -> Result<(), Fault> {
-        self.http.next().await?;
+    /// Reads the next response; nothing is lost if it is not asked again.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        ready!(self.http.poll_next(cx))?;
         let response = self.http.response();
-        match response.status {
+        Poll::Ready(match response.status {
             200 => Ok(()),
             status => Err(Fault::Status {
                 status,
                 answer: excerpt(response.body),
             }),
-        }
+        })
     }
 
     /// The batch in the response that was read last.
@@ -63,6 +66,11 @@ impl LongPolling {
     /// The bytes that have come, the last response's among them.
     pub(super) fn arrived(&self) -> &[u8] {
         self.http.arrived()
+    }
+
+    /// When the last of them came.
+    pub(super) fn read_at(&self) -> Instant {
+        self.http.read_at()
     }
 
     /// The connection.

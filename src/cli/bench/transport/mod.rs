@@ -1,13 +1,17 @@
 //! How messages travel between a simulated client and the server; knows no Bayeux.
 
+mod chunked;
 mod event_source;
-mod flow;
+mod head;
 mod http;
+mod inbox;
 mod long_polling;
 mod websocket;
 mod xhr_streaming;
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
@@ -131,6 +135,15 @@ impl Dialled {
     }
 }
 
+/// A batch that has come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival<'a> {
+    /// The messages; of an event stream, one event.
+    pub(super) batch: &'a [u8],
+    /// When the last bytes of it were read.
+    pub(super) at: std::time::Instant,
+}
+
 /// The connection of one client, over which batches go both ways.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -176,12 +189,6 @@ impl Connection {
         sent
     }
 
-    /// Reads the next batch, however long it takes.
-    pub(super) async fn receive(&mut self) -> Result<&[u8], Fault> {
-        self.next().await?;
-        Ok(self.batch())
-    }
-
     /// Reads the next batch, which must be whole within `limit`.
     pub(super) async fn receive_within(&mut self, limit: Duration) -> Result<&[u8], Fault> {
         let Ok(received) = timeout(limit, self.next()).await else {
@@ -193,9 +200,12 @@ impl Connection {
     }
 
     /// Reads the next batch if it comes before a moment.
-    pub(super) async fn receive_before(&mut self, end: Instant) -> Result<Option<&[u8]>, Fault> {
+    pub(super) async fn receive_before(
+        &mut self,
+        end: Instant,
+    ) -> Result<Option<Arrival<'_>>, Fault> {
         match timeout_at(end, self.next()).await {
-            Ok(received) => received.map(|()| Some(self.batch())),
+            Ok(received) => received.map(|()| Some(self.arrival())),
             Err(_) => Ok(None),
         }
     }
@@ -240,20 +250,31 @@ impl Connection {
     }
 
     async fn next(&mut self) -> Result<(), Fault> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Reads the next batch, however long it takes; nothing is lost if it is not asked again.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         match &mut self.speaker {
-            Speaker::LongPolling(speaker) => speaker.next().await,
-            Speaker::WebSocket(speaker) => speaker.next().await,
-            Speaker::XhrStreaming(speaker) => speaker.next().await,
+            Speaker::LongPolling(speaker) => speaker.poll_next(cx),
+            Speaker::WebSocket(speaker) => speaker.poll_next(cx),
+            Speaker::XhrStreaming(speaker) => speaker.poll_next(cx),
         }
     }
 
     /// The batch that was read last.
     pub(super) fn batch(&self) -> &[u8] {
-        match &self.speaker {
-            Speaker::LongPolling(speaker) => speaker.batch(),
-            Speaker::WebSocket(speaker) => speaker.batch(),
-            Speaker::XhrStreaming(speaker) => speaker.batch(),
-        }
+        self.arrival().batch
+    }
+
+    /// The batch that was read last, and when that was.
+    pub(super) fn arrival(&self) -> Arrival<'_> {
+        let (batch, at) = match &self.speaker {
+            Speaker::LongPolling(speaker) => (speaker.batch(), speaker.read_at()),
+            Speaker::WebSocket(speaker) => (speaker.batch(), speaker.read_at()),
+            Speaker::XhrStreaming(speaker) => (speaker.batch(), speaker.read_at()),
+        };
+        Arrival { batch, at }
     }
 
     fn arrived(&self) -> &[u8] {

@@ -1,16 +1,16 @@
 //! WebSocket: after an upgrade, a text message for each batch, and pongs for pings.
 
-use std::time::Duration;
+use std::ops::Range;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tungstenite::handshake::client::generate_key;
 use tungstenite::handshake::derive_accept_key;
 
-use super::flow::{BUFFER, Flow};
 use super::http;
+use super::inbox::Inbox;
 use crate::cli::bench::fault::{Fault, excerpt};
 use crate::cli::bench::url::Url;
 use crate::web::websocket::{
@@ -19,22 +19,31 @@ use crate::web::websocket::{
 
 /// The longest message that is read.
 const MAX_MESSAGE: usize = 64 * 1024 * 1024;
-/// The bit of a frame's first byte that says the message ends here, and the bits of its opcode.
-const FINAL: u8 = 0x80;
-const OPCODE: u8 = 0x0f;
-const CLOSE: u8 = 0x8;
+/// The first byte of a frame that is a whole text message.
+const TEXT: u8 = 0x81;
+/// The bit of a frame's second byte that says that it is masked.
+const MASKED: u8 = 0x80;
 
 /// A connection that carries frames.
 #[derive(Debug)]
 pub(super) struct WebSocket {
-    stream: TcpStream,
+    inbox: Inbox,
+    /// Of the bytes that have come, those of the frame that was read last.
+    last: usize,
+    batch: Batch,
+    /// Reads all frames but whole text messages, which most are.
     reader: Reader,
-    arrived: BytesMut,
-    flow: Flow,
-    /// The message that was read last.
-    batch: Bytes,
     /// The part of a pong that is not sent yet.
     pong: Bytes,
+}
+
+/// The message that was read last.
+#[derive(Debug)]
+enum Batch {
+    /// It lies in the inbox.
+    Here(Range<usize>),
+    /// It came in several frames.
+    Joined(Bytes),
 }
 
 impl WebSocket {
@@ -50,76 +59,90 @@ impl WebSocket {
             return Err(Fault::TimedOut { limit, answer });
         };
         agreed?;
-        let (stream, rest) = http.into_parts();
-        let mut arrived = BytesMut::with_capacity(BUFFER.max(rest.len()));
-        arrived.extend_from_slice(&rest);
         Ok(Self {
-            stream,
+            inbox: http.into_inbox(),
+            last: 0,
+            batch: Batch::Here(0..0),
             reader: Reader::new(Side::Client, false, MAX_MESSAGE),
-            arrived,
-            flow: Flow::default(),
-            batch: Bytes::new(),
             pong: Bytes::new(),
         })
     }
 
     /// Sends frames.
     pub(super) async fn send(&mut self, frames: &[u8]) -> Result<(), Fault> {
-        self.send_pong().await?;
-        Ok(self.stream.write_all(frames).await?)
+        let pong = std::mem::take(&mut self.pong);
+        if !pong.is_empty() {
+            self.inbox.send(&pong).await?;
+        }
+        self.inbox.send(frames).await
     }
 
-    /// Reads the next text message and answers pings before it; nothing is lost if this is dropped.
-    pub(super) async fn next(&mut self) -> Result<(), Fault> {
-        // The buffer can be used again only when no message lies in it.
-        self.batch = Bytes::new();
+    /// Reads the next text message and answers pings before it; nothing is lost if it is not asked
+    /// again.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        self.batch = Batch::Here(0..0);
+        self.inbox.advance(std::mem::take(&mut self.last));
         loop {
-            self.send_pong().await?;
-            let reason = reason_to_close(&self.arrived);
-            match self.reader.next(&mut self.arrived).map_err(fault)? {
-                Some(Incoming::Text(batch)) => {
-                    self.batch = batch;
-                    return Ok(());
-                }
-                Some(Incoming::Ping(payload)) => {
-                    self.pong = masked(FrameKind::Pong, &payload)?.into();
-                }
-                Some(Incoming::Pong) => {}
-                Some(Incoming::Binary(_)) => {
-                    return Err(Fault::Malformed("a binary message".to_owned()));
-                }
-                Some(Incoming::Close(code)) => {
-                    let code = code.map(u16::from);
-                    return Err(Fault::CloseFrame { code, reason });
-                }
-                None => {
-                    self.arrived.reserve(self.flow.room());
-                    let room = self.arrived.capacity() - self.arrived.len();
-                    let read = self.stream.read_buf(&mut self.arrived).await?;
-                    if read == 0 {
-                        return Err(Fault::Closed(excerpt(&self.arrived)));
-                    }
-                    self.flow.note(read, room);
-                }
+            while self.pong.has_remaining() {
+                let sent = ready!(self.inbox.poll_send(&self.pong, cx))?;
+                self.pong.advance(sent);
             }
+            let bytes = self.inbox.bytes();
+            let Some(payload) = next_frame(bytes)? else {
+                ready!(self.inbox.poll_more(cx))?;
+                continue;
+            };
+            if bytes[0] == TEXT && !self.reader.is_within_message() {
+                check_text(&bytes[payload.clone()])?;
+                self.last = payload.end;
+                self.batch = Batch::Here(payload);
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(message) = self.read_frame(payload)? {
+                self.batch = Batch::Joined(message);
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Reads a frame that is not a whole text message; returns the message that it ends, if it does.
+    fn read_frame(&mut self, payload: Range<usize>) -> Result<Option<Bytes>, Fault> {
+        let bytes = self.inbox.bytes();
+        let reason = bytes[payload.clone()].get(2..).unwrap_or_default();
+        let reason = String::from_utf8_lossy(reason).into_owned();
+        let mut frame = BytesMut::from(&bytes[..payload.end]);
+        self.inbox.advance(payload.end);
+        match self.reader.next(&mut frame).map_err(fault)? {
+            Some(Incoming::Text(message)) => Ok(Some(message)),
+            Some(Incoming::Binary(_)) => Err(Fault::Malformed("a binary message".to_owned())),
+            Some(Incoming::Close(code)) => {
+                let code = code.map(u16::from);
+                Err(Fault::CloseFrame { code, reason })
+            }
+            Some(Incoming::Ping(payload)) => {
+                self.pong = masked(FrameKind::Pong, &payload)?.into();
+                Ok(None)
+            }
+            Some(Incoming::Pong) | None => Ok(None),
         }
     }
 
     /// The message that was read last.
     pub(super) fn batch(&self) -> &[u8] {
-        &self.batch
+        match &self.batch {
+            Batch::Here(range) => &self.inbox.bytes()[range.clone()],
+            Batch::Joined(message) => message,
+        }
     }
 
     /// The bytes that have come and are not read yet.
     pub(super) fn arrived(&self) -> &[u8] {
-        &self.arrived
+        &self.inbox.bytes()[self.last..]
     }
 
-    async fn send_pong(&mut self) -> Result<(), Fault> {
-        if self.pong.has_remaining() {
-            self.stream.write_all_buf(&mut self.pong).await?;
-        }
-        Ok(())
+    /// When the last of them came.
+    pub(super) fn read_at(&self) -> Instant {
+        self.inbox.read_at()
     }
 }
 
@@ -164,35 +187,49 @@ async fn agree(http: &mut http::Connection, url: &Url, key: &str) -> Result<(), 
 
 fn fault(failure: Failure) -> Fault {
     if failure.code == CloseCode::Size {
-        return Fault::Malformed(format!("a message of more than {MAX_MESSAGE} bytes"));
+        return too_long();
     }
     Fault::Frames(failure.reason)
 }
 
-/// The reason in a close frame, if that is what the reader comes to next; it keeps only the code.
-fn reason_to_close(arrived: &[u8]) -> String {
-    let mut rest = arrived;
-    // What the reader passes over are the frames of a message that is not whole.
-    while let [first, length, after @ ..] = rest {
-        let is_close = first & OPCODE == CLOSE;
-        if first & FINAL != 0 && !is_close {
-            break;
-        }
-        let (length, after) = match (length, after) {
-            (126, [a, b, after @ ..]) => (usize::from(u16::from_be_bytes([*a, *b])), after),
-            (126.., _) => break,
-            (length, after) => (usize::from(*length), after),
-        };
-        let Some((payload, after)) = after.split_at_checked(length) else {
-            break;
-        };
-        if is_close {
-            let reason = payload.get(2..).unwrap_or_default();
-            return String::from_utf8_lossy(reason).into_owned();
-        }
-        rest = after;
+/// Where the payload of the first frame lies, if all of it is there.
+fn next_frame(bytes: &[u8]) -> Result<Option<Range<usize>>, Fault> {
+    let Some((&[_, length], rest)) = bytes.split_first_chunk::<2>() else {
+        return Ok(None);
+    };
+    if length & MASKED != 0 {
+        return Err(Fault::Frames("a server does not mask its frames"));
     }
-    String::new()
+    let (head, length) = match length {
+        126 => match rest.first_chunk() {
+            Some(length) => (4, u64::from(u16::from_be_bytes(*length))),
+            None => return Ok(None),
+        },
+        127 => match rest.first_chunk() {
+            Some(length) => (10, u64::from_be_bytes(*length)),
+            None => return Ok(None),
+        },
+        length => (2, u64::from(length)),
+    };
+    match usize::try_from(length) {
+        Ok(length) if length <= MAX_MESSAGE => {
+            let end = head + length;
+            Ok((bytes.len() >= end).then_some(head..end))
+        }
+        _ => Err(too_long()),
+    }
+}
+
+fn check_text(text: &[u8]) -> Result<(), Fault> {
+    if text.is_ascii() || std::str::from_utf8(text).is_ok() {
+        Ok(())
+    } else {
+        Err(Fault::Frames("the text is not UTF-8"))
+    }
+}
+
+fn too_long() -> Fault {
+    Fault::Malformed(format!("a message of more than {MAX_MESSAGE} bytes"))
 }
 
 #[cfg(test)]
@@ -200,20 +237,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reason_is_that_of_the_next_close_frame() {
-        // (frames, reason)
-        let cases: [(&[u8], &str); 7] = [
-            (b"\x88\x05\x03\xe9bye", "bye"),
-            (b"\x01\x01[\x00\x01]\x88\x05\x03\xe9bye", "bye"),
-            (b"\x01\x7e\x00\x02[]\x88\x05\x03\xe9bye", "bye"),
-            (b"\x81\x02[]\x88\x05\x03\xe9bye", ""),
-            (b"\x88\x02\x03\xe9", ""),
-            (b"\x88\x00", ""),
-            (b"\x88\x05\x03\xe9by", ""),
+    fn a_frame_has_one_of_three_lengths() {
+        // (the bytes before the payload, its length)
+        let cases: [(&[u8], usize); 4] = [
+            (b"\x81\x00", 0),
+            (b"\x81\x7d", 125),
+            (b"\x88\x7e\x01\x00", 256),
+            (b"\x01\x7f\x00\x00\x00\x00\x00\x01\x00\x00", 65536),
         ];
-        for (frames, reason) in cases {
-            assert_eq!(reason_to_close(frames), reason, "{frames:?}");
+        for (head, length) in cases {
+            let frame = [head, &vec![b'x'; length]].concat();
+            for cut in 0..frame.len() {
+                assert_eq!(next_frame(&frame[..cut]).unwrap(), None, "{head:?} {cut}");
+            }
+            let found = next_frame(&[&frame, &b"\x81"[..]].concat()).unwrap();
+            assert_eq!(found, Some(head.len()..frame.len()), "{head:?}");
         }
+    }
+
+    #[test]
+    fn a_frame_that_cannot_be_is_refused() {
+        let masked = encode(b"[]").unwrap();
+        assert!(matches!(next_frame(&masked), Err(Fault::Frames(_))));
+        let long = b"\x81\x7f\x00\x00\x00\x00\x10\x00\x00\x00";
+        assert!(matches!(next_frame(long), Err(Fault::Malformed(_))));
+        assert!(check_text("ü".as_bytes()).is_ok());
+        assert!(matches!(check_text(b"\xff"), Err(Fault::Frames(_))));
     }
 
     #[test]

@@ -1,16 +1,29 @@
 //! xhr-streaming: requests as in long-polling, but the response to a connect is a stream of batches.
 
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use memchr::memrchr_iter;
+
+use super::chunked::Chunked;
 use super::http;
 use super::long_polling::LongPolling;
 use crate::cli::bench::fault::Fault;
 use crate::cli::bench::url::Url;
 
 /// A connection that carries requests, and then a stream; the next request opens another.
-///
-/// A chunk is taken for a batch, as the server writes them; a proxy may cut them differently.
 #[derive(Debug)]
 pub(super) struct XhrStreaming {
     polling: LongPolling,
+    stream: Option<Stream>,
+}
+
+/// The response to a connect while it goes on.
+#[derive(Debug, Default)]
+struct Stream {
+    text: Chunked,
+    /// The length of the batch that was read last, at the text's start.
+    last: usize,
 }
 
 impl XhrStreaming {
@@ -18,6 +31,7 @@ impl XhrStreaming {
     pub(super) fn over(http: http::Connection) -> Self {
         Self {
             polling: LongPolling::over(http.taking_chunks()),
+            stream: None,
         }
     }
 
@@ -28,39 +42,51 @@ impl XhrStreaming {
 
     /// Sends a request, over a connection of its own if this one carries a stream.
     pub(super) async fn send(&mut self, request: &[u8]) -> Result<(), Fault> {
-        let http = self.polling.http();
-        if http.is_in_chunks() {
-            http.redial().await?;
+        if self.stream.take().is_some() {
+            self.polling.http().redial().await?;
         }
         self.polling.send(request).await
     }
 
-    /// Reads the next batch; nothing is lost if this is dropped before.
-    pub(super) async fn next(&mut self) -> Result<(), Fault> {
+    /// Reads the next batch; nothing is lost if it is not asked again.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        if self.stream.is_none() {
+            ready!(self.polling.poll_next(cx))?;
+            if !self.polling.http().is_chunked() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let stream = self.stream.get_or_insert_default();
+        stream.text.advance(std::mem::take(&mut stream.last));
         loop {
-            self.polling.next().await?;
-            if !self.polling.http().is_in_chunks() {
-                return Ok(());
+            stream.last = whole_arrays(stream.text.bytes());
+            if stream.last > 0 {
+                return Poll::Ready(Ok(()));
             }
-            let chunk = self.polling.batch();
-            if chunk.is_empty() {
-                return Err(Fault::Closed("a stream without a reply".to_owned()));
-            }
-            // Heartbeats are line ends.
-            if !chunk.trim_ascii().is_empty() {
-                return Ok(());
-            }
+            let inbox = self.polling.http().inbox();
+            ready!(stream.text.poll_more(inbox, cx))?;
         }
     }
 
-    /// The batch that was read last.
+    /// The batch that was read last: an array, or several if they came at once.
     pub(super) fn batch(&self) -> &[u8] {
-        self.polling.batch()
+        match &self.stream {
+            Some(stream) => &stream.text.bytes()[..stream.last],
+            None => self.polling.batch(),
+        }
     }
 
     /// The bytes that have come, the last batch's among them.
     pub(super) fn arrived(&self) -> &[u8] {
-        self.polling.arrived()
+        match &self.stream {
+            Some(stream) => stream.text.bytes(),
+            None => self.polling.arrived(),
+        }
+    }
+
+    /// When the last of them came.
+    pub(super) fn read_at(&self) -> Instant {
+        self.polling.read_at()
     }
 
     /// The cookies that are sent with every request.
@@ -76,5 +102,39 @@ impl XhrStreaming {
     /// Returns the cookies of the response that was read last with every request from now on.
     pub(super) fn keep_cookies(&mut self) {
         self.polling.keep_cookies();
+    }
+}
+
+/// How long the arrays of messages are that a text begins with, as far as they are whole.
+///
+/// In what a run sends and is answered, an object ends right before a bracket only where an array
+/// of messages does.
+fn whole_arrays(text: &[u8]) -> usize {
+    let mut brackets = memrchr_iter(b']', text);
+    let end = brackets.find(|&at| text[..at].trim_ascii_end().ends_with(b"}"));
+    end.map_or(0, |at| at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_end_behind_an_object() {
+        // (text, how much of it is whole)
+        let cases = [
+            ("", 0),
+            ("\n", 0),
+            (r#"[{"a":"b"}"#, 0),
+            (r#"[{"a":["b"]"#, 0),
+            ("[{}]", 4),
+            ("\n[{}]\n", 5),
+            ("[{} ]\n[{\"a\":", 5),
+            ("[{}][{}]", 8),
+            (r#"[{}][{"a":["b"]"#, 4),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(whole_arrays(text.as_bytes()), expected, "{text}");
+        }
     }
 }

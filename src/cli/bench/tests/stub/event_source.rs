@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use super::xhr_streaming::chunks;
 use super::{Mischief, Session, State, gone, write};
 
 /// Streams what is published to the channel in the query, until the client or the mischief ends it.
@@ -29,8 +30,12 @@ pub(super) async fn serve(
         return;
     }
     let (number, last, wake) = join(state, channel, last_event(head));
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\n";
-    write(&mut stream, head, mischief).await;
+    let encoding = match mischief {
+        Mischief::Recut => "Transfer-Encoding: chunked\r\n",
+        _ => "",
+    };
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n";
+    write(&mut stream, &format!("{head}{encoding}\r\n"), mischief).await;
     match mischief {
         Mischief::Silent("/events") => std::future::pending().await,
         Mischief::Hangup("/events") => return,
@@ -41,7 +46,7 @@ pub(super) async fn serve(
         _ => {}
     }
     let beginning = format!("retry: 1000\nid: s{number}-{last}\n\n");
-    write(&mut stream, &beginning, mischief).await;
+    write(&mut stream, &cut(beginning, mischief), mischief).await;
     if mischief == Mischief::DropParked {
         return;
     }
@@ -61,11 +66,19 @@ pub(super) async fn serve(
                 Mischief::SkipId if (number, id) == (0, 1) => 2,
                 _ => 1,
             };
-            let block = block(number, id, &event, mischief);
+            let block = cut(block(number, id, &event, mischief), mischief);
             if !write(&mut stream, &block, mischief).await {
                 return;
             }
         }
+    }
+}
+
+/// A part of a stream, as it is or in chunks.
+fn cut(text: String, mischief: Mischief) -> String {
+    match mischief {
+        Mischief::Recut => chunks(&text, mischief),
+        _ => text,
     }
 }
 

@@ -46,12 +46,22 @@ pub(super) async fn serve(
             continue;
         }
         let batch = format!("{}\n", Value::Array(batch));
-        if !write(&mut stream, &chunk(&batch), mischief).await {
+        if !write(&mut stream, &chunks(&batch, mischief), mischief).await {
             return;
         }
     }
     write(&mut stream, &chunk(""), mischief).await;
     let _ = stream.shutdown().await;
+}
+
+/// The text as a chunk, or cut into many.
+pub(super) fn chunks(text: &str, mischief: Mischief) -> String {
+    let size = match mischief {
+        Mischief::Recut => 7,
+        _ => text.len(),
+    };
+    let pieces = text.as_bytes().chunks(size).map(str::from_utf8);
+    pieces.map(|piece| chunk(piece.unwrap())).collect()
 }
 
 fn chunk(text: &str) -> String {

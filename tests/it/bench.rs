@@ -1,6 +1,7 @@
 //! `mirant bench` against a server: what it prints, and where.
 
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -67,8 +68,117 @@ async fn the_table_has_a_histogram() {
     let output = bench(&server, "storm --clients 3 --messages 20").await;
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(table.starts_with("scenario "), "{table}");
-    for part in ["latency p99 9 us", "up to ", "  #"] {
+    for part in ["latency p99.9 µs", "up to ", "  #"] {
         assert!(table.contains(part), "{table}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_publishes_seldom_keeps_the_session() {
+    let server = TestServer::start(&["bayeux.max_interval=4s"]);
+    // Over event streams the publisher speaks long-polling.
+    let both = |transport| {
+        let server = &server;
+        let words = format!("--clients 2 --rate 0.2 --messages 2 --json --transport {transport}");
+        async move {
+            let fan_out = format!("fan-out {words}");
+            let pairs = format!("pairs {words}");
+            let (fan_out, pairs) = tokio::join!(bench(server, &fan_out), bench(server, &pairs));
+            for output in [fan_out, pairs] {
+                let errors = String::from_utf8_lossy(&output.stderr);
+                assert!(output.status.success(), "{words}: {errors}");
+            }
+        }
+    };
+    tokio::join!(
+        both("long-polling"),
+        both("websocket"),
+        both("xhr-streaming")
+    );
+}
+
+/// Starts the program with its outputs in pipes.
+fn begin(server: &TestServer, words: &str) -> Child {
+    let url = format!("http://{}/cometd", server.address);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mirant"));
+    command
+        .arg("bench")
+        .args(words.split_whitespace())
+        .args(["--url", &url])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_run_prints_what_was_measured_so_far() {
+    let server = TestServer::start(&[]);
+    let words = "fan-out --clients 20 --messages 2 --rate 0.001 --progress --json";
+    let mut bench = begin(&server, words);
+    let ended = tokio::task::spawn_blocking(move || {
+        let mut lines = BufReader::new(bench.stderr.take().unwrap()).lines();
+        lines
+            .find(|line| {
+                let line = line.as_ref().unwrap();
+                line.starts_with("deliveries: 20 of 40 (50 %)")
+            })
+            .unwrap()
+            .unwrap();
+        let id = bench.id().to_string();
+        let killed = Command::new("kill").args(["-s", "INT", &id]).status();
+        assert!(killed.unwrap().success());
+        let rest = lines.map(Result::unwrap).last().unwrap();
+        assert_eq!(rest, "mirant: interrupted");
+        bench.wait_with_output().unwrap()
+    });
+    let output = ended.await.unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["deliveries"], 20);
+    assert_eq!(result["messages"], 1);
+    assert_eq!(result["lost"], 0);
+    assert_eq!(result["stopped"], "interrupted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_how_far_the_run_is_unless_they_ask() {
+    let server = TestServer::start(&[]);
+    let output = bench(&server, "idle --clients 3 --idle 2500ms").await;
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exit_codes_tell_misuse_from_failure() {
+    let server = TestServer::start(&[]);
+    // (words, exit code, part of the error)
+    let cases = [
+        ("idle --rate 5", 2, "--rate has no effect here: idle"),
+        (
+            "idle --url https://a/b",
+            2,
+            "no TLS is spoken, so name the port behind it",
+        ),
+        ("idle --url http://a/b", 2, "as in a:80"),
+        ("idle --url http://127.0.0.1:1/b", 1, "nothing answers at"),
+        ("idle --clients 1", 0, ""),
+    ];
+    for (words, code, part) in cases {
+        let words = match words.contains("--url") {
+            true => words.to_owned(),
+            false => format!("{words} --url http://{}/cometd", server.address),
+        };
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mirant"));
+        command.arg("bench").args(words.split_whitespace());
+        if code == 0 {
+            command.args(["--idle", "10ms"]);
+        }
+        let output = tokio::task::spawn_blocking(move || command.output());
+        let output = output.await.unwrap().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{words}: {errors}");
+        assert!(errors.contains(part), "{words}: {errors}");
     }
 }
 
@@ -80,7 +190,7 @@ fn help_says_what_the_fields_are() {
     for part in [
         "latency_p50_us: ",
         "  reconnect ",
-        "--rate <RATE>",
+        "--rate <PER_SECOND>",
         "  pairs ",
     ] {
         assert!(help.contains(part), "{part}: {help}");

@@ -1,11 +1,12 @@
 //! One simulated client: a session over one connection, from handshake to parked connects.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Error;
 use super::fault::Fault;
@@ -13,6 +14,9 @@ use super::fault::Fault;
 use super::messages::{self, CONNECT, Content, HANDSHAKE, Reply, SUBSCRIBE};
 use super::run::Run;
 use super::transport::{Arrival, Connection, Dialled};
+
+/// How long a session that only publishes is silent; servers end those that are for much longer.
+pub(super) const KEEP: Duration = Duration::from_secs(3);
 
 /// Which simulated client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +171,27 @@ impl Session {
             .await
             .and_then(|replies| messages::check_acknowledged(replies, count))
             .map_err(failed(self.who, Phase::Publishing))
+    }
+
+    /// Awaits something, and keeps the session meanwhile; no reply may be due.
+    pub(super) async fn keep_during<T>(
+        &mut self,
+        future: impl Future<Output = T>,
+    ) -> Result<T, Error> {
+        let mut future = pin!(future);
+        loop {
+            match timeout(KEEP, &mut future).await {
+                Ok(value) => return Ok(value),
+                Err(_) => self.keep().await?,
+            }
+        }
+    }
+
+    /// Keeps a session that only publishes, by a connect that is answered at once; no reply may be due.
+    pub(super) async fn keep(&mut self) -> Result<(), Error> {
+        let batch = messages::connect(self.run.connection_type, &self.client_id, true);
+        let kept = self.ask(&batch, CONNECT).await.map(drop);
+        kept.map_err(failed(self.who, Phase::Publishing))
     }
 
     /// First connect, subscription and the connect that is left parked, which is returned.

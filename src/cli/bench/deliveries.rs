@@ -64,6 +64,11 @@ impl Ledger {
         number < self.next && !self.missing.contains(&number)
     }
 
+    /// The number after the highest that has come.
+    pub(super) fn reached(&self) -> usize {
+        self.next
+    }
+
     /// What is wrong when `published` messages were sent and no more will come.
     pub(super) fn flaws(&self, published: usize) -> Flaws {
         Flaws {

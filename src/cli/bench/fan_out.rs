@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Error;
 use super::fleet::Fleet;
-use super::measured::Measured;
+use super::measured::{Ending, Measured};
 use super::process::Process;
 use super::publisher::{Ahead, FREELY, Publisher};
 use super::report::Report;
@@ -15,7 +15,7 @@ use super::run::Run;
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Options {
     /// Channels that the clients are spread over; messages go to one after the other
-    #[arg(long, default_value = "100")]
+    #[arg(long, value_name = "COUNT", default_value = "100")]
     pub(super) rooms: NonZeroUsize,
 }
 
@@ -35,26 +35,32 @@ pub(super) async fn run(
     let fleet = Fleet::launch(&run).await?;
     let mut publisher = Publisher::open(&run).await?;
     let mut measured = Measured::begin(&run, fleet, server, run.deliveries())?;
-    let mut published = 0;
-    let mut is_complete = true;
-    if run.rate.is_some() {
-        published = run.messages();
-        let publish = publisher.publish(0..published, FREELY);
-        measured.fleet.unless_failed(publish).await??;
-        is_complete = measured.fleet.arrived(run.deliveries()).await?;
-    }
-    let mut goal = 0;
-    while is_complete && published < run.messages() {
-        let publish = publisher.publish(published..published + 1, SINGLY);
-        measured.fleet.unless_failed(publish).await??;
-        goal += run.audience(published);
-        published += 1;
-        is_complete = measured.fleet.arrived(goal).await?;
-    }
+    let is_complete = publish(&run, &mut publisher, &mut measured.fleet).await;
+    let ending = Ending::of(is_complete)?;
+    let published = run.count_published();
     let mut report = run.report(scenario);
     report.count("channels", run.channels.len() as u64);
     let due = measured.fleet.due(published);
-    let mut report = measured.end(report, published, &due, is_complete).await?;
+    let mut report = measured.end(report, published, due, ending).await?;
     report.latency("latency", &run.latency);
     Ok(report)
+}
+
+/// Publishes all messages; false when one did not come for the whole timeout.
+async fn publish(run: &Run, publisher: &mut Publisher, fleet: &mut Fleet) -> Result<bool, Error> {
+    if run.rate.is_some() {
+        let publish = publisher.publish(0..run.messages(), FREELY);
+        fleet.unless_failed(publish).await??;
+        return fleet.arrived(run.deliveries()).await;
+    }
+    let mut goal = 0;
+    for number in 0..run.messages() {
+        let publish = publisher.publish(number..number + 1, SINGLY);
+        fleet.unless_failed(publish).await??;
+        goal += run.audience(number);
+        if !fleet.arrived(goal).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

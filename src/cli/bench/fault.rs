@@ -11,6 +11,14 @@ pub enum Fault {
     /// The socket failed.
     #[error("the connection failed")]
     Io(#[from] std::io::Error),
+    /// No connection could be opened.
+    #[error("nothing answers at {addresses} (is the server running, and --url right?)")]
+    Unreachable {
+        /// The addresses that were tried.
+        addresses: String,
+        /// What the last one said.
+        source: std::io::Error,
+    },
     /// The server closed the connection when a response was due.
     #[error("the server closed the connection; it had answered: {0}")]
     Closed(String),
@@ -29,7 +37,7 @@ pub enum Fault {
     #[error("not a response: {0}")]
     Malformed(String),
     /// The server refused on the HTTP level.
-    #[error("the server answered status {status}: {answer}")]
+    #[error("the server answered status {status}: {answer}{}", hint(*status))]
     Status {
         /// The HTTP status.
         status: u16,
@@ -56,8 +64,26 @@ pub enum Fault {
         expected: String,
     },
     /// The server's Bayeux reply is not the successful one that was due.
-    #[error("the server answered: {0}")]
+    #[error("the server answered: {_0}{}", hint_of_refusal(_0))]
     Refused(String),
+}
+
+/// What an operator may look at first.
+fn hint(status: u16) -> &'static str {
+    match status {
+        404 => " (is the path right?)",
+        413 => " (the server bounds the size of requests: --payload, --batch)",
+        502..=504 => " (a proxy does not get through to the server, or gets no answer in time)",
+        _ => "",
+    }
+}
+
+fn hint_of_refusal(answer: &str) -> &'static str {
+    if answer.contains("402::") {
+        " (the server keeps no session of a client that is away, or silent, for so long)"
+    } else {
+        ""
+    }
 }
 
 fn code_and_reason(code: Option<u16>, reason: &str) -> String {

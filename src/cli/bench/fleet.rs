@@ -47,9 +47,10 @@ impl Fleet {
         let start = Instant::now();
         let gate = Arc::new(Semaphore::new(run.concurrency.min(Semaphore::MAX_PERMITS)));
         let counted = Arc::clone(run);
-        let _progress = Progress::start("clients parked", run.clients as u64, move || {
-            counted.parked.count()
-        });
+        let _progress =
+            Progress::start(run.told, "clients parked", run.clients as u64, move || {
+                counted.parked.count()
+            });
         let mut fleet = Self {
             run: Arc::clone(run),
             tasks: JoinSet::new(),
@@ -77,13 +78,14 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Awaits a future, or the first failure of a client.
+    /// Awaits a future, or the first failure of a client, or that the run is interrupted.
     pub(super) async fn unless_failed<T>(
         &mut self,
         future: impl Future<Output = T>,
     ) -> Result<T, Error> {
         tokio::select! {
             biased;
+            () = self.run.interruption.wait() => Err(Error::Interrupted),
             Some(ended) = self.tasks.join_next() => Err(ended.unwrap_or_else(Error::Task)),
             value = future => Ok(value),
         }
@@ -110,15 +112,27 @@ impl Fleet {
         ledgers.map(|ledger| ledger.due(published)).collect()
     }
 
+    /// How many messages each client has got so far, or got later ones than.
+    pub(super) fn reached(&self) -> Vec<usize> {
+        self.ledgers.iter().map(|ledger| ledger.reached()).collect()
+    }
+
     /// Listens a little longer, then says what was wrong with the deliveries, so many messages being
     /// `due` to each client.
     pub(super) async fn flaws(&mut self, due: &[usize]) -> Result<Flaws, Error> {
-        self.unless_failed(tokio::time::sleep(LINGER)).await?;
+        self.linger().await?;
         let mut total = Flaws::default();
         for (ledger, &due) in self.ledgers.iter().zip(due) {
             total += ledger.flaws(due);
         }
         Ok(total)
+    }
+
+    async fn linger(&mut self) -> Result<(), Error> {
+        match self.unless_failed(tokio::time::sleep(LINGER)).await {
+            Err(Error::Interrupted) => Ok(()),
+            lingered => lingered,
+        }
     }
 
     /// Names some clients that miss a message, and the first message each misses.

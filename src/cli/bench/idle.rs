@@ -1,12 +1,13 @@
 //! The idle scenario: what a client costs the server to set up and to keep parked.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use humantime_serde::re::humantime;
 
 use super::Error;
 use super::fleet::Fleet;
+use super::measured::Ending;
 use super::process::Process;
 use super::report::Report;
 use super::run::Run;
@@ -21,7 +22,7 @@ pub(super) struct Options {
     #[arg(long)]
     own_channels: bool,
     /// How long the parked clients are watched
-    #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
     idle: Duration,
 }
 
@@ -64,9 +65,10 @@ pub(super) async fn run(
     fleet.unless_failed(tokio::time::sleep(SETTLE)).await?;
     let parked = Reading::of(server)?;
     let reconnects = run.reconnects.count();
-    fleet
-        .unless_failed(tokio::time::sleep(options.idle))
-        .await?;
+    let begin = Instant::now();
+    let watched = fleet.unless_failed(tokio::time::sleep(options.idle)).await;
+    let ending = Ending::of(watched.map(|()| true))?;
+    let idle = begin.elapsed().min(options.idle);
     let after = Reading::of(server)?;
 
     let clients = run.clients as f64;
@@ -84,11 +86,15 @@ pub(super) async fn run(
         report.measure("server_resident_bytes_per_client", grown / clients);
         let cpu = after.cpu.saturating_sub(parked.cpu);
         report.measure("server_idle_cpu_ms", cpu.as_secs_f64() * 1e3);
-        let percent = 100.0 * cpu.as_secs_f64() / options.idle.as_secs_f64();
+        let percent = 100.0 * cpu.as_secs_f64() / idle.as_secs_f64();
         report.measure("server_idle_cpu_percent", percent);
     }
     report.microseconds("bench_setup_cpu_us_per_client", own_setup.div_f64(clients));
-    report.measure("idle_s", options.idle.as_secs_f64());
+    report.measure("idle_s", idle.as_secs_f64());
     report.count("idle_reconnects", run.reconnects.count() - reconnects);
+    if ending == Ending::Interrupted {
+        report.text("stopped", "interrupted");
+        report.is_interrupted = true;
+    }
     Ok(report)
 }

@@ -10,6 +10,29 @@ use super::progress::Progress;
 use super::report::Report;
 use super::run::Run;
 
+/// How the messages of a run came to an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// All have come.
+    Complete,
+    /// None came for the whole timeout.
+    Silence,
+    /// Someone ended the run.
+    Interrupted,
+}
+
+impl Ending {
+    /// The ending of a run whose messages all came, or did not, unless a client failed.
+    pub(super) fn of(is_complete: Result<bool, Error>) -> Result<Self, Error> {
+        match is_complete {
+            Ok(true) => Ok(Self::Complete),
+            Ok(false) => Ok(Self::Silence),
+            Err(Error::Interrupted) => Ok(Self::Interrupted),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// Clients, and what had been used when the first message was about to go.
 pub(super) struct Measured {
     pub(super) fleet: Fleet,
@@ -36,7 +59,9 @@ impl Measured {
             server,
             server_cpu: server.map(|process| process.cpu()).transpose()?,
             own_cpu: Process::current().cpu()?,
-            _progress: Progress::start("deliveries", deliveries, move || counted.arrived.count()),
+            _progress: Progress::start(run.told, "deliveries", deliveries, move || {
+                counted.arrived.count()
+            }),
             start: Instant::now(),
         })
     }
@@ -47,19 +72,23 @@ impl Measured {
         mut self,
         mut report: Report,
         published: usize,
-        due: &[usize],
-        is_complete: bool,
+        due: Vec<usize>,
+        ending: Ending,
     ) -> Result<Report, Error> {
         // What ends a run early is a whole timeout without deliveries: no part of their rate.
-        let waited = if is_complete {
-            Duration::ZERO
-        } else {
-            self.run.timeout
+        let waited = match ending {
+            Ending::Silence => self.run.timeout,
+            Ending::Complete | Ending::Interrupted => Duration::ZERO,
         };
         let elapsed = self.start.elapsed().saturating_sub(waited);
         let server_cpu = self.server.map(|process| process.cpu()).transpose()?;
         let own_cpu = Process::current().cpu()?.saturating_sub(self.own_cpu);
-        let flaws = self.fleet.flaws(due).await?;
+        let due = match ending {
+            // What has not come yet is not lost.
+            Ending::Interrupted => self.fleet.reached(),
+            Ending::Complete | Ending::Silence => due,
+        };
+        let flaws = self.fleet.flaws(&due).await?;
         let run = &self.run;
         let deliveries = run.arrived.count() as f64;
         let seconds = elapsed.as_secs_f64();
@@ -89,10 +118,17 @@ impl Measured {
             report.microseconds("sent_late_max_us", run.lateness.max());
         }
         report.deliveries(flaws);
-        if !is_complete {
-            let missing = self.fleet.missing(due);
-            let text = format!("no delivery for {:?}; {missing}", run.timeout);
-            report.text("stopped", text);
+        match ending {
+            Ending::Complete => {}
+            Ending::Silence => {
+                let missing = self.fleet.missing(&due);
+                let text = format!("no delivery for {:?}; {missing}", run.timeout);
+                report.text("stopped", text);
+            }
+            Ending::Interrupted => {
+                report.text("stopped", "interrupted");
+                report.is_interrupted = true;
+            }
         }
         Ok(report)
     }

@@ -208,6 +208,11 @@ impl SharedLedger {
         self.lane.count(published)
     }
 
+    /// How many messages have come, or were passed over.
+    pub(super) fn reached(&self) -> usize {
+        self.lock().reached()
+    }
+
     /// What is wrong when so many messages belong into it and no more will come.
     pub(super) fn flaws(&self, due: usize) -> Flaws {
         self.lock().flaws(due)

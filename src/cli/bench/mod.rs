@@ -3,12 +3,15 @@
 
 mod client;
 mod deliveries;
+mod error;
 mod fan_out;
 mod fault;
 mod fields;
 mod fleet;
 mod idle;
+mod interruption;
 mod latency;
+mod load;
 mod measured;
 mod member;
 mod messages;
@@ -30,23 +33,25 @@ mod tests;
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Subcommand;
-use humantime_serde::re::humantime;
 
 pub use self::client::{Phase, Who};
 pub use self::deliveries::Flaws;
+pub use self::error::Error;
 pub use self::fault::Fault;
 
-use super::{block_on, complain};
+use super::{EXIT_FAILURE, EXIT_USAGE, block_on, complain};
 
-use self::pacer::Rate;
+use self::interruption::Interruption;
+use self::load::Load;
 use self::process::Process;
 use self::report::Report;
 use self::run::{Run, Size};
 use self::transport::Transport;
-use self::url::Url;
+
+/// The exit code of a run that was interrupted, as shells have it for SIGINT.
+const EXIT_INTERRUPTED: u8 = 130;
 
 /// Descriptors kept for the runtime, the publisher and the standard streams.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -60,45 +65,6 @@ pub struct Args {
     scenario: Option<Scenario>,
     #[command(flatten)]
     load: Load,
-}
-
-/// The options every scenario shares.
-#[derive(Debug, Clone, clap::Args)]
-struct Load {
-    /// Where the server listens: http://host:port/path and nothing else
-    #[arg(long, global = true, default_value = "http://127.0.0.1:8080/cometd")]
-    url: Url,
-    /// How the clients speak to the server
-    #[arg(long, global = true, value_enum, default_value_t)]
-    transport: Transport,
-    /// Where event streams are on the host of --url
-    #[arg(long, global = true, default_value = "/events", value_parser = url::parse_path)]
-    events_path: String,
-    /// Simulated clients, a TCP connection each [default: 1000; storm: 10]
-    #[arg(long, global = true)]
-    clients: Option<NonZeroUsize>,
-    /// Messages to publish; pairs: questions of each pair
-    #[arg(long, global = true, default_value = "100")]
-    messages: NonZeroUsize,
-    /// Bytes of each message's `data`, as JSON (never fewer than its sequence number needs)
-    #[arg(long, global = true, default_value = "100")]
-    payload: usize,
-    /// Messages in a second, each at its time whatever became of those before; latencies count from
-    /// then [default: the next when all have the last; storm: as fast as the server takes them]
-    #[arg(long, global = true)]
-    rate: Option<Rate>,
-    /// Process of the server, on this host, whose processor time and memory are read from /proc
-    #[arg(long, global = true)]
-    pid: Option<u32>,
-    /// Clients being set up at the same time
-    #[arg(long, global = true, default_value = "100")]
-    concurrency: NonZeroUsize,
-    /// The longest wait for one reply, or for the next delivery
-    #[arg(long, global = true, default_value = "60s", value_parser = humantime::parse_duration)]
-    timeout: Duration,
-    /// Print the result as one JSON object; its fields are listed below
-    #[arg(long, global = true)]
-    json: bool,
 }
 
 /// What is measured.
@@ -131,7 +97,7 @@ impl Scenario {
     /// How large the run is.
     fn size(&self, load: &Load) -> Size {
         let clients = load.clients.map(NonZeroUsize::get);
-        let messages = load.messages.get();
+        let messages = load.messages();
         let (default, channels) = match self {
             Self::Idle(_) | Self::FanOut | Self::Reconnect(_) => (1000, 1),
             Self::Rooms(options) => (1000, options.rooms.get()),
@@ -155,68 +121,6 @@ impl Scenario {
     }
 }
 
-/// Why a run did not end well.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The host part of `--url` has no address.
-    #[error("cannot resolve {host}")]
-    Resolve {
-        /// The host and port that were looked up.
-        host: String,
-        /// What the resolver said.
-        source: std::io::Error,
-    },
-    /// More clients were asked for than this process may open sockets.
-    #[error(
-        "--clients {clients} needs {needed} file descriptors and this process may open {limit}: \
-         raise the hard limit (ulimit -Hn) or ask for at most {} clients",
-        possible
-    )]
-    Descriptors {
-        /// The value of `--clients`.
-        clients: usize,
-        /// The descriptors that takes.
-        needed: u64,
-        /// The descriptors there are.
-        limit: u64,
-        /// The clients that there are enough for.
-        possible: u64,
-    },
-    /// The limit of open files could not be read or set.
-    #[error("cannot raise the limit of open files")]
-    Limit(#[source] std::io::Error),
-    /// A file below /proc could not be read or understood.
-    #[error("cannot read {path} (is --pid the server's, and on this host?)")]
-    Process {
-        /// The file.
-        path: String,
-        /// What went wrong.
-        source: std::io::Error,
-    },
-    /// One client could not go on.
-    #[error("{who} failed while {phase}")]
-    Client {
-        /// Which client.
-        who: Who,
-        /// What it was doing.
-        phase: Phase,
-        /// What the server answered, or that it did not.
-        source: Fault,
-    },
-    /// A client's task panicked.
-    #[error("a simulated client panicked")]
-    Task(#[from] tokio::task::JoinError),
-    /// The run ended and its deliveries were not exactly once and in order.
-    #[error("deliveries are not exactly once and in order: {0}")]
-    Flawed(Flaws),
-    /// The operating system gives no threads.
-    #[error("cannot start")]
-    Runtime(#[source] std::io::Error),
-    /// The result could not be printed.
-    #[error("cannot print the result")]
-    Print(#[source] std::io::Error),
-}
-
 /// Runs the subcommand.
 pub(super) fn main(args: &Args) -> ExitCode {
     let args = args.clone();
@@ -228,33 +132,45 @@ pub(super) fn main(args: &Args) -> ExitCode {
         Ok(Err(panicked)) => Error::Task(panicked),
     };
     complain(&error);
-    ExitCode::FAILURE
+    ExitCode::from(match error {
+        Error::Misuse { .. } => EXIT_USAGE,
+        Error::Interrupted => EXIT_INTERRUPTED,
+        _ => EXIT_FAILURE,
+    })
 }
 
 /// Runs one scenario, prints its result on standard output.
 ///
 /// # Errors
 ///
-/// When a client fails, when a wait exceeds `--timeout`, and, after printing the result, when a
+/// When an option makes no sense, when a client fails, when the run is interrupted, when a wait exceeds `--timeout`, and, after printing the result, when a
 /// delivery was lost, repeated or out of order.
 pub async fn run(args: &Args) -> Result<(), Error> {
-    let report = execute(args).await?;
+    let interruption = Interruption::of_signals()?;
+    let report = execute_until(args, interruption).await?;
     report.print(args.load.json).map_err(Error::Print)?;
     match report.flaws {
         Some(flaws) => Err(Error::Flawed(flaws)),
+        None if report.is_interrupted => Err(Error::Interrupted),
         None => Ok(()),
     }
 }
 
+#[cfg(test)]
 async fn execute(args: &Args) -> Result<Report, Error> {
+    execute_until(args, Interruption::default()).await
+}
+
+async fn execute_until(args: &Args, interruption: Interruption) -> Result<Report, Error> {
     let scenario = args.scenario.as_ref().unwrap_or(&Scenario::FanOut);
+    args.load.check(scenario)?;
     let size = scenario.size(&args.load);
     raise_descriptors(size.clients, scenario.sockets(args.load.transport))?;
     let server = args.load.pid.map(Process::new);
     if let Some(server) = &server {
         server.cpu()?;
     }
-    let run = Run::new(&args.load, size).await?;
+    let run = Run::new(&args.load, size, interruption).await?;
     match scenario {
         Scenario::Idle(options) => idle::run(run, options, server).await,
         Scenario::FanOut => fan_out::run(run, "fan-out", server).await,

@@ -4,12 +4,14 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
 use super::Error;
-use super::client::{Phase, Session, Who, failed};
+use super::client::{KEEP, Phase, Session, Who, failed};
 use super::deliveries::Lane;
 use super::fault::Fault;
 use super::fleet::Fleet;
-use super::measured::Measured;
+use super::measured::{Ending, Measured};
 use super::member::{Member, Place};
 use super::pacer::{Due, Pacer, Schedule};
 use super::process::Process;
@@ -58,13 +60,13 @@ pub(super) async fn run(run: Arc<Run>, server: Option<Process>) -> Result<Report
             None
         }
     };
-    let is_complete = measured.fleet.arrived(goal).await?;
+    let ending = Ending::of(measured.fleet.arrived(goal).await)?;
     let sent = |client: usize| pairs.sent[client].load(Ordering::SeqCst);
     let due: Vec<_> = (0..run.clients).map(|client| sent(client ^ 1)).collect();
     let published = (0..run.clients).map(sent).sum();
     let mut report = run.report("pairs");
     report.count("pairs", count as u64);
-    let mut report = measured.end(report, published, &due, is_complete).await?;
+    let mut report = measured.end(report, published, due, ending).await?;
     report.latency("round_trip", &run.latency);
     Ok(report)
 }
@@ -82,6 +84,8 @@ async fn live(place: Place, pairs: Arc<Pairs>) -> Error {
             client: member.number,
             member,
             voice,
+            has_spoken: false,
+            silence: ticks(),
             pairs,
         };
         if partner.client.is_multiple_of(2) {
@@ -93,6 +97,15 @@ async fn live(place: Place, pairs: Arc<Pairs>) -> Error {
     match lived.await {
         Err(error) => error,
     }
+}
+
+/// When to look whether a voice is silent.
+fn ticks() -> Interval {
+    // One that spoke right after a tick is looked at with the next but one.
+    let period = KEEP / 2;
+    let mut ticks = interval_at(Instant::now() + period, period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// What a client publishes by, if not by the connection that it receives by: a session of its own, as
@@ -111,6 +124,9 @@ struct Partner {
     client: usize,
     member: Member,
     voice: Option<Session>,
+    /// It has spoken since the last tick.
+    has_spoken: bool,
+    silence: Interval,
     pairs: Arc<Pairs>,
 }
 
@@ -133,6 +149,10 @@ impl Partner {
             tokio::select! {
                 waited = self.member.subscriber.wait() => self.check(waited)?,
                 () = due.more() => continue,
+                _ = self.silence.tick() => {
+                    self.keep_voice().await?;
+                    continue;
+                }
             }
             let is_new = |_| {
                 if !pairs.is_paced {
@@ -147,8 +167,14 @@ impl Partner {
     async fn answer(mut self) -> Result<Infallible, Error> {
         let mut numbers = Vec::new();
         loop {
-            let waited = self.member.subscriber.wait().await;
-            self.check(waited)?;
+            tokio::select! {
+                biased;
+                waited = self.member.subscriber.wait() => self.check(waited)?,
+                _ = self.silence.tick() => {
+                    self.keep_voice().await?;
+                    continue;
+                }
+            }
             numbers.clear();
             let is_new = |number| numbers.push(number);
             self.member.take_with(None, is_new).await?;
@@ -171,12 +197,22 @@ impl Partner {
         };
         match (&mut self.voice, self.member.subscriber.session()) {
             (Some(voice), _) => {
+                self.has_spoken = true;
                 voice.publish(messages, note).await?;
                 voice.acknowledged(numbers.len()).await
             }
             // The reply comes among what is received.
             (None, Some(session)) => session.publish(messages, note).await,
             (None, None) => unreachable!("an event stream has a voice beside it"),
+        }
+    }
+
+    /// Keeps the session of the voice, if that has been silent for a while.
+    async fn keep_voice(&mut self) -> Result<(), Error> {
+        let has_spoken = std::mem::take(&mut self.has_spoken);
+        match &mut self.voice {
+            Some(voice) if !has_spoken => voice.keep().await,
+            _ => Ok(()),
         }
     }
 

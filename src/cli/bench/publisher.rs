@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Error;
 use super::client::{Session, Who};
@@ -60,6 +61,11 @@ impl Publisher {
         Ok(())
     }
 
+    /// Publishes nothing for a while, all that was being acknowledged.
+    pub(super) async fn rest(&mut self, time: Duration) -> Result<(), Error> {
+        self.session.keep_during(tokio::time::sleep(time)).await
+    }
+
     async fn flood(&mut self, numbers: Range<usize>, ahead: Ahead) -> Result<(), Error> {
         for first in numbers.clone().step_by(ahead.batch) {
             if self.unanswered.len() >= ahead.pipeline {
@@ -87,7 +93,7 @@ impl Publisher {
                 next = batch.end;
                 self.send(batch, Some(schedule)).await?;
             } else if self.unanswered.is_empty() {
-                due.more().await;
+                self.session.keep_during(due.more()).await?;
             } else {
                 // A reply is read whole or not at all.
                 tokio::select! {

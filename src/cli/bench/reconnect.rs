@@ -12,7 +12,7 @@ use super::Error;
 use super::deliveries::Lane;
 use super::fleet::Fleet;
 use super::latency::Latency;
-use super::measured::Measured;
+use super::measured::{Ending, Measured};
 use super::member::{Member, Place};
 use super::process::Process;
 use super::publisher::{FREELY, Publisher};
@@ -23,10 +23,10 @@ use super::run::{Run, Tally};
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Options {
     /// How often all clients are cut off; the messages are shared out among these times
-    #[arg(long, default_value = "3")]
+    #[arg(long, value_name = "COUNT", default_value = "3")]
     cuts: NonZeroUsize,
     /// How long the clients stay away; the server must keep their sessions for longer
-    #[arg(long, default_value = "500ms", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = humantime::parse_duration)]
     away: Duration,
 }
 
@@ -63,46 +63,71 @@ pub(super) async fn run(
     let fleet = Fleet::launch_with(&run, |_| Lane::of(0, 1), live).await?;
     let mut publisher = Publisher::open(&run).await?;
     let mut measured = Measured::begin(&run, fleet, server, run.deliveries())?;
-    let (cuts, messages) = (options.cuts.get(), run.messages());
-    let mut published = 0;
-    let mut is_complete = true;
-    let mut longest = Duration::ZERO;
-    let mut cut = 0;
-    while is_complete && cut < cuts {
-        let (first, end) = (messages * cut / cuts, messages * (cut + 1) / cuts);
-        let all = ((cut + 1) * run.clients) as u64;
-        storm.stage.send_replace(2 * cut + 1);
-        measured.fleet.unless_failed(storm.gone.reach(all)).await?;
-        let away = tokio::time::sleep(options.away);
-        measured.fleet.unless_failed(away).await?;
-        // Half of the messages while all are away, half while they come back.
-        let half = first + (end - first).div_ceil(2);
-        let publish = publisher.publish(first..half, FREELY);
-        measured.fleet.unless_failed(publish).await??;
-        let start = run.clock.elapsed();
-        storm.recalled.store(start, Ordering::SeqCst);
-        storm.stage.send_replace(2 * cut + 2);
-        let returned = async {
-            storm.back.reach(all).await;
-            Duration::from_nanos(run.clock.elapsed() - start)
-        };
-        let both = async { tokio::join!(returned, publisher.publish(half..end, FREELY)) };
-        let (took, publish) = measured.fleet.unless_failed(both).await?;
-        publish?;
-        longest = longest.max(took);
-        published = end;
-        cut += 1;
-        let goal = (published * run.clients) as u64;
-        is_complete = measured.fleet.arrived(goal).await?;
-    }
+    let mut course = Course::default();
+    let is_complete = course
+        .take(&run, options, &storm, &mut publisher, &mut measured.fleet)
+        .await;
+    let ending = Ending::of(is_complete)?;
+    let published = run.count_published();
     let mut report = run.report("reconnect");
-    report.count("cuts", cut as u64);
+    report.count("cuts", course.cuts as u64);
     report.measure("away_s", options.away.as_secs_f64());
-    report.measure("all_back_ms", longest.as_secs_f64() * 1e3);
+    report.measure("all_back_ms", course.longest.as_secs_f64() * 1e3);
     let due = measured.fleet.due(published);
-    let mut report = measured.end(report, published, &due, is_complete).await?;
+    let mut report = measured.end(report, published, due, ending).await?;
     report.latency("return", &storm.returns);
     Ok(report)
+}
+
+/// What has come of the cuts.
+#[derive(Debug, Default)]
+struct Course {
+    cuts: usize,
+    /// The longest that it took until all were back.
+    longest: Duration,
+}
+
+impl Course {
+    /// Cuts all clients off, and has them come back, again and again; false when messages did not
+    /// come for the whole timeout.
+    async fn take(
+        &mut self,
+        run: &Run,
+        options: &Options,
+        storm: &Storm,
+        publisher: &mut Publisher,
+        fleet: &mut Fleet,
+    ) -> Result<bool, Error> {
+        let (cuts, messages) = (options.cuts.get(), run.messages());
+        for cut in 0..cuts {
+            let (first, end) = (messages * cut / cuts, messages * (cut + 1) / cuts);
+            let all = ((cut + 1) * run.clients) as u64;
+            storm.stage.send_replace(2 * cut + 1);
+            fleet.unless_failed(storm.gone.reach(all)).await?;
+            let away = publisher.rest(options.away);
+            fleet.unless_failed(away).await??;
+            // Half of the messages while all are away, half while they come back.
+            let half = first + (end - first).div_ceil(2);
+            let publish = publisher.publish(first..half, FREELY);
+            fleet.unless_failed(publish).await??;
+            let start = run.clock.elapsed();
+            storm.recalled.store(start, Ordering::SeqCst);
+            storm.stage.send_replace(2 * cut + 2);
+            let returned = async {
+                storm.back.reach(all).await;
+                Duration::from_nanos(run.clock.elapsed() - start)
+            };
+            let both = async { tokio::join!(returned, publisher.publish(half..end, FREELY)) };
+            let (took, publish) = fleet.unless_failed(both).await?;
+            publish?;
+            self.longest = self.longest.max(took);
+            self.cuts += 1;
+            if !fleet.arrived((end * run.clients) as u64).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// Lives as a subscriber that goes and comes back as it is told, until something fails.

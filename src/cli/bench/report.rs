@@ -21,7 +21,7 @@ const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), 
 pub(super) enum Value {
     /// A count.
     Count(u64),
-    /// A measure, shown with one decimal.
+    /// A measure, shown with as many decimals as matter.
     Measure(f64),
     /// Words.
     Text(String),
@@ -30,11 +30,44 @@ pub(super) enum Value {
 impl std::fmt::Display for Value {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Count(count) => write!(f, "{count}"),
-            Self::Measure(measure) => write!(f, "{measure:.1}"),
+            Self::Count(count) => f.write_str(&grouped(&count.to_string())),
+            Self::Measure(measure) => {
+                let decimals = match measure.abs() {
+                    _ if measure.fract() == 0.0 => 0,
+                    1000.0.. => 0,
+                    10.0.. => 1,
+                    _ => 3,
+                };
+                f.write_str(&grouped(&format!("{measure:.decimals$}")))
+            }
             Self::Text(text) => write!(f, "{text}"),
         }
     }
+}
+
+/// A number with its digits in groups of three.
+fn grouped(number: &str) -> String {
+    let end = number.find('.').unwrap_or(number.len());
+    let mut grouped = String::with_capacity(number.len() + end / 3);
+    for (at, digit) in number.char_indices() {
+        let is_after_digit = number[..at].ends_with(|before: char| before.is_ascii_digit());
+        if at < end && is_after_digit && (end - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// The name of a row as the table has it.
+fn label(name: &str) -> String {
+    let name = name.replace("p99_9", "p99.9");
+    let words = name.split('_').map(|word| match word {
+        "us" => "µs",
+        "cpu" => "CPU",
+        word => word,
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// What a scenario found, in rows; a name ends in its unit, and `fields.rs` has what it means.
@@ -44,6 +77,8 @@ pub(super) struct Report {
     histogram: Vec<Bar>,
     /// What was wrong with the deliveries, if anything was.
     pub(super) flaws: Option<Flaws>,
+    /// The run was ended before its time.
+    pub(super) is_interrupted: bool,
 }
 
 impl Report {
@@ -101,14 +136,15 @@ impl Report {
     }
 
     fn table(&self) -> String {
-        let widths = self.rows.iter().map(|(name, _)| name.len());
+        let labels = self.rows.iter().map(|(name, value)| (label(name), value));
+        let labels: Vec<_> = labels.collect();
+        let widths = labels.iter().map(|(label, _)| label.chars().count());
         let width = widths.max().unwrap_or(0);
         let mut table = String::new();
-        for (name, value) in &self.rows {
-            let name = name.replace('_', " ");
+        for (label, value) in labels {
             let line = match value {
-                Value::Text(text) => format!("{name:width$}  {text}\n"),
-                number => format!("{name:width$}  {:>14}\n", number.to_string()),
+                Value::Text(text) => format!("{label:width$}  {text}\n"),
+                number => format!("{label:width$}  {:>14}\n", number.to_string()),
             };
             table.push_str(&line);
         }
@@ -117,7 +153,8 @@ impl Report {
             let length = (bar.count * BAR_WIDTH).div_ceil(highest.unwrap_or(1).max(1));
             let stars = "#".repeat(usize::try_from(length).unwrap_or(0));
             let up_to = format!("up to {:?}", bar.up_to);
-            let line = format!("{up_to:>width$}  {:>14}  {stars}", bar.count);
+            let count = grouped(&bar.count.to_string());
+            let line = format!("{up_to:>width$}  {count:>14}  {stars}");
             table.push_str(line.trim_end());
             table.push('\n');
         }
@@ -178,10 +215,30 @@ mod tests {
     fn prints_rows_in_order() {
         let table = "scenario          idle\n\
                      clients                        3\n\
-                     handshakes per s             1.2";
+                     handshakes per s           1.235";
         assert_eq!(report().table(), table);
         let json = r#"{"scenario":"idle","clients":3,"handshakes_per_s":1.235}"#;
         assert_eq!(serde_json::to_string(&report()).unwrap(), json);
+    }
+
+    #[test]
+    fn numbers_read_well() {
+        let cases = [
+            (Value::Count(0), "0"),
+            (Value::Count(999), "999"),
+            (Value::Count(1_234_567), "1,234,567"),
+            (Value::Measure(0.0), "0"),
+            (Value::Measure(60.0), "60"),
+            (Value::Measure(0.0124), "0.012"),
+            (Value::Measure(12.345), "12.3"),
+            (Value::Measure(-4669.4), "-4,669"),
+            (Value::Measure(123_456.7), "123,457"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(value.to_string(), expected);
+        }
+        let name = "bench_cpu_us_per_delivery";
+        assert_eq!(label(name), "bench CPU µs per delivery");
     }
 
     #[test]
@@ -197,9 +254,9 @@ mod tests {
         let table = report.table();
         let lines: Vec<_> = table.lines().collect();
         assert_eq!(lines.len(), 9);
-        let names = ["p50", "p90", "p99", "p99 9", "max"];
+        let names = ["p50", "p90", "p99", "p99.9", "max"];
         for (line, name) in lines.iter().zip(names) {
-            assert!(line.starts_with(&format!("latency {name} us")), "{line}");
+            assert!(line.starts_with(&format!("latency {name} µs")), "{line}");
         }
         assert!(lines[5].ends_with(&format!("up to 20µs               2  {}", "#".repeat(40))));
         assert!(lines[6].ends_with("up to 50µs               0"), "{table}");

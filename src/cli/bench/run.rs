@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 use tokio::net::lookup_host;
 use tokio::sync::Notify;
 
+use super::Error;
+use super::interruption::Interruption;
 use super::latency::Latency;
+use super::load::Load;
 use super::messages::Marker;
 use super::pacer::Rate;
+use super::progress::Audience;
 use super::report::Report;
 use super::transport::{ConnectionType, Transport};
 use super::url::Url;
-use super::{Error, Load};
 
 /// How large a run is.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +46,10 @@ pub(super) struct Run {
     pub(super) payload: usize,
     /// How often something is published; without it, when all that was published has arrived.
     pub(super) rate: Option<Rate>,
+    /// When to end before all is done.
+    pub(super) interruption: Interruption,
+    /// Who is told how far the run has come.
+    pub(super) told: Audience,
     /// The channels that are published to; their names are this run's own.
     pub(super) channels: Box<[String]>,
     pub(super) marker: Marker,
@@ -63,7 +70,11 @@ pub(super) struct Run {
 
 impl Run {
     /// Resolves the host and names the run.
-    pub(super) async fn new(load: &Load, size: Size) -> Result<Arc<Self>, Error> {
+    pub(super) async fn new(
+        load: &Load,
+        size: Size,
+        interruption: Interruption,
+    ) -> Result<Arc<Self>, Error> {
         let host = &load.url.authority;
         let unresolved = |source| Error::Resolve {
             host: host.clone(),
@@ -82,15 +93,17 @@ impl Run {
             url: load.url.clone(),
             transport: load.transport,
             connection_type: load.transport.connection_type(),
-            events_path: load.events_path.clone(),
+            events_path: load.events_path().to_owned(),
             addresses,
             clients: size.clients,
             concurrency: load.concurrency.get(),
             timeout: load.timeout,
-            payload: load.payload,
+            payload: load.payload(),
             rate: load.rate,
+            interruption,
+            told: Audience::of_stderr(load.progress),
             channels,
-            marker: Marker::new(&name, load.payload),
+            marker: Marker::new(&name, load.payload()),
             parked: Tally::default(),
             arrived: Tally::default(),
             reconnects: Tally::default(),
@@ -134,6 +147,12 @@ impl Run {
     pub(super) fn published_at(&self, number: usize) -> Option<u64> {
         let at = self.published.get(number)?.load(Ordering::Acquire);
         (at != 0).then_some(at)
+    }
+
+    /// How many messages were published, if that is done in the order of their numbers.
+    pub(super) fn count_published(&self) -> usize {
+        self.published
+            .partition_point(|at| at.load(Ordering::Acquire) != 0)
     }
 
     /// A report that begins with what was asked for.

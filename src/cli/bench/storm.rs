@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Error;
 use super::fleet::Fleet;
-use super::measured::Measured;
+use super::measured::{Ending, Measured};
 use super::process::Process;
 use super::publisher::{Ahead, Publisher};
 use super::report::Report;
@@ -15,10 +15,10 @@ use super::run::Run;
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Options {
     /// Messages in one request; at a rate: at most
-    #[arg(long, default_value = "10")]
+    #[arg(long, value_name = "COUNT", default_value = "10")]
     batch: NonZeroUsize,
     /// Requests sent ahead of their replies, on the publisher's connection
-    #[arg(long, default_value = "8")]
+    #[arg(long, value_name = "COUNT", default_value = "8")]
     pipeline: NonZeroUsize,
 }
 
@@ -36,16 +36,19 @@ pub(super) async fn run(
     let fleet = Fleet::launch(&run).await?;
     let mut publisher = Publisher::open(&run).await?;
     let mut measured = Measured::begin(&run, fleet, server, run.deliveries())?;
-    let messages = run.messages();
-    let publish = publisher.publish(0..messages, ahead);
-    measured.fleet.unless_failed(publish).await??;
-    let is_complete = measured.fleet.arrived(run.deliveries()).await?;
+    let is_complete = async {
+        let publish = publisher.publish(0..run.messages(), ahead);
+        measured.fleet.unless_failed(publish).await??;
+        measured.fleet.arrived(run.deliveries()).await
+    };
+    let ending = Ending::of(is_complete.await)?;
+    let published = run.count_published();
 
     let mut report = run.report("storm");
     report.count("batch", ahead.batch as u64);
     report.count("pipeline", ahead.pipeline as u64);
-    let due = measured.fleet.due(messages);
-    let mut report = measured.end(report, messages, &due, is_complete).await?;
+    let due = measured.fleet.due(published);
+    let mut report = measured.end(report, published, due, ending).await?;
     report.latency("latency", &run.latency);
     Ok(report)
 }

@@ -1,6 +1,7 @@
 //! Runs the scenarios against a stub server that is honest, or not.
 
 mod event_source;
+mod interruption;
 mod pairs;
 mod rate;
 mod reconnect;
@@ -324,6 +325,34 @@ async fn a_closed_port_is_named() {
         error.to_string(),
         "client 0 failed while opening its TCP connection"
     );
+}
+
+#[tokio::test]
+async fn the_address_that_does_not_answer_is_named() {
+    let words = "idle --clients 1";
+    let error = execute(&args("http://127.0.0.1:1/cometd", words)).await;
+    let Err(Error::Client { source, .. }) = error else {
+        panic!("{error:?}");
+    };
+    assert!(source.to_string().contains("answers at 127.0.0.1:1 ("));
+}
+
+#[tokio::test]
+async fn options_without_effect_are_refused() {
+    let cases = [
+        ("idle --rate 5", "--rate"),
+        ("idle --messages 5", "--messages"),
+        ("idle --payload 5", "--payload"),
+        ("fan-out --events-path /x", "--events-path"),
+        ("--transport websocket --events-path /x", "--events-path"),
+    ];
+    for (words, expected) in cases {
+        let error = execute(&args("http://127.0.0.1:1/cometd", words)).await;
+        let Err(Error::Misuse { option, .. }) = error else {
+            panic!("{words}: {error:?}");
+        };
+        assert_eq!(option, expected, "{words}");
+    }
 }
 
 #[tokio::test]

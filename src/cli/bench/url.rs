@@ -16,10 +16,17 @@ impl FromStr for Url {
 
     fn from_str(text: &str) -> Result<Self, String> {
         const FORM: &str = "only http://host:port/path is accepted";
+        if text.starts_with("https://") {
+            return Err(format!(
+                "{FORM}: no TLS is spoken, so name the port behind it"
+            ));
+        }
         let rest = text.strip_prefix("http://").ok_or(FORM)?;
         let slash = rest.find('/').ok_or(FORM)?;
         let (authority, path) = rest.split_at(slash);
-        let (host, port) = authority.rsplit_once(':').ok_or(FORM)?;
+        let (host, port) = authority
+            .rsplit_once(':')
+            .ok_or_else(|| format!("{FORM}: the port is missing, as in {authority}:80"))?;
         if host.is_empty() || port.parse::<u16>().is_err() || !is_plain(rest) {
             return Err(FORM.to_owned());
         }

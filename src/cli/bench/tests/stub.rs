@@ -125,6 +125,11 @@ impl Stub {
         self.state.lock().unwrap().connects
     }
 
+    /// How many messages were published.
+    pub(super) fn published(&self) -> usize {
+        self.state.lock().unwrap().published
+    }
+
     /// How many pings went out, and how many pongs came for them.
     pub(super) fn pings_and_pongs(&self) -> (usize, usize) {
         let state = self.state.lock().unwrap();

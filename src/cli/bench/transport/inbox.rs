@@ -37,7 +37,11 @@ impl Inbox {
             let answer = "the connection was not accepted".to_owned();
             return Err(Fault::TimedOut { limit, answer });
         };
-        Self::of(stream?)
+        Self::of(stream.map_err(|source| {
+            let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+            let addresses = addresses.join(", ");
+            Fault::Unreachable { addresses, source }
+        })?)
     }
 
     fn of(stream: TcpStream) -> Result<Self, Fault> {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use mirant::bayeux::{ChannelName, ClientId, Draft, Event, Limits, RandomId};
 use mirant::extensions::{Begun, Pipeline};
 use mirant::metrics::Metrics;
-use mirant::session::{Browsers, Session, Settings, Shared, Timers};
+use mirant::session::{Browser, Browsers, Session, Settings, Shared, Timers};
 use serde_json::value::RawValue;
 
 /// What the sessions of one measurement share.
@@ -26,7 +26,13 @@ pub(crate) fn session(shared: &Arc<Shared>) -> Arc<Session> {
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
     let id = RandomId::from_random(bytes);
     let begun = Begun::new(Instant::now());
-    Session::new(ClientId(id), id, false, Arc::clone(shared), begun)
+    Session::new(
+        ClientId(id),
+        Arc::new(Browser::new(id)),
+        false,
+        Arc::clone(shared),
+        begun,
+    )
 }
 
 /// Parses the name of a channel.

@@ -24,8 +24,6 @@ pub(super) fn apply<'a>(
     let reply = Reply::to(message);
     let browsers = &scope.shared.browsers;
     let events_by = events_by(message, origin, scope);
-    // Of a session that lives the browser is known.
-    let own = session.browser();
     // Browsers allow few requests at once to a host, but many WebSockets.
     let mut cookies = origin.cookies.iter().filter(|_| origin.is_request);
     let connect = Connect {
@@ -33,9 +31,11 @@ pub(super) fn apply<'a>(
         may_be_held: origin.may_be_held,
         lifetime: origin.lifetime,
         events_by,
-        browser: cookies
-            .find(|cookie| **cookie == own || browsers.knows(**cookie))
-            .copied(),
+        // Most come from the browser of the session, which is known without a look-up.
+        browser: cookies.find_map(|cookie| match session.browser() {
+            own if own.id() == *cookie => Some(Arc::clone(own)),
+            _ => browsers.find(*cookie),
+        }),
         ack: ack::number(message),
     };
     let (connected, connect) = session.connect(&connect, scope.now);

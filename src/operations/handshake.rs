@@ -88,9 +88,9 @@ pub fn begin(
         .cookies
         .iter()
         .copied()
-        .find(|cookie| browsers.knows(*cookie));
-    let browser = returned.unwrap_or_else(&mut random);
-    browsers.add_session(browser);
+        .find(|cookie| browsers.find(*cookie).is_some());
+    let cookie = returned.unwrap_or_else(&mut random);
+    let browser = browsers.add_session(cookie);
     let id = ClientId(random());
     let session = Session::new(
         id,
@@ -103,7 +103,7 @@ pub fn begin(
     scope.metrics().sessions.increment();
     scope.metrics().handshakes.increment();
     tracing::debug!(client_id = %id, "session begins");
-    let new_cookie = returned.is_none().then_some(browser);
+    let new_cookie = returned.is_none().then_some(cookie);
     Ok(Handshaken {
         session,
         new_cookie,

@@ -78,7 +78,7 @@ impl Scope<'_> {
         };
         self.router.forget(session, &subscriptions);
         self.sessions.remove(session.id());
-        self.shared.browsers.remove_session(session.browser());
+        self.shared.browsers.remove_session(session.browser().id());
         self.metrics().sessions.decrement();
         self.metrics().ended(reason);
         tracing::debug!(client_id = %session.id(), reason = reason.label(), "session ended");

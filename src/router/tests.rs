@@ -7,7 +7,7 @@ use super::*;
 use crate::bayeux::{Draft, EventFields, Limits, Message, RandomId};
 use crate::extensions::{Begun, Pipeline};
 use crate::metrics::Metrics;
-use crate::session::{Browsers, MaxQueuePolicy, Shared, Timers};
+use crate::session::{Browser, Browsers, MaxQueuePolicy, Shared, Timers};
 
 struct Rig {
     router: Router,
@@ -33,7 +33,7 @@ impl Rig {
         let id = RandomId::from_random([number; 16]);
         let session = Session::new(
             ClientId(id),
-            id,
+            Arc::new(Browser::new(id)),
             false,
             Arc::clone(&self.shared),
             Begun::new(Instant::now()),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::OnTheWay;
-use crate::bayeux::{ClientAdvice, Event, RandomId};
+use super::{Browser, OnTheWay};
+use crate::bayeux::{ClientAdvice, Event};
 
 /// What a client asks with a connect, and how it came.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Connect {
     /// What the client asks, if it sent advice.
     pub advice: Option<ClientAdvice>,
@@ -18,7 +18,7 @@ pub struct Connect {
     /// How events leave from now on.
     pub events_by: EventsBy,
     /// The browser it came from, if its cookie names one and its connections are few.
-    pub browser: Option<RandomId>,
+    pub browser: Option<Arc<Browser>>,
     /// The number of the last reply to a connect that its client has received, if it says.
     pub ack: Option<u64>,
 }

@@ -28,7 +28,7 @@ use crate::extensions::{Begun, Pipeline};
 use crate::metrics::{Limit, Metrics};
 
 pub use crate::metrics::EndReason;
-pub use browsers::Browsers;
+pub use browsers::{Browser, Browsers};
 pub use connect::{Connect, EventsBy, Taken};
 pub use flow::Delivered;
 pub use on_the_way::OnTheWay;
@@ -79,7 +79,7 @@ impl Carrier {
 #[derive(Debug)]
 pub struct Session {
     id: ClientId,
-    browser: RandomId,
+    browser: Arc<Browser>,
     begun: Instant,
     shared: Arc<Shared>,
     marks: AtomicU8,
@@ -98,7 +98,7 @@ struct Inner {
     /// Who writes a reply with events that the client did not read at once.
     reply_waker: Option<Waker>,
     /// The browser whose held connects the held connect counts as one of.
-    held_browser: Option<RandomId>,
+    held_browser: Option<Arc<Browser>>,
     /// When the earliest timer entry of this session fires.
     armed: Option<Instant>,
 }
@@ -108,13 +108,13 @@ impl Session {
     #[must_use]
     pub fn new(
         id: ClientId,
-        browser: RandomId,
+        browser: Arc<Browser>,
         is_bound: bool,
         shared: Arc<Shared>,
         begun: Begun,
     ) -> Arc<Self> {
         let now = begun.now;
-        let state = State::new(browser, is_bound, &shared.settings, &begun);
+        let state = State::new(browser.id(), is_bound, &shared.settings, &begun);
         let extensions = begun.extensions;
         let extensions = (!extensions.is_empty()).then(|| Box::new(Pipeline::from(extensions)));
         let inner = Mutex::new(Inner {
@@ -154,8 +154,8 @@ impl Session {
 
     /// Returns the browser it was made for.
     #[must_use]
-    pub fn browser(&self) -> RandomId {
-        self.browser
+    pub fn browser(&self) -> &Arc<Browser> {
+        &self.browser
     }
 
     /// Takes a connect, which displaces the one that is held. The number tells it from all others of
@@ -171,8 +171,8 @@ impl Session {
         let connected = inner
             .state
             .connect(connect, &self.shared.settings, now, || {
-                let may_hold = self.may_hold_for(connect.browser);
-                counted = connect.browser.filter(|_| may_hold);
+                let may_hold = self.may_hold_for(connect.browser.as_deref());
+                counted = connect.browser.clone().filter(|_| may_hold);
                 may_hold
             });
         if let Connected::Held(_) = connected {
@@ -382,10 +382,10 @@ impl Session {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn may_hold_for(&self, browser: Option<RandomId>) -> bool {
+    fn may_hold_for(&self, browser: Option<&Browser>) -> bool {
         let max = self.shared.settings.max_sessions_per_browser;
         let Some(browser) = browser else { return true };
-        let may = self.shared.browsers.hold(browser, max);
+        let may = browser.hold(max);
         if !may {
             self.shared.metrics.limited(Limit::MaxSessionsPerBrowser);
         }
@@ -395,7 +395,7 @@ impl Session {
     fn unhold(&self, inner: &mut Inner) {
         self.shared.metrics.held_connects.decrement();
         if let Some(browser) = inner.held_browser.take() {
-            self.shared.browsers.release(browser);
+            browser.release();
         }
     }
 

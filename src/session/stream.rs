@@ -224,7 +224,7 @@ mod tests {
     use crate::extensions::{Begun, Pipeline};
     use crate::metrics::Metrics;
     use crate::session::state::tests::event;
-    use crate::session::{Browsers, Delivered, Settings, Shared, Timers};
+    use crate::session::{Browser, Browsers, Delivered, Settings, Shared, Timers};
 
     fn session() -> Arc<Session> {
         let shared = Shared {
@@ -236,7 +236,13 @@ mod tests {
         };
         let id = RandomId::from_random([1; 16]);
         let begun = Begun::new(Instant::now());
-        Session::new(ClientId(id), id, false, Arc::new(shared), begun)
+        Session::new(
+            ClientId(id),
+            Arc::new(Browser::new(id)),
+            false,
+            Arc::new(shared),
+            begun,
+        )
     }
 
     fn deliver(session: &Session, name: &str) {
@@ -272,7 +278,7 @@ mod tests {
     fn a_stream_opened_before_its_first_session_needs_no_cookie_of_that() {
         let now = Instant::now();
         let session = session();
-        let cookie = session.browser();
+        let cookie = session.browser().id();
         assert!(session.admits(&[cookie]), "and is bound from now on");
         let late = now + MAX_DELAY + Duration::from_secs(1);
         for (opened, expected) in [(now, true), (late, false)] {
@@ -284,7 +290,7 @@ mod tests {
         assert!(used.admits(&session, &[]));
         let other = Session::new(
             ClientId(RandomId::from_random([2; 16])),
-            cookie,
+            Arc::new(Browser::new(cookie)),
             true,
             Arc::clone(&session.shared),
             Begun::new(now),

@@ -26,10 +26,14 @@ const VALUES: [u8; 256] = {
 
 /// Reads at most ten digits.
 fn read_group(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0, |group, byte| {
+    let (mut group, mut all) = (0u64, 0);
+    for byte in digits {
         let digit = VALUES[usize::from(*byte)];
-        (digit != u8::MAX).then_some(group * 62 + u64::from(digit))
-    })
+        all |= digit;
+        group = group * 62 + u64::from(digit);
+    }
+    // No digit has the highest bit, and ten of what is none do not overflow.
+    (all < 0x80).then_some(group)
 }
 
 /// Writes as many digits as there are places.

@@ -17,11 +17,11 @@ const EVENT_SOURCE: &str = "eventsource";
 /// `interval`, `id`, `ext`.
 pub(super) fn apply<'a>(
     message: &Message<'a>,
+    reply: Reply<'a>,
     session: &Arc<Session>,
     origin: &Origin<'_>,
     scope: &Scope<'_>,
 ) -> (Reply<'a>, Effect) {
-    let reply = Reply::to(message);
     let browsers = &scope.shared.browsers;
     let events_by = events_by(message, origin, scope);
     // Browsers allow few requests at once to a host, but many WebSockets.

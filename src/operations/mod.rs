@@ -147,7 +147,7 @@ pub fn apply<'a>(
     };
     match (channel, message.meta) {
         (Some(channel), _) => on_channel(message, &channel, session, scope),
-        (None, Some(meta::CONNECT)) => connect::apply(message, session, origin, scope),
+        (None, Some(meta::CONNECT)) => connect::apply(message, reply, session, origin, scope),
         (None, Some(meta::SUBSCRIBE)) => (
             reply.outcome(subscribe::apply(message, session, scope)),
             Effect::None,

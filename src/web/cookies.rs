@@ -15,11 +15,8 @@ pub fn values<'a>(headers: &'a Headers, name: &str) -> impl Iterator<Item = &'a 
         .get_all(&COOKIE)
         .flat_map(|header| header.split(|byte| *byte == b';'))
         .filter_map(move |pair| {
-            let equals = memchr::memchr(b'=', pair)?;
-            let (found, value) = (&pair[..equals], &pair[equals + 1..]);
-            if found.trim_ascii() != name.as_bytes() {
-                return None;
-            }
+            let after_name = pair.trim_ascii_start().strip_prefix(name.as_bytes())?;
+            let value = after_name.trim_ascii_start().strip_prefix(b"=")?;
             let value = str::from_utf8(value.trim_ascii()).ok()?;
             let unquoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
             Some(unquoted.unwrap_or(value))

@@ -8,14 +8,14 @@ use http::{Method, StatusCode, Version, header};
 
 use super::Head;
 
-/// Room for the header lines that most responses get besides those that they are made with.
-const MORE_LINES: usize = 32;
-
 /// A response that is complete but for what the connection adds.
 #[derive(Debug)]
 pub struct Response {
     status: StatusCode,
-    /// Header lines, each with its line end.
+    /// Header lines, each with its line end: the first of them, which are not copied before they are
+    /// written.
+    lines: [&'static [u8]; 2],
+    /// The others.
     head: Vec<u8>,
     body: Vec<u8>,
     extent: Extent,
@@ -73,6 +73,7 @@ impl Response {
     pub fn new(status: StatusCode) -> Self {
         Self {
             status,
+            lines: [b"", b""],
             head: Vec::new(),
             body: Vec::new(),
             extent: Extent::Counted,
@@ -123,13 +124,10 @@ impl Response {
     /// Makes a response whose header lines are written out already, each with its line end.
     #[must_use]
     pub fn with_raw_head(status: StatusCode, lines: &'static [u8], body: Vec<u8>) -> Self {
-        let mut head = Vec::with_capacity(lines.len() + MORE_LINES);
-        head.extend_from_slice(lines);
         Self {
-            status,
-            head,
+            lines: [lines, b""],
             body,
-            extent: Extent::Counted,
+            ..Self::new(status)
         }
     }
 
@@ -163,7 +161,10 @@ impl Response {
     /// Adds header lines that are written out already, each with its line end.
     #[must_use]
     pub fn header_lines(mut self, lines: &'static [u8]) -> Self {
-        self.head.extend_from_slice(lines);
+        match &mut self.lines[1] {
+            free if free.is_empty() && self.head.is_empty() => *free = lines,
+            _ => self.head.extend_from_slice(lines),
+        }
         self
     }
 
@@ -182,11 +183,11 @@ impl Response {
     /// Returns the bytes to write.
     #[must_use]
     pub fn encode(&self, persistence: Persistence) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.head.len() + self.body.len() + 160);
+        let mut out = Vec::with_capacity(self.head_length() + self.body.len() + 160);
         let is_1_0 = persistence.version == Version::HTTP_10;
         out.extend_from_slice(if is_1_0 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
         self.write_status(&mut out);
-        out.extend_from_slice(&self.head);
+        self.write_lines(&mut out);
         out.extend_from_slice(b"Date: ");
         write_date(&mut out);
         match self.extent {
@@ -209,17 +210,27 @@ impl Response {
     /// Appends it as a message of type `message/http` (RFC 9112 section 10.1), with the target of
     /// the request that it answers. It has no `Date`: what it is embedded in has one.
     pub fn embed(&self, location: &str, omits_body: bool, out: &mut Vec<u8>) {
-        out.reserve(self.head.len() + self.body.len() + location.len() + 80);
+        out.reserve(self.head_length() + self.body.len() + location.len() + 80);
         out.extend_from_slice(b"HTTP/1.1 ");
         self.write_status(out);
         write!(out, "Content-Location: {location}\r\n").expect("a Vec takes every write");
-        out.extend_from_slice(&self.head);
+        self.write_lines(out);
         if self.has_length() {
             write_length(self.body.len(), out);
         }
         out.extend_from_slice(b"\r\n");
         if !omits_body {
             out.extend_from_slice(&self.body);
+        }
+    }
+
+    fn head_length(&self) -> usize {
+        self.lines[0].len() + self.lines[1].len() + self.head.len()
+    }
+
+    fn write_lines(&self, out: &mut Vec<u8>) {
+        for lines in [self.lines[0], self.lines[1], &self.head] {
+            out.extend_from_slice(lines);
         }
     }
 

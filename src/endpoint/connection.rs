@@ -32,9 +32,11 @@ struct Taken {
 pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
     let mut socket = Socket::new(stream, Bytes::new());
     let mut until = pin!(tokio::time::sleep(shared.settings.keep_alive_timeout));
-    let mut stopped = pin!(shared.stopped.notified());
+    let mut stopping = shared.stopping.clone();
+    let mut stopped = pin!(stopping.changed());
     poll_fn(|context| {
-        // A task has one waker all its life. What it is woken for, it asks `is_stopping`.
+        // Once is enough: a task has one waker all its life. What it is woken for, it asks
+        // `is_stopping`.
         let _ = stopped.as_mut().poll(context);
         Poll::Ready(())
     })

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::metrics::{Limit, Metrics};
 use crate::transports::Bounds;
@@ -38,13 +38,10 @@ struct Shared {
     metrics: Arc<Metrics>,
     /// Turns true when the server stops, and does not change otherwise.
     stopping: watch::Receiver<bool>,
-    /// Wakes the connections when the server stops. A connection waits for this once in its life,
-    /// and for `stopping` it would wait anew before each request.
-    stopped: Notify,
 }
 
 impl Shared {
-    /// Tells whether the server stops, without a lock.
+    /// Tells whether the server stops, or is gone, without a lock.
     fn is_stopping(&self) -> bool {
         !matches!(self.stopping.has_changed(), Ok(false))
     }
@@ -85,7 +82,6 @@ impl Endpoint {
             site,
             metrics,
             stopping,
-            stopped: Notify::new(),
         };
         Self {
             shared: Arc::new(shared),
@@ -106,7 +102,7 @@ impl Endpoint {
         loop {
             let accepted = tokio::select! {
                 biased;
-                _ = stopping.wait_for(|stopping| *stopping) => break,
+                _ = stopping.wait_for(|stopping| *stopping) => return,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -114,7 +110,6 @@ impl Endpoint {
                 Err(error) => self.pause(&error).await,
             }
         }
-        self.shared.stopped.notify_waiters();
     }
 
     /// Waits until every connection has ended.

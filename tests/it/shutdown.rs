@@ -59,6 +59,15 @@ async fn idle_connections_do_not_delay_the_end() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_given_up_closes_its_idle_connections() {
+    let server = TestServer::start(&[]);
+    let mut idle = server.open().await;
+    idle.exchange(Request::post("{}")).await;
+    drop(server);
+    idle.ended().await;
+}
+
+#[tokio::test]
 async fn a_connection_that_hangs_delays_the_end_no_longer_than_shutdown_timeout() {
     let mut server = TestServer::start(&["http.shutdown_timeout=200ms"]);
     let mut http = server.open().await;

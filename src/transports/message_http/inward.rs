@@ -23,7 +23,7 @@ pub(super) struct Inward {
     /// The outer request's target, for what is of no other.
     pub(super) location: Box<str>,
     /// The outer request's cookies, for requests that have none.
-    cookies: Box<[Box<[u8]>]>,
+    cookies: Box<[u8]>,
     /// Since when a request has begun to arrive.
     pub(super) begun: Option<Instant>,
     /// Since when nothing has happened.
@@ -70,10 +70,8 @@ impl Inward {
         let headers = &mut request.head.headers;
         // Where it comes from was checked with the outer request.
         headers.remove(&header::ORIGIN);
-        if !headers.contains(&header::COOKIE) {
-            for cookie in &self.cookies {
-                headers.append(&header::COOKIE, cookie);
-            }
+        if !self.cookies.is_empty() && !headers.contains(&header::COOKIE) {
+            headers.append(&header::COOKIE, &self.cookies);
         }
         let endpoint = &*self.endpoint;
         let path = request.uri().path();
@@ -132,12 +130,12 @@ impl Endpoint {
         let gzips = gzip::is_accepted(&head.headers);
         let (outgoing, response) = Outgoing::begin(head.version, gzips);
         let mut connection = Connection::new(outgoing, self.streaming.clone());
-        let cookies = head.headers.get_all(&header::COOKIE);
+        let cookies: Vec<_> = head.headers.get_all(&header::COOKIE).collect();
         connection.inward = Some(Box::new(Inward {
             endpoint: Arc::clone(self),
             requests: Requests::new(body, bounds),
             location: head.uri.to_string().into(),
-            cookies: cookies.map(Box::from).collect(),
+            cookies: cookies.join(b"; ".as_slice()).into(),
             begun: None,
             idle: None,
             has_ended: false,

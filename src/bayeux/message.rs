@@ -13,7 +13,7 @@ use super::{ClientId, meta};
 /// `null` or absent are alike, but for `data` and `id`.
 #[derive(Debug, Clone, Default)]
 pub struct Message<'a> {
-    /// `channel`.
+    /// `channel`; who changes it changes `meta` too.
     pub channel: Option<&'a RawValue>,
     /// The meta channel that `channel` names, or stands for where a transport translates an older
     /// protocol's.
@@ -219,6 +219,49 @@ mod tests {
         assert_eq!(message.channel_text().as_deref(), Some("/a"));
         assert!(message.advice.is_some());
         assert_eq!(message.custom[0].0, "ca");
+    }
+
+    #[test]
+    fn meta_channels_and_client_ids_are_known() {
+        let cases = [
+            (r#""channel":"/meta/connect""#, Some(meta::CONNECT)),
+            (r#""channel":"/meta/connect/""#, Some(meta::CONNECT)),
+            (r#""channel":"\/meta\/c\u006fnnect""#, Some(meta::CONNECT)),
+            (r#""channel":"/meta/connect//""#, None),
+            (r#""channel":"/meta/Connect""#, None),
+            (r#""channel":"/meta/reconnect""#, None),
+            (r#""channel":["/meta/connect"]"#, None),
+            (
+                r#""channel":"/a","channel":"/meta/connect""#,
+                Some(meta::CONNECT),
+            ),
+            (r#""channel":"/meta/connect","channel":"/a""#, None),
+            (r#""channel":"/meta/connect","channel":null"#, None),
+        ];
+        for (fields, expected) in cases {
+            let text = format!("{{{fields}}}");
+            let message = parse(&text);
+            assert_eq!(message.meta, expected, "{text}");
+            assert_eq!(message.is_on(meta::CONNECT), expected.is_some(), "{text}");
+        }
+        let ids = ["0000000000000000000001", "0000000000000000000002"];
+        let [one, two] = ids.map(|id| id.parse().ok());
+        let cases = [
+            (format!(r#""clientId":"{}""#, ids[0]), one),
+            (format!(r#""clientId":"\u0030{}""#, &ids[0][1..]), one),
+            (
+                format!(r#""clientId":"{}","clientId":"{}""#, ids[0], ids[1]),
+                two,
+            ),
+            (format!(r#""clientId":"{}","clientId":"x""#, ids[0]), None),
+            (format!(r#""clientId":"{}","clientId":null"#, ids[0]), None),
+            (r#""clientId":1"#.to_owned(), None),
+        ];
+        assert!(one.is_some() && two.is_some());
+        for (fields, expected) in cases {
+            let text = format!("{{{fields}}}");
+            assert_eq!(parse(&text).client_id, expected, "{text}");
+        }
     }
 
     #[test]

@@ -129,6 +129,7 @@ impl HeldConnect {
         let message = Message {
             id: self.id.as_deref(),
             channel: self.channel.as_deref(),
+            meta: Some(meta::CONNECT),
             ext: self.ext.as_deref().map(Cow::Borrowed),
             ..Message::default()
         };

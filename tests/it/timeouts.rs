@@ -1,5 +1,7 @@
 //! Bounds on time and on connections: slow headers, bodies and readers, and too many of them.
 
+use std::time::Duration;
+
 use mirant::metrics::Limit;
 use serde_json::json;
 use tokio::net::TcpSocket;
@@ -55,6 +57,17 @@ async fn an_idle_connection_is_closed_without_a_word() {
     server.open().await.ended().await;
     let mut http = server.open().await;
     http.exchange(Request::post(HANDSHAKE)).await;
+    http.ended().await;
+}
+
+#[tokio::test]
+async fn a_connection_is_idle_since_its_last_request() {
+    let server = TestServer::start(&["http.keep_alive_timeout=500ms"]);
+    let mut http = server.open().await;
+    for _ in 0..4 {
+        assert_eq!(http.exchange(Request::post(HANDSHAKE)).await.status, 200);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
     http.ended().await;
 }
 

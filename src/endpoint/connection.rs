@@ -1,6 +1,7 @@
 //! One connection: requests and responses in turn, and the wait between and during them.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,20 +16,21 @@ use super::Shared;
 use super::reader::{self, Open, Reading, Refusal};
 use super::whole;
 use crate::metrics::Limit;
-use crate::transports::{Answer, Carried, Incoming, Link, Polled, Times, expects_continue};
+use crate::transports::{
+    Answer, Carried, HeldPoll, Incoming, Link, Opened, Polled, Times, Waiting, expects_continue,
+};
 use crate::web::{Head, Persistence, Request, Response, Socket};
 
-/// A request has been taken, and its answer is known or awaited.
+/// What becomes of a request, and of its connection afterwards.
 struct Taken {
     answer: Answer,
     persistence: Persistence,
-    socket: Socket,
 }
 
 /// Serves a connection to its end.
 ///
-/// What is kept while a connect is held is this function's own state; all else that waits is boxed,
-/// and gone by then.
+/// What is kept while a connect is held is this function's own state: what is usual is done without
+/// an await, and all else that waits is boxed, and gone by then.
 pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
     let mut socket = Socket::new(stream, Bytes::new());
     let mut until = pin!(tokio::time::sleep(shared.settings.keep_alive_timeout));
@@ -42,42 +44,92 @@ pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
     })
     .await;
     while has_arrived(&mut socket, until.as_mut(), shared).await {
-        let Some(mut taken) = take(socket, shared).await else {
-            return;
-        };
-        let polled = match taken.answer {
-            Answer::Held(held) => held.wait(&mut taken.socket).await,
-            Answer::Waiting(waiting) => waiting.wait(&mut taken.socket).await,
-            Answer::Now(response, carried) => Polled::Answered(response, carried),
-            Answer::Delayed(response, delay) => {
-                Box::pin(pause(&mut taken.socket, delay, shared)).await;
-                Polled::Answered(response, None)
+        let mut step = take_whole(&mut socket, shared);
+        if matches!(step, Step::Unread) {
+            let Some((taken, open)) = Box::pin(take(socket, shared)).await else {
+                return;
+            };
+            socket = open;
+            step = taken.step(&socket, shared);
+        }
+        let rest = match step {
+            Step::Next | Step::Unread => None,
+            Step::Rest(rest) => Some(rest),
+            Step::Held(held, persistence) => {
+                let polled = held.wait(&mut socket).await;
+                respond(&socket, polled, persistence, shared)
             }
-            Answer::Open(response, opened) => {
-                let begun = begin(&mut taken.socket, response, taken.persistence, shared);
-                if begun.await {
-                    opened.run(taken.socket, link(shared)).await;
+            Step::Waiting(waiting, persistence) => {
+                let polled = Box::pin(waiting.wait(&mut socket)).await;
+                respond(&socket, polled, persistence, shared)
+            }
+            Step::Delayed(polled, delay, persistence) => {
+                Box::pin(pause(&mut socket, delay, shared)).await;
+                respond(&socket, *polled, persistence, shared)
+            }
+            Step::Open(begun) => {
+                if let Some(stream) = Box::pin(begin(socket, begun, shared)).await {
+                    stream.await;
                 }
                 return;
             }
         };
-        match respond(taken.socket, polled, taken.persistence, shared).await {
-            Some(open) => socket = open,
-            None => return,
+        if let Some(rest) = rest
+            && !Box::pin(rest.finish(&mut socket, shared)).await
+        {
+            return;
         }
     }
 }
 
-/// Writes the response that begins a stream; true if the client took it.
+/// How a connection goes on with what has arrived.
+enum Step {
+    /// It was a request, which is answered.
+    Next,
+    /// The same, but for this.
+    Rest(Box<Rest>),
+    /// It was a request whose connect is held.
+    Held(Box<HeldPoll>, Persistence),
+    /// It was a request that waits for its resource.
+    Waiting(Box<Waiting>, Persistence),
+    /// It was a request that is answered after a while.
+    Delayed(Box<Polled>, Duration, Persistence),
+    /// It was a request that opens a stream, after this response.
+    Open(Box<(Response, Opened, Persistence)>),
+    /// It is no ordinary request, or not all of one.
+    Unread,
+}
+
+impl Taken {
+    fn step(self, socket: &Socket, shared: &Shared) -> Step {
+        let persistence = self.persistence;
+        match self.answer {
+            Answer::Now(response, carried) => {
+                let polled = Polled::Answered(response, carried);
+                respond(socket, polled, persistence, shared).map_or(Step::Next, Step::Rest)
+            }
+            Answer::Held(held) => Step::Held(held, persistence),
+            Answer::Waiting(waiting) => Step::Waiting(waiting, persistence),
+            Answer::Delayed(response, delay) => {
+                let polled = Box::new(Polled::Answered(response, None));
+                Step::Delayed(polled, delay, persistence)
+            }
+            Answer::Open(response, opened) => Step::Open(Box::new((response, opened, persistence))),
+        }
+    }
+}
+
+/// Writes the response that begins a stream; returns the stream, if the client took it.
 async fn begin(
-    socket: &mut Socket,
-    response: Response,
-    mut persistence: Persistence,
+    mut socket: Socket,
+    begun: Box<(Response, Opened, Persistence)>,
     shared: &Shared,
-) -> bool {
+) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+    let (response, opened, mut persistence) = *begun;
     // An upgraded connection goes on, be it as something else.
     persistence.keeps_alive &= response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    write(socket, response, None, persistence, shared).await
+    let is_taken = write(&mut socket, &response, persistence, shared).await;
+    is_taken.then(|| opened.run(socket, link(shared)))
 }
 
 fn link(shared: &Shared) -> Link {
@@ -93,13 +145,13 @@ fn link(shared: &Shared) -> Link {
     }
 }
 
-/// Writes a response, and gives the socket back if its connection goes on.
-async fn respond(
-    mut socket: Socket,
+/// Writes a response; returns what is left to do, if it was not taken at once or was the last.
+fn respond(
+    socket: &Socket,
     polled: Polled,
     mut persistence: Persistence,
     shared: &Shared,
-) -> Option<Socket> {
+) -> Option<Box<Rest>> {
     let (response, carried) = match polled {
         Polled::Answered(response, carried) => (response, carried),
         Polled::Closed(response) => {
@@ -112,17 +164,7 @@ async fn respond(
     persistence.keeps_alive &=
         response.status() != StatusCode::REQUEST_TIMEOUT || socket.has_ahead();
     persistence.keeps_alive &= !shared.is_stopping();
-    if !write(&mut socket, response, carried, persistence, shared).await {
-        return None;
-    }
-    if persistence.keeps_alive {
-        return Some(socket);
-    }
-    // A stopping server does not wait for its clients.
-    if !shared.is_stopping() {
-        Box::pin(socket.linger()).await;
-    }
-    None
+    write_at_once(socket, &response, carried, persistence, shared)
 }
 
 /// Waits for a delay, the client's end, or the server's.
@@ -135,19 +177,24 @@ async fn pause(socket: &mut Socket, delay: Duration, shared: &Shared) {
     }
 }
 
-/// Has the next request served, of which something has arrived; nothing when the connection ends.
-async fn take(socket: Socket, shared: &Shared) -> Option<Taken> {
-    let (stream, mut arrived) = socket.into_parts();
+/// Has the next request served, if it is ordinary and has arrived whole.
+fn take_whole(socket: &mut Socket, shared: &Shared) -> Step {
+    let mut arrived = socket.take_ahead();
     let request = whole::take(&mut arrived, shared.bounds());
-    let socket = Socket::new(stream, arrived);
-    if let Some(request) = request {
-        return Some(serve_whole(request, socket, shared));
+    socket.put_back(arrived);
+    match request {
+        Some(request) => serve_whole(request, socket, shared).step(socket, shared),
+        None => Step::Unread,
     }
-    match Box::pin(reader::read(socket, shared)).await {
-        Reading::Request(request, socket) => Some(serve_whole(*request, socket, shared)),
-        Reading::Open(open, socket) => Box::pin(begin_open(*open, socket, shared)).await,
+}
+
+/// Has the next request served, of which something has arrived; nothing when the connection ends.
+async fn take(socket: Socket, shared: &Shared) -> Option<(Taken, Socket)> {
+    match reader::read(socket, shared).await {
+        Reading::Request(request, socket) => Some((serve_whole(*request, &socket, shared), socket)),
+        Reading::Open(open, socket) => begin_open(*open, socket, shared).await,
         Reading::Refused(refusal, head, socket) => {
-            Box::pin(refuse(refusal, head.as_deref(), socket, shared)).await;
+            refuse(refusal, head.as_deref(), socket, shared).await;
             None
         }
         Reading::Closed => None,
@@ -155,23 +202,22 @@ async fn take(socket: Socket, shared: &Shared) -> Option<Taken> {
 }
 
 /// Has a request answered whose body has arrived.
-fn serve_whole(request: Request, socket: Socket, shared: &Shared) -> Taken {
+fn serve_whole(request: Request, socket: &Socket, shared: &Shared) -> Taken {
     let persistence = Persistence::of(&request.head);
     let incoming = Incoming {
         request,
-        socket: &socket,
+        socket,
         is_embedded: false,
     };
     let answer = shared.site.serve(incoming);
     Taken {
         answer,
         persistence,
-        socket,
     }
 }
 
 /// Has a request answered whose body is still to come; its connection ends with the response.
-async fn begin_open(open: Open, mut socket: Socket, shared: &Shared) -> Option<Taken> {
+async fn begin_open(open: Open, mut socket: Socket, shared: &Shared) -> Option<(Taken, Socket)> {
     let Open { head, body } = open;
     let settings = &shared.settings;
     let answer = shared.site.open(&head, body, shared.bounds());
@@ -181,14 +227,15 @@ async fn begin_open(open: Open, mut socket: Socket, shared: &Shared) -> Option<T
             .await;
         written.ok()?;
     }
-    Some(Taken {
+    let persistence = Persistence {
+        version: head.version,
+        ..Persistence::LAST
+    };
+    let taken = Taken {
         answer,
-        persistence: Persistence {
-            version: head.version,
-            ..Persistence::LAST
-        },
-        socket,
-    })
+        persistence,
+    };
+    Some((taken, socket))
 }
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -197,12 +244,16 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 ///
 /// The timer is not set anew for each request, which costs more than most of them: it is when it
 /// fires too early.
-async fn has_arrived(socket: &mut Socket, mut until: Pin<&mut Sleep>, shared: &Shared) -> bool {
-    if socket.has_ahead() {
-        return true;
-    }
+fn has_arrived<'c>(
+    socket: &'c mut Socket,
+    mut until: Pin<&'c mut Sleep>,
+    shared: &'c Shared,
+) -> impl Future<Output = bool> {
     let due = Instant::now() + shared.settings.keep_alive_timeout;
-    poll_fn(|context| {
+    poll_fn(move |context| {
+        if socket.has_ahead() {
+            return Poll::Ready(true);
+        }
         if let Poll::Ready(arrived) = socket.poll_fill(context) {
             return Poll::Ready(arrived);
         }
@@ -217,7 +268,6 @@ async fn has_arrived(socket: &mut Socket, mut until: Pin<&mut Sleep>, shared: &S
         }
         Poll::Pending
     })
-    .await
 }
 
 async fn refuse(refusal: Refusal, head: Option<&Head>, mut socket: Socket, shared: &Shared) {
@@ -228,36 +278,111 @@ async fn refuse(refusal: Refusal, head: Option<&Head>, mut socket: Socket, share
     if let Some(head) = head {
         response = shared.site.share(head, response);
     }
-    if write(&mut socket, response, None, Persistence::LAST, shared).await {
+    if write(&mut socket, &response, Persistence::LAST, shared).await {
         socket.linger().await;
     }
 }
 
-/// Writes a response; false if the client did not take it, whose events go back to their session.
+/// Writes a response without events; false if the client did not take it.
 async fn write(
     socket: &mut Socket,
-    response: Response,
-    carried: Option<Carried>,
+    response: &Response,
     persistence: Persistence,
     shared: &Shared,
 ) -> bool {
+    match write_at_once(socket, response, None, persistence, shared) {
+        Some(rest) => rest.write(socket, shared).await,
+        None => true,
+    }
+}
+
+/// Writes a response with one call; returns what is left to do.
+fn write_at_once(
+    socket: &Socket,
+    response: &Response,
+    carried: Option<Carried>,
+    persistence: Persistence,
+    shared: &Shared,
+) -> Option<Box<Rest>> {
     shared.metrics.responded(response.status().as_u16());
     let bytes = response.encode(persistence);
-    drop(response);
-    let timeout = shared.settings.write_timeout;
-    let is_displaced = |context: &mut Context<'_>| match &carried {
-        Some(carried) => carried.poll_displaced(context),
-        None => Poll::Pending,
-    };
-    let Err(error) = socket.write(&bytes, timeout, is_displaced).await else {
-        return true;
-    };
-    if error.kind() == std::io::ErrorKind::TimedOut {
-        shared.metrics.limited(Limit::WriteTimeout);
+    let written = socket.write_some(&bytes);
+    let keeps_alive = persistence.keeps_alive;
+    let is_whole = matches!(&written, Ok(written) if *written == bytes.len());
+    (!is_whole || !keeps_alive).then(|| {
+        Box::new(Rest {
+            bytes,
+            written,
+            carried: carried.filter(|_| !is_whole),
+            keeps_alive,
+        })
+    })
+}
+
+/// What is left to do after a response that was not written whole, or was its connection's last.
+struct Rest {
+    bytes: Vec<u8>,
+    written: io::Result<usize>,
+    carried: Option<Carried>,
+    keeps_alive: bool,
+}
+
+impl Rest {
+    /// Does it; true if the connection goes on.
+    async fn finish(self: Box<Self>, socket: &mut Socket, shared: &Shared) -> bool {
+        let keeps_alive = self.keeps_alive;
+        if !self.write(socket, shared).await {
+            return false;
+        }
+        // A stopping server does not wait for its clients.
+        if !keeps_alive && !shared.is_stopping() {
+            socket.linger().await;
+        }
+        keeps_alive
     }
-    tracing::trace!(%error, "a response was not taken");
-    if let Some(carried) = carried {
-        carried.restore();
+
+    /// Writes what is left; false if the client did not take it, whose events go back to their
+    /// session.
+    async fn write(self: Box<Self>, socket: &mut Socket, shared: &Shared) -> bool {
+        let timeout = shared.settings.write_timeout;
+        let is_displaced = |context: &mut Context<'_>| match &self.carried {
+            Some(carried) => carried.poll_displaced(context),
+            None => Poll::Pending,
+        };
+        let result = match self.written {
+            Ok(written) if written == self.bytes.len() => Ok(()),
+            Ok(written) => {
+                let rest = &self.bytes[written..];
+                socket.write_rest(rest, timeout, is_displaced).await
+            }
+            Err(error) => Err(error),
+        };
+        let Err(error) = result else {
+            return true;
+        };
+        if error.kind() == io::ErrorKind::TimedOut {
+            shared.metrics.limited(Limit::WriteTimeout);
+        }
+        tracing::trace!(%error, "a response was not taken");
+        if let Some(carried) = self.carried {
+            carried.restore();
+        }
+        false
     }
-    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of the future that a function returns.
+    fn size_of_future<F>(_: impl Fn(TcpStream, &'static Shared) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_that_waits_is_small() {
+        let size = size_of_future(serve);
+        assert!(size <= 512, "every client that waits costs {size} bytes");
+    }
 }

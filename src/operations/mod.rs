@@ -133,52 +133,49 @@ pub fn apply<'a>(
     if !message.has_valid_id() {
         return (reply.failed(BayeuxError::MessageIdInvalid), Effect::None);
     }
-    // The names of meta channels are no more to be checked.
-    let channel = match message.meta {
-        Some(_) => None,
-        None => match checked_channel(message, scope.limits) {
-            Ok(channel) => Some(channel),
-            Err(error) => return (reply.failed(error), Effect::None),
-        },
+    let Some(name) = message.meta else {
+        return on_channel(message, reply, session, scope);
     };
     let Some(session) = session else {
-        let is_connect = message.meta == Some(meta::CONNECT);
-        return (session_unknown(reply, is_connect), Effect::None);
+        return (session_unknown(reply, name == meta::CONNECT), Effect::None);
     };
-    match (channel, message.meta) {
-        (Some(channel), _) => on_channel(message, &channel, session, scope),
-        (None, Some(meta::CONNECT)) => connect::apply(message, reply, session, origin, scope),
-        (None, Some(meta::SUBSCRIBE)) => (
+    match name {
+        meta::CONNECT => connect::apply(message, reply, session, origin, scope),
+        meta::SUBSCRIBE => (
             reply.outcome(subscribe::apply(message, session, scope)),
             Effect::None,
         ),
-        (None, Some(meta::UNSUBSCRIBE)) => (
+        meta::UNSUBSCRIBE => (
             reply.outcome(unsubscribe::apply(message, session, scope)),
             Effect::None,
         ),
-        (None, Some(meta::DISCONNECT)) => {
-            (disconnect::apply(message, session, scope), Effect::Ended)
-        }
-        (None, _) => (reply.failed(BayeuxError::ChannelCreateDenied), Effect::None),
+        meta::DISCONNECT => (disconnect::apply(message, session, scope), Effect::Ended),
+        _ => (reply.failed(BayeuxError::ChannelCreateDenied), Effect::None),
     }
 }
 
-/// Takes a message on a channel that is not the protocol's own.
+/// Takes a message on a channel that is none of the protocol's own.
 fn on_channel<'a>(
     message: &Message<'a>,
-    channel: &ChannelName,
-    session: &Arc<Session>,
+    reply: Reply<'a>,
+    session: Option<&Arc<Session>>,
     scope: &Scope<'_>,
 ) -> (Reply<'a>, Effect) {
+    let channel = match checked_channel(message, scope.limits) {
+        Ok(channel) => channel,
+        Err(error) => return (reply.failed(error), Effect::None),
+    };
+    let Some(session) = session else {
+        return (session_unknown(reply, false), Effect::None);
+    };
     let effect = match channel.kind() {
         ChannelKind::Meta => {
-            let reply = Reply::to(message);
             return (reply.failed(BayeuxError::ChannelCreateDenied), Effect::None);
         }
         ChannelKind::Service => Effect::Called(channel.clone()),
         ChannelKind::Broadcast => Effect::Published,
     };
-    (publish::apply(message, channel, session, scope), effect)
+    (publish::apply(message, &channel, session, scope), effect)
 }
 
 /// Fails a message whose session is not there; the client of a connect is told what to do.

@@ -32,6 +32,7 @@ pub use exchange::Carried;
 pub use held_poll::{HeldPoll, Polled};
 pub use message_http::{Bounds, expects_continue, is_message_http};
 pub use opened::{Link, Opened, Times};
+pub use resources::Waiting;
 pub use settings::{
     EventSourceSettings, ResourceSettings, Settings, StreamingSettings, Transport,
     WebSocketSettings,

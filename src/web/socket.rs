@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -33,13 +33,12 @@ impl Socket {
     /// Takes a socket from which `ahead` was read and not used.
     #[must_use]
     pub fn new(stream: TcpStream, ahead: Bytes) -> Self {
-        // An empty buffer may still hold on to the memory that it is a part of.
-        let ahead = if ahead.is_empty() {
-            BytesMut::new()
-        } else {
-            ahead.into()
+        let mut socket = Self {
+            stream,
+            ahead: BytesMut::new(),
         };
-        Self { stream, ahead }
+        socket.put_back(ahead);
+        socket
     }
 
     /// Returns the socket, and what was read from it and not used.
@@ -74,6 +73,19 @@ impl Socket {
             self.ahead = BytesMut::new();
         }
         Poll::Ready(())
+    }
+
+    /// Takes what was read and not used.
+    pub fn take_ahead(&mut self) -> Bytes {
+        mem::take(&mut self.ahead).freeze()
+    }
+
+    /// Gives back what is left of it.
+    pub fn put_back(&mut self, ahead: Bytes) {
+        // An empty buffer may still hold on to the memory that it is a part of.
+        if !ahead.is_empty() {
+            self.ahead = ahead.into();
+        }
     }
 
     /// Returns what has arrived, to take from it what is whole.
@@ -135,7 +147,11 @@ impl Socket {
         Box::pin(self.write_rest(&bytes[written..], timeout, poll_useless)).await
     }
 
-    async fn write_rest(
+    /// Waits until the kernel has taken all of what it did not take at once.
+    ///
+    /// # Errors
+    /// Those of [`write`](Self::write).
+    pub async fn write_rest(
         &mut self,
         mut rest: &[u8],
         timeout: Duration,
@@ -158,7 +174,7 @@ impl Socket {
 
     /// Closes the connection so that the client can read the last response even if it is still
     /// sending: closing at once would reset it (RFC 9112 section 9.6).
-    pub async fn linger(mut self) {
+    pub async fn linger(&mut self) {
         let drain = async {
             self.stream.shutdown().await?;
             let mut left = MAX_LINGER;

@@ -18,7 +18,7 @@ use crate::metrics::{Limit, Metrics};
 use crate::resources::{Conditions, Current, Had, Refused, Version, Woken, Written};
 use crate::server::{NotWritten, Place};
 use crate::web::{Headers, Request, Response};
-pub(super) use wait::Waiting;
+pub use wait::Waiting;
 
 /// The methods of a resource.
 pub(super) const METHODS: &str = "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS";

@@ -169,6 +169,25 @@ mod tests {
     }
 
     #[test]
+    fn depth_is_counted_where_there_are_brackets_enough() {
+        // (text, how deep it is, or that it is no deeper than 2)
+        let cases = [
+            ("[{}]", 2),
+            ("[{}", 2),
+            ("[[[]]]", 3),
+            ("[[],[],[]]", 2),
+            ("[{},{},{\"a\":[]}]", 3),
+            ("[\"[[[[\",[]]", 2),
+            ("[\"\\\"[[[[\",{}]", 2),
+            ("]]][[[", 3),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(depth(text.as_bytes(), 2), expected, "{text}");
+            assert_eq!(depth(text.as_bytes(), 0), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn everything_else_is_refused() {
         for text in [
             "", "null", "5", "\"x\"", "[5]", "[null]", "[{}", "[{}]]", "[{}] x", "{]", "[[{}]]",

@@ -274,6 +274,59 @@ mod tests {
     }
 
     #[test]
+    fn fields_are_those_of_a_map_of_headers() {
+        let text = "GET / HTTP/1.1\r\nX-A: 1\r\nHost:x\r\nx-a:  two words \r\nEMPTY:\r\nX-a: \u{e9}\r\n\r\n";
+        let head = Bytes::from_static(text.as_bytes());
+        let mut fields = [httparse::EMPTY_HEADER; 8];
+        let mut request = httparse::Request::new(&mut fields);
+        request.parse(&head).expect("a head");
+        let map: HeaderMap = request
+            .headers
+            .iter()
+            .map(|field| {
+                let name = HeaderName::from_bytes(field.name.as_bytes()).expect("a name");
+                let value = http::HeaderValue::from_bytes(field.value).expect("a value");
+                (name, value)
+            })
+            .collect();
+        let parsed = Headers::parsed(request.headers, &head);
+        let converted = Headers::from(map.clone());
+        for name in map.keys() {
+            let expected: Vec<_> = map
+                .get_all(name)
+                .iter()
+                .map(|value| value.as_bytes())
+                .collect();
+            for headers in [&parsed, &converted] {
+                assert_eq!(
+                    headers.get_all(name).collect::<Vec<_>>(),
+                    expected,
+                    "{name}"
+                );
+            }
+        }
+        assert_eq!(parsed.texts(&X_A).collect::<Vec<_>>(), ["1", "two words"]);
+    }
+
+    #[test]
+    fn a_list_has_a_token_in_any_case_and_field() {
+        let cases: [(&[&str], bool); 5] = [
+            (&["upgrade"], true),
+            (&["keep-alive ,UPGRADE"], true),
+            (&["close", "x, Upgrade"], true),
+            (&["upgraded"], false),
+            (&[], false),
+        ];
+        for (values, expected) in cases {
+            let fields = values
+                .iter()
+                .map(|value| (b"X-A".as_slice(), value.as_bytes()));
+            let headers: Headers = fields.collect();
+            assert_eq!(headers.lists(&X_A, "upgrade"), expected, "{values:?}");
+        }
+    }
+
+    #[test]
     fn text_is_visible_ascii() {
         let cases = [
             (b"a\tb c~".as_slice(), true),

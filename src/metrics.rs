@@ -1,63 +1,12 @@
 //! Every figure the server counts, its name, and the text a monitoring system reads.
 
 use std::fmt::Write;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
+mod counts;
 mod labels;
 
+pub use counts::{Counter, Gauge};
 pub use labels::{Dropped, EndReason, Limit};
-
-/// A count that only grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Counts one more.
-    pub fn increment(&self) {
-        self.add(1);
-    }
-
-    /// Counts `more`. For none the count is not touched: what one thread writes the others have to
-    /// fetch again, and there are none with every reply.
-    pub fn add(&self, more: usize) {
-        if more > 0 {
-            self.0.fetch_add(more as u64, Relaxed);
-        }
-    }
-
-    /// Returns the count.
-    #[must_use]
-    pub fn value(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
-
-/// A number that goes up and down.
-#[derive(Debug, Default)]
-pub struct Gauge(AtomicI64);
-
-impl Gauge {
-    /// Counts one more.
-    pub fn increment(&self) {
-        self.0.fetch_add(1, Relaxed);
-    }
-
-    /// Counts one less.
-    pub fn decrement(&self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-
-    /// Counts `more`, which may be less.
-    pub fn add(&self, more: i64) {
-        self.0.fetch_add(more, Relaxed);
-    }
-
-    /// Returns the number.
-    #[must_use]
-    pub fn value(&self) -> i64 {
-        self.0.load(Relaxed)
-    }
-}
 
 /// The figures of one server.
 #[derive(Debug, Default)]

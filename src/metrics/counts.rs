@@ -1,0 +1,110 @@
+//! What counts: each thread in a place of its own, since what one writes the others have to fetch again.
+
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
+
+/// How many threads count without touching what others have counted.
+const PLACES: usize = 8;
+
+/// A place on a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Place(AtomicI64);
+
+#[derive(Debug, Default)]
+struct Places([Place; PLACES]);
+
+impl Places {
+    fn add(&self, more: i64) {
+        self.0[own_place()].0.fetch_add(more, Relaxed);
+    }
+
+    fn sum(&self) -> i64 {
+        self.0.iter().map(|place| place.0.load(Relaxed)).sum()
+    }
+}
+
+/// The place of this thread: threads take turns.
+fn own_place() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static OWN: usize = NEXT.fetch_add(1, Relaxed) % PLACES;
+    }
+    OWN.with(|own| *own)
+}
+
+/// A count that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(Places);
+
+impl Counter {
+    /// Counts one more.
+    pub fn increment(&self) {
+        self.add(1);
+    }
+
+    /// Counts `more`. For none nothing is touched: there are none with every reply.
+    pub fn add(&self, more: usize) {
+        if more > 0 {
+            self.0.add(i64::try_from(more).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Returns the count.
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        u64::try_from(self.0.sum()).unwrap_or(0)
+    }
+}
+
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(Places);
+
+impl Gauge {
+    /// Counts one more.
+    pub fn increment(&self) {
+        self.add(1);
+    }
+
+    /// Counts one less.
+    pub fn decrement(&self) {
+        self.add(-1);
+    }
+
+    /// Counts `more`, which may be less.
+    pub fn add(&self, more: i64) {
+        self.0.add(more);
+    }
+
+    /// Returns the number.
+    #[must_use]
+    pub fn value(&self) -> i64 {
+        self.0.sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn threads_count_together() {
+        let (counter, gauge) = (Counter::default(), Gauge::default());
+        thread::scope(|scope| {
+            for _ in 0..PLACES + 3 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        counter.increment();
+                        gauge.increment();
+                        gauge.decrement();
+                    }
+                    gauge.add(-2);
+                });
+            }
+        });
+        assert_eq!(counter.value(), 100 * (PLACES as u64 + 3));
+        assert_eq!(gauge.value(), -2 * (PLACES as i64 + 3));
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::ack;
 use super::{Effect, Origin, Scope, session_unknown};
 use crate::bayeux::{Advice, ClientAdvice, Message, Reply, text};
-use crate::session::{Connect, Connected, EventsBy, Session};
+use crate::session::{Connect, Connected, EndReason, EventsBy, Session};
 
 /// The connection type of clients that receive events by `text/event-stream`, and send by POST.
 const EVENT_SOURCE: &str = "eventsource";
@@ -46,7 +46,17 @@ pub(super) fn apply<'a>(
         Connected::Answer { advise: false } => (reply, effect),
         Connected::Answer { advise: true } => (reply.advised(session.advice()), effect),
         Connected::MultipleClients => (multiple_clients(reply, scope), effect),
-        Connected::Ended => (session_unknown(reply, true), Effect::None),
+        Connected::Ended(reason) => (ended(reply, reason), Effect::None),
+    }
+}
+
+/// Answers the connect of a session that has ended: a client that wanted that, or whose session was
+/// refused, has nothing more to do.
+#[must_use]
+pub fn ended(reply: Reply<'_>, reason: EndReason) -> Reply<'_> {
+    match reason {
+        EndReason::Disconnect | EndReason::Refused => reply.advised(Advice::none()),
+        EndReason::Expired | EndReason::MaxQueue => session_unknown(reply, true),
     }
 }
 

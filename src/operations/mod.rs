@@ -26,6 +26,7 @@ use crate::router::{Delivery, Router};
 use crate::session::{EndReason, Session, Sessions, Shared};
 
 pub use ack::NAME as ACK;
+pub use connect::ended as connect_of_ended;
 pub use handshake::{Handshaken, apply as handshake, begin};
 pub use publish::publish;
 pub use subscribe::to as subscribe;
@@ -77,7 +78,7 @@ impl Scope<'_> {
             return;
         };
         self.router.forget(session, &subscriptions);
-        self.sessions.remove(session.id());
+        self.sessions.remove(session.id(), reason, self.now);
         self.shared.browsers.remove_session(session.browser().id());
         self.metrics().sessions.decrement();
         self.metrics().ended(reason);
@@ -137,7 +138,7 @@ pub fn apply<'a>(
         return on_channel(message, reply, session, scope);
     };
     let Some(session) = session else {
-        return (session_unknown(reply, name == meta::CONNECT), Effect::None);
+        return (without_session(message, reply, name, scope), Effect::None);
     };
     match name {
         meta::CONNECT => connect::apply(message, reply, session, origin, scope),
@@ -151,6 +152,22 @@ pub fn apply<'a>(
         ),
         meta::DISCONNECT => (disconnect::apply(message, session, scope), Effect::Ended),
         _ => (reply.failed(BayeuxError::ChannelCreateDenied), Effect::None),
+    }
+}
+
+/// Answers a message on a meta channel that no session was found for.
+fn without_session<'a>(
+    message: &Message<'a>,
+    reply: Reply<'a>,
+    name: &str,
+    scope: &Scope<'_>,
+) -> Reply<'a> {
+    let is_connect = name == meta::CONNECT;
+    let has_departed = |id| scope.sessions.has_departed(id, scope.now);
+    if is_connect && message.client_id.is_some_and(has_departed) {
+        connect::ended(reply, EndReason::Disconnect)
+    } else {
+        session_unknown(reply, is_connect)
     }
 }
 

@@ -7,10 +7,10 @@ use std::time::{Instant, SystemTime};
 
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::bayeux::{Advice, Message, Reply, meta};
+use crate::bayeux::{Message, Reply, meta};
 use crate::extensions::Passage;
 use crate::operations;
-use crate::session::{EndReason, Resume, Session, Taken};
+use crate::session::{Resume, Session, Taken};
 
 /// The channel of almost every connect, as JSON.
 static CONNECT: LazyLock<Box<RawValue>> =
@@ -94,12 +94,10 @@ impl HeldConnect {
                 Some(self.with_events(reply.advised(self.session.advice())))
             }
             Resume::Displaced => None,
-            Resume::Ended(EndReason::Disconnect | EndReason::Refused) => {
-                Some((Taken::default(), reply.advised(Advice::none())))
-            }
-            Resume::Ended(EndReason::Expired | EndReason::MaxQueue) => {
-                Some((Taken::default(), operations::session_unknown(reply, true)))
-            }
+            Resume::Ended(reason) => Some((
+                Taken::default(),
+                operations::connect_of_ended(reply, reason),
+            )),
         }
     }
 

@@ -6,6 +6,7 @@
 mod acks;
 mod browsers;
 mod connect;
+mod departed;
 mod flow;
 mod on_the_way;
 mod outlet;

@@ -2,16 +2,19 @@
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::time::Instant;
 
 use dashmap::DashMap;
 
-use super::Session;
+use super::departed::Departed;
+use super::{EndReason, Session};
 use crate::bayeux::ClientId;
 
 /// The sessions that are alive.
 #[derive(Debug, Default)]
 pub struct Sessions {
     by_id: DashMap<ClientId, Arc<Session>, BuildHasherDefault<IdHasher>>,
+    departed: Departed,
 }
 
 impl Sessions {
@@ -26,9 +29,18 @@ impl Sessions {
         self.by_id.insert(session.id(), session);
     }
 
-    /// Removes a session.
-    pub fn remove(&self, id: ClientId) {
+    /// Removes a session that has ended.
+    pub fn remove(&self, id: ClientId, reason: EndReason, now: Instant) {
+        if reason == EndReason::Disconnect {
+            self.departed.add(id, now);
+        }
         self.by_id.remove(&id);
+    }
+
+    /// Tells whether a session was ended by its client in the last 10 s.
+    #[must_use]
+    pub fn has_departed(&self, id: ClientId, now: Instant) -> bool {
+        self.departed.contains(id, now)
     }
 
     /// Returns all of them.

@@ -30,7 +30,7 @@ pub enum Connected {
     /// It is answered now, because other sessions of the same browser have their connects held.
     MultipleClients,
     /// The session had ended.
-    Ended,
+    Ended(EndReason),
 }
 
 /// Why a held connect is answered.

@@ -29,10 +29,23 @@ async fn the_session_is_unknown_after_it() {
     let server = TestServer::start(&[]);
     let mut client = server.client().await;
     client.disconnect().await;
-    for messages in [client.connect().await, client.publish("/a", 1).await] {
-        assert_eq!(messages[0]["error"], "402::session_unknown");
-    }
+    assert_eq!(
+        client.publish("/a", 1).await[0]["error"],
+        "402::session_unknown"
+    );
     assert_eq!(client.disconnect().await["error"], "402::session_unknown");
+}
+
+#[tokio::test]
+async fn a_connect_that_it_overtakes_is_answered_as_one_that_is_held() {
+    let server = TestServer::start(&[]);
+    let mut client = server.client().await;
+    client.disconnect().await;
+    let connect = json!({
+        "channel": "/meta/connect", "id": "c", "successful": true,
+        "advice": {"reconnect": "none"},
+    });
+    assert_eq!(client.connect().await, [connect]);
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ impl State {
         let is_first = match self.phase {
             Phase::Handshaken => true,
             Phase::Connected => false,
-            Phase::Ended(_) => return Connected::Ended,
+            Phase::Ended(reason) => return Connected::Ended(reason),
         };
         self.phase = Phase::Connected;
         self.connects += 1;

@@ -382,7 +382,7 @@ fn the_end_resumes_and_refuses_everything_after() {
         Some(Resume::Ended(EndReason::Disconnect))
     );
     assert!(rig.state.end(EndReason::Expired).is_none());
-    assert_eq!(rig.connect(1), Connected::Ended);
+    assert_eq!(rig.connect(1), Connected::Ended(EndReason::Disconnect));
     assert_eq!(rig.next(), None);
     assert!(!rig.deliver("a").1);
 }

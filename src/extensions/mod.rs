@@ -57,12 +57,18 @@ pub trait Extension: fmt::Debug + Send + Sync {
 pub struct Passage {
     /// The session it is of, if there is one.
     pub client_id: Option<ClientId>,
-    /// When it came in.
-    pub received: SystemTime,
-    /// The same, by the clock that measures.
+    /// When it came in, by the clock that measures.
     pub at: Instant,
-    /// The time now: for a reply, when it is written.
-    pub now: SystemTime,
+}
+
+impl Passage {
+    /// Returns the time of day when it came in, and how long ago that is: for a reply, when it is
+    /// written. Few ask, and a clock costs time.
+    #[must_use]
+    pub fn received(&self) -> (SystemTime, Duration) {
+        let ago = self.at.elapsed();
+        (SystemTime::now() - ago, ago)
+    }
 }
 
 /// Why a message is not processed.

@@ -49,9 +49,7 @@ impl Extension for Noting {
 fn passage() -> Passage {
     Passage {
         client_id: None,
-        received: SystemTime::UNIX_EPOCH,
         at: Instant::now(),
-        now: SystemTime::UNIX_EPOCH,
     }
 }
 

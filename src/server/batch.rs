@@ -2,7 +2,7 @@
 //! the replies, with the events that may go with them, through the extensions back.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::{BayeuxServer, HeldConnect, held, random_id};
 use crate::bayeux::{Advice, ChannelName, ClientId, Event, Field, Message, RandomId, Reply, meta};
@@ -81,8 +81,6 @@ struct Pass<'p> {
     server: &'p BayeuxServer,
     scope: Scope<'p>,
     origin: Origin<'p>,
-    /// When the batch came in, if there are extensions, which alone ask.
-    received: Option<SystemTime>,
 }
 
 impl BayeuxServer {
@@ -103,12 +101,10 @@ impl BayeuxServer {
             is_request: request.is_request,
         };
         let scope = self.core.scope(now);
-        let has_extensions = !scope.shared.extensions.is_empty();
         let pass = Pass {
             server: self,
             scope,
             origin,
-            received: has_extensions.then(SystemTime::now),
         };
         let handshake = batch
             .iter_mut()
@@ -209,9 +205,9 @@ impl Pass<'_> {
                 }
                 Effect::Ended => current = None,
                 Effect::Held { ticket, connect } => {
-                    let times = (self.received, self.scope.now);
-                    outcome.held = own
-                        .map(|session| HeldConnect::new(session, ticket, connect, message, times));
+                    outcome.held = own.map(|session| {
+                        HeldConnect::new(session, ticket, connect, message, self.scope.now)
+                    });
                     return outcome;
                 }
             }
@@ -310,13 +306,8 @@ impl Pass<'_> {
     }
 
     fn passage(&self, client_id: Option<ClientId>) -> Passage {
-        let now = SystemTime::now();
-        Passage {
-            client_id,
-            received: self.received.unwrap_or(now),
-            at: self.scope.now,
-            now,
-        }
+        let at = self.scope.now;
+        Passage { client_id, at }
     }
 }
 

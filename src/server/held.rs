@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -28,7 +28,6 @@ pub struct HeldConnect {
     channel: Option<Cow<'static, RawValue>>,
     /// If there are extensions, which alone look at it.
     ext: Option<Box<RawValue>>,
-    received: Option<SystemTime>,
     at: Instant,
     is_resumed: bool,
 }
@@ -39,7 +38,7 @@ impl HeldConnect {
         ticket: u64,
         connect: u64,
         message: &Message<'_>,
-        (received, at): (Option<SystemTime>, Instant),
+        at: Instant,
     ) -> Self {
         let ext = message.ext.as_deref().filter(|_| session.has_extensions());
         Self {
@@ -49,7 +48,6 @@ impl HeldConnect {
             id: message.id.map(ToOwned::to_owned),
             channel: message.channel.map(kept),
             ext: ext.map(ToOwned::to_owned),
-            received,
             at,
             is_resumed: false,
         }
@@ -131,12 +129,9 @@ impl HeldConnect {
             ext: self.ext.as_deref().map(Cow::Borrowed),
             ..Message::default()
         };
-        let now = SystemTime::now();
         let passage = Passage {
             client_id: Some(self.session.id()),
-            received: self.received.unwrap_or(now),
             at: self.at,
-            now,
         };
         self.session.reply(reply, &message, &passage);
     }

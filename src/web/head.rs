@@ -57,6 +57,8 @@ pub struct Headers {
 /// Where a field's name and its value are.
 #[derive(Debug, Clone, Copy)]
 struct Field {
+    /// The first letter of the name, in lower case: it differs among most names of one length.
+    initial: u8,
     name: Place,
     value: Place,
 }
@@ -110,6 +112,7 @@ impl Headers {
             length: part.len(),
         };
         let fields = fields.iter().map(|field| Field {
+            initial: initial(field.name.as_bytes()),
             name: place(field.name.as_bytes()),
             value: place(field.value),
         });
@@ -128,7 +131,9 @@ impl Headers {
     /// Returns all values of a field.
     pub fn get_all(&self, name: &HeaderName) -> impl Iterator<Item = &[u8]> {
         let name = name.as_str().as_bytes();
-        let fields = self.fields.iter().filter(|field| self.is(field, name));
+        let initial = initial(name);
+        let fields = self.fields.iter();
+        let fields = fields.filter(move |field| field.initial == initial && self.is(field, name));
         fields.map(|field| self.part(field.value))
     }
 
@@ -169,6 +174,7 @@ impl Headers {
         let name = name.as_str().as_bytes();
         let begin = self.text.len();
         self.fields.push(Field {
+            initial: initial(name),
             name: Place {
                 begin,
                 length: name.len(),
@@ -202,6 +208,7 @@ impl<'f> FromIterator<(&'f [u8], &'f [u8])> for Headers {
             }
         };
         let fields = fields.into_iter().map(|(name, value)| Field {
+            initial: initial(name),
             name: put(name),
             value: put(value),
         });
@@ -218,6 +225,10 @@ impl From<HeaderMap> for Headers {
             .map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
             .collect()
     }
+}
+
+fn initial(name: &[u8]) -> u8 {
+    name.first().map_or(0, u8::to_ascii_lowercase)
 }
 
 fn visible(value: &[u8]) -> Option<&str> {

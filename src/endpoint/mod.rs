@@ -2,11 +2,13 @@
 
 mod connection;
 mod reader;
+mod repeats;
 pub mod settings;
 mod site;
 mod whole;
 mod wire;
 
+use std::hash::RandomState;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,6 +40,8 @@ struct Shared {
     metrics: Arc<Metrics>,
     /// Turns true when the server stops, and does not change otherwise.
     stopping: watch::Receiver<bool>,
+    /// Hashes heads, with keys that no client knows.
+    hashes: RandomState,
 }
 
 impl Shared {
@@ -82,6 +86,7 @@ impl Endpoint {
             site,
             metrics,
             stopping,
+            hashes: RandomState::new(),
         };
         Self {
             shared: Arc::new(shared),

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::StatusCode;
 
 use crate::admin::Admin;
 use crate::demo::Demo;
 use crate::plugins::Plugin;
-use crate::transports::{self, Answer, Bounds, Incoming};
-use crate::web::{Head, Response, Transfer};
+use crate::transports::{self, Answer, Bounds, Incoming, Usual};
+use crate::web::{Head, Request, Response, Socket, Transfer};
 
 /// What a listener serves.
 #[derive(Debug)]
@@ -43,6 +44,24 @@ impl Site {
                     Response::error(StatusCode::NOT_FOUND, "there is nothing at this path").into()
                 }
             }
+        }
+    }
+
+    /// Returns what a request's head says, if it is one that is usual for messages.
+    pub fn usual(&self, request: &Request) -> Option<Usual> {
+        match self {
+            Self::Public { bayeux, .. } if Plugin::at(request.uri().path()).is_none() => {
+                bayeux.usual(request)
+            }
+            Self::Public { .. } | Self::Admin(_) => None,
+        }
+    }
+
+    /// Serves a request whose head is that of another one, which was usual.
+    pub fn serve_again(&self, usual: &Usual, body: Bytes, socket: &Socket) -> Option<Answer> {
+        match self {
+            Self::Public { bayeux, .. } => Some(bayeux.serve_again(usual, body, socket)),
+            Self::Admin(_) => None,
         }
     }
 

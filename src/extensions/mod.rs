@@ -59,15 +59,24 @@ pub struct Passage {
     pub client_id: Option<ClientId>,
     /// When it came in, by the clock that measures.
     pub at: Instant,
+    /// Tells the time now, by that clock and of day: for a reply, when it is written. Few ask, and
+    /// clocks cost time.
+    pub clocks: fn() -> (Instant, SystemTime),
 }
 
 impl Passage {
-    /// Returns the time of day when it came in, and how long ago that is: for a reply, when it is
-    /// written. Few ask, and a clock costs time.
+    /// Returns the time of day now.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        (self.clocks)().1
+    }
+
+    /// Returns the time of day when the message came in, and how long ago that is.
     #[must_use]
     pub fn received(&self) -> (SystemTime, Duration) {
-        let ago = self.at.elapsed();
-        (SystemTime::now() - ago, ago)
+        let (instant, time) = (self.clocks)();
+        let ago = instant.saturating_duration_since(self.at);
+        (time - ago, ago)
     }
 }
 

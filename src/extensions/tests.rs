@@ -50,6 +50,7 @@ fn passage() -> Passage {
     Passage {
         client_id: None,
         at: Instant::now(),
+        clocks: || (Instant::now(), SystemTime::UNIX_EPOCH),
     }
 }
 
@@ -96,4 +97,11 @@ fn what_comes_in_goes_down_the_row_and_what_goes_out_up() {
         ["c", "b"],
         "the rest does not see what is kept back"
     );
+}
+
+#[test]
+fn a_message_came_in_before_now() {
+    let passage = passage();
+    let (received, ago) = passage.received();
+    assert_eq!(received + ago, passage.now());
 }

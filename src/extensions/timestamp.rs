@@ -32,8 +32,8 @@ impl Timestamps {
 }
 
 impl Extension for Timestamps {
-    fn reply(&self, reply: &mut Reply<'_>, _: &Message<'_>, _: &Passage) {
-        reply.add(Field::Custom(NAME, self.json(SystemTime::now())));
+    fn reply(&self, reply: &mut Reply<'_>, _: &Message<'_>, passage: &Passage) {
+        reply.add(Field::Custom(NAME, self.json(passage.now())));
     }
 
     fn publish(&self, event: &mut Draft<'_>, now: SystemTime) {

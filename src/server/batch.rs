@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::core::clocks;
 use super::{BayeuxServer, HeldConnect, held, random_id};
 use crate::bayeux::{Advice, ChannelName, ClientId, Event, Field, Message, RandomId, Reply, meta};
 use crate::extensions::{Begun, Passage, Refusal};
@@ -306,8 +307,11 @@ impl Pass<'_> {
     }
 
     fn passage(&self, client_id: Option<ClientId>) -> Passage {
-        let at = self.scope.now;
-        Passage { client_id, at }
+        Passage {
+            client_id,
+            at: self.scope.now,
+            clocks,
+        }
     }
 }
 

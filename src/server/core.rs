@@ -61,3 +61,8 @@ impl Reach for Core {
         &self.limits
     }
 }
+
+/// Tells the time now, by the clock that measures and of day.
+pub(super) fn clocks() -> (Instant, SystemTime) {
+    (Instant::now(), SystemTime::now())
+}

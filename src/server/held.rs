@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::core::clocks;
 use crate::bayeux::{Message, Reply, meta};
 use crate::extensions::Passage;
 use crate::operations;
@@ -132,6 +133,7 @@ impl HeldConnect {
         let passage = Passage {
             client_id: Some(self.session.id()),
             at: self.at,
+            clocks,
         };
         self.session.reply(reply, &message, &passage);
     }

@@ -1,6 +1,7 @@
 //! callback-polling: messages in a query, replies as a script, JSONP (specification section 6.2).
 
 use super::exchange::{Framing, Messages, Source};
+use super::usual::Said;
 use super::{Answer, Endpoint, Error, Incoming, MAX_FIELDS};
 use crate::metrics::Limit;
 use crate::web::form::{self, FormLimits};
@@ -41,10 +42,9 @@ pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answ
         texts: query.messages,
         source: Source::Fields,
         callback: Some(callback.into()),
-        uri: request.uri(),
-        version: request.head.version,
+        said: Said::Now(&request.head),
         socket: incoming.socket,
     };
     let framing = Framing::Script(callback.into());
-    endpoint.answer(messages, request.headers(), framing)
+    endpoint.answer(messages, framing)
 }

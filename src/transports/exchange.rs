@@ -5,18 +5,19 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{StatusCode, Uri, Version};
+use http::{StatusCode, Version};
 
 use super::held_poll::HeldPoll;
 use super::message_http::{self, Embedding};
 use super::settings::Transport;
 use super::streamed::{self, Streamed, Wrapping};
+use super::usual::Said;
 use super::{Answer, Endpoint, Error, legacy};
 use crate::bayeux::{BatchError, Event, Message, RandomId, Reply, parse_batches};
 use crate::metrics::{Limit, Metrics};
 use crate::server::{HeldConnect, Outcome, Request};
 use crate::session::{OnTheWay, Stream};
-use crate::web::{Headers, Response, Socket, cookies, gzip, script};
+use crate::web::{Headers, Response, Socket, cookies, script};
 
 /// How messages stand in a response.
 #[derive(Debug)]
@@ -40,10 +41,8 @@ pub(super) struct Messages<'s> {
     pub(super) source: Source,
     /// The function that is to be called with the replies, if the request names one.
     pub(super) callback: Option<Box<str>>,
-    /// The request's target.
-    pub(super) uri: &'s Uri,
-    /// The version of HTTP they came by.
-    pub(super) version: Version,
+    /// What the request's head says.
+    pub(super) said: Said<'s>,
     /// The socket they came from.
     pub(super) socket: &'s Socket,
 }
@@ -110,8 +109,7 @@ enum Way {
 impl Way {
     fn asked(
         batch: &[Message<'_>],
-        (uri, version): (&Uri, Version),
-        headers: &Headers,
+        said: Said<'_>,
         framing: &Framing,
         on: &[Transport],
         marks_of: impl FnOnce(&Message<'_>) -> u8,
@@ -122,12 +120,12 @@ impl Way {
             _ => None,
         };
         if let Some(is_embedded) = is_embedded
-            && message_http::is_asked(batch, headers, on)
+            && message_http::is_asked(batch, || said.accepts_message_http(), on)
         {
             return Self::MessageHttp(Embedding {
-                location: uri.to_string().into(),
-                version,
-                gzips: gzip::is_accepted(headers),
+                location: said.location(),
+                version: said.version(),
+                gzips: said.gzips(),
                 is_embedded,
             });
         }
@@ -219,18 +217,12 @@ impl Carried {
 
 impl Endpoint {
     /// Answers the messages of a request, or holds its connect.
-    pub(super) fn answer(
-        &self,
-        messages: Messages<'_>,
-        headers: &Headers,
-        framing: Framing,
-    ) -> Result<Answer, Error> {
+    pub(super) fn answer(&self, messages: Messages<'_>, framing: Framing) -> Result<Answer, Error> {
         let Messages {
             texts,
             source,
             callback,
-            uri,
-            version,
+            said,
             socket,
         } = messages;
         let texts = match source {
@@ -243,11 +235,10 @@ impl Endpoint {
             parsed => parsed.inspect_err(|error| count(error, self.server.metrics()))?,
         };
         legacy::translate(&mut batch);
-        let cookies = self.cookies(headers);
+        let cookies = self.cookies_of(&said);
         let way = Way::asked(
             &batch,
-            (uri, version),
-            headers,
+            said,
             &framing,
             &self.settings.transports,
             |message| self.server.marks_of(message),
@@ -279,7 +270,7 @@ impl Endpoint {
             Way::Once => framing,
         };
         if let Some(connect) = outcome.held {
-            return Ok(self.hold(connect, framing, stream, version));
+            return Ok(self.hold(connect, framing, stream, said.version()));
         }
         legacy::dress(&mut outcome.replies, &batch, marks);
         let escapes = legacy::escapes_comment_end(marks);

@@ -1,16 +1,32 @@
 //! long-polling: messages by POST, as JSON or as a form (specification section 6.1).
 
-use http::header;
+use bytes::Bytes;
 
 use super::exchange::{Framing, Messages, Source};
+use super::usual::Said;
 use super::{Answer, Endpoint, Error, Incoming, MAX_FIELDS};
 use crate::web::form::{self, Body, FormLimits};
-use crate::web::{Request, charset, script};
+use crate::web::{Request, Socket, charset, script};
+
+/// Answers the messages of a request.
+pub(super) fn serve(endpoint: &Endpoint, incoming: Incoming<'_>) -> Result<Answer, Error> {
+    let Incoming {
+        request: Request { head, body },
+        socket,
+        is_embedded,
+    } = incoming;
+    answer(endpoint, body, Said::Now(&head), is_embedded, socket)
+}
 
 /// Reads the messages whatever the body calls itself, and answers them.
-pub(super) fn serve(endpoint: &Endpoint, incoming: Incoming<'_>) -> Result<Answer, Error> {
-    let Request { head, body } = incoming.request;
-    let content_type = head.headers.text(&header::CONTENT_TYPE);
+pub(super) fn answer(
+    endpoint: &Endpoint,
+    body: Bytes,
+    said: Said<'_>,
+    is_embedded: bool,
+    socket: &Socket,
+) -> Result<Answer, Error> {
+    let content_type = said.content_type();
     let body = charset::to_utf8(body, content_type)?;
     let limits = FormLimits {
         max_fields: MAX_FIELDS,
@@ -29,14 +45,13 @@ pub(super) fn serve(endpoint: &Endpoint, incoming: Incoming<'_>) -> Result<Answe
         texts,
         source,
         callback: callback.map(Into::into),
-        uri: &head.uri,
-        version: head.version,
-        socket: incoming.socket,
+        said,
+        socket,
     };
-    let framing = if incoming.is_embedded {
+    let framing = if is_embedded {
         Framing::Embedded
     } else {
         Framing::Json
     };
-    endpoint.answer(messages, &head.headers, framing)
+    endpoint.answer(messages, framing)
 }

@@ -16,6 +16,7 @@ pub mod settings;
 mod streamed;
 mod streaming;
 mod turn;
+mod usual;
 mod websocket;
 mod xhr_streaming;
 
@@ -37,6 +38,7 @@ pub use settings::{
     EventSourceSettings, ResourceSettings, Settings, StreamingSettings, Transport,
     WebSocketSettings,
 };
+pub use usual::Usual;
 
 /// The most fields a form or a query may have: as many as messages may be in a batch would fit,
 /// and no client sends more than a few others beside them.
@@ -70,6 +72,26 @@ pub enum Answer {
     Delayed(Response, Duration),
     /// It is answered now, and its connection is then a stream.
     Open(Response, Opened),
+}
+
+impl Answer {
+    /// Lets the page of an allowed origin read it.
+    fn dressed(self, origin: Option<&HeaderValue>) -> Self {
+        let dress = |response| vary(allow(response, origin));
+        match self {
+            Self::Now(response, carried) => Self::Now(dress(response), carried),
+            Self::Delayed(response, delay) => Self::Delayed(dress(response), delay),
+            Self::Open(response, opened) => Self::Open(dress(response), opened),
+            Self::Held(mut held) => {
+                held.origin = origin.cloned();
+                Self::Held(held)
+            }
+            Self::Waiting(mut waiting) => {
+                waiting.origin = origin.cloned();
+                Self::Waiting(waiting)
+            }
+        }
+    }
 }
 
 impl From<Response> for Answer {
@@ -212,20 +234,7 @@ impl Endpoint {
         } else {
             self.exchange(incoming)
         };
-        let dress = |response| vary(allow(response, origin.as_ref()));
-        match answer {
-            Answer::Now(response, carried) => Answer::Now(dress(response), carried),
-            Answer::Delayed(response, delay) => Answer::Delayed(dress(response), delay),
-            Answer::Open(response, opened) => Answer::Open(dress(response), opened),
-            Answer::Held(mut held) => {
-                held.origin = origin;
-                Answer::Held(held)
-            }
-            Answer::Waiting(mut waiting) => {
-                waiting.origin = origin;
-                Answer::Waiting(waiting)
-            }
-        }
+        answer.dressed(origin.as_ref())
     }
 
     /// Lets the page of an allowed origin read a response to its request that was made elsewhere.
@@ -271,11 +280,7 @@ impl Endpoint {
     fn exchange_once(&self, incoming: Incoming<'_>) -> Result<Answer, Error> {
         match *incoming.request.method() {
             Method::POST => {
-                // Whatever way events come, messages are sent by POST.
-                let transports = &self.settings.transports;
-                if transports.iter().all(|transport| !transport.posts()) {
-                    self.check(Transport::LongPolling)?;
-                }
+                self.check_posts()?;
                 long_polling::serve(self, incoming)
             }
             Method::GET if self.is_on(Transport::Iframe) && forever_frame::is_tunnel(&incoming) => {
@@ -288,6 +293,15 @@ impl Endpoint {
             }
             _ => Err(Error::Method("send Bayeux messages by POST")),
         }
+    }
+
+    /// Whatever way events come, messages are sent by POST.
+    fn check_posts(&self) -> Result<(), Error> {
+        let transports = &self.settings.transports;
+        if transports.iter().any(|transport| transport.posts()) {
+            return Ok(());
+        }
+        self.check(Transport::LongPolling)
     }
 
     fn check(&self, transport: Transport) -> Result<(), Error> {

@@ -35,6 +35,7 @@ mod message_http;
 mod plugins;
 mod publish;
 mod queue;
+mod repeats;
 mod resources;
 mod services;
 mod shutdown;

@@ -14,10 +14,11 @@ use crate::server::HeldConnect;
 use crate::session::Stream;
 use crate::web::{Headers, Request, Response, gzip};
 
-/// Tells whether a batch is a connect that asks for such a response.
+/// Tells whether a batch is a connect that asks for such a response, by what its client accepts or by
+/// name.
 pub(in super::super) fn is_asked(
     batch: &[Message<'_>],
-    headers: &Headers,
+    accepts: impl FnOnce() -> bool,
     on: &[Transport],
 ) -> bool {
     let [message] = batch else { return false };
@@ -27,7 +28,7 @@ pub(in super::super) fn is_asked(
     };
     on.contains(&Transport::MessageHttp)
         && message.is_on(meta::CONNECT)
-        && (is_accepted(headers) || is_named())
+        && (accepts() || is_named())
 }
 
 /// Tells whether `message/http` is what a client accepts first.

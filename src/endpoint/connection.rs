@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::StatusCode;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
@@ -18,15 +18,19 @@ use super::repeats::Repeats;
 use super::whole;
 use crate::metrics::Limit;
 use crate::transports::{
-    Answer, Carried, HeldPoll, Incoming, Link, Opened, Polled, Times, Waiting, expects_continue,
+    Answer, Carried, HeldPoll, Incoming, Link, Opened, Polled, Times, Usual, Waiting,
+    expects_continue,
 };
 use crate::web::{Head, Persistence, Request, Response, Socket};
 
 /// What becomes of a request, and of its connection afterwards.
-pub(super) struct Taken {
-    pub(super) answer: Answer,
-    pub(super) persistence: Persistence,
+struct Taken {
+    answer: Answer,
+    persistence: Persistence,
 }
+
+/// What is kept of a head that comes again.
+type Said = (Usual, Persistence);
 
 /// Serves a connection to its end.
 ///
@@ -180,23 +184,27 @@ async fn pause(socket: &mut Socket, delay: Duration, shared: &Shared) {
 }
 
 /// Has the next request served, if it is ordinary and has arrived whole.
-fn take_whole(socket: &mut Socket, repeats: &mut Repeats, shared: &Shared) -> Step {
+fn take_whole(socket: &mut Socket, repeats: &mut Repeats<Said>, shared: &Shared) -> Step {
     let mut arrived = socket.take_ahead();
-    if let Some(taken) = repeats.serve(&mut arrived, socket, shared) {
+    if let Some(((usual, persistence), body)) = repeats.find(&arrived, &shared.hashes) {
+        let text = arrived.slice(body.clone());
+        arrived.advance(body.end);
         socket.put_back(arrived);
+        let taken = Taken {
+            answer: usual.serve(text, socket),
+            persistence: *persistence,
+        };
         return taken.step(socket, shared);
     }
-    let bytes = arrived.clone();
-    let request = whole::take(&mut arrived, shared.bounds());
-    let taken = bytes.len() - arrived.len();
+    let taken = whole::take(&mut arrived, shared.bounds());
     socket.put_back(arrived);
-    match request {
-        Some(request) => {
-            repeats.notice(&bytes[..taken - request.body.len()], &request, shared);
-            serve_whole(request, socket, shared).step(socket, shared)
-        }
-        None => Step::Unread,
-    }
+    let Some((request, head)) = taken else {
+        return Step::Unread;
+    };
+    repeats.notice(&head, request.body.len(), &shared.hashes, || {
+        Some((shared.site.usual(&request)?, Persistence::of(&request.head)))
+    });
+    serve_whole(request, socket, shared).step(socket, shared)
 }
 
 /// Has the next request served, of which something has arrived; nothing when the connection ends.

@@ -1,82 +1,168 @@
 //! Heads that come again: a client that polls sends the same one each time, and it is read once.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
 
-use bytes::{Buf, Bytes};
+/// After so many requests in a row with other heads than the known one, it is given up, and none is
+/// looked for: it is a proxy's connection, which is of many clients.
+const MAX_MISSES: u16 = 16;
+/// After so many, one is looked for anew.
+const PERIOD: u16 = 1000;
+/// Longer heads are not known: what is kept of one is no longer than itself.
+const MAX_HEAD: usize = 4096;
 
-use super::Shared;
-use super::connection::Taken;
-use crate::transports::Usual;
-use crate::web::{Persistence, Request, Socket};
-
-/// After so many requests in a row that have not the known head, there is none to look for: it is a
-/// proxy's connection, which is of many clients.
-const MAX_CHANGES: u8 = 16;
-
-/// The head that a connection brings again and again, if it does.
-#[derive(Debug, Default)]
-pub(super) struct Repeats {
-    /// The hash of the last head that was read.
+/// The head that a connection brings again and again, if it does, and what that says.
+#[derive(Debug)]
+pub(super) struct Repeats<S> {
+    /// The hash of the last head.
     last: u64,
-    /// So many requests in a row were none with the known head.
-    changes: u8,
-    known: Option<Box<Known>>,
+    /// So many requests in a row had not the known head.
+    misses: u16,
+    known: Option<Box<Known<S>>>,
 }
 
 #[derive(Debug)]
-struct Known {
-    /// The hash of the head, which is keyed: no client can make another head that has it.
+struct Known<S> {
+    /// The head's hash, which is keyed: no client can make another head that has it.
     hash: u64,
-    /// How long the head is.
-    begin: usize,
-    /// How long it is with its body.
-    end: usize,
-    persistence: Persistence,
-    usual: Usual,
+    /// Where the body is that follows.
+    body: Range<usize>,
+    says: S,
 }
 
-impl Repeats {
-    /// Has the next request served, if its head is the known one, and it has arrived whole.
-    pub(super) fn serve(
+impl<S> Default for Repeats<S> {
+    fn default() -> Self {
+        Self {
+            last: 0,
+            misses: 0,
+            known: None,
+        }
+    }
+}
+
+impl<S> Repeats<S> {
+    /// Returns what the head says that has arrived, if it is known, and where its body is, if all of
+    /// that has arrived too.
+    pub(super) fn find(
         &mut self,
-        arrived: &mut Bytes,
-        socket: &Socket,
-        shared: &Shared,
-    ) -> Option<Taken> {
+        arrived: &[u8],
+        hashes: &RandomState,
+    ) -> Option<(&S, Range<usize>)> {
         let known = self.known.as_deref()?;
-        if arrived.len() < known.end
-            || shared.hashes.hash_one(&arrived[..known.begin]) != known.hash
+        if arrived.len() < known.body.end
+            || hashes.hash_one(&arrived[..known.body.start]) != known.hash
         {
             return None;
         }
-        let body = arrived.slice(known.begin..known.end);
-        let answer = shared.site.serve_again(&known.usual, body, socket)?;
-        arrived.advance(known.end);
-        self.changes = 0;
-        Some(Taken {
-            answer,
-            persistence: known.persistence,
-        })
+        self.last = known.hash;
+        self.misses = 0;
+        Some((&known.says, known.body.clone()))
     }
 
-    /// Takes notice of a request that was read, and of the bytes of its head.
-    pub(super) fn notice(&mut self, head: &[u8], request: &Request, shared: &Shared) {
-        if self.changes > MAX_CHANGES {
+    /// Takes notice of a head that had to be read. If it was the last one too, it is known from now on
+    /// by what it `says`, if that can be kept.
+    pub(super) fn notice(
+        &mut self,
+        head: &[u8],
+        body: usize,
+        hashes: &RandomState,
+        says: impl FnOnce() -> Option<S>,
+    ) {
+        self.misses = (self.misses + 1) % PERIOD;
+        if self.misses > MAX_MISSES {
+            self.known = None;
             return;
         }
-        let hash = shared.hashes.hash_one(head);
-        self.changes += 1;
-        if std::mem::replace(&mut self.last, hash) != hash {
+        let hash = hashes.hash_one(head);
+        let is_repeated = std::mem::replace(&mut self.last, hash) == hash;
+        if !is_repeated || head.len() > MAX_HEAD {
             return;
         }
-        if let Some(usual) = shared.site.usual(request) {
-            self.known = Some(Box::new(Known {
-                hash,
-                begin: head.len(),
-                end: head.len() + request.body.len(),
-                persistence: Persistence::of(&request.head),
-                usual,
-            }));
+        if let Some(says) = says() {
+            let body = head.len()..head.len() + body;
+            self.known = Some(Box::new(Known { hash, body, says }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection, which knows heads by what was said of them.
+    struct Connection {
+        repeats: Repeats<String>,
+        hashes: RandomState,
+    }
+
+    impl Connection {
+        fn new() -> Self {
+            Self {
+                repeats: Repeats::default(),
+                hashes: RandomState::new(),
+            }
+        }
+
+        /// Has a request, a head and a body of one byte, arrive; tells whether its head was known.
+        fn knows(&mut self, head: &str) -> bool {
+            let arrived = format!("{head}bGET");
+            if let Some((says, body)) = self.repeats.find(arrived.as_bytes(), &self.hashes) {
+                assert_eq!((says.as_str(), &arrived[body]), (head, "b"));
+                return true;
+            }
+            self.repeats
+                .notice(head.as_bytes(), 1, &self.hashes, || Some(head.to_owned()));
+            false
+        }
+    }
+
+    #[test]
+    fn a_head_is_known_that_came_twice_in_a_row() {
+        let mut connection = Connection::new();
+        let known: Vec<bool> = ["a", "b", "a", "a", "a", "b", "a", "b", "b", "a", "b"]
+            .into_iter()
+            .map(|head| connection.knows(head))
+            .collect();
+        let expected = [
+            false, false, false, false, true, false, true, false, false, false, true,
+        ];
+        assert_eq!(known, expected);
+    }
+
+    #[test]
+    fn half_of_a_request_is_not_found() {
+        let mut connection = Connection::new();
+        connection.knows("ab");
+        connection.knows("ab");
+        let Connection { repeats, hashes } = &mut connection;
+        for arrived in ["", "a", "ab", "bab"] {
+            assert!(repeats.find(arrived.as_bytes(), hashes).is_none());
+        }
+        assert!(repeats.find(b"abb", hashes).is_some());
+    }
+
+    #[test]
+    fn a_connection_of_many_heads_is_left_alone_for_a_while() {
+        let mut connection = Connection::new();
+        assert!([false, false, true] == [(); 3].map(|()| connection.knows("a")));
+        for number in 0..=MAX_MISSES {
+            assert!(connection.repeats.known.is_some());
+            connection.knows(&format!("{number}"));
+        }
+        assert!(connection.repeats.known.is_none());
+        let needed = (0..PERIOD).position(|_| connection.knows("a"));
+        assert_eq!(needed, Some(usize::from(PERIOD - MAX_MISSES)));
+    }
+
+    #[test]
+    fn long_heads_and_what_cannot_be_kept_are_not_known() {
+        let mut connection = Connection::new();
+        let long = "a".repeat(MAX_HEAD + 1);
+        assert!((0..4).all(|_| !connection.knows(&long)));
+        let Connection { repeats, hashes } = &mut connection;
+        for _ in 0..4 {
+            repeats.notice(b"a", 1, hashes, || None);
+            assert!(repeats.find(b"ab", hashes).is_none());
         }
     }
 }

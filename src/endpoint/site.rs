@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::StatusCode;
 
 use crate::admin::Admin;
 use crate::demo::Demo;
 use crate::plugins::Plugin;
 use crate::transports::{self, Answer, Bounds, Incoming, Usual};
-use crate::web::{Head, Request, Response, Socket, Transfer};
+use crate::web::{Head, Request, Response, Transfer};
 
 /// What a listener serves.
 #[derive(Debug)]
@@ -54,14 +53,6 @@ impl Site {
                 bayeux.usual(request)
             }
             Self::Public { .. } | Self::Admin(_) => None,
-        }
-    }
-
-    /// Serves a request whose head is that of another one, which was usual.
-    pub fn serve_again(&self, usual: &Usual, body: Bytes, socket: &Socket) -> Option<Answer> {
-        match self {
-            Self::Public { bayeux, .. } => Some(bayeux.serve_again(usual, body, socket)),
-            Self::Admin(_) => None,
         }
     }
 

@@ -18,8 +18,9 @@ const MAX_HEADERS: usize = 48;
 /// Headers that a request has which is out of the ordinary.
 const ODD: [&str; 3] = ["transfer-encoding", "expect", "upgrade"];
 
-/// Takes the next request from what has arrived, if it is ordinary and whole.
-pub(super) fn take(arrived: &mut Bytes, bounds: Bounds) -> Option<Request> {
+/// Takes the next request from what has arrived, if it is ordinary and whole; with the bytes of its
+/// head.
+pub(super) fn take(arrived: &mut Bytes, bounds: Bounds) -> Option<(Request, Bytes)> {
     let bytes = arrived.clone();
     let max_headers = bounds.max_headers.min(MAX_HEADERS);
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
@@ -40,7 +41,7 @@ pub(super) fn take(arrived: &mut Bytes, bounds: Bounds) -> Option<Request> {
     }
     arrived.advance(end);
     let body = bytes.slice(begin..end);
-    Some(Request { head, body })
+    Some((Request { head, body }, bytes.slice(..begin)))
 }
 
 /// Returns how long the body is; nothing if that is not certain.
@@ -93,7 +94,8 @@ mod tests {
         }
         let mut arrived = Bytes::from(format!("{post}{post}"));
         for _ in 0..2 {
-            let request = take(&mut arrived, BOUNDS).expect("a request");
+            let (request, head) = take(&mut arrived, BOUNDS).expect("a request");
+            assert_eq!(head, post.as_bytes()[..post.len() - 2]);
             assert_eq!(request.body.as_ref(), b"[]");
             assert_eq!(request.uri().path(), "/a");
         }

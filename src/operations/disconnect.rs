@@ -14,6 +14,9 @@ pub(super) fn apply<'a>(
     session: &Arc<Session>,
     scope: &Scope<'_>,
 ) -> Reply<'a> {
+    if !session.holds_connect() {
+        scope.sessions.depart(session.id(), scope.now);
+    }
     scope.end(session, EndReason::Disconnect);
     Reply::to(message)
 }

@@ -78,7 +78,7 @@ impl Scope<'_> {
             return;
         };
         self.router.forget(session, &subscriptions);
-        self.sessions.remove(session.id(), reason, self.now);
+        self.sessions.remove(session.id());
         self.shared.browsers.remove_session(session.browser().id());
         self.metrics().sessions.decrement();
         self.metrics().ended(reason);
@@ -163,8 +163,8 @@ fn without_session<'a>(
     scope: &Scope<'_>,
 ) -> Reply<'a> {
     let is_connect = name == meta::CONNECT;
-    let has_departed = |id| scope.sessions.has_departed(id, scope.now);
-    if is_connect && message.client_id.is_some_and(has_departed) {
+    let was_overtaken = |id| scope.sessions.was_overtaken(id, scope.now);
+    if is_connect && message.client_id.is_some_and(was_overtaken) {
         connect::ended(reply, EndReason::Disconnect)
     } else {
         session_unknown(reply, is_connect)

@@ -187,6 +187,12 @@ impl Session {
         (connected, number)
     }
 
+    /// Tells whether a connect is held, or about to be answered.
+    #[must_use]
+    pub fn holds_connect(&self) -> bool {
+        self.lock().state.holds_connect()
+    }
+
     /// Waits for the held connect to be resumed, and un-holds it.
     pub fn poll_resumed(
         &self,

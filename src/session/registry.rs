@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use dashmap::DashMap;
 
+use super::Session;
 use super::departed::Departed;
-use super::{EndReason, Session};
 use crate::bayeux::ClientId;
 
 /// The sessions that are alive.
@@ -29,18 +29,20 @@ impl Sessions {
         self.by_id.insert(session.id(), session);
     }
 
-    /// Removes a session that has ended.
-    pub fn remove(&self, id: ClientId, reason: EndReason, now: Instant) {
-        if reason == EndReason::Disconnect {
-            self.departed.add(id, now);
-        }
+    /// Removes a session.
+    pub fn remove(&self, id: ClientId) {
         self.by_id.remove(&id);
     }
 
-    /// Tells whether a session was ended by its client in the last 10 s.
+    /// Notes that a client disconnects while no connect of it is held; one may be on its way.
+    pub fn depart(&self, id: ClientId, now: Instant) {
+        self.departed.add(id, now);
+    }
+
+    /// Tells whether a connect is one that its client's disconnect has overtaken, by at most 10 s.
     #[must_use]
-    pub fn has_departed(&self, id: ClientId, now: Instant) -> bool {
-        self.departed.contains(id, now)
+    pub fn was_overtaken(&self, id: ClientId, now: Instant) -> bool {
+        self.departed.take(id, now)
     }
 
     /// Returns all of them.

@@ -253,6 +253,10 @@ impl State {
         }
     }
 
+    pub(super) fn holds_connect(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// Ends the session; nothing if it had ended before.
     pub(super) fn end(&mut self, reason: EndReason) -> Option<(Vec<ChannelPattern>, Wake)> {
         if matches!(self.phase, Phase::Ended(_)) {

@@ -235,7 +235,7 @@ impl Endpoint {
             parsed => parsed.inspect_err(|error| count(error, self.server.metrics()))?,
         };
         legacy::translate(&mut batch);
-        let cookies = self.cookies_of(&said);
+        let cookies = said.cookies(self);
         let way = Way::asked(
             &batch,
             said,

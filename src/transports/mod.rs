@@ -149,6 +149,14 @@ impl From<Error> for Response {
     }
 }
 
+/// What is at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Messages,
+    EventStream,
+    Resource,
+}
+
 /// The Bayeux endpoint.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -191,23 +199,21 @@ impl Endpoint {
     /// resources.
     #[must_use]
     pub fn is_at(&self, path: &str) -> bool {
-        self.is_stream_at(path) || self.is_bayeux_at(path) || self.is_resource_at(path)
+        self.place(path).is_some()
     }
 
-    fn is_resource_at(&self, path: &str) -> bool {
-        is_at_or_below(path, &self.resources.path) && self.server.has_resources()
-    }
-
-    fn is_stream_at(&self, path: &str) -> bool {
-        path == self.event_source.path && self.is_on(Transport::EventSource)
+    fn place(&self, path: &str) -> Option<Place> {
+        if is_at_or_below(path, &self.resources.path) && self.server.has_resources() {
+            Some(Place::Resource)
+        } else if path == self.event_source.path && self.is_on(Transport::EventSource) {
+            Some(Place::EventStream)
+        } else {
+            is_at_or_below(path, &self.settings.path).then_some(Place::Messages)
+        }
     }
 
     fn is_on(&self, transport: Transport) -> bool {
         self.settings.transports.contains(&transport)
-    }
-
-    fn is_bayeux_at(&self, path: &str) -> bool {
-        is_at_or_below(path, &self.settings.path)
     }
 
     /// Serves a request.
@@ -221,7 +227,8 @@ impl Endpoint {
                 return vary(Response::error(StatusCode::FORBIDDEN, &reason)).into();
             }
         };
-        let is_resource = self.is_resource_at(request.uri().path());
+        let place = self.place(request.uri().path());
+        let is_resource = place == Some(Place::Resource);
         let answer = if *request.method() == Method::OPTIONS {
             let methods = if is_resource {
                 resources::METHODS
@@ -232,7 +239,7 @@ impl Endpoint {
         } else if is_resource {
             resources::serve(self, request)
         } else {
-            self.exchange(incoming)
+            self.exchange(incoming, place == Some(Place::EventStream))
         };
         answer.dressed(origin.as_ref())
     }
@@ -247,11 +254,11 @@ impl Endpoint {
         vary(allow(response, origin.as_ref()))
     }
 
-    fn exchange(&self, incoming: Incoming<'_>) -> Answer {
+    fn exchange(&self, incoming: Incoming<'_>, is_event_stream: bool) -> Answer {
         let request = &incoming.request;
         let is_get = *request.method() == Method::GET;
         let in_parts = multipart::is_asked(request.headers());
-        let answer = if self.is_stream_at(request.uri().path()) {
+        let answer = if is_event_stream {
             if is_get {
                 event_source::serve(self, &incoming)
             } else {

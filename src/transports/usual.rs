@@ -2,11 +2,12 @@
 //! so that it is read once.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Version, header};
 
-use super::{Answer, Endpoint, long_polling, message_http, multipart};
+use super::{Answer, Endpoint, Place, long_polling, message_http, multipart};
 use crate::bayeux::RandomId;
 use crate::web::cors::Verdict;
 use crate::web::{Head, Request, Response, Socket, gzip};
@@ -24,6 +25,7 @@ pub(super) enum Said<'s> {
 /// same way.
 #[derive(Debug)]
 pub struct Usual {
+    endpoint: Arc<Endpoint>,
     version: Version,
     location: Box<str>,
     content_type: Option<Box<str>>,
@@ -32,7 +34,7 @@ pub struct Usual {
     gzips: bool,
 }
 
-impl Said<'_> {
+impl<'s> Said<'s> {
     pub(super) fn version(self) -> Version {
         match self {
             Self::Now(head) => head.version,
@@ -49,10 +51,18 @@ impl Said<'_> {
     }
 
     /// Returns the `Content-Type` of its body.
-    pub(super) fn content_type(&self) -> Option<&str> {
+    pub(super) fn content_type(self) -> Option<&'s str> {
         match self {
             Self::Now(head) => head.headers.text(&header::CONTENT_TYPE),
             Self::Before(usual) => usual.content_type.as_deref(),
+        }
+    }
+
+    /// Returns the browser cookies that this server can have made.
+    pub(super) fn cookies(self, endpoint: &Endpoint) -> Cow<'s, [RandomId]> {
+        match self {
+            Self::Now(head) => endpoint.cookies(&head.headers).into(),
+            Self::Before(usual) => Cow::Borrowed(&usual.cookies),
         }
     }
 
@@ -74,25 +84,18 @@ impl Said<'_> {
 }
 
 impl Endpoint {
-    /// Returns the browser cookies that this server can have made.
-    pub(super) fn cookies_of<'s>(&self, said: &Said<'s>) -> Cow<'s, [RandomId]> {
-        match said {
-            Said::Now(head) => self.cookies(&head.headers).into(),
-            Said::Before(usual) => Cow::Borrowed(&usual.cookies),
-        }
-    }
-
     /// Returns what a request's head says, if it is one that is usual for messages.
     #[must_use]
-    pub fn usual(&self, request: &Request) -> Option<Usual> {
+    pub fn usual(self: &Arc<Self>, request: &Request) -> Option<Usual> {
         let head = &request.head;
-        let path = head.uri.path();
-        let is_of_messages = head.method == Method::POST
-            && self.is_bayeux_at(path)
-            && !self.is_stream_at(path)
-            && !self.is_resource_at(path);
         let headers = &head.headers;
-        if !is_of_messages || multipart::is_asked(headers) || message_http::is_accepted(headers) {
+        let is_of_messages =
+            head.method == Method::POST && self.place(head.uri.path()) == Some(Place::Messages);
+        if !is_of_messages
+            || self.check_posts().is_err()
+            || multipart::is_asked(headers)
+            || message_http::is_accepted(headers)
+        {
             return None;
         }
         let origin = match self.origins.check(headers) {
@@ -102,6 +105,7 @@ impl Endpoint {
         };
         let said = Said::Now(head);
         Some(Usual {
+            endpoint: Arc::clone(self),
             version: said.version(),
             location: said.location(),
             content_type: said.content_type().map(Into::into),
@@ -110,13 +114,13 @@ impl Endpoint {
             gzips: said.gzips(),
         })
     }
+}
 
-    /// Serves a request whose head is that of another one, which was usual.
-    pub fn serve_again(&self, usual: &Usual, body: Bytes, socket: &Socket) -> Answer {
-        let answer = self
-            .check_posts()
-            .and_then(|()| long_polling::answer(self, body, Said::Before(usual), false, socket))
-            .unwrap_or_else(|error| Response::from(error).into());
-        answer.dressed(usual.origin.as_ref())
+impl Usual {
+    /// Serves a request whose head is the same, by its body.
+    pub fn serve(&self, body: Bytes, socket: &Socket) -> Answer {
+        long_polling::answer(&self.endpoint, body, Said::Before(self), false, socket)
+            .unwrap_or_else(|error| Response::from(error).into())
+            .dressed(self.origin.as_ref())
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::TestServer;
+use crate::support::{TestServer, until};
 
 #[tokio::test]
 async fn it_is_answered_and_releases_the_held_connect_with_reconnect_none() {
@@ -46,6 +46,31 @@ async fn a_connect_that_it_overtakes_is_answered_as_one_that_is_held() {
         "advice": {"reconnect": "none"},
     });
     assert_eq!(client.connect().await, [connect]);
+    // It has but one on its way.
+    let next = client.connect().await;
+    assert_eq!(next[0]["error"], "402::session_unknown");
+    assert_eq!(next[0]["advice"]["reconnect"], "handshake");
+}
+
+#[tokio::test]
+async fn a_connect_that_is_held_is_the_only_one() {
+    let server = TestServer::start(&[]);
+    let mut client = server.client().await;
+    client.poll().await;
+    server.holds(1).await;
+    client.disconnect().await;
+    assert_eq!(client.polled().await[0]["advice"]["reconnect"], "none");
+    let next = client.connect().await;
+    assert_eq!(next[0]["error"], "402::session_unknown");
+}
+
+#[tokio::test]
+async fn no_other_end_overtakes_a_connect() {
+    let server = TestServer::start(&["bayeux.max_interval=10ms"]);
+    let mut client = server.client().await;
+    until(|| server.metrics().sessions.value() == 0).await;
+    let connect = client.connect().await;
+    assert_eq!(connect[0]["error"], "402::session_unknown");
 }
 
 #[tokio::test]

@@ -113,6 +113,20 @@ async fn a_reconnect_of_an_unknown_session_is_not_told_at_once_but_when_the_serv
 }
 
 #[tokio::test]
+async fn a_reconnect_after_the_disconnect_is_told_at_once_but_once() {
+    let server = TestServer::start(&[]);
+    let mut client = client_0_1(&server).await;
+    client.disconnect().await;
+    let reconnect = client.message(json!({"channel": "/meta/reconnect"}));
+    let request = client.request(reconnect.to_string());
+    let mut http = server.open().await;
+    let reply = only(http.exchange(request.clone()).await.messages());
+    assert_eq!(reply["advice"]["reconnect"], "none");
+    http.send(request.bytes()).await;
+    assert!(http.is_silent().await);
+}
+
+#[tokio::test]
 async fn a_client_of_0_1_reads_events_on_connects_only() {
     let server = TestServer::start(&[]);
     let mut client = client_0_1(&server).await;

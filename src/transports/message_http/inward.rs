@@ -6,7 +6,7 @@ use std::time::Instant;
 use http::{Method, StatusCode, Version, header};
 
 use super::super::exchange::now;
-use super::super::{Answer, Endpoint, Incoming, Opened, Transport, allow, resources, vary};
+use super::super::{Answer, Endpoint, Incoming, Opened, Place, Transport, allow, resources, vary};
 use super::outgoing::Outgoing;
 use super::requests::{Bounds, Next, Requests};
 use super::{Connection, is_message_http};
@@ -74,14 +74,14 @@ impl Inward {
             headers.append(&header::COOKIE, &self.cookies);
         }
         let endpoint = &*self.endpoint;
-        let path = request.uri().path();
+        let place = endpoint.place(request.uri().path());
         if is_message_http(request.headers()) {
             refusal("an embedded request may not hold others").into()
         } else if is_upgrade(&request.head) {
             refusal("an embedded request may not open a WebSocket").into()
-        } else if endpoint.is_resource_at(path) {
+        } else if place == Some(Place::Resource) {
             resources::serve(endpoint, &request)
-        } else if !endpoint.is_bayeux_at(path) {
+        } else if place != Some(Place::Messages) {
             Response::error(StatusCode::NOT_FOUND, NOTHING_HERE).into()
         } else if *request.method() == Method::POST {
             let incoming = Incoming {
@@ -117,13 +117,13 @@ impl Endpoint {
             }
         };
         let dress = |response| vary(allow(response, origin.as_ref()));
-        let path = head.uri.path();
         if !self.is_on(Transport::MessageHttp) {
             let reason = "the message-http transport is off (bayeux.transports)";
             let response = Response::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason);
             return dress(response).into();
         }
-        if !self.is_bayeux_at(path) && !self.is_resource_at(path) {
+        let place = self.place(head.uri.path());
+        if !matches!(place, Some(Place::Messages | Place::Resource)) {
             let response = Response::error(StatusCode::NOT_FOUND, NOTHING_HERE);
             return dress(response).into();
         }

@@ -16,38 +16,43 @@ function promised() {
 export class OvertakenConnect {
   /** Where it listens, e.g. `http://127.0.0.1:40123`. */
   origin;
-  /** Whether the next connect is the one to be overtaken. */
-  isArmed = false;
   /** Resolves when that connect waits. */
   waiting = promised();
   /** To be resolved once the client has the connect's reply. */
   answered = promised();
   #upstream;
   #listener;
+  #sign;
+  #isNext = false;
   #disconnected = promised();
 
-  /** @param {string} upstream the server's origin */
-  static async start(upstream) {
-    const proxy = new OvertakenConnect(upstream);
+  /**
+   * @param {string} upstream the server's origin
+   * @param {string} sign the connect is the next after a response with this text
+   */
+  static async start(upstream, sign) {
+    const proxy = new OvertakenConnect(upstream, sign);
     proxy.#listener.listen(0, '127.0.0.1');
     await once(proxy.#listener, 'listening');
     proxy.origin = `http://127.0.0.1:${proxy.#listener.address().port}`;
     return proxy;
   }
 
-  constructor(upstream) {
+  constructor(upstream, sign) {
     this.#upstream = upstream;
+    this.#sign = sign;
     this.#listener = createServer((incoming, response) => this.#take(incoming, response));
   }
 
   async #take(incoming, response) {
     const body = await text(incoming);
     const names = (channel) => body.includes(`"${channel}"`);
-    if (this.isArmed && names('/meta/connect')) {
+    if (this.#isNext && names('/meta/connect')) {
       this.waiting.resolve();
       await this.#disconnected.promise;
     }
     const answer = await this.#ask(incoming, body);
+    this.#isNext ||= answer.body.includes(this.#sign);
     if (names('/meta/disconnect')) {
       this.#disconnected.resolve();
       await this.answered.promise;

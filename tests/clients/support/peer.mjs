@@ -16,6 +16,8 @@ export class Peer {
   reconnections = 0;
   /** Requests to the server that wait for their response. */
   inFlight = 0;
+  /** How many responses it got. */
+  responses = 0;
   /** What became of the requests that got no response. */
   failures = [];
   /** The status codes of the responses, where the harness sees them. */
@@ -51,6 +53,7 @@ export class Peer {
         break;
       case 'response':
         this.inFlight -= 1;
+        this.responses += 1;
         break;
       case 'status':
         this.statuses.push(event.status);

@@ -3,6 +3,7 @@
 mod connection;
 mod reader;
 mod repeats;
+mod responding;
 pub mod settings;
 mod site;
 mod whole;

@@ -163,8 +163,8 @@ fn without_session<'a>(
     scope: &Scope<'_>,
 ) -> Reply<'a> {
     let is_connect = name == meta::CONNECT;
-    let was_overtaken = |id| scope.sessions.was_overtaken(id, scope.now);
-    if is_connect && message.client_id.is_some_and(was_overtaken) {
+    let take_overtaken = |id| scope.sessions.take_overtaken(id, scope.now);
+    if is_connect && message.client_id.is_some_and(take_overtaken) {
         connect::ended(reply, EndReason::Disconnect)
     } else {
         session_unknown(reply, is_connect)

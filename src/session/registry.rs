@@ -39,9 +39,10 @@ impl Sessions {
         self.departed.add(id, now);
     }
 
-    /// Tells whether a connect is one that its client's disconnect has overtaken, by at most 10 s.
+    /// Tells whether a connect is the one that its client's disconnect has overtaken, by at most 10 s;
+    /// true once.
     #[must_use]
-    pub fn was_overtaken(&self, id: ClientId, now: Instant) -> bool {
+    pub fn take_overtaken(&self, id: ClientId, now: Instant) -> bool {
         self.departed.take(id, now)
     }
 

@@ -1,8 +1,16 @@
 //! `/meta/disconnect`: the end of a session by its client.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{TestServer, until};
+
+/// The reply to a connect that needs no other after it.
+fn last_connect() -> Value {
+    json!({
+        "channel": "/meta/connect", "id": "c", "successful": true,
+        "advice": {"reconnect": "none"},
+    })
+}
 
 #[tokio::test]
 async fn it_is_answered_and_releases_the_held_connect_with_reconnect_none() {
@@ -15,11 +23,7 @@ async fn it_is_answered_and_releases_the_held_connect_with_reconnect_none() {
         reply,
         json!({"channel": "/meta/disconnect", "id": "d", "successful": true})
     );
-    let connect = json!({
-        "channel": "/meta/connect", "id": "c", "successful": true,
-        "advice": {"reconnect": "none"},
-    });
-    assert_eq!(client.polled().await, [connect]);
+    assert_eq!(client.polled().await, [last_connect()]);
     assert_eq!(server.metrics().sessions.value(), 0);
     assert_eq!(server.metrics().held_connects.value(), 0);
 }
@@ -41,11 +45,7 @@ async fn a_connect_that_it_overtakes_is_answered_as_one_that_is_held() {
     let server = TestServer::start(&[]);
     let mut client = server.client().await;
     client.disconnect().await;
-    let connect = json!({
-        "channel": "/meta/connect", "id": "c", "successful": true,
-        "advice": {"reconnect": "none"},
-    });
-    assert_eq!(client.connect().await, [connect]);
+    assert_eq!(client.connect().await, [last_connect()]);
     // It has but one on its way.
     let next = client.connect().await;
     assert_eq!(next[0]["error"], "402::session_unknown");

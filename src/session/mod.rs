@@ -288,11 +288,11 @@ impl Session {
     }
 
     /// Lets a stream in, which is prepared before any other sees the session; nothing if it has
-    /// ended.
-    fn attach(&self, prepare: impl FnOnce(&mut State)) -> Option<u64> {
+    /// ended. `prepare` tells whether it has resumed the held connect.
+    fn attach(&self, prepare: impl FnOnce(&mut State) -> bool) -> Option<u64> {
         let mut inner = self.lock();
-        let (ticket, wake) = inner.state.attach()?;
-        prepare(&mut inner.state);
+        let (ticket, mut wake) = inner.state.attach()?;
+        wake.connect = prepare(&mut inner.state);
         self.after(inner, wake);
         Some(ticket)
     }

@@ -233,7 +233,7 @@ impl State {
         }
     }
 
-    fn resume(&mut self) -> bool {
+    pub(super) fn resume(&mut self) -> bool {
         match &mut self.held {
             Some(held) if !held.is_resumed => {
                 held.is_resumed = true;

@@ -95,6 +95,7 @@ impl Stream {
             if is_of_connect {
                 state.stream_is_of_connect();
             }
+            false
         });
         self.attached = ticket.map(|ticket| Attached {
             session: Arc::clone(session),
@@ -117,6 +118,8 @@ impl Stream {
             if keeps_session {
                 state.keep_with_stream();
             }
+            // A connect beside such a stream is not held, nor one that came before it.
+            state.resume()
         })?;
         let attached = Some(Attached {
             session: Arc::clone(session),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Events, Http, Request, TestServer, until};
+use crate::support::{Client, Events, Http, Request, TestServer, only, until};
 
 /// The number in an event's id.
 fn number(id: Option<&String>) -> u64 {
@@ -380,6 +380,23 @@ async fn the_client_of_a_stream_of_nobody_or_of_another_browser_hears_to_handsha
         }]);
         assert_eq!(messages, expected);
     }
+}
+
+#[tokio::test]
+async fn a_poll_that_is_held_when_the_stream_opens_is_answered() {
+    // Faye polls until its stream is open. A poll that stays until the server stops would be told that
+    // its session is gone, as the stream is, and Faye would handshake for each.
+    let server = TestServer::start(&[]);
+    let mut client = server.client().await;
+    client.subscribe("/a").await;
+    client.poll().await;
+    server.holds(1).await;
+    let request = Request::new("GET", &format!("/cometd/{}", client.id));
+    let request = client.with_cookie(request.header("Accept", "text/event-stream"));
+    let (mut events, _) = Events::open_with(server.address, request).await;
+    assert_eq!(only(client.polled().await)["successful"], true);
+    server.client().await.publish("/a", 1).await;
+    assert_eq!(events.next().await.json()[0]["data"], 1);
 }
 
 #[tokio::test]

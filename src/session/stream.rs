@@ -118,8 +118,9 @@ impl Stream {
             if keeps_session {
                 state.keep_with_stream();
             }
-            // A connect beside such a stream is not held, nor one that came before it.
-            state.resume()
+            // A connect beside such a stream is not held, nor one that came before it, unless its
+            // client acknowledges.
+            !state.acknowledges() && state.resume()
         })?;
         let attached = Some(Attached {
             session: Arc::clone(session),

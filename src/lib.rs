@@ -30,6 +30,8 @@ pub mod plugins;
 pub mod endpoint;
 // Settings from file, environment and command line.
 pub mod config;
+// A Bayeux client, for the commands that speak to a server.
+pub mod client;
 // All of it together, and the program's commands.
 pub mod cli;
 pub mod run;

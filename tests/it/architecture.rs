@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 18] = [
     ("bayeux", &[]),
     ("metrics", &[]),
     ("web", &[]),
@@ -45,6 +45,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("admin", &["server", "web"]),
     ("demo", &["web"]),
     ("plugins", &["web"]),
+    ("client", &["web"]),
     (
         "endpoint",
         &["transports", "admin", "demo", "plugins", "metrics", "web"],

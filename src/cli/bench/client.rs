@@ -1,4 +1,4 @@
-//! One simulated client: a session over one connection, from handshake to parked connects.
+//! One simulated client: a session, and what a run wants of it.
 
 use std::fmt;
 use std::pin::pin;
@@ -9,11 +9,11 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::Error;
-use super::fault::Fault;
-
-use super::messages::{self, CONNECT, Content, HANDSHAKE, Reply, SUBSCRIBE};
+use super::marker::Content;
 use super::run::Run;
-use super::transport::{Arrival, Connection, Dialled};
+use crate::client::messages::{self, CONNECT};
+use crate::client::transport::Arrival;
+use crate::client::{self, Fault, Identity};
 
 /// How long a session that only publishes is silent; servers end those that are for much longer.
 pub(super) const KEEP: Duration = Duration::from_secs(3);
@@ -80,71 +80,38 @@ pub(super) trait Note: FnMut(Arrival<'_>) -> Result<usize, Fault> {}
 
 impl<F: FnMut(Arrival<'_>) -> Result<usize, Fault>> Note for F {}
 
-/// What a client is known by; nothing before its handshake.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Identity {
-    client_id: String,
-    /// The value of the `Cookie` header.
-    cookies: String,
-}
-
-/// A session with the server and the connection it lives on.
+/// A session with the server, of one of a run's clients.
 #[derive(Debug)]
 pub(super) struct Session {
     who: Who,
     run: Arc<Run>,
-    client_id: String,
-    connection: Connection,
+    inner: client::Session,
 }
 
 impl Session {
     /// Opens a connection and handshakes.
     pub(super) async fn open(run: &Arc<Run>, who: Who) -> Result<Self, Error> {
         let mut session = Self::over(run, who, Identity::default()).await?;
-        session
-            .handshake()
-            .await
-            .map_err(failed(who, Phase::Handshaking))?;
+        let handshaken = session.inner.handshake(&run.server).await;
+        handshaken.map_err(failed(who, Phase::Handshaking))?;
         Ok(session)
     }
 
     /// Opens a connection for a client that may have a session already.
     pub(super) async fn over(run: &Arc<Run>, who: Who, identity: Identity) -> Result<Self, Error> {
-        let dialled = Dialled::to(&run.addresses, run.timeout)
-            .await
-            .map_err(failed(who, Phase::Dialling))?;
-        let mut connection = dialled
-            .speak(run.connection_type, &run.url, run.timeout)
-            .await
-            .map_err(failed(who, Phase::Upgrading))?;
-        connection.set_cookies(identity.cookies);
+        let dialled = run.server.dial().await;
+        let dialled = dialled.map_err(failed(who, Phase::Dialling))?;
+        let inner = client::Session::over(dialled, &run.server, identity).await;
         Ok(Self {
             who,
             run: Arc::clone(run),
-            client_id: identity.client_id,
-            connection,
+            inner: inner.map_err(failed(who, Phase::Upgrading))?,
         })
     }
 
     /// What another connection needs to speak for the same session.
     pub(super) fn identity(&self) -> Identity {
-        Identity {
-            client_id: self.client_id.clone(),
-            cookies: self.connection.cookies().to_owned(),
-        }
-    }
-
-    async fn handshake(&mut self) -> Result<(), Fault> {
-        let batch = messages::handshake(self.run.connection_type);
-        self.client_id = self.ask(&batch, HANDSHAKE).await?.client_id;
-        self.connection.keep_cookies();
-        Ok(())
-    }
-
-    async fn ask(&mut self, batch: &[u8], channel: &str) -> Result<Reply, Fault> {
-        let encoded = self.connection.encode(&self.run.url, batch)?;
-        let replies = self.connection.exchange(&encoded, self.run.timeout).await?;
-        messages::read_reply(replies, channel)
+        self.inner.identity()
     }
 
     /// Publishes messages in one batch, each given by its number and its channel, without awaiting
@@ -154,21 +121,22 @@ impl Session {
         messages: impl ExactSizeIterator<Item = (usize, &'a str)>,
         about_to: impl FnOnce(),
     ) -> Result<(), Error> {
-        let batch = self.run.marker.publish(&self.client_id, messages);
+        let server = &self.run.server;
+        let batch = self.run.marker.publish(self.inner.client_id(), messages);
+        let connection = self.inner.connection();
         let published = async {
-            let encoded = self.connection.encode(&self.run.url, &batch)?;
+            let encoded = connection.encode(&server.url, &batch)?;
             about_to();
-            let limit = self.run.timeout;
-            self.connection.send_within(&encoded, limit).await
+            connection.send_within(&encoded, server.timeout).await
         };
         published.await.map_err(failed(self.who, Phase::Publishing))
     }
 
     /// Awaits the reply to the oldest publish batch that has none yet, of `count` messages.
     pub(super) async fn acknowledged(&mut self, count: usize) -> Result<(), Error> {
-        self.connection
-            .receive_within(self.run.timeout)
-            .await
+        let timeout = self.run.server.timeout;
+        let replies = self.inner.connection().receive_within(timeout).await;
+        replies
             .and_then(|replies| messages::check_acknowledged(replies, count))
             .map_err(failed(self.who, Phase::Publishing))
     }
@@ -189,71 +157,55 @@ impl Session {
 
     /// Keeps a session that only publishes, by a connect that is answered at once; no reply may be due.
     pub(super) async fn keep(&mut self) -> Result<(), Error> {
-        let batch = messages::connect(self.run.connection_type, &self.client_id, true);
-        let kept = self.ask(&batch, CONNECT).await.map(drop);
+        let kept = self.inner.connect(&self.run.server).await.map(drop);
         kept.map_err(failed(self.who, Phase::Publishing))
     }
 
     /// First connect, subscription and the connect that is left parked, which is returned.
     pub(super) async fn park(&mut self, channel: &str) -> Result<Vec<u8>, Error> {
-        let run = Arc::clone(&self.run);
-        let first = messages::connect(run.connection_type, &self.client_id, true);
-        let reply = self
-            .ask(&first, CONNECT)
-            .await
-            .map_err(failed(self.who, Phase::Connecting))?;
-        let subscribe = messages::subscribe(&self.client_id, channel);
-        self.ask(&subscribe, SUBSCRIBE)
-            .await
-            .map_err(failed(self.who, Phase::Subscribing))?;
-        let interval = reply.interval.min(run.timeout);
+        let (who, server) = (self.who, &self.run.server);
+        let reply = self.inner.connect(server).await;
+        let reply = reply.map_err(failed(who, Phase::Connecting))?;
+        let subscribed = self.inner.subscribe(server, channel).await;
+        subscribed.map_err(failed(who, Phase::Subscribing))?;
+        let interval = reply.interval.min(server.timeout);
         if !interval.is_zero() {
             tokio::time::sleep(interval).await;
         }
-        self.leave_parked()
-            .await
-            .map_err(failed(self.who, Phase::Parked))
-    }
-
-    async fn leave_parked(&mut self) -> Result<Vec<u8>, Fault> {
-        let batch = messages::connect(self.run.connection_type, &self.client_id, false);
-        let connect = self.connection.encode(&self.run.url, &batch)?;
-        self.connection
-            .send_within(&connect, self.run.timeout)
-            .await?;
-        Ok(connect)
+        let parked = self.inner.leave_held(server).await;
+        parked.map_err(failed(who, Phase::Parked))
     }
 
     /// Connects again, as a client does that has lost its connection: the first connect is answered at
     /// once, with the messages that were kept; returns the connect that is left parked.
     pub(super) async fn come_back(&mut self, note: &mut impl Note) -> Result<Vec<u8>, Fault> {
         let run = Arc::clone(&self.run);
-        let batch = messages::connect(run.connection_type, &self.client_id, true);
-        let connect = self.connection.encode(&run.url, &batch)?;
-        self.connection.send_within(&connect, run.timeout).await?;
+        let server = &run.server;
+        self.inner.send_connect(server).await?;
         let interval = loop {
-            self.connection.receive_within(run.timeout).await?;
-            let arrival = self.connection.arrival();
+            let connection = self.inner.connection();
+            connection.receive_within(server.timeout).await?;
+            let arrival = connection.arrival();
             let count = note(arrival)?;
             match run.marker.content(arrival.batch, count > 0) {
-                Content::Messages if run.connection_type.pushes() => {}
+                Content::Messages if server.connection_type.pushes() => {}
                 _ => break messages::read_reply(arrival.batch, CONNECT)?.interval,
             }
         };
         self.pause(interval, note).await?;
-        self.leave_parked().await
+        self.inner.leave_held(server).await
     }
 
     /// Waits for the next batch; nothing is lost if it is not asked again.
     pub(super) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        self.connection.poll_next(cx)
+        self.inner.connection().poll_next(cx)
     }
 
     /// Hands on the batch that was waited for, and sends the next connect if that one is answered.
     pub(super) async fn take(&mut self, connect: &[u8], note: &mut impl Note) -> Result<(), Fault> {
-        let arrival = self.connection.arrival();
+        let arrival = self.inner.arrived().arrival();
         let count = note(arrival)?;
-        let pushes = self.run.connection_type.pushes();
+        let pushes = self.run.server.connection_type.pushes();
         match self.run.marker.content(arrival.batch, count > 0) {
             Content::Messages | Content::Acknowledgements if pushes => return Ok(()),
             Content::MessagesAndConnect => {}
@@ -262,7 +214,7 @@ impl Session {
                 self.pause(reply.interval, note).await?;
             }
         }
-        self.connection.send(connect).await?;
+        self.inner.connection().send(connect).await?;
         self.run.reconnects.add(1);
         Ok(())
     }
@@ -273,7 +225,7 @@ impl Session {
             return Ok(());
         }
         let end = Instant::now() + interval;
-        while let Some(arrival) = self.connection.receive_before(end).await? {
+        while let Some(arrival) = self.inner.connection().receive_before(end).await? {
             note(arrival)?;
         }
         Ok(())

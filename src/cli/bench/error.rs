@@ -2,7 +2,7 @@
 
 use super::client::{Phase, Who};
 use super::deliveries::Flaws;
-use super::fault::Fault;
+use crate::client::Fault;
 
 /// Why a run did not end well.
 #[derive(Debug, thiserror::Error)]

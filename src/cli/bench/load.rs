@@ -7,8 +7,8 @@ use humantime_serde::re::humantime;
 
 use super::pacer::Rate;
 use super::transport::Transport;
-use super::url::{self, Url};
 use super::{Error, Scenario};
+use crate::client::url::{self, Url};
 
 /// The options every scenario shares.
 #[derive(Debug, Clone, clap::Args)]

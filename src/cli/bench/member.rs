@@ -8,11 +8,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::Error;
 use super::client::{Phase, Who, failed};
 use super::deliveries::{Flaws, Lane, Ledger};
-use super::fault::Fault;
 use super::latency::Latency;
 use super::run::Run;
 use super::subscriber::{Absent, Subscriber};
-use super::transport::Arrival;
+use crate::client::Fault;
+use crate::client::transport::Arrival;
 
 /// A client that is to be set up.
 #[derive(Debug)]

@@ -2,19 +2,19 @@
 //! frames of WebSocket.
 
 mod client;
+mod clock;
 mod deliveries;
 mod error;
 mod fan_out;
-mod fault;
 mod fields;
 mod fleet;
 mod idle;
 mod interruption;
 mod latency;
 mod load;
+mod marker;
 mod measured;
 mod member;
-mod messages;
 mod pacer;
 mod pairs;
 mod process;
@@ -25,8 +25,8 @@ mod report;
 mod run;
 mod storm;
 mod subscriber;
+mod tally;
 mod transport;
-mod url;
 
 #[cfg(test)]
 mod tests;
@@ -39,7 +39,7 @@ use clap::Subcommand;
 pub use self::client::{Phase, Who};
 pub use self::deliveries::Flaws;
 pub use self::error::Error;
-pub use self::fault::Fault;
+pub use crate::client::Fault;
 
 use super::{EXIT_FAILURE, EXIT_USAGE, block_on, complain};
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::Error;
-use super::run::Clock;
+use super::clock::Clock;
 
 /// The lowest rate: a message in a thousand seconds.
 const LOWEST: f64 = 0.001;

@@ -9,7 +9,6 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use super::Error;
 use super::client::{KEEP, Phase, Session, Who, failed};
 use super::deliveries::Lane;
-use super::fault::Fault;
 use super::fleet::Fleet;
 use super::measured::{Ending, Measured};
 use super::member::{Member, Place};
@@ -18,6 +17,7 @@ use super::process::Process;
 use super::report::Report;
 use super::run::Run;
 use super::transport::Transport;
+use crate::client::Fault;
 
 /// What the clients of a run share. Those of pair 3 are 6, who asks, and 7, who answers; its messages
 /// are every `pairs`th from 3 on, and an answer has the number of its question.

@@ -17,7 +17,8 @@ use super::member::{Member, Place};
 use super::process::Process;
 use super::publisher::{FREELY, Publisher};
 use super::report::Report;
-use super::run::{Run, Tally};
+use super::run::Run;
+use super::tally::Tally;
 
 /// The options of `reconnect`.
 #[derive(Debug, Clone, clap::Args)]

@@ -1,23 +1,22 @@
 //! What every client of a run knows and counts.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use tokio::net::lookup_host;
-use tokio::sync::Notify;
 
 use super::Error;
+use super::clock::Clock;
 use super::interruption::Interruption;
 use super::latency::Latency;
 use super::load::Load;
-use super::messages::Marker;
+use super::marker::Marker;
 use super::pacer::Rate;
 use super::progress::Audience;
 use super::report::Report;
-use super::transport::{ConnectionType, Transport};
-use super::url::Url;
+use super::tally::Tally;
+use super::transport::Transport;
+use crate::client::Server;
 
 /// How large a run is.
 #[derive(Debug, Clone, Copy)]
@@ -33,16 +32,13 @@ pub(super) struct Size {
 /// What every client of a run knows and counts.
 #[derive(Debug)]
 pub(super) struct Run {
-    pub(super) url: Url,
+    /// Where it is, and how the sessions speak, the publisher's at least.
+    pub(super) server: Server,
     pub(super) transport: Transport,
-    /// How the sessions speak, the publisher's at least.
-    pub(super) connection_type: ConnectionType,
     /// Where event streams are.
     pub(super) events_path: String,
-    pub(super) addresses: Vec<SocketAddr>,
     pub(super) clients: usize,
     pub(super) concurrency: usize,
-    pub(super) timeout: Duration,
     pub(super) payload: usize,
     /// How often something is published; without it, when all that was published has arrived.
     pub(super) rate: Option<Rate>,
@@ -90,14 +86,16 @@ impl Run {
                 .collect(),
         };
         Ok(Arc::new(Self {
-            url: load.url.clone(),
+            server: Server {
+                url: load.url.clone(),
+                addresses,
+                connection_type: load.transport.connection_type(),
+                timeout: load.timeout,
+            },
             transport: load.transport,
-            connection_type: load.transport.connection_type(),
             events_path: load.events_path().to_owned(),
-            addresses,
             clients: size.clients,
             concurrency: load.concurrency.get(),
-            timeout: load.timeout,
             payload: load.payload(),
             rate: load.rate,
             interruption,
@@ -159,69 +157,11 @@ impl Run {
     pub(super) fn report(&self, scenario: &str) -> Report {
         let mut report = Report::default();
         report.text("scenario", scenario);
-        report.text("url", self.url.to_string());
+        report.text("url", self.server.url.to_string());
         report.text("transport", self.transport.name());
         report.count("clients", self.clients as u64);
         report.count("concurrency", self.concurrency as u64);
-        report.measure("timeout_s", self.timeout.as_secs_f64());
+        report.measure("timeout_s", self.server.timeout.as_secs_f64());
         report
-    }
-}
-
-/// The time since a run began.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
-    start: Instant,
-}
-
-impl Clock {
-    /// A clock that begins now.
-    pub(super) fn start() -> Self {
-        Self {
-            start: Instant::now(),
-        }
-    }
-
-    /// Nanoseconds; never 0.
-    pub(super) fn elapsed(&self) -> u64 {
-        self.at(Instant::now())
-    }
-
-    /// The same at a moment.
-    pub(super) fn at(&self, moment: Instant) -> u64 {
-        let since = moment.saturating_duration_since(self.start);
-        u64::try_from(since.as_nanos()).map_or(u64::MAX, |nanos| nanos.max(1))
-    }
-}
-
-/// A count that many raise and one may await.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    count: AtomicU64,
-    goal: AtomicU64,
-    reached: Notify,
-}
-
-impl Tally {
-    /// Raises the count.
-    pub(super) fn add(&self, more: u64) {
-        let before = self.count.fetch_add(more, Ordering::SeqCst);
-        let goal = self.goal.load(Ordering::SeqCst);
-        if before < goal && goal <= before + more {
-            self.reached.notify_one();
-        }
-    }
-
-    /// The count.
-    pub(super) fn count(&self) -> u64 {
-        self.count.load(Ordering::SeqCst)
-    }
-
-    /// Waits until the count is `goal` or more.
-    pub(super) async fn reach(&self, goal: u64) {
-        self.goal.store(goal, Ordering::SeqCst);
-        while self.count() < goal {
-            self.reached.notified().await;
-        }
     }
 }

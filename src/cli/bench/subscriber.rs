@@ -4,10 +4,11 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use super::Error;
-use super::client::{Identity, Note, Phase, Session, Who, failed};
-use super::fault::Fault;
+use super::client::{Note, Phase, Session, Who, failed};
 use super::run::Run;
-use super::transport::{Dialled, EventStream, Position, Transport};
+use super::transport::Transport;
+use crate::client::transport::{Dialled, EventStream, Position};
+use crate::client::{Fault, Identity};
 
 /// What a subscriber receives by.
 #[derive(Debug)]
@@ -68,14 +69,21 @@ impl Subscriber {
 async fn open_stream(run: &Run, who: Who, channel: &str) -> Result<EventStream, Error> {
     dial(run, who)
         .await?
-        .listen(&run.url.authority, &run.events_path, channel, run.timeout)
+        .listen(
+            &run.server.url.authority,
+            &run.events_path,
+            channel,
+            run.server.timeout,
+        )
         .await
         .map_err(failed(who, Phase::Opening))
 }
 
 async fn dial(run: &Run, who: Who) -> Result<Dialled, Error> {
-    let dialled = Dialled::to(&run.addresses, run.timeout).await;
-    dialled.map_err(failed(who, Phase::Dialling))
+    run.server
+        .dial()
+        .await
+        .map_err(failed(who, Phase::Dialling))
 }
 
 /// What is left of a subscriber whose connection was cut.
@@ -105,10 +113,10 @@ impl Absent {
                 Ok(Subscriber::Session(session, connect))
             }
             Self::Stream(position) => {
-                let (authority, path) = (&run.url.authority, &run.events_path);
+                let (authority, path) = (&run.server.url.authority, &run.events_path);
                 let stream = dial(run, who)
                     .await?
-                    .listen_again(authority, path, channel, position, run.timeout)
+                    .listen_again(authority, path, channel, position, run.server.timeout)
                     .await
                     .map_err(failed(who, Phase::Returning))?;
                 Ok(Subscriber::Stream(stream))

@@ -1,4 +1,4 @@
-//! The socket of a simulated client, and the bytes that have come and are not used yet.
+//! The socket of a client, and the bytes that have come and are not used yet.
 
 use std::future::Future;
 use std::io::ErrorKind;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::cli::bench::fault::{Fault, excerpt};
+use crate::client::fault::{Fault, excerpt};
 
 /// Room for a few small messages; the buffer grows only for those who get more.
 const BUFFER: usize = 1024;

@@ -8,8 +8,8 @@ use memchr::memrchr_iter;
 use super::chunked::Chunked;
 use super::http;
 use super::long_polling::LongPolling;
-use crate::cli::bench::fault::Fault;
-use crate::cli::bench::url::Url;
+use crate::client::fault::Fault;
+use crate::client::url::Url;
 
 /// A connection that carries requests, and then a stream; the next request opens another.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! How messages travel between a simulated client and the server; knows no Bayeux.
+//! How messages travel between a client and the server; knows no Bayeux.
 
 mod chunked;
 mod event_source;
@@ -16,51 +16,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-pub(super) use self::event_source::{EventStream, Position};
+pub(crate) use self::event_source::{EventStream, Position};
 use self::long_polling::LongPolling;
 use self::websocket::WebSocket;
 use self::xhr_streaming::XhrStreaming;
 use super::fault::{Fault, excerpt};
 use super::url::Url;
 
-/// How the simulated clients speak to the server.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Transport {
-    /// HTTP requests: one is held until there are events, and then sent again
-    #[default]
-    LongPolling,
-    /// A WebSocket: events come by themselves, and a connect is held beside
-    #[value(name = "websocket")]
-    WebSocket,
-    /// An event stream, which takes no handshake; the publisher speaks long-polling
-    #[value(name = "eventsource")]
-    EventSource,
-    /// HTTP requests: the response to one goes on, with events as they come
-    XhrStreaming,
-}
-
-impl Transport {
-    /// The name of the transport, as `--transport` takes it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::EventSource => "eventsource",
-            _ => self.connection_type().name(),
-        }
-    }
-
-    /// How the sessions of a run speak: nothing can be published over an event stream.
-    pub(super) fn connection_type(self) -> ConnectionType {
-        match self {
-            Self::LongPolling | Self::EventSource => ConnectionType::LongPolling,
-            Self::WebSocket => ConnectionType::WebSocket,
-            Self::XhrStreaming => ConnectionType::XhrStreaming,
-        }
-    }
-}
-
-/// How the sessions of a run speak, in batches that go both ways.
+/// How a session speaks, in batches that go both ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ConnectionType {
+pub(crate) enum ConnectionType {
     /// In HTTP requests and responses.
     LongPolling,
     /// In frames.
@@ -71,7 +36,7 @@ pub(super) enum ConnectionType {
 
 impl ConnectionType {
     /// The name that handshakes and connects give it.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::LongPolling => "long-polling",
             Self::WebSocket => "websocket",
@@ -80,22 +45,22 @@ impl ConnectionType {
     }
 
     /// Whether events come when they please, not only in the answer to a connect.
-    pub(super) fn pushes(self) -> bool {
+    pub(crate) fn pushes(self) -> bool {
         self != Self::LongPolling
     }
 }
 
 /// A TCP connection that nothing has been said on.
-pub(super) struct Dialled(http::Connection);
+pub(crate) struct Dialled(http::Connection);
 
 impl Dialled {
     /// Connects to the first address that accepts.
-    pub(super) async fn to(addresses: &[SocketAddr], limit: Duration) -> Result<Self, Fault> {
+    pub(crate) async fn to(addresses: &[SocketAddr], limit: Duration) -> Result<Self, Fault> {
         http::Connection::open(addresses, limit).await.map(Self)
     }
 
     /// Makes it carry batches, for which a WebSocket has to be agreed on within `limit`.
-    pub(super) async fn speak(
+    pub(crate) async fn speak(
         self,
         connection_type: ConnectionType,
         url: &Url,
@@ -112,7 +77,7 @@ impl Dialled {
     }
 
     /// Makes it an event stream of a channel, which must begin within `limit`.
-    pub(super) async fn listen(
+    pub(crate) async fn listen(
         self,
         authority: &str,
         path: &str,
@@ -123,7 +88,7 @@ impl Dialled {
     }
 
     /// Goes on with an event stream that broke off at a position.
-    pub(super) async fn listen_again(
+    pub(crate) async fn listen_again(
         self,
         authority: &str,
         path: &str,
@@ -137,16 +102,16 @@ impl Dialled {
 
 /// A batch that has come.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Arrival<'a> {
+pub(crate) struct Arrival<'a> {
     /// The messages; of an event stream, one event.
-    pub(super) batch: &'a [u8],
+    pub(crate) batch: &'a [u8],
     /// When the last bytes of it were read.
-    pub(super) at: std::time::Instant,
+    pub(crate) at: std::time::Instant,
 }
 
 /// The connection of one client, over which batches go both ways.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     speaker: Speaker,
 }
 
@@ -159,7 +124,7 @@ enum Speaker {
 
 impl Connection {
     /// The bytes that carry a batch, which may be sent more than once.
-    pub(super) fn encode(&self, url: &Url, batch: &[u8]) -> Result<Vec<u8>, Fault> {
+    pub(crate) fn encode(&self, url: &Url, batch: &[u8]) -> Result<Vec<u8>, Fault> {
         match &self.speaker {
             Speaker::LongPolling(speaker) => Ok(speaker.encode(url, batch)),
             Speaker::WebSocket(_) => websocket::encode(batch),
@@ -168,7 +133,7 @@ impl Connection {
     }
 
     /// Sends encoded bytes.
-    pub(super) async fn send(&mut self, encoded: &[u8]) -> Result<(), Fault> {
+    pub(crate) async fn send(&mut self, encoded: &[u8]) -> Result<(), Fault> {
         match &mut self.speaker {
             Speaker::LongPolling(speaker) => speaker.send(encoded).await,
             Speaker::WebSocket(speaker) => speaker.send(encoded).await,
@@ -177,7 +142,7 @@ impl Connection {
     }
 
     /// Sends encoded bytes, which the server must take within `limit`.
-    pub(super) async fn send_within(
+    pub(crate) async fn send_within(
         &mut self,
         encoded: &[u8],
         limit: Duration,
@@ -190,7 +155,7 @@ impl Connection {
     }
 
     /// Reads the next batch, which must be whole within `limit`.
-    pub(super) async fn receive_within(&mut self, limit: Duration) -> Result<&[u8], Fault> {
+    pub(crate) async fn receive_within(&mut self, limit: Duration) -> Result<&[u8], Fault> {
         let Ok(received) = timeout(limit, self.next()).await else {
             let answer = excerpt(self.arrived());
             return Err(Fault::TimedOut { limit, answer });
@@ -200,7 +165,7 @@ impl Connection {
     }
 
     /// Reads the next batch if it comes before a moment.
-    pub(super) async fn receive_before(
+    pub(crate) async fn receive_before(
         &mut self,
         end: Instant,
     ) -> Result<Option<Arrival<'_>>, Fault> {
@@ -211,7 +176,7 @@ impl Connection {
     }
 
     /// Sends encoded bytes and reads the next batch within `limit`.
-    pub(super) async fn exchange(
+    pub(crate) async fn exchange(
         &mut self,
         encoded: &[u8],
         limit: Duration,
@@ -223,7 +188,7 @@ impl Connection {
     /// Sends the cookies that came with the last batch with every request from now on.
     ///
     /// A WebSocket makes no further requests.
-    pub(super) fn keep_cookies(&mut self) {
+    pub(crate) fn keep_cookies(&mut self) {
         match &mut self.speaker {
             Speaker::LongPolling(speaker) => speaker.keep_cookies(),
             Speaker::WebSocket(_) => {}
@@ -232,7 +197,7 @@ impl Connection {
     }
 
     /// The cookies that are sent with every request; empty on a WebSocket.
-    pub(super) fn cookies(&self) -> &str {
+    pub(crate) fn cookies(&self) -> &str {
         match &self.speaker {
             Speaker::LongPolling(speaker) => speaker.cookies(),
             Speaker::WebSocket(_) => "",
@@ -241,7 +206,7 @@ impl Connection {
     }
 
     /// Sends cookies with every request from now on.
-    pub(super) fn set_cookies(&mut self, cookies: String) {
+    pub(crate) fn set_cookies(&mut self, cookies: String) {
         match &mut self.speaker {
             Speaker::LongPolling(speaker) => speaker.set_cookies(cookies),
             Speaker::WebSocket(_) => {}
@@ -254,7 +219,7 @@ impl Connection {
     }
 
     /// Reads the next batch, however long it takes; nothing is lost if it is not asked again.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         match &mut self.speaker {
             Speaker::LongPolling(speaker) => speaker.poll_next(cx),
             Speaker::WebSocket(speaker) => speaker.poll_next(cx),
@@ -263,12 +228,12 @@ impl Connection {
     }
 
     /// The batch that was read last.
-    pub(super) fn batch(&self) -> &[u8] {
+    pub(crate) fn batch(&self) -> &[u8] {
         self.arrival().batch
     }
 
     /// The batch that was read last, and when that was.
-    pub(super) fn arrival(&self) -> Arrival<'_> {
+    pub(crate) fn arrival(&self) -> Arrival<'_> {
         let (batch, at) = match &self.speaker {
             Speaker::LongPolling(speaker) => (speaker.batch(), speaker.read_at()),
             Speaker::WebSocket(speaker) => (speaker.batch(), speaker.read_at()),

@@ -4,8 +4,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use super::http;
-use crate::cli::bench::fault::{Fault, excerpt};
-use crate::cli::bench::url::Url;
+use crate::client::fault::{Fault, excerpt};
+use crate::client::url::Url;
 
 /// A connection that carries requests and responses, and the cookies of its client.
 #[derive(Debug)]

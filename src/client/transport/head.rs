@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr_iter};
 
-use crate::cli::bench::fault::{Fault, excerpt};
+use crate::client::fault::{Fault, excerpt};
 
 /// The content type of a response that goes on for as long as the connection.
 pub(super) const EVENT_STREAM: &str = "text/event-stream";

@@ -6,7 +6,7 @@ use memchr::memchr;
 
 use super::head::{MAX_BODY, parse_chunk_size};
 use super::inbox::Inbox;
-use crate::cli::bench::fault::Fault;
+use crate::client::fault::Fault;
 
 /// The line end behind a chunk.
 const TAIL: usize = 2;

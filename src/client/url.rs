@@ -4,11 +4,11 @@ use std::str::FromStr;
 
 /// An address of the form `http://host:port/path`.
 #[derive(Debug, Clone)]
-pub(super) struct Url {
+pub(crate) struct Url {
     /// Host and port, as the `Host` header wants them.
-    pub(super) authority: String,
+    pub(crate) authority: String,
     /// The path, which begins with a slash.
-    pub(super) path: String,
+    pub(crate) path: String,
 }
 
 impl FromStr for Url {
@@ -38,7 +38,7 @@ impl FromStr for Url {
 }
 
 /// Reads a path of the server's.
-pub(super) fn parse_path(text: &str) -> Result<String, String> {
+pub(crate) fn parse_path(text: &str) -> Result<String, String> {
     if text.starts_with('/') && is_plain(text) {
         Ok(text.to_owned())
     } else {

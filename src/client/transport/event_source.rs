@@ -13,7 +13,7 @@ use super::chunked::Chunked;
 use super::head::EVENT_STREAM;
 use super::http;
 use super::inbox::Inbox;
-use crate::cli::bench::fault::{Fault, excerpt};
+use crate::client::fault::{Fault, excerpt};
 
 /// The longest event that is read.
 const MAX_EVENT: usize = 64 * 1024 * 1024;
@@ -22,7 +22,7 @@ const MAX_EVENT: usize = 64 * 1024 * 1024;
 ///
 /// Of the format only what the server has to say is read: lines end with a line feed alone.
 #[derive(Debug)]
-pub(in crate::cli::bench) struct EventStream {
+pub(crate) struct EventStream {
     inbox: Inbox,
     /// The text, if it comes in chunks, as a proxy may send it.
     chunked: Option<Chunked>,
@@ -78,7 +78,7 @@ impl EventStream {
     }
 
     /// Closes the connection, and tells how far the stream had come.
-    pub(in crate::cli::bench) fn into_position(self) -> Position {
+    pub(crate) fn into_position(self) -> Position {
         self.position
     }
 
@@ -95,10 +95,7 @@ impl EventStream {
     }
 
     /// Reads the next event, however long it takes; nothing is lost if it is not asked again.
-    pub(in crate::cli::bench) fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Fault>> {
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         let last = std::mem::take(&mut self.last);
         self.advance(last);
         loop {
@@ -120,7 +117,7 @@ impl EventStream {
     }
 
     /// The event that was read last, with its id and all.
-    pub(in crate::cli::bench) fn arrival(&self) -> Arrival<'_> {
+    pub(crate) fn arrival(&self) -> Arrival<'_> {
         Arrival {
             batch: &self.text()[..self.last],
             at: self.inbox.read_at(),
@@ -223,7 +220,7 @@ impl Block {
 
 /// How far a stream has come: an id is that of the stream, `-`, and a number that goes up by one.
 #[derive(Debug, Default, PartialEq)]
-pub(in crate::cli::bench) struct Position {
+pub(crate) struct Position {
     stream: Box<[u8]>,
     number: u64,
 }

@@ -11,8 +11,8 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::http;
 use super::inbox::Inbox;
-use crate::cli::bench::fault::{Fault, excerpt};
-use crate::cli::bench::url::Url;
+use crate::client::fault::{Fault, excerpt};
+use crate::client::url::Url;
 use crate::web::websocket::{
     CloseCode, Failure, FrameKind, Incoming, Reader, Side, encode as frame,
 };

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection of a simulated client: sends ready bytes, reads counted responses; knows no Bayeux.
+//! One HTTP/1.1 connection of a client: sends ready bytes, reads counted responses; knows no Bayeux.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::head::{Head, Response};
 use super::inbox::Inbox;
-use crate::cli::bench::fault::Fault;
+use crate::client::fault::Fault;
 
 /// A TCP connection and the response that was read last.
 #[derive(Debug)]

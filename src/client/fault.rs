@@ -1,4 +1,4 @@
-//! What can go wrong between a simulated client and the server.
+//! What can go wrong between a client and the server.
 
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ fn code_and_reason(code: Option<u16>, reason: &str) -> String {
 }
 
 /// The beginning of an answer, fit for an error message.
-pub(super) fn excerpt(bytes: &[u8]) -> String {
+pub(crate) fn excerpt(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return "nothing".to_owned();
     }

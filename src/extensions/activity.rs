@@ -6,9 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use super::settings::Activity;
+use serde::{Deserialize, Serialize};
+
 use super::{Begun, Extension, Passage, Refusal};
 use crate::bayeux::{ClientId, Event, Message, meta};
+
+/// Whose messages keep a session active, connects and their replies aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// No session is inactive.
+    Off,
+    /// Its client's.
+    Client,
+    /// Its client's, and events for it.
+    ClientServer,
+}
 
 /// The extension, which gives every session one of its own.
 #[derive(Debug)]

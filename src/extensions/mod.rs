@@ -15,7 +15,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::bayeux::{ClientId, Draft, Event, Message, Reply};
-pub use settings::{Activity, Settings, Timestamp};
+pub use activity::Activity;
+pub use settings::Settings;
+pub use timestamp::Timestamp;
 
 /// Something that looks at messages on their way. Every function has a default that changes nothing.
 ///

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::activity::Activities;
-use super::timestamp::Timestamps;
+use super::activity::{Activities, Activity};
+use super::timestamp::{Timestamp, Timestamps};
 use super::timesync::Timesync;
 use super::{Extension, Pipeline};
 
@@ -24,30 +24,6 @@ pub struct Settings {
     /// How long a session may be inactive until it ends; not for `activity = "off"`.
     #[serde(with = "humantime_serde")]
     pub max_inactivity: Duration,
-}
-
-/// The form of a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Timestamp {
-    /// None.
-    Off,
-    /// As CometD writes it: `Fri Nov 20 20:26:42 UTC 2026`.
-    Cometd,
-    /// As RFC 3339 has it: `2026-11-20T20:26:42.123Z`.
-    Iso8601,
-}
-
-/// Whose messages keep a session active, connects and their replies aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Activity {
-    /// No session is inactive.
-    Off,
-    /// Its client's.
-    Client,
-    /// Its client's, and events for it.
-    ClientServer,
 }
 
 impl Default for Settings {

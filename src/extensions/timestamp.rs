@@ -4,11 +4,24 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::settings::Timestamp;
+use serde::{Deserialize, Serialize};
+
 use super::{Extension, Passage};
 use crate::bayeux::{Draft, Field, Message, Reply};
 
 const NAME: &str = "timestamp";
+
+/// The form of a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Timestamp {
+    /// None.
+    Off,
+    /// As CometD writes it: `Fri Nov 20 20:26:42 UTC 2026`.
+    Cometd,
+    /// As RFC 3339 has it: `2026-11-20T20:26:42.123Z`.
+    Iso8601,
+}
 
 /// The extension.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use std::hash::BuildHasherDefault;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::registry::IdHasher;
+use super::IdHasher;
 use crate::bayeux::ClientId;
 
 /// How late a connect may be.

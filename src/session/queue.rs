@@ -3,6 +3,7 @@
 mod events;
 mod index;
 mod indexed;
+mod plain;
 
 use std::sync::Arc;
 use std::time::Instant;

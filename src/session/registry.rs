@@ -1,13 +1,13 @@
 //! All sessions of this node, by client id.
 
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::time::Instant;
 
 use dashmap::DashMap;
 
-use super::Session;
 use super::departed::Departed;
+use super::{IdHasher, Session};
 use crate::bayeux::ClientId;
 
 /// The sessions that are alive.
@@ -53,26 +53,5 @@ impl Sessions {
             .iter()
             .map(|entry| Arc::clone(entry.value()))
             .collect()
-    }
-}
-
-/// Takes the random bits of an identifier for its hash: nobody but this server chooses those that are
-/// in a map.
-#[derive(Debug, Default)]
-pub struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, bits: u64) {
-        self.0 = bits;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

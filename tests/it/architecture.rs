@@ -1,6 +1,6 @@
 //! Who may name whom (ARCHITECTURE.md), checked on the sources as text.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -87,13 +87,14 @@ const LAYERS: [(&str, &[&str]); 18] = [
 const FREE: [&str; 3] = ["lib", "main", "cli"];
 
 /// Where neither the network nor the clock may be named.
-const PURE: [&str; 8] = [
+const PURE: [&str; 9] = [
     "bayeux",
     "extensions",
     "router",
     "resources",
     "operations",
     "session/state.rs",
+    "session/state",
     "session/queue.rs",
     "session/queue",
 ];
@@ -121,17 +122,45 @@ impl Source {
     }
 
     fn is_test(&self) -> bool {
-        self.name.ends_with("/tests.rs") || self.name.contains("/tests/")
+        ["tests", "simulation"].iter().any(|tests| {
+            self.name.ends_with(&format!("/{tests}.rs"))
+                || self.name.contains(&format!("/{tests}/"))
+        })
     }
 
-    /// The text without comments, and without the tests at its end.
+    /// The text without comments, and without what is there for tests.
     fn code(&self) -> String {
-        let without_tests = self.text.split("#[cfg(test)]").next().unwrap();
-        without_tests
-            .lines()
-            .map(|line| line.split("//").next().unwrap())
-            .collect::<Vec<_>>()
-            .join("\n")
+        let mut lines = self.text.lines();
+        let mut code = Vec::new();
+        while let Some(line) = lines.next() {
+            if line.trim() == "#[cfg(test)]" {
+                skip_item(&mut lines);
+            } else {
+                code.push(line.split("//").next().unwrap());
+            }
+        }
+        code.join("\n")
+    }
+
+    /// The names that lead to the module, without `crate`.
+    fn path(&self) -> Vec<&str> {
+        let name = self.name.strip_suffix(".rs").unwrap();
+        name.strip_suffix("/mod")
+            .unwrap_or(name)
+            .split('/')
+            .collect()
+    }
+}
+
+/// Passes over an item: to the line that ends it, or the brace that closes what it opens.
+fn skip_item<'a>(lines: &mut impl Iterator<Item = &'a str>) {
+    let Some(first) = lines.find(|line| !line.trim_start().starts_with("#[")) else {
+        return;
+    };
+    let indent = first.len() - first.trim_start().len();
+    let is_end = |line: &str| line.ends_with(';') || line.ends_with('}');
+    if !is_end(first) {
+        lines.find(|line| line.len() - line.trim_start().len() == indent && is_end(line));
     }
 }
 
@@ -161,6 +190,45 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
             collect(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);
+        }
+    }
+}
+
+/// The paths that follow a word such as `super::`: one, or each of a list in braces.
+fn paths_after<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = Vec<String>> + 'a {
+    let starts_a_path = |at: usize| !code[..at].ends_with("::");
+    let found = code.match_indices(word).map(|(at, _)| at);
+    found
+        .filter(move |at| starts_a_path(*at))
+        .flat_map(move |at| {
+            let mut paths = Vec::new();
+            read_paths(&code[at + word.len()..], &[], &mut paths);
+            paths
+        })
+}
+
+/// Reads `a::b` or `a::{b, c::d}`; returns what follows.
+fn read_paths<'a>(text: &'a str, before: &[String], paths: &mut Vec<Vec<String>>) -> &'a str {
+    let text = text.trim_start();
+    if let Some(mut list) = text.strip_prefix('{') {
+        loop {
+            list = read_paths(list, before, paths).trim_start();
+            match list.strip_prefix(',') {
+                Some(rest) => list = rest,
+                None => return list.strip_prefix('}').unwrap_or(list),
+            }
+        }
+    }
+    let Some(name) = identifier(text) else {
+        return text;
+    };
+    let rest = &text[name.len()..];
+    let path = [before, &[name]].concat();
+    match rest.strip_prefix("::") {
+        Some(rest) => read_paths(rest, &path, paths),
+        None => {
+            paths.push(path);
+            rest
         }
     }
 }
@@ -234,6 +302,74 @@ fn the_table_has_no_circle_and_no_module_that_is_gone() {
     }
 }
 
+/// The modules that a file names beside it and below those, as paths from the crate's root. What
+/// stands above it is left out: a folder's `mod.rs` says what its files share.
+fn siblings_named(source: &Source) -> BTreeSet<String> {
+    let own = source.path();
+    let code = source.code();
+    let up = |count: usize| own[..own.len().saturating_sub(count)].to_vec();
+    let from = |word, base: Vec<&str>| {
+        let base: Vec<String> = base.into_iter().map(str::to_owned).collect();
+        paths_after(&code, word).map(move |path| [&base[..], &path[..]].concat())
+    };
+    from("crate::", Vec::new())
+        .chain(from("super::super::", up(2)))
+        .chain(from("super::", up(1)))
+        .map(|path| path.join("/"))
+        .collect()
+}
+
+/// Of each folder: which of what stands in it names which.
+#[test]
+fn files_of_a_folder_do_not_name_each_other_in_a_circle() {
+    // The transports do, still.
+    let exempt = ["transports"];
+    let all: Vec<Source> = sources().into_iter().filter(|s| !s.is_test()).collect();
+    let mut arrows: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    let paths: BTreeSet<String> = all.iter().map(|source| source.path().join("/")).collect();
+    for source in &all {
+        let own = source.path();
+        for named in siblings_named(source) {
+            let named: Vec<&str> = named.split('/').collect();
+            let common = own.iter().zip(&named).take_while(|(a, b)| a == b).count();
+            let (Some(from), Some(to)) = (own.get(common), named.get(common)) else {
+                continue;
+            };
+            let folder = own[..common].join("/");
+            let is_module = paths.contains([&folder, *to].join("/").trim_matches('/'));
+            if is_module && !exempt.contains(&own[0]) && !FREE.contains(&&*folder) {
+                let place = (folder, (*from).to_owned());
+                arrows.entry(place).or_default().insert((*to).to_owned());
+            }
+        }
+    }
+    assert!(arrows.len() > 40, "{}", arrows.len());
+    let circles: Vec<_> = arrows
+        .keys()
+        .filter(|place| reaches_itself(place, &arrows))
+        .collect();
+    assert!(circles.is_empty(), "{circles:#?}");
+}
+
+fn reaches_itself(
+    (folder, start): &(String, String),
+    arrows: &BTreeMap<(String, String), BTreeSet<String>>,
+) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut next = vec![start.clone()];
+    while let Some(name) = next.pop() {
+        for to in arrows.get(&(folder.clone(), name)).into_iter().flatten() {
+            if to == start {
+                return true;
+            }
+            if seen.insert(to.clone()) {
+                next.push(to.clone());
+            }
+        }
+    }
+    false
+}
+
 #[test]
 fn the_core_does_no_io_and_reads_no_clock() {
     let mut problems = Vec::new();
@@ -279,6 +415,31 @@ fn every_file_says_what_it_is() {
     for source in sources() {
         assert!(source.text.starts_with("//! "), "{}", source.name);
     }
+}
+
+#[test]
+fn what_is_there_for_tests_is_no_code() {
+    let text = "a\n#[cfg(test)]\nmod tests;\nb\n#[cfg(test)]\nimpl X {\n    c {\n    }\n}\nd // e";
+    let name = "x.rs".to_owned();
+    let source = Source {
+        name,
+        text: text.to_owned(),
+    };
+    assert_eq!(source.code(), "a\nb\nd ");
+}
+
+#[test]
+fn paths_are_read_whole() {
+    let code = "use super::a::{B, c::{D, e}, f}; super::super::g::h();";
+    let read = |word| {
+        let paths = paths_after(code, word).map(|path| path.join("/"));
+        paths.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        read("super::"),
+        ["a/B", "a/c/D", "a/c/e", "a/f", "super/g/h"]
+    );
+    assert_eq!(read("super::super::"), ["g/h"]);
 }
 
 #[test]

@@ -5,10 +5,10 @@
 //! more with more events queued, but for what their own pushes have paid for; and a queue that is
 //! never asked pays nothing.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::indexed::Indexed;
+use super::plain::Plain;
 use crate::bayeux::Event;
 
 /// Up to so many events are scanned rather than indexed.
@@ -21,13 +21,6 @@ pub(super) enum Events {
     Plain(Plain),
     /// With an index, and at least one event.
     Indexed(Box<Indexed>),
-}
-
-/// Events in order, and their bytes.
-#[derive(Debug, Default)]
-pub(super) struct Plain {
-    pub(super) events: VecDeque<Arc<Event>>,
-    pub(super) bytes: usize,
 }
 
 impl Default for Events {
@@ -171,25 +164,6 @@ impl Events {
         if self.is_empty() {
             *self = Self::default();
         }
-    }
-}
-
-impl Plain {
-    fn of(&self, channel: &str) -> impl Iterator<Item = &Arc<Event>> {
-        let events = self.events.iter();
-        events.filter(move |event| event.channel() == channel)
-    }
-
-    fn drop_oldest_of(&mut self, channel: &str, count: usize) {
-        let mut left = count;
-        self.events.retain(|event| {
-            let is_dropped = left > 0 && event.channel() == channel;
-            if is_dropped {
-                left -= 1;
-                self.bytes -= event.json().len();
-            }
-            !is_dropped
-        });
     }
 }
 

@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::events::Plain;
 use super::index::Index;
+use super::plain::Plain;
 use crate::bayeux::Event;
 
 /// Events in slots, and where those of a channel are.

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::Shared;
-use super::reader::{self, Open, Reading, Refusal};
+use super::reader::{self, CONTINUE, Open, Reading, Refusal};
 use super::repeats::Repeats;
 use super::responding::{Rest, respond, write};
 use super::whole;
@@ -232,8 +232,6 @@ async fn begin_open(open: Open, mut socket: Socket, shared: &Shared) -> Option<(
     };
     Some((taken, socket))
 }
-
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Waits for the next request; false if none comes any more.
 ///

@@ -1,29 +1,32 @@
-//! One request from a socket, read by hyper, which gives the socket back afterwards.
+//! One request from a socket: hyper reads its head, and gives the socket back with it.
 //!
-//! hyper's service never answers here: it stores the request and waits for ever, and the socket is
-//! taken out of the connection. So a request that waits for events costs no parser and no buffers,
-//! and every response is written by us, in one write. What hyper itself would write is `100
-//! Continue`, which passes, and its error responses, of which only the status is kept.
+//! hyper's service never answers here: it waits for ever, and the socket is taken out of the
+//! connection. So a request that waits for events costs no parser and no buffers, and every response is
+//! written by us, in one write. Of the responses that hyper would write only the status is kept. The
+//! head is then judged as every other is, and its body read by what that says.
 
 use std::convert::Infallible;
-use std::future::{pending, poll_fn};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::future::{Future, pending, poll_fn};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::Poll;
 
-use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::{Body, Incoming};
+use bytes::{Buf, Bytes, BytesMut};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Empty;
+use httparse::Status;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use tokio::time::Sleep;
 
 use super::Shared;
-use super::wire::{Progress, Wire};
+use super::wire::Wire;
 use crate::metrics::Limit;
-use crate::transports::is_message_http;
-use crate::web::{self, Head, Socket, Transfer};
+use crate::transports::{Bounds, expects_continue, is_message_http};
+use crate::web::transfer::{Fault, Malformed};
+use crate::web::{self, Head, Socket, Transfer, strict};
+
+/// What a client hears that waits to send a body.
+pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// What came from a socket.
 pub(super) enum Reading {
@@ -74,6 +77,13 @@ impl Refusal {
         limit: Some(Limit::BodyTimeout),
     };
 
+    fn malformed(malformed: Malformed) -> Self {
+        Self {
+            reason: malformed.reason(),
+            ..Self::BODY
+        }
+    }
+
     fn of_status(status: StatusCode) -> Self {
         let (reason, limit) = match status {
             StatusCode::URI_TOO_LONG => (
@@ -95,93 +105,133 @@ impl Refusal {
     }
 }
 
-enum Outcome {
-    Request(Box<web::Request>),
-    Open(Box<Head>),
-    Refused(Refusal, Option<Box<Head>>),
-}
-
-/// Where the service leaves the request.
-#[derive(Default)]
-struct Slot(Mutex<Option<Outcome>>);
-
-impl Slot {
-    fn fill(&self, outcome: Outcome) {
-        *self.lock() = Some(outcome);
-    }
-
-    fn take(&self) -> Option<Outcome> {
-        self.lock().take()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Outcome>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Malformed(malformed) => Self::malformed(malformed),
+            Fault::TooLarge => Self::TOO_LARGE,
+        }
     }
 }
 
 /// Reads the next request of a socket on which something has arrived, whatever it is.
 pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
-    let slot = Arc::new(Slot::default());
-    let max_body = shared.max_message_size;
-    let progress = Progress::default();
-    let service = service_fn(|request: Request<Incoming>| {
-        let slot = Arc::clone(&slot);
-        // To drop a body would have hyper read it to its end.
-        let (head, body) = request.into_parts();
-        let head = Head::from(head);
-        let is_open = is_open(&head);
-        // Before hyper reads on.
-        if is_open {
-            progress.leaves_body();
-        } else {
-            progress.reads_body();
+    let bounds = shared.bounds();
+    let (verdict, mut socket) = read_head(socket, bounds, shared).await;
+    let mut arrived = socket.take_ahead();
+    let parsed = parse(&mut arrived, bounds);
+    socket.put_back(arrived);
+    match (parsed, verdict) {
+        (_, Verdict::Late) => Reading::Refused(Refusal::HEADER_TIMEOUT, None, socket),
+        (Parsed::Partial, Verdict::Ended) => Reading::Closed,
+        (Parsed::Partial | Parsed::Malformed, verdict) => {
+            let refusal = Refusal::of_status(verdict.status());
+            Reading::Refused(refusal, None, socket)
         }
+        (Parsed::Head(head, Err(malformed)), _) => {
+            Reading::Refused(Refusal::malformed(malformed), Some(head), socket)
+        }
+        (Parsed::Head(head, Ok(body)), Verdict::Head) if is_open(&head) => {
+            Reading::Open(Box::new(Open { head: *head, body }), socket)
+        }
+        (Parsed::Head(head, Ok(body)), _)
+            if body.length().is_some_and(|length| length > bounds.max_body) =>
+        {
+            Reading::Refused(Refusal::TOO_LARGE, Some(head), socket)
+        }
+        (Parsed::Head(head, Ok(body)), Verdict::Head) => collect(*head, body, socket, shared).await,
+        (Parsed::Head(head, Ok(_)), verdict) => {
+            let refusal = Refusal::of_status(verdict.status());
+            Reading::Refused(refusal, Some(head), socket)
+        }
+    }
+}
+
+/// What hyper thinks of what it read.
+#[derive(Debug, Clone, Copy)]
+enum Verdict {
+    /// A head.
+    Head,
+    /// It would refuse it with this status.
+    Refused(StatusCode),
+    /// It did not arrive in time.
+    Late,
+    /// Nothing: the client closed the connection, or speaks something else.
+    Ended,
+}
+
+impl Verdict {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Refused(status) => status,
+            Self::Head | Self::Late | Self::Ended => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+/// Has hyper read a head, and returns the socket with all that was read.
+async fn read_head(socket: Socket, bounds: Bounds, shared: &Shared) -> (Verdict, Socket) {
+    let has_head = AtomicBool::new(false);
+    let service = service_fn(|request: Request<Incoming>| {
+        // Before hyper reads on.
+        has_head.store(true, Relaxed);
         Box::pin(async move {
-            if is_open {
-                slot.fill(Outcome::Open(Box::new(head)));
-                let _body = body;
-                pending::<()>().await;
-            } else {
-                slot.fill(collect(head, body, max_body).await);
-            }
+            // To drop a body would have hyper read it to its end.
+            let _request = request;
             pending::<Result<Response<Empty<Bytes>>, Infallible>>().await
         })
     });
-    let max_header =
-        usize::try_from(shared.settings.max_header_size.as_u64()).unwrap_or(usize::MAX);
     let mut connection = http1::Builder::new()
         .half_close(true)
         .header_read_timeout(None)
-        .max_header_size(max_header)
-        .max_headers(shared.settings.max_headers)
-        .max_buf_size(max_header)
-        .serve_connection(Wire::new(socket, &progress), service);
-    let mut timeouts = Timeouts::new(shared);
-    let outcome = poll_fn(|context| {
+        .max_header_size(bounds.max_head)
+        .max_headers(bounds.max_headers)
+        .max_buf_size(bounds.max_head)
+        .serve_connection(Wire::new(socket, &has_head), service);
+    let read = poll_fn(|context| {
         let ended = connection.poll_without_shutdown(context);
-        if let Some(outcome) = slot.take() {
-            return Poll::Ready(Some(outcome));
+        if has_head.load(Relaxed) {
+            return Poll::Ready(Verdict::Head);
         }
-        if ended.is_ready() {
-            return Poll::Ready(None);
-        }
-        timeouts
-            .poll(progress.has_head(), context)
-            .map(|refusal| Some(Outcome::Refused(refusal, None)))
-    })
-    .await;
-    let parts = connection.into_parts();
-    let outcome = match outcome {
-        Some(Outcome::Open(head)) => return open(head, parts.io, shared.settings.max_headers),
-        outcome => outcome,
+        ended.map(|_| Verdict::Ended)
+    });
+    let read = tokio::time::timeout(shared.settings.header_timeout, read).await;
+    let wire = connection.into_parts().io;
+    let verdict = match (read, wire.refused) {
+        (Ok(Verdict::Head), _) => Verdict::Head,
+        (_, Some(status)) => Verdict::Refused(status),
+        (Ok(verdict), None) => verdict,
+        (Err(_), None) => Verdict::Late,
     };
-    let refused_by_parser = parts.io.refused;
-    let socket = parts.io.into_socket(parts.read_buf);
-    match (outcome, refused_by_parser) {
-        (Some(Outcome::Request(request)), _) => Reading::Request(request, socket),
-        (Some(Outcome::Refused(refusal, head)), _) => Reading::Refused(refusal, head, socket),
-        (_, Some(status)) => Reading::Refused(Refusal::of_status(status), None, socket),
-        (_, None) => Reading::Closed,
+    let (stream, read) = wire.into_parts();
+    (verdict, Socket::new(stream, read))
+}
+
+/// What stands at the beginning of what has arrived.
+enum Parsed {
+    /// A head, and how its body comes.
+    Head(Box<Head>, Result<Transfer, Malformed>),
+    /// A part of one.
+    Partial,
+    /// None, or one that is too large.
+    Malformed,
+}
+
+/// Takes a head off what has arrived: by the parser that hyper has, which keeps less of it.
+fn parse(arrived: &mut Bytes, bounds: Bounds) -> Parsed {
+    let text = arrived.clone();
+    let mut headers = vec![httparse::EMPTY_HEADER; bounds.max_headers];
+    let mut request = httparse::Request::new(&mut headers);
+    match request.parse(&text) {
+        Ok(Status::Complete(length)) if length <= bounds.max_head => {
+            let Some(head) = Head::parsed(&request, &text) else {
+                return Parsed::Malformed;
+            };
+            arrived.advance(length);
+            Parsed::Head(Box::new(head), strict::check(&request))
+        }
+        Ok(Status::Partial) => Parsed::Partial,
+        Ok(Status::Complete(_)) | Err(_) => Parsed::Malformed,
     }
 }
 
@@ -190,84 +240,52 @@ fn is_open(head: &Head) -> bool {
     head.method == Method::POST && is_message_http(&head.headers)
 }
 
-fn open(head: Box<Head>, wire: Wire<'_>, max_headers: usize) -> Reading {
-    match wire.into_open(max_headers) {
-        (socket, Ok(body)) => Reading::Open(Box::new(Open { head: *head, body }), socket),
-        (socket, Err(malformed)) => {
-            let refusal = Refusal {
-                reason: malformed.reason(),
-                ..Refusal::BODY
-            };
-            Reading::Refused(refusal, Some(head), socket)
+/// Reads the body of a request.
+async fn collect(head: Head, body: Transfer, mut socket: Socket, shared: &Shared) -> Reading {
+    let settings = &shared.settings;
+    let is_waited_for = expects_continue(&head) && !body.has_ended() && !socket.has_ahead();
+    if is_waited_for {
+        let wait = settings.write_timeout;
+        let written = socket.write(CONTINUE, wait, |_| Poll::Pending).await;
+        if written.is_err() {
+            return Reading::Closed;
         }
     }
-}
-
-async fn collect(head: Head, body: Incoming, max_body: u64) -> Outcome {
-    let announced = head
-        .headers
-        .text(&header::CONTENT_LENGTH)
-        .and_then(|value| value.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > max_body) {
-        return Outcome::Refused(Refusal::TOO_LARGE, Some(Box::new(head)));
-    }
-    if body.is_end_stream() {
-        let body = Bytes::new();
-        return Outcome::Request(Box::new(web::Request { head, body }));
-    }
-    match read_body(body, max_body).await {
-        Ok(body) => Outcome::Request(Box::new(web::Request { head, body })),
-        Err(refusal) => Outcome::Refused(refusal, Some(Box::new(head))),
+    let read = read_body(body, &mut socket, shared.max_message_size);
+    let read = tokio::time::timeout(settings.body_timeout, read).await;
+    // An empty buffer may still hold on to memory.
+    let ahead = socket.take_ahead();
+    socket.put_back(ahead);
+    match read.unwrap_or(Err(Refusal::BODY_TIMEOUT)) {
+        Ok(body) => Reading::Request(Box::new(web::Request { head, body }), socket),
+        Err(refusal) => Reading::Refused(refusal, Some(Box::new(head)), socket),
     }
 }
 
-/// Reads a body into one piece of memory, however small the chunks it comes in.
-async fn read_body(mut body: Incoming, max: u64) -> Result<Bytes, Refusal> {
+/// Reads a body into one piece of memory, however small the pieces it comes in.
+async fn read_body(mut body: Transfer, socket: &mut Socket, max: u64) -> Result<Bytes, Refusal> {
+    if let Some(length) = body.length() {
+        let length = usize::try_from(length).map_err(|_| Refusal::TOO_LARGE)?;
+        while let missing @ 1.. = length.saturating_sub(socket.arrived_bytes().len()) {
+            fill(socket, missing).await?;
+        }
+        return Ok(socket.arrived_bytes().split_to(length).freeze());
+    }
     let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Refusal::BODY)?;
-        // What is not data is trailers, which nobody asked for.
-        if let Ok(data) = frame.into_data() {
-            if (whole.len() + data.len()) as u64 > max {
-                return Err(Refusal::TOO_LARGE);
-            }
-            whole.extend_from_slice(&data);
+    loop {
+        body.decode(socket.arrived_bytes(), &mut whole, max)?;
+        if body.has_ended() {
+            return Ok(whole.freeze());
         }
+        let missing = usize::try_from(body.announced()).unwrap_or(usize::MAX);
+        fill(socket, missing).await?;
     }
-    Ok(whole.freeze())
 }
 
-/// The time for the headers, then the time for the body; no timer is set while nothing waits.
-struct Timeouts<'s> {
-    shared: &'s Shared,
-    has_head: bool,
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl<'s> Timeouts<'s> {
-    fn new(shared: &'s Shared) -> Self {
-        Self {
-            shared,
-            has_head: false,
-            sleep: None,
-        }
-    }
-
-    fn poll(&mut self, has_head: bool, context: &mut Context<'_>) -> Poll<Refusal> {
-        if has_head && !self.has_head {
-            self.has_head = true;
-            self.sleep = None;
-        }
-        let settings = &self.shared.settings;
-        let (timeout, refusal) = if has_head {
-            (settings.body_timeout, Refusal::BODY_TIMEOUT)
-        } else {
-            (settings.header_timeout, Refusal::HEADER_TIMEOUT)
-        };
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
-        ready!(sleep.as_mut().poll(context));
-        Poll::Ready(refusal)
-    }
+/// Waits for more of a body.
+fn fill(socket: &mut Socket, missing: usize) -> impl Future<Output = Result<(), Refusal>> {
+    poll_fn(move |context| {
+        let is_there = std::task::ready!(socket.poll_fill_much(missing, context));
+        Poll::Ready(is_there.then_some(()).ok_or(Refusal::BODY))
+    })
 }

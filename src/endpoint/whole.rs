@@ -9,8 +9,7 @@ use http::Method;
 use httparse::{Header, Status};
 
 use crate::transports::{Bounds, is_message_http};
-use crate::web::transfer::content_length;
-use crate::web::{Head, Request};
+use crate::web::{Head, Request, strict};
 
 /// More headers than browsers and proxies send; a request with more is out of the ordinary.
 const MAX_HEADERS: usize = 48;
@@ -29,9 +28,12 @@ pub(super) fn take(arrived: &mut Bytes, bounds: Bounds) -> Option<(Request, Byte
     let Ok(Status::Complete(begin)) = status else {
         return None;
     };
-    let length = body_length(parsed.headers)?;
-    let end = begin.checked_add(length)?;
-    let is_small = begin <= bounds.max_head && length as u64 <= bounds.max_body;
+    if parsed.headers.iter().any(is_odd) {
+        return None;
+    }
+    let length = strict::check(&parsed).ok()?.length()?;
+    let end = begin.checked_add(usize::try_from(length).ok()?)?;
+    let is_small = begin <= bounds.max_head && length <= bounds.max_body;
     if !is_small || end > bytes.len() {
         return None;
     }
@@ -44,19 +46,9 @@ pub(super) fn take(arrived: &mut Bytes, bounds: Bounds) -> Option<(Request, Byte
     Some((Request { head, body }, bytes.slice(..begin)))
 }
 
-/// Returns how long the body is; nothing if that is not certain.
-fn body_length(headers: &[Header<'_>]) -> Option<usize> {
-    let mut length = None;
-    for header in headers {
-        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
-        if ODD.iter().any(|name| is(name)) || (is("content-length") && length.is_some()) {
-            return None;
-        }
-        if is("content-length") {
-            length = Some(content_length(header.value.trim_ascii())?);
-        }
-    }
-    usize::try_from(length.unwrap_or(0)).ok()
+fn is_odd(header: &Header<'_>) -> bool {
+    ODD.iter()
+        .any(|name| header.name.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -82,12 +74,12 @@ mod tests {
 
     #[test]
     fn ordinary_requests_are_taken_one_at_a_time() {
-        let post = "POST /a HTTP/1.1\r\nContent-Length: 2\r\n\r\n[]";
+        let post = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n[]";
         let cases = [
             (post.to_owned(), ""),
             (format!("{post}GET"), "GET"),
             ("GET /a?b HTTP/1.0\r\n\r\nx".to_owned(), "x"),
-            ("\r\nDELETE /a HTTP/1.1\nA: b\n\n".to_owned(), ""),
+            ("\r\nDELETE /a HTTP/1.1\nHost: h\n\n".to_owned(), ""),
         ];
         for (text, rest) in cases {
             assert_eq!(left(&text).as_deref(), Some(rest), "{text}");
@@ -104,23 +96,25 @@ mod tests {
 
     #[test]
     fn all_else_is_left_to_hyper() {
-        let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(200));
+        let long = format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(200));
         let cases = [
             "",
             "GET /",
-            "GET / HTTP/1.1\r\nA: b\r\n",
-            "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\n[]",
-            "POST / HTTP/1.1\r\nContent-Length: 11\r\n\r\n[1,2,3,4,5]",
-            "POST / HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n[]",
-            "POST / HTTP/1.1\r\nContent-Length: +2\r\n\r\n[]",
-            "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n[]",
-            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            "POST / HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: x\r\n\r\n[]",
-            "POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n[]",
-            "GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n",
-            "POST / HTTP/1.1\r\nContent-Type: message/http\r\nContent-Length: 2\r\n\r\n[]",
-            "GET / HTTP/1.1\r\nA: b\r\nA: b\r\nA: b\r\nA: b\r\nA: b\r\n\r\n",
-            "GET / HTTP/1.1\r\nA b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: h\r\nA: b\r\n",
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n[]",
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n[1,2,3,4,5]",
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n[]",
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: +2\r\n\r\n[]",
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999999999999\r\n\r\n[]",
+            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nTransfer-Encoding: x\r\n\r\n[]",
+            "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n[]",
+            "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Type: message/http\r\nContent-Length: 2\r\n\r\n[]",
+            "GET / HTTP/1.1\r\nHost: h\r\nA: b\r\nA: b\r\nA: b\r\nA: b\r\nA: b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: h\r\nA b\r\n\r\n",
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n",
             "GET / HTTP/2.0\r\n\r\n",
             &long,
         ];

@@ -9,6 +9,7 @@ pub mod head;
 pub mod response;
 pub mod script;
 pub mod socket;
+pub mod strict;
 pub mod transfer;
 pub mod websocket;
 

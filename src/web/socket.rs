@@ -67,6 +67,21 @@ impl Socket {
         Poll::Ready(read.is_ok() && !buffer.filled().is_empty())
     }
 
+    /// Does the same, with room for so many bytes, within bounds.
+    pub fn poll_fill_much(&mut self, missing: usize, context: &mut Context<'_>) -> Poll<bool> {
+        loop {
+            if ready!(self.stream.poll_read_ready(context)).is_err() {
+                return Poll::Ready(false);
+            }
+            self.ahead.reserve(missing.clamp(READ_SIZE, MAX_AHEAD));
+            match self.stream.try_read_buf(&mut self.ahead) {
+                Ok(read) => return Poll::Ready(read > 0),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Poll::Ready(false),
+            }
+        }
+    }
+
     /// Waits until the client has closed or reset the connection; what it sends is forgotten.
     pub fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while ready!(self.poll_fill(context)) {

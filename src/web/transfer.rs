@@ -4,6 +4,8 @@
 use bytes::{Buf, BytesMut};
 use httparse::{Header, Status, parse_chunk_size};
 
+use super::strict::values;
+
 /// Bytes of a line with a chunk's size, and of all trailers; above them a body is malformed.
 const MAX_SIZE_LINE: usize = 256;
 const MAX_TRAILERS: usize = 4096;
@@ -11,7 +13,7 @@ const MAX_TRAILERS: usize = 4096;
 /// A body is not what its head announces, or that is not clear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Malformed(&'static str);
+pub struct Malformed(pub(super) &'static str);
 
 impl Malformed {
     /// The head itself is not understood.
@@ -21,6 +23,21 @@ impl Malformed {
     #[must_use]
     pub fn reason(self) -> &'static str {
         self.0
+    }
+}
+
+/// Why a body cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is not what its head announces.
+    Malformed(Malformed),
+    /// There is, or will be, more of it than may be.
+    TooLarge,
+}
+
+impl From<Malformed> for Fault {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
     }
 }
 
@@ -78,32 +95,51 @@ impl Transfer {
         matches!(self.0, State::Ended | State::Counted(0))
     }
 
-    /// Moves what there is of the body out of what has arrived.
+    /// Returns how long the body is, if its head says that.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        match self.0 {
+            State::Counted(length) => Some(length),
+            _ => None,
+        }
+    }
+
+    /// Returns how many bytes are to come at least.
+    #[must_use]
+    pub fn announced(&self) -> u64 {
+        match self.0 {
+            State::Counted(left) | State::Chunk(left) => left,
+            _ => 0,
+        }
+    }
+
+    /// Moves what there is of the body out of what has arrived. The body may have `max` bytes.
     ///
     /// # Errors
-    /// It is not chunks.
-    pub fn decode(&mut self, arrived: &mut BytesMut, body: &mut BytesMut) -> Result<(), Malformed> {
+    /// It is not chunks, or becomes larger.
+    pub fn decode(
+        &mut self,
+        arrived: &mut BytesMut,
+        body: &mut BytesMut,
+        max: u64,
+    ) -> Result<(), Fault> {
+        // A size is judged when it is read, however little of its chunk has come: a body gets the
+        // same answer in whatever pieces it arrives.
         while !arrived.is_empty() {
             let Some(next) = step(self.0, arrived, body)? else {
                 break;
             };
             self.0 = next;
+            if (body.len() as u64).saturating_add(self.announced()) > max {
+                return Err(Fault::TooLarge);
+            }
         }
         Ok(())
     }
 }
 
-/// Returns the values of all headers of this name.
-fn values<'h>(headers: &'h [Header<'_>], name: &'static str) -> impl Iterator<Item = &'h [u8]> {
-    let named = headers
-        .iter()
-        .filter(move |header| header.name.eq_ignore_ascii_case(name));
-    named.map(|header| header.value.trim_ascii())
-}
-
 /// Reads a `Content-Length`: digits and nothing else.
-#[must_use]
-pub fn content_length(value: &[u8]) -> Option<u64> {
+fn content_length(value: &[u8]) -> Option<u64> {
     let is_digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     let text = str::from_utf8(value).ok()?;
     text.parse().ok().filter(|_| is_digits)
@@ -172,7 +208,9 @@ fn trailer(before: usize, arrived: &mut BytesMut) -> Result<Option<State>, Malfo
         return Err(Malformed("the trailers are too long"));
     }
     let Some(line) = line else { return Ok(None) };
-    let is_line = arrived[..line].ends_with(b"\r\n");
+    // A lone carriage return is a line's end for some too.
+    let text = arrived[..line].strip_suffix(b"\r\n");
+    let is_line = text.is_some_and(|text| !text.contains(&b'\r'));
     arrived.advance(line);
     match (is_line, line) {
         (true, 2) => Ok(Some(State::Ended)),
@@ -231,12 +269,14 @@ mod tests {
         }
     }
 
-    fn decode(pieces: &[&[u8]]) -> Result<(Vec<u8>, Vec<u8>, bool), Malformed> {
+    const MAX: u64 = 16;
+
+    fn decode(pieces: &[&[u8]]) -> Result<(Vec<u8>, Vec<u8>, bool), Fault> {
         let mut transfer = Transfer(State::Size);
         let (mut arrived, mut body) = (BytesMut::new(), BytesMut::new());
         for piece in pieces {
             arrived.extend_from_slice(piece);
-            transfer.decode(&mut arrived, &mut body)?;
+            transfer.decode(&mut arrived, &mut body, MAX)?;
         }
         Ok((body.to_vec(), arrived.to_vec(), transfer.has_ended()))
     }
@@ -258,7 +298,7 @@ mod tests {
         let long = [b"1;".as_slice(), &[b'a'; 300]].concat();
         let trailers = [b"0\r\n".as_slice(), &[b'a'; 5000]].concat();
         let lines = [b"0\r\n".as_slice(), &b"a: b\r\n".repeat(1000)].concat();
-        let cases: [&[u8]; 12] = [
+        let cases: [&[u8]; 14] = [
             b"x\r\n",
             b"-1\r\n",
             b"+1\r\n",
@@ -268,12 +308,33 @@ mod tests {
             b"ffffffffffffffffff\r\n",
             b"1;a\nb\r\n",
             b"0\r\na\n\r\n",
+            b"0\r\na\rb\r\n",
+            b"0\r\n\r\r\n",
             &long,
             &trailers,
             &lines,
         ];
         for body in cases {
-            assert!(decode(&[body]).is_err(), "{}", body.escape_ascii());
+            let decoded = decode(&[body]);
+            let is_refused = matches!(decoded, Err(Fault::Malformed(_)));
+            assert!(is_refused, "{}", body.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_body_that_will_be_too_large_is_not_waited_for() {
+        let most = b"10\r\n0123456789abcdef\r\n0\r\n\r\n";
+        assert!(decode(&[most]).is_ok());
+        let cases: [&[u8]; 4] = [
+            b"11\r\n",
+            b"ffffffffffffffff\r\n",
+            b"f\r\n0123456789abcde\r\n2\r\n",
+            b"f\r\n0123456789abcde\r\n2\r\nab\r\nnonsense",
+        ];
+        for body in cases {
+            assert_eq!(decode(&[body]), Err(Fault::TooLarge));
+            let bytes: Vec<&[u8]> = body.chunks(1).collect();
+            assert_eq!(decode(&bytes), Err(Fault::TooLarge));
         }
     }
 }

@@ -22,6 +22,7 @@ mod cors;
 mod disconnect;
 mod event_source;
 mod extensions;
+mod framing;
 mod handshake;
 mod hostile;
 mod http;

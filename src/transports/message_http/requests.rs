@@ -5,8 +5,8 @@ use http::{StatusCode, header};
 use httparse::Status;
 
 use crate::metrics::Limit;
-use crate::web::transfer::content_length;
-use crate::web::{Head, Headers, Request, Transfer};
+use crate::web::transfer::Malformed;
+use crate::web::{Head, Request, Transfer, strict};
 
 /// The bounds of one request.
 #[derive(Debug, Clone, Copy)]
@@ -146,7 +146,8 @@ impl Requests {
                 };
             }
             let before = self.plain.len();
-            if self.transfer.decode(arrived, &mut self.plain).is_err() {
+            let decoded = self.transfer.decode(arrived, &mut self.plain, u64::MAX);
+            if decoded.is_err() {
                 return Next::Fault(Fault::malformed("the body's chunks are malformed"));
             }
             if self.plain.len() == before && !self.transfer.has_ended() {
@@ -265,18 +266,12 @@ fn understand(
             "an embedded request has a Content-Length and no Transfer-Encoding",
         ));
     }
-    let length = one_length(&head.headers).ok_or_else(malformed)?;
+    let unclear = |malformed: Malformed| Fault::malformed(malformed.reason());
+    // Where it goes the outer request has said; one that names a host names it as that does.
+    strict::check_host(request.headers).map_err(unclear)?;
+    let transfer = Transfer::of(request.headers).map_err(unclear)?;
+    let length = transfer.length().ok_or_else(malformed)?;
     Ok((request.path.unwrap_or_default().into(), head, length))
-}
-
-/// Returns the length of the body, which may be said more than once but not differently.
-fn one_length(headers: &Headers) -> Option<u64> {
-    let mut lengths = headers.get_all(&header::CONTENT_LENGTH);
-    match lengths.next() {
-        Some(length) if lengths.all(|other| other == length) => content_length(length),
-        Some(_) => None,
-        None => Some(0),
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::number;
+
 /// What a client shall do when its connection is lost or its connect is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reconnect {
@@ -128,8 +130,7 @@ impl ClientAdvice {
 }
 
 fn milliseconds(raw: &RawValue) -> Option<Duration> {
-    let value: f64 = serde_json::from_str(raw.get()).ok()?;
-    Duration::try_from_secs_f64(value / 1000.0).ok()
+    Duration::try_from_secs_f64(number(raw)? / 1000.0).ok()
 }
 
 #[cfg(test)]
@@ -145,6 +146,11 @@ mod tests {
                 r#"{"timeout":1000,"interval":3000}"#,
                 Some((ms(1000), ms(3000))),
             ),
+            (
+                r#"{"timeout":1000.0,"interval":3.00E+3}"#,
+                Some((ms(1000), ms(3000))),
+            ),
+            (r#"{"timeout":0e0,"interval":-0.0}"#, Some((ms(0), ms(0)))),
             (r#"{"timeout":-5}"#, Some((None, None))),
             (r#"{"timeout":"0","interval":null}"#, Some((None, None))),
             (r#"{"timeout":1e300}"#, Some((None, None))),

@@ -10,6 +10,7 @@ mod json;
 mod limits;
 mod message;
 mod reply;
+mod value;
 
 pub use advice::{Advice, ClientAdvice, Reconnect};
 pub use bound::{ChannelBound, MaxQueuePolicy};
@@ -21,6 +22,7 @@ pub use json::{BatchError, DataError, parse_batches, parse_data};
 pub use limits::Limits;
 pub use message::{Message, text};
 pub use reply::{Field, Reply};
+pub use value::{number, whole};
 
 /// The channel names of the protocol's own messages (specification section 5).
 pub mod meta {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Extension, Passage};
-use crate::bayeux::{Message, Reply};
+use crate::bayeux::{Message, Reply, number};
 
 const NAME: &str = "timesync";
 /// How wrong a client may be, in milliseconds.
@@ -49,7 +49,7 @@ fn answer(sent: &RawValue, (received, ago): (SystemTime, Duration)) -> Option<St
         return None;
     }
     let Sent { tc, l, o } = serde_json::from_str(sent.get()).ok()?;
-    let told: f64 = tc.get().parse().ok()?;
+    let told = number(tc)?;
     let received = milliseconds(received);
     let held = ago.as_millis();
     let answer = format!(r#"{{"tc":{tc},"ts":{received},"p":{held}"#, tc = tc.get());
@@ -103,6 +103,15 @@ mod tests {
                 r#"{"tc":1000000,"l":25,"o":0}"#,
                 Some(r#"{"tc":1000000,"ts":1000000,"p":70,"a":25}"#),
             ),
+            (
+                r#"{"tc":9.99E5,"l":0.0,"o":0e0}"#,
+                Some(r#"{"tc":9.99E5,"ts":1000000,"p":70,"a":-1000}"#),
+            ),
+            (
+                r#"{"tc":999000.0}"#,
+                Some(r#"{"tc":999000.0,"ts":1000000,"p":70}"#),
+            ),
+            (r#"{"tc":1e400}"#, None),
             (r#"{"tc":1e300,"l":0}"#, None),
             (r#"{"tc":"999000"}"#, None),
             (r#"{"tc":{}}"#, None),

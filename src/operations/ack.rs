@@ -2,24 +2,20 @@
 
 use serde_json::value::RawValue;
 
-use crate::bayeux::Message;
+use crate::bayeux::{Message, whole};
 
 /// The name of the extension in `ext`.
 pub const NAME: &str = "ack";
 
 /// Tells whether a handshake asks for acknowledgement.
 pub(super) fn is_asked(handshake: &Message<'_>) -> bool {
-    of(handshake) == Some("true")
+    handshake.extension(NAME).map(RawValue::get) == Some("true")
 }
 
 /// Reads the number of the last reply that a connect's client has received. Clients begin with
-/// numbers below the first; whatever is no number acknowledges nothing.
+/// numbers below the first; whatever is no whole number acknowledges nothing.
 pub(super) fn number(connect: &Message<'_>) -> Option<u64> {
-    of(connect)?.parse().ok()
-}
-
-fn of<'m>(message: &'m Message<'_>) -> Option<&'m str> {
-    message.extension(NAME).map(RawValue::get)
+    connect.extension(NAME).and_then(whole)
 }
 
 #[cfg(test)]
@@ -37,7 +33,11 @@ mod tests {
             (r#"{"ack":-1}"#, false, None),
             (r#"{"ack":"7"}"#, false, None),
             (r#"{"ack":7.5}"#, false, None),
-            (r#"{"ack":1e3}"#, false, None),
+            (r#"{"ack":1e3}"#, false, Some(1000)),
+            (r#"{"ack":7.0}"#, false, Some(7)),
+            (r#"{"ack":0.7E+1}"#, false, Some(7)),
+            (r#"{"ack":-1.0}"#, false, None),
+            (r#"{"ack":1e300}"#, false, None),
             (r#"{"ack":99999999999999999999999}"#, false, None),
             (r#"{"ack":null}"#, false, None),
             ("{}", false, None),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::bayeux::{BayeuxError, Field, Message, Reply, meta, text};
+use crate::bayeux::{BayeuxError, Field, Message, Reply, meta, number, text};
 use crate::session::Session;
 
 /// How long a client that ignores advice waits to hear that its session is gone.
@@ -140,9 +140,7 @@ fn is_reconnect(message: &Message<'_>) -> bool {
 }
 
 fn is_0_1(message: &Message<'_>) -> bool {
-    message
-        .version
-        .is_some_and(|version| version.get() == "0.1")
+    message.version.and_then(number) == Some(0.1)
 }
 
 fn announces_comment_filter(message: &Message<'_>) -> bool {
@@ -159,6 +157,23 @@ mod tests {
         let texts = [b"caf\xe9".as_slice(), "\u{2713} caf\u{e9}".as_bytes()];
         let texts = texts.into_iter().map(Bytes::from_static).collect();
         assert_eq!(in_utf8(texts), ["caf\u{e9}", "\u{2713} caf\u{e9}"]);
+    }
+
+    #[test]
+    fn protocol_0_1_is_the_number() {
+        let cases = [
+            ("0.1", true),
+            ("0.10", true),
+            ("1E-1", true),
+            ("\"0.1\"", false),
+            ("1", false),
+            ("null", false),
+        ];
+        for (version, expected) in cases {
+            let text = format!(r#"{{"version":{version}}}"#);
+            let message: Message<'_> = serde_json::from_str(&text).expect("a message");
+            assert_eq!(is_0_1(&message), expected, "{version}");
+        }
     }
 
     #[test]

@@ -81,6 +81,28 @@ async fn what_is_not_acknowledged_comes_again_with_what_is_new() {
 }
 
 #[tokio::test]
+async fn a_number_acknowledges_however_it_is_written() {
+    let server = TestServer::start(&["bayeux.timeout=10s"]);
+    let mut publisher = server.client().await;
+    for two in ["2", "2.0", "2e0", "2.00E+0", "0.2e1", "20E-1"] {
+        let mut client = acknowledging(&server).await;
+        publisher.publish("/chat", "m1").await;
+        assert_eq!(read(connect(&mut client, 1).await), batch(&["m1"], 2));
+        let message = json!([client.message(json!({
+            "channel": "/meta/connect", "ext": {"ack": "TWO"}
+        }))]);
+        let body = message.to_string().replace("\"TWO\"", two);
+        let request = client.request(body).bytes();
+        client.poll_connection().await.send(request).await;
+        // Nothing is left to be sent, so the connect is held.
+        server.holds(1).await;
+        publisher.publish("/chat", "m2").await;
+        assert_eq!(read(client.polled().await), batch(&["m2"], 3), "{two}");
+        client.disconnect().await;
+    }
+}
+
+#[tokio::test]
 async fn acks_that_make_no_sense_drop_nothing() {
     let server = TestServer::start(&[]);
     let mut client = acknowledging(&server).await;

@@ -3,10 +3,9 @@
 use std::io::Write;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::number;
+use super::{fields, number};
 
 /// What a client shall do when its connection is lost or its connect is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,21 +109,10 @@ impl ClientAdvice {
     /// milliseconds, zero or more, is not there.
     #[must_use]
     pub fn parse(raw: &RawValue) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Fields<'a> {
-            #[serde(borrow)]
-            timeout: Option<&'a RawValue>,
-            #[serde(borrow)]
-            interval: Option<&'a RawValue>,
-        }
-        // A derived struct would take an array for its fields in order.
-        if !raw.get().starts_with('{') {
-            return None;
-        }
-        let fields: Fields<'_> = serde_json::from_str(raw.get()).ok()?;
+        let [timeout, interval] = fields(raw, ["timeout", "interval"])?;
         Some(Self {
-            timeout: fields.timeout.and_then(milliseconds),
-            interval: fields.interval.and_then(milliseconds),
+            timeout: timeout.and_then(milliseconds),
+            interval: interval.and_then(milliseconds),
         })
     }
 }
@@ -156,6 +144,8 @@ mod tests {
             (r#"{"timeout":1e300}"#, Some((None, None))),
             (r#"{"timeout":1e400}"#, Some((None, None))),
             (r#"{"reconnect":"none"}"#, Some((None, None))),
+            (r#"{"timeout":1,"timeout":2}"#, Some((ms(2), None))),
+            (r#"{"\ud83d":1,"timeout":2}"#, Some((ms(2), None))),
             (r#""x""#, None),
             ("5", None),
             ("null", None),

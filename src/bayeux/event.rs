@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::{ChannelBound, ChannelName, Message};
+use super::{ChannelBound, ChannelName, Message, Name};
 
 /// What stands before the channel's name in every event.
 const BEFORE_CHANNEL: &[u8] = b"{\"channel\":\"";
@@ -53,7 +53,7 @@ pub struct Draft<'a> {
     /// `ext`.
     pub ext: Option<Cow<'a, RawValue>>,
     /// Other fields, by name.
-    pub custom: Vec<(Cow<'a, str>, Cow<'a, RawValue>)>,
+    pub custom: Vec<(Name<'a>, Cow<'a, RawValue>)>,
 }
 
 impl<'a> Draft<'a> {
@@ -94,7 +94,7 @@ impl<'a> Draft<'a> {
             return;
         };
         self.custom.retain(|(known, _)| known != name);
-        self.custom.push((Cow::Borrowed(name), Cow::Owned(value)));
+        self.custom.push((Name::from(name), Cow::Owned(value)));
     }
 
     /// Encodes it; every field keeps its bytes.
@@ -115,8 +115,7 @@ impl<'a> Draft<'a> {
         }
         for (name, value) in &self.custom {
             json.push(b',');
-            serde_json::to_writer(&mut json, name)
-                .expect("a string is JSON, and a Vec takes every write");
+            json.extend_from_slice(name.json().as_bytes());
             json.push(b':');
             json.extend_from_slice(value.get().as_bytes());
         }

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{ClientId, meta};
+use super::value::{Name, fields};
+use super::{ClientId, meta, text};
 
 /// One message of a batch. Extensions may replace what subscribers receive of it. Fields that are
 /// `null` or absent are alike, but for `data` and `id`.
@@ -37,7 +38,7 @@ pub struct Message<'a> {
     /// `supportedConnectionTypes`.
     pub supported_connection_types: Option<&'a RawValue>,
     /// The fields the protocol does not know, in the order sent.
-    pub custom: Vec<(Cow<'a, str>, Cow<'a, RawValue>)>,
+    pub custom: Vec<(Name<'a>, Cow<'a, RawValue>)>,
 }
 
 impl<'a> Message<'a> {
@@ -63,13 +64,8 @@ impl<'a> Message<'a> {
     /// Returns an entry of `ext`; nothing if it is not an object, or `null` there.
     #[must_use]
     pub fn extension(&self, name: &str) -> Option<&RawValue> {
-        let ext = self.ext.as_ref()?;
-        if !ext.get().starts_with('{') {
-            return None;
-        }
-        let Entries(entries) = serde_json::from_str(ext.get()).ok()?;
-        let (_, value) = entries.into_iter().rfind(|(key, _)| key == name)?;
-        (value.get() != "null").then_some(value)
+        let [value] = fields(self.ext.as_ref()?, [name])?;
+        value.filter(|value| value.get() != "null")
     }
 
     /// Tells whether the id is one: absent, `null`, or letters and digits as a string or number.
@@ -84,18 +80,6 @@ impl<'a> Message<'a> {
             _ => raw.get() == "null",
         }
     }
-}
-
-/// Returns the text of a JSON string, borrowed where it holds no escape; nothing of another value.
-#[must_use]
-pub fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    // All of them, which is done many at a time, and not only up to the first.
-    let has_escape = inner.bytes().fold(false, |has, byte| has | (byte == b'\\'));
-    if !has_escape {
-        return Some(Cow::Borrowed(inner));
-    }
-    serde_json::from_str(raw.get()).ok().map(Cow::Owned)
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Message<'a> {
@@ -115,18 +99,18 @@ impl<'de: 'a, 'a> Visitor<'de> for Fields<'a> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Message<'a>, A::Error> {
         let mut message = Message::default();
-        while let Some(Key(key)) = map.next_key()? {
-            let value: &'a RawValue = map.next_value()?;
-            message.set(key, value);
+        while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            message.set(name, value);
         }
         Ok(message)
     }
 }
 
 impl<'a> Message<'a> {
-    fn set(&mut self, key: Cow<'a, str>, value: &'a RawValue) {
+    fn set(&mut self, name: &'a RawValue, value: &'a RawValue) {
         let value_or_none = (value.get() != "null").then_some(value);
-        match &*key {
+        // What is no text is none of these names.
+        match text(name).as_deref().unwrap_or_default() {
             "channel" => {
                 self.channel = value_or_none;
                 self.meta = text(value).and_then(|text| meta::named(&text));
@@ -144,53 +128,8 @@ impl<'a> Message<'a> {
             // relayed; nor is the private `connectionId` of protocol 0.1.
             "successful" | "error" | "minimumVersion" | "authSuccessful" | "x-messages"
             | "connectionId" => {}
-            _ => self.custom.push((key, Cow::Borrowed(value))),
+            _ => self.custom.push((Name::of(name), Cow::Borrowed(value))),
         }
-    }
-}
-
-/// The entries of an object.
-struct Entries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntriesVisitor;
-        impl<'de> Visitor<'de> for EntriesVisitor {
-            type Value = Entries<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
-                let mut entries = Vec::new();
-                while let Some((Key(key), value)) = map.next_entry()? {
-                    entries.push((key, value));
-                }
-                Ok(Entries(entries))
-            }
-        }
-        deserializer.deserialize_map(EntriesVisitor)
-    }
-}
-
-/// A field's name, borrowed where it holds no escape.
-struct Key<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
-        impl<'de> Visitor<'de> for KeyVisitor {
-            type Value = Key<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a field name")
-            }
-            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Borrowed(key)))
-            }
-            fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(key.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(KeyVisitor)
     }
 }
 
@@ -219,7 +158,8 @@ mod tests {
         let message = parse(r#"{"ch\u0061nnel":"\/a","adv\u0069ce":{},"c\u0061":1}"#);
         assert_eq!(message.channel_text().as_deref(), Some("/a"));
         assert!(message.advice.is_some());
-        assert_eq!(message.custom[0].0, "ca");
+        assert_eq!(message.custom[0].0, *"ca");
+        assert_eq!(message.custom[0].0.json(), r#""c\u0061""#);
     }
 
     #[test]
@@ -279,6 +219,7 @@ mod tests {
             (r#"{"\u0062":"x","a":1}"#, Some("\"x\"")),
             (r#"{"b":1,"b":2}"#, Some("2")),
             (r#"{"b":null}"#, None),
+            (r#"{"\ud83d":1,"b":2}"#, Some("2")),
             (r#"{"a":{"b":1}}"#, None),
             (r#"[1,2]"#, None),
             ("7", None),

@@ -20,9 +20,9 @@ pub use error::BayeuxError;
 pub use event::{Draft, Event, EventFields, Framing};
 pub use json::{BatchError, DataError, parse_batches, parse_data};
 pub use limits::Limits;
-pub use message::{Message, text};
+pub use message::Message;
 pub use reply::{Field, Reply};
-pub use value::{number, whole};
+pub use value::{Name, fields, number, text, whole};
 
 /// The channel names of the protocol's own messages (specification section 5).
 pub mod meta {

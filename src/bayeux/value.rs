@@ -1,6 +1,12 @@
-//! What JSON values mean that are still in the client's own bytes.
+//! What JSON values mean that are still in the client's own bytes, be they as odd as JSON allows: half an
+//! emoji (`\ud83d` alone) is a character that no Rust string can hold, and fails nothing beside it.
 
-use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserializer;
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::{RawValue, to_raw_value};
 
 /// The largest whole number that, like all below it, is a double: JavaScript's `MAX_SAFE_INTEGER`.
 const MAX_EXACT: f64 = 9_007_199_254_740_991.0;
@@ -28,6 +34,90 @@ pub fn whole(raw: &RawValue) -> Option<u64> {
         reason = "it is whole, not negative, and below 2^53"
     )]
     is_whole.then_some(number as u64)
+}
+
+/// Returns the text of a JSON string, borrowed where it holds no escape; nothing of another value, or of
+/// one that is no text.
+#[must_use]
+pub fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    // All of them, which is done many at a time, and not only up to the first.
+    let has_escape = inner.bytes().fold(false, |has, byte| has | (byte == b'\\'));
+    if !has_escape {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str(raw.get()).ok().map(Cow::Owned)
+}
+
+/// Returns the values of these fields of an object, of each the last; nothing of another value.
+#[must_use]
+pub fn fields<'a, const N: usize>(
+    object: &'a RawValue,
+    names: [&str; N],
+) -> Option<[Option<&'a RawValue>; N]> {
+    serde_json::Deserializer::from_str(object.get())
+        .deserialize_map(Fields(names))
+        .ok()
+}
+
+struct Fields<'n, const N: usize>([&'n str; N]);
+
+impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
+    type Value = [Option<&'de RawValue>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut values = [None; N];
+        while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            let name = text(name);
+            let at = self
+                .0
+                .iter()
+                .position(|sought| name.as_deref() == Some(sought));
+            if let Some(at) = at {
+                values[at] = Some(value);
+            }
+        }
+        Ok(values)
+    }
+}
+
+/// The name of a field, in the bytes in which it was sent.
+#[derive(Debug, Clone)]
+pub struct Name<'a>(Cow<'a, RawValue>);
+
+impl<'a> Name<'a> {
+    /// Takes the JSON string that stands before a field's value.
+    pub(super) fn of(raw: &'a RawValue) -> Self {
+        Self(Cow::Borrowed(raw))
+    }
+
+    /// Returns the name as a JSON string.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        self.0.get()
+    }
+
+    /// Returns the name; nothing if it is no text.
+    #[must_use]
+    pub fn text(&self) -> Option<Cow<'_, str>> {
+        text(&self.0)
+    }
+}
+
+impl From<&str> for Name<'_> {
+    fn from(text: &str) -> Self {
+        Self(Cow::Owned(to_raw_value(text).expect("a string is JSON")))
+    }
+}
+
+impl PartialEq<str> for Name<'_> {
+    fn eq(&self, text: &str) -> bool {
+        self.text().as_deref() == Some(text)
+    }
 }
 
 #[cfg(test)]
@@ -72,6 +162,33 @@ mod tests {
         for (text, expected, as_whole) in cases {
             let raw: &RawValue = serde_json::from_str(text).expect("JSON");
             assert_eq!((number(raw), whole(raw)), (expected, as_whole), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_field_of_a_name_counts_whatever_stands_beside_it() {
+        let cases = [
+            (r#"{"a":1,"b":[ 2 ]}"#, Some([Some("1"), Some("[ 2 ]")])),
+            (r#"{"\u0062":"x"}"#, Some([None, Some("\"x\"")])),
+            (r#"{"b":1,"b":2}"#, Some([None, Some("2")])),
+            (r#"{"b":null}"#, Some([None, Some("null")])),
+            (r#"{"c":{"b":1}}"#, Some([None, None])),
+            (r#"{"\ud83d":"\ud83d","b":1}"#, Some([None, Some("1")])),
+            (r#"{"b\ud83d":1,"\ude00b":1}"#, Some([None, None])),
+            ("{}", Some([None, None])),
+            ("[1,2]", None),
+            ("7", None),
+            ("\"a\"", None),
+            ("null", None),
+        ];
+        for (json, expected) in cases {
+            let raw: &RawValue = serde_json::from_str(json).expect("JSON");
+            let found = fields(raw, ["a", "b"]);
+            assert_eq!(
+                found.map(|all| all.map(|one| one.map(RawValue::get))),
+                expected,
+                "{json}"
+            );
         }
     }
 }

@@ -7,11 +7,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Extension, Passage};
-use crate::bayeux::{Message, Reply, number};
+use crate::bayeux::{Message, Reply, fields, number};
 
 const NAME: &str = "timesync";
 /// How wrong a client may be, in milliseconds.
@@ -20,14 +19,6 @@ const ACCURACY: f64 = 25.0;
 /// The extension.
 #[derive(Debug)]
 pub(super) struct Timesync;
-
-#[derive(Deserialize)]
-struct Sent<'s> {
-    #[serde(borrow)]
-    tc: &'s RawValue,
-    l: Option<f64>,
-    o: Option<f64>,
-}
 
 impl Timesync {
     pub(super) fn boxed(is_on: bool) -> Option<Box<dyn Extension>> {
@@ -45,24 +36,31 @@ impl Extension for Timesync {
 }
 
 fn answer(sent: &RawValue, (received, ago): (SystemTime, Duration)) -> Option<String> {
-    if !sent.get().starts_with('{') {
-        return None;
-    }
-    let Sent { tc, l, o } = serde_json::from_str(sent.get()).ok()?;
+    let [tc, lag, offset] = fields(sent, ["tc", "l", "o"])?;
+    let tc = tc?;
     let told = number(tc)?;
+    let (lag, offset) = (number_or_none(lag)?, number_or_none(offset)?);
     let received = milliseconds(received);
     let held = ago.as_millis();
     let answer = format!(r#"{{"tc":{tc},"ts":{received},"p":{held}"#, tc = tc.get());
-    let Some(lag) = l else {
+    let Some(lag) = lag else {
         return Some(answer + "}");
     };
     #[allow(
         clippy::cast_precision_loss,
         reason = "milliseconds fit for 285,000 years"
     )]
-    let wrong = (told + o.unwrap_or(0.0) + lag - received as f64).round();
+    let wrong = (told + offset.unwrap_or(0.0) + lag - received as f64).round();
     let is_told = lag == 0.0 || wrong.abs() >= ACCURACY;
     (is_told && wrong.abs() < 1e15).then(|| format!(r#"{answer},"a":{wrong:.0}}}"#))
+}
+
+/// Returns a number that may be missing, or nothing if it is something else.
+fn number_or_none(sent: Option<&RawValue>) -> Option<Option<f64>> {
+    match sent.filter(|sent| sent.get() != "null") {
+        Some(sent) => number(sent).map(Some),
+        None => Some(None),
+    }
 }
 
 fn milliseconds(time: SystemTime) -> u128 {
@@ -117,6 +115,10 @@ mod tests {
             (r#"{"tc":{}}"#, None),
             (r#"{"l":0,"o":0}"#, None),
             (r#"{"tc":1,"l":"0"}"#, None),
+            (
+                r#"{"\ud83d":0,"tc":999000}"#,
+                Some(r#"{"tc":999000,"ts":1000000,"p":70}"#),
+            ),
             ("[1,0,0]", None),
             ("true", None),
         ];

@@ -69,6 +69,117 @@ async fn an_error_of_one_message_never_hides_its_neighbours() {
     }
 }
 
+/// Half an emoji, which JSON can spell and Rust's strings cannot hold.
+const HALF: &str = r"\ud83d";
+
+#[tokio::test]
+async fn half_an_emoji_in_names_and_values_passes_through() {
+    let server = TestServer::start(&[]);
+    let mut client = server.client().await;
+    client.subscribe("/a").await;
+    let id = client.id.clone();
+    let fields = [
+        format!(r#""data":"{HALF}""#),
+        format!(r#""data":{{"{HALF}":"{HALF}"}}"#),
+        format!(r#""data":1,"ext":{{"{HALF}":["{HALF}"]}}"#),
+        format!(r#""data":1,"{HALF}":1"#),
+        format!(r#""data":1,"a{HALF}b\\":"{HALF}""#),
+        // Names keep their bytes as values do.
+        r#""data":1,"\u0061\/":"\/""#.to_owned(),
+    ];
+    for fields in fields {
+        let body = format!(r#"[{{"channel":"/a","clientId":"{id}",{fields}}}]"#);
+        let response = client.post(body).await;
+        let text = response.text();
+        let event = format!(r#"[{{"channel":"/a",{fields}}},"#);
+        assert!(text.starts_with(&event), "{text} begins with {event}");
+        assert!(text.contains(r#""successful":true"#), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn half_an_emoji_fails_at_most_its_own_message() {
+    let server = TestServer::start(&[]);
+    let mut client = server.client().await;
+    let id = client.id.clone();
+    let own = format!(r#""clientId":"{id}""#);
+    let half = [
+        (
+            format!(r#"{own},"channel":"/{HALF}","data":1"#),
+            "405::channel_invalid",
+        ),
+        (
+            format!(r#"{own},"channel":"/meta/{HALF}""#),
+            "405::channel_invalid",
+        ),
+        (
+            format!(r#"{own},"channel":"/meta/subscribe","subscription":"/{HALF}""#),
+            "403::subscription_invalid",
+        ),
+        (
+            format!(r#"{own},"channel":"/meta/subscribe","subscription":["/a","/{HALF}"]"#),
+            "403::subscription_invalid",
+        ),
+        (
+            format!(r#"{own},"channel":"/meta/unsubscribe","subscription":"/{HALF}""#),
+            "403::subscription_invalid",
+        ),
+        (
+            format!(r#""clientId":"{HALF}","channel":"/a","data":1"#),
+            "402::session_unknown",
+        ),
+    ];
+    for (fields, error) in half {
+        let good = format!(r#"{{{own},"channel":"/service/x","data":1}}"#);
+        let replies = client.post(format!("[{good},{{{fields}}},{good}]")).await;
+        let text = replies.text();
+        assert_eq!(text.matches(r#""successful":true"#).count(), 2, "{text}");
+        assert!(text.contains(&format!(r#""error":"{error}""#)), "{text}");
+    }
+    // A type that is none is passed over, as any that is unknown.
+    let connect = format!(r#"{own},"channel":"/meta/connect","connectionType":"{HALF}""#);
+    let body = format!(r#"[{{{connect},"advice":{{"timeout":0}}}}]"#);
+    let response = client.post(body).await;
+    let text = response.text();
+    assert!(text.contains(r#""successful":true"#), "{text}");
+    let types = format!(r#"["{HALF}","long-polling"]"#);
+    let handshake = format!(
+        r#"[{{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":{types}}}]"#
+    );
+    let response = client.post(handshake).await;
+    let text = response.text();
+    assert!(text.contains(r#""successful":true"#), "{text}");
+}
+
+#[tokio::test]
+async fn half_an_emoji_hides_nothing_beside_it() {
+    let server = TestServer::start(&["bayeux.timeout=10s"]);
+    let mut client = server.client().await;
+    let id = client.id.clone();
+    // A timeout of 0 is obeyed, or the connect would be held.
+    let advice = format!(r#"{{"{HALF}":"{HALF}","timeout":0}}"#);
+    let connect = format!(
+        r#"[{{"channel":"/meta/connect","clientId":"{id}","{HALF}":1,"advice":{advice}}}]"#
+    );
+    let response = client.post(connect).await;
+    let text = response.text();
+    assert!(text.contains(r#""successful":true"#), "{text}");
+    for ext in [
+        format!(r#"{{"{HALF}":1,"ack":true}}"#),
+        format!(r#"{{"ack":true,"{HALF}":{{"{HALF}":1}}}}"#),
+    ] {
+        let body = format!(r#"[{{"channel":"/meta/handshake","version":"1.0","ext":{ext}}}]"#);
+        let response = client.post(body).await;
+        let text = response.text();
+        assert!(text.contains(r#""ext":{"ack":true}"#), "{text}");
+    }
+    let timesync = format!(r#"{{"timesync":{{"{HALF}":1,"tc":7}}}}"#);
+    let body = format!(r#"[{{"channel":"/meta/handshake","version":"1.0","ext":{timesync}}}]"#);
+    let response = client.post(body).await;
+    let text = response.text();
+    assert!(text.contains(r#""tc":7"#), "{text}");
+}
+
 #[tokio::test]
 async fn advice_of_the_wrong_type_is_passed_over() {
     let server = TestServer::start(&[]);

@@ -141,3 +141,39 @@ async fn a_call_without_data_fails_and_reaches_no_handler() {
     let reply = client.call(json!({"channel": "/service/echo"})).await;
     assert_eq!(reply["error"], "400::data_missing");
 }
+
+#[tokio::test]
+async fn what_a_call_holds_besides_may_be_odd() {
+    let server = TestServer::start(&ALL);
+    let mut client = server.client().await;
+    let mut other = server.client().await;
+    other.subscribe("/a").await;
+    // Half an emoji, which no Rust string can hold, and a field twice.
+    let odd = [
+        (
+            "broadcast",
+            r#"{"\ud83d":"\ud83d","channel":"/a","data":"X"}"#,
+        ),
+        ("broadcast", r#"{"channel":"/b","channel":"/a","data":"X"}"#),
+        ("direct", r#"{"data":"X","\ude00":{},"clientId":"ID"}"#),
+    ];
+    for (service, data) in odd {
+        let message = json!([client.message(json!({
+            "channel": format!("/service/{service}"), "data": "DATA"
+        }))]);
+        let data = data.replace("ID", &other.id);
+        let body = message.to_string().replace("\"DATA\"", &data);
+        let answers = client.post(body).await.messages();
+        assert_eq!(answers[0]["data"], true, "{data}");
+        assert_eq!(only(other.queued().await)["data"], "X", "{data}");
+    }
+    for (service, data) in [
+        ("broadcast", json!(["/a", "X"])),
+        ("broadcast", json!({"channel": 5, "data": "X"})),
+        ("direct", json!({"clientId": [other.id], "data": "X"})),
+    ] {
+        let answer = call(&mut client, service, data).await;
+        assert_eq!(answer["successful"], false);
+    }
+    assert_eq!(other.queued().await, [] as [Value; 0]);
+}

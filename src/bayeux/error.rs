@@ -29,7 +29,8 @@ pub enum BayeuxError {
     SubscribeFailed,
     /// The channel is malformed, or a wildcard where a channel is needed.
     ChannelInvalid,
-    /// The message id is not of letters and digits.
+    /// The message id is neither a string nor a number, or longer than `max_message_id_length`; with
+    /// `strict_message_ids`, it is not of letters and digits.
     MessageIdInvalid,
     /// A newer connect took the place of this one, which was held.
     ConnectDisplaced,

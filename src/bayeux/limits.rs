@@ -13,6 +13,10 @@ pub struct Limits {
     pub max_batch: usize,
     /// Nested arrays and objects in one request, the batch's own array included; above it: 400.
     pub max_depth: usize,
+    /// Bytes of one message id as JSON; above it: `405::message_id_invalid`.
+    pub max_message_id_length: usize,
+    /// Whether a message id has to be of letters and digits; else: `405::message_id_invalid`.
+    pub strict_message_ids: bool,
     /// Bytes of one channel name or pattern; above it: `405::channel_invalid`.
     pub max_channel_length: usize,
     /// Segments of one channel name or pattern; above it: `405::channel_invalid`.
@@ -25,6 +29,8 @@ impl Default for Limits {
             max_message_size: ByteSize::kib(64),
             max_batch: 1000,
             max_depth: 128,
+            max_message_id_length: 256,
+            strict_message_ids: false,
             max_channel_length: 512,
             max_channel_segments: 32,
         }

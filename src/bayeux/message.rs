@@ -19,13 +19,13 @@ pub struct Message<'a> {
     /// The meta channel that `channel` names, or stands for where a transport translates an older
     /// protocol's.
     pub meta: Option<&'static str>,
-    /// `id`, echoed in the reply byte for byte.
+    /// `id`, echoed in the reply byte for byte if it is a string, a number or `null`.
     pub id: Option<&'a RawValue>,
     /// `clientId`; nothing if it is none that this server can have made.
     pub client_id: Option<ClientId>,
     /// `data`, relayed byte for byte.
     pub data: Option<Cow<'a, RawValue>>,
-    /// `subscription`, echoed in the reply byte for byte.
+    /// `subscription`, echoed in the reply byte for byte if it is a string or an array of strings.
     pub subscription: Option<&'a RawValue>,
     /// `advice`.
     pub advice: Option<&'a RawValue>,
@@ -68,10 +68,14 @@ impl<'a> Message<'a> {
         value.filter(|value| value.get() != "null")
     }
 
-    /// Tells whether the id is one: absent, `null`, or letters and digits as a string or number.
+    /// Tells whether the id is one: absent, `null`, a string or a number; if `is_strict`, of letters and
+    /// digits only, as CometD has it.
     #[must_use]
-    pub fn has_valid_id(&self) -> bool {
+    pub fn has_valid_id(&self, is_strict: bool) -> bool {
         let Some(raw) = self.id else { return true };
+        if !is_strict {
+            return is_id(raw);
+        }
         let alphanumeric =
             |id: &str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric());
         match raw.get().as_bytes().first() {
@@ -80,6 +84,11 @@ impl<'a> Message<'a> {
             _ => raw.get() == "null",
         }
     }
+}
+
+/// Tells whether a value is of a type that an id can have.
+pub(super) fn is_id(raw: &RawValue) -> bool {
+    matches!(raw.get().as_bytes(), [b'"' | b'-' | b'0'..=b'9' | b'n', ..])
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Message<'a> {
@@ -234,23 +243,37 @@ mod tests {
 
     #[test]
     fn ids() {
+        // (id, whether it is one, whether it is one of letters and digits)
         let cases = [
-            (r#"{}"#, true),
-            (r#"{"id":null}"#, true),
-            (r#"{"id":"a1"}"#, true),
-            (r#"{"id":0}"#, true),
-            (r#"{"id":12}"#, true),
-            (r#"{"id":"\u0041"}"#, true),
-            (r#"{"id":1.5}"#, false),
-            (r#"{"id":-1}"#, false),
-            (r#"{"id":""}"#, false),
-            (r#"{"id":"a-b"}"#, false),
-            (r#"{"id":{}}"#, false),
-            (r#"{"id":true}"#, false),
-            (r#"{"id":"<script>"}"#, false),
+            (r#"{}"#, true, true),
+            (r#"{"id":null}"#, true, true),
+            (r#"{"id":"a1"}"#, true, true),
+            (r#"{"id":0}"#, true, true),
+            (r#"{"id":12}"#, true, true),
+            (r#"{"id":"\u0041"}"#, true, true),
+            (r#"{"id":1.5}"#, true, false),
+            (r#"{"id":1e400}"#, true, true),
+            (r#"{"id":-1}"#, true, false),
+            (r#"{"id":""}"#, true, false),
+            (r#"{"id":"a-b"}"#, true, false),
+            (
+                r#"{"id":"1c0ec4fb-1ad1-4e57-9bd4-3b1e0ed4ea2f"}"#,
+                true,
+                false,
+            ),
+            (r#"{"id":"msg_1_1"}"#, true, false),
+            (r#"{"id":"MQ=="}"#, true, false),
+            (r#"{"id":"é \u2028\ud83d"}"#, true, false),
+            (r#"{"id":"<script>"}"#, true, false),
+            (r#"{"id":{}}"#, false, false),
+            (r#"{"id":["1"]}"#, false, false),
+            (r#"{"id":true}"#, false, false),
+            (r#"{"id":false}"#, false, false),
         ];
-        for (text, valid) in cases {
-            assert_eq!(parse(text).has_valid_id(), valid, "{text}");
+        for (text, valid, strictly) in cases {
+            let message = parse(text);
+            let found = (message.has_valid_id(false), message.has_valid_id(true));
+            assert_eq!(found, (valid, strictly), "{text}");
         }
     }
 }

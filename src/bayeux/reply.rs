@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::message::is_id;
 use super::{Advice, BayeuxError, ClientId, Message};
 
 /// A field that only some replies carry.
@@ -39,12 +40,15 @@ pub struct Reply<'a> {
 
 impl<'a> Reply<'a> {
     /// Answers with success.
+    ///
+    /// What is echoed has the type that clients expect: one that reads typed fields would fail on
+    /// anything else, and with it on the whole response.
     #[must_use]
     pub fn to(message: &Message<'a>) -> Self {
         Self {
-            id: message.id,
-            channel: message.channel,
-            subscription: message.subscription,
+            id: message.id.filter(|id| is_id(id)),
+            channel: message.channel.filter(|channel| is_string(channel)),
+            subscription: message.subscription.filter(|raw| is_subscription(raw)),
             is_successful: true,
             error: None,
             reason: None,
@@ -188,6 +192,18 @@ impl<'a> Reply<'a> {
     }
 }
 
+fn is_string(raw: &RawValue) -> bool {
+    raw.get().starts_with('"')
+}
+
+fn is_subscription(raw: &RawValue) -> bool {
+    if !raw.get().starts_with('[') {
+        return is_string(raw);
+    }
+    let elements: Result<Vec<&RawValue>, _> = serde_json::from_str(raw.get());
+    elements.is_ok_and(|elements| elements.into_iter().all(is_string))
+}
+
 impl Field {
     fn write(&self, out: &mut Vec<u8>) {
         use std::io::Write;
@@ -224,6 +240,38 @@ mod tests {
             written(&Reply::to(&message)),
             r#"{"successful":true,"channel":"/meta/subscribe","id":7,"subscription":["/a"]}"#
         );
+    }
+
+    #[test]
+    fn what_is_echoed_has_the_type_that_clients_expect() {
+        let others = ["5", "true", "{}", "[[]]", r#"["/a",5]"#, r#"{"a":"/a"}"#];
+        let cases = [
+            ("channel", r#""/a""#, true),
+            ("channel", r#""\ud83d""#, true),
+            ("channel", r#"["/a"]"#, false),
+            ("subscription", r#""/a""#, true),
+            ("subscription", r#"["/a", "b"]"#, true),
+            ("subscription", "[]", true),
+            ("id", r#""\u0061""#, true),
+            ("id", "-1.50", true),
+            ("id", "null", true),
+            ("id", r#"["a"]"#, false),
+            ("id", "true", false),
+            ("id", "{}", false),
+        ]
+        .into_iter()
+        .chain(others.map(|other| ("channel", other, false)))
+        .chain(others.map(|other| ("subscription", other, false)));
+        for (name, value, is_echoed) in cases {
+            let text = format!(r#"{{"{name}":{value}}}"#);
+            let message: Message<'_> = serde_json::from_str(&text).expect("a message");
+            let expected = if is_echoed {
+                format!(r#"{{"successful":true,"{name}":{value}}}"#)
+            } else {
+                r#"{"successful":true}"#.to_owned()
+            };
+            assert_eq!(written(&Reply::to(&message)), expected, "{text}");
+        }
     }
 
     #[test]

@@ -162,6 +162,7 @@ impl Checks {
             ("http.max_headers", config.http.max_headers),
             ("bayeux.max_batch", limits.max_batch),
             ("bayeux.max_depth", limits.max_depth),
+            ("bayeux.max_message_id_length", limits.max_message_id_length),
             ("bayeux.max_channel_length", limits.max_channel_length),
             ("bayeux.max_channel_segments", limits.max_channel_segments),
             ("bayeux.max_queue", session.max_queue),

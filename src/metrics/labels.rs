@@ -19,6 +19,8 @@ pub enum Limit {
     MaxBatch,
     /// `bayeux.max_depth`.
     MaxDepth,
+    /// `bayeux.max_message_id_length`.
+    MaxMessageIdLength,
     /// `bayeux.max_sessions`.
     MaxSessions,
     /// `bayeux.max_subscriptions`.
@@ -40,7 +42,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::MaxConnections,
         Self::HeaderTimeout,
         Self::BodyTimeout,
@@ -49,6 +51,7 @@ impl Limit {
         Self::MaxMessageSize,
         Self::MaxBatch,
         Self::MaxDepth,
+        Self::MaxMessageIdLength,
         Self::MaxSessions,
         Self::MaxSubscriptions,
         Self::MaxChannels,
@@ -72,6 +75,7 @@ impl Limit {
             Self::MaxMessageSize => "bayeux.max_message_size",
             Self::MaxBatch => "bayeux.max_batch",
             Self::MaxDepth => "bayeux.max_depth",
+            Self::MaxMessageIdLength => "bayeux.max_message_id_length",
             Self::MaxSessions => "bayeux.max_sessions",
             Self::MaxSubscriptions => "bayeux.max_subscriptions",
             Self::MaxChannels => "bayeux.max_channels",

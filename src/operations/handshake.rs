@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::{Origin, Scope, ack, texts};
+use super::{Origin, Scope, ack, checked_id, texts};
 use crate::bayeux::{Advice, BayeuxError, ClientId, Field, Message, RandomId, Reply};
 use crate::extensions::Begun;
 use crate::metrics::Limit;
@@ -38,8 +38,8 @@ pub fn apply<'a>(
     let reply = Reply::to(message)
         .with(Field::Version)
         .with(Field::ConnectionTypes(scope.connection_types.to_vec()));
-    if !message.has_valid_id() {
-        return (reply.failed(BayeuxError::MessageIdInvalid), None);
+    if let Err(error) = checked_id(message, scope) {
+        return (reply.failed(error), None);
     }
     if !has_type_in_common(message.supported_connection_types, scope.connection_types) {
         let reply = reply

@@ -20,7 +20,7 @@ use crate::bayeux::{
     Advice, BayeuxError, ChannelBound, ChannelKind, ChannelName, ChannelPattern, Draft, Event,
     Limits, Message, RandomId, Reply, meta, text,
 };
-use crate::metrics::Metrics;
+use crate::metrics::{Limit, Metrics};
 use crate::resources::Resources;
 use crate::router::{Delivery, Router};
 use crate::session::{EndReason, Session, Sessions, Shared};
@@ -131,8 +131,8 @@ pub fn apply<'a>(
     scope: &Scope<'_>,
 ) -> (Reply<'a>, Effect) {
     let reply = Reply::to(message);
-    if !message.has_valid_id() {
-        return (reply.failed(BayeuxError::MessageIdInvalid), Effect::None);
+    if let Err(error) = checked_id(message, scope) {
+        return (reply.failed(error), Effect::None);
     }
     let Some(name) = message.meta else {
         return on_channel(message, reply, session, scope);
@@ -204,6 +204,20 @@ pub fn session_unknown(reply: Reply<'_>, is_connect: bool) -> Reply<'_> {
     } else {
         reply
     }
+}
+
+/// Checks a message's id, of which a held connect keeps a copy.
+fn checked_id(message: &Message<'_>, scope: &Scope<'_>) -> Result<(), BayeuxError> {
+    let limits = scope.limits;
+    let length = message.id.map_or(0, |id| id.get().len());
+    if length > limits.max_message_id_length {
+        scope.metrics().limited(Limit::MaxMessageIdLength);
+        return Err(BayeuxError::MessageIdInvalid);
+    }
+    if !message.has_valid_id(limits.strict_message_ids) {
+        return Err(BayeuxError::MessageIdInvalid);
+    }
+    Ok(())
 }
 
 fn checked_channel(message: &Message<'_>, limits: &Limits) -> Result<ChannelName, BayeuxError> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, TestServer, only};
+use crate::support::{Client, TestServer, WebSocket, only};
 
 #[tokio::test]
 async fn every_message_is_answered_in_order() {
@@ -46,7 +46,7 @@ async fn an_error_of_one_message_never_hides_its_neighbours() {
             "402::session_unknown",
         ),
         (
-            json!({"channel": "/x", "id": "a-b", "data": 1}),
+            json!({"channel": "/x", "id": true, "data": 1}),
             "405::message_id_invalid",
         ),
         (json!({"channel": "/x"}), "400::data_missing"),
@@ -313,4 +313,104 @@ async fn a_batch_of_nothing_but_mistakes_is_answered_all_the_same() {
     assert_eq!(replies.len(), 3);
     let is_error = |reply: &Value| reply["error"] == "400::channel_missing";
     assert!(replies.iter().all(is_error), "{replies:?}");
+}
+
+/// Ids as clients send them: those of CometD, Faye and jquery.comet, UUIDs, base64, and odd ones.
+const IDS: [&str; 14] = [
+    r#""1""#,
+    r#""1c0ec4fb-1ad1-4e57-9bd4-3b1e0ed4ea2f""#,
+    r#""msg_1_1""#,
+    r#""MQ==""#,
+    "0",
+    "12",
+    "-1",
+    "1.5",
+    "1.50e+0",
+    r#""""#,
+    r#""é✓ \u00e9\/""#,
+    r#""\ud83d""#,
+    r#""</script><!--\"""#,
+    "null",
+];
+
+#[tokio::test]
+async fn ids_are_echoed_byte_for_byte() {
+    let server = TestServer::start(&[]);
+    for id in IDS {
+        let mut socket = WebSocket::client(server.address).await;
+        let mut client = server.client().await;
+        let publish = format!(r#""channel":"/a","id":{id},"data":1"#);
+        let reply = format!(r#"[{{"successful":true,"channel":"/a","id":{id}}}]"#);
+        let message = format!(r#"{{{publish},"clientId":"{}"}}"#, client.id);
+        assert_eq!(client.post(message).await.text(), reply);
+        socket
+            .text(&format!(r#"{{{publish},"clientId":"{}"}}"#, socket.id))
+            .await;
+        assert_eq!(socket.next_text().await, reply);
+        let handshake = format!(r#"{{"channel":"/meta/handshake","id":{id}}}"#);
+        let response = server.post(handshake).await;
+        assert!(
+            response.text().contains(&format!(r#","id":{id},"#)),
+            "{}",
+            response.text()
+        );
+        // Of a connect that is held the id is kept.
+        let connect = format!(
+            r#"{{"channel":"/meta/connect","id":{id},"clientId":"{}"}}"#,
+            client.id
+        );
+        let request = client.request(connect).bytes();
+        client.poll_connection().await.send(request).await;
+        server.holds(1).await;
+        client.disconnect().await;
+        let response = client.poll_connection().await.response().await;
+        assert!(
+            response.text().contains(&format!(r#","id":{id},"#)),
+            "{}",
+            response.text()
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_echoed_has_a_type_that_clients_can_read() {
+    let server = TestServer::start(&[]);
+    let mut client = server.client().await;
+    let own = json!(client.id);
+    let odd = [
+        json!(5),
+        json!(true),
+        json!({"a": 1}),
+        json!([1]),
+        json!(["/a", {}]),
+    ];
+    for value in odd {
+        let replies = client
+            .send([
+                json!({"channel": value, "id": "1", "data": 1}),
+                json!({"channel": "/meta/subscribe", "id": "2", "subscription": value}),
+                json!({"channel": "/meta/unsubscribe", "id": "3", "subscription": value}),
+                json!({"channel": "/meta/nope", "id": "4", "subscription": value}),
+                json!({"channel": "/a", "data": 1, "id": [value]}),
+                json!({"channel": "/meta/subscribe", "id": "6", "clientId": own, "subscription": "/a"}),
+            ])
+            .await;
+        let errors = [
+            "405::channel_invalid",
+            "403::subscription_invalid",
+            "403::subscription_invalid",
+            "403:denied_by_security_policy:channel_create_denied",
+            "405::message_id_invalid",
+        ];
+        for (reply, error) in replies.iter().zip(errors) {
+            assert_eq!(reply["error"], error);
+            assert!(reply.get("channel").is_none_or(Value::is_string), "{reply}");
+            assert!(reply.get("id").is_none_or(Value::is_string), "{reply}");
+            assert_eq!(reply.get("subscription"), None, "{reply}");
+        }
+        assert_eq!(
+            (&replies[5]["successful"], replies.len()),
+            (&json!(true), 6)
+        );
+    }
 }

@@ -135,8 +135,8 @@ async fn a_handshake_with_an_old_client_id_is_a_new_session_beside_the_old() {
 }
 
 #[tokio::test]
-async fn a_handshake_with_an_invalid_id_is_refused_and_the_id_echoed() {
-    let server = TestServer::start(&[]);
+async fn a_handshake_with_an_id_that_is_not_strict_enough_is_refused_and_the_id_echoed() {
+    let server = TestServer::start(&["bayeux.strict_message_ids=true"]);
     let reply = Client::new(server.address)
         .handshake_with(json!({"id": "<script>"}))
         .await;

@@ -94,6 +94,30 @@ async fn a_batch_may_have_max_batch_messages() {
 }
 
 #[tokio::test]
+async fn a_message_id_may_have_max_message_id_length_bytes() {
+    let server = TestServer::start(&["bayeux.max_message_id_length=10"]);
+    let mut client = server.client().await;
+    for (id, is_taken) in [
+        (json!("12345678"), true),
+        (json!("123456789"), false),
+        (json!(1_234_567_890), true),
+        (json!(12_345_678_901_u64), false),
+    ] {
+        for channel in ["/a", "/meta/connect", "/meta/handshake"] {
+            let message = json!({
+                "channel": channel, "id": id, "data": 1, "advice": {"timeout": 0}
+            });
+            let reply = client.call(message).await;
+            assert_eq!(reply["successful"], is_taken, "{channel} {id}");
+            assert_eq!(reply["id"], id);
+            let error = (!is_taken).then(|| json!("405::message_id_invalid"));
+            assert_eq!(reply.get("error"), error.as_ref());
+        }
+    }
+    assert_eq!(counted(&server, Limit::MaxMessageIdLength), 6);
+}
+
+#[tokio::test]
 async fn json_may_nest_max_depth_levels() {
     let server = TestServer::start(&["bayeux.max_depth=5"]);
     for (levels, status) in [(3, 200), (4, 400)] {

@@ -150,7 +150,7 @@ async fn an_unconnected_publish_is_refused_without_advice() {
 
 #[tokio::test]
 async fn the_id_is_checked_before_the_session() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(&["bayeux.strict_message_ids=true"]);
     for id in [
         json!("a-b"),
         json!(""),
@@ -162,7 +162,8 @@ async fn the_id_is_checked_before_the_session() {
         let message = json!([{"channel": "/a", "clientId": "x", "id": id, "data": 1}]);
         let reply = &server.post(message.to_string()).await.messages()[0];
         assert_eq!(reply["error"], "405::message_id_invalid", "{id}");
-        assert_eq!(reply["id"], id);
+        let is_echoed = id.is_string() || id.is_number();
+        assert_eq!(reply.get("id"), Some(&id).filter(|_| is_echoed));
     }
 }
 

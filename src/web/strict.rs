@@ -5,7 +5,7 @@ use http::uri::Authority;
 use httparse::{Header, Request};
 
 use super::Transfer;
-use super::transfer::Malformed;
+use super::transfer::{Malformed, values};
 
 /// Checks a head that was parsed, and returns how its body comes. A connection on which this fails has
 /// to be closed: where the next request begins is not certain.
@@ -64,17 +64,6 @@ fn is_host(value: &[u8]) -> bool {
 
 fn fits(digits: &str) -> bool {
     digits.is_empty() || digits.parse::<u16>().is_ok()
-}
-
-/// Returns the values of all headers of this name.
-pub(super) fn values<'h>(
-    headers: &'h [Header<'_>],
-    name: &'static str,
-) -> impl Iterator<Item = &'h [u8]> {
-    let named = headers
-        .iter()
-        .filter(move |header| header.name.eq_ignore_ascii_case(name));
-    named.map(|header| header.value.trim_ascii())
 }
 
 #[cfg(test)]

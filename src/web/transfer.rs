@@ -4,8 +4,6 @@
 use bytes::{Buf, BytesMut};
 use httparse::{Header, Status, parse_chunk_size};
 
-use super::strict::values;
-
 /// Bytes of a line with a chunk's size, and of all trailers; above them a body is malformed.
 const MAX_SIZE_LINE: usize = 256;
 const MAX_TRAILERS: usize = 4096;
@@ -136,6 +134,17 @@ impl Transfer {
         }
         Ok(())
     }
+}
+
+/// Returns the values of all headers of this name.
+pub(super) fn values<'h>(
+    headers: &'h [Header<'_>],
+    name: &'static str,
+) -> impl Iterator<Item = &'h [u8]> {
+    let named = headers
+        .iter()
+        .filter(move |header| header.name.eq_ignore_ascii_case(name));
+    named.map(|header| header.value.trim_ascii())
 }
 
 /// Reads a `Content-Length`: digits and nothing else.

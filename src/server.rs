@@ -146,4 +146,6 @@ fn random_id() -> RandomId {
 }
 
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod simulation;

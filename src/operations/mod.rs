@@ -89,7 +89,7 @@ impl Scope<'_> {
 /// How a message came, as far as its operation has to know.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin<'o> {
-    /// The browser cookies of its request that this server can have made.
+    /// The browser cookies of its request that have the form of this server's.
     pub cookies: &'o [RandomId],
     /// Whether a connect may be held.
     pub may_be_held: bool,

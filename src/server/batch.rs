@@ -14,7 +14,7 @@ use crate::session::{Carrier, EndReason, OnTheWay, Session, Stream, Taken};
 
 /// How a batch came.
 pub struct Request<'r> {
-    /// The browser cookies it carries that this server can have made.
+    /// The browser cookies it carries that have the form of this server's.
     pub cookies: &'r [RandomId],
     /// Whether its transport can hold a connect.
     pub may_be_held: bool,

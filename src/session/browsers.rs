@@ -1,19 +1,18 @@
 //! The browsers that sessions run in, by their cookie, and how many connects each has held.
 
-use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use dashmap::DashMap;
 use dashmap::Entry;
 
-use super::IdHasher;
 use crate::bayeux::RandomId;
 
 /// The browsers with at least one session.
 #[derive(Debug, Default)]
 pub struct Browsers {
-    browsers: DashMap<RandomId, Sessions, BuildHasherDefault<IdHasher>>,
+    /// By their cookies, which clients may choose: hence the hash with a key.
+    browsers: DashMap<RandomId, Sessions>,
 }
 
 #[derive(Debug)]
@@ -30,7 +29,7 @@ pub struct Browser {
 }
 
 impl Browsers {
-    /// Returns the browser of a cookie, if this server made that and a session still stands for it.
+    /// Returns the browser of a cookie, if a session stands for it.
     #[must_use]
     pub fn find(&self, id: RandomId) -> Option<Arc<Browser>> {
         let entry = self.browsers.get(&id)?;

@@ -42,6 +42,9 @@ use state::{State, Wake};
 pub use stream::{Beginning, Stream, Streamed};
 pub use sweeper::{Timers, sweep};
 
+/// How long before or after a handshake a stream may have been opened that was on its way meanwhile.
+const MAX_DELAY: Duration = Duration::from_secs(10);
+
 /// What all sessions of a server share.
 #[derive(Debug)]
 pub struct Shared {
@@ -153,6 +156,14 @@ impl Session {
         self.lock()
             .state
             .admits(cookies, self.shared.settings.trust_client_session)
+    }
+
+    /// Tells whether a stream that was opened at this time, without a cookie, may have been on its way
+    /// when the session's browser had none yet: not a second one, and not long before or after.
+    fn admits_first_stream(&self, opened: Instant) -> bool {
+        let before = self.begun.saturating_duration_since(opened);
+        let after = opened.saturating_duration_since(self.begun);
+        before.max(after) <= MAX_DELAY && !self.lock().state.has_had_stream()
     }
 
     /// Returns the browser it was made for.

@@ -122,6 +122,7 @@ pub(super) struct State {
     is_stopping: bool,
     browser: RandomId,
     is_bound: bool,
+    has_had_stream: bool,
     subscriptions: Vec<ChannelPattern>,
 }
 
@@ -163,6 +164,7 @@ impl State {
             is_stopping: false,
             browser,
             is_bound,
+            has_had_stream: false,
             subscriptions: Vec::new(),
         }
     }

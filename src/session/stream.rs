@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::{EndReason, Session, Wake, keep};
+use super::{Browser, EndReason, Session, Wake, keep};
 use crate::bayeux::{Event, RandomId};
 
 /// What a stream has to do.
@@ -37,14 +37,22 @@ pub struct Beginning {
 #[derive(Debug, Default)]
 pub struct Stream {
     attached: Option<Attached>,
-    /// When it was opened; nothing once it has had a session.
-    opened: Option<Instant>,
+    past: Past,
     /// It is the response of a connect.
     is_of_connect: bool,
 }
 
-/// How long the request that opens a stream may have been on its way.
-const MAX_DELAY: Duration = Duration::from_secs(10);
+/// What speaks for a stream without a browser cookie.
+#[derive(Debug, Default)]
+enum Past {
+    /// Nothing.
+    #[default]
+    None,
+    /// It had no session yet, and was opened at this time.
+    Opened(Instant),
+    /// It had a session of this browser.
+    Of(Arc<Browser>),
+}
 
 #[derive(Debug)]
 struct Attached {
@@ -58,7 +66,7 @@ impl Stream {
     pub fn opened(now: Instant) -> Self {
         Self {
             attached: None,
-            opened: Some(now),
+            past: Past::Opened(now),
             is_of_connect: false,
         }
     }
@@ -68,18 +76,29 @@ impl Stream {
     pub fn of_connect() -> Self {
         Self {
             attached: None,
-            opened: None,
+            past: Past::None,
             is_of_connect: true,
         }
     }
 
-    /// Tells whether its client may use a session by it: one that it uses already, one that admits
-    /// its cookies, or a first one that was not there when the stream was opened. Of that one it
-    /// could have no cookie: Faye opens its WebSocket while it handshakes by POST.
+    /// Tells whether its client may use a session by it: one that it uses already, or one that admits
+    /// its cookies.
+    ///
+    /// A stream that was opened without a cookie may be of a browser that has one by now: Faye opens
+    /// its WebSocket while it handshakes by POST, and its first connect by POST may be faster. So its
+    /// first session may be one that was made at about the same time and has had no stream yet; from
+    /// then on it is of that session's browser.
     #[must_use]
     pub fn admits(&self, session: &Arc<Session>, cookies: &[RandomId]) -> bool {
-        let is_older = |opened| opened <= session.begun + MAX_DELAY;
-        session.admits(cookies) || self.is_of(session) || self.opened.is_some_and(is_older)
+        if session.admits(cookies) || self.is_of(session) {
+            return true;
+        }
+        cookies.is_empty()
+            && match &self.past {
+                Past::None => false,
+                Past::Opened(at) => session.admits_first_stream(*at),
+                Past::Of(browser) => browser.id() == session.browser().id(),
+            }
     }
 
     /// Makes this the stream of a session, and of no other; does nothing if it was that already.
@@ -88,7 +107,7 @@ impl Stream {
             return;
         }
         self.detach(now);
-        self.opened = None;
+        self.past = Past::Of(Arc::clone(session.browser()));
         let is_of_connect = self.is_of_connect;
         let ticket = session.attach(|state| {
             state.do_not_replay();
@@ -128,7 +147,7 @@ impl Stream {
         });
         let stream = Self {
             attached,
-            opened: None,
+            past: Past::None,
             is_of_connect: false,
         };
         Some((stream, beginning?))
@@ -276,29 +295,5 @@ mod tests {
             poll(&mut new),
             Poll::Ready(Streamed::Events { .. })
         ));
-    }
-
-    #[test]
-    fn a_stream_opened_before_its_first_session_needs_no_cookie_of_that() {
-        let now = Instant::now();
-        let session = session();
-        let cookie = session.browser().id();
-        assert!(session.admits(&[cookie]), "and is bound from now on");
-        let late = now + MAX_DELAY + Duration::from_secs(1);
-        for (opened, expected) in [(now, true), (late, false)] {
-            assert_eq!(Stream::opened(opened).admits(&session, &[]), expected);
-            assert!(Stream::opened(opened).admits(&session, &[cookie]));
-        }
-        let mut used = Stream::opened(now);
-        used.attach(&session, now);
-        assert!(used.admits(&session, &[]));
-        let other = Session::new(
-            ClientId(RandomId::from_random([2; 16])),
-            Arc::new(Browser::new(cookie)),
-            true,
-            Arc::clone(&session.shared),
-            Begun::new(now),
-        );
-        assert!(!used.admits(&other, &[]), "it is not its first session");
     }
 }

@@ -58,7 +58,7 @@ impl<'s> Said<'s> {
         }
     }
 
-    /// Returns the browser cookies that this server can have made.
+    /// Returns the browser cookies that have the form of this server's.
     pub(super) fn cookies(self, endpoint: &Endpoint) -> Cow<'s, [RandomId]> {
         match self {
             Self::Now(head) => endpoint.cookies(&head.headers).into(),

@@ -155,3 +155,23 @@ async fn a_surplus_tab_that_does_not_wait_is_held_until_it_should_have() {
         "the time is over"
     );
 }
+
+#[tokio::test]
+async fn a_cookie_that_many_clients_were_given_counts_as_one_browser() {
+    let server = TestServer::start(&[]);
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = Client::new(server.address);
+        client.cookie = Some("0123456789abcdefghijkl".to_owned());
+        client.handshake().await;
+        client.connect().await;
+        clients.push(client);
+    }
+    clients[0].poll().await;
+    server.holds(1).await;
+    for client in &mut clients[1..] {
+        let reply = only(client.connect().await);
+        assert_eq!(reply["advice"]["multiple-clients"], true);
+        assert_eq!(reply["successful"], true);
+    }
+}

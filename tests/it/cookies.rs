@@ -88,19 +88,75 @@ async fn tabs_share_a_cookie_and_it_is_set_once() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_a_client_chose_is_never_adopted() {
+async fn a_cookie_of_the_right_form_is_kept_whoever_made_it() {
     let server = TestServer::start(&[]);
-    for chosen in [
-        "0123456789abcdefghijkl",
-        "x",
-        "",
-        "\"0123456789abcdefghijkl\"",
-    ] {
-        let request =
-            Request::post(HANDSHAKE).header("Cookie", &format!("BAYEUX_BROWSER={chosen}"));
+    let kept = "0123456789abcdefghijkl";
+    let quoted = format!("\"{kept}\"");
+    let too_large = "zzzzzzzzzzzzzzzzzzzzzz";
+    let cases = [
+        (kept, true),
+        (&quoted, true),
+        (too_large, false),
+        ("x", false),
+        ("", false),
+        ("1f6l7crdb0ccl98g8rlw1xg2", false),
+    ];
+    for (sent, is_kept) in cases {
+        let request = Request::post(HANDSHAKE).header("Cookie", &format!("BAYEUX_BROWSER={sent}"));
         let response = server.open().await.exchange(request).await;
-        let own = response.cookie().unwrap();
-        assert!(own.len() >= 22 && own != chosen, "{own}");
+        match response.cookie() {
+            None => assert!(is_kept, "{sent:?} is replaced"),
+            Some(own) => assert!(
+                !is_kept && own.len() == 22 && own != sent,
+                "{sent:?}: {own}"
+            ),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_bound_to_the_cookie_that_its_handshake_brought() {
+    let server = TestServer::start(&[]);
+    let mut client = Client::new(server.address);
+    client.cookie = Some("0123456789abcdefghijkl".to_owned());
+    client.handshake().await;
+    assert!(is_known(&mut client).await);
+    let own = client.cookie.take();
+    assert!(!is_known(&mut client).await, "no cookie");
+    client.cookie = server.client().await.cookie;
+    assert!(!is_known(&mut client).await, "another's cookie");
+    client.cookie = own;
+    assert!(is_known(&mut client).await);
+}
+
+/// Cookies know no ports: what one server sets, the browser returns to the other.
+#[tokio::test]
+async fn two_servers_on_one_host_share_a_cookie_jar() {
+    let servers = [TestServer::start(&[]), TestServer::start(&[])];
+    for round in 0..3 {
+        let mut jar = None;
+        let mut clients = servers.each_ref().map(|server| Client::new(server.address));
+        for _ in 0..2 {
+            for client in &mut clients {
+                client.cookie.clone_from(&jar);
+                if client.id.is_empty() {
+                    client.handshake().await;
+                }
+                jar.clone_from(&client.cookie);
+                assert!(is_known(client).await, "round {round}");
+            }
+        }
+        // A page that is loaded again, or another one.
+        for server in &servers {
+            let mut tab = Client::new(server.address);
+            tab.cookie.clone_from(&jar);
+            tab.handshake().await;
+            assert_eq!(tab.cookie, jar, "the cookie stays");
+        }
+        for client in &mut clients {
+            client.cookie.clone_from(&jar);
+            assert!(is_known(client).await, "round {round}: still bound");
+        }
     }
 }
 

@@ -59,7 +59,7 @@ impl Random {
 
 #[tokio::test]
 async fn spoilt_requests_are_refused_or_served() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(&["bayeux.max_interval=10m"]);
     let mut client = server.client().await;
     let message = client.message(json!({
         "channel": "/meta/subscribe", "id": "1", "subscription": ["/a", "/b/**"],

@@ -46,3 +46,4 @@ mod subscribe;
 mod timeouts;
 mod unsubscribe;
 mod websocket;
+mod who_may;

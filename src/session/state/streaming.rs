@@ -19,6 +19,7 @@ impl State {
         let ticket = self.take_ticket();
         self.outlet.open(ticket);
         self.has_new_stream = self.replying.is_some();
+        self.has_had_stream = true;
         Some((
             ticket,
             Wake {
@@ -27,6 +28,11 @@ impl State {
                 ..Wake::NONE
             },
         ))
+    }
+
+    /// Tells whether a stream has ever been the session's.
+    pub(in crate::session) fn has_had_stream(&self) -> bool {
+        self.has_had_stream
     }
 
     /// Keeps nothing of what leaves by the stream.

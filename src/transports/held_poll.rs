@@ -86,7 +86,7 @@ impl HeldPoll {
     pub(super) fn answer(&self, resume: Resume) -> (Response, Option<Carried>) {
         let Some((taken, reply)) = self.connect.answer(resume) else {
             let status =
-                StatusCode::from_u16(self.displaced_status).unwrap_or(StatusCode::REQUEST_TIMEOUT);
+                StatusCode::from_u16(self.displaced_status).unwrap_or(StatusCode::CONFLICT);
             return (self.finish(self.framing.empty(status)), None);
         };
         let session = self.connect.session();

@@ -68,7 +68,7 @@ impl Default for Settings {
                 Transport::MessageHttp,
                 Transport::Iframe,
             ],
-            duplicate_meta_connect_status: 408,
+            duplicate_meta_connect_status: 409,
             browser_cookie: crate::web::cookies::Settings::default(),
         }
     }

@@ -70,7 +70,7 @@ describe('a session moves', () => {
       const socket = stage.add(await RawSocket.open(stage.server.url));
       socket.send('/meta/connect', { clientId, connectionType: 'websocket' });
       // As when one poll displaces another.
-      assert.equal((await answer).status, 408);
+      assert.equal((await answer).status, 409);
       await publish(1);
       assert.deepEqual(await socket.next(), { channel: NEWS, data: 1 });
     });

@@ -116,7 +116,7 @@ async fn a_newer_connect_of_the_same_tab_takes_the_place_of_its_older_one() {
     server.holds(1).await;
     let mut older = client.take_poll();
     client.poll().await;
-    assert_eq!(older.response().await.status, 408);
+    assert_eq!(older.response().await.status, 409);
     assert!(client.poll_connection().await.is_silent().await);
 }
 

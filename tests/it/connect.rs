@@ -127,7 +127,7 @@ async fn a_second_connect_displaces_the_first_and_nothing_is_lost() {
     let mut first = client.take_poll();
     client.poll_with(json!({"id": "second"})).await;
     let displaced = first.response().await;
-    assert_eq!((displaced.status, displaced.body.len()), (408, 0));
+    assert_eq!((displaced.status, displaced.body.len()), (409, 0));
     server.holds(1).await;
     server.client().await.publish("/a", 1).await;
     let messages = client.polled().await;
@@ -137,8 +137,8 @@ async fn a_second_connect_displaces_the_first_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn a_displaced_connect_s_connection_ends() {
-    let server = TestServer::start(&[]);
+async fn the_connection_of_a_connect_that_is_answered_408_ends() {
+    let server = TestServer::start(&["bayeux.duplicate_meta_connect_status=408"]);
     let mut client = server.client().await;
     client.poll().await;
     server.holds(1).await;
@@ -227,7 +227,7 @@ async fn the_id_comes_back_with_its_own_type() {
         client
             .connect_with(json!({"id": id, "advice": {"timeout": 0}}))
             .await;
-        assert_eq!(held.response().await.status, 408);
+        assert_eq!(held.response().await.status, 409);
         let messages = client
             .connect_with(json!({"id": id, "advice": {"timeout": 1}}))
             .await;

@@ -131,7 +131,7 @@ async fn a_request_behind_a_held_connect_waits_for_it_and_is_served() {
         let displacing =
             client.message(json!({"channel": "/meta/connect", "advice": {"timeout": 0}}));
         server.post(displacing.to_string()).await;
-        assert_eq!(http.response().await.status, 408);
+        assert_eq!(http.response().await.status, 409);
         assert_eq!(only(http.response().await.messages())["id"], "p");
     }
 }

@@ -264,7 +264,7 @@ async fn a_session_moves_between_websocket_and_long_polling() {
     let mut socket = WebSocket::open_with(server.address, request).await;
     socket.id.clone_from(&polling.id);
     socket.hold("2").await;
-    assert_eq!(polling.poll_connection().await.response().await.status, 408);
+    assert_eq!(polling.poll_connection().await.response().await.status, 409);
     publisher.publish("/a", 3).await;
     assert_eq!(socket.message().await["data"], 3);
 }

@@ -121,7 +121,7 @@ async fn a_connect_has_the_room_of_the_one_that_it_displaces() {
         stream.request(&request).await;
         match id {
             2 => assert_eq!(stream.next().await.messages()[0]["id"], 1),
-            3 => assert_eq!(stream.next().await.status, 408),
+            3 => assert_eq!(stream.next().await.status, 409),
             _ => {}
         }
         server.holds(1).await;

@@ -105,7 +105,7 @@ struct Inner {
     reply_waker: Option<Waker>,
     /// The browser whose held connects the held connect counts as one of.
     held_browser: Option<Arc<Browser>>,
-    /// When the earliest timer entry of this session fires.
+    /// When the timer of this session fires.
     armed: Option<Instant>,
 }
 
@@ -336,6 +336,9 @@ impl Session {
     pub fn end(&self, reason: EndReason) -> Option<Vec<ChannelPattern>> {
         let mut inner = self.lock();
         let (subscriptions, wake) = inner.state.end(reason)?;
+        if let Some(armed) = inner.armed.take() {
+            self.shared.timers.remove(armed, self.id);
+        }
         self.finish(inner, wake);
         Some(subscriptions)
     }
@@ -427,19 +430,23 @@ impl Session {
         self.after(inner, wake);
     }
 
-    /// Releases the lock, then wakes who has something to do and sets the timer.
+    /// Sets the timer if a deadline came nearer, releases the lock, and then wakes who has something
+    /// to do.
     fn after(&self, mut inner: MutexGuard<'_, Inner>, wake: Wake) {
         let connect = inner.waker.take_if(|_| wake.connect);
         let stream = inner.stream_waker.take_if(|_| wake.stream);
         let reply = inner.reply_waker.take_if(|_| wake.reply);
         let due = inner.state.next_deadline(&self.shared.settings);
         let due = due.filter(|due| inner.armed.is_none_or(|armed| *due < armed));
-        if due.is_some() {
-            inner.armed = due;
-        }
+        let timers = &self.shared.timers;
+        // Under the lock, or two at once might leave two timers.
+        let is_earliest = due.is_some_and(|due| {
+            let before = inner.armed.replace(due);
+            timers.set(before, due, self.id)
+        });
         drop(inner);
-        if let Some(due) = due {
-            self.shared.timers.set(due, self.id);
+        if is_earliest {
+            timers.hurry();
         }
         for waker in [connect, stream, reply].into_iter().flatten() {
             waker.wake();

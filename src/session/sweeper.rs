@@ -1,11 +1,10 @@
-//! The timers of all sessions in one heap, and the task that fires them.
+//! The timers of all sessions in one ordered set, and the task that fires them.
 //!
-//! A session has one live entry, set for its earliest deadline. Deadlines mostly move further
-//! away, and then the entry stays: when it fires, the session is asked again. So a session that
-//! connects a thousand times before its first deadline costs one entry, and nothing is scanned.
+//! A session has one entry, set for its earliest deadline. Deadlines mostly move further away, and
+//! then the entry stays: when it fires, the session is asked again. So a session that connects a
+//! thousand times before its first deadline sets its timer once, and nothing is scanned.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -17,22 +16,31 @@ use crate::bayeux::ClientId;
 /// When sessions are due.
 #[derive(Debug, Default)]
 pub struct Timers {
-    heap: Mutex<BinaryHeap<Reverse<(Instant, ClientId)>>>,
+    due: Mutex<BTreeSet<(Instant, ClientId)>>,
     earlier: Notify,
 }
 
 impl Timers {
-    /// Sets a timer for a session.
-    pub fn set(&self, due: Instant, id: ClientId) {
-        let mut heap = self.lock();
-        let is_earliest = heap
-            .peek()
-            .is_none_or(|Reverse((earliest, _))| due < *earliest);
-        heap.push(Reverse((due, id)));
-        drop(heap);
-        if is_earliest {
-            self.earlier.notify_one();
+    /// Sets the timer of a session instead of the one it had; true if it is now the earliest of all,
+    /// so that the sweeper has to be told with [`hurry`](Self::hurry).
+    pub(super) fn set(&self, before: Option<Instant>, due: Instant, id: ClientId) -> bool {
+        let mut all = self.lock();
+        if let Some(before) = before {
+            all.remove(&(before, id));
         }
+        let is_earliest = all.first().is_none_or(|(earliest, _)| due < *earliest);
+        all.insert((due, id));
+        is_earliest
+    }
+
+    /// Takes the timer of a session away.
+    pub(super) fn remove(&self, due: Instant, id: ClientId) {
+        self.lock().remove(&(due, id));
+    }
+
+    /// Wakes the sweeper, which waits for a later timer.
+    pub(super) fn hurry(&self) {
+        self.earlier.notify_one();
     }
 
     /// Takes the entries that are due, earliest first, and returns when the next one is.
@@ -41,20 +49,24 @@ impl Timers {
         now: Instant,
         due: &mut Vec<(Instant, ClientId)>,
     ) -> Option<Instant> {
-        let mut heap = self.lock();
-        while let Some(Reverse(next)) = heap.peek().copied() {
+        let mut all = self.lock();
+        while let Some(next) = all.first() {
             if next.0 > now {
                 return Some(next.0);
             }
-            heap.pop();
-            due.push(next);
+            due.extend(all.pop_first());
         }
         None
     }
 
-    /// Locks the heap, which is whole between any two calls, so also after a panic elsewhere.
-    fn lock(&self) -> MutexGuard<'_, BinaryHeap<Reverse<(Instant, ClientId)>>> {
-        self.heap.lock().unwrap_or_else(PoisonError::into_inner)
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Locks the set, which is whole between any two calls, so also after a panic elsewhere.
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<(Instant, ClientId)>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -79,5 +91,81 @@ async fn sleep_until(next: Option<Instant>, earlier: impl Future<Output = ()>) {
             () = earlier => {}
             () = tokio::time::sleep_until(next.into()) => {}
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::bayeux::{ClientAdvice, RandomId};
+    use crate::extensions::{Begun, Pipeline};
+    use crate::session::{
+        Browser, Browsers, Connect, EndReason, EventsBy, Session, Settings, Shared,
+    };
+
+    fn session() -> (Arc<Session>, Arc<Shared>, Instant) {
+        let shared = Arc::new(Shared {
+            settings: Settings::default(),
+            browsers: Browsers::default(),
+            timers: Timers::default(),
+            extensions: Pipeline::default(),
+            metrics: Arc::default(),
+        });
+        let now = Instant::now();
+        let id = RandomId::from_random([1; 16]);
+        let session = Session::new(
+            ClientId(id),
+            Arc::new(Browser::new(id)),
+            false,
+            Arc::clone(&shared),
+            Begun::new(now),
+        );
+        (session, shared, now)
+    }
+
+    fn connect(interval: Duration) -> Connect {
+        Connect {
+            advice: Some(ClientAdvice {
+                timeout: Some(Duration::ZERO),
+                interval: Some(interval),
+            }),
+            may_be_held: true,
+            lifetime: None,
+            events_by: EventsBy::Replies,
+            browser: None,
+            ack: None,
+        }
+    }
+
+    #[test]
+    fn a_session_has_one_entry_however_near_its_deadlines_come() {
+        let (session, shared, now) = session();
+        let far = Duration::from_secs(60);
+        assert_eq!(shared.timers.len(), 1);
+        // Until its first timer fires, no deadline is nearer.
+        let first = now + Duration::from_secs(10);
+        session.connect(&connect(far), now);
+        let mut due = Vec::new();
+        shared.timers.take_due(first, &mut due);
+        assert!(!session.on_timer(due[0].0, first));
+        for nearer in 0..1000 {
+            session.connect(&connect(far - Duration::from_millis(nearer)), now);
+            assert_eq!(shared.timers.len(), 1, "after {nearer} connects");
+        }
+        let last = now + far + Duration::from_secs(10) - Duration::from_millis(999);
+        due.clear();
+        assert_eq!(shared.timers.take_due(last, &mut due), None);
+        assert_eq!(due, [(last, session.id())], "the nearest is what is kept");
+        assert!(session.on_timer(last, last), "and it expires then");
+    }
+
+    #[test]
+    fn a_session_that_has_ended_has_no_entry() {
+        let (session, shared, _) = session();
+        assert!(session.end(EndReason::Disconnect).is_some());
+        assert_eq!(shared.timers.len(), 0);
     }
 }

@@ -4,6 +4,8 @@
 pub mod bayeux;
 // What the server counts.
 pub mod metrics;
+// How a pause of the process is told from silence.
+pub mod pause;
 // What looks at messages on their way.
 pub mod extensions;
 // What takes the messages on service channels.

@@ -19,7 +19,7 @@ use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
 use crate::services::{Reach, Services};
 use crate::session;
-use crate::session::{Browsers, EndReason, Sessions, Shared, Timers, sweep};
+use crate::session::{Browsers, EndReason, Sessions, Shared, Tick, Timers, sweep};
 
 pub use batch::{Outcome, Request};
 pub use held::HeldConnect;
@@ -107,18 +107,18 @@ impl BayeuxServer {
 
     /// Fires the timers of all sessions, for ever.
     pub async fn sweep(&self) {
-        sweep(&self.core.shared.timers, |id, due, now| {
-            self.fire(id, due, now);
+        sweep(&self.core.shared.timers, |id, due, tick| {
+            self.fire(id, due, tick);
         })
         .await;
     }
 
-    fn fire(&self, id: ClientId, due: Instant, now: Instant) {
+    fn fire(&self, id: ClientId, due: Instant, tick: Tick) {
         let Some(session) = self.core.sessions.find(id) else {
             return;
         };
-        if session.on_timer(due, now) {
-            self.core.scope(now).end(&session, EndReason::Expired);
+        if session.on_timer(due, tick) {
+            self.core.scope(tick.now).end(&session, EndReason::Expired);
         }
     }
 

@@ -91,6 +91,7 @@ impl Checks {
             ("http.shutdown_timeout", http.shutdown_timeout),
             ("bayeux.timeout", session.timeout),
             ("bayeux.max_interval", session.max_interval),
+            ("bayeux.max_unconnected", session.max_unconnected),
             ("streaming.lifetime", config.streaming.lifetime),
             ("bayeux.min_polling_interval", session.min_polling_interval),
             ("bayeux.max_polling_interval", session.max_polling_interval),

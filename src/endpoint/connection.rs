@@ -16,6 +16,7 @@ use super::reader::{self, CONTINUE, Open, Reading, Refusal};
 use super::repeats::Repeats;
 use super::responding::{Rest, respond, write};
 use super::whole;
+use crate::pause::was_paused;
 use crate::transports::{
     Answer, HeldPoll, Incoming, Link, Opened, Polled, Times, Usual, Waiting, expects_continue,
 };
@@ -242,7 +243,7 @@ fn has_arrived<'c>(
     mut until: Pin<&'c mut Sleep>,
     shared: &'c Shared,
 ) -> impl Future<Output = bool> {
-    let due = Instant::now() + shared.settings.keep_alive_timeout;
+    let mut due = Instant::now() + shared.settings.keep_alive_timeout;
     poll_fn(move |context| {
         if socket.has_ahead() {
             return Poll::Ready(true);
@@ -254,7 +255,11 @@ fn has_arrived<'c>(
             return Poll::Ready(false);
         }
         while until.as_mut().poll(context).is_ready() {
-            if due <= Instant::now() {
+            let now = Instant::now();
+            if was_paused(due.into_std(), now.into_std()) {
+                // The next request may be there, and not heard of yet.
+                due = now + shared.settings.keep_alive_timeout;
+            } else if due <= now {
                 return Poll::Ready(false);
             }
             until.as_mut().reset(due);

@@ -29,6 +29,8 @@ pub enum Limit {
     MaxChannels,
     /// `bayeux.max_sessions_per_browser`.
     MaxSessionsPerBrowser,
+    /// `bayeux.max_unconnected`.
+    MaxUnconnected,
     /// `bayeux.max_queue` or `bayeux.max_queue_bytes`.
     MaxQueue,
     /// `max_queue` of a `[[channel]]`.
@@ -42,7 +44,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::MaxConnections,
         Self::HeaderTimeout,
         Self::BodyTimeout,
@@ -56,6 +58,7 @@ impl Limit {
         Self::MaxSubscriptions,
         Self::MaxChannels,
         Self::MaxSessionsPerBrowser,
+        Self::MaxUnconnected,
         Self::MaxQueue,
         Self::MaxChannelQueue,
         Self::MaxResources,
@@ -80,6 +83,7 @@ impl Limit {
             Self::MaxSubscriptions => "bayeux.max_subscriptions",
             Self::MaxChannels => "bayeux.max_channels",
             Self::MaxSessionsPerBrowser => "bayeux.max_sessions_per_browser",
+            Self::MaxUnconnected => "bayeux.max_unconnected",
             Self::MaxQueue => "bayeux.max_queue",
             Self::MaxChannelQueue => "channel.max_queue",
             Self::MaxResources => "resources.max_resources",

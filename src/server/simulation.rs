@@ -423,7 +423,7 @@ impl BayeuxServer {
                 return;
             }
             for (at, id) in due.drain(..) {
-                self.fire(id, at, now);
+                self.fire(id, at, Tick { now, resumed: None });
             }
         }
     }

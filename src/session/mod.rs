@@ -40,7 +40,7 @@ pub use settings::{MaxQueuePolicy, Settings};
 pub use state::{Connected, Resume};
 use state::{State, Wake};
 pub use stream::{Beginning, Stream, Streamed};
-pub use sweeper::{Timers, sweep};
+pub use sweeper::{Tick, Timers, sweep};
 
 /// How long before or after a handshake a stream may have been opened that was on its way meanwhile.
 const MAX_DELAY: Duration = Duration::from_secs(10);
@@ -350,14 +350,18 @@ impl Session {
         self.finish(inner, wake);
     }
 
-    /// Handles what is due; returns true when the session has expired and has to end.
-    pub fn on_timer(&self, due: Instant, now: Instant) -> bool {
+    /// Handles what was due; returns true when the session has expired and has to end.
+    pub fn on_timer(&self, due: Instant, tick: Tick) -> bool {
         let mut inner = self.lock();
         if inner.armed != Some(due) {
             return false;
         }
         inner.armed = None;
-        let (wake, expired) = inner.state.on_timer(now, &self.shared.settings);
+        let settings = &self.shared.settings;
+        let (wake, expired) = inner.state.on_timer(tick.now, tick.resumed, settings);
+        if expired && inner.state.is_kept_in_vain(settings) {
+            self.shared.metrics.limited(Limit::MaxUnconnected);
+        }
         self.finish(inner, wake);
         expired
     }

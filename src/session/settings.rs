@@ -20,6 +20,10 @@ pub struct Settings {
     /// How long a session without a connect lives, counted from the last connect's reply.
     #[serde(with = "humantime_serde")]
     pub max_interval: Duration,
+    /// How long messages other than connects keep a session, counted from the last connect's reply,
+    /// or the handshake's.
+    #[serde(with = "humantime_serde")]
+    pub max_unconnected: Duration,
     /// The longest `interval` a client may ask for in its connect's advice.
     #[serde(with = "humantime_serde")]
     pub max_client_interval: Duration,
@@ -67,6 +71,7 @@ impl Default for Settings {
             timeout: Duration::from_secs(30),
             interval: Duration::ZERO,
             max_interval: Duration::from_secs(10),
+            max_unconnected: Duration::from_secs(120),
             max_client_interval: Duration::from_secs(60),
             max_lazy_timeout: Duration::from_secs(5),
             max_queue: 10_000,

@@ -111,6 +111,8 @@ pub(super) struct State {
     times: Option<Box<Times>>,
     /// When the session expires, if no connect is held.
     expiry: Instant,
+    /// When its client had the last reply to a connect; before the first, its handshake's.
+    connected: Instant,
     /// The interval its client asked for with its last connect.
     client_interval: Option<Duration>,
     /// The interval its client was advised last, if it polls.
@@ -155,6 +157,7 @@ impl State {
             acks: None,
             batches: 0,
             expiry: begun.now + times.interval(settings) + times.max_interval(settings),
+            connected: begun.now,
             times: times.are_own().then(|| Box::new(times)),
             client_interval: None,
             polling_interval: Duration::ZERO,
@@ -179,12 +182,21 @@ impl State {
     fn start_expiry(&mut self, settings: &Settings, now: Instant) {
         let interval = self.interval(settings);
         self.expiry = now + interval + self.times().max_interval(settings);
+        self.connected = now;
     }
 
+    /// Begins a batch of its client's messages, which keep it alive, but not for ever: its queue is
+    /// full of what nobody takes.
     pub(super) fn begin_batch(&mut self, settings: &Settings, now: Instant) {
         self.batches += 1;
         let max_interval = self.times().max_interval(settings);
-        self.expiry = self.expiry.max(now + max_interval);
+        let longest = self.connected + settings.max_unconnected;
+        self.expiry = self.expiry.max(longest.min(now + max_interval));
+    }
+
+    /// Tells whether its client's messages would have kept it longer, had it also connected.
+    pub(super) fn is_kept_in_vain(&self, settings: &Settings) -> bool {
+        self.expiry == self.connected + settings.max_unconnected
     }
 
     pub(super) fn end_batch(&mut self, settings: &Settings) -> Wake {
@@ -274,8 +286,14 @@ impl State {
         Some((std::mem::take(&mut self.subscriptions), wake))
     }
 
-    /// Does what is due: wakes whoever has to act (first result), or expires (second).
-    pub(super) fn on_timer(&mut self, now: Instant, settings: &Settings) -> (Wake, bool) {
+    /// Does what is due: wakes whoever has to act (first result), or expires (second). `resumed` is
+    /// when the last pause of the process ended.
+    pub(super) fn on_timer(
+        &mut self,
+        now: Instant,
+        resumed: Option<Instant>,
+        settings: &Settings,
+    ) -> (Wake, bool) {
         if matches!(self.phase, Phase::Ended(_)) {
             return (Wake::NONE, false);
         }
@@ -287,9 +305,18 @@ impl State {
         match &self.held {
             Some(held) if held.deadline <= now => wake.connect |= self.resume(),
             Some(_) => {}
-            None => return (wake, self.expiry <= now && !self.is_kept()),
+            None => return (wake, self.has_expired(now, resumed, settings)),
         }
         (wake, false)
+    }
+
+    /// A client cannot be heard during a pause of the process: it has its time again after it.
+    fn has_expired(&mut self, now: Instant, resumed: Option<Instant>, settings: &Settings) -> bool {
+        let max_interval = self.times().max_interval(settings);
+        if let Some(again) = resumed.map(|resumed| resumed + max_interval) {
+            self.expiry = self.expiry.max(again);
+        }
+        self.expiry <= now && !self.is_kept()
     }
 
     /// Returns when [`on_timer`](Self::on_timer) has to be called next.

@@ -12,6 +12,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use crate::bayeux::ClientId;
+use crate::pause::Pauses;
 
 /// When sessions are due.
 #[derive(Debug, Default)]
@@ -70,17 +71,29 @@ impl Timers {
     }
 }
 
+/// The time at which timers fire.
+#[derive(Debug, Clone, Copy)]
+pub struct Tick {
+    /// Now.
+    pub now: Instant,
+    /// When the last pause of the process ended.
+    pub resumed: Option<Instant>,
+}
+
 /// Calls `fire` for every session that is due, with the time it was due at and the time it is.
-pub async fn sweep(timers: &Timers, fire: impl Fn(ClientId, Instant, Instant)) {
+pub async fn sweep(timers: &Timers, fire: impl Fn(ClientId, Instant, Tick)) {
+    let clock = || tokio::time::Instant::now().into_std();
+    let mut pauses = Pauses::default();
     let mut due = Vec::new();
     loop {
         let earlier = timers.earlier.notified();
-        let now = tokio::time::Instant::now().into_std();
+        let now = clock();
+        let resumed = pauses.wake(now);
         let next = timers.take_due(now, &mut due);
         for (at, id) in due.drain(..) {
-            fire(id, at, now);
+            fire(id, at, Tick { now, resumed });
         }
-        sleep_until(next, earlier).await;
+        sleep_until(pauses.sleep(next, clock()), earlier).await;
     }
 }
 
@@ -140,6 +153,10 @@ mod tests {
         }
     }
 
+    fn tick(now: Instant) -> Tick {
+        Tick { now, resumed: None }
+    }
+
     #[test]
     fn a_session_has_one_entry_however_near_its_deadlines_come() {
         let (session, shared, now) = session();
@@ -150,7 +167,7 @@ mod tests {
         session.connect(&connect(far), now);
         let mut due = Vec::new();
         shared.timers.take_due(first, &mut due);
-        assert!(!session.on_timer(due[0].0, first));
+        assert!(!session.on_timer(due[0].0, tick(first)));
         for nearer in 0..1000 {
             session.connect(&connect(far - Duration::from_millis(nearer)), now);
             assert_eq!(shared.timers.len(), 1, "after {nearer} connects");
@@ -159,7 +176,7 @@ mod tests {
         due.clear();
         assert_eq!(shared.timers.take_due(last, &mut due), None);
         assert_eq!(due, [(last, session.id())], "the nearest is what is kept");
-        assert!(session.on_timer(last, last), "and it expires then");
+        assert!(session.on_timer(last, tick(last)), "and it expires then");
     }
 
     #[test]

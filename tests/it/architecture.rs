@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 18] = [
+const LAYERS: [(&str, &[&str]); 19] = [
     ("bayeux", &[]),
     ("metrics", &[]),
+    ("pause", &[]),
     ("web", &[]),
     ("extensions", &["bayeux"]),
     ("services", &["bayeux"]),
-    ("session", &["bayeux", "metrics", "extensions"]),
+    ("session", &["bayeux", "metrics", "pause", "extensions"]),
     ("router", &["bayeux", "session"]),
     ("resources", &["bayeux", "metrics"]),
     (
@@ -40,7 +41,15 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ),
     (
         "transports",
-        &["bayeux", "metrics", "session", "resources", "server", "web"],
+        &[
+            "bayeux",
+            "metrics",
+            "pause",
+            "session",
+            "resources",
+            "server",
+            "web",
+        ],
     ),
     ("admin", &["server", "web"]),
     ("demo", &["web"]),
@@ -48,7 +57,15 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ("client", &["web"]),
     (
         "endpoint",
-        &["transports", "admin", "demo", "plugins", "metrics", "web"],
+        &[
+            "transports",
+            "admin",
+            "demo",
+            "plugins",
+            "metrics",
+            "pause",
+            "web",
+        ],
     ),
     (
         "config",

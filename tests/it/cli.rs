@@ -46,14 +46,14 @@ impl Drop for ConfigFile {
 }
 
 /// A running `mirant serve`, killed when dropped.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
     stdout: BufReader<ChildStdout>,
     first_line: String,
 }
 
 impl Serving {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         Self::start_with(arguments, Stdio::null())
     }
 
@@ -74,7 +74,7 @@ impl Serving {
         }
     }
 
-    fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         let url = self
             .first_line
             .strip_prefix("listening on http://")
@@ -91,7 +91,7 @@ impl Serving {
         log
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         let status = Command::new("kill").args(["-s", name, &id]).status();
         assert!(status.unwrap().success());

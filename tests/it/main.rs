@@ -33,6 +33,7 @@ mod long_polling;
 mod lost_polls;
 mod many;
 mod message_http;
+mod pauses;
 mod plugins;
 mod publish;
 mod queue;

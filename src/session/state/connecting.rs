@@ -89,6 +89,7 @@ impl State {
         };
         self.surplus_until = Some(now + wait);
         self.expiry = now + interval + self.times().max_interval(settings);
+        self.connected = now;
         Connected::MultipleClients
     }
 

@@ -84,7 +84,7 @@ impl Rig {
 
     /// Lets time pass; true if that resumed the held connect, and if the session expired.
     pub(super) fn on_timer(&mut self, at: u64) -> (bool, bool) {
-        let (wake, has_expired) = self.state.on_timer(self.at(at), &self.settings);
+        let (wake, has_expired) = self.state.on_timer(self.at(at), None, &self.settings);
         assert!(!wake.stream);
         (wake.connect, has_expired)
     }
@@ -219,6 +219,84 @@ fn during_a_batch_events_wait_for_its_response() {
 }
 
 #[test]
+fn messages_alone_keep_a_session_for_a_while() {
+    for connects in [false, true] {
+        let settings = Settings {
+            max_unconnected: SECOND * 25,
+            ..Settings::default()
+        };
+        let mut rig = Rig::with(settings);
+        if connects {
+            assert_eq!(rig.connect(0), Connected::Answer { advise: false });
+        }
+        let cases = [(8, 18), (15, 25), (16, 25), (24, 25)];
+        for (at, expiry) in cases {
+            rig.state.begin_batch(&rig.settings, rig.at(at));
+            let _ = rig.state.end_batch(&rig.settings);
+            assert_eq!(rig.next(), Some(expiry), "after a message at {at} s");
+            assert_eq!(rig.state.is_kept_in_vain(&rig.settings), expiry == 25);
+        }
+        assert_eq!(rig.on_timer(25), (false, true));
+    }
+}
+
+#[test]
+fn a_connect_makes_time_for_messages_again() {
+    let settings = Settings {
+        max_unconnected: SECOND * 25,
+        ..Settings::default()
+    };
+    let mut rig = Rig::connected(settings);
+    rig.state.begin_batch(&rig.settings, rig.at(15));
+    let _ = rig.state.end_batch(&rig.settings);
+    assert_eq!(rig.connect(20), Connected::Held(0));
+    assert_eq!(rig.on_timer(50), (true, false));
+    assert!(rig.resumed(0, 50).is_some());
+    rig.state.begin_batch(&rig.settings, rig.at(59));
+    assert_eq!(rig.next(), Some(69));
+}
+
+#[test]
+fn a_bound_below_what_a_client_was_advised_does_not_cut_that() {
+    let settings = Settings {
+        max_unconnected: SECOND * 5,
+        ..Settings::default()
+    };
+    let mut rig = Rig::with(settings);
+    let advice = asking(Some(0), Some(40));
+    assert_eq!(
+        rig.connect_asking(0, advice),
+        Connected::Answer { advise: true }
+    );
+    rig.state.begin_batch(&rig.settings, rig.at(3));
+    assert_eq!(rig.next(), Some(50));
+}
+
+#[test]
+fn a_pause_of_the_process_is_not_the_client_s_silence() {
+    let cases = [
+        // What the pause ended at, when the timer is asked, and until when it lives then.
+        (None, 12, None),
+        (Some(1), 12, None),
+        (Some(2), 12, None),
+        (Some(3), 12, Some(13)),
+        (Some(12), 12, Some(22)),
+    ];
+    for (resumed, at, expected) in cases {
+        let mut rig = Rig::new();
+        assert_eq!(rig.connect(2), Connected::Answer { advise: false });
+        let resumed = resumed.map(|resumed| rig.at(resumed));
+        let (_, has_expired) = rig.state.on_timer(rig.at(at), resumed, &rig.settings);
+        assert_eq!(has_expired, expected.is_none(), "{resumed:?}");
+        if let Some(expected) = expected {
+            assert_eq!(rig.next(), Some(expected));
+            let (_, has_expired) = rig.state.on_timer(rig.at(expected), resumed, &rig.settings);
+            assert!(has_expired, "once is enough");
+        }
+    }
+}
+
+#[test]
 fn a_lazy_event_waits_for_its_time_or_for_company() {
     let mut rig = Rig::connected(Settings::default());
     let due = rig.at(5);
@@ -343,7 +421,7 @@ fn a_surplus_tab_that_does_not_wait_is_made_to() {
         assert_eq!(early, Connected::Held(0));
         assert_eq!(rig.next(), Some(until));
         let now = rig.at(until);
-        assert!(rig.state.on_timer(now, &rig.settings).0.connect);
+        assert!(rig.state.on_timer(now, None, &rig.settings).0.connect);
         assert_eq!(
             rig.resumed(0, until),
             Some(Resume::Answer { advise: false })

@@ -70,6 +70,14 @@ impl Clock {
         }
     }
 
+    /// Lets whatever it waits for have its time again, because the process was paused meanwhile.
+    pub(super) fn resume(&mut self, now: Instant) {
+        self.hear(now);
+        for since in [&mut self.begun, &mut self.idle].into_iter().flatten() {
+            *since = now;
+        }
+    }
+
     /// Returns what is due next, and when; a `ping` of zero is none.
     pub(super) fn next(&self, times: &Times, ping: Duration) -> Option<(Instant, Due)> {
         let silence = if self.is_pinged { Due::Peer } else { Due::Ping };
@@ -125,5 +133,33 @@ mod tests {
             clock.next(&times, Duration::ZERO),
             Some((at(105), Due::Session))
         );
+    }
+
+    #[test]
+    fn after_a_pause_all_have_their_time_again() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let times = Times {
+            write_timeout: Duration::from_secs(1),
+            message_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(75),
+        };
+        let mut clock = Clock::new(start);
+        clock.ping(at(20));
+        clock.arrive(true, false, at(20));
+        clock.resume(at(100));
+        assert_eq!(clock.next(&times, PING), Some((at(120), Due::Ping)));
+        assert_eq!(
+            clock.next(&times, Duration::ZERO),
+            Some((at(130), Due::Message))
+        );
+        clock.arrive(false, false, at(101));
+        assert_eq!(
+            clock.next(&times, Duration::ZERO),
+            Some((at(175), Due::Session))
+        );
+        clock.have_session(true, at(102));
+        clock.resume(at(300));
+        assert_eq!(clock.next(&times, Duration::ZERO), None);
     }
 }

@@ -23,6 +23,7 @@ use super::turn::{MAX_TURN, Turn};
 use super::{Answer, Endpoint, Error, Incoming, Link, Opened, Times};
 use crate::bayeux::{BatchError, BayeuxError, Event, Framing, RandomId, Reply, parse_batches};
 use crate::metrics::Limit;
+use crate::pause::was_paused;
 use crate::server::{BayeuxServer, HeldConnect, Request};
 use crate::session::{EndReason, Resume, Stream, Streamed};
 use crate::web::Socket;
@@ -325,7 +326,11 @@ impl Connection {
             if sleep.as_mut().poll(context).is_pending() {
                 return;
             }
-            self.be_due(what, turn);
+            if was_paused(due, now()) {
+                self.clock.resume(now());
+            } else {
+                self.be_due(what, turn);
+            }
         }
     }
 

@@ -280,6 +280,9 @@ impl Session {
         self.shared.metrics.restored.add(restored.len());
         let settings = &self.shared.settings;
         let wake = inner.state.end_reply(connect, restored, settings);
+        if connect == Some(inner.state.newest_connect()) {
+            inner.reply_waker = None;
+        }
         self.finish(inner, wake);
     }
 

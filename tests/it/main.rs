@@ -19,6 +19,7 @@ mod clients_table;
 mod connect;
 mod cookies;
 mod cors;
+mod delivery;
 mod disconnect;
 mod event_source;
 mod extensions;

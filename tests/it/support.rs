@@ -4,6 +4,7 @@ mod client;
 mod events;
 mod http;
 mod message_http;
+mod receiver;
 mod streamed;
 mod websocket;
 
@@ -22,7 +23,8 @@ pub(crate) use client::{Client, only};
 pub(crate) use events::Events;
 pub(crate) use http::{Http, Request, Response, percent};
 pub(crate) use message_http::{Embedded, two_way};
-pub(crate) use streamed::Streamed;
+pub(crate) use receiver::{Receiver, Way};
+pub(crate) use streamed::{Streamed, take_chunk};
 pub(crate) use websocket::{WebSocket, upgrade};
 
 /// How long anything that has to happen may take.

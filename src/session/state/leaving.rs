@@ -83,12 +83,12 @@ impl State {
         self.resume_for_events(settings)
     }
 
-    /// Tells whether a connect is the newest, with whose reply events are on their way.
+    /// Tells whether a connect is the newest, with whose reply events are on their way. With
+    /// acknowledgement a newer one has them too, and a stream has none.
     pub(in crate::session) fn is_replying(&self, connect: u64) -> bool {
-        self.replying == Some(connect)
-            && self.connects == connect
-            && !self.has_new_stream
-            && !matches!(self.phase, Phase::Ended(_))
+        let is_newest = self.connects == connect && !matches!(self.phase, Phase::Ended(_));
+        let is_undisplaced = self.replying == Some(connect) && !self.has_new_stream;
+        is_newest && (is_undisplaced || self.acknowledges())
     }
 
     pub(in crate::session) fn begin_acks(&mut self) {

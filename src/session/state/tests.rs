@@ -606,3 +606,38 @@ fn a_held_connect_carries_what_is_acknowledged_though_a_stream_has_come_since() 
         ("a", Some(1))
     );
 }
+
+#[test]
+fn what_ends_the_writing_of_a_reply() {
+    // What happens, and whether the reply goes on: without and with acknowledgement.
+    type Happens = fn(&mut Rig);
+    let table: [(&str, Happens, [bool; 2]); 5] = [
+        ("nothing", |_| (), [true, true]),
+        ("an event", |rig| _ = rig.deliver("b"), [true, true]),
+        ("a connect", |rig| _ = rig.connect(2), [false, false]),
+        // Events of a client that acknowledges do not leave by it.
+        ("a stream", |rig| _ = rig.state.attach(), [false, true]),
+        (
+            "the end",
+            |rig| _ = rig.state.end(EndReason::MaxQueue),
+            [false, false],
+        ),
+    ];
+    for (name, happens, goes_on) in table {
+        for (acknowledges, goes_on) in [false, true].into_iter().zip(goes_on) {
+            let mut rig = Rig::connected(Settings::default());
+            if acknowledges {
+                rig.state.begin_acks();
+            }
+            assert!(!rig.deliver("a").1);
+            rig.connect(1);
+            let connect = rig.state.newest_connect();
+            let taken = rig.state.drain_for_connect(connect, &rig.settings);
+            assert_eq!(letters(&taken.events), "a");
+            assert!(rig.state.is_replying(connect), "{name}");
+            happens(&mut rig);
+            let replying = rig.state.is_replying(connect);
+            assert_eq!(replying, goes_on, "{name}, acknowledges: {acknowledges}");
+        }
+    }
+}

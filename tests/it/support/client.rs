@@ -8,7 +8,7 @@ use super::{Http, Request, Response};
 
 /// A client; it asserts nothing that a test does not ask for, but that requests are answered.
 pub(crate) struct Client {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     pub(crate) id: String,
     pub(crate) cookie: Option<String>,
     keeps_cookies: bool,

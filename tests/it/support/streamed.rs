@@ -141,7 +141,7 @@ impl Streamed {
 }
 
 /// Takes a whole chunk, which is empty if it is the last.
-fn take_chunk(raw: &mut Vec<u8>) -> Option<Vec<u8>> {
+pub(crate) fn take_chunk(raw: &mut Vec<u8>) -> Option<Vec<u8>> {
     let end = memchr::memmem::find(raw, b"\r\n")?;
     let size = usize::from_str_radix(std::str::from_utf8(&raw[..end]).unwrap(), 16).unwrap();
     let whole = end + 2 + size + 2;

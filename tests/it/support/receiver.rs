@@ -1,0 +1,404 @@
+//! A client that receives numbered events by any transport, over a narrow connection, and counts only
+//! what came whole: a client of that transport would see no other.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use mirant::web::websocket::{FrameKind, Incoming, Reader, Side, encode};
+use serde_json::{Value, json};
+
+use super::{Client, Http, Request, Response, TestServer, take_chunk, two_way, upgrade};
+
+/// By what events come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    LongPolling,
+    CallbackPolling,
+    XhrStreaming,
+    Multipart,
+    Iframe,
+    MessageHttp,
+    /// Polls in the body of a request of type `message/http`.
+    Embedded,
+    WebSocket,
+    EventSource,
+}
+
+impl Way {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::LongPolling,
+        Self::CallbackPolling,
+        Self::XhrStreaming,
+        Self::Multipart,
+        Self::Iframe,
+        Self::MessageHttp,
+        Self::Embedded,
+        Self::WebSocket,
+        Self::EventSource,
+    ];
+
+    fn connection_type(self) -> &'static str {
+        match self {
+            Self::LongPolling | Self::Embedded => "long-polling",
+            Self::CallbackPolling => "callback-polling",
+            Self::XhrStreaming => "xhr-streaming",
+            Self::Multipart => "multipart",
+            Self::Iframe => "iframe",
+            Self::MessageHttp => "message-http",
+            Self::WebSocket => "websocket",
+            Self::EventSource => "eventsource",
+        }
+    }
+
+    /// Tells whether the next connect goes by the same connection.
+    fn goes_on(self) -> bool {
+        matches!(
+            self,
+            Self::LongPolling | Self::CallbackPolling | Self::Embedded | Self::WebSocket
+        )
+    }
+
+    /// Tells whether events leave as they come, if nobody acknowledges them, and not with replies.
+    pub(crate) fn is_stream(self) -> bool {
+        !matches!(
+            self,
+            Self::LongPolling | Self::CallbackPolling | Self::Embedded
+        )
+    }
+
+    /// Tells whether its clients can acknowledge what comes by it: events come with replies then.
+    pub(crate) fn may_acknowledge(self) -> bool {
+        self != Self::EventSource
+    }
+}
+
+/// A client, its connection if it has one, and what it has received.
+pub(crate) struct Receiver {
+    way: Way,
+    client: Client,
+    /// The number of the last reply, if it acknowledges.
+    ack: Option<u64>,
+    last_event: Option<String>,
+    line: Option<Line>,
+    /// How many connections it may still open.
+    attempts: usize,
+    /// How long it waits before each read.
+    pub(crate) pace: Duration,
+    pub(crate) numbers: Vec<u64>,
+}
+
+impl Receiver {
+    /// A client that has connected, and is subscribed to `/flood`.
+    pub(crate) async fn new(server: &TestServer, way: Way, acknowledges: bool) -> Self {
+        let mut client = Client::new(server.address);
+        let ext = if acknowledges {
+            json!({"ack": true})
+        } else {
+            json!({})
+        };
+        client.handshake_with(json!({"ext": ext})).await;
+        let first = client.connect().await;
+        client.subscribe("/flood").await;
+        Self {
+            way,
+            client,
+            ack: acknowledges.then(|| first[0]["ext"]["ack"].as_u64().unwrap()),
+            last_event: None,
+            line: None,
+            attempts: 30,
+            pace: Duration::ZERO,
+            numbers: Vec::new(),
+        }
+    }
+
+    /// Connects, and reads until a response has begun to come; returns that connection.
+    pub(crate) async fn begin(&mut self) -> Line {
+        self.open().await;
+        let mut line = self.line.take().unwrap();
+        let body = line.expect_body(self.pace).await;
+        assert!(body, "{:?}: the connection ended", self.way);
+        line
+    }
+
+    /// Goes on with a connection.
+    pub(crate) fn resume(&mut self, line: Line) {
+        self.line = Some(line);
+    }
+
+    /// Receives, and connects again where that is due, until it has so many events.
+    pub(crate) async fn receive(&mut self, count: usize) {
+        while self.numbers.len() < count {
+            self.step().await;
+        }
+    }
+
+    /// Reads a connection to its end.
+    pub(crate) async fn drain(&mut self, mut line: Line) {
+        while let Some(unit) = line.unit(self.pace).await {
+            self.note(&unit);
+        }
+    }
+
+    async fn step(&mut self) {
+        if self.line.is_none() {
+            self.open().await;
+        }
+        let line = self.line.as_mut().unwrap();
+        let Some(unit) = line.unit(self.pace).await else {
+            self.line = None;
+            return;
+        };
+        if self.note(&unit) {
+            let (way, connect) = (self.way, self.connect());
+            match &mut self.line {
+                Some(line) if way.goes_on() && !line.has_ended() => line.ask(way, &connect).await,
+                line => *line = None,
+            }
+        }
+    }
+
+    /// Notes what came; true if it is the reply to a connect.
+    fn note(&mut self, unit: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(unit);
+        self.numbers.extend(numbers(&text));
+        if let Some(id) = text
+            .lines()
+            .rev()
+            .find_map(|line| line.strip_prefix("id: "))
+        {
+            self.last_event = Some(id.to_owned());
+        }
+        if let Some((_, rest)) = text.rsplit_once("\"ack\":") {
+            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap();
+            self.ack = rest[..end].parse().ok();
+        }
+        text.contains("\"/meta/connect\"")
+    }
+
+    async fn open(&mut self) {
+        assert!(
+            self.attempts > 0,
+            "{:?}: it connects in vain, with {} events",
+            self.way,
+            self.numbers.len()
+        );
+        self.attempts -= 1;
+        let mut line = Line::new(Http::open_narrow(self.client.address).await);
+        let opening = match self.way {
+            Way::WebSocket => Some(self.client.with_cookie(upgrade())),
+            Way::Embedded => Some(two_way().header("Transfer-Encoding", "chunked")),
+            Way::EventSource => {
+                let request = Request::new("GET", &format!("/cometd/{}", self.client.id))
+                    .header("Accept", "text/event-stream")
+                    .header(
+                        "Last-Event-ID",
+                        self.last_event.as_deref().unwrap_or_default(),
+                    );
+                Some(self.client.with_cookie(request))
+            }
+            _ => None,
+        };
+        if let Some(request) = opening {
+            line.http.send(request.bytes()).await;
+            line.expect_head().await;
+        }
+        if self.way == Way::EventSource {
+            let beginning = line.unit(Duration::ZERO).await.unwrap();
+            self.note(&beginning);
+        } else {
+            line.ask(self.way, &self.connect()).await;
+        }
+        self.line = Some(line);
+    }
+
+    /// The request of a connect.
+    fn connect(&self) -> Request {
+        let mut connect = json!({
+            "channel": "/meta/connect", "clientId": self.client.id,
+            "connectionType": self.way.connection_type(),
+        });
+        if let Some(ack) = self.ack {
+            connect["ext"] = json!({"ack": ack});
+        }
+        let batch = Value::from([connect]).to_string();
+        let request = match self.way {
+            Way::CallbackPolling => Request::jsonp("cb", &batch),
+            _ => Request::post(batch),
+        };
+        self.client.with_cookie(request)
+    }
+}
+
+/// The numbers of the events in a text, however they stand in it.
+fn numbers(text: &str) -> Vec<u64> {
+    let behind = text.split("\"number\":").skip(1);
+    behind
+        .map(|rest| rest.split_once('}').unwrap().0.parse().unwrap())
+        .collect()
+}
+
+/// A connection, from which whole units are taken: what a client would see at once.
+pub(crate) struct Line {
+    http: Http,
+    arrived: Vec<u8>,
+    form: Form,
+}
+
+/// In what form the next unit comes.
+enum Form {
+    /// A response is yet to begin.
+    Head,
+    /// A body of so many bytes; the connection ends behind it if `is_last`.
+    Body {
+        length: usize,
+        is_last: bool,
+    },
+    Chunks,
+    Blocks,
+    Frames(Box<Reader>, BytesMut),
+    Ended,
+}
+
+impl Line {
+    fn new(http: Http) -> Self {
+        Self {
+            http,
+            arrived: Vec::new(),
+            form: Form::Head,
+        }
+    }
+
+    /// Ends the connection with a reset.
+    pub(crate) fn reset(self) {
+        self.http.reset();
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self.form, Form::Ended)
+    }
+
+    async fn ask(&mut self, way: Way, connect: &Request) {
+        let bytes = match way {
+            Way::Embedded => {
+                let request = connect.bytes();
+                let size = format!("{:x}\r\n", request.len());
+                [size.as_bytes(), &request, b"\r\n"].concat()
+            }
+            Way::WebSocket => {
+                let mut frame = Vec::new();
+                encode(
+                    FrameKind::Text,
+                    connect.payload(),
+                    Some([1, 2, 3, 4]),
+                    &mut frame,
+                );
+                frame
+            }
+            _ => connect.bytes(),
+        };
+        self.http.send(bytes).await;
+    }
+
+    /// Reads a head.
+    async fn expect_head(&mut self) {
+        while matches!(self.form, Form::Head) {
+            assert!(self.fill(Duration::ZERO).await, "a head");
+            self.take_head();
+        }
+    }
+
+    /// Reads until something of a body is there; false at the connection's end.
+    async fn expect_body(&mut self, pace: Duration) -> bool {
+        loop {
+            self.take_head();
+            if !matches!(self.form, Form::Head) && !self.arrived.is_empty() {
+                return true;
+            }
+            if !self.fill(pace).await {
+                return false;
+            }
+        }
+    }
+
+    /// The next unit; nothing at the connection's end.
+    async fn unit(&mut self, pace: Duration) -> Option<Vec<u8>> {
+        loop {
+            if let Some(unit) = self.take() {
+                return Some(unit);
+            }
+            if self.has_ended() || !self.fill(pace).await {
+                return None;
+            }
+        }
+    }
+
+    async fn fill(&mut self, pace: Duration) -> bool {
+        if !pace.is_zero() {
+            tokio::time::sleep(pace).await;
+        }
+        match self.http.more().await {
+            Some(bytes) => self.arrived.extend(bytes),
+            None => return false,
+        }
+        true
+    }
+
+    fn take_head(&mut self) {
+        let Form::Head = self.form else { return };
+        let Some(end) = memchr::memmem::find(&self.arrived, b"\r\n\r\n") else {
+            return;
+        };
+        let head = Response::of_head(self.arrived.drain(..end + 4).collect());
+        let is_last = head.header("Connection") == Some("close");
+        self.form = match (head.status, head.header("Content-Length")) {
+            (101, _) => Form::Frames(
+                Box::new(Reader::new(Side::Client, false, usize::MAX)),
+                BytesMut::new(),
+            ),
+            (200, Some(length)) => Form::Body {
+                length: length.parse().unwrap(),
+                is_last,
+            },
+            (200, None) if head.header("Transfer-Encoding").is_some() => Form::Chunks,
+            (200, None) => Form::Blocks,
+            // A displaced poll.
+            _ => Form::Ended,
+        };
+    }
+
+    fn take(&mut self) -> Option<Vec<u8>> {
+        self.take_head();
+        match &mut self.form {
+            Form::Head | Form::Ended => None,
+            Form::Body { length, .. } if self.arrived.len() < *length => None,
+            Form::Body { length, is_last } => {
+                let unit = self.arrived.drain(..*length).collect();
+                self.form = if *is_last { Form::Ended } else { Form::Head };
+                Some(unit)
+            }
+            Form::Chunks => {
+                let chunk = take_chunk(&mut self.arrived)?;
+                if chunk.is_empty() {
+                    self.form = Form::Ended;
+                    return None;
+                }
+                Some(chunk)
+            }
+            Form::Blocks => {
+                let end = memchr::memmem::find(&self.arrived, b"\n\n")? + 2;
+                Some(self.arrived.drain(..end).collect())
+            }
+            Form::Frames(reader, arrived) => {
+                arrived.extend_from_slice(&std::mem::take(&mut self.arrived));
+                match reader.next(arrived).unwrap()? {
+                    Incoming::Text(text) => Some(text.to_vec()),
+                    Incoming::Close(_) => {
+                        self.form = Form::Ended;
+                        None
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+}

@@ -337,6 +337,8 @@ async fn a_session_may_be_required_to_begin_on_its_socket() {
 const FLOOD: u64 = 400;
 /// So that a queue may hold the flood.
 const ROOM: &str = "bayeux.max_queue_bytes=100MiB";
+/// So that a session without a connect outlives a flood on a busy machine.
+const LONG: &str = "bayeux.max_interval=5m";
 
 /// Publishes the numbers of a flood.
 async fn flood(server: &TestServer) {
@@ -355,7 +357,7 @@ fn number(message: &serde_json::Value) -> u64 {
 
 #[tokio::test]
 async fn replies_come_before_a_flood_of_events() {
-    let server = TestServer::start(&[ROOM]);
+    let server = TestServer::start(&[ROOM, LONG]);
     let mut client = WebSocket::narrow_client(server.address).await;
     client.subscribe("/flood").await;
     flood(&server).await;
@@ -374,7 +376,7 @@ async fn replies_come_before_a_flood_of_events() {
 
 #[tokio::test]
 async fn a_slow_reader_loses_nothing_when_another_socket_takes_over() {
-    let server = TestServer::start(&[ROOM]);
+    let server = TestServer::start(&[ROOM, LONG]);
     let mut slow = WebSocket::narrow_client(server.address).await;
     slow.subscribe("/flood").await;
     flood(&server).await;

@@ -14,7 +14,7 @@ use crate::admin::Admin;
 use crate::bayeux::ChannelPattern;
 use crate::config::Config;
 use crate::demo::Demo;
-use crate::endpoint::{self, Endpoint, Site};
+use crate::endpoint::{self, Endpoint, ListenAddress, Site};
 use crate::extensions::Extension;
 use crate::metrics::Metrics;
 use crate::router::Router;
@@ -36,6 +36,14 @@ pub enum StartError {
         /// The address.
         address: SocketAddr,
         /// What the operating system said.
+        source: io::Error,
+    },
+    /// A host's name in `http.listen` or `admin.listen` has no address.
+    #[error("cannot resolve {address}")]
+    Resolve {
+        /// The name and its port.
+        address: ListenAddress,
+        /// What the resolver said.
         source: io::Error,
     },
     /// An entry of `http.allowed_origins` is not an origin.
@@ -62,18 +70,18 @@ pub struct Additions {
     pub handlers: Vec<(ChannelPattern, Arc<dyn Handler>)>,
 }
 
-/// Makes the server and binds its listeners, within a Tokio runtime.
+/// Makes the server and binds its listeners, within a Tokio runtime; names of hosts are looked up.
 ///
 /// # Errors
-/// An address cannot be listened on, or an origin is malformed.
+/// An address cannot be listened on, a name has none, or an origin is malformed.
 pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
     bind_with(config, demo, Additions::default())
 }
 
-/// Makes the server with additions and binds its listeners, within a Tokio runtime.
+/// Makes the server with additions and binds its listeners, as [`bind`] does.
 ///
 /// # Errors
-/// An address cannot be listened on, or an origin is malformed.
+/// As those of [`bind`].
 pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bound, StartError> {
     let Config {
         http,
@@ -148,13 +156,46 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
     })
 }
 
-fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+fn listen(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>, StartError> {
     let mut listeners = Vec::new();
-    for &address in addresses {
-        let listener = listen_on(address).map_err(|source| StartError::Bind { address, source })?;
-        listeners.push(listener);
+    for address in addresses {
+        let resolved = address.resolve();
+        let resolved = resolved.map_err(|source| StartError::Resolve {
+            address: address.clone(),
+            source,
+        })?;
+        listeners.extend(listen_on_any(&resolved)?);
     }
     Ok(listeners)
+}
+
+/// Listens on the addresses of one name. Those that this machine does not have are passed over while
+/// there are others: `localhost` often has an IPv6 address where IPv6 is off.
+fn listen_on_any(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners = Vec::new();
+    let mut missing = None;
+    for &address in addresses {
+        match listen_on(address) {
+            Ok(listener) => listeners.push(listener),
+            Err(source) if is_not_here(&source) => {
+                tracing::debug!(%address, error = %source, "an address of a name is not this machine's");
+                missing = Some(StartError::Bind { address, source });
+            }
+            Err(source) => return Err(StartError::Bind { address, source }),
+        }
+    }
+    match missing {
+        Some(error) if listeners.is_empty() => Err(error),
+        _ => Ok(listeners),
+    }
+}
+
+/// What is not refused for its port is refused for its address, or for all IPv6.
+fn is_not_here(error: &io::Error) -> bool {
+    !matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
+    )
 }
 
 fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::EXIT_USAGE;
-use crate::config::{Config, Sources};
+use super::{EXIT_USAGE, with_causes};
+use crate::config::{self, Config, Sources};
 
 /// The arguments of `mirant check-config`.
 #[derive(Debug, clap::Args)]
@@ -13,7 +13,7 @@ The environment is left out, so that the answer depends on the file and --set al
 
 Exit codes: 0 the file can be used; 2 it cannot, and standard error says why.")]
 pub(super) struct Args {
-    /// The TOML file to check
+    /// The TOML file to check, or - for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -24,7 +24,7 @@ pub(super) struct Args {
 
 /// Runs the subcommand.
 pub(super) fn run(args: Args) -> ExitCode {
-    let shown = args.file.display().to_string();
+    let shown = config::shown(&args.file);
     let sources = Sources {
         file: Some(args.file),
         set: args.set,
@@ -36,7 +36,7 @@ pub(super) fn run(args: Args) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{}", with_causes(&error));
             ExitCode::from(EXIT_USAGE)
         }
     }

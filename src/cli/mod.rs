@@ -5,12 +5,14 @@ mod check_config;
 mod default_config;
 mod logging;
 mod serve;
+mod signals;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 pub use serve::{ServeError, serve};
+pub use signals::Signal;
 
 /// The exit code when the operator has to change a setting or an argument; clap's own, too.
 const EXIT_USAGE: u8 = 2;
@@ -60,14 +62,19 @@ fn block_on<F: Future>(future: F) -> std::io::Result<F::Output> {
 
 /// Says what went wrong and why, in one line on standard error.
 fn complain(error: &dyn std::error::Error) {
-    let mut line = format!("mirant: {error}");
+    eprintln!("mirant: {}", with_causes(error));
+}
+
+/// Says what went wrong and why; an error's own text does not repeat its cause.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         line.push_str(": ");
         line.push_str(&error.to_string());
         cause = error.source();
     }
-    eprintln!("{line}");
+    line
 }
 
 #[cfg(test)]

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
+use super::signals::{Signal, Signals};
 use super::{EXIT_FAILURE, EXIT_USAGE, block_on, complain, logging};
-use crate::config::{Config, ConfigError, Loaded, LogFormat, Sources};
+use crate::config::{Config, ConfigError, Loaded, LogFormat, PassedOver, Sources};
+use crate::endpoint::ListenAddress;
 use crate::run::{StartError, bind};
 
 /// The key that `--demo` changes, unless the operator set it.
@@ -24,15 +26,16 @@ Settings are taken from the defaults, the file, the environment (MIRANT_BAYEUX__
 --set and the other flags; later ones win. `mirant default-config` lists every key.
 
 Exit codes: 0 stopped as told; 1 failed while running; 2 wrong arguments or configuration, or an
-address that cannot be bound.")]
+address that cannot be bound; 130 (SIGINT) or 143 (SIGTERM) stopped at once by a second signal.")]
 pub(super) struct Args {
-    /// The TOML file with the settings; without it the defaults hold
+    /// The TOML file with the settings, or - for standard input; without it the defaults hold
     #[arg(long, value_name = "FILE", env = crate::config::CONFIG_VARIABLE)]
     config: Option<PathBuf>,
 
-    /// An address to listen on instead of http.listen; may be repeated. Port 0 takes a free one
+    /// An address to listen on instead of http.listen, such as 0.0.0.0:8080 or localhost:8080; may be
+    /// repeated. Port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
-    listen: Vec<SocketAddr>,
+    listen: Vec<ListenAddress>,
 
     /// Set one key, such as bayeux.timeout=20s; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
@@ -59,11 +62,14 @@ pub enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The log filter cannot be used.
-    #[error("cannot set up logging: {0}")]
+    #[error("cannot set up logging")]
     Log(#[from] tracing_subscriber::filter::ParseError),
     /// The server cannot start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// Who told the server to stop did not want to wait.
+    #[error("stopped at once by a second {0}")]
+    StoppedAtOnce(Signal),
     /// The operating system refused something while the server started or ran.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -74,6 +80,8 @@ impl ServeError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Log(_) | Self::Start(_) => EXIT_USAGE,
+            // As a shell tells of a program that a signal ended.
+            Self::StoppedAtOnce(signal) => 128 + *signal as u8,
             Self::Io(_) => EXIT_FAILURE,
         }
     }
@@ -90,16 +98,15 @@ pub(super) fn run(args: Args) -> ExitCode {
     }
 }
 
-/// Runs the server until it is told to stop.
+/// Runs the server until it is told to stop, and to the end of that, or to a second signal.
 ///
 /// # Errors
 ///
-/// An address cannot be listened on, or the operating system fails.
+/// An address cannot be listened on, the operating system fails, or a second signal came.
 pub async fn serve(config: Config, demo: bool) -> Result<(), ServeError> {
     let path = config.bayeux.transports.path.clone();
     let bound = bind(config, demo)?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::new()?;
     for address in bound.addresses() {
         println!("listening on http://{address}{path}");
     }
@@ -110,15 +117,15 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), ServeError> {
         print_demo(*address, &path);
     }
     tracing::info!(max_connections = bound.max_connections(), "serving");
-    bound
-        .run(async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        })
-        .await;
-    Ok(())
+    let (stop, stopped) = oneshot::channel::<()>();
+    let run = bound.run(async {
+        // The other end is kept until it says so.
+        let _ = stopped.await;
+    });
+    tokio::select! {
+        () = run => Ok(()),
+        second = signals.second(stop) => Err(ServeError::StoppedAtOnce(second)),
+    }
 }
 
 /// Says what to do with the demonstration; a client without a library needs a session first.
@@ -136,9 +143,25 @@ Or speak from a shell:
 }
 
 fn start(args: Args) -> Result<(), ServeError> {
-    let (config, demo) = configure(args, environment())?;
-    logging::start(&config.log)?;
-    block_on(serve(config, demo))?
+    let demo = args.demo;
+    let loaded = configure(args, environment())?;
+    logging::start(&loaded.config.log)?;
+    for variable in &loaded.passed_over {
+        tell_of(variable);
+    }
+    block_on(serve(loaded.config, demo))?
+}
+
+fn tell_of(variable: &PassedOver) {
+    let PassedOver { name, meant } = variable;
+    match meant {
+        Some(meant) => {
+            tracing::warn!(
+                "the environment variable {name} is not configuration; did you mean {meant}?"
+            );
+        }
+        None => tracing::debug!("the environment variable {name} is not configuration"),
+    }
 }
 
 /// Reads the variables; one that is not Unicode cannot be a name we know.
@@ -149,11 +172,11 @@ fn environment() -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// Turns arguments and environment into a configuration, and whether the demonstration is on.
+/// Turns arguments and environment into a configuration.
 pub(super) fn configure(
     args: Args,
     environment: impl IntoIterator<Item = (String, String)>,
-) -> Result<(Config, bool), ConfigError> {
+) -> Result<Loaded, ConfigError> {
     let sources = Sources {
         file: args.config,
         set: args.set,
@@ -162,15 +185,13 @@ pub(super) fn configure(
         log_format: args.log_format,
     };
     let loaded = Config::load(&sources, environment)?;
-    Ok((with_demo(loaded, args.demo), args.demo))
+    Ok(if args.demo { with_demo(loaded) } else { loaded })
 }
 
 /// Lets the windows of the demonstration page hold their connects in one browser.
-fn with_demo(loaded: Loaded, demo: bool) -> Config {
-    let is_chosen = loaded.is_set(SESSIONS_PER_BROWSER);
-    let mut config = loaded.config;
-    if demo && !is_chosen {
-        config.bayeux.session.max_sessions_per_browser = DEMO_SESSIONS_PER_BROWSER;
+fn with_demo(mut loaded: Loaded) -> Loaded {
+    if !loaded.is_set(SESSIONS_PER_BROWSER) {
+        loaded.config.bayeux.session.max_sessions_per_browser = DEMO_SESSIONS_PER_BROWSER;
     }
-    config
+    loaded
 }

@@ -2,24 +2,23 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {name}")]
     Read {
-        /// The file.
-        path: PathBuf,
+        /// The file's name.
+        name: String,
         /// What the operating system said.
         source: io::Error,
     },
     /// The file is not TOML.
-    #[error("{}:{line}:{column}: {message}", path.display())]
+    #[error("{name}:{line}:{column}: {message}")]
     Syntax {
-        /// The file.
-        path: PathBuf,
+        /// The file's name.
+        name: String,
         /// The line of the mistake, from 1.
         line: usize,
         /// The column of the mistake in characters, from 1.

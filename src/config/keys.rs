@@ -31,6 +31,8 @@ const CHANNEL_EXAMPLE: &str = r#"[{ pattern = "/chat/**", lazy = true }]"#;
 
 /// A likeness below this is no suggestion but a guess.
 const LIKENESS: f64 = 0.6;
+/// From this likeness on a name is more likely a mistake than somebody else's.
+pub(super) const ALMOST_CERTAIN: f64 = 0.8;
 
 /// Lists every key as `section.name`, and `channel`.
 pub(super) fn known() -> Vec<String> {
@@ -67,6 +69,15 @@ pub(super) fn nearest<'a>(
     unknown: &str,
     names: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
+    like(unknown, names, LIKENESS)
+}
+
+/// Finds the name that is most like another, and at least so much.
+pub(super) fn like<'a>(
+    unknown: &str,
+    names: impl IntoIterator<Item = &'a str>,
+    least: f64,
+) -> Option<&'a str> {
     let last = |name: &'a str| name.rsplit('.').next().unwrap_or(name);
     let unknown_last = unknown.rsplit('.').next().unwrap_or(unknown);
     let likeness = strsim::normalized_damerau_levenshtein;
@@ -77,7 +88,7 @@ pub(super) fn nearest<'a>(
             let best = whole.max(likeness(unknown_last, last(name)));
             (best, whole, name)
         })
-        .filter(|(best, _, _)| *best >= LIKENESS)
+        .filter(|(best, _, _)| *best >= least)
         .max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)))
         .map(|(_, _, name)| name)
 }
@@ -104,7 +115,7 @@ pub(super) enum Kind {
     Choice(String),
     /// A list of any texts.
     Texts,
-    /// A list of socket addresses.
+    /// A list of addresses to listen on.
     Addresses,
     /// A list out of a few names, as serde lists them.
     Choices(String),
@@ -181,10 +192,9 @@ impl Kind {
             Self::Whole { .. } => "expected a whole number that is not negative".to_owned(),
             Self::Choice(names) => format!("expected {names}"),
             Self::Texts => "expected a list of texts such as [\"a\", \"b\"]".to_owned(),
-            Self::Addresses => {
-                "expected a list of addresses such as [\"127.0.0.1:8080\", \"[::1]:8080\"]"
-                    .to_owned()
-            }
+            Self::Addresses => "expected a list of addresses with their ports, \
+                 such as [\"127.0.0.1:8080\", \"[::1]:8080\", \"localhost:8080\"]"
+                .to_owned(),
             Self::Choices(names) => format!("expected a list in which each item is {names}"),
             Self::Channels => {
                 format!(

@@ -4,21 +4,24 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::keys::{self, CHANNEL, Kind, SECTIONS};
-use super::{CONFIG_VARIABLE, Config, ConfigError, LOG_VARIABLE, Sources};
+use super::{
+    CONFIG_VARIABLE, Config, ConfigError, LOG_VARIABLE, Loaded, PassedOver, STANDARD_INPUT, Sources,
+};
 
 const PREFIX: &str = "MIRANT_";
 
 /// Where a value came from.
 #[derive(Debug, Clone)]
 pub(super) enum Origin {
-    /// The configuration file.
-    File(PathBuf),
+    /// The configuration file, by its name.
+    File(String),
     /// An environment variable.
     Variable(String),
     /// A `--set` argument.
@@ -30,7 +33,7 @@ pub(super) enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => write!(f, "{}", path.display()),
+            Self::File(name) => write!(f, "{name}"),
             Self::Variable(name) => write!(f, "environment variable {name}"),
             Self::Set(argument) => write!(f, "--set {argument}"),
             Self::Flag(name) => write!(f, "{name}"),
@@ -44,6 +47,7 @@ pub(super) struct Layers {
     known: Vec<String>,
     values: BTreeMap<String, Value>,
     origins: BTreeMap<String, Origin>,
+    passed_over: Vec<PassedOver>,
     problems: Vec<String>,
 }
 
@@ -53,20 +57,28 @@ impl Layers {
             known: keys::known(),
             values: BTreeMap::new(),
             origins: BTreeMap::new(),
+            passed_over: Vec::new(),
             problems: Vec::new(),
         }
     }
 
-    /// Lays a TOML file over what is there.
+    /// Lays a TOML file over what is there; `-` is standard input.
     pub(super) fn file(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
+        let is_input = path == Path::new(STANDARD_INPUT);
+        let text = if is_input {
+            io::read_to_string(io::stdin())
+        } else {
+            std::fs::read_to_string(path)
+        };
+        let name = shown(path);
+        let text = text.map_err(|source| ConfigError::Read {
+            name: name.clone(),
             source,
         })?;
         let table: Table = text
             .parse()
-            .map_err(|error| syntax_error(path, &text, &error))?;
-        let origin = Origin::File(path.to_owned());
+            .map_err(|error| syntax_error(&name, &text, &error))?;
+        let origin = Origin::File(name);
         for (section, value) in table {
             match value {
                 Value::Table(entries) if section != CHANNEL && !entries.is_empty() => {
@@ -81,7 +93,8 @@ impl Layers {
         Ok(())
     }
 
-    /// Lays the `MIRANT_SECTION__KEY` variables over what is there.
+    /// Lays the `MIRANT_SECTION__KEY` variables over what is there. What has no two underscores is
+    /// passed over: Kubernetes sets `MIRANT_PORT` and more beside a Service named `mirant`.
     pub(super) fn environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
         for (name, text) in variables {
             let Some(rest) = name.strip_prefix(PREFIX) else {
@@ -94,7 +107,7 @@ impl Layers {
             if key.contains('.') {
                 self.put_text(&key, &text, &Origin::Variable(name));
             } else {
-                self.refuse_variable(&name, &key);
+                self.pass_over(name, &key);
             }
         }
     }
@@ -128,7 +141,7 @@ impl Layers {
     }
 
     /// Builds the configuration, if nothing was wrong.
-    pub(super) fn finish(self) -> Result<(Config, BTreeMap<String, Origin>), ConfigError> {
+    pub(super) fn finish(self) -> Result<Loaded, ConfigError> {
         if !self.problems.is_empty() {
             return Err(ConfigError::Invalid(self.problems));
         }
@@ -149,7 +162,11 @@ impl Layers {
             }
         }
         Config::deserialize(Value::Table(table))
-            .map(|config| (config, self.origins))
+            .map(|config| Loaded {
+                config,
+                origins: self.origins,
+                passed_over: self.passed_over,
+            })
             .map_err(|error| ConfigError::Invalid(vec![error.message().to_owned()]))
     }
 
@@ -234,18 +251,14 @@ impl Layers {
         self.problems.push(problem);
     }
 
-    /// Refuses a variable that names no section, if it looks like a key or flag misspelt. Others may
-    /// belong to somebody else: Kubernetes sets `MIRANT_PORT` beside a service named `mirant`.
-    fn refuse_variable(&mut self, name: &str, key: &str) {
+    /// Notes a variable that is not configuration, with what was meant if that is hardly in doubt.
+    fn pass_over(&mut self, name: String, key: &str) {
         let flags = [LOG_VARIABLE, CONFIG_VARIABLE];
         let flags = flags.map(|flag| flag.trim_start_matches(PREFIX).to_lowercase());
         let names = self.known.iter().filter(|known| *known != CHANNEL);
-        let near = keys::nearest(key, names.chain(&flags).map(String::as_str)).map(variable_of);
-        if let Some(near) = near {
-            let origin = Origin::Variable(name.to_owned());
-            self.problems
-                .push(format!("{origin} is unknown; did you mean {near}?"));
-        }
+        let names = names.chain(&flags).map(String::as_str);
+        let meant = keys::like(key, names, keys::ALMOST_CERTAIN).map(variable_of);
+        self.passed_over.push(PassedOver { name, meant });
     }
 }
 
@@ -260,12 +273,21 @@ fn hint(near: Option<&str>) -> String {
     }
 }
 
-fn syntax_error(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+/// Names a file as messages do.
+pub(super) fn shown(path: &Path) -> String {
+    if path == Path::new(STANDARD_INPUT) {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    }
+}
+
+fn syntax_error(name: &str, text: &str, error: &toml::de::Error) -> ConfigError {
     let start = error.span().map_or(0, |span| span.start);
     let before = text.get(..start).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     ConfigError::Syntax {
-        path: path.to_owned(),
+        name: name.to_owned(),
         line: before.matches('\n').count() + 1,
         column: before[line_start..].chars().count() + 1,
         message: error.message().replace('\n', "; "),

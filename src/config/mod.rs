@@ -9,12 +9,12 @@ mod layers;
 mod validate;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::bayeux::Limits;
+use crate::endpoint::ListenAddress;
 use crate::{endpoint, extensions, resources, router, services, session, transports};
 
 pub use error::{ConfigError, Problem};
@@ -29,6 +29,9 @@ pub const LOG_VARIABLE: &str = "MIRANT_LOG";
 
 /// The variable that `--config` also reads; no configuration key.
 pub const CONFIG_VARIABLE: &str = "MIRANT_CONFIG";
+
+/// The file's name that stands for standard input.
+pub const STANDARD_INPUT: &str = "-";
 
 /// Everything an operator can set.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -122,18 +125,18 @@ pub enum LogFormat {
 #[serde(default)]
 pub struct Admin {
     /// The addresses that serve `/metrics` and `/healthz`; without one they are not served.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<ListenAddress>,
 }
 
 /// What the command line contributes; each field wins over the ones before it.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    /// The TOML file; it ranks below the environment.
+    /// The TOML file, or `-` for standard input; it ranks below the environment.
     pub file: Option<PathBuf>,
     /// The `--set KEY=VALUE` arguments, in order.
     pub set: Vec<String>,
     /// The `--listen` addresses; if there are any they replace `http.listen`.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<ListenAddress>,
     /// The value of `--log-level`, or of the variable behind it.
     pub log_level: Option<String>,
     /// The value of `--log-format`.
@@ -146,6 +149,17 @@ pub struct Loaded {
     /// The configuration.
     pub config: Config,
     origins: BTreeMap<String, Origin>,
+    /// The variables with our prefix that are not configuration.
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// An environment variable that starts with `MIRANT_`, and is not configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// Its name.
+    pub name: String,
+    /// The variable that was probably meant.
+    pub meant: Option<String>,
 }
 
 impl Loaded {
@@ -155,10 +169,16 @@ impl Loaded {
     }
 }
 
+/// Names a configuration file as errors do.
+#[must_use]
+pub fn shown(path: &Path) -> String {
+    layers::shown(path)
+}
+
 impl Config {
     /// Reads all sources in their order, and checks the result.
     ///
-    /// Of the environment only names that start with `MIRANT_` count.
+    /// Of the environment only names such as `MIRANT_SECTION__KEY` count.
     ///
     /// # Errors
     ///
@@ -177,18 +197,19 @@ impl Config {
             layers.set(argument);
         }
         layers.flags(sources);
-        let (config, origins) = layers.finish()?;
+        let loaded = layers.finish()?;
 
-        let problems: Vec<String> = config
+        let problems: Vec<String> = loaded
+            .config
             .validate()
             .into_iter()
-            .map(|problem| match origin_of(&origins, &problem.key) {
+            .map(|problem| match origin_of(&loaded.origins, &problem.key) {
                 Some(origin) => format!("{origin}: {problem}"),
                 None => problem.to_string(),
             })
             .collect();
         if problems.is_empty() {
-            Ok(Loaded { config, origins })
+            Ok(loaded)
         } else {
             Err(ConfigError::Invalid(problems))
         }

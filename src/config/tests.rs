@@ -269,7 +269,7 @@ mod precedence {
         let set = ["http.listen=127.0.0.1:1", "log.level=warn"];
         let sources = Sources {
             set: set.map(str::to_owned).to_vec(),
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 2))],
+            listen: vec!["127.0.0.1:2".parse().unwrap()],
             log_level: Some("debug".to_owned()),
             log_format: Some(LogFormat::Json),
             ..Sources::default()
@@ -299,6 +299,36 @@ mod precedence {
     }
 }
 
+/// Variables with our prefix that are not configuration, and what was probably meant by them.
+#[test]
+fn variables_with_one_underscore_are_passed_over() {
+    let cases = [
+        ("MIRANT_BAYEUX_TIMEOUT", Some("MIRANT_BAYEUX__TIMEOUT")),
+        ("MIRANT_HTTP_LISTEN", Some("MIRANT_HTTP__LISTEN")),
+        ("MIRANT_TIMEOUT", Some("MIRANT_BAYEUX__TIMEOUT")),
+        ("MIRANT_CONFG", Some("MIRANT_CONFIG")),
+        ("MIRANT_PORT", None),
+        ("MIRANT_SERVICE_HOST", None),
+        ("MIRANT_SERVICE_PORT_HTTP", None),
+        ("MIRANT_PORT_8080_TCP_ADDR", None),
+        ("MIRANT_LOG_PORT", None),
+        ("MIRANT_HTTP_PORT", None),
+        ("MIRANT_STREAMING_SERVICE_HOST", None),
+        ("MIRANT_ADMIN_SERVICE_PORT", None),
+        ("MIRANT__X_SERVICE_HOST", None),
+        ("MIRANT_", None),
+    ];
+    for (name, meant) in cases {
+        let loaded = load("", &[(name, "5s")], &[]).unwrap();
+        let expected = PassedOver {
+            name: name.to_owned(),
+            meant: meant.map(str::to_owned),
+        };
+        assert_eq!(loaded.passed_over, [expected]);
+        assert_eq!(json(&loaded.config), json(&Config::default()), "{name}");
+    }
+}
+
 mod texts {
     use super::*;
 
@@ -322,6 +352,12 @@ mod texts {
             ("bayeux.transports", "long-polling", "[\"long-polling\"]"),
             ("http.listen", "127.0.0.1:0", "[\"127.0.0.1:0\"]"),
             ("http.listen", "[::1]:0", "[\"[::1]:0\"]"),
+            ("http.listen", "localhost:80", "[\"localhost:80\"]"),
+            (
+                "admin.listen",
+                "metrics-1.example:80",
+                "[\"metrics-1.example:80\"]",
+            ),
             ("http.listen", "[\"[::1]:0\"]", "[\"[::1]:0\"]"),
             (
                 "http.listen",

@@ -1,5 +1,6 @@
 //! The network: listeners, how many connections there are, and how the server stops.
 
+mod address;
 mod connection;
 mod reader;
 mod repeats;
@@ -22,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::metrics::{Limit, Metrics};
 use crate::transports::Bounds;
 use crate::web::{Persistence, Response};
+pub use address::{ListenAddress, NotAnAddress};
 pub use settings::Settings;
 pub use site::Site;
 

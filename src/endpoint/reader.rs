@@ -7,8 +7,10 @@
 
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, Request, Response, StatusCode};
@@ -17,6 +19,7 @@ use httparse::Status;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use tokio::time::Instant;
 
 use super::Shared;
 use super::wire::Wire;
@@ -47,6 +50,9 @@ pub(super) struct Open {
     pub(super) body: Transfer,
 }
 
+/// How long a request that has arrived in part may take for the rest when the server stops.
+const REST_AT_STOP: Duration = Duration::from_secs(1);
+
 /// Why a request is not served.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refusal {
@@ -75,6 +81,12 @@ impl Refusal {
         status: StatusCode::REQUEST_TIMEOUT,
         reason: "the request's body did not arrive within http.body_timeout",
         limit: Some(Limit::BodyTimeout),
+    };
+
+    const STOPPING: Self = Self {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        reason: "the server stops, and the request has not arrived whole",
+        limit: None,
     };
 
     fn malformed(malformed: Malformed) -> Self {
@@ -123,6 +135,7 @@ pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
     socket.put_back(arrived);
     match (parsed, verdict) {
         (_, Verdict::Late) => Reading::Refused(Refusal::HEADER_TIMEOUT, None, socket),
+        (_, Verdict::Stopping) => Reading::Refused(Refusal::STOPPING, None, socket),
         (Parsed::Partial, Verdict::Ended) => Reading::Closed,
         (Parsed::Partial | Parsed::Malformed, verdict) => {
             let refusal = Refusal::of_status(verdict.status());
@@ -156,6 +169,8 @@ enum Verdict {
     Refused(StatusCode),
     /// It did not arrive in time.
     Late,
+    /// The server stops, and it did not arrive in the time that is left.
+    Stopping,
     /// Nothing: the client closed the connection, or speaks something else.
     Ended,
 }
@@ -164,7 +179,7 @@ impl Verdict {
     fn status(self) -> StatusCode {
         match self {
             Self::Refused(status) => status,
-            Self::Head | Self::Late | Self::Ended => StatusCode::BAD_REQUEST,
+            Self::Head | Self::Late | Self::Stopping | Self::Ended => StatusCode::BAD_REQUEST,
         }
     }
 }
@@ -195,16 +210,47 @@ async fn read_head(socket: Socket, bounds: Bounds, shared: &Shared) -> (Verdict,
         }
         ended.map(|_| Verdict::Ended)
     });
-    let read = tokio::time::timeout(shared.settings.header_timeout, read).await;
+    let read = in_time(read, shared.settings.header_timeout, shared).await;
     let wire = connection.into_parts().io;
     let verdict = match (read, wire.refused) {
         (Ok(Verdict::Head), _) => Verdict::Head,
         (_, Some(status)) => Verdict::Refused(status),
         (Ok(verdict), None) => verdict,
-        (Err(_), None) => Verdict::Late,
+        (Err(Missed::Timeout), None) => Verdict::Late,
+        (Err(Missed::Stop), None) => Verdict::Stopping,
     };
     let (stream, read) = wire.into_parts();
     (verdict, Socket::new(stream, read))
+}
+
+/// Why a part of a request is not waited for any longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missed {
+    Timeout,
+    Stop,
+}
+
+/// Waits for a part of a request: for so long, or when the server stops for [`REST_AT_STOP`].
+async fn in_time<F: Future>(
+    part: F,
+    timeout: Duration,
+    shared: &Shared,
+) -> Result<F::Output, Missed> {
+    let mut part = pin!(part);
+    let mut sleep = pin!(tokio::time::sleep(timeout));
+    let mut missed = Missed::Timeout;
+    poll_fn(|context| {
+        if let Poll::Ready(output) = part.as_mut().poll(context) {
+            return Poll::Ready(Ok(output));
+        }
+        // The connection's task is woken when the server stops.
+        if missed == Missed::Timeout && shared.is_stopping() {
+            missed = Missed::Stop;
+            sleep.as_mut().reset(Instant::now() + REST_AT_STOP);
+        }
+        sleep.as_mut().poll(context).map(|()| Err(missed))
+    })
+    .await
 }
 
 /// What stands at the beginning of what has arrived.
@@ -252,11 +298,17 @@ async fn collect(head: Head, body: Transfer, mut socket: Socket, shared: &Shared
         }
     }
     let read = read_body(body, &mut socket, shared.max_message_size);
-    let read = tokio::time::timeout(settings.body_timeout, read).await;
+    let read = in_time(read, settings.body_timeout, shared).await;
     // An empty buffer may still hold on to memory.
     let ahead = socket.take_ahead();
     socket.put_back(ahead);
-    match read.unwrap_or(Err(Refusal::BODY_TIMEOUT)) {
+    let read = read.unwrap_or_else(|missed| {
+        Err(match missed {
+            Missed::Timeout => Refusal::BODY_TIMEOUT,
+            Missed::Stop => Refusal::STOPPING,
+        })
+    });
+    match read {
         Ok(body) => Reading::Request(Box::new(web::Request { head, body }), socket),
         Err(refusal) => Reading::Refused(refusal, Some(Box::new(head)), socket),
     }

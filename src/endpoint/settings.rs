@@ -1,17 +1,18 @@
 //! What an operator sets about HTTP: addresses, origins, and the bounds of a connection.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
+
+use super::ListenAddress;
 
 /// The settings of the HTTP listeners.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Settings {
     /// The addresses to listen on; port 0 takes a free one.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<ListenAddress>,
     /// The origins whose pages may use this server from another site; `*` is any.
     pub allowed_origins: Vec<String>,
     /// Connections held at once; absent: what the file-descriptor limit allows.
@@ -40,7 +41,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+            listen: vec![([127, 0, 0, 1], 8080).into()],
             allowed_origins: Vec::new(),
             max_connections: None,
             header_timeout: Duration::from_secs(10),

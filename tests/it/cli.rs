@@ -1,113 +1,10 @@
 //! The program itself: its commands, what it prints, and its exit codes.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
+use crate::support::program::{ConfigFile, Serving, end_of, mirant, run, run_with, stderr};
 use crate::support::{Client, Http, Request, only, within};
-
-fn mirant(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mirant"));
-    command.args(arguments);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("MIRANT_") {
-            command.env_remove(name);
-        }
-    }
-    command
-}
-
-fn run(arguments: &[&str]) -> Output {
-    mirant(arguments).output().unwrap()
-}
-
-/// A file of a test's own, which goes with it.
-struct ConfigFile(PathBuf);
-
-impl ConfigFile {
-    fn new(name: &str, text: &str) -> Self {
-        let name = format!("mirant-it-{}-{name}.toml", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let mut file = std::fs::File::create(&path).unwrap();
-        file.write_all(text.as_bytes()).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for ConfigFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-/// A running `mirant serve`, killed when dropped.
-pub(crate) struct Serving {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-    first_line: String,
-}
-
-impl Serving {
-    pub(crate) fn start(arguments: &[&str]) -> Self {
-        Self::start_with(arguments, Stdio::null())
-    }
-
-    fn start_with(arguments: &[&str], stderr: Stdio) -> Self {
-        let mut child = mirant(&["serve", "--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut first_line = String::new();
-        stdout.read_line(&mut first_line).unwrap();
-        Self {
-            child,
-            stdout,
-            first_line,
-        }
-    }
-
-    pub(crate) fn address(&self) -> SocketAddr {
-        let url = self
-            .first_line
-            .strip_prefix("listening on http://")
-            .unwrap();
-        url.strip_suffix("/cometd\n").unwrap().parse().unwrap()
-    }
-
-    /// Stops it, and returns what it logged, if it was started with a pipe for that.
-    fn log(mut self) -> String {
-        self.signal("TERM");
-        let mut log = String::new();
-        let mut stderr = self.child.stderr.take().unwrap();
-        stderr.read_to_string(&mut log).unwrap();
-        log
-    }
-
-    pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let status = Command::new("kill").args(["-s", name, &id]).status();
-        assert!(status.unwrap().success());
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
 
 #[test]
 fn an_unknown_key_stops_the_start_with_file_key_and_nearest_name() {
@@ -135,12 +32,56 @@ fn a_wrong_value_stops_the_start_with_its_source_and_key() {
     let output = run(&["serve", "--set", "bayeux.timeout=soon"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("--set bayeux.timeout=soon"));
-    let output = mirant(&["serve"])
-        .env("MIRANT_BAYEUX__TIMEOUT", "soon")
-        .output()
-        .unwrap();
+    let output = end_of(mirant(&["serve"]).env("MIRANT_BAYEUX__TIMEOUT", "soon"));
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("MIRANT_BAYEUX__TIMEOUT"));
+}
+
+/// What Kubernetes sets beside Services called `mirant` and `mirant-http`, and what was meant for us.
+#[tokio::test]
+async fn variables_of_others_are_passed_over_and_likely_mistakes_are_told() {
+    let variables = [
+        ("MIRANT_SERVICE_HOST", "10.96.0.7"),
+        ("MIRANT_SERVICE_PORT", "8080"),
+        ("MIRANT_SERVICE_PORT_HTTP", "8080"),
+        ("MIRANT_PORT", "tcp://10.96.0.7:8080"),
+        ("MIRANT_PORT_8080_TCP", "tcp://10.96.0.7:8080"),
+        ("MIRANT_PORT_8080_TCP_PROTO", "tcp"),
+        ("MIRANT_PORT_8080_TCP_PORT", "8080"),
+        ("MIRANT_PORT_8080_TCP_ADDR", "10.96.0.7"),
+        ("MIRANT_HTTP_SERVICE_PORT", "8080"),
+        ("MIRANT_HTTP_PORT", "tcp://10.96.0.8:8080"),
+        ("MIRANT_BAYEUX_TIMEOUT", "5s"),
+    ];
+    let mut command = mirant(&["serve", "--listen", "127.0.0.1:0", "--log-level", "debug"]);
+    let serving = Serving::of(command.envs(variables).stderr(Stdio::piped()));
+    Client::new(serving.address()).handshake().await;
+    let log = serving.log();
+    for (name, _) in variables {
+        let lines: Vec<&str> = log
+            .lines()
+            .filter(|line| line.contains(&format!("{name} ")))
+            .collect();
+        assert_eq!(lines.len(), 1, "{name} in {log}");
+        let is_mistake = name == "MIRANT_BAYEUX_TIMEOUT";
+        assert_eq!(lines[0].contains("WARN"), is_mistake, "{lines:?}");
+        assert_eq!(
+            lines[0].contains("MIRANT_BAYEUX__TIMEOUT"),
+            is_mistake,
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn a_variable_with_two_underscores_is_configuration() {
+    for name in ["MIRANT_BAYUX__TIMEOUT", "MIRANT__BAYEUX__TIMEOUT"] {
+        // A port of its own, in case it starts.
+        let mut command = mirant(&["serve", "--listen", "127.0.0.1:0"]);
+        let output = end_of(command.env(name, "5s"));
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        assert!(stderr(&output).contains(name), "{}", stderr(&output));
+    }
 }
 
 #[test]
@@ -155,10 +96,94 @@ fn check_config_accepts_a_good_file() {
 #[test]
 fn a_file_that_is_missing_or_no_toml_is_named() {
     let file = ConfigFile::new("syntax", "[bayeux\n");
-    for path in [file.path(), "/nowhere/mirant.toml"] {
-        let output = run(&["check-config", path]);
+    for (path, why) in [
+        (file.path(), "]"),
+        ("/nowhere/mirant.toml", "No such file"),
+        ("/", "Is a directory"),
+    ] {
+        for command in [["check-config"].as_slice(), &["serve", "--config"]] {
+            let output = run(&[command, &[path]].concat());
+            assert_eq!(output.status.code(), Some(2));
+            let error = stderr(&output);
+            assert!(error.contains(path), "{error}");
+            assert_eq!(error.matches(why).count(), 1, "said once: {error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_said_twice_is_said_once() {
+    let output = run(&[
+        "serve",
+        "--log-level",
+        "mirant=[",
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = stderr(&output);
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+#[test]
+fn a_configuration_is_read_from_standard_input() {
+    for (text, code, said) in [
+        ("[bayeux]\ntimeout = \"5s\"\n", 0, "standard input: ok"),
+        (
+            "[bayeux]\ntmeout = \"5s\"\n",
+            2,
+            "standard input: unknown key bayeux.tmeout; did you mean bayeux.timeout?",
+        ),
+        ("[bayeux\n", 2, "standard input:1:8"),
+    ] {
+        let output = run_with(&["check-config", "-"], text);
+        let all = String::from_utf8(output.stdout.clone()).unwrap() + &stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{all}");
+        assert!(all.contains(said), "{all}");
+    }
+    let output = run_with(&["serve", "--config", "-"], "[bayeux]\ntmeout = 1");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("standard input: unknown key"));
+}
+
+#[tokio::test]
+async fn names_of_hosts_are_listened_on() {
+    let file = ConfigFile::new(
+        "names",
+        "[http]\nlisten = [\"localhost:0\"]\n[admin]\nlisten = [\"localhost:0\"]\n",
+    );
+    let mut by_flag = mirant(&["serve", "--listen", "localhost:0"]);
+    let mut by_file = mirant(&["serve", "--config", file.path()]);
+    for command in [&mut by_flag, &mut by_file] {
+        let serving = Serving::of(command.stderr(Stdio::null()));
+        assert!(serving.address().ip().is_loopback());
+        Client::new(serving.address()).handshake().await;
+    }
+}
+
+#[test]
+fn a_name_that_no_host_has_is_exit_code_2_and_named() {
+    for arguments in [
+        ["--listen", "nowhere.invalid:8080"].as_slice(),
+        &["--set", "http.listen=nowhere.invalid:8080"],
+        &[
+            "--listen",
+            "127.0.0.1:0",
+            "--set",
+            "admin.listen=nowhere.invalid:8080",
+        ],
+    ] {
+        let mut command = mirant(&[["serve"].as_slice(), arguments].concat());
+        // Where no name server answers, that is found out soon.
+        let output = end_of(command.env("RES_OPTIONS", "timeout:1 attempts:1"));
         assert_eq!(output.status.code(), Some(2));
-        assert!(stderr(&output).contains(path));
+        let error = stderr(&output);
+        assert!(
+            error.contains("cannot resolve nowhere.invalid:8080"),
+            "{error}"
+        );
+        assert_eq!(error.lines().count(), 1, "{error}");
     }
 }
 

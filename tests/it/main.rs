@@ -42,6 +42,7 @@ mod repeats;
 mod resources;
 mod services;
 mod shutdown;
+mod signals;
 mod slow_streams;
 mod streamed;
 mod subscribe;

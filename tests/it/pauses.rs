@@ -7,7 +7,7 @@ use bytes::Bytes;
 use mirant::web::websocket::Incoming;
 use serde_json::json;
 
-use crate::cli::Serving;
+use crate::support::program::Serving;
 use crate::support::{Client, Http, Request, WebSocket, only};
 
 /// Longer than anything here may be silent.

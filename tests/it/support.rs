@@ -4,6 +4,7 @@ mod client;
 mod events;
 mod http;
 mod message_http;
+pub(crate) mod program;
 mod receiver;
 mod streamed;
 mod websocket;
@@ -51,7 +52,7 @@ impl TestServer {
     pub(crate) fn start_with(set: &[&str], additions: Additions) -> Self {
         let sources = Sources {
             set: set.iter().map(|&setting| setting.to_owned()).collect(),
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            listen: vec![([127, 0, 0, 1], 0).into()],
             ..Sources::default()
         };
         let config = Config::load(&sources, []).unwrap().config;

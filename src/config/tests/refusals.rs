@@ -89,8 +89,7 @@ fn of_syntax_name_the_line() {
         ..Sources::default()
     };
     let error = load_sources(&sources, &[]).unwrap_err();
-    let start = "cannot read /nonexistent/mirant.toml: No such file";
-    assert!(error.starts_with(start), "{error}");
+    assert_eq!(error, "cannot read /nonexistent/mirant.toml");
 }
 
 #[test]
@@ -100,20 +99,6 @@ fn of_variables() {
             ("MIRANT_BAYEUX__TIME_OUT", "5s"),
             "environment variable MIRANT_BAYEUX__TIME_OUT: unknown key bayeux.time_out; \
              did you mean bayeux.timeout (MIRANT_BAYEUX__TIMEOUT)?",
-        ),
-        (
-            ("MIRANT_BAYEUX_TIMEOUT", "5s"),
-            "environment variable MIRANT_BAYEUX_TIMEOUT is unknown; \
-             did you mean MIRANT_BAYEUX__TIMEOUT?",
-        ),
-        (
-            ("MIRANT_TIMEOUT", "5s"),
-            "environment variable MIRANT_TIMEOUT is unknown; \
-             did you mean MIRANT_BAYEUX__TIMEOUT?",
-        ),
-        (
-            ("MIRANT_LOGG", "info"),
-            "environment variable MIRANT_LOGG is unknown; did you mean MIRANT_LOG?",
         ),
         (
             ("MIRANT_BAYEUX__MAX_QUEUE", "-5"),
@@ -128,7 +113,8 @@ fn of_variables() {
         (
             ("MIRANT_HTTP__LISTEN", "localhost"),
             "environment variable MIRANT_HTTP__LISTEN: http.listen = [\"localhost\"]: \
-             expected a list of addresses such as [\"127.0.0.1:8080\", \"[::1]:8080\"]",
+             expected a list of addresses with their ports, \
+             such as [\"127.0.0.1:8080\", \"[::1]:8080\", \"localhost:8080\"]",
         ),
     ];
     for (variable, expected) in cases {

@@ -1,0 +1,151 @@
+//! The program itself, as an operator starts it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use super::PATIENCE;
+
+/// The program with arguments, and without the variables of this process that it reads.
+pub(crate) fn mirant(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mirant"));
+    command.args(arguments);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("MIRANT_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs the program to its end.
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    end_of(&mut mirant(arguments))
+}
+
+/// Runs a command to its end, which it must come to by itself.
+pub(crate) fn end_of(command: &mut Command) -> Output {
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    output_of(child.spawn().unwrap())
+}
+
+fn output_of(mut child: Child) -> Output {
+    let give_up = Instant::now() + PATIENCE;
+    // What it says fits into its pipes.
+    while child.try_wait().unwrap().is_none() {
+        if give_up < Instant::now() {
+            let _ = child.kill();
+            panic!("it goes on: {:?}", child.wait_with_output());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.wait_with_output().unwrap()
+}
+
+/// Runs the program to its end with something on its standard input.
+pub(crate) fn run_with(arguments: &[&str], input: &str) -> Output {
+    let mut command = mirant(arguments);
+    command.stdin(Stdio::piped());
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that does not read it may have ended by now.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    output_of(child)
+}
+
+/// A file of a test's own, which goes with it.
+pub(crate) struct ConfigFile(pub(crate) PathBuf);
+
+impl ConfigFile {
+    pub(crate) fn new(name: &str, text: &str) -> Self {
+        let name = format!("mirant-it-{}-{name}.toml", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let mut file = std::fs::File::create(&path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for ConfigFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// A running `mirant serve`, killed when dropped.
+pub(crate) struct Serving {
+    pub(crate) child: Child,
+    pub(crate) stdout: BufReader<ChildStdout>,
+    first_line: String,
+}
+
+impl Serving {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, Stdio::null())
+    }
+
+    pub(crate) fn start_with(arguments: &[&str], stderr: Stdio) -> Self {
+        let mut command = mirant(&["serve", "--listen", "127.0.0.1:0"]);
+        Self::of(command.args(arguments).stderr(stderr))
+    }
+
+    /// Starts a server as a command says, and waits until it listens.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut first_line = String::new();
+        stdout.read_line(&mut first_line).unwrap();
+        Self {
+            child,
+            stdout,
+            first_line,
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        let url = self
+            .first_line
+            .strip_prefix("listening on http://")
+            .unwrap();
+        url.strip_suffix("/cometd\n").unwrap().parse().unwrap()
+    }
+
+    /// Stops it, and returns what it logged, if it was started with a pipe for that.
+    pub(crate) fn log(mut self) -> String {
+        self.signal("TERM");
+        let mut log = String::new();
+        let mut stderr = self.child.stderr.take().unwrap();
+        stderr.read_to_string(&mut log).unwrap();
+        log
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(status.unwrap().success());
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a program that has ended said on standard error.
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}

@@ -13,6 +13,7 @@ pub(super) const DEFAULT_CALLBACK: &str = "jsonpcallback";
 /// Reads the messages of a query, and answers them with a script.
 pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answer, Error> {
     let request = &incoming.request;
+    let said = Said::Now(&request.head);
     let query = request.uri().query().unwrap_or_default();
     let query = form::query_messages(
         query,
@@ -27,6 +28,7 @@ pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answ
     if query.messages.is_empty() {
         return Err(Error::NoMessage);
     }
+    endpoint.check_script(said)?;
     let max = endpoint.server.limits().max_message_size.as_u64();
     if query
         .messages
@@ -42,7 +44,7 @@ pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answ
         texts: query.messages,
         source: Source::Fields,
         callback: Some(callback.into()),
-        said: Said::Now(&request.head),
+        said,
         socket: incoming.socket,
     };
     let framing = Framing::Script(callback.into());

@@ -134,6 +134,23 @@ impl Way {
             _ => Self::Once,
         }
     }
+
+    /// A frame is a page of scripts, which call one function of the page that has it.
+    fn check(
+        &self,
+        endpoint: &Endpoint,
+        said: Said<'_>,
+        callback: Option<&str>,
+    ) -> Result<(), Error> {
+        let Self::Streamed(Streamed::Iframe) = self else {
+            return Ok(());
+        };
+        endpoint.check_script(said)?;
+        if callback.is_some_and(|name| !script::is_identifier(name)) {
+            return Err(Error::FrameCallback);
+        }
+        Ok(())
+    }
 }
 
 /// Writes events and replies as a JSON array.
@@ -243,6 +260,7 @@ impl Endpoint {
             &self.settings.transports,
             |message| self.server.marks_of(message),
         );
+        way.check(self, said, callback.as_deref())?;
         let is_stream = !matches!(way, Way::Once);
         if !is_stream && matches!(framing, Framing::Script(_)) {
             self.check(Transport::CallbackPolling)?;

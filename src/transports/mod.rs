@@ -109,8 +109,18 @@ enum Error {
     Form(#[from] form::Error),
     #[error(transparent)]
     Batch(#[from] crate::bayeux::BatchError),
-    #[error("the callback's name must match ^[A-Za-z0-9._$-]{{1,64}}$")]
+    #[error(
+        "the callback's name has to be identifiers with dots between them, of at most 64 characters"
+    )]
     Callback,
+    #[error("the callback of a frame has to be one identifier, of at most 64 characters")]
+    FrameCallback,
+    #[error(
+        "a request that is answered by a script has to say where it comes from, by Sec-Fetch-Site: \
+         same-origin, or by an Origin or a Referer of this server or of http.allowed_origins; \
+         bayeux.callback_without_origin serves others too"
+    )]
+    NoOrigin,
     #[error("a GET needs the parameter `message` (callback-polling); send other messages by POST")]
     NoMessage,
     #[error("the query holds more than {0} bytes of messages (bayeux.max_message_size)")]
@@ -134,9 +144,11 @@ impl From<Error> for Response {
             Error::Charset(charset) => charset.status(),
             Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Error::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Error::NoOrigin => StatusCode::FORBIDDEN,
             Error::Form(_)
             | Error::Batch(_)
             | Error::Callback
+            | Error::FrameCallback
             | Error::NoMessage
             | Error::Upgrade(_)
             | Error::Stream(_) => StatusCode::BAD_REQUEST,
@@ -220,7 +232,7 @@ impl Endpoint {
     pub fn serve(&self, incoming: Incoming<'_>) -> Answer {
         let request = &incoming.request;
         let origin = match self.origins.check(request.headers()) {
-            Verdict::SameOrigin => None,
+            Verdict::SameOrigin | Verdict::Unsaid => None,
             Verdict::Allowed(origin) => origin,
             Verdict::Refused(reason) => {
                 self.server.metrics().refused_origins.increment();
@@ -249,7 +261,7 @@ impl Endpoint {
     pub fn share(&self, headers: &Headers, response: Response) -> Response {
         let origin = match self.origins.check(headers) {
             Verdict::Allowed(origin) => origin,
-            Verdict::SameOrigin | Verdict::Refused(_) => None,
+            Verdict::SameOrigin | Verdict::Unsaid | Verdict::Refused(_) => None,
         };
         vary(allow(response, origin.as_ref()))
     }

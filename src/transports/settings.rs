@@ -49,6 +49,9 @@ pub struct Settings {
     pub transports: Vec<Transport>,
     /// The HTTP status of a held connect that a newer one displaced; 400 to 599.
     pub duplicate_meta_connect_status: u16,
+    /// Whether scripts (callback-polling, iframe) are answers also to requests that do not say where
+    /// they come from.
+    pub callback_without_origin: bool,
     /// The browser cookie.
     #[serde(flatten)]
     pub browser_cookie: crate::web::cookies::Settings,
@@ -69,6 +72,7 @@ impl Default for Settings {
                 Transport::Iframe,
             ],
             duplicate_meta_connect_status: 409,
+            callback_without_origin: false,
             browser_cookie: crate::web::cookies::Settings::default(),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Version, header};
 
-use super::{Answer, Endpoint, Place, long_polling, message_http, multipart};
+use super::{Answer, Endpoint, Error, Place, long_polling, message_http, multipart};
 use crate::bayeux::RandomId;
 use crate::web::cors::Verdict;
 use crate::web::{Head, Request, Response, Socket, gzip};
@@ -31,6 +31,7 @@ pub struct Usual {
     content_type: Option<Box<str>>,
     cookies: Box<[RandomId]>,
     origin: Option<HeaderValue>,
+    says_origin: bool,
     gzips: bool,
 }
 
@@ -66,6 +67,17 @@ impl<'s> Said<'s> {
         }
     }
 
+    /// Tells whether it says that it comes from a page that may use the server.
+    pub(super) fn says_origin(self, endpoint: &Endpoint) -> bool {
+        match self {
+            Self::Now(head) => matches!(
+                endpoint.origins.check(&head.headers),
+                Verdict::SameOrigin | Verdict::Allowed(_)
+            ),
+            Self::Before(usual) => usual.says_origin,
+        }
+    }
+
     /// Tells whether its client reads compressed responses.
     pub(super) fn gzips(self) -> bool {
         match self {
@@ -84,6 +96,16 @@ impl<'s> Said<'s> {
 }
 
 impl Endpoint {
+    /// A page of any origin can load a script, and have a frame load a page of scripts: whoever asks for
+    /// such an answer has to say where it comes from.
+    pub(super) fn check_script(&self, said: Said<'_>) -> Result<(), Error> {
+        if self.settings.callback_without_origin || said.says_origin(self) {
+            return Ok(());
+        }
+        self.server.metrics().refused_origins.increment();
+        Err(Error::NoOrigin)
+    }
+
     /// Returns what a request's head says, if it is one that is usual for messages.
     #[must_use]
     pub fn usual(self: &Arc<Self>, request: &Request) -> Option<Usual> {
@@ -98,9 +120,10 @@ impl Endpoint {
         {
             return None;
         }
-        let origin = match self.origins.check(headers) {
-            Verdict::SameOrigin => None,
-            Verdict::Allowed(origin) => origin,
+        let (origin, says_origin) = match self.origins.check(headers) {
+            Verdict::SameOrigin => (None, true),
+            Verdict::Unsaid => (None, false),
+            Verdict::Allowed(origin) => (origin, true),
             Verdict::Refused(_) => return None,
         };
         let said = Said::Now(head);
@@ -111,6 +134,7 @@ impl Endpoint {
             content_type: said.content_type().map(Into::into),
             cookies: self.cookies(headers).into(),
             origin,
+            says_origin,
             gzips: said.gzips(),
         })
     }

@@ -33,8 +33,12 @@ pub struct NotAnOrigin(pub String);
 /// Whether a request may be served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It comes from a page of this server, or from no page at all.
+    /// It comes from a page of this server.
     SameOrigin,
+    /// It does not say where it comes from, as those of programs and of a user who types an address; and
+    /// as those of a script element of any page, if its page wants that and the address is not one that
+    /// browsers trust: over plain HTTP they send no `Sec-Fetch-Site`.
+    Unsaid,
     /// It comes from a page of an allowed origin; an origin given here is to be echoed.
     Allowed(Option<HeaderValue>),
     /// It is to be refused, for this reason of one line.
@@ -73,8 +77,11 @@ impl AllowedOrigins {
     /// behind a proxy does not; then `Origin`; then `Referer`, all that a script element sends.
     pub fn check(&self, headers: &Headers) -> Verdict {
         let site = headers.get(&SEC_FETCH_SITE);
-        if matches!(site, Some(b"same-origin" | b"none")) {
-            return Verdict::SameOrigin;
+        match site {
+            Some(b"same-origin") => return Verdict::SameOrigin,
+            // By a user, or by a link in another program, such as a mail.
+            Some(b"none") => return Verdict::Unsaid,
+            _ => {}
         }
         // A browser that says `same-site` or `cross-site` has compared more than the host.
         let host = if site.is_some() {
@@ -88,8 +95,8 @@ impl AllowedOrigins {
         let referer = headers.get(&REFERER).filter(|value| !value.is_empty());
         match referer {
             Some(referer) => self.check_referer(referer, host),
-            None if site.is_none() => Verdict::SameOrigin,
             None if self.is_any => Verdict::Allowed(None),
+            None if site.is_none() => Verdict::Unsaid,
             None => Verdict::Refused(
                 "a cross-site request that names no origin is refused: send it from a page of \
                  http.allowed_origins, with a Referer"

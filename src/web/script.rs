@@ -7,10 +7,19 @@ use memchr::{memchr_iter, memchr2_iter};
 /// The longest callback name.
 const MAX_CALLBACK: usize = 64;
 
-/// Whether a JSONP callback's name may be written into a script: `^[A-Za-z0-9._$-]{1,64}$`.
+/// Whether a callback's name may be written into a script that the page loads which is to hear it:
+/// identifiers with dots between them, as Dojo's are.
 pub fn is_callback(name: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._$-".contains(&byte);
-    (1..=MAX_CALLBACK).contains(&name.len()) && name.bytes().all(is_allowed)
+    name.len() <= MAX_CALLBACK && name.split('.').all(is_identifier)
+}
+
+/// Whether a callback's name may be written into a page of this server: `^[A-Za-z_$][A-Za-z0-9_$]*$`.
+/// With dots in it another site could have any function of this origin's pages called.
+pub fn is_identifier(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_$".contains(&byte);
+    name.len() <= MAX_CALLBACK
+        && name.bytes().all(is_allowed)
+        && name.starts_with(|first: char| !first.is_ascii_digit())
 }
 
 /// Escapes what would end a script element or, in engines before 2019, a string.
@@ -79,7 +88,13 @@ mod tests {
             ("jQuery112406883102096116913_1795209195108", true),
             ("_cometd_jsonp_0", true),
             ("$", true),
-            ("a-b", true),
+            ("a.$", true),
+            ("a-b", false),
+            ("1a", false),
+            ("a.1", false),
+            (".a", false),
+            ("a.", false),
+            ("a..b", false),
             (&*"a".repeat(64), true),
             (&*"a".repeat(65), false),
             ("", false),
@@ -91,6 +106,8 @@ mod tests {
         ];
         for (name, expected) in cases {
             assert_eq!(is_callback(name), expected, "{name}");
+            let expected = expected && !name.contains('.');
+            assert_eq!(is_identifier(name), expected, "{name}");
         }
     }
 

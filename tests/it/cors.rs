@@ -1,6 +1,8 @@
 //! Requests from pages of other origins: which pass, and what their browsers are told.
 
-use crate::support::{Request, Response, TestServer};
+use serde_json::json;
+
+use crate::support::{Client, Request, Response, TestServer, percent};
 
 const HANDSHAKE: &str = r#"[{"channel":"/meta/handshake"}]"#;
 const ALLOW: &str = r#"http.allowed_origins=["https://good.example", "http://other.example:81"]"#;
@@ -207,7 +209,7 @@ async fn a_star_allows_every_origin_and_echoes_it() {
 #[tokio::test]
 async fn jsonp_is_judged_by_its_referer() {
     let server = TestServer::start(&[ALLOW]);
-    let cases: [(&[(&str, &str)], u16); 5] = [
+    let cases: [(&[(&str, &str)], u16); 4] = [
         (
             &[
                 ("Sec-Fetch-Site", "cross-site"),
@@ -222,12 +224,11 @@ async fn jsonp_is_judged_by_its_referer() {
             ],
             403,
         ),
-        (&[("Sec-Fetch-Site", "cross-site")], 403),
+        (&[("Sec-Fetch-Site", "cross-site"), ("Referer", "")], 403),
         (
             &[("Referer", "https://evil.example/https://good.example/")],
             403,
         ),
-        (&[], 200),
     ];
     for (headers, status) in cases {
         let mut request = Request::jsonp("cb", HANDSHAKE);
@@ -255,4 +256,93 @@ async fn a_body_that_is_too_large_is_refused_so_that_its_page_can_read_it() {
     let response = server.open().await.exchange(request).await;
     assert_eq!(response.status, 413);
     is_allowed(&response, GOOD);
+}
+
+/// What a browser says of a page, and whether that is enough for an answer that is a script.
+const SAID: [(&[(&str, &str)], bool); 12] = [
+    (&[("Sec-Fetch-Site", "same-origin")], true),
+    (&[("Referer", "http://localhost/page")], true),
+    (&[("Origin", "http://localhost")], true),
+    (&[("Origin", GOOD)], true),
+    (&[("Referer", "https://good.example/")], true),
+    (
+        &[
+            ("Sec-Fetch-Site", "cross-site"),
+            ("Referer", "https://good.example/"),
+        ],
+        true,
+    ),
+    // Over plain HTTP, of any page that hides its address; or a program.
+    (&[], false),
+    (&[("Accept", "*/*")], false),
+    // A link in a mail, or an address that was typed.
+    (&[("Sec-Fetch-Site", "none")], false),
+    (&[("Sec-Fetch-Site", "cross-site")], false),
+    (&[("Referer", "http://evil.example/")], false),
+    (&[("Origin", "null")], false),
+];
+
+/// Requests whose answers call a function of a page.
+fn scripts(client: &Client) -> [Request; 3] {
+    let frame = json!([client.message(json!({
+        "channel": "/meta/connect", "connectionType": "iframe", "advice": {"timeout": 0},
+    }))]);
+    let frame = frame.to_string();
+    let form = format!("message={}&jsonp=f", percent(&frame));
+    let publish = json!([client.message(json!({"channel": "/a", "data": 1}))]);
+    [
+        Request::jsonp("f", &publish.to_string()),
+        Request::jsonp("f", &frame),
+        Request::post(form).header("Content-Type", "application/x-www-form-urlencoded"),
+    ]
+}
+
+async fn statuses(server: &TestServer, request: &Request) -> [u16; 3] {
+    // The same head again is answered by what was read of it before.
+    let mut http = server.open().await;
+    let mut statuses = [0; 3];
+    for status in &mut statuses {
+        *status = http.exchange(request.clone()).await.status;
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn an_answer_that_is_a_script_goes_to_pages_that_say_where_they_come_from() {
+    let server = TestServer::start(&[ALLOW]);
+    let client = server.cookieless().await;
+    for (index, request) in scripts(&client).into_iter().enumerate() {
+        for (headers, is_enough) in SAID {
+            let mut request = request.clone().header("Referer", "");
+            for (name, value) in headers {
+                request = request.header(name, value);
+            }
+            let expected = if is_enough { 200 } else { 403 };
+            let statuses = statuses(&server, &request).await;
+            assert_eq!(statuses, [expected; 3], "{index}: {headers:?}");
+        }
+    }
+    let request = Request::jsonp("f", HANDSHAKE).header("Referer", "");
+    let refused = server.open().await.exchange(request).await;
+    assert!(refused.reason().contains("bayeux.callback_without_origin"));
+    assert_eq!(server.metrics().sessions.value(), 1, "of no other page");
+    // Programs send messages by POST, and say nothing.
+    let publish = json!([client.message(json!({"channel": "/a", "data": 1}))]);
+    let request = Request::post(publish.to_string());
+    assert_eq!(statuses(&server, &request).await, [200; 3]);
+}
+
+#[tokio::test]
+async fn it_goes_to_all_who_say_nothing_if_that_is_allowed() {
+    for setting in [
+        "bayeux.callback_without_origin=true",
+        r#"http.allowed_origins=["*"]"#,
+    ] {
+        let server = TestServer::start(&[setting]);
+        let client = server.cookieless().await;
+        for request in scripts(&client) {
+            let request = request.header("Referer", "");
+            assert_eq!(statuses(&server, &request).await, [200; 3], "{setting}");
+        }
+    }
 }

@@ -42,7 +42,8 @@ impl Slow {
 
 fn connect(client: &Client, transport: &str) -> Request {
     let message = json!({"channel": "/meta/connect", "connectionType": transport});
-    client.request(json!([client.message(message)]).to_string())
+    let request = client.request(json!([client.message(message)]).to_string());
+    request.header("Origin", "http://localhost")
 }
 
 /// A client that reads all it gets, while numbers are published until it is enough.

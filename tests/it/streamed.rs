@@ -12,7 +12,9 @@ fn connect(client: &Client, transport: &str) -> Value {
 }
 
 fn post(client: &Client, transport: &str) -> Request {
-    client.request(connect(client, transport).to_string())
+    let request = client.request(connect(client, transport).to_string());
+    // As the page does that has a frame.
+    request.header("Origin", "http://localhost")
 }
 
 fn array(text: &str) -> Value {
@@ -145,11 +147,14 @@ async fn a_frame_calls_its_parent_and_embeds_anything_safely() {
     let mut client = server.client().await;
     client.subscribe("/a").await;
     let message = connect(&client, "iframe").to_string();
-    let form = format!("message={}&jsonp=frames.cb1", percent(&message));
+    let form = format!("message={}&jsonp=cb1", percent(&message));
     let request = client
         .request(form)
-        .header("Content-Type", "application/x-www-form-urlencoded");
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .header("Origin", "http://localhost");
     let mut stream = Streamed::open(server.address, request).await;
+    let policy = stream.response.header("Content-Security-Policy");
+    assert_eq!(policy, Some("frame-ancestors 'self'"));
     let content_type = stream.response.header("Content-Type");
     assert_eq!(content_type, Some("text/html; charset=utf-8"));
     let beginning = stream.until("<body>\n").await;
@@ -160,7 +165,7 @@ async fn a_frame_calls_its_parent_and_embeds_anything_safely() {
     let block = stream.until("</script>").await;
     let json = block
         .trim()
-        .strip_prefix("<script type=\"text/javascript\">parent.frames.cb1(")
+        .strip_prefix("<script type=\"text/javascript\">parent.cb1(")
         .and_then(|text| text.strip_suffix(");</script>"))
         .unwrap();
     assert!(
@@ -183,16 +188,24 @@ async fn a_frame_is_opened_by_get_too_and_its_callback_is_checked() {
     let cookie = format!("BAYEUX_BROWSER={}", client.cookie.as_ref().unwrap());
     let request = |callback: &str| {
         let target = format!("/cometd?message={message}&jsonp={callback}");
-        Request::new("GET", &target).header("Cookie", &cookie)
+        Request::new("GET", &target)
+            .header("Cookie", &cookie)
+            .header("Referer", "http://localhost/page")
     };
     let mut stream = Streamed::open(server.address, request("cb")).await;
     assert!(stream.rest().await.contains("parent.cb(["));
-    let refused = server.open().await.exchange(request("alert(1)")).await;
-    assert_eq!(refused.status, 400);
-    let form = client
-        .request(format!("message={message}&jsonp=alert(1)"))
-        .header("Content-Type", "application/x-www-form-urlencoded");
-    assert_eq!(server.open().await.exchange(form).await.status, 400);
+    // With dots it could be any function of any page of this origin.
+    for callback in ["alert(1)", "document.body.remove", "a-b", "1a"] {
+        let refused = server.open().await.exchange(request(callback)).await;
+        assert_eq!(refused.status, 400, "{callback}");
+        assert!(refused.reason().contains("callback"), "{callback}");
+        let form = client
+            .request(format!("message={message}&jsonp={callback}"))
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .header("Origin", "http://localhost");
+        let refused = server.open().await.exchange(form).await;
+        assert_eq!(refused.status, 400, "{callback}");
+    }
 }
 
 /// A client of Dojo 0.4 in its own words; the handshake's version is a number.
@@ -263,7 +276,8 @@ async fn dojo_s_frame(
     let message = json!([client.message(message)]).to_string();
     let request = client
         .request(format!("message={}", percent(&message)))
-        .header("Content-Type", "application/x-www-form-urlencoded");
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .header("Referer", "http://localhost/page");
     Streamed::open(server.address, request).await
 }
 
@@ -381,7 +395,9 @@ async fn the_reply_to_a_connect_that_is_not_held_carries_events() {
         let now = json!([second.message(json!({
             "channel": "/meta/connect", "connectionType": transport, "advice": {"timeout": 0},
         }))]);
-        let request = second.request(now.to_string());
+        let request = second
+            .request(now.to_string())
+            .header("Origin", "http://localhost");
         let response = server.open().await.exchange(request).await;
         assert!(
             response.text().contains("at once"),

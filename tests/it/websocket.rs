@@ -725,7 +725,11 @@ async fn jsonp_is_not_confused_with_it() {
     let response = server
         .open()
         .await
-        .exchange(Request::new("GET", &target).header("Upgrade", "websocket"))
+        .exchange(
+            Request::new("GET", &target)
+                .header("Upgrade", "websocket")
+                .header("Referer", "http://localhost/page"),
+        )
         .await;
     assert_eq!(only(response.messages_for("f"))["successful"], true);
 }

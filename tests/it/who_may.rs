@@ -60,13 +60,13 @@ impl Way {
         let request = match self {
             Self::Json => Request::post(publish),
             Self::Form => form(&publish),
-            Self::Jsonp => Request::jsonp("f", &publish).header("Sec-Fetch-Site", "same-origin"),
+            Self::Jsonp => Request::jsonp("f", &publish),
             Self::Embedded => return embedded(server, client, &publish).await,
             Self::Connect(by) => {
                 let connect = json!([client.message(json!({
                     "channel": "/meta/connect", "connectionType": by, "advice": {"timeout": 0},
                 }))]);
-                form(&connect.to_string())
+                form(&connect.to_string()).header("Origin", "http://localhost")
             }
             Self::EventStream => Request::new("GET", &format!("/cometd/{}", client.id))
                 .header("Accept", "text/event-stream"),

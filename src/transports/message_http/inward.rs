@@ -109,7 +109,7 @@ impl Endpoint {
     /// Opens the response to a request whose body holds requests.
     pub fn open(self: &Arc<Self>, head: &Head, body: Transfer, bounds: Bounds) -> Answer {
         let origin = match self.origins.check(&head.headers) {
-            Verdict::SameOrigin => None,
+            Verdict::SameOrigin | Verdict::Unsaid => None,
             Verdict::Allowed(origin) => origin,
             Verdict::Refused(reason) => {
                 self.server.metrics().refused_origins.increment();

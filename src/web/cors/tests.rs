@@ -30,11 +30,23 @@ fn echo(origin: &'static str) -> Verdict {
 }
 
 #[test]
-fn own_pages_and_other_programs_pass() {
+fn who_does_not_say_where_it_comes_from_is_known() {
     let cases: &[&[(&str, &str)]] = &[
         &[],
-        &[("sec-fetch-site", "same-origin")],
         &[("sec-fetch-site", "none")],
+        &[("sec-fetch-site", "none"), ("origin", "https://other")],
+        &[("referer", "")],
+    ];
+    for fields in cases {
+        assert_eq!(check(&["https://a"], fields), Verdict::Unsaid, "{fields:?}");
+    }
+    assert_eq!(check(&["*"], &[]), Verdict::Allowed(None));
+}
+
+#[test]
+fn own_pages_pass() {
+    let cases: &[&[(&str, &str)]] = &[
+        &[("sec-fetch-site", "same-origin")],
         &[
             ("sec-fetch-site", "same-origin"),
             ("origin", "https://other"),
@@ -48,7 +60,6 @@ fn own_pages_and_other_programs_pass() {
         &[("origin", "http://[::1]:8080"), ("host", "[::1]:8080")],
         &[("referer", "https://push.example.com/chat?x=y#z")],
         &[("referer", "https://push.example.com")],
-        &[("referer", "")],
     ];
     for fields in cases {
         assert_eq!(check(&[], fields), Verdict::SameOrigin, "{fields:?}");

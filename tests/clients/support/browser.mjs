@@ -14,11 +14,11 @@ const FLAGS = [
   '--no-proxy-server',
 ];
 
-export const launch = () =>
+export const launch = (flags = []) =>
   chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     headless: true,
-    args: FLAGS,
+    args: [...FLAGS, ...flags],
   });
 
 /**

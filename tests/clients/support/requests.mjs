@@ -88,7 +88,12 @@ export class RawSession {
     const Cookie = this.cookie;
     if (connectionType === 'iframe') {
       const body = new URLSearchParams({ message, jsonp: 'hear' }).toString();
-      const headers = { Cookie, 'Content-Type': 'application/x-www-form-urlencoded' };
+      const { origin } = new URL(this.#url);
+      const headers = {
+        Cookie,
+        'Content-Type': 'application/x-www-form-urlencoded',
+        Origin: origin,
+      };
       return ConnectStream.open(this.#url, body, headers);
     }
     const headers = { Cookie, 'Content-Type': 'application/json' };

@@ -37,10 +37,10 @@ impl Request {
         request
     }
 
-    /// A JSONP request.
+    /// A JSONP request of a page of the server's own, in a browser that knows of `Referer` only.
     pub(crate) fn jsonp(callback: &str, message: &str) -> Self {
         let target = format!("/cometd?jsonp={callback}&message={}", percent(message));
-        Self::new("GET", &target)
+        Self::new("GET", &target).header("Referer", "http://localhost/page")
     }
 
     pub(crate) fn to(mut self, target: &str) -> Self {

@@ -152,6 +152,33 @@ async function loseNothing(depart, stage, url, admin) {
   assert.equal(await metric(admin, 'mirant_lost_connects_total'), 5);
 }
 
+/** Makes a resource, waits for its change, patches and deletes it. */
+async function changeAndWait(stage, url) {
+  const ask = async (method, { headers = {}, body } = {}) => {
+    const signal = AbortSignal.timeout(BOUND);
+    const response = await fetch(url, { method, headers, body, signal });
+    const { status } = response;
+    return { status, tag: response.headers.get('etag'), text: await response.text() };
+  };
+  assert.equal((await ask('GET')).status, 404);
+  assert.equal((await ask('PUT', { body: '[1,2]' })).status, 201);
+  const { status, tag, text } = await ask('GET');
+  assert.deepEqual([status, text], [200, '[1,2]']);
+  const never = 'Thu, 01 Jan 1970 00:00:00 GMT';
+  const waits = { 'If-None-Match': tag, 'When-Modified-After': never };
+  const change = ask('GET', { headers: waits });
+  const other = await RawSession.open(stage.server.url);
+  await other.ask('/news/a', { data: { n: 3 } });
+  const changed = await change;
+  assert.deepEqual([changed.status, changed.text], [200, '{"n":3}']);
+  const part = { 'Content-Range': 'bytes 5-5/*' };
+  assert.equal((await ask('PATCH', { headers: part, body: '4' })).status, 200);
+  assert.equal((await ask('GET')).text, '{"n":4}');
+  assert.equal((await ask('HEAD')).status, 200);
+  assert.equal((await ask('DELETE')).status, 204);
+  assert.equal((await ask('GET')).status, 410);
+}
+
 for (const [name, proxy] of Object.entries(proxies)) {
   const { noticesLoss = true, hasWebSocket = true, version = '1.1' } = proxy;
 
@@ -195,6 +222,31 @@ for (const [name, proxy] of Object.entries(proxies)) {
         });
       });
     }
+
+    test('hands on the plug-ins', () =>
+      onStage([], async (stage) => {
+        const path = '/mirant/xhr-streaming.js';
+        const behind = await fetch(new URL(path, await urlBehind(proxy, stage)));
+        assert.equal(behind.status, 200);
+        const straight = await fetch(new URL(path, stage.server.url));
+        assert.equal(await behind.text(), await straight.text());
+      }));
+
+    test('hands on resources: what is there, what changes, and who waits', () =>
+      onStage(['channel=[{pattern="/news/**", resource=true}]'], async (stage) => {
+        const url = await urlBehind(proxy, stage);
+        await changeAndWait(stage, new URL('/resources/news/a', url));
+      }));
+
+    test('hands on nothing else', () =>
+      onStage([], async (stage) => {
+        const url = await urlBehind(proxy, stage);
+        for (const path of ['/', '/metrics', '/elsewhere', '/cometdx', '/eventsx', '/resourcesx', '/mirantx']) {
+          const response = await fetch(new URL(path, url));
+          const text = await response.text();
+          assert.ok(!text.includes('nothing at this path'), `${path} was handed on: ${text}`);
+        }
+      }));
 
     if (hasWebSocket) {
       test('tells the server when a WebSocket is lost', async () => {

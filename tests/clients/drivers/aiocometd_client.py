@@ -1,11 +1,13 @@
-"""Drives aiocometd over stdin and stdout, as support/process.mjs says."""
+"""Drives aiocometd, or aiocometd-ng, over stdin and stdout, as support/process.mjs says."""
 
 import asyncio
 import json
 import sys
+from importlib import import_module
 
-from aiocometd import Client, ConnectionType
-from aiocometd.extensions import Extension
+# The first argument names the client: aiocometd or aiocometd_ng, which have the same classes.
+client = import_module(sys.argv[1])
+Extension = import_module(f"{sys.argv[1]}.extensions").Extension
 
 
 def write(line):
@@ -58,8 +60,12 @@ class Driver:
 
     async def connect(self, url, options):
         """Returns the transport in use."""
-        types = [ConnectionType(name) for name in options["transports"]]
-        self._client = Client(url, types, extensions=[self._watcher])
+        types = [client.ConnectionType(name) for name in options["transports"]]
+        # aiocometd-ng 0.5.6 bounds the time of a reconnection in a way that Python 3.10 and later
+        # refuse. Zero is no bound.
+        self._client = client.Client(
+            url, types, extensions=[self._watcher], connection_timeout=0
+        )
         await self._client.open()
         self._receiving = asyncio.ensure_future(self._receive())
         return self._client.connection_type.value
@@ -112,4 +118,6 @@ async def main():
 
 
 # aiocometd takes the loop from get_event_loop, so it has to be this one.
-asyncio.get_event_loop().run_until_complete(main())
+loop = asyncio.new_event_loop()
+asyncio.set_event_loop(loop)
+loop.run_until_complete(main())

@@ -189,7 +189,7 @@ mod tests {
         let text = r#"{"id":"1","clientId":"c","advice":{"reconnect":"none"},"successful":true,
             "error":"e","subscription":"/x","version":"1.0","minimumVersion":"1.0",
             "supportedConnectionTypes":[],"connectionType":"t","authSuccessful":true,"x-messages":1,
-            "connectionId":"q","channel":"/a/b/","data":{"b" : 1.10,"a":1e400},"ext":{ },"n\"":[ ]}"#;
+            "connectionId":"q","__proto__":{"advice":{}},"__pro\u0074o\u005f_":{"id":1},"channel":"/a/b/","data":{"b" : 1.10,"a":1e400},"ext":{ },"n\"":[ ]}"#;
         assert_eq!(
             event(text, ALL).as_deref(),
             Some(r#"{"channel":"/a/b","data":{"b" : 1.10,"a":1e400},"ext":{ },"n\"":[ ]}"#)

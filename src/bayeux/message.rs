@@ -134,9 +134,10 @@ impl<'a> Message<'a> {
             "connectionType" => self.connection_type = value_or_none,
             "supportedConnectionTypes" => self.supported_connection_types = value_or_none,
             // Subscribers' clients would take these for the server's own word, so they are never
-            // relayed; nor is the private `connectionId` of protocol 0.1.
-            "successful" | "error" | "minimumVersion" | "authSuccessful" | "x-messages"
-            | "connectionId" => {}
+            // relayed; nor is the private `connectionId` of protocol 0.1. Where messages are scripts,
+            // `__proto__` would bring in all of them.
+            "__proto__" | "successful" | "error" | "minimumVersion" | "authSuccessful"
+            | "x-messages" | "connectionId" => {}
             _ => self.custom.push((Name::of(name), Cow::Borrowed(value))),
         }
     }

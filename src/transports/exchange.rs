@@ -75,7 +75,7 @@ impl Framing {
             Self::Embedded => (EMBEDDED_HEAD, json),
             Self::Json => (JSON_HEAD, json),
             Self::Script(callback) => {
-                let json = script::escape_for_script(&json);
+                let json = script::expression(&json);
                 (
                     SCRIPT_HEAD,
                     [b"/**/", callback.as_bytes(), b"(", &json, b");"].concat(),

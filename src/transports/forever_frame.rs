@@ -46,7 +46,7 @@ impl Wrapping for ForeverFrame {
     }
 
     fn array(&self, json: &[u8], out: &mut Vec<u8>) {
-        let json = script::escape_for_script(json);
+        let json = script::expression(json);
         out.extend_from_slice(b"<script type=\"text/javascript\">");
         match self {
             Self::Calling(callback) => {

@@ -155,6 +155,36 @@ async fn the_reply_is_safe_as_a_script() {
 }
 
 #[tokio::test]
+async fn a_prototype_in_data_is_a_field_like_any_other() {
+    let server = TestServer::start(&[]);
+    let client = server.cookieless().await;
+    let subscribe = json!({"channel": "/meta/subscribe", "subscription": "/a"});
+    call(&server, &client, subscribe).await;
+    let data = r#"{"__proto__":{"a":1},"__pro\u0074o__":"</script>"}"#;
+    let fields = r#""__proto__":{"advice":{"reconnect":"none"}},"ext":{"__proto__":1}"#;
+    let publish = format!(
+        r#"[{{"channel":"/a","clientId":"{}",{fields},"data":{data}}}]"#,
+        server.cookieless().await.id
+    );
+    assert_eq!(server.post(publish).await.messages()[0]["successful"], true);
+    let connect = json!([client.message(json!({"channel": "/meta/connect"}))]).to_string();
+    let response = server
+        .open()
+        .await
+        .exchange(Request::jsonp("cb", &connect))
+        .await;
+    let literal = response
+        .argument_of("cb")
+        .strip_prefix("JSON.parse(")
+        .and_then(|call| call.strip_suffix(')'))
+        .unwrap();
+    assert!(!literal.contains("</"), "{literal}");
+    let json: String = serde_json::from_str(literal).unwrap();
+    let event = format!(r#"[{{"channel":"/a","data":{data},"ext":{{"__proto__":1}}}},"#);
+    assert!(json.starts_with(&event), "{json}");
+}
+
+#[tokio::test]
 async fn a_connect_is_held_and_resumed_as_a_script() {
     let server = TestServer::start(&[]);
     let client = server.cookieless().await;

@@ -173,6 +173,20 @@ async fn a_frame_calls_its_parent_and_embeds_anything_safely() {
         "{json}"
     );
     assert_eq!(array(json)[0]["data"], data);
+    server
+        .client()
+        .await
+        .publish("/a", json!({"__proto__": [data]}))
+        .await;
+    let block = stream.until("</script>").await;
+    let literal = block
+        .trim()
+        .strip_prefix("<script type=\"text/javascript\">parent.frames.cb1(JSON.parse(")
+        .and_then(|text| text.strip_suffix("));</script>"))
+        .unwrap();
+    assert!(!literal.contains("<!--"), "{literal}");
+    let json: String = serde_json::from_str(literal).unwrap();
+    assert_eq!(array(&json)[0]["data"]["__proto__"][0], data);
     let rest = stream.rest().await;
     assert!(
         rest.contains("\"/meta/connect\"") && rest.ends_with("</body></html>\n"),

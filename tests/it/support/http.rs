@@ -140,12 +140,16 @@ impl Response {
 
     /// The messages of a script that calls `callback`.
     pub(crate) fn messages_for(&self, callback: &str) -> Vec<Value> {
+        serde_json::from_str(self.argument_of(callback)).unwrap()
+    }
+
+    /// What a script calls `callback` with.
+    pub(crate) fn argument_of(&self, callback: &str) -> &str {
         assert_eq!(self.status, 200, "{self:?}");
-        let json = self
-            .text()
+        self.text()
             .strip_prefix(&format!("/**/{callback}("))
-            .and_then(|text| text.strip_suffix(");"));
-        serde_json::from_str(json.unwrap()).unwrap()
+            .and_then(|text| text.strip_suffix(");"))
+            .unwrap()
     }
 
     /// The reason of a refusal, which is one line of JSON with nothing else in it.

@@ -47,6 +47,7 @@ pub(crate) fn process<'a>(
         stream: None,
         lifetime: None,
         is_request: true,
+        may_lack_session: false,
         needs_own_handshake: false,
     };
     server.process(batch, request, now)

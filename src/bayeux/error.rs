@@ -11,6 +11,8 @@ pub enum BayeuxError {
     DataMissing,
     /// The client id is missing, unknown, expired, or another browser's.
     SessionUnknown,
+    /// A publish names no client, which `bayeux.publish_without_session` would allow.
+    SessionMissing,
     /// A subscribe or unsubscribe without a subscription.
     SubscriptionMissing,
     /// The subscription is not a channel, a pattern, or a list of these.
@@ -47,6 +49,7 @@ impl BayeuxError {
             Self::ChannelMissing => "400::channel_missing",
             Self::DataMissing => "400::data_missing",
             Self::SessionUnknown => "402::session_unknown",
+            Self::SessionMissing => "402:bayeux.publish_without_session:session_unknown",
             Self::SubscriptionMissing => "403::subscription_missing",
             Self::SubscriptionInvalid => "403::subscription_invalid",
             Self::TooManySubscriptions => "403::too_many_subscriptions",

@@ -23,6 +23,8 @@ pub struct Message<'a> {
     pub id: Option<&'a RawValue>,
     /// `clientId`; nothing if it is none that this server can have made.
     pub client_id: Option<ClientId>,
+    /// Whether it has a `clientId`, be it one that this server can have made or not.
+    pub names_client: bool,
     /// `data`, relayed byte for byte.
     pub data: Option<Cow<'a, RawValue>>,
     /// `subscription`, echoed in the reply byte for byte if it is a string or an array of strings.
@@ -125,7 +127,10 @@ impl<'a> Message<'a> {
                 self.meta = text(value).and_then(|text| meta::named(&text));
             }
             "id" => self.id = Some(value),
-            "clientId" => self.client_id = text(value).and_then(|text| text.parse().ok()),
+            "clientId" => {
+                self.client_id = text(value).and_then(|text| text.parse().ok());
+                self.names_client = value_or_none.is_some();
+            }
             "data" => self.data = Some(Cow::Borrowed(value)),
             "subscription" => self.subscription = value_or_none,
             "advice" => self.advice = value_or_none,
@@ -219,6 +224,7 @@ mod tests {
     fn null_is_absent_but_for_data_and_id() {
         let message = parse(r#"{"channel":null,"clientId":null,"data":null,"id":null}"#);
         assert!(message.channel.is_none() && message.client_id.is_none());
+        assert!(!message.names_client && parse(r#"{"clientId":5}"#).names_client);
         assert!(message.data.is_some() && message.id.is_some());
     }
 

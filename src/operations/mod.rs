@@ -99,6 +99,8 @@ pub struct Origin<'o> {
     pub lifetime: Option<Duration>,
     /// Whether it came by a request of its own, of which browsers allow few at once to a host.
     pub is_request: bool,
+    /// Whether it came in a way by which a page of another site cannot publish, if it knows no session.
+    pub may_lack_session: bool,
 }
 
 /// What a message did, beside its reply.
@@ -135,7 +137,7 @@ pub fn apply<'a>(
         return (reply.failed(error), Effect::None);
     }
     let Some(name) = message.meta else {
-        return on_channel(message, reply, session, scope);
+        return on_channel(message, reply, session, origin, scope);
     };
     let Some(session) = session else {
         return (without_session(message, reply, name, scope), Effect::None);
@@ -176,6 +178,7 @@ fn on_channel<'a>(
     message: &Message<'a>,
     reply: Reply<'a>,
     session: Option<&Arc<Session>>,
+    origin: &Origin<'_>,
     scope: &Scope<'_>,
 ) -> (Reply<'a>, Effect) {
     let channel = match checked_channel(message, scope.limits) {
@@ -183,7 +186,15 @@ fn on_channel<'a>(
         Err(error) => return (reply.failed(error), Effect::None),
     };
     let Some(session) = session else {
-        return (session_unknown(reply, false), Effect::None);
+        let is_broadcast = channel.kind() == ChannelKind::Broadcast;
+        let reply = if message.names_client || !is_broadcast || !origin.may_lack_session {
+            session_unknown(reply, false)
+        } else if scope.router.settings().publish_without_session {
+            publish::apply(message, &channel, None, scope)
+        } else {
+            reply.failed(BayeuxError::SessionMissing)
+        };
+        return (reply, Effect::None);
     };
     let effect = match channel.kind() {
         ChannelKind::Meta => {
@@ -192,7 +203,8 @@ fn on_channel<'a>(
         ChannelKind::Service => Effect::Called(channel.clone()),
         ChannelKind::Broadcast => Effect::Published,
     };
-    (publish::apply(message, &channel, session, scope), effect)
+    let publisher = Some(session.id());
+    (publish::apply(message, &channel, publisher, scope), effect)
 }
 
 /// Fails a message whose session is not there; the client of a connect is told what to do.

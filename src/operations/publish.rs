@@ -10,16 +10,17 @@ use crate::bayeux::{
 };
 use crate::resources::{Conditions, Write};
 use crate::router::Delivery;
-use crate::session::{EndReason, Session};
+use crate::session::EndReason;
 
 /// Publishes a message: on a broadcast channel to all its subscribers; on a service channel to the
 /// server, which acknowledges it.
 ///
-/// Required: `channel`, `clientId`, `data`. Optional: `id`, `ext`.
+/// Required: `channel`, `clientId` (if not `bayeux.publish_without_session`), `data`. Optional: `id`,
+/// `ext`.
 pub(super) fn apply<'a>(
     message: &Message<'a>,
     channel: &ChannelName,
-    session: &Arc<Session>,
+    publisher: Option<ClientId>,
     scope: &Scope<'_>,
 ) -> Reply<'a> {
     let reply = Reply::to_publish(message);
@@ -32,9 +33,9 @@ pub(super) fn apply<'a>(
         return reply.failed(BayeuxError::DataMissing);
     };
     scope.metrics().published.increment();
-    tracing::trace!(client_id = %session.id(), ?channel, "published");
+    tracing::trace!(client_id = ?publisher, ?channel, "published");
     if channel.kind() == ChannelKind::Broadcast {
-        publish(event, Some(session.id()), scope);
+        publish(event, publisher, scope);
     }
     reply
 }

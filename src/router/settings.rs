@@ -14,6 +14,8 @@ pub struct Settings {
     pub max_channels: usize,
     /// Whether a publisher that is subscribed to its channel receives its own messages.
     pub broadcast_to_publisher: bool,
+    /// Whether a message without a `clientId` may be published on a broadcast channel.
+    pub publish_without_session: bool,
     /// Whether subscribers receive the `ext` of a published message.
     pub relay_ext: bool,
     /// Whether subscribers receive the fields of a published message that Bayeux does not know.
@@ -25,6 +27,7 @@ impl Default for Settings {
         Self {
             max_channels: 1_000_000,
             broadcast_to_publisher: true,
+            publish_without_session: false,
             relay_ext: true,
             relay_custom_fields: true,
         }

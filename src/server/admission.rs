@@ -173,6 +173,7 @@ fn send<'a>(
         stream,
         lifetime: None,
         is_request: true,
+        may_lack_session: false,
         needs_own_handshake: false,
     };
     server.process(&mut [message], request, now)

@@ -29,6 +29,9 @@ pub struct Request<'r> {
     pub lifetime: Option<Duration>,
     /// Whether it came by a request of its own, of which browsers allow few at once to a host.
     pub is_request: bool,
+    /// Whether a publish may come without a session, if that is allowed at all: not by a GET, which any
+    /// page can have a browser send.
+    pub may_lack_session: bool,
     /// Whether the stream serves only the session whose handshake came by it.
     pub needs_own_handshake: bool,
 }
@@ -100,6 +103,7 @@ impl BayeuxServer {
             is_streamed: request.stream.is_some(),
             lifetime: request.lifetime,
             is_request: request.is_request,
+            may_lack_session: request.may_lack_session,
         };
         let scope = self.core.scope(now);
         let pass = Pass {

@@ -102,6 +102,7 @@ impl World {
             stream: None,
             lifetime: None,
             is_request: true,
+            may_lack_session: false,
             needs_own_handshake: false,
         };
         let outcome = self.server.process(&mut [message], request, self.now);

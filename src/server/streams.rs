@@ -38,6 +38,7 @@ impl BayeuxServer {
             is_streamed: true,
             lifetime: None,
             is_request: true,
+            may_lack_session: false,
         };
         let scope = self.core.scope(now);
         let session = operations::begin(&origin, Begun::new(now), &scope, random_id)?.session;

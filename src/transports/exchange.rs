@@ -274,6 +274,7 @@ impl Endpoint {
             stream: is_stream.then_some(&mut stream),
             lifetime: is_stream.then_some(self.streaming.lifetime),
             is_request: !matches!(framing, Framing::Embedded),
+            may_lack_session: !matches!(framing, Framing::Script(_)),
             needs_own_handshake: false,
         };
         let mut outcome = self.server.process(&mut batch, request, now());

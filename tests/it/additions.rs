@@ -41,6 +41,26 @@ impl Extension for Refusing {
 }
 
 #[tokio::test]
+async fn a_publish_without_a_session_passes_the_extensions_too() {
+    let additions = Additions {
+        extensions: vec![Box::new(Refusing)],
+        handlers: Vec::new(),
+    };
+    let server = TestServer::start_with(&["bayeux.publish_without_session=true"], additions);
+    let mut subscriber = server.client().await;
+    subscriber.subscribe("/a").await;
+    for (ext, error) in [
+        (json!({"bad": 1}), Some("403:\"x\":bad")),
+        (json!({}), None),
+    ] {
+        let message = json!({"channel": "/a", "data": 1, "ext": ext});
+        let reply = only(server.post(message.to_string()).await.messages());
+        assert_eq!(reply.get("error"), error.map(Value::from).as_ref());
+    }
+    assert_eq!(subscriber.queued().await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_refused_message_fails_with_the_extension_s_error_and_does_nothing() {
     let server = with(Refusing);
     let mut client = server.client().await;

@@ -1,8 +1,8 @@
 //! Publishing: what subscribers receive, byte for byte, and what they never do.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{Client, TestServer};
+use crate::support::{Client, Embedded, Request, TestServer, WebSocket, only, percent};
 
 /// Publishes raw JSON fields to `/a`, and returns the text that the subscriber's connect receives.
 async fn relayed(fields: &str) -> String {
@@ -143,9 +143,140 @@ async fn an_unconnected_publish_is_refused_without_advice() {
     let server = TestServer::start(&[]);
     let response = server.post(r#"[{"channel":"/a","id":"1","data":1}]"#).await;
     let expected = json!({
-        "channel": "/a", "id": "1", "successful": false, "error": "402::session_unknown",
+        "channel": "/a", "id": "1", "successful": false,
+        "error": "402:bayeux.publish_without_session:session_unknown",
     });
     assert_eq!(response.messages(), [expected]);
+}
+
+/// The ways in which a message gets to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Json,
+    Form,
+    Embedded,
+    WebSocket,
+    Jsonp,
+}
+
+async fn send_by(by: By, server: &TestServer, message: &Value) -> Value {
+    let text = message.to_string();
+    let exchange = |request| async { server.open().await.exchange(request).await };
+    only(match by {
+        By::Json => server.post(text).await.messages(),
+        By::Form => {
+            let form = Request::post(format!("message={}", percent(&text)))
+                .header("Content-Type", "application/x-www-form-urlencoded");
+            exchange(form).await.messages()
+        }
+        By::Embedded => {
+            let mut embedded = Embedded::two_way(server.address).await;
+            embedded.exchange(Request::post(text)).await.messages()
+        }
+        By::WebSocket => {
+            let mut socket = WebSocket::open(server.address).await;
+            socket.text(&text).await;
+            socket.messages().await
+        }
+        By::Jsonp => exchange(Request::jsonp("cb", &text))
+            .await
+            .messages_for("cb"),
+    })
+}
+
+#[tokio::test]
+async fn who_may_publish_without_a_session() {
+    const UNKNOWN: &str = "402::session_unknown";
+    const OFF: &str = "402:bayeux.publish_without_session:session_unknown";
+    let stranger = "0000000000000000000001";
+    for is_on in [true, false] {
+        let setting = format!("bayeux.publish_without_session={is_on}");
+        let server = TestServer::start(&[&setting, "services.echo=/service/echo"]);
+        let mut subscriber = server.client().await;
+        subscriber.subscribe("/**").await;
+        for by in [By::Json, By::Form, By::Embedded, By::WebSocket, By::Jsonp] {
+            // What a GET brings another site may have sent.
+            let alone = match (by, is_on) {
+                (By::Jsonp, _) => Some(UNKNOWN),
+                (_, false) => Some(OFF),
+                (_, true) => None,
+            };
+            let cases = [
+                (json!({"channel": "/a", "data": [1]}), alone),
+                (
+                    json!({"channel": "/a/", "data": null, "id": "m-1", "ext": {"t": 1}}),
+                    alone,
+                ),
+                (json!({"channel": "/a", "data": 1, "clientId": null}), alone),
+                (
+                    json!({"channel": "/a", "data": 1, "clientId": stranger}),
+                    Some(UNKNOWN),
+                ),
+                (
+                    json!({"channel": "/a", "data": 1, "clientId": "x"}),
+                    Some(UNKNOWN),
+                ),
+                (
+                    json!({"channel": "/a", "data": 1, "clientId": 5}),
+                    Some(UNKNOWN),
+                ),
+                (
+                    json!({"channel": "/service/echo", "data": 1}),
+                    Some(UNKNOWN),
+                ),
+                (
+                    json!({"channel": "/meta/subscribe", "subscription": "/a"}),
+                    Some(UNKNOWN),
+                ),
+                (json!({"channel": "/meta/disconnect"}), Some(UNKNOWN)),
+                (
+                    json!({"channel": "/a//b", "data": 1}),
+                    Some("405::channel_invalid"),
+                ),
+                (
+                    json!({"channel": "/a"}),
+                    alone.or(Some("400::data_missing")),
+                ),
+            ];
+            for (message, error) in cases {
+                let reply = send_by(by, &server, &message).await;
+                assert_eq!(reply["successful"], error.is_none(), "{by:?} {message}");
+                let error = error.map(|error| json!(error));
+                assert_eq!(reply.get("error"), error.as_ref(), "{by:?} {message}");
+                assert_eq!(reply.get("id"), message.get("id"));
+                let events = subscriber.queued().await;
+                assert_eq!(
+                    events.len(),
+                    usize::from(error.is_none()),
+                    "{by:?} {message}"
+                );
+                for event in events {
+                    assert_eq!(event["channel"], "/a");
+                    assert_eq!(event.get("data"), message.get("data"));
+                    assert_eq!(event.get("ext"), message.get("ext"));
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_publish_without_a_session_goes_its_own_way_in_a_session_s_batch() {
+    let server = TestServer::start(&[
+        "bayeux.publish_without_session=true",
+        "bayeux.broadcast_to_publisher=false",
+    ]);
+    let mut client = server.client().await;
+    client.subscribe("/a").await;
+    let own = json!({"channel": "/a", "id": "1", "data": "own", "clientId": client.id});
+    let alone = json!({"channel": "/a", "id": "2", "data": "alone"});
+    let messages = client
+        .post(json!([own, alone]).to_string())
+        .await
+        .messages();
+    let event = json!({"channel": "/a", "data": "alone"});
+    let [one, two] = ["1", "2"].map(|id| json!({"channel": "/a", "id": id, "successful": true}));
+    assert_eq!(messages, [event, one, two]);
 }
 
 #[tokio::test]

@@ -208,6 +208,7 @@ impl Connection {
             stream: Some(&mut self.stream),
             lifetime: None,
             is_request: false,
+            may_lack_session: true,
             needs_own_handshake: self.settings.require_handshake_per_connection,
         };
         let mut outcome = self.server.process(&mut batch, request, now());

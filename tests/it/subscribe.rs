@@ -116,8 +116,10 @@ async fn what_is_no_subscription_is_refused() {
         assert_eq!(reply["successful"], false, "{subscription}");
         assert_eq!(reply["error"], error, "{subscription}");
         assert!(reply.get("advice").is_none(), "{subscription}");
-        let echoed = reply.get("subscription").cloned().unwrap_or_default();
-        assert_eq!(echoed, subscription);
+        // What clients with typed fields can read.
+        let is_typed = subscription.is_string() || subscription == json!([]);
+        let echoed = Some(&subscription).filter(|_| is_typed);
+        assert_eq!(reply.get("subscription"), echoed);
     }
 }
 

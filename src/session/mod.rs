@@ -17,6 +17,7 @@ mod registry;
 pub mod settings;
 mod state;
 mod stream;
+mod subscriptions;
 mod sweeper;
 mod times;
 

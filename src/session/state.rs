@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::acks::Acks;
 use super::outlet::Outlet;
 use super::queue::{Pushed, Queue};
+use super::subscriptions::Subscriptions;
 use super::times::Times;
 use super::{EndReason, Settings};
 use crate::bayeux::{Advice, ChannelPattern, Event, RandomId};
@@ -125,7 +126,7 @@ pub(super) struct State {
     browser: RandomId,
     is_bound: bool,
     has_had_stream: bool,
-    subscriptions: Vec<ChannelPattern>,
+    subscriptions: Subscriptions,
 }
 
 impl State {
@@ -168,7 +169,7 @@ impl State {
             browser,
             is_bound,
             has_had_stream: false,
-            subscriptions: Vec::new(),
+            subscriptions: Subscriptions::default(),
         }
     }
 
@@ -283,7 +284,7 @@ impl State {
             stream: true,
             reply: true,
         };
-        Some((std::mem::take(&mut self.subscriptions), wake))
+        Some((std::mem::take(&mut self.subscriptions).into_vec(), wake))
     }
 
     /// Does what is due: wakes whoever has to act (first result), or expires (second). `resumed` is
@@ -356,15 +357,12 @@ impl State {
         if matches!(self.phase, Phase::Ended(_)) {
             return false;
         }
-        if !self.subscriptions.contains(pattern) {
-            self.subscriptions.push(pattern.clone());
-        }
+        self.subscriptions.insert(pattern);
         true
     }
 
     pub(super) fn remove_subscription(&mut self, pattern: &ChannelPattern) {
-        self.subscriptions
-            .retain(|subscribed| subscribed != pattern);
+        self.subscriptions.remove(pattern);
     }
 
     /// Tells whether it is subscribed to these, and to nothing else.

@@ -10,7 +10,7 @@ const ANNOUNCEMENT = /^listening on (http:\/\/\S+)$/;
 const LOG_LINES = 60;
 
 /** `MIRANT_BIN`, else the newer one of cargo's two builds. */
-function binary() {
+export function binary() {
   if (process.env.MIRANT_BIN) return process.env.MIRANT_BIN;
   const [newest] = ['release', 'debug']
     .map((profile) => fileURLToPath(new URL(`../../../target/${profile}/mirant`, import.meta.url)))

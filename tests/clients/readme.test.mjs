@@ -1,0 +1,250 @@
+// Every snippet of README.md is run as it is printed, but for the name of the host.
+import assert from 'node:assert/strict';
+import { mkdtemp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { launch } from './support/browser.mjs';
+import { snippets } from './support/readme.mjs';
+import { RawSession } from './support/requests.mjs';
+import { onStage } from './support/stage.mjs';
+import { withShell } from './support/shell.mjs';
+import { staticResponse } from './support/static.mjs';
+import { within } from './support/within.mjs';
+
+const PUBLIC = 'https://comet.example.com';
+const LOCAL = 'http://127.0.0.1:8080';
+const MODULES = fileURLToPath(new URL('node_modules/', import.meta.url));
+
+/** What a snippet's text begins with, or has in it: how it is run. */
+const RUNS = {
+  'cargo run --release -- serve --demo': serves(/Open (http:\S+) in a browser/),
+  'cargo run --release -- serve\n': serves(/listening on \S+\/cometd/),
+  '// npm cometd, in a page': inPage({ cometd: '/static/cometd/cometd.js' }),
+  '// npm cometd and cometd-nodejs-client': inNode('cometd', 'cometd-nodejs-client'),
+  '<!-- npm cometd-jquery': inJqueryPage,
+  '// npm faye': inNode('faye'),
+  'curl -s $U -d \'{"channel":"/meta/subscribe","subscription":"/chat/**"': async (text, { shell }) => {
+    const printed = await shell.run(text);
+    assert.equal(printed.match(/"successful":true/g)?.length, 3, printed);
+  },
+  "import { CometD, LongPollingTransport }": inPage({ cometd: '/static/cometd/cometd.js' }),
+  "curl -N 'http://127.0.0.1:8080/events": async (text, { shell, url }) => {
+    const stream = shell.start(text);
+    await stream.until(/retry|:/);
+    await publish(url, '/stock/x/y', 1);
+    await stream.until(/data: ?\{"channel":"\/stock\/x\/y","data":1\}/);
+  },
+  'const events = new EventSource': streamInPage,
+  'pattern = "/chat/**"': isConfiguration,
+  'R=http://127.0.0.1:8080/resources/chat/demo': async (text, { shell }) => {
+    const printed = await shell.run(`${text}\nwait`);
+    const statuses = printed.match(/HTTP\/1\.1 \d+/g).map((line) => Number(line.slice(9)));
+    const expected = [404, 201, 200, 304, 412, 200, 200, 206, 204];
+    assert.deepEqual(statuses.toSorted(), expected.toSorted(), printed);
+    assert.match(printed, /Content-Range: bytes 4-6\/7\r\n/);
+  },
+  'mirant default-config > mirant.toml': serves(/mirant\.toml: ok[^]*listening on \S+\/cometd/),
+  'pattern = "/prices/**"': isConfiguration,
+  'mirant serve --set services.echo': serves(/listening on \S+\/cometd/),
+  '"channel":"/service/echo"': async (text, { shell }) => {
+    const printed = await shell.run(text);
+    assert.match(printed, /"channel":"\/service\/echo"[^]*"data":"hello"|"data":"hello"[^]*"channel":"\/service\/echo"/);
+  },
+  '"connectionType":"xhr-streaming"': async (text, { shell, url }) => {
+    const streams = shell.start(text);
+    for (const [sign, data] of [[/"subscription"/, 1], [/mirant-part/, 2], [/<html>/, 3]]) {
+      await streams.until(sign);
+      await publish(url, '/chat/demo', data);
+      await streams.until(new RegExp(`"data":${data}\\b`));
+    }
+    const [code] = await within('the streams to end', streams.exit);
+    assert.equal(code, 0);
+    assert.match(streams.text, /parent\.show\(/);
+  },
+  "-H 'Accept: message/http' -d": async (text, { shell, url }) => {
+    const stream = shell.start(text);
+    await stream.until(/"subscription"/);
+    await publish(url, '/a', 'hi');
+    await stream.until(/Content-Length: 30\r\n\r\n\[\{"channel":"\/a","data":"hi"\}\]/);
+  },
+  'curl -sN http://127.0.0.1:8080/resources/chat/demo': async (text, { shell, url }) => {
+    const stream = shell.start(text);
+    await publish(url, '/chat/demo', { n: 1 });
+    await stream.until(/\{"n":1\}/);
+    await publish(url, '/chat/demo', { n: 2 });
+    await stream.until(/\{"n":2\}/);
+  },
+  'post() { printf': async (text, { shell }) => {
+    const printed = await shell.run(text);
+    for (const target of [1, 2, 3]) assert.match(printed, new RegExp(`Content-Location: /cometd/${target}`));
+    assert.match(printed, /"data":"hi"/);
+  },
+  'proxy_http_version 1.1;': async (text, { shell }) => {
+    const example = await readFile(new URL('../../examples/nginx.conf', import.meta.url), 'utf8');
+    const site = example.replace('proxy_http_version 1.1;', text).replace('listen 80;', `listen unix:${shell.folder}/socket;`);
+    assert.ok(site.includes('proxy_request_buffering off;'));
+    await writeFile(join(shell.folder, 'site.conf'), site);
+    const main = `pid ${shell.folder}/pid; events {} http { include ${shell.folder}/site.conf; }`;
+    await writeFile(join(shell.folder, 'nginx.conf'), main);
+    await shell.run(`/usr/sbin/nginx -t -c ${shell.folder}/nginx.conf -p ${shell.folder} -e stderr`);
+  },
+  'mirant bench idle': parsed,
+  'mirant bench fan-out --url http://10.0.0.5': parsed,
+};
+
+/** What is not run, and why. */
+const NOT_RUN = {
+  'benches/compare/run            #': 'it installs other servers, and measures for half an hour',
+  'tests/run\n': 'it is what runs this',
+};
+
+/** What the server of a snippet is set to: what the text around the snippets says, and short waits. */
+const SETTINGS = [
+  'bayeux.max_interval=5m',
+  'bayeux.timeout=2s',
+  'streaming.lifetime=3s',
+  'resources.timeout=10s',
+  'services.echo=/service/echo',
+  'channel=[{pattern="/chat/**", resource=true}]',
+];
+
+describe('README.md', async () => {
+  const all = await snippets();
+  const ways = { ...RUNS, ...NOT_RUN };
+  const waysOf = ({ text }) => Object.keys(ways).filter((start) => text.includes(start));
+
+  test('has a way to run every snippet, and none besides', () => {
+    for (const snippet of all) {
+      const found = waysOf(snippet);
+      assert.equal(found.length, 1, `line ${snippet.line} has these ways: ${found}\n${snippet.text}`);
+    }
+    const used = all.flatMap(waysOf);
+    assert.deepEqual(used.toSorted(), Object.keys(ways).toSorted());
+  });
+
+  for (const snippet of all) {
+    const [start] = waysOf(snippet);
+    if (!start) continue;
+    const skip = NOT_RUN[start] && `not run: ${NOT_RUN[start]}`;
+    test(`line ${snippet.line}: ${start.trim()}`, { skip }, () =>
+      onStage(SETTINGS, (stage) =>
+        withShell(async (shell) => {
+          const { origin, url } = stage.server;
+          const text = snippet.text.replaceAll(PUBLIC, origin).replaceAll(LOCAL, origin);
+          await RUNS[start](text, { stage, shell, url, origin });
+        }),
+      ),
+    );
+  }
+});
+
+/** Publishes by a session of its own. */
+async function publish(url, channel, data) {
+  const session = await RawSession.open(url);
+  await session.ask(channel, { data });
+}
+
+/** Starts servers, and waits for what they print. */
+function serves(pattern) {
+  return async (text, { shell }) => {
+    const run = shell.start(text);
+    const [, page] = await run.until(pattern);
+    if (page) assert.equal((await fetch(page)).status, 200);
+  };
+}
+
+/** Checks a configuration. */
+async function isConfiguration(text, { shell }) {
+  await writeFile(join(shell.folder, 'snippet.toml'), text);
+  assert.match(await shell.run('mirant check-config - < snippet.toml'), /^standard input: ok/);
+}
+
+/** Has the program read the arguments of each of its calls, and not act on them. */
+async function parsed(text, { shell }) {
+  const calls = text.split('\n').filter((line) => /\bmirant bench\b/.test(line));
+  assert.ok(calls.length > 0);
+  // A process for `$!`.
+  for (const call of calls) await shell.run(`true & ${call.replace(/ > \S+$/, '')} --help`);
+}
+
+/** Runs a module in Node, where packages have the names that npm gives them. */
+function inNode(...packages) {
+  return async (text, { shell }) => {
+    const folder = await mkdtemp(join(tmpdir(), 'mirant-readme-'));
+    try {
+      await mkdir(join(folder, 'node_modules'));
+      for (const name of packages) {
+        const target = { cometd: 'cometd-9', 'cometd-nodejs-client': 'cometd-nodejs-client-2', faye: 'faye-1.4' }[name];
+        await symlink(join(MODULES, target), join(folder, 'node_modules', name));
+      }
+      await writeFile(join(folder, 'snippet.mjs'), text);
+      const run = shell.start(`exec ${process.execPath} ${join(folder, 'snippet.mjs')}`);
+      await run.until(/^\{ text: 'hello' \}$/m);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  };
+}
+
+let browser;
+before(async () => {
+  browser = await launch();
+});
+after(() => browser.close());
+
+/** Opens a page of the server's own origin that holds a text, and waits for what it logs. */
+async function page({ stage, origin }, html, expected, act = async () => {}) {
+  const context = await browser.newContext();
+  try {
+    await context.grantPermissions(['local-network-access']);
+    await context.route(`${origin}/static/**`, async (route) => {
+      const asked = route.request().url();
+      if (asked !== `${origin}/static/readme.html`) return route.fulfill(await staticResponse(asked));
+      return route.fulfill({ contentType: 'text/html; charset=utf-8', body: html });
+    });
+    const tab = await context.newPage();
+    tab.on('pageerror', (error) => stage.log(error.stack));
+    const logged = new Promise((resolve) => {
+      tab.on('console', async (message) => {
+        stage.log(message.text());
+        const [value] = await Promise.all(message.args().map((argument) => argument.jsonValue()));
+        if (JSON.stringify(value) === JSON.stringify(expected)) resolve();
+      });
+    });
+    const acting = act(tab);
+    await tab.goto(`${origin}/static/readme.html`);
+    await acting;
+    await within(`the page to log ${JSON.stringify(expected)}`, logged);
+  } finally {
+    await context.close();
+  }
+}
+
+/** Runs a module in a page, where packages are found as an import map says. */
+function inPage(imports) {
+  return (text, scene) => {
+    const map = `<script type="importmap">${JSON.stringify({ imports })}</script>`;
+    return page(scene, `${map}<script type="module">${text}</script>`, { text: 'hello' });
+  };
+}
+
+/** Runs a page whose scripts are where npm has them. */
+function inJqueryPage(text, scene) {
+  const html = text
+    .replace('src="jquery.js"', 'src="/static/jquery/jquery.js"')
+    .replace('src="cometd.js"', 'src="/static/cometd-jquery/org/cometd.js"')
+    .replace('src="jquery.cometd.js"', 'src="/static/cometd-jquery/jquery/jquery.cometd.js"');
+  return page(scene, html, { text: 'hello' });
+}
+
+/** Publishes when the page has its event stream. */
+function streamInPage(text, scene) {
+  const event = { channel: '/stock/a', data: 'up' };
+  return page(scene, `<script>${text}</script>`, event, async (tab) => {
+    await tab.waitForResponse((response) => response.url().includes('/events?'));
+    await publish(scene.url, event.channel, event.data);
+  });
+}

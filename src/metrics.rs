@@ -1,12 +1,18 @@
 //! Every figure the server counts, its name, and the text a monitoring system reads.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
+use std::time::Instant;
 
 mod counts;
 mod labels;
+mod notices;
+
+use notices::Quota;
 
 pub use counts::{Counter, Gauge};
 pub use labels::{Dropped, EndReason, Limit};
+pub use notices::{Notice, Permit};
 
 /// The figures of one server.
 #[derive(Debug, Default)]
@@ -54,6 +60,12 @@ pub struct Metrics {
     dropped: [Counter; Dropped::ALL.len()],
     ended: [Counter; EndReason::ALL.len()],
     limits: [Counter; Limit::ALL.len()],
+    /// The log lines that clients cause, by what they are about; and those of bounds that nobody else
+    /// tells of.
+    notices: [Quota; Notice::COUNT],
+    bounds: [Quota; Limit::ALL.len()],
+    /// Log lines that were not written, because there were too many of their kind.
+    suppressed: Counter,
 }
 
 impl Metrics {
@@ -79,9 +91,42 @@ impl Metrics {
         self.dropped[which as usize].value()
     }
 
-    /// Counts that a bound was reached.
+    /// Counts that a bound was reached, and logs it now and then.
     pub fn limited(&self, limit: Limit) {
         self.limits[limit as usize].increment();
+        if limit.is_told_elsewhere() {
+            return;
+        }
+        if let Some(permit) = self.permit(&self.bounds[limit as usize]) {
+            let (key, suppressed) = (limit.label(), permit.suppressed);
+            tracing::info!(suppressed, "a bound was reached: {key}");
+        }
+    }
+
+    /// Logs why a request is refused, now and then: a browser keeps that from the page that sent it.
+    pub fn refused(&self, status: u16, reason: &str, remote: Option<SocketAddr>) {
+        if let Some(permit) = self.may_log(Notice::of_status(status)) {
+            tracing::info!(
+                remote = remote.map(tracing::field::display),
+                status,
+                suppressed = permit.suppressed,
+                "a request was refused: {reason}"
+            );
+        }
+    }
+
+    /// Tells whether a line that a client has caused may be logged.
+    #[must_use]
+    pub fn may_log(&self, notice: Notice) -> Option<Permit> {
+        self.permit(&self.notices[notice as usize])
+    }
+
+    fn permit(&self, quota: &Quota) -> Option<Permit> {
+        let permit = quota.take(Instant::now());
+        if permit.is_none() {
+            self.suppressed.increment();
+        }
+        permit
     }
 
     /// Returns how often a bound was reached.
@@ -176,7 +221,7 @@ impl Metrics {
         ]
     }
 
-    fn counters(&self) -> [(&str, &str, &Counter); 9] {
+    fn counters(&self) -> [(&str, &str, &Counter); 10] {
         [
             (
                 "handshakes_total",
@@ -222,6 +267,11 @@ impl Metrics {
                 "refused_origins_total",
                 "Requests from other origins that were refused.",
                 &self.refused_origins,
+            ),
+            (
+                "log_lines_suppressed_total",
+                "Log lines that were not written, because there were too many of their kind.",
+                &self.suppressed,
             ),
         ]
     }

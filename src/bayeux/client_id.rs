@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const LENGTH: usize = 22;
+/// How many digits logs show.
+const SHOWN: usize = 6;
 
 /// As many digits as one `u64` holds, and what they count to. Every request names two identifiers:
 /// they are read ten digits at a time, and not with one multiplication of 128 bits for each.
@@ -63,8 +65,8 @@ impl RandomId {
     }
 }
 
-impl fmt::Display for RandomId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl RandomId {
+    fn digits(self) -> [u8; LENGTH] {
         let mut text = [b'0'; LENGTH];
         let mut rest = self.0;
         for places in text.rchunks_mut(GROUP) {
@@ -72,13 +74,22 @@ impl fmt::Display for RandomId {
             write_group(u64::try_from(group).expect("a remainder fits"), places);
             rest /= u128::from(GROUP_VALUE);
         }
-        f.write_str(std::str::from_utf8(&text).expect("the digits are ASCII"))
+        text
     }
 }
 
+impl fmt::Display for RandomId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.digits()).expect("the digits are ASCII"))
+    }
+}
+
+/// Shows the beginning only, as logs do: who has the whole may use the session.
 impl fmt::Debug for RandomId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        let digits = self.digits();
+        let shown = std::str::from_utf8(&digits[..SHOWN]).expect("the digits are ASCII");
+        write!(f, "{shown}...")
     }
 }
 
@@ -125,7 +136,7 @@ impl fmt::Display for ClientId {
 
 impl fmt::Debug for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        fmt::Debug::fmt(&self.0, f)
     }
 }
 
@@ -151,6 +162,13 @@ mod tests {
             assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
             assert_eq!(text.parse(), Ok(id));
         }
+    }
+
+    #[test]
+    fn logs_show_the_beginning_only() {
+        let id = ClientId(RandomId(u128::MAX));
+        assert_eq!(format!("{id:?} {:?}", id.0), "7n42DG... 7n42DG...");
+        assert_eq!(format!("{id}"), "7n42DGM5Tflk9n8mt7Fhc7");
     }
 
     #[test]

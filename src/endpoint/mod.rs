@@ -20,7 +20,7 @@ use http::StatusCode;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::metrics::{Limit, Metrics};
+use crate::metrics::{Limit, Metrics, Notice};
 use crate::transports::Bounds;
 use crate::web::{Persistence, Response};
 pub use address::{ListenAddress, NotAnAddress};
@@ -129,7 +129,7 @@ impl Endpoint {
 
     fn open(&self, stream: TcpStream, remote: SocketAddr) {
         let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
-            self.refuse(&stream);
+            self.refuse(&stream, remote);
             return;
         };
         // Responses are written whole: there is nothing to wait for.
@@ -145,15 +145,19 @@ impl Endpoint {
         });
     }
 
-    fn refuse(&self, stream: &TcpStream) {
+    fn refuse(&self, stream: &TcpStream, remote: SocketAddr) {
         self.shared.metrics.limited(Limit::MaxConnections);
         self.shared
             .metrics
             .responded(StatusCode::SERVICE_UNAVAILABLE.as_u16());
-        tracing::warn!(
-            max = self.max_connections,
-            "a connection was refused: there are http.max_connections"
-        );
+        if let Some(permit) = self.shared.metrics.may_log(Notice::Connection) {
+            tracing::warn!(
+                %remote,
+                max = self.max_connections,
+                suppressed = permit.suppressed,
+                "a connection was refused: there are http.max_connections"
+            );
+        }
         let response = Response::error(
             StatusCode::SERVICE_UNAVAILABLE,
             "the server has no room for another connection",
@@ -173,7 +177,10 @@ impl Endpoint {
         );
         if !is_of_one_connection {
             self.shared.metrics.limited(Limit::MaxConnections);
-            tracing::error!(%error, "cannot accept connections");
+            if let Some(permit) = self.shared.metrics.may_log(Notice::Accept) {
+                let suppressed = permit.suppressed;
+                tracing::error!(%error, suppressed, "cannot accept connections");
+            }
             tokio::time::sleep(ACCEPT_PAUSE).await;
         }
     }

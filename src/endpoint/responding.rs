@@ -54,6 +54,10 @@ fn write_at_once(
     shared: &Shared,
 ) -> Option<Box<Rest>> {
     shared.metrics.responded(response.status().as_u16());
+    if let Some(reason) = response.reason() {
+        let status = response.status().as_u16();
+        shared.metrics.refused(status, reason, socket.remote());
+    }
     let bytes = response.encode(persistence);
     let written = socket.write_some(&bytes);
     let keeps_alive = persistence.keeps_alive;

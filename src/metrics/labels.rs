@@ -66,6 +66,21 @@ impl Limit {
         Self::MaxEmbeddedRequests,
     ];
 
+    /// Tells whether whoever reaches it logs that with more than its name, or whether it is reached in
+    /// the ordinary course of things.
+    pub(super) fn is_told_elsewhere(self) -> bool {
+        !matches!(
+            self,
+            Self::WriteTimeout
+                | Self::MaxMessageIdLength
+                | Self::MaxSubscriptions
+                | Self::MaxChannels
+                | Self::MaxResources
+                | Self::MaxResourceBytes
+                | Self::MaxEmbeddedRequests
+        )
+    }
+
     /// Returns the label that metrics and log lines carry.
     #[must_use]
     pub fn label(self) -> &'static str {

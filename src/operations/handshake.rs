@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::{Origin, Scope, ack, checked_id, texts};
 use crate::bayeux::{Advice, BayeuxError, ClientId, Field, Message, RandomId, Reply};
 use crate::extensions::Begun;
-use crate::metrics::Limit;
+use crate::metrics::{Limit, Notice};
 use crate::session::Session;
 
 /// How long a client is asked to wait when the server has no room for its session.
@@ -80,7 +80,12 @@ pub fn begin(
         .is_ok_and(|sessions| sessions >= scope.shared.settings.max_sessions);
     if is_full {
         scope.metrics().limited(Limit::MaxSessions);
-        tracing::warn!("a handshake was refused: the server has bayeux.max_sessions sessions");
+        if let Some(permit) = scope.metrics().may_log(Notice::Session) {
+            tracing::warn!(
+                suppressed = permit.suppressed,
+                "a handshake was refused: the server has bayeux.max_sessions sessions"
+            );
+        }
         return Err(BayeuxError::TooManySessions);
     }
     // Whoever made it: another server of this host shares the browser's cookies, and would have its
@@ -99,7 +104,7 @@ pub fn begin(
     scope.sessions.add(Arc::clone(&session));
     scope.metrics().sessions.increment();
     scope.metrics().handshakes.increment();
-    tracing::debug!(client_id = %id, "session begins");
+    tracing::debug!(client_id = ?id, "session begins");
     let new_cookie = returned.is_none().then_some(cookie);
     Ok(Handshaken {
         session,

@@ -82,7 +82,7 @@ impl Scope<'_> {
         self.shared.browsers.remove_session(session.browser().id());
         self.metrics().sessions.decrement();
         self.metrics().ended(reason);
-        tracing::debug!(client_id = %session.id(), reason = reason.label(), "session ended");
+        tracing::debug!(client_id = ?session.id(), reason = reason.label(), "session ended");
     }
 }
 

@@ -44,7 +44,7 @@ pub fn to(
             }
             NotSubscribed::SessionEnded => BayeuxError::SubscribeFailed,
         })?;
-    tracing::trace!(client_id = %session.id(), ?patterns, "subscribed");
+    tracing::trace!(client_id = ?session.id(), ?patterns, "subscribed");
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use super::queue::{AtBound, Pushed};
 use super::{MaxQueuePolicy, Session};
 use crate::bayeux::Event;
-use crate::metrics::{Dropped, Limit};
+use crate::metrics::{Dropped, Limit, Notice};
 
 /// What became of an event that was delivered to a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +23,14 @@ impl Session {
         if let Some(at_bound) = &pushed.at_channel_bound {
             self.count(Limit::MaxChannelQueue, at_bound);
             let is_refused = pushed.is_refused && pushed.at_bound.is_none();
-            if at_bound.is_first || is_refused {
+            if (at_bound.is_first || is_refused)
+                && let Some(permit) = self.shared.metrics.may_log(Notice::ChannelQueue)
+            {
                 let consequence = consequence(at_bound, is_refused);
                 tracing::warn!(
-                    client_id = %self.id,
+                    client_id = ?self.id,
                     channel = event.channel(),
+                    suppressed = permit.suppressed,
                     "too many events of a channel are queued (max_queue of its [[channel]] entry): \
                      {consequence}; raise max_queue there, or choose another max_queue_policy"
                 );
@@ -35,10 +38,13 @@ impl Session {
         }
         if let Some(at_bound) = &pushed.at_bound {
             self.count(Limit::MaxQueue, at_bound);
-            if at_bound.is_first || pushed.is_refused {
+            if (at_bound.is_first || pushed.is_refused)
+                && let Some(permit) = self.shared.metrics.may_log(Notice::Queue)
+            {
                 let consequence = consequence(at_bound, pushed.is_refused);
                 tracing::warn!(
-                    client_id = %self.id,
+                    client_id = ?self.id,
+                    suppressed = permit.suppressed,
                     "the queue is full (bayeux.max_queue, bayeux.max_queue_bytes): {consequence}; \
                      raise them, or choose another bayeux.max_queue_policy"
                 );

@@ -180,6 +180,14 @@ impl Response {
         &self.body
     }
 
+    /// Returns the reason of a refusal as it stands in its JSON, hence without control characters.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        let is_refusal = self.status.is_client_error() || self.status.is_server_error();
+        let body = str::from_utf8(&self.body).ok().filter(|_| is_refusal)?;
+        body.strip_prefix(r#"{"error":""#)?.strip_suffix("\"}\n")
+    }
+
     /// Returns the bytes to write.
     #[must_use]
     pub fn encode(&self, persistence: Persistence) -> Vec<u8> {

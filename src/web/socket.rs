@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::mem::{self, MaybeUninit};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -45,6 +46,12 @@ impl Socket {
     #[must_use]
     pub fn into_parts(self) -> (TcpStream, Bytes) {
         (self.stream, self.ahead.freeze())
+    }
+
+    /// Returns the address of the other end, for the log.
+    #[must_use]
+    pub fn remote(&self) -> Option<SocketAddr> {
+        self.stream.peer_addr().ok()
     }
 
     /// Waits until the client has closed or reset the connection, at least for its own writing;

@@ -30,6 +30,7 @@ mod http;
 mod lazy;
 mod legacy;
 mod limits;
+mod logs;
 mod long_polling;
 mod lost_polls;
 mod many;

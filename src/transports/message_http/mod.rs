@@ -232,7 +232,11 @@ impl Connection {
     /// Writes the only response to an embedded request.
     fn respond(&mut self, response: &Response, location: &str, omits_body: bool, turn: &mut Turn) {
         if let Some(inward) = &self.inward {
-            inward.metrics().responded(response.status().as_u16());
+            let status = response.status().as_u16();
+            inward.metrics().responded(status);
+            if let Some(reason) = response.reason() {
+                inward.metrics().refused(status, reason, None);
+            }
         }
         write(&mut self.outgoing, response, location, omits_body, turn);
     }

@@ -22,7 +22,7 @@ use super::streaming::{self, Around, Streaming};
 use super::turn::{MAX_TURN, Turn};
 use super::{Answer, Endpoint, Error, Incoming, Link, Opened, Times};
 use crate::bayeux::{BatchError, BayeuxError, Event, Framing, RandomId, Reply, parse_batches};
-use crate::metrics::Limit;
+use crate::metrics::{Limit, Notice};
 use crate::pause::was_paused;
 use crate::server::{BayeuxServer, HeldConnect, Request};
 use crate::session::{EndReason, Resume, Stream, Streamed};
@@ -95,7 +95,7 @@ impl Streaming for Connection {
         if around.is_stopping && !turn.has_events() {
             close(&mut turn, CloseCode::Away, "the server stops");
         }
-        self.keep_time(around.times, &mut turn, sleep, context);
+        self.keep_time(around.times, socket, &mut turn, sleep, context);
         if turn.is_empty() {
             if turn.is_full() {
                 // There may be more to read.
@@ -154,7 +154,7 @@ impl Connection {
                     if failure.code == CloseCode::Size {
                         self.server.metrics().limited(Limit::MaxMessageSize);
                     }
-                    close(turn, failure.code, failure.reason);
+                    self.refuse(failure.code, failure.reason, socket, turn);
                 }
             }
         }
@@ -171,11 +171,8 @@ impl Connection {
         match incoming {
             websocket::Incoming::Text(text) => self.answer(text, socket, turn),
             websocket::Incoming::Binary(_) => {
-                close(
-                    turn,
-                    CloseCode::Unsupported,
-                    "messages are JSON in text frames",
-                );
+                let reason = "messages are JSON in text frames";
+                self.refuse(CloseCode::Unsupported, reason, socket, turn);
             }
             websocket::Incoming::Ping(payload) => frame(turn, FrameKind::Pong, &payload),
             websocket::Incoming::Pong => {}
@@ -197,7 +194,7 @@ impl Connection {
             Err(BatchError::Empty) => return frame(turn, FrameKind::Text, b"[]"),
             Err(error) => {
                 count(&error, self.server.metrics());
-                return close(turn, CloseCode::Policy, &error.to_string());
+                return self.refuse(CloseCode::Policy, &error.to_string(), socket, turn);
             }
         };
         let request = Request {
@@ -226,6 +223,19 @@ impl Connection {
             let carried = Carried::new(outcome.on_the_way, outcome.events);
             self.answer_with(turn, &json, carried);
         }
+    }
+
+    /// Closes the socket for what its client did, and logs it.
+    fn refuse(&self, code: CloseCode, reason: &str, socket: &Socket, turn: &mut Turn) {
+        if let Some(permit) = self.server.metrics().may_log(Notice::Socket) {
+            tracing::info!(
+                remote = socket.remote().map(tracing::field::display),
+                ?code,
+                suppressed = permit.suppressed,
+                "a WebSocket was closed: {reason}"
+            );
+        }
+        close(turn, code, reason);
     }
 
     fn reply(&self, turn: &mut Turn, reply: Reply<'_>) {
@@ -312,6 +322,7 @@ impl Connection {
     fn keep_time(
         &mut self,
         times: &Times,
+        socket: &Socket,
         turn: &mut Turn,
         mut sleep: Pin<&mut Sleep>,
         context: &mut Context<'_>,
@@ -330,17 +341,17 @@ impl Connection {
             if was_paused(due, now()) {
                 self.clock.resume(now());
             } else {
-                self.be_due(what, turn);
+                self.be_due(what, socket, turn);
             }
         }
     }
 
-    fn be_due(&mut self, what: Due, turn: &mut Turn) {
+    fn be_due(&mut self, what: Due, socket: &Socket, turn: &mut Turn) {
         match what {
             Due::Message => {
                 self.server.metrics().limited(Limit::BodyTimeout);
                 let reason = "the message did not arrive within http.body_timeout";
-                close(turn, CloseCode::Policy, reason);
+                self.refuse(CloseCode::Policy, reason, socket, turn);
             }
             Due::Session => {
                 let reason = "no session within http.keep_alive_timeout";

@@ -26,7 +26,7 @@ const ORIGIN_SHOWN: usize = 120;
 /// An entry of the list is neither an origin nor `*`.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "http.allowed_origins: {0:?} is neither \"*\" nor an origin such as \"https://www.example.com\" (without a path or a slash at the end)"
+    "http.allowed_origins: {0:?} is neither \"*\" nor an origin such as \"https://www.example.com\" or \"https://*.example.com\" (without a path or a slash at the end)"
 )]
 pub struct NotAnOrigin(pub String);
 
@@ -50,10 +50,13 @@ pub enum Verdict {
 pub struct AllowedOrigins {
     is_any: bool,
     origins: Vec<Origin>,
+    /// The same without the `*.` that they begin with.
+    subdomains: Vec<Origin>,
 }
 
 impl AllowedOrigins {
-    /// Reads the list of the configuration, in which `*` stands for every origin.
+    /// Reads the list of the configuration, in which `*` stands for every origin, and `*.` before a host
+    /// for one or more labels.
     ///
     /// # Errors
     ///
@@ -64,8 +67,14 @@ impl AllowedOrigins {
             if entry == ANY {
                 allowed.is_any = true;
             } else {
-                let origin = Origin::parse(entry).ok_or_else(|| NotAnOrigin(entry.clone()))?;
-                allowed.origins.push(origin);
+                let (list, text) = match entry.split_once("://*.") {
+                    Some((scheme, domain)) => {
+                        (&mut allowed.subdomains, format!("{scheme}://{domain}"))
+                    }
+                    None => (&mut allowed.origins, entry.clone()),
+                };
+                let origin = Origin::parse(&text).filter(|origin| !origin.host.contains('*'));
+                list.push(origin.ok_or_else(|| NotAnOrigin(entry.clone()))?);
             }
         }
         Ok(allowed)
@@ -144,7 +153,9 @@ impl AllowedOrigins {
     }
 
     fn allows(&self, origin: &Origin) -> bool {
-        self.is_any || self.origins.contains(origin)
+        self.is_any
+            || self.origins.contains(origin)
+            || self.subdomains.iter().any(|domain| origin.is_below(domain))
     }
 }
 
@@ -215,6 +226,14 @@ impl Origin {
         let start = url.find("://")? + "://".len();
         let length = url[start..].find(['/', '?', '#']);
         Self::parse(length.map_or(url, |length| &url[..start + length]))
+    }
+
+    /// Whether it is of a subdomain, of one or more labels.
+    fn is_below(&self, domain: &Self) -> bool {
+        let labels = self.host.strip_suffix(&domain.host);
+        let labels = labels.and_then(|labels| labels.strip_suffix('.'));
+        (&self.scheme, self.port) == (&domain.scheme, domain.port)
+            && labels.is_some_and(|labels| !labels.is_empty())
     }
 
     /// Whether a request with this `Host` header went to where the page came from.

@@ -46,9 +46,12 @@ pub(super) fn origin_fix(origin: &str) -> Option<&'static str> {
         Some("write it in lower case, as browsers send it")
     } else if authority.contains(['/', '?', '#']) {
         Some("must end after host and port, without a path or a trailing '/'")
-    } else if host.contains('*') {
-        Some("name each host in full; only \"*\" alone stands for any origin")
-    } else if !is_scheme(scheme) || !is_host(host) {
+    } else if host.strip_prefix("*.").unwrap_or(host).contains('*') {
+        Some(
+            "write \"*.\" once, at the beginning of the host: \"https://*.example.com\" is every \
+             subdomain of it; \"*\" alone stands for any origin",
+        )
+    } else if !is_scheme(scheme) || !is_host(host.strip_prefix("*.").unwrap_or(host)) {
         Some(
             "write scheme://host[:port], such as \"https://example.com\"; other scripts in punycode",
         )

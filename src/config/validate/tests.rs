@@ -150,6 +150,8 @@ fn origins_are_what_browsers_send() {
         "http://127.0.0.1",
         "capacitor://localhost",
         "http://a.example:443",
+        "https://*.example.com",
+        "http://*.intern:8080",
     ];
     for origin in fine {
         assert_eq!(problems(&[&format!("http.allowed_origins={origin}")]), "");
@@ -164,7 +166,13 @@ fn origins_are_what_browsers_send() {
         ("https://example.com/", "must end after host and port"),
         ("https://example.com/chat", "must end after host and port"),
         ("https://Example.com", "write it in lower case"),
-        ("https://*.example.com", "name each host in full"),
+        ("https://*", "write \"*.\" once"),
+        ("https://*example.com", "write \"*.\" once"),
+        ("https://www.*.com", "write \"*.\" once"),
+        ("https://*.*.com", "write \"*.\" once"),
+        ("https://*.", "write scheme://host[:port]"),
+        ("https://*.example.com/", "must end after host and port"),
+        ("*.example.com", "write scheme://host[:port]"),
         ("https://a:", "the port must be"),
         ("https://a:0", "the port must be"),
         ("https://a:70000", "the port must be"),

@@ -169,6 +169,34 @@ fn other_pages_are_refused() {
 }
 
 #[test]
+fn a_star_before_a_host_stands_for_its_subdomains() {
+    let list = &["https://*.example.org", "http://*.b.test:8080"];
+    let cases = [
+        ("https://a.example.org", true),
+        ("https://A.Example.org:443", true),
+        ("https://a.b.c.example.org", true),
+        ("http://a.b.test:8080", true),
+        ("https://example.org", false),
+        ("https://.example.org", false),
+        ("https://evilexample.org", false),
+        ("https://example.org.evil", false),
+        ("https://a.example.org.evil", false),
+        ("https://a.example.org:8443", false),
+        ("http://a.example.org", false),
+        ("http://a.b.test", false),
+        ("http://b.test:8080", false),
+        ("null", false),
+    ];
+    for (origin, expected) in cases {
+        let verdict = check(list, &[("origin", origin)]);
+        assert_eq!(matches!(verdict, Verdict::Allowed(_)), expected, "{origin}");
+        let url = format!("{origin}/page");
+        let verdict = check(list, &[("referer", &url)]);
+        assert_eq!(matches!(verdict, Verdict::Allowed(_)), expected, "{url}");
+    }
+}
+
+#[test]
 fn a_star_allows_every_page() {
     let cases: &[(&[(&str, &str)], Verdict)] = &[
         (
@@ -205,6 +233,11 @@ fn bad_entries_are_refused() {
         "a.example",
         "https://a/",
         "https://*.a/x",
+        "https://*.",
+        "https://*",
+        "https://*a.example",
+        "https://a.*.example",
+        "https://*.*.example",
         "https://",
         "1://a",
     ] {

@@ -182,13 +182,24 @@ impl Fleet {
     fn turn(&mut self, limit: Duration) -> io::Result<()> {
         self.turn_or_pause(limit)?;
         if self.events.is_empty() {
-            return Err(ErrorKind::TimedOut.into());
+            let published = self.published.len();
+            let due: usize = (0..published).map(|number| self.audience(number)).sum();
+            let missing = (due as u64).saturating_sub(self.arrived);
+            let text = format!(
+                "nothing came for {limit:?}, and {missing} deliveries of {due} are missing"
+            );
+            return Err(io::Error::new(ErrorKind::TimedOut, text));
         }
         Ok(())
     }
 
     fn turn_or_pause(&mut self, limit: Duration) -> io::Result<()> {
-        self.poll.poll(&mut self.events, Some(limit))?;
+        // A signal is not the end of the wait: this process was stopped for a while, say.
+        while let Err(error) = self.poll.poll(&mut self.events, Some(limit)) {
+            if error.kind() != ErrorKind::Interrupted {
+                return Err(error);
+            }
+        }
         for event in &self.events {
             match event.token() {
                 PUBLISHER => self.publisher.read()?,

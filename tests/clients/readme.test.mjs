@@ -31,6 +31,14 @@ const RUNS = {
     assert.equal(printed.match(/"successful":true/g)?.length, 3, printed);
   },
   "import { CometD, LongPollingTransport }": inPage({ cometd: '/static/cometd/cometd.js' }),
+  'curl http://127.0.0.1:8080/cometd -d': async (text, { shell, url }) => {
+    const subscriber = await RawSession.open(url);
+    await subscriber.ask('/meta/subscribe', { subscription: '/chat/demo' });
+    const printed = await shell.run(text);
+    assert.equal(printed.match(/"successful":true/g)?.length, 2, printed);
+    const events = (await subscriber.ask('/meta/connect')).slice(0, -1);
+    assert.deepEqual(events.map(({ data }) => data), ['hi', 'hi']);
+  },
   "curl -N 'http://127.0.0.1:8080/events": async (text, { shell, url }) => {
     const stream = shell.start(text);
     await stream.until(/retry|:/);
@@ -105,6 +113,7 @@ const NOT_RUN = {
 const SETTINGS = [
   'bayeux.max_interval=5m',
   'bayeux.timeout=2s',
+  'bayeux.publish_without_session=true',
   'streaming.lifetime=3s',
   'resources.timeout=10s',
   'services.echo=/service/echo',
@@ -119,7 +128,8 @@ describe('README.md', async () => {
   test('has a way to run every snippet, and none besides', () => {
     for (const snippet of all) {
       const found = waysOf(snippet);
-      assert.equal(found.length, 1, `line ${snippet.line} has these ways: ${found}\n${snippet.text}`);
+      const what = `line ${snippet.line} needs one way in RUNS or NOT_RUN, and has: [${found}]`;
+      assert.equal(found.length, 1, `${what}\n${snippet.text}`);
     }
     const used = all.flatMap(waysOf);
     assert.deepEqual(used.toSorted(), Object.keys(ways).toSorted());

@@ -57,6 +57,8 @@ pub struct Metrics {
     pub resent: Counter,
     /// Requests from other origins that were refused.
     pub refused_origins: Counter,
+    /// Requests for other hosts that were refused.
+    pub refused_hosts: Counter,
     dropped: [Counter; Dropped::ALL.len()],
     ended: [Counter; EndReason::ALL.len()],
     limits: [Counter; Limit::ALL.len()],
@@ -221,7 +223,7 @@ impl Metrics {
         ]
     }
 
-    fn counters(&self) -> [(&str, &str, &Counter); 10] {
+    fn counters(&self) -> [(&str, &str, &Counter); 11] {
         [
             (
                 "handshakes_total",
@@ -272,6 +274,11 @@ impl Metrics {
                 "log_lines_suppressed_total",
                 "Log lines that were not written, because there were too many of their kind.",
                 &self.suppressed,
+            ),
+            (
+                "refused_hosts_total",
+                "Requests for other hosts that were refused.",
+                &self.refused_hosts,
             ),
         ]
     }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::Admin;
 use crate::bayeux::ChannelPattern;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::demo::Demo;
 use crate::endpoint::{self, Endpoint, ListenAddress, Site};
 use crate::extensions::Extension;
@@ -21,6 +21,7 @@ use crate::router::Router;
 use crate::server::{BayeuxServer, Parts};
 use crate::services::Handler;
 use crate::transports::{self, connection_types};
+use crate::web::Hosts;
 use crate::web::cors::NotAnOrigin;
 
 /// Connections the kernel keeps for a listener until they are accepted; it takes fewer if
@@ -130,30 +131,42 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         resources.http,
         &http.allowed_origins,
     )?;
-    let shutdown_timeout = http.shutdown_timeout;
     let max_connections = endpoint::max_connections(&http);
-    let endpoint = |site| {
+    let endpoint = |site, hosts| {
         Endpoint::new(
             http.clone(),
             max_connections,
             max_message_size,
             site,
+            hosts,
             Arc::clone(&metrics),
             stopping.clone(),
         )
     };
-    let public = endpoint(Site::Public {
-        bayeux: Arc::new(bayeux),
-        demo,
-    });
-    let admin = endpoint(Site::Admin(Admin::new(Arc::clone(&server))));
+    let bayeux = Arc::new(bayeux);
+    let public = Site::Public { bayeux, demo };
+    let public = endpoint(public, Hosts::listed("http.hosts", &http.hosts));
+    let operator = Site::Admin(Admin::new(Arc::clone(&server)));
+    let admin = endpoint(operator, operator_hosts(&admin));
     Ok(Bound {
         server,
         public: (public, public_listeners),
         admin: (admin, admin_listeners),
         stop,
-        shutdown_timeout,
+        shutdown_timeout: http.shutdown_timeout,
     })
+}
+
+/// Returns the hosts for which the operator's listeners answer: theirs if they are named, and those that
+/// the operator names.
+fn operator_hosts(admin: &config::Admin) -> Hosts {
+    let listen = admin.listen.iter();
+    let own = listen.filter_map(|address| match address {
+        ListenAddress::Name(name, _) => Some(name.clone()),
+        ListenAddress::Socket(_) => None,
+    });
+    let names: Vec<String> = own.chain(admin.hosts.iter().cloned()).collect();
+    Hosts::own_and("admin.hosts", &names)
 }
 
 fn listen(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>, StartError> {

@@ -126,6 +126,8 @@ pub enum LogFormat {
 pub struct Admin {
     /// The addresses that serve `/metrics` and `/healthz`; without one they are not served.
     pub listen: Vec<ListenAddress>,
+    /// The hosts for which they answer beside addresses and `localhost`.
+    pub hosts: Vec<String>,
 }
 
 /// What the command line contributes; each field wins over the ones before it.

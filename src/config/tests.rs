@@ -227,6 +227,8 @@ mod known_keys {
             ("bayeux.max_sessions_per_browser", whole(true, false)),
             ("bayeux.duplicate_meta_connect_status", whole(false, true)),
             ("http.allowed_origins", Kind::Texts),
+            ("http.hosts", Kind::Texts),
+            ("admin.hosts", Kind::Texts),
             ("http.listen", Kind::Addresses),
             ("log.format", Kind::Choice("`text` or `json`".to_owned())),
             (

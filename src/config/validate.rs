@@ -14,6 +14,7 @@ use super::{Config, Problem};
 use crate::router::settings::ChannelOptions;
 use crate::services::Settings as Services;
 use crate::web::cookies::{SameSite, Settings as Cookie};
+use crate::web::hosts;
 
 /// Longer than anything meant in earnest, and far from what a clock can add.
 const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -74,6 +75,18 @@ impl Checks {
             "http.listen",
             "name at least one address, such as [\"127.0.0.1:8080\"]",
         );
+        let hosts = [
+            ("http.hosts", &http.hosts),
+            ("admin.hosts", &config.admin.hosts),
+        ];
+        for (key, entry) in hosts
+            .iter()
+            .flat_map(|(key, list)| list.iter().map(move |host| (key, host)))
+        {
+            if let Some(fix) = hosts::fix(entry) {
+                self.refuse(key, shown(entry), fix);
+            }
+        }
         for origin in &http.allowed_origins {
             if let Some(fix) = origin_fix(origin) {
                 self.refuse("http.allowed_origins", shown(origin), fix);

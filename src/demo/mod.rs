@@ -37,6 +37,5 @@ impl Demo {
         let page = self.page.clone().into_bytes();
         Response::with_body(StatusCode::OK, "text/html; charset=utf-8", page)
             .header("Cache-Control", b"no-store")
-            .header("X-Content-Type-Options", b"nosniff")
     }
 }

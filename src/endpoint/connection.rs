@@ -179,6 +179,7 @@ fn take_whole(socket: &mut Socket, repeats: &mut Repeats<Said>, shared: &Shared)
         return Step::Unread;
     };
     repeats.notice(&head, request.body.len(), &shared.hashes, || {
+        shared.hosts.check(&request.head).ok()?;
         Some((shared.site.usual(&request)?, Persistence::of(&request.head)))
     });
     serve_whole(request, socket, shared).step(socket, shared)
@@ -200,6 +201,12 @@ async fn take(socket: Socket, shared: &Shared) -> Option<(Taken, Socket)> {
 /// Has a request answered whose body has arrived.
 fn serve_whole(request: Request, socket: &Socket, shared: &Shared) -> Taken {
     let persistence = Persistence::of(&request.head);
+    if let Some(response) = shared.misdirected(&request.head) {
+        return Taken {
+            answer: response.into(),
+            persistence,
+        };
+    }
     let incoming = Incoming {
         request,
         socket,
@@ -216,7 +223,10 @@ fn serve_whole(request: Request, socket: &Socket, shared: &Shared) -> Taken {
 async fn begin_open(open: Open, mut socket: Socket, shared: &Shared) -> Option<(Taken, Socket)> {
     let Open { head, body } = open;
     let settings = &shared.settings;
-    let answer = shared.site.open(&head, body, shared.bounds());
+    let answer = match shared.misdirected(&head) {
+        Some(response) => response.into(),
+        None => shared.site.open(&head, body, shared.bounds()),
+    };
     if matches!(answer, Answer::Open(..)) && expects_continue(&head) {
         let written = socket
             .write(CONTINUE, settings.write_timeout, |_| Poll::Pending)

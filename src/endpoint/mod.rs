@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::metrics::{Limit, Metrics, Notice};
 use crate::transports::Bounds;
-use crate::web::{Persistence, Response};
+use crate::web::{Head, Hosts, Persistence, Response};
 pub use address::{ListenAddress, NotAnAddress};
 pub use settings::Settings;
 pub use site::Site;
@@ -40,6 +40,7 @@ struct Shared {
     settings: Settings,
     max_message_size: u64,
     site: Site,
+    hosts: Hosts,
     metrics: Arc<Metrics>,
     /// Turns true when the server stops, and does not change otherwise.
     stopping: watch::Receiver<bool>,
@@ -51,6 +52,13 @@ impl Shared {
     /// Tells whether the server stops, or is gone, without a lock.
     fn is_stopping(&self) -> bool {
         !matches!(self.stopping.has_changed(), Ok(false))
+    }
+
+    /// Returns the response to a request for a host that is not served here.
+    fn misdirected(&self, head: &Head) -> Option<Response> {
+        let reason = self.hosts.check(head).err()?;
+        self.metrics.refused_hosts.increment();
+        Some(Response::error(StatusCode::MISDIRECTED_REQUEST, &reason))
     }
 
     /// Returns the bounds of one request.
@@ -80,6 +88,7 @@ impl Endpoint {
         max_connections: usize,
         max_message_size: u64,
         site: Site,
+        hosts: Hosts,
         metrics: Arc<Metrics>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
@@ -87,6 +96,7 @@ impl Endpoint {
             settings,
             max_message_size,
             site,
+            hosts,
             metrics,
             stopping,
             hashes: RandomState::new(),

@@ -13,6 +13,8 @@ use super::ListenAddress;
 pub struct Settings {
     /// The addresses to listen on; port 0 takes a free one.
     pub listen: Vec<ListenAddress>,
+    /// The hosts that are served, by the `Host` of requests; with none any is.
+    pub hosts: Vec<String>,
     /// The origins whose pages may use this server from another site; `*` is any.
     pub allowed_origins: Vec<String>,
     /// Connections held at once; absent: what the file-descriptor limit allows.
@@ -42,6 +44,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: vec![([127, 0, 0, 1], 8080).into()],
+            hosts: Vec::new(),
             allowed_origins: Vec::new(),
             max_connections: None,
             header_timeout: Duration::from_secs(10),

@@ -84,7 +84,6 @@ impl Plugin {
             Response::new(StatusCode::NOT_MODIFIED)
         } else {
             Response::with_body(StatusCode::OK, self.content_type, self.text.into())
-                .header("X-Content-Type-Options", b"nosniff")
         };
         response
             .header("ETag", etag.as_bytes())

@@ -61,7 +61,6 @@ const JSON_HEAD: &[u8] = b"Content-Type: application/json; charset=utf-8\r\n\
 /// The same in a response that says already that it is not to be kept.
 pub(super) const EMBEDDED_HEAD: &[u8] = b"Content-Type: application/json\r\n";
 const SCRIPT_HEAD: &[u8] = b"Content-Type: text/javascript; charset=utf-8\r\n\
-    X-Content-Type-Options: nosniff\r\n\
     Cache-Control: no-cache, no-store\r\nPragma: no-cache\r\nExpires: 0\r\n";
 
 impl Framing {

@@ -10,8 +10,7 @@ use super::streamed::Wrapping;
 use crate::web::{Response, script};
 
 const HEAD: &[u8] = b"Content-Type: text/html; charset=utf-8\r\n\
-    Content-Security-Policy: frame-ancestors 'self'\r\n\
-    X-Content-Type-Options: nosniff\r\nX-Accel-Buffering: no\r\n\
+    Content-Security-Policy: frame-ancestors 'self'\r\nX-Accel-Buffering: no\r\n\
     Cache-Control: no-cache, no-store\r\nPragma: no-cache\r\nExpires: 0\r\n";
 /// Browsers and proxies hold back the beginning of a page, until so much of it is there.
 const PADDING: usize = 2048;

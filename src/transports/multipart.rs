@@ -12,7 +12,7 @@ use crate::web::{Headers, Response};
 const BOUNDARY: &[u8] = b"--mirant-part\r\n";
 const LAST_BOUNDARY: &[u8] = b"--mirant-part--\r\n";
 const HEAD: &[u8] = b"Content-Type: multipart/x-mixed-replace; boundary=\"mirant-part\"\r\n\
-    X-Content-Type-Options: nosniff\r\nX-Accel-Buffering: no\r\n\
+    X-Accel-Buffering: no\r\n\
     Cache-Control: no-cache, no-store\r\nPragma: no-cache\r\nExpires: 0\r\n";
 
 /// Tells whether a client reads parts and nothing else, by its `Accept`.

@@ -6,7 +6,7 @@
 use super::streamed::Wrapping;
 
 const HEAD: &[u8] = b"Content-Type: application/json; charset=utf-8\r\n\
-    X-Content-Type-Options: nosniff\r\nX-Accel-Buffering: no\r\n\
+    X-Accel-Buffering: no\r\n\
     Cache-Control: no-cache, no-store\r\nPragma: no-cache\r\nExpires: 0\r\n";
 
 /// Arrays one after the other.

@@ -6,6 +6,7 @@ pub mod cors;
 pub mod form;
 pub mod gzip;
 pub mod head;
+pub mod hosts;
 pub mod response;
 pub mod script;
 pub mod socket;
@@ -14,6 +15,7 @@ pub mod transfer;
 pub mod websocket;
 
 pub use head::{Head, Headers, Request};
+pub use hosts::Hosts;
 pub use response::{Persistence, Response};
 pub use socket::Socket;
 pub use transfer::Transfer;

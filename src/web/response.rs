@@ -191,12 +191,13 @@ impl Response {
     /// Returns the bytes to write.
     #[must_use]
     pub fn encode(&self, persistence: Persistence) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.head_length() + self.body.len() + 160);
+        let mut out = Vec::with_capacity(self.head_length() + self.body.len() + 192);
         let is_1_0 = persistence.version == Version::HTTP_10;
         out.extend_from_slice(if is_1_0 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
         self.write_status(&mut out);
         self.write_lines(&mut out);
-        out.extend_from_slice(b"Date: ");
+        // What a body is, its type says, also to browsers that would rather guess.
+        out.extend_from_slice(b"X-Content-Type-Options: nosniff\r\nDate: ");
         write_date(&mut out);
         match self.extent {
             Extent::Counted if self.has_length() => write_length(self.body.len(), &mut out),
@@ -315,6 +316,7 @@ mod tests {
         let common = [
             "Content-Type: application/json; charset=utf-8",
             "Cache-Control: no-store",
+            "X-Content-Type-Options: nosniff",
             "Content-Length: 25",
         ];
         let cases = [

@@ -26,6 +26,7 @@ mod extensions;
 mod framing;
 mod handshake;
 mod hostile;
+mod hosts;
 mod http;
 mod lazy;
 mod legacy;

@@ -6,7 +6,7 @@ use crate::web::Response;
 use crate::web::gzip::Gzip;
 
 const HEAD: &[u8] = b"Content-Type: message/http\r\nX-Accel-Buffering: no\r\n\
-    X-Content-Type-Options: nosniff\r\nVary: Accept, Accept-Encoding\r\n\
+    Vary: Accept, Accept-Encoding\r\n\
     Cache-Control: no-cache, no-store\r\nPragma: no-cache\r\nExpires: 0\r\n";
 const GZIP: &[u8] = b"Content-Encoding: gzip\r\n";
 

@@ -208,8 +208,7 @@ pub(super) fn unchanged() -> Response {
 }
 
 const NO_CACHE: &[u8] = b"Cache-Control: no-cache\r\n";
-const CONTENT_TYPE: &[u8] =
-    b"Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n";
+const CONTENT_TYPE: &[u8] = b"Content-Type: application/json\r\n";
 /// What the pages of other origins may read beside the body.
 const EXPOSE: &[u8] = b"Access-Control-Expose-Headers: ETag, Content-Range\r\n";
 

@@ -154,6 +154,7 @@ mod tests {
             "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
             "Sec-WebSocket-Protocol: cometd",
             "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+            "X-Content-Type-Options: nosniff",
             "",
             "",
         ];

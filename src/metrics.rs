@@ -55,6 +55,8 @@ pub struct Metrics {
     pub restored: Counter,
     /// Events that were sent again because their client did not acknowledge them.
     pub resent: Counter,
+    /// Clients that were told to wait before they come back, because many did.
+    pub spread_reconnects: Counter,
     /// Requests from other origins that were refused.
     pub refused_origins: Counter,
     /// Requests for other hosts that were refused.
@@ -223,7 +225,7 @@ impl Metrics {
         ]
     }
 
-    fn counters(&self) -> [(&str, &str, &Counter); 11] {
+    fn counters(&self) -> [(&str, &str, &Counter); 12] {
         [
             (
                 "handshakes_total",
@@ -264,6 +266,11 @@ impl Metrics {
                 "resent_total",
                 "Events sent again because their client did not acknowledge them.",
                 &self.resent,
+            ),
+            (
+                "spread_reconnects_total",
+                "Clients told to wait before they come back, because many did.",
+                &self.spread_reconnects,
             ),
             (
                 "refused_origins_total",

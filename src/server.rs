@@ -7,11 +7,10 @@ mod resources;
 mod streams;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Instant;
 
 use self::core::Core;
-use crate::bayeux::{ClientId, Limits, Message, RandomId};
+use crate::bayeux::{Advice, ClientId, Limits, Message, RandomId};
 use crate::extensions::Pipeline;
 use crate::metrics::Metrics;
 pub use crate::operations::resources::{NotWritten, Place};
@@ -19,7 +18,7 @@ use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
 use crate::services::{Reach, Services};
 use crate::session;
-use crate::session::{Browsers, EndReason, Sessions, Shared, Tick, Timers, sweep};
+use crate::session::{Browsers, EndReason, Reconnects, Sessions, Shared, Tick, Timers, sweep};
 
 pub use batch::{Outcome, Request};
 pub use held::HeldConnect;
@@ -31,7 +30,6 @@ pub struct BayeuxServer {
     /// The same, for handlers.
     reach: Arc<dyn Reach>,
     services: Services,
-    is_stopping: AtomicBool,
 }
 
 /// What a server is made of.
@@ -66,6 +64,7 @@ impl BayeuxServer {
             settings: parts.session,
             browsers: Browsers::default(),
             timers: Timers::default(),
+            reconnects: Reconnects::default(),
             extensions: parts.extensions,
             metrics: parts.metrics,
         };
@@ -82,7 +81,6 @@ impl BayeuxServer {
             reach: Arc::clone(&core) as Arc<dyn Reach>,
             core,
             services: parts.services,
-            is_stopping: AtomicBool::new(false),
         }
     }
 
@@ -96,6 +94,12 @@ impl BayeuxServer {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.core.shared.metrics
+    }
+
+    /// Returns what a client is told whose session is gone.
+    #[must_use]
+    pub fn handshake_advice(&self, now: Instant) -> Advice {
+        self.core.shared.handshake_advice(false, now)
     }
 
     /// Returns the marks of the session that a message names; none if there is no such session.
@@ -125,13 +129,13 @@ impl BayeuxServer {
     /// Tells whether the server stops.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        self.is_stopping.load(SeqCst)
+        self.core.shared.reconnects.is_stopping()
     }
 
     /// Answers every held connect and holds none from now on, so that no queued event is lost; and
     /// ends the waits for resources.
     pub fn stop(&self) {
-        self.is_stopping.store(true, SeqCst);
+        self.core.shared.reconnects.stop();
         self.core.resources.stop();
         for session in self.core.sessions.all() {
             session.stop_holding();

@@ -48,6 +48,7 @@ pub(crate) fn process<'a>(
         lifetime: None,
         is_request: true,
         may_lack_session: false,
+        is_blind: false,
         needs_own_handshake: false,
     };
     server.process(batch, request, now)

@@ -6,7 +6,7 @@ use std::time::Instant;
 use mirant::bayeux::{ChannelName, ClientId, Draft, Event, Limits, RandomId};
 use mirant::extensions::{Begun, Pipeline};
 use mirant::metrics::Metrics;
-use mirant::session::{Browser, Browsers, Session, Settings, Shared, Timers};
+use mirant::session::{Browser, Browsers, Reconnects, Session, Settings, Shared, Timers};
 use serde_json::value::RawValue;
 
 /// What the sessions of one measurement share.
@@ -15,6 +15,7 @@ pub(crate) fn shared(settings: Settings) -> Arc<Shared> {
         settings,
         browsers: Browsers::default(),
         timers: Timers::default(),
+        reconnects: Reconnects::default(),
         extensions: Pipeline::default(),
         metrics: Arc::new(Metrics::default()),
     })

@@ -44,13 +44,13 @@ impl Advice {
         }
     }
 
-    /// Advises to handshake again after `interval`.
+    /// Advises to handshake again after `interval`; a connect is then held for `timeout`.
     #[must_use]
-    pub fn handshake(interval: Duration) -> Self {
+    pub fn handshake(interval: Duration, timeout: Duration) -> Self {
         Self {
             reconnect: Reconnect::Handshake,
             interval: Some(interval),
-            timeout: None,
+            timeout: Some(timeout),
             multiple_clients: false,
         }
     }
@@ -167,8 +167,8 @@ mod tests {
                 r#"{"reconnect":"retry","interval":0,"timeout":30000}"#,
             ),
             (
-                Advice::handshake(Duration::ZERO),
-                r#"{"reconnect":"handshake","interval":0}"#,
+                Advice::handshake(Duration::ZERO, Duration::from_secs(30)),
+                r#"{"reconnect":"handshake","interval":0,"timeout":30000}"#,
             ),
             (Advice::none(), r#"{"reconnect":"none"}"#),
             (

@@ -117,6 +117,11 @@ impl Checks {
         let any = [
             ("bayeux.interval", session.interval),
             ("bayeux.max_client_interval", session.max_client_interval),
+            ("bayeux.max_reconnect_spread", session.max_reconnect_spread),
+            (
+                "bayeux.callback_reconnect_interval",
+                session.callback_reconnect_interval,
+            ),
             ("bayeux.max_lazy_timeout", session.max_lazy_timeout),
             (
                 "bayeux.multi_session_interval",
@@ -193,6 +198,8 @@ impl Checks {
                 config.streaming.max_embedded_requests,
             ),
         ];
+        let rate = session.reconnect_rate;
+        self.require(rate >= 1, "bayeux.reconnect_rate", "must be 1 or more");
         for (key, count) in counts {
             self.require(count >= 1, key, "must be 1 or more");
         }

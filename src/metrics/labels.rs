@@ -29,6 +29,8 @@ pub enum Limit {
     MaxChannels,
     /// `bayeux.max_sessions_per_browser`.
     MaxSessionsPerBrowser,
+    /// `bayeux.max_reconnect_spread`.
+    MaxReconnectSpread,
     /// `bayeux.max_unconnected`.
     MaxUnconnected,
     /// `bayeux.max_queue` or `bayeux.max_queue_bytes`.
@@ -44,7 +46,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::MaxConnections,
         Self::HeaderTimeout,
         Self::BodyTimeout,
@@ -58,6 +60,7 @@ impl Limit {
         Self::MaxSubscriptions,
         Self::MaxChannels,
         Self::MaxSessionsPerBrowser,
+        Self::MaxReconnectSpread,
         Self::MaxUnconnected,
         Self::MaxQueue,
         Self::MaxChannelQueue,
@@ -98,6 +101,7 @@ impl Limit {
             Self::MaxSubscriptions => "bayeux.max_subscriptions",
             Self::MaxChannels => "bayeux.max_channels",
             Self::MaxSessionsPerBrowser => "bayeux.max_sessions_per_browser",
+            Self::MaxReconnectSpread => "bayeux.max_reconnect_spread",
             Self::MaxUnconnected => "bayeux.max_unconnected",
             Self::MaxQueue => "bayeux.max_queue",
             Self::MaxChannelQueue => "channel.max_queue",

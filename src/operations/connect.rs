@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::ack;
-use super::{Effect, Origin, Scope, session_unknown};
-use crate::bayeux::{Advice, ClientAdvice, Message, Reply, text};
+use super::{Effect, Origin, Scope};
+use crate::bayeux::{Advice, BayeuxError, ClientAdvice, Message, Reply, text};
 use crate::session::{Connect, Connected, EndReason, EventsBy, Session};
 
 /// The connection type of clients that receive events by `text/event-stream`, and send by POST.
@@ -40,23 +40,32 @@ pub(super) fn apply<'a>(
     };
     let (connected, connect) = session.connect(&connect, scope.now);
     let effect = Effect::Connected(connect);
+    let advice = || session.advice(origin.is_blind, scope.now);
     match connected {
         Connected::Held(ticket) => (reply, Effect::Held { ticket, connect }),
-        Connected::Beside => (reply.advised(session.advice()), Effect::None),
-        Connected::Answer { advise: false } => (reply, effect),
-        Connected::Answer { advise: true } => (reply.advised(session.advice()), effect),
-        Connected::MultipleClients => (multiple_clients(reply, scope), effect),
-        Connected::Ended(reason) => (ended(reply, reason), Effect::None),
+        Connected::Beside => (reply.advised(advice()), Effect::None),
+        // While the server stops its client has to know when to come back.
+        Connected::Answer { advise: false } if !scope.shared.reconnects.is_stopping() => {
+            (reply, effect)
+        }
+        Connected::Answer { .. } => (reply.advised(advice()), effect),
+        Connected::MultipleClients => (multiple_clients(reply, origin, scope), effect),
+        Connected::Ended(reason) => {
+            let advice = || scope.shared.handshake_advice(origin.is_blind, scope.now);
+            (ended(reply, reason, advice), Effect::None)
+        }
     }
 }
 
 /// Answers the connect of a session that has ended: a client that wanted that, or whose session was
-/// refused, has nothing more to do.
+/// refused, has nothing more to do; another is given advice to handshake.
 #[must_use]
-pub fn ended(reply: Reply<'_>, reason: EndReason) -> Reply<'_> {
+pub fn ended(reply: Reply<'_>, reason: EndReason, handshake: impl FnOnce() -> Advice) -> Reply<'_> {
     match reason {
         EndReason::Disconnect | EndReason::Refused => reply.advised(Advice::none()),
-        EndReason::Expired | EndReason::MaxQueue => session_unknown(reply, true),
+        EndReason::Expired | EndReason::MaxQueue => reply
+            .failed(BayeuxError::SessionUnknown)
+            .advised(handshake()),
     }
 }
 
@@ -74,7 +83,7 @@ fn events_by(message: &Message<'_>, origin: &Origin<'_>, scope: &Scope<'_>) -> E
 }
 
 /// Other tabs of the browser hold its connections: this one is told to poll, or to stop.
-fn multiple_clients<'a>(reply: Reply<'a>, scope: &Scope<'_>) -> Reply<'a> {
+fn multiple_clients<'a>(reply: Reply<'a>, origin: &Origin<'_>, scope: &Scope<'_>) -> Reply<'a> {
     let settings = &scope.shared.settings;
     let interval = settings.multi_session_interval;
     if interval.is_zero() {
@@ -82,6 +91,8 @@ fn multiple_clients<'a>(reply: Reply<'a>, scope: &Scope<'_>) -> Reply<'a> {
             .failed_silently()
             .advised(Advice::none().with_multiple_clients())
     } else {
-        reply.advised(Advice::retry(interval, settings.timeout).with_multiple_clients())
+        let advice = Advice::retry(interval, settings.timeout).with_multiple_clients();
+        let (is_blind, now) = (origin.is_blind, scope.now);
+        reply.advised(scope.shared.at_stop(advice, is_blind, now))
     }
 }

@@ -52,7 +52,7 @@ pub fn apply<'a>(
             let session = &handshaken.session;
             let mut reply = reply
                 .with(Field::ClientId(session.id()))
-                .advised(session.advice());
+                .advised(session.advice(origin.is_blind, scope.now));
             if scope.has_ack && ack::is_asked(message) {
                 session.acknowledge();
                 reply.extend(ack::NAME, "true".to_owned());
@@ -60,7 +60,8 @@ pub fn apply<'a>(
             (reply, Some(handshaken))
         }
         Err(error) => {
-            let advice = Advice::retry(RETRY_WHEN_FULL, scope.shared.settings.timeout);
+            let shared = scope.shared;
+            let advice = shared.full_advice(RETRY_WHEN_FULL, origin.is_blind, scope.now);
             (reply.failed(error).advised(advice), None)
         }
     }

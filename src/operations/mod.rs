@@ -17,8 +17,8 @@ use indexmap::IndexSet;
 use serde_json::value::RawValue;
 
 use crate::bayeux::{
-    Advice, BayeuxError, ChannelBound, ChannelKind, ChannelName, ChannelPattern, Draft, Event,
-    Limits, Message, RandomId, Reply, meta, text,
+    BayeuxError, ChannelBound, ChannelKind, ChannelName, ChannelPattern, Draft, Event, Limits,
+    Message, RandomId, Reply, meta, text,
 };
 use crate::metrics::{Limit, Metrics};
 use crate::resources::Resources;
@@ -101,6 +101,8 @@ pub struct Origin<'o> {
     pub is_request: bool,
     /// Whether it came in a way by which a page of another site cannot publish, if it knows no session.
     pub may_lack_session: bool,
+    /// Whether its client would not see that nothing listens any more.
+    pub is_blind: bool,
 }
 
 /// What a message did, beside its reply.
@@ -140,7 +142,10 @@ pub fn apply<'a>(
         return on_channel(message, reply, session, origin, scope);
     };
     let Some(session) = session else {
-        return (without_session(message, reply, name, scope), Effect::None);
+        return (
+            without_session(message, reply, name, origin, scope),
+            Effect::None,
+        );
     };
     match name {
         meta::CONNECT => connect::apply(message, reply, session, origin, scope),
@@ -162,15 +167,22 @@ fn without_session<'a>(
     message: &Message<'a>,
     reply: Reply<'a>,
     name: &str,
+    origin: &Origin<'_>,
     scope: &Scope<'_>,
 ) -> Reply<'a> {
-    let is_connect = name == meta::CONNECT;
-    let take_overtaken = |id| scope.sessions.take_overtaken(id, scope.now);
-    if is_connect && message.client_id.is_some_and(take_overtaken) {
-        connect::ended(reply, EndReason::Disconnect)
-    } else {
-        session_unknown(reply, is_connect)
+    if name != meta::CONNECT {
+        return reply.failed(BayeuxError::SessionUnknown);
     }
+    let take_overtaken = |id| scope.sessions.take_overtaken(id, scope.now);
+    let is_overtaken = message.client_id.is_some_and(take_overtaken);
+    let reason = if is_overtaken {
+        EndReason::Disconnect
+    } else {
+        EndReason::Expired
+    };
+    connect::ended(reply, reason, || {
+        scope.shared.handshake_advice(origin.is_blind, scope.now)
+    })
 }
 
 /// Takes a message on a channel that is none of the protocol's own.
@@ -188,7 +200,7 @@ fn on_channel<'a>(
     let Some(session) = session else {
         let is_broadcast = channel.kind() == ChannelKind::Broadcast;
         let reply = if message.names_client || !is_broadcast || !origin.may_lack_session {
-            session_unknown(reply, false)
+            reply.failed(BayeuxError::SessionUnknown)
         } else if scope.router.settings().publish_without_session {
             publish::apply(message, &channel, None, scope)
         } else {
@@ -205,17 +217,6 @@ fn on_channel<'a>(
     };
     let publisher = Some(session.id());
     (publish::apply(message, &channel, publisher, scope), effect)
-}
-
-/// Fails a message whose session is not there; the client of a connect is told what to do.
-#[must_use]
-pub fn session_unknown(reply: Reply<'_>, is_connect: bool) -> Reply<'_> {
-    let reply = reply.failed(BayeuxError::SessionUnknown);
-    if is_connect {
-        reply.advised(Advice::handshake(Duration::ZERO))
-    } else {
-        reply
-    }
 }
 
 /// Checks a message's id, of which a held connect keeps a copy.

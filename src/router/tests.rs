@@ -7,7 +7,7 @@ use super::*;
 use crate::bayeux::{Draft, EventFields, Limits, Message, RandomId};
 use crate::extensions::{Begun, Pipeline};
 use crate::metrics::Metrics;
-use crate::session::{Browser, Browsers, MaxQueuePolicy, Shared, Timers};
+use crate::session::{Browser, Browsers, MaxQueuePolicy, Reconnects, Shared, Timers};
 
 struct Rig {
     router: Router,
@@ -20,6 +20,7 @@ impl Rig {
             settings: crate::session::Settings::default(),
             browsers: Browsers::default(),
             timers: Timers::default(),
+            reconnects: Reconnects::default(),
             extensions: Pipeline::default(),
             metrics: Arc::new(Metrics::default()),
         };

@@ -174,6 +174,7 @@ fn send<'a>(
         lifetime: None,
         is_request: true,
         may_lack_session: false,
+        is_blind: false,
         needs_own_handshake: false,
     };
     server.process(&mut [message], request, now)

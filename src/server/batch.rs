@@ -32,6 +32,8 @@ pub struct Request<'r> {
     /// Whether a publish may come without a session, if that is allowed at all: not by a GET, which any
     /// page can have a browser send.
     pub may_lack_session: bool,
+    /// Whether its client would not see that nothing listens any more, as by scripts of a page.
+    pub is_blind: bool,
     /// Whether the stream serves only the session whose handshake came by it.
     pub needs_own_handshake: bool,
 }
@@ -104,6 +106,7 @@ impl BayeuxServer {
             lifetime: request.lifetime,
             is_request: request.is_request,
             may_lack_session: request.may_lack_session,
+            is_blind: request.is_blind,
         };
         let scope = self.core.scope(now);
         let pass = Pass {
@@ -211,7 +214,8 @@ impl Pass<'_> {
                 Effect::Ended => current = None,
                 Effect::Held { ticket, connect } => {
                     outcome.held = own.map(|session| {
-                        HeldConnect::new(session, ticket, connect, message, self.scope.now)
+                        let (now, is_blind) = (self.scope.now, self.origin.is_blind);
+                        HeldConnect::new(session, ticket, connect, message, now).blind(is_blind)
                     });
                     return outcome;
                 }

@@ -31,6 +31,8 @@ pub struct HeldConnect {
     ext: Option<Box<RawValue>>,
     at: Instant,
     is_resumed: bool,
+    /// Its client would not see that nothing listens any more.
+    is_blind: bool,
 }
 
 impl HeldConnect {
@@ -51,7 +53,14 @@ impl HeldConnect {
             ext: ext.map(ToOwned::to_owned),
             at,
             is_resumed: false,
+            is_blind: false,
         }
+    }
+
+    /// Notes whether its client would not see that nothing listens any more.
+    pub(super) fn blind(mut self, is_blind: bool) -> Self {
+        self.is_blind = is_blind;
+        self
     }
 
     /// Returns its session.
@@ -90,13 +99,18 @@ impl HeldConnect {
         match resume {
             Resume::Answer { advise: false } => Some(self.with_events(reply)),
             Resume::Answer { advise: true } => {
-                Some(self.with_events(reply.advised(self.session.advice())))
+                let advice = self.session.advice(self.is_blind, Instant::now());
+                Some(self.with_events(reply.advised(advice)))
             }
             Resume::Displaced => None,
-            Resume::Ended(reason) => Some((
-                Taken::default(),
-                operations::connect_of_ended(reply, reason),
-            )),
+            Resume::Ended(reason) => {
+                let shared = self.session.shared();
+                let advice = || shared.handshake_advice(self.is_blind, Instant::now());
+                Some((
+                    Taken::default(),
+                    operations::connect_of_ended(reply, reason, advice),
+                ))
+            }
         }
     }
 

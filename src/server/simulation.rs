@@ -103,6 +103,7 @@ impl World {
             lifetime: None,
             is_request: true,
             may_lack_session: false,
+            is_blind: false,
             needs_own_handshake: false,
         };
         let outcome = self.server.process(&mut [message], request, self.now);

@@ -39,6 +39,7 @@ impl BayeuxServer {
             lifetime: None,
             is_request: true,
             may_lack_session: false,
+            is_blind: false,
         };
         let scope = self.core.scope(now);
         let session = operations::begin(&origin, Begun::new(now), &scope, random_id)?.session;

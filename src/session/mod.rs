@@ -13,6 +13,7 @@ mod on_the_way;
 mod outlet;
 mod passage;
 mod queue;
+mod reconnects;
 mod registry;
 pub mod settings;
 mod state;
@@ -36,6 +37,7 @@ pub use connect::{Connect, EventsBy, Taken};
 pub use flow::Delivered;
 pub use id_hasher::IdHasher;
 pub use on_the_way::OnTheWay;
+pub use reconnects::Reconnects;
 pub use registry::Sessions;
 pub use settings::{MaxQueuePolicy, Settings};
 pub use state::{Connected, Resume};
@@ -55,10 +57,48 @@ pub struct Shared {
     pub browsers: Browsers,
     /// When each of them is due.
     pub timers: Timers,
+    /// When the clients come back that lose theirs.
+    pub reconnects: Reconnects,
     /// What looks at all their messages.
     pub extensions: Pipeline,
     /// What is counted of them.
     pub metrics: Arc<Metrics>,
+}
+
+impl Shared {
+    /// Returns what a client is told whose session is gone.
+    #[must_use]
+    pub fn handshake_advice(&self, is_blind: bool, now: Instant) -> Advice {
+        Advice::handshake(self.wait(is_blind, now), self.settings.timeout)
+    }
+
+    /// Returns what a client is told that there is no room for a session now.
+    #[must_use]
+    pub fn full_advice(&self, least: Duration, is_blind: bool, now: Instant) -> Advice {
+        Advice::retry(least + self.wait(is_blind, now), self.settings.timeout)
+    }
+
+    /// Returns advice as it is, or if the server stops, with the time after which to come back.
+    #[must_use]
+    pub fn at_stop(&self, mut advice: Advice, is_blind: bool, now: Instant) -> Advice {
+        if self.reconnects.is_stopping()
+            && let Some(interval) = &mut advice.interval
+        {
+            *interval = self.wait(is_blind, now).max(*interval);
+        }
+        advice
+    }
+
+    /// Returns how long one more client is to wait before it comes back. One that is blind does not
+    /// see that nothing listens, and would wait for the reply to its next poll for long.
+    pub fn wait(&self, is_blind: bool, now: Instant) -> Duration {
+        let least = if is_blind && self.reconnects.is_stopping() {
+            self.settings.callback_reconnect_interval
+        } else {
+            Duration::ZERO
+        };
+        least + self.reconnects.wait(&self.settings, &self.metrics, now)
+    }
 }
 
 /// Which reply of a response may carry events with it.
@@ -370,10 +410,17 @@ impl Session {
         expired
     }
 
-    /// Returns the advice that is complete and ordinary.
+    /// Returns what all sessions share.
     #[must_use]
-    pub fn advice(&self) -> Advice {
-        self.lock().state.advice(&self.shared.settings)
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Returns the advice that is complete: the ordinary, or what it is while the server stops.
+    #[must_use]
+    pub fn advice(&self, is_blind: bool, now: Instant) -> Advice {
+        let advice = self.lock().state.advice(&self.shared.settings);
+        self.shared.at_stop(advice, is_blind, now)
     }
 
     /// Notes a subscription; false if the session has ended.

@@ -24,6 +24,15 @@ pub struct Settings {
     /// or the handshake's.
     #[serde(with = "humantime_serde")]
     pub max_unconnected: Duration,
+    /// Clients that lose their sessions and come back in one second; more are told to wait.
+    pub reconnect_rate: u32,
+    /// How long they are told to wait at most; zero: they are not.
+    #[serde(with = "humantime_serde")]
+    pub max_reconnect_spread: Duration,
+    /// The least that clients are told to wait, when the server stops, which do not see that nothing
+    /// listens: those that poll by scripts.
+    #[serde(with = "humantime_serde")]
+    pub callback_reconnect_interval: Duration,
     /// The longest `interval` a client may ask for in its connect's advice.
     #[serde(with = "humantime_serde")]
     pub max_client_interval: Duration,
@@ -72,6 +81,9 @@ impl Default for Settings {
             interval: Duration::ZERO,
             max_interval: Duration::from_secs(10),
             max_unconnected: Duration::from_secs(120),
+            reconnect_rate: 1000,
+            max_reconnect_spread: Duration::from_secs(30),
+            callback_reconnect_interval: Duration::from_secs(3),
             max_client_interval: Duration::from_secs(60),
             max_lazy_timeout: Duration::from_secs(5),
             max_queue: 10_000,

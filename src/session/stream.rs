@@ -247,13 +247,14 @@ mod tests {
     use crate::extensions::{Begun, Pipeline};
     use crate::metrics::Metrics;
     use crate::session::state::tests::event;
-    use crate::session::{Browser, Browsers, Delivered, Settings, Shared, Timers};
+    use crate::session::{Browser, Browsers, Delivered, Reconnects, Settings, Shared, Timers};
 
     fn session() -> Arc<Session> {
         let shared = Shared {
             settings: Settings::default(),
             browsers: Browsers::default(),
             timers: Timers::default(),
+            reconnects: Reconnects::default(),
             extensions: Pipeline::default(),
             metrics: Arc::new(Metrics::default()),
         };

@@ -116,7 +116,7 @@ mod tests {
     use crate::bayeux::{ClientAdvice, RandomId};
     use crate::extensions::{Begun, Pipeline};
     use crate::session::{
-        Browser, Browsers, Connect, EndReason, EventsBy, Session, Settings, Shared,
+        Browser, Browsers, Connect, EndReason, EventsBy, Reconnects, Session, Settings, Shared,
     };
 
     fn session() -> (Arc<Session>, Arc<Shared>, Instant) {
@@ -124,6 +124,7 @@ mod tests {
             settings: Settings::default(),
             browsers: Browsers::default(),
             timers: Timers::default(),
+            reconnects: Reconnects::default(),
             extensions: Pipeline::default(),
             metrics: Arc::default(),
         });

@@ -81,7 +81,8 @@ pub(super) fn join(
         .server
         .join_stream(id, &cookies, last.map(|last| last.number));
     let Some((stream, beginning)) = joined else {
-        return Ok(unknown_session().into());
+        let advice = endpoint.server.handshake_advice(now());
+        return Ok(unknown_session(advice).into());
     };
     Ok(open(endpoint, stream, true, beginning))
 }
@@ -98,11 +99,11 @@ fn is_there(incoming: &Incoming<'_>) -> Result<(), Refused> {
 
 /// Tells a client to handshake again, by the stream: it would not hear of an error's status, and
 /// wait for the stream until its next connect is due.
-fn unknown_session() -> Response {
+fn unknown_session(advice: Advice) -> Response {
     let channel = to_raw_value(meta::CONNECT).expect("a string is JSON");
     let reply = Reply::to_connect(None, Some(&channel))
         .failed(BayeuxError::SessionUnknown)
-        .advised(Advice::handshake(Duration::ZERO));
+        .advised(advice);
     let mut body = b"retry: 30000\ndata: ".to_vec();
     body.extend_from_slice(&array(&[], &[reply]));
     body.extend_from_slice(b"\n\n");
@@ -220,7 +221,8 @@ impl Streaming for Connection {
         match self.stream.poll(MAX_TURN as u64, context) {
             Poll::Ready(Streamed::Events { first, events }) => self.add(&mut turn, first, events),
             Poll::Ready(Streamed::Displaced | Streamed::Ended(_)) => turn.close(),
-            Poll::Pending if self.stream.session().is_none() || around.is_stopping => turn.close(),
+            Poll::Pending if self.stream.session().is_none() => turn.close(),
+            Poll::Pending if around.is_stopping => self.stop(&mut turn),
             Poll::Pending => {
                 let interval = self.settings.heartbeat_interval;
                 if streaming::is_silent_for_long(self.wrote, interval, sleep, context) {
@@ -256,6 +258,17 @@ impl Connection {
         link: Link,
     ) -> impl Future<Output = ()> + Send {
         streaming::run(self, socket, link, |metrics| &metrics.event_streams)
+    }
+
+    /// Ends the stream, and says when to come back if that is not the time it is always.
+    fn stop(&self, turn: &mut Turn) {
+        let shared = self.stream.session().map(|session| session.shared());
+        let wait = shared.map_or(Duration::ZERO, |shared| shared.wait(false, now()));
+        if !wait.is_zero() {
+            let retry = (self.settings.retry + wait).as_millis();
+            write!(turn.bytes(), "retry: {retry}\n\n").expect("a Vec takes every write");
+        }
+        turn.close();
     }
 
     fn add(&self, turn: &mut Turn, first: u64, events: Vec<Arc<Event>>) {

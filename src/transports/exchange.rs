@@ -152,6 +152,18 @@ impl Way {
     }
 }
 
+impl Way {
+    /// Tells whether its clients do not see that nothing listens any more: what a page loads for its
+    /// scripts fails without a word, in many browsers and for most clients.
+    fn is_blind(&self, framing: &Framing) -> bool {
+        match self {
+            Self::Once => matches!(framing, Framing::Script(_)),
+            Self::Streamed(streamed) => *streamed == Streamed::Iframe,
+            Self::MessageHttp(_) => false,
+        }
+    }
+}
+
 /// Writes events and replies as a JSON array.
 pub(super) fn array(events: &[Arc<Event>], replies: &[Reply<'_>]) -> Vec<u8> {
     let mut json = opened(events);
@@ -274,6 +286,7 @@ impl Endpoint {
             lifetime: is_stream.then_some(self.streaming.lifetime),
             is_request: !matches!(framing, Framing::Embedded),
             may_lack_session: !matches!(framing, Framing::Script(_)),
+            is_blind: way.is_blind(&framing),
             needs_own_handshake: false,
         };
         let mut outcome = self.server.process(&mut batch, request, now());

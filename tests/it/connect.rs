@@ -168,7 +168,7 @@ async fn an_unknown_client_is_told_to_handshake() {
     let expected = json!({
         "channel": "/meta/connect", "id": "c", "successful": false,
         "error": "402::session_unknown",
-        "advice": {"reconnect": "handshake", "interval": 0},
+        "advice": {"reconnect": "handshake", "interval": 0, "timeout": 30000},
     });
     let ids = [
         json!("0123456789abcdefghijkl"),
@@ -193,7 +193,7 @@ async fn a_session_without_a_connect_expires_and_its_client_is_told_to_handshake
     assert_eq!(reply["error"], "402::session_unknown");
     assert_eq!(
         reply["advice"],
-        json!({"reconnect": "handshake", "interval": 0})
+        json!({"reconnect": "handshake", "interval": 0, "timeout": 30000})
     );
 }
 

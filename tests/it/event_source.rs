@@ -376,7 +376,7 @@ async fn the_client_of_a_stream_of_nobody_or_of_another_browser_hears_to_handsha
         let messages: Value = serde_json::from_str(data.strip_suffix("\n\n").unwrap()).unwrap();
         let expected = json!([{
             "channel": "/meta/connect", "successful": false, "error": "402::session_unknown",
-            "advice": {"reconnect": "handshake", "interval": 0},
+            "advice": {"reconnect": "handshake", "interval": 0, "timeout": 30000},
         }]);
         assert_eq!(messages, expected);
     }

@@ -40,6 +40,7 @@ mod pauses;
 mod plugins;
 mod publish;
 mod queue;
+mod reconnects;
 mod repeats;
 mod resources;
 mod services;

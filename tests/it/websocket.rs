@@ -170,7 +170,7 @@ async fn an_unknown_session_is_told_so_and_the_socket_stays() {
     assert_eq!(reply["error"], "402::session_unknown");
     assert_eq!(
         reply["advice"],
-        json!({"reconnect": "handshake", "interval": 0})
+        json!({"reconnect": "handshake", "interval": 0, "timeout": 30000})
     );
     socket.handshake().await;
     let reply = socket.call(json!({"channel": "/meta/connect"})).await;

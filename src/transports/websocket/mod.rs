@@ -206,6 +206,7 @@ impl Connection {
             lifetime: None,
             is_request: false,
             may_lack_session: true,
+            is_blind: false,
             needs_own_handshake: self.settings.require_handshake_per_connection,
         };
         let mut outcome = self.server.process(&mut batch, request, now());

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, statSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { within } from './within.mjs';
@@ -71,10 +72,15 @@ export class Server {
     }
   }
 
-  /** Stops the server and starts it again on the same port, its sessions forgotten. */
-  async restart() {
+  /**
+   * Stops the server and starts it again on the same port, its sessions forgotten.
+   *
+   * @param {number} away how long nothing listens, in ms
+   */
+  async restart(away = 0) {
     const port = new URL(this.url).port;
     await this.stop();
+    await delay(away);
     await this.#launch(port);
   }
 

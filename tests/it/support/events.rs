@@ -97,6 +97,15 @@ impl Events {
         }
     }
 
+    /// What comes before the stream's end, if anything does.
+    pub(crate) async fn last(&mut self) -> Option<Block> {
+        while let Some(bytes) = self.http.more().await {
+            self.arrived.extend(bytes);
+        }
+        let text = std::str::from_utf8(&self.arrived).unwrap().trim_end();
+        (!text.is_empty()).then(|| Block::parse(text))
+    }
+
     pub(crate) async fn is_silent(&mut self) -> bool {
         self.arrived.is_empty() && self.http.is_silent().await
     }

@@ -55,6 +55,8 @@ pub struct Metrics {
     pub restored: Counter,
     /// Events that were sent again because their client did not acknowledge them.
     pub resent: Counter,
+    /// Connects answered late, because they repeat the id of an unknown session.
+    pub delayed_unknown: Counter,
     /// Clients that were told to wait before they come back, because many did.
     pub spread_reconnects: Counter,
     /// Requests from other origins that were refused.
@@ -225,7 +227,7 @@ impl Metrics {
         ]
     }
 
-    fn counters(&self) -> [(&str, &str, &Counter); 12] {
+    fn counters(&self) -> [(&str, &str, &Counter); 13] {
         [
             (
                 "handshakes_total",
@@ -266,6 +268,11 @@ impl Metrics {
                 "resent_total",
                 "Events sent again because their client did not acknowledge them.",
                 &self.resent,
+            ),
+            (
+                "delayed_unknown_total",
+                "Connects answered late, because they repeat the id of an unknown session.",
+                &self.delayed_unknown,
             ),
             (
                 "spread_reconnects_total",

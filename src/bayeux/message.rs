@@ -23,8 +23,8 @@ pub struct Message<'a> {
     pub id: Option<&'a RawValue>,
     /// `clientId`; nothing if it is none that this server can have made.
     pub client_id: Option<ClientId>,
-    /// Whether it has a `clientId`, be it one that this server can have made or not.
-    pub names_client: bool,
+    /// `clientId` if it is another.
+    pub foreign_id: Option<&'a RawValue>,
     /// `data`, relayed byte for byte.
     pub data: Option<Cow<'a, RawValue>>,
     /// `subscription`, echoed in the reply byte for byte if it is a string or an array of strings.
@@ -51,6 +51,12 @@ impl<'a> Message<'a> {
             Some(meta) => Some(Cow::Borrowed(meta)),
             None => self.channel.and_then(text),
         }
+    }
+
+    /// Tells whether it has a `clientId`, be it one that this server can have made or not.
+    #[must_use]
+    pub fn names_client(&self) -> bool {
+        self.client_id.is_some() || self.foreign_id.is_some()
     }
 
     /// Tells whether it is for this channel, be there a slash behind it or not.
@@ -129,7 +135,7 @@ impl<'a> Message<'a> {
             "id" => self.id = Some(value),
             "clientId" => {
                 self.client_id = text(value).and_then(|text| text.parse().ok());
-                self.names_client = value_or_none.is_some();
+                self.foreign_id = value_or_none.filter(|_| self.client_id.is_none());
             }
             "data" => self.data = Some(Cow::Borrowed(value)),
             "subscription" => self.subscription = value_or_none,
@@ -224,7 +230,7 @@ mod tests {
     fn null_is_absent_but_for_data_and_id() {
         let message = parse(r#"{"channel":null,"clientId":null,"data":null,"id":null}"#);
         assert!(message.channel.is_none() && message.client_id.is_none());
-        assert!(!message.names_client && parse(r#"{"clientId":5}"#).names_client);
+        assert!(!message.names_client() && parse(r#"{"clientId":5}"#).names_client());
         assert!(message.data.is_some() && message.id.is_some());
     }
 

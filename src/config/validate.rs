@@ -117,6 +117,7 @@ impl Checks {
         let any = [
             ("bayeux.interval", session.interval),
             ("bayeux.max_client_interval", session.max_client_interval),
+            ("bayeux.max_unknown_delay", session.max_unknown_delay),
             ("bayeux.max_reconnect_spread", session.max_reconnect_spread),
             (
                 "bayeux.callback_reconnect_interval",

@@ -17,8 +17,8 @@ use indexmap::IndexSet;
 use serde_json::value::RawValue;
 
 use crate::bayeux::{
-    BayeuxError, ChannelBound, ChannelKind, ChannelName, ChannelPattern, Draft, Event, Limits,
-    Message, RandomId, Reply, meta, text,
+    Advice, BayeuxError, ChannelBound, ChannelKind, ChannelName, ChannelPattern, Draft, Event,
+    Limits, Message, RandomId, Reply, meta, text,
 };
 use crate::metrics::{Limit, Metrics};
 use crate::resources::Resources;
@@ -123,6 +123,8 @@ pub enum Effect {
         /// Its number.
         connect: u64,
     },
+    /// It repeats the id of an unknown session, and is to be answered so late.
+    Late(Duration),
     /// The session ended.
     Ended,
 }
@@ -142,10 +144,7 @@ pub fn apply<'a>(
         return on_channel(message, reply, session, origin, scope);
     };
     let Some(session) = session else {
-        return (
-            without_session(message, reply, name, origin, scope),
-            Effect::None,
-        );
+        return without_session(message, reply, name, origin, scope);
     };
     match name {
         meta::CONNECT => connect::apply(message, reply, session, origin, scope),
@@ -169,20 +168,37 @@ fn without_session<'a>(
     name: &str,
     origin: &Origin<'_>,
     scope: &Scope<'_>,
-) -> Reply<'a> {
+) -> (Reply<'a>, Effect) {
     if name != meta::CONNECT {
-        return reply.failed(BayeuxError::SessionUnknown);
+        return (reply.failed(BayeuxError::SessionUnknown), Effect::None);
     }
-    let take_overtaken = |id| scope.sessions.take_overtaken(id, scope.now);
-    let is_overtaken = message.client_id.is_some_and(take_overtaken);
-    let reason = if is_overtaken {
-        EndReason::Disconnect
-    } else {
-        EndReason::Expired
+    let (shared, now) = (scope.shared, scope.now);
+    let take_overtaken = |id| scope.sessions.take_overtaken(id, now);
+    if message.client_id.is_some_and(take_overtaken) {
+        let advice = || shared.handshake_advice(origin.is_blind, now);
+        let reply = connect::ended(reply, EndReason::Disconnect, advice);
+        return (reply, Effect::None);
+    }
+    let id = (
+        message.client_id.map(|id| id.0.hash_bits()),
+        message.foreign_id.map(RawValue::get),
+    );
+    let max = shared.settings.max_unknown_delay;
+    let delay = scope.sessions.delay_unknown(id, now, max);
+    let advice = || {
+        if delay.is_zero() {
+            shared.handshake_advice(origin.is_blind, now)
+        } else {
+            // It has had its place among those that come back, and waits already.
+            Advice::handshake(Duration::ZERO, shared.settings.timeout)
+        }
     };
-    connect::ended(reply, reason, || {
-        scope.shared.handshake_advice(origin.is_blind, scope.now)
-    })
+    let reply = connect::ended(reply, EndReason::Expired, advice);
+    if delay.is_zero() {
+        return (reply, Effect::None);
+    }
+    scope.metrics().delayed_unknown.increment();
+    (reply, Effect::Late(delay))
 }
 
 /// Takes a message on a channel that is none of the protocol's own.
@@ -199,7 +215,7 @@ fn on_channel<'a>(
     };
     let Some(session) = session else {
         let is_broadcast = channel.kind() == ChannelKind::Broadcast;
-        let reply = if message.names_client || !is_broadcast || !origin.may_lack_session {
+        let reply = if message.names_client() || !is_broadcast || !origin.may_lack_session {
             reply.failed(BayeuxError::SessionUnknown)
         } else if scope.router.settings().publish_without_session {
             publish::apply(message, &channel, None, scope)

@@ -53,6 +53,8 @@ pub struct Outcome<'a> {
     pub new_cookie: Option<RandomId>,
     /// The connect is held: there is no response yet.
     pub held: Option<HeldConnect>,
+    /// The response is to be kept back so long; it holds no events.
+    pub delay: Option<Duration>,
     /// The replies come before the events: they are what a client has to have first.
     pub replies_first: bool,
 }
@@ -211,6 +213,11 @@ impl Pass<'_> {
                     carrier = Carrier::Connect(connect);
                     connects = Some(outcome.replies.len());
                 }
+                // What is of a session is not late.
+                Effect::Late(delay) if session.is_none() => {
+                    outcome.delay = outcome.delay.max(Some(delay));
+                }
+                Effect::Late(_) => {}
                 Effect::Ended => current = None,
                 Effect::Held { ticket, connect } => {
                     outcome.held = own.map(|session| {
@@ -332,6 +339,7 @@ impl Outcome<'_> {
             replies: Vec::new(),
             new_cookie: None,
             held: None,
+            delay: None,
             replies_first: false,
         }
     }

@@ -9,6 +9,7 @@ mod connect;
 mod departed;
 mod flow;
 mod id_hasher;
+mod insisting;
 mod on_the_way;
 mod outlet;
 mod passage;

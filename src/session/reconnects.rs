@@ -141,7 +141,7 @@ mod tests {
         let settings = settings(1, 30);
         let now = Instant::now();
         let at = |seconds| now + Duration::from_secs(seconds);
-        let mut wait = |at| reconnects.wait(&settings, &metrics, at).as_secs();
+        let wait = |at| reconnects.wait(&settings, &metrics, at).as_secs();
         assert_eq!([wait(at(0)), wait(at(0)), wait(at(0))], [0, 1, 2]);
         assert_eq!(wait(at(1)), 2);
         assert_eq!([wait(at(60)), wait(at(60))], [0, 1]);

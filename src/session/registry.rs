@@ -1,12 +1,13 @@
 //! All sessions of this node, by client id.
 
-use std::hash::BuildHasherDefault;
+use std::hash::{BuildHasherDefault, Hash};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 
 use super::departed::Departed;
+use super::insisting::Insisting;
 use super::{IdHasher, Session};
 use crate::bayeux::ClientId;
 
@@ -15,6 +16,7 @@ use crate::bayeux::ClientId;
 pub struct Sessions {
     by_id: DashMap<ClientId, Arc<Session>, BuildHasherDefault<IdHasher>>,
     departed: Departed,
+    insisting: Insisting,
 }
 
 impl Sessions {
@@ -44,6 +46,13 @@ impl Sessions {
     #[must_use]
     pub fn take_overtaken(&self, id: ClientId, now: Instant) -> bool {
         self.departed.take(id, now)
+    }
+
+    /// Notes a connect whose session is unknown, by the client id that it names, and returns how late
+    /// to answer it: the first at once.
+    #[must_use]
+    pub fn delay_unknown(&self, id: impl Hash, now: Instant, max: Duration) -> Duration {
+        self.insisting.delay(id, now, max)
     }
 
     /// Returns all of them.

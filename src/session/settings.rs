@@ -33,6 +33,10 @@ pub struct Settings {
     /// listens: those that poll by scripts.
     #[serde(with = "humantime_serde")]
     pub callback_reconnect_interval: Duration,
+    /// How late a connect is answered at most that repeats the id of an unknown session; zero: it is
+    /// not late.
+    #[serde(with = "humantime_serde")]
+    pub max_unknown_delay: Duration,
     /// The longest `interval` a client may ask for in its connect's advice.
     #[serde(with = "humantime_serde")]
     pub max_client_interval: Duration,
@@ -84,6 +88,7 @@ impl Default for Settings {
             reconnect_rate: 1000,
             max_reconnect_spread: Duration::from_secs(30),
             callback_reconnect_interval: Duration::from_secs(3),
+            max_unknown_delay: Duration::from_secs(5),
             max_client_interval: Duration::from_secs(60),
             max_lazy_timeout: Duration::from_secs(5),
             max_queue: 10_000,

@@ -310,7 +310,8 @@ impl Endpoint {
             let value = self.settings.browser_cookie.set_cookie(&cookie.to_string());
             response = response.header("Set-Cookie", value.as_bytes());
         }
-        if let Some(delay) = legacy::delay(&batch, &outcome.replies) {
+        let delay = legacy::delay(&batch, &outcome.replies).max(outcome.delay);
+        if let Some(delay) = delay {
             return Ok(Answer::Delayed(response, delay));
         }
         let carried = Carried::new(outcome.on_the_way, outcome.events);

@@ -1,9 +1,11 @@
 //! When clients come back that lose their sessions: not all at once, and not too early.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Events, Request, Response, Streamed, TestServer, WebSocket, only, until,
+    Client, Events, Http, Request, Response, Streamed, TestServer, WebSocket, only, until,
 };
 
 /// So that two clients are many already.
@@ -204,4 +206,122 @@ async fn a_server_without_room_does_not_ask_all_back_at_once() {
     }
     assert_eq!(intervals[0], 10_000);
     assert!(intervals[3] > 11_000, "{intervals:?}");
+}
+
+/// Asks again and again with an id, as clients do that ignore the advice; how often it is answered
+/// within a time in which it would be thousands of times.
+async fn insist(http: &mut Http, id: &Value) -> Vec<Value> {
+    let request = Request::post(json!({"channel": "/meta/connect", "clientId": id}).to_string());
+    let mut replies = Vec::new();
+    let end = tokio::time::sleep(Duration::from_millis(1500));
+    tokio::pin!(end);
+    loop {
+        tokio::select! {
+            () = &mut end => return replies,
+            response = http.exchange(request.clone()) => replies.extend(response.messages()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_repeats_an_unknown_id_is_answered_ever_later() {
+    let server = TestServer::start(&[]);
+    let ids = [
+        json!("0123456789abcdefghijkl"),
+        json!("foreign"),
+        json!(7),
+        Value::Null,
+    ];
+    for id in ids {
+        let mut http = server.open().await;
+        let replies = insist(&mut http, &id).await;
+        // At once, then after 250 ms, 750 ms and 1750 ms.
+        assert!((2..=3).contains(&replies.len()), "{id}: {}", replies.len());
+        for reply in replies {
+            assert_eq!(reply["error"], "402::session_unknown");
+            assert_eq!(interval(&reply), 0);
+        }
+    }
+    assert!(server.metrics().delayed_unknown.value() > 0);
+}
+
+#[tokio::test]
+async fn another_connection_with_the_same_id_is_late_too_and_nobody_else() {
+    let server = TestServer::start(&["bayeux.max_unknown_delay=10m"]);
+    let mut insisting = server.open().await;
+    let id = json!("0123456789abcdefghijkl");
+    insist(&mut insisting, &id).await;
+    let connect = |id: &Value| {
+        let message = json!([{"channel": "/meta/connect", "clientId": id}]);
+        Request::post(message.to_string())
+    };
+    let mut other = server.open().await;
+    other.send(connect(&id).bytes()).await;
+    assert!(other.is_silent().await);
+    // On the connection of one that was refused, as a proxy has many clients on one.
+    let mut shared = server.open().await;
+    for number in 0..50 {
+        let response = shared
+            .exchange(connect(&json!(format!("{number:022}"))))
+            .await;
+        assert_eq!(only(response.messages())["error"], "402::session_unknown");
+    }
+    let mut client = server.client().await;
+    client.publish("/a", 1).await;
+    // Its other messages are not late, nor are a live session's beside such a connect.
+    let publish = json!({"channel": "/a", "clientId": id, "data": 1});
+    let response = server.post(publish.to_string()).await;
+    assert_eq!(only(response.messages())["error"], "402::session_unknown");
+    let live = client.message(json!({"channel": "/a", "data": 1}));
+    let late = json!({"channel": "/meta/connect", "clientId": id});
+    assert_eq!(
+        client
+            .post(json!([live, late]).to_string())
+            .await
+            .messages()
+            .len(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn a_late_answer_ends_with_its_client_and_comes_when_the_server_stops() {
+    let mut server = TestServer::start(&["bayeux.max_unknown_delay=10m"]);
+    let id = json!("0123456789abcdefghijkl");
+    let connect = Request::post(json!({"channel": "/meta/connect", "clientId": id}).to_string());
+    let mut first = server.open().await;
+    for _ in 0..3 {
+        first.exchange(connect.clone()).await;
+    }
+    let mut late = Vec::new();
+    for _ in 0..10 {
+        let mut http = server.open().await;
+        http.send(connect.bytes()).await;
+        assert!(http.is_silent().await);
+        late.push(http);
+    }
+    until(|| server.metrics().connections.value() == 11).await;
+    late.drain(..9).for_each(drop);
+    until(|| server.metrics().connections.value() == 2).await;
+    server.stop();
+    let reply = only(late[0].response().await.messages());
+    assert_eq!(reply["error"], "402::session_unknown");
+    drop((late, first));
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn a_websocket_that_repeats_an_unknown_id_is_read_ever_later() {
+    let server = TestServer::start(&["bayeux.max_unknown_delay=10m"]);
+    let mut socket = WebSocket::open(server.address).await;
+    socket.id = "0123456789abcdefghijkl".to_owned();
+    let connect = json!({"channel": "/meta/connect"});
+    for _ in 0..3 {
+        let reply = socket.call(connect.clone()).await;
+        assert_eq!(reply["error"], "402::session_unknown");
+    }
+    socket.send(connect).await;
+    assert!(socket.is_silent().await);
+    assert_eq!(socket.message().await["error"], "402::session_unknown");
+    socket.handshake().await;
 }

@@ -14,6 +14,8 @@ pub(super) struct Clock {
     begun: Option<Instant>,
     /// There is no session.
     idle: Option<Instant>,
+    /// Until when nothing is read.
+    rests: Option<Instant>,
 }
 
 /// What has lasted too long.
@@ -27,6 +29,8 @@ pub(super) enum Due {
     Peer,
     /// Silence: the client is to be pinged.
     Ping,
+    /// A rest, which is over.
+    Rest,
 }
 
 impl Clock {
@@ -36,6 +40,7 @@ impl Clock {
             is_pinged: false,
             begun: None,
             idle: Some(now),
+            rests: None,
         }
     }
 
@@ -70,11 +75,27 @@ impl Clock {
         }
     }
 
+    /// Lets nothing be read until then.
+    pub(super) fn rest(&mut self, until: Instant) {
+        self.rests = Some(until);
+    }
+
+    /// Tells whether nothing is to be read.
+    pub(super) fn rests(&self) -> bool {
+        self.rests.is_some()
+    }
+
+    /// Ends the rest.
+    pub(super) fn go_on(&mut self) {
+        self.rests = None;
+    }
+
     /// Lets whatever it waits for have its time again, because the process was paused meanwhile.
     pub(super) fn resume(&mut self, now: Instant) {
         self.hear(now);
-        for since in [&mut self.begun, &mut self.idle].into_iter().flatten() {
-            *since = now;
+        let all = [&mut self.begun, &mut self.idle, &mut self.rests];
+        for time in all.into_iter().flatten() {
+            *time = now;
         }
     }
 
@@ -88,7 +109,8 @@ impl Clock {
         let session = self
             .idle
             .map(|since| (since + times.idle_timeout, Due::Session));
-        let all = [message, session, silence].into_iter().flatten();
+        let rest = self.rests.map(|until| (until, Due::Rest));
+        let all = [message, session, silence, rest].into_iter().flatten();
         all.min_by_key(|(due, _)| *due)
     }
 }
@@ -133,6 +155,27 @@ mod tests {
             clock.next(&times, Duration::ZERO),
             Some((at(105), Due::Session))
         );
+    }
+
+    #[test]
+    fn a_rest_lasts_until_it_is_due() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let times = Times {
+            write_timeout: Duration::from_secs(1),
+            message_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(75),
+        };
+        let mut clock = Clock::new(start);
+        assert!(!clock.rests());
+        clock.rest(at(2));
+        assert!(clock.rests());
+        assert_eq!(clock.next(&times, PING), Some((at(2), Due::Rest)));
+        clock.resume(at(9));
+        assert_eq!(clock.next(&times, PING), Some((at(9), Due::Rest)));
+        clock.go_on();
+        assert!(!clock.rests());
+        assert_eq!(clock.next(&times, PING), Some((at(29), Due::Ping)));
     }
 
     #[test]

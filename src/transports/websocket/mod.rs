@@ -139,7 +139,7 @@ impl Connection {
     /// Reads what has arrived, as long as the turn has room for answers.
     fn read(&mut self, socket: &mut Socket, turn: &mut Turn, context: &mut Context<'_>) {
         let mut has_message = false;
-        while turn.goes_on() {
+        while turn.goes_on() && !self.clock.rests() {
             match self.reader.next(socket.arrived_bytes()) {
                 Ok(Some(incoming)) => {
                     has_message = true;
@@ -215,6 +215,10 @@ impl Connection {
         if let Some(displaced) = self.held.take_if(is_other) {
             let reply = displaced.reply().failed(BayeuxError::ConnectDisplaced);
             self.reply(turn, reply);
+        }
+        if let Some(delay) = outcome.delay {
+            // The next message is late instead of this reply, which nothing has to keep so.
+            self.clock.rest(now() + delay);
         }
         if outcome.held.is_some() {
             self.held = outcome.held.take();
@@ -341,6 +345,10 @@ impl Connection {
             }
             if was_paused(due, now()) {
                 self.clock.resume(now());
+            } else if what == Due::Rest {
+                self.clock.go_on();
+                // There may be something to read.
+                context.waker().wake_by_ref();
             } else {
                 self.be_due(what, socket, turn);
             }
@@ -362,6 +370,7 @@ impl Connection {
                 self.server.metrics().dead_peers.increment();
                 turn.lose();
             }
+            Due::Rest => {}
             Due::Ping => {
                 self.clock.ping(now());
                 frame(turn, FrameKind::Ping, b"");

@@ -181,7 +181,7 @@ async fn a_frame_calls_its_parent_and_embeds_anything_safely() {
     let block = stream.until("</script>").await;
     let literal = block
         .trim()
-        .strip_prefix("<script type=\"text/javascript\">parent.frames.cb1(JSON.parse(")
+        .strip_prefix("<script type=\"text/javascript\">parent.cb1(JSON.parse(")
         .and_then(|text| text.strip_suffix("));</script>"))
         .unwrap();
     assert!(!literal.contains("<!--"), "{literal}");

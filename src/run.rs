@@ -296,3 +296,30 @@ fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
         .filter_map(|listener| listener.local_addr().ok())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    /// Of a documentation network (RFC 5737), so of no machine.
+    const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 0);
+    const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+    #[tokio::test]
+    async fn of_a_name_s_addresses_those_are_listened_on_that_are_here() {
+        let listeners = listen_on_any(&[ELSEWHERE, HERE]).unwrap();
+        assert_eq!(addresses(&listeners)[0].ip(), HERE.ip());
+        let error = listen_on_any(&[ELSEWHERE]).unwrap_err();
+        assert_eq!(error.to_string(), "cannot listen on 192.0.2.1:0");
+    }
+
+    #[tokio::test]
+    async fn an_address_of_a_name_that_is_in_use_is_not_passed_over() {
+        let first = listen_on_any(&[HERE]).unwrap();
+        let taken = [HERE, addresses(&first)[0]];
+        let error = listen_on_any(&taken).unwrap_err();
+        assert!(matches!(error, StartError::Bind { address, .. } if address == taken[1]));
+    }
+}

@@ -183,8 +183,10 @@ impl Response {
     /// Returns the reason of a refusal as it stands in its JSON, hence without control characters.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
-        let is_refusal = self.status.is_client_error() || self.status.is_server_error();
-        let body = str::from_utf8(&self.body).ok().filter(|_| is_refusal)?;
+        if !self.status.is_client_error() && !self.status.is_server_error() {
+            return None;
+        }
+        let body = str::from_utf8(&self.body).ok()?;
         body.strip_prefix(r#"{"error":""#)?.strip_suffix("\"}\n")
     }
 
@@ -308,6 +310,16 @@ mod tests {
             .filter(|line| !line.starts_with("Date: "))
             .map(str::to_owned)
             .collect()
+    }
+
+    #[test]
+    fn only_refusals_have_a_reason() {
+        let refused = Response::error(StatusCode::NOT_FOUND, "no\n\"x\"");
+        assert_eq!(refused.reason(), Some(r#"no\n\"x\""#));
+        let body = refused.bytes().to_vec();
+        let resource = Response::with_body(StatusCode::OK, "application/json", body);
+        assert_eq!(resource.reason(), None);
+        assert_eq!(Response::new(StatusCode::CONFLICT).reason(), None);
     }
 
     #[test]

@@ -223,6 +223,7 @@ impl Receiver {
         let batch = Value::from([connect]).to_string();
         let request = match self.way {
             Way::CallbackPolling => Request::jsonp("cb", &batch),
+            Way::Iframe => Request::post(batch).header("Origin", "http://localhost"),
             _ => Request::post(batch),
         };
         self.client.with_cookie(request)

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -120,8 +121,8 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
     let server = Arc::new(server);
 
     let (stop, stopping) = watch::channel(false);
-    let public_listeners = listen(&http.listen)?;
-    let admin_listeners = listen(&admin.listen)?;
+    let public_listeners = listen(&http.listen, &http)?;
+    let admin_listeners = listen(&admin.listen, &http)?;
     let bayeux = transports::Endpoint::new(
         Arc::clone(&server),
         bayeux.transports,
@@ -169,7 +170,10 @@ fn operator_hosts(admin: &config::Admin) -> Hosts {
     Hosts::own_and("admin.hosts", &names)
 }
 
-fn listen(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>, StartError> {
+fn listen(
+    addresses: &[ListenAddress],
+    http: &endpoint::Settings,
+) -> Result<Vec<TcpListener>, StartError> {
     let mut listeners = Vec::new();
     for address in addresses {
         let resolved = address.resolve();
@@ -177,18 +181,21 @@ fn listen(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>, StartError> {
             address: address.clone(),
             source,
         })?;
-        listeners.extend(listen_on_any(&resolved)?);
+        listeners.extend(listen_on_any(&resolved, http)?);
     }
     Ok(listeners)
 }
 
 /// Listens on the addresses of one name. Those that this machine does not have are passed over while
 /// there are others: `localhost` often has an IPv6 address where IPv6 is off.
-fn listen_on_any(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+fn listen_on_any(
+    addresses: &[SocketAddr],
+    http: &endpoint::Settings,
+) -> Result<Vec<TcpListener>, StartError> {
     let mut listeners = Vec::new();
     let mut missing = None;
     for &address in addresses {
-        match listen_on(address) {
+        match listen_on(address, http) {
             Ok(listener) => listeners.push(listener),
             Err(source) if is_not_here(&source) => {
                 tracing::debug!(%address, error = %source, "an address of a name is not this machine's");
@@ -211,7 +218,7 @@ fn is_not_here(error: &io::Error) -> bool {
     )
 }
 
-fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen_on(address: SocketAddr, http: &endpoint::Settings) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
@@ -219,8 +226,24 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     };
     // A restarted server takes its port while connections of the old one linger.
     socket.set_reuseaddr(true)?;
+    bound_unread(&SockRef::from(&socket), http)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// Bounds what the kernel keeps for clients that do not read, and for how long: twice what the server
+/// waits, so that what a stream has written whole may still be read when that gives up. Every connection
+/// has it from its listener.
+#[cfg(target_os = "linux")]
+fn bound_unread(listener: &SockRef<'_>, http: &endpoint::Settings) -> io::Result<()> {
+    listener.set_tcp_user_timeout(Some(http.write_timeout.saturating_mul(2)))?;
+    let max_unsent = u32::try_from(http.max_unsent.as_u64()).unwrap_or(u32::MAX);
+    listener.set_tcp_notsent_lowat(max_unsent)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bound_unread(_: &SockRef<'_>, _: &endpoint::Settings) -> io::Result<()> {
+    Ok(())
 }
 
 impl Bound {
@@ -309,17 +332,19 @@ mod tests {
 
     #[tokio::test]
     async fn of_a_name_s_addresses_those_are_listened_on_that_are_here() {
-        let listeners = listen_on_any(&[ELSEWHERE, HERE]).unwrap();
+        let http = endpoint::Settings::default();
+        let listeners = listen_on_any(&[ELSEWHERE, HERE], &http).unwrap();
         assert_eq!(addresses(&listeners)[0].ip(), HERE.ip());
-        let error = listen_on_any(&[ELSEWHERE]).unwrap_err();
+        let error = listen_on_any(&[ELSEWHERE], &http).unwrap_err();
         assert_eq!(error.to_string(), "cannot listen on 192.0.2.1:0");
     }
 
     #[tokio::test]
     async fn an_address_of_a_name_that_is_in_use_is_not_passed_over() {
-        let first = listen_on_any(&[HERE]).unwrap();
+        let http = endpoint::Settings::default();
+        let first = listen_on_any(&[HERE], &http).unwrap();
         let taken = [HERE, addresses(&first)[0]];
-        let error = listen_on_any(&taken).unwrap_err();
+        let error = listen_on_any(&taken, &http).unwrap_err();
         assert!(matches!(error, StartError::Bind { address, .. } if address == taken[1]));
     }
 }

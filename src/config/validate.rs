@@ -24,6 +24,9 @@ const MIN_HEADER_SIZE: u64 = 8 * 1024;
 
 /// Below this a single message would not fit.
 const MIN_MESSAGE_SIZE: u64 = 1024;
+/// Below it a segment or two of a connection with large ones would wait for the client each time.
+const MIN_UNSENT: u64 = 4096;
+const MAX_UNSENT: u64 = 1 << 30;
 
 /// Checks a whole configuration.
 pub(super) fn problems(config: &Config) -> Vec<Problem> {
@@ -207,8 +210,15 @@ impl Checks {
     }
 
     fn sizes(&mut self, config: &Config) {
+        let unsent = config.http.max_unsent.as_u64();
+        self.require(
+            (MIN_UNSENT..=MAX_UNSENT).contains(&unsent),
+            "http.max_unsent",
+            "must be 4KiB to 1GiB",
+        );
         let (limits, session) = (&config.bayeux.limits, &config.bayeux.session);
         let bounds = [
+            ("http.min_write_rate", config.http.min_write_rate, 1),
             (
                 "http.max_header_size",
                 config.http.max_header_size,

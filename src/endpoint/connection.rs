@@ -142,7 +142,7 @@ fn link(shared: &Shared) -> Link {
     Link {
         stopping: shared.stopping.clone(),
         times: Times {
-            write_timeout: settings.write_timeout,
+            patience: settings.patience(),
             message_timeout: settings.body_timeout,
             idle_timeout: settings.keep_alive_timeout,
         },
@@ -228,9 +228,7 @@ async fn begin_open(open: Open, mut socket: Socket, shared: &Shared) -> Option<(
         None => shared.site.open(&head, body, shared.bounds()),
     };
     if matches!(answer, Answer::Open(..)) && expects_continue(&head) {
-        let written = socket
-            .write(CONTINUE, settings.write_timeout, |_| Poll::Pending)
-            .await;
+        let written = socket.write(CONTINUE, settings.patience()).await;
         written.ok()?;
     }
     let persistence = Persistence {

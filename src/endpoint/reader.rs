@@ -291,8 +291,7 @@ async fn collect(head: Head, body: Transfer, mut socket: Socket, shared: &Shared
     let settings = &shared.settings;
     let is_waited_for = expects_continue(&head) && !body.has_ended() && !socket.has_ahead();
     if is_waited_for {
-        let wait = settings.write_timeout;
-        let written = socket.write(CONTINUE, wait, |_| Poll::Pending).await;
+        let written = socket.write(CONTINUE, settings.patience()).await;
         if written.is_err() {
             return Reading::Closed;
         }

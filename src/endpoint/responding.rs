@@ -6,9 +6,8 @@ use std::task::{Context, Poll};
 use http::StatusCode;
 
 use super::Shared;
-use crate::metrics::Limit;
-use crate::transports::{Carried, Polled};
-use crate::web::{Persistence, Response, Socket};
+use crate::transports::{Carried, Polled, limit_of};
+use crate::web::{Persistence, Response, Socket, Why};
 
 /// Writes a response; returns what is left to do, if it was not taken at once or was the last.
 pub(super) fn respond(
@@ -97,7 +96,6 @@ impl Rest {
     /// Writes what is left; false if the client did not take it, whose events go back to their
     /// session.
     async fn write(self: Box<Self>, socket: &mut Socket, shared: &Shared) -> bool {
-        let timeout = shared.settings.write_timeout;
         let is_displaced = |context: &mut Context<'_>| match &self.carried {
             Some(carried) => carried.poll_displaced(context),
             None => Poll::Pending,
@@ -105,18 +103,20 @@ impl Rest {
         let result = match self.written {
             Ok(written) if written == self.bytes.len() => Ok(()),
             Ok(written) => {
-                let rest = &self.bytes[written..];
-                socket.write_rest(rest, timeout, is_displaced).await
+                let _writing = self.carried.as_ref().and_then(Carried::writing);
+                let patience = shared.settings.patience();
+                let rest = socket.write_rest(&self.bytes, written, patience, is_displaced);
+                rest.await.map_err(|error| error.why)
             }
-            Err(error) => Err(error),
+            Err(error) => Err(Why::Failed(error)),
         };
-        let Err(error) = result else {
+        let Err(why) = result else {
             return true;
         };
-        if error.kind() == io::ErrorKind::TimedOut {
-            shared.metrics.limited(Limit::WriteTimeout);
+        if let Some(limit) = limit_of(&why) {
+            shared.metrics.limited(limit);
         }
-        tracing::trace!(%error, "a response was not taken");
+        tracing::trace!(?why, "a response was not taken");
         if let Some(carried) = self.carried {
             carried.restore();
         }

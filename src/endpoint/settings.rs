@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 use super::ListenAddress;
+use crate::web::Patience;
 
 /// The settings of the HTTP listeners.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -28,9 +29,15 @@ pub struct Settings {
     /// How long a connection without a request is kept.
     #[serde(with = "humantime_serde")]
     pub keep_alive_timeout: Duration,
-    /// How long a client may take to read one response; above it the connection is closed.
+    /// How long a client may take nothing of what is written to it; above it the connection is
+    /// closed.
     #[serde(with = "humantime_serde")]
     pub write_timeout: Duration,
+    /// Bytes of a response that its client takes in a second at least, after `write_timeout`; below it
+    /// the connection is closed.
+    pub min_write_rate: ByteSize,
+    /// Bytes that the kernel keeps for a client and has not sent.
+    pub max_unsent: ByteSize,
     /// Bytes of a request's line and headers together; above it: 431 or 414.
     pub max_header_size: ByteSize,
     /// Number of headers of a request; above it: 431.
@@ -38,6 +45,17 @@ pub struct Settings {
     /// How long a stopping server waits for responses to leave.
     #[serde(with = "humantime_serde")]
     pub shutdown_timeout: Duration,
+}
+
+impl Settings {
+    /// Returns how slowly a client may read.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        Patience {
+            stall: self.write_timeout,
+            rate: self.min_write_rate.as_u64(),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -51,6 +69,8 @@ impl Default for Settings {
             body_timeout: Duration::from_secs(30),
             keep_alive_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(30),
+            min_write_rate: ByteSize::kib(1),
+            max_unsent: ByteSize::kib(32),
             max_header_size: ByteSize::kib(32),
             max_headers: 100,
             shutdown_timeout: Duration::from_secs(10),

@@ -11,6 +11,8 @@ pub enum Limit {
     BodyTimeout,
     /// `http.write_timeout`.
     WriteTimeout,
+    /// `http.min_write_rate`.
+    MinWriteRate,
     /// `http.max_header_size` or `http.max_headers`.
     MaxHeaderSize,
     /// `bayeux.max_message_size`.
@@ -46,11 +48,12 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::MaxConnections,
         Self::HeaderTimeout,
         Self::BodyTimeout,
         Self::WriteTimeout,
+        Self::MinWriteRate,
         Self::MaxHeaderSize,
         Self::MaxMessageSize,
         Self::MaxBatch,
@@ -92,6 +95,7 @@ impl Limit {
             Self::HeaderTimeout => "http.header_timeout",
             Self::BodyTimeout => "http.body_timeout",
             Self::WriteTimeout => "http.write_timeout",
+            Self::MinWriteRate => "http.min_write_rate",
             Self::MaxHeaderSize => "http.max_header_size",
             Self::MaxMessageSize => "bayeux.max_message_size",
             Self::MaxBatch => "bayeux.max_batch",

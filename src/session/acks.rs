@@ -44,6 +44,21 @@ impl Acks {
         again.map(|(_, event)| Arc::clone(event)).collect()
     }
 
+    /// Takes what would go again beyond so many bytes, the newest, to be sent as if it were new; one
+    /// event goes again in any case.
+    pub(super) fn take_back(&mut self, max_bytes: u64) -> Vec<Arc<Event>> {
+        let mut taken = Vec::new();
+        while self.bytes as u64 > max_bytes && self.sent.len() > 1 {
+            let Some((_, event)) = self.sent.pop_back() else {
+                break;
+            };
+            self.bytes -= event.json().len();
+            taken.push(event);
+        }
+        taken.reverse();
+        taken
+    }
+
     /// Returns how much that is.
     pub(super) fn size(&self) -> Beside {
         Beside {
@@ -67,6 +82,30 @@ impl Acks {
 mod tests {
     use super::*;
     use crate::session::state::tests::event;
+
+    #[test]
+    fn what_is_too_much_to_go_again_is_taken_back() {
+        let size = event("a").json().len() as u64;
+        for (max, again, taken_back) in [
+            (3 * size, "abc", ""),
+            (3 * size - 1, "ab", "c"),
+            (size, "a", "bc"),
+            // One event goes in any case.
+            (0, "a", "bc"),
+        ] {
+            let mut acks = Acks::default();
+            acks.send(&[event("a"), event("b")]);
+            acks.send(&[event("c")]);
+            let taken = acks.take_back(max);
+            let letters = |events: &[Arc<Event>]| -> String {
+                let letter = |event: &Arc<Event>| char::from(event.json()[24]);
+                events.iter().map(letter).collect()
+            };
+            assert_eq!(letters(&taken), taken_back, "{max}");
+            assert_eq!(letters(&acks.again()), again, "{max}");
+            assert_eq!(acks.size().bytes as u64, again.len() as u64 * size, "{max}");
+        }
+    }
 
     #[test]
     fn a_number_acknowledges_what_went_with_its_reply_and_those_before() {

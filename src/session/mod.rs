@@ -4,6 +4,7 @@
 //! a wake-up or a timer, happens after that lock is released.
 
 mod acks;
+mod being_written;
 mod browsers;
 mod connect;
 mod departed;
@@ -33,6 +34,7 @@ use crate::extensions::{Begun, Pipeline};
 use crate::metrics::{Limit, Metrics};
 
 pub use crate::metrics::EndReason;
+pub use being_written::BeingWritten;
 pub use browsers::{Browser, Browsers};
 pub use connect::{Connect, EventsBy, Taken};
 pub use flow::Delivered;
@@ -318,6 +320,7 @@ impl Session {
     /// not written.
     fn end_reply(&self, connect: Option<u64>, unwritten: Vec<Arc<Event>>) {
         let mut inner = self.lock();
+        inner.state.note_reply(unwritten.is_empty());
         let restored = inner.state.restorable(unwritten);
         self.shared.metrics.restored.add(restored.len());
         let settings = &self.shared.settings;
@@ -326,6 +329,16 @@ impl Session {
             inner.reply_waker = None;
         }
         self.finish(inner, wake);
+    }
+
+    fn begin_writing(&self) {
+        self.lock().state.begin_writing();
+    }
+
+    fn end_writing(&self, now: Instant) {
+        let mut inner = self.lock();
+        inner.state.end_writing(&self.shared.settings, now);
+        self.after(inner, Wake::default());
     }
 
     /// Queues an event; a lazy one may wait for `lazy` before it resumes the held connect.

@@ -106,6 +106,10 @@ pub(super) struct State {
     has_new_stream: bool,
     /// What its client has yet to acknowledge, if it does.
     acks: Option<Box<Acks>>,
+    /// Responses to its client that are being written, after the kernel did not take them at once.
+    writing: u32,
+    /// How many replies in a row were not written whole, less those that were since.
+    cuts: u8,
     /// Batches of the client's own messages that are being processed.
     batches: u32,
     /// Its own times, if it has some.
@@ -156,6 +160,8 @@ impl State {
             replying: None,
             has_new_stream: false,
             acks: None,
+            writing: 0,
+            cuts: 0,
             batches: 0,
             expiry: begun.now + times.interval(settings) + times.max_interval(settings),
             connected: begun.now,
@@ -335,9 +341,9 @@ impl State {
         end.into_iter().chain(lazy).min()
     }
 
-    /// Tells whether its stream keeps the session alive.
+    /// Tells whether its stream keeps the session alive, or its client is still reading.
     fn is_kept(&self) -> bool {
-        self.outlet.is_open() && self.outlet.keeps_session()
+        (self.outlet.is_open() && self.outlet.keeps_session()) || self.writing > 0
     }
 
     pub(super) fn advice(&self, settings: &Settings) -> Advice {

@@ -8,7 +8,7 @@ use super::legacy;
 use super::turn::MAX_TURN;
 use crate::bayeux::{BayeuxError, Event};
 use crate::server::HeldConnect;
-use crate::session::{Session, Stream, Streamed};
+use crate::session::{Session, Stream, Streamed, Taken};
 
 /// A held connect and its stream.
 #[derive(Debug)]
@@ -70,17 +70,19 @@ impl ConnectStream {
             return Poll::Pending;
         };
         let marks = held.session().marks();
+        let session = Arc::clone(held.session());
+        let carried = |taken: Taken| Carried::of(Some(session), taken.on_the_way, taken.events);
         Poll::Ready(match held.answer(resume) {
             Some((taken, reply)) if self.has_replied && reply.is_plain_success() => {
                 if taken.events.is_empty() {
                     return Poll::Ready(Coming::End);
                 }
                 let json = array(&taken.events, &[]);
-                Coming::Last(json, Carried::new(taken.on_the_way, taken.events))
+                Coming::Last(json, carried(taken))
             }
             Some((taken, reply)) => Coming::Last(
                 array(&taken.events, &[legacy::dress_connect(reply, marks)]),
-                Carried::new(taken.on_the_way, taken.events),
+                carried(taken),
             ),
             None => {
                 let reply = held.reply().failed(BayeuxError::ConnectDisplaced);

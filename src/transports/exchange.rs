@@ -16,7 +16,7 @@ use super::{Answer, Endpoint, Error, legacy};
 use crate::bayeux::{BatchError, Event, Message, RandomId, Reply, parse_batches};
 use crate::metrics::{Limit, Metrics};
 use crate::server::{HeldConnect, Outcome, Request};
-use crate::session::{OnTheWay, Stream};
+use crate::session::{BeingWritten, OnTheWay, Session, Stream};
 use crate::web::{Headers, Response, Socket, cookies, script};
 
 /// How messages stand in a response.
@@ -212,34 +212,50 @@ fn closed(mut json: Vec<u8>) -> Vec<u8> {
     json
 }
 
-/// Events on their way in a response.
+/// Whose response it is, and the events on their way in it.
 #[derive(Debug)]
 pub struct Carried {
-    on_the_way: OnTheWay,
+    session: Option<Arc<Session>>,
+    on_the_way: Option<OnTheWay>,
     events: Vec<Arc<Event>>,
 }
 
 impl Carried {
-    pub(super) fn new(on_the_way: Option<OnTheWay>, events: Vec<Arc<Event>>) -> Option<Self> {
-        Some(Self {
-            on_the_way: on_the_way?,
+    /// Makes one of a response; nothing if it is of no session.
+    pub(super) fn of(
+        session: Option<Arc<Session>>,
+        on_the_way: Option<OnTheWay>,
+        events: Vec<Arc<Event>>,
+    ) -> Option<Self> {
+        (session.is_some() || on_the_way.is_some()).then_some(Self {
+            session,
+            on_the_way,
             events,
         })
     }
 
-    /// Returns the events, and what has to hear what becomes of them.
-    pub(super) fn into_parts(self) -> (OnTheWay, Vec<Arc<Event>>) {
-        (self.on_the_way, self.events)
+    /// Returns the session, the events, and what has to hear what becomes of them.
+    pub(super) fn into_parts(self) -> (Option<Arc<Session>>, Option<OnTheWay>, Vec<Arc<Event>>) {
+        (self.session, self.on_the_way, self.events)
+    }
+
+    /// Keeps the session as long as the response is written.
+    #[must_use]
+    pub fn writing(&self) -> Option<BeingWritten> {
+        self.session.as_ref().map(BeingWritten::of)
     }
 
     /// Waits, while the response is written, until there is no use in that.
     pub fn poll_displaced(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.on_the_way.poll_displaced(context)
+        let on_the_way = self.on_the_way.as_ref();
+        on_the_way.map_or(Poll::Pending, |way| way.poll_displaced(context))
     }
 
     /// Gives the events back to their session, because the response could not be written.
     pub fn restore(self) {
-        self.on_the_way.give_back(self.events);
+        if let Some(on_the_way) = self.on_the_way {
+            on_the_way.give_back(self.events);
+        }
     }
 }
 
@@ -314,7 +330,7 @@ impl Endpoint {
         if let Some(delay) = delay {
             return Ok(Answer::Delayed(response, delay));
         }
-        let carried = Carried::new(outcome.on_the_way, outcome.events);
+        let carried = Carried::of(outcome.session, outcome.on_the_way, outcome.events);
         Ok(Answer::Now(response, carried))
     }
 

@@ -38,6 +38,7 @@ pub use settings::{
     EventSourceSettings, ResourceSettings, Settings, StreamingSettings, Transport,
     WebSocketSettings,
 };
+pub use turn::limit_of;
 pub use usual::Usual;
 
 /// The most fields a form or a query may have: as many as messages may be in a batch would fit,

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::{event_source, message_http, streamed, websocket};
 use crate::metrics::Metrics;
-use crate::web::Socket;
+use crate::web::{Patience, Socket};
 
 /// A connection that is not for requests any more.
 #[derive(Debug)]
@@ -38,8 +38,8 @@ pub struct Link {
 /// How long a connection that goes on waits.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
-    /// How long a client may take to read what is written.
-    pub write_timeout: Duration,
+    /// How slowly a client may read what is written.
+    pub patience: Patience,
     /// How long a message may take to arrive once it has begun.
     pub message_timeout: Duration,
     /// How long the connection is kept without a session.

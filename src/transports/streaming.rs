@@ -70,10 +70,10 @@ pub(super) fn run<S: Streaming>(
             })
             .await;
             let is_full = turn.is_full();
-            let timeout = link.times.write_timeout;
+            let patience = link.times.patience;
             let stream = connection.stream();
             let (written, had_to_wait) =
-                match turn.write(&mut socket, stream, timeout, &link.metrics) {
+                match turn.write(&mut socket, stream, patience, &link.metrics) {
                     Writing::Done(written) => (written, false),
                     Writing::Waits(waiting) => (waiting.await, true),
                 };

@@ -1,19 +1,18 @@
 //! What one turn of a stream writes, and what becomes of its events if it cannot.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{self, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
 use super::Carried;
 use crate::bayeux::Event;
 use crate::metrics::{Limit, Metrics};
-use crate::session::{OnTheWay, Stream};
-use crate::web::Socket;
+use crate::session::{BeingWritten, OnTheWay, Session, Stream};
+use crate::web::{NotWritten, Patience, Slowness, Socket, Why};
 
 /// Bytes of a turn, read and to write, above which nothing more is added to it.
 pub(super) const MAX_TURN: usize = 64 * 1024;
@@ -30,6 +29,8 @@ pub(super) struct Turn {
     events: Vec<(usize, Arc<Event>)>,
     /// What hears what becomes of the events, if they came with a reply and not by the stream.
     replied: Option<OnTheWay>,
+    /// Whose reply it holds, if that is not known by the stream.
+    session: Option<Arc<Session>>,
     end: End,
 }
 
@@ -127,10 +128,14 @@ impl Turn {
             .extend(events.into_iter().map(|event| (end, event)));
     }
 
-    /// Notes events that the bytes added last hold beside a reply.
+    /// Notes whose reply the bytes added last are, and the events that they hold beside it.
     pub(super) fn carry(&mut self, carried: Option<Carried>) {
-        if let Some((on_the_way, events)) = carried.map(Carried::into_parts) {
-            self.replied = Some(on_the_way);
+        let Some((session, on_the_way, events)) = carried.map(Carried::into_parts) else {
+            return;
+        };
+        self.session = session.or(self.session.take());
+        if on_the_way.is_some() {
+            self.replied = on_the_way;
             self.note_all(events);
         }
     }
@@ -167,7 +172,7 @@ impl Turn {
         self,
         socket: &'w mut Socket,
         stream: &'w mut Stream,
-        timeout: Duration,
+        patience: Patience,
         metrics: &'w Metrics,
     ) -> Writing<'w> {
         if self.is_lost() {
@@ -176,45 +181,35 @@ impl Turn {
         }
         let written = match socket.write_some(self.all()) {
             Ok(written) if written < self.size() => {
-                let rest = self.write_rest(written, socket, stream, timeout, metrics);
+                let rest = self.write_rest(written, socket, stream, patience, metrics);
                 return Writing::Waits(Box::pin(rest));
             }
             Ok(_) => self.written(),
-            Err(error) => self.fail(&error, 0, stream, metrics),
+            Err(error) => self.fail(&Why::Failed(error), 0, stream, metrics),
         };
         Writing::Done(written)
     }
 
     async fn write_rest(
-        self,
-        mut written: usize,
+        mut self,
+        written: usize,
         socket: &mut Socket,
         stream: &mut Stream,
-        timeout: Duration,
+        patience: Patience,
         metrics: &Metrics,
     ) -> Written {
-        let rest = poll_fn(|context| {
-            while let Some(rest) = self.all().get(written..).filter(|rest| !rest.is_empty()) {
-                // Another connection waits for what this one does not write.
-                let is_lost = match &self.replied {
-                    Some(on_the_way) => on_the_way.poll_displaced(context).is_ready(),
-                    None => self.has_events() && stream.poll_lost(context).is_ready(),
-                };
-                if is_lost {
-                    return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-                }
-                match task::ready!(socket.poll_write(rest, context)) {
-                    Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    Ok(more) => written += more,
-                    Err(error) => return Poll::Ready(Err(error)),
-                }
-            }
-            Poll::Ready(Ok(()))
-        });
-        let rest = tokio::time::timeout(timeout, rest).await;
-        match rest.unwrap_or_else(|elapsed| Err(elapsed.into())) {
+        let sessions = [self.session.take(), stream.session().cloned()];
+        let _writing = sessions.map(|session| session.map(|session| BeingWritten::of(&session)));
+        // Another connection waits for what this one does not write.
+        let poll_lost = |context: &mut Context<'_>| match &self.replied {
+            Some(on_the_way) => on_the_way.poll_displaced(context),
+            None if self.has_events() => stream.poll_lost(context),
+            None => Poll::Pending,
+        };
+        let rest = socket.write_rest(self.all(), written, patience, poll_lost);
+        match rest.await {
             Ok(()) => self.written(),
-            Err(error) => self.fail(&error, written, stream, metrics),
+            Err(NotWritten { written, why }) => self.fail(&why, written, stream, metrics),
         }
     }
 
@@ -226,16 +221,10 @@ impl Turn {
         }
     }
 
-    fn fail(
-        self,
-        error: &io::Error,
-        written: usize,
-        stream: &Stream,
-        metrics: &Metrics,
-    ) -> Written {
-        tracing::trace!(%error, "a stream's bytes were not taken");
-        if error.kind() == io::ErrorKind::TimedOut {
-            metrics.limited(Limit::WriteTimeout);
+    fn fail(self, why: &Why, written: usize, stream: &Stream, metrics: &Metrics) -> Written {
+        tracing::trace!(?why, "a stream's bytes were not taken");
+        if let Some(limit) = limit_of(why) {
+            metrics.limited(limit);
         }
         self.give_back(written, stream);
         Written::Lost
@@ -248,5 +237,17 @@ impl Turn {
             Some(on_the_way) => on_the_way.give_back(unwritten),
             None => stream.give_back(unwritten),
         }
+    }
+}
+
+/// Returns the bound that a client was too slow for, if that is why something was not written.
+#[must_use]
+pub fn limit_of(why: &Why) -> Option<Limit> {
+    match why {
+        Why::Slow(Slowness::Stalled) => Some(Limit::WriteTimeout),
+        Why::Slow(Slowness::Trickles) => Some(Limit::MinWriteRate),
+        // The kernel has given up what it had taken.
+        Why::Failed(error) if error.kind() == io::ErrorKind::TimedOut => Some(Limit::WriteTimeout),
+        Why::Failed(_) | Why::Useless => None,
     }
 }

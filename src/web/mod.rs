@@ -7,6 +7,7 @@ pub mod form;
 pub mod gzip;
 pub mod head;
 pub mod hosts;
+pub mod patience;
 pub mod response;
 pub mod script;
 pub mod socket;
@@ -16,6 +17,7 @@ pub mod websocket;
 
 pub use head::{Head, Headers, Request};
 pub use hosts::Hosts;
+pub use patience::{Patience, Slowness};
 pub use response::{Persistence, Response};
-pub use socket::Socket;
+pub use socket::{NotWritten, Socket, Why};
 pub use transfer::Transfer;

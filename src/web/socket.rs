@@ -1,10 +1,10 @@
 //! A client's socket while no HTTP parser has it: watched for its end, written to, handed on.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::{self, MaybeUninit};
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,6 +12,9 @@ use bytes::{Bytes, BytesMut};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::patience::{Patience, Progress, Slowness};
 
 /// How many bytes a client may send ahead while its request is held; above that they stay in the
 /// kernel's buffer, where the client's end cannot be noticed behind them.
@@ -22,6 +25,26 @@ const READ_SIZE: usize = 2048;
 const MAX_LINGER: usize = 1024 * 1024;
 /// How long that may take.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why bytes were not written whole.
+#[derive(Debug)]
+pub struct NotWritten {
+    /// So many of them were.
+    pub written: usize,
+    /// Why no more.
+    pub why: Why,
+}
+
+/// Why no more bytes were written.
+#[derive(Debug)]
+pub enum Why {
+    /// There was no use in it any more.
+    Useless,
+    /// The client is too slow.
+    Slow(Slowness),
+    /// The client is gone.
+    Failed(io::Error),
+}
 
 /// A socket, and what was read from it already.
 #[derive(Debug)]
@@ -142,56 +165,68 @@ impl Socket {
         }
     }
 
-    /// Waits until the kernel takes more, and writes as much as it takes.
-    pub fn poll_write(
-        &mut self,
-        bytes: &[u8],
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
     /// Writes all bytes, with one call where the kernel takes them at once.
     ///
     /// # Errors
-    /// The client is gone, has not read them within `timeout`, or meanwhile there was no use in it
-    /// any more.
-    pub async fn write(
-        &mut self,
-        bytes: &[u8],
-        timeout: Duration,
-        poll_useless: impl FnMut(&mut Context<'_>) -> Poll<()>,
-    ) -> io::Result<()> {
-        let written = self.write_some(bytes)?;
+    /// Those of [`write_rest`](Self::write_rest).
+    pub async fn write(&mut self, bytes: &[u8], patience: Patience) -> Result<(), NotWritten> {
+        let written = self.write_some(bytes).map_err(|error| NotWritten {
+            written: 0,
+            why: Why::Failed(error),
+        })?;
         if written == bytes.len() {
             return Ok(());
         }
-        Box::pin(self.write_rest(&bytes[written..], timeout, poll_useless)).await
+        Box::pin(self.write_rest(bytes, written, patience, |_| Poll::Pending)).await
     }
 
-    /// Waits until the kernel has taken all of what it did not take at once.
+    /// Waits until the kernel has taken all of what it did not take at once, of which `written` bytes
+    /// were taken.
     ///
     /// # Errors
-    /// Those of [`write`](Self::write).
+    /// The client is gone, is slower than it may be, or meanwhile there was no use in it any more.
     pub async fn write_rest(
         &mut self,
-        mut rest: &[u8],
-        timeout: Duration,
+        bytes: &[u8],
+        mut written: usize,
+        patience: Patience,
         mut poll_useless: impl FnMut(&mut Context<'_>) -> Poll<()>,
-    ) -> io::Result<()> {
-        let all = poll_fn(|context| {
-            while !rest.is_empty() {
+    ) -> Result<(), NotWritten> {
+        let now = || Instant::now().into_std();
+        let mut progress = Progress::new(now());
+        let mut late = pin!(tokio::time::sleep_until(progress.due(patience).0.into()));
+        let failed = poll_fn(|context| {
+            while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
                 if poll_useless(context).is_ready() {
-                    return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+                    return Poll::Ready(Some(Why::Useless));
                 }
-                match ready!(self.poll_write(rest, context))? {
-                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    more => rest = &rest[more..],
+                match Pin::new(&mut self.stream).poll_write(context, rest) {
+                    Poll::Ready(Ok(0)) => {
+                        let error = io::ErrorKind::WriteZero.into();
+                        return Poll::Ready(Some(Why::Failed(error)));
+                    }
+                    Poll::Ready(Ok(more)) => {
+                        written += more;
+                        progress.advance(more, now());
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Some(Why::Failed(error))),
+                    Poll::Pending => {
+                        let (due, slowness) = progress.due(patience);
+                        if late.deadline() != due.into() {
+                            late.as_mut().reset(due.into());
+                        }
+                        ready!(late.as_mut().poll(context));
+                        return Poll::Ready(Some(Why::Slow(slowness)));
+                    }
                 }
             }
-            Poll::Ready(Ok(()))
-        });
-        tokio::time::timeout(timeout, all).await?
+            Poll::Ready(None)
+        })
+        .await;
+        match failed {
+            None => Ok(()),
+            Some(why) => Err(NotWritten { written, why }),
+        }
     }
 
     /// Closes the connection so that the client can read the last response even if it is still

@@ -46,6 +46,7 @@ mod resources;
 mod services;
 mod shutdown;
 mod signals;
+mod slow_readers;
 mod slow_streams;
 mod streamed;
 mod subscribe;

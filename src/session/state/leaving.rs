@@ -8,6 +8,17 @@ use super::{Phase, State, Wake};
 use crate::bayeux::Event;
 use crate::session::{Settings, Taken};
 
+/// Bytes to which a reply is made smaller at most.
+const MIN_REPLY: u64 = 16 * 1024;
+/// After more cuts than these a reply becomes no smaller.
+const MAX_CUTS: u8 = 16;
+
+/// Returns how many bytes of events a reply may carry after so many that were cut.
+fn max_reply(cuts: u8, settings: &Settings) -> u64 {
+    let max = settings.max_response_size.as_u64();
+    (max >> cuts).max(MIN_REPLY.min(max))
+}
+
 impl State {
     /// Takes queued events for the reply to a publish, unless they leave otherwise.
     pub(in crate::session) fn drain_for_publish(&mut self, settings: &Settings) -> Vec<Arc<Event>> {
@@ -34,9 +45,11 @@ impl State {
             }
             return Taken::of(events);
         };
+        // Of what was cut, what is too much for one reply now is as if it had never been sent.
+        let max = max_reply(self.cuts, settings);
+        self.queue.put_back(acks.take_back(max));
         let mut events = acks.again();
         let resent = events.len();
-        let max = settings.max_response_size.as_u64();
         let left = max.saturating_sub(acks.size().bytes as u64);
         if events.is_empty() || self.queue.fits(left) {
             events.extend(self.queue.take(left, usize::MAX));
@@ -55,8 +68,30 @@ impl State {
         if !self.may_drain(settings) {
             return Vec::new();
         }
-        self.queue
-            .take(settings.max_response_size.as_u64(), usize::MAX)
+        self.queue.take(max_reply(self.cuts, settings), usize::MAX)
+    }
+
+    /// Notes whether a reply with events was written whole: after one that was not the next is
+    /// smaller, so that it may be.
+    pub(in crate::session) fn note_reply(&mut self, is_whole: bool) {
+        self.cuts = if is_whole {
+            self.cuts.saturating_sub(1)
+        } else {
+            self.cuts.saturating_add(1).min(MAX_CUTS)
+        };
+    }
+
+    /// Notes that a response could not be written at once.
+    pub(in crate::session) fn begin_writing(&mut self) {
+        self.writing += 1;
+    }
+
+    /// Notes that one is written, or given up; from then on its client has time to connect.
+    pub(in crate::session) fn end_writing(&mut self, settings: &Settings, now: Instant) {
+        self.writing = self.writing.saturating_sub(1);
+        if self.writing == 0 {
+            self.start_expiry(settings, now);
+        }
     }
 
     /// Returns what has to be put back of events whose response was not written: with

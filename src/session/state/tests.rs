@@ -1,5 +1,7 @@
 //! Tables of what a session does, in virtual time.
 
+use bytesize::ByteSize;
+
 use super::*;
 use crate::bayeux::{ChannelName, ClientAdvice, Draft, EventFields, Limits, Message};
 use crate::session::{Connect, EventsBy, MaxQueuePolicy};
@@ -640,4 +642,55 @@ fn what_ends_the_writing_of_a_reply() {
             assert_eq!(replying, goes_on, "{name}, acknowledges: {acknowledges}");
         }
     }
+}
+
+#[test]
+fn replies_are_smaller_after_one_that_was_cut_and_grow_again() {
+    let size = event("a").json().len() as u64;
+    let kib = ByteSize::kib(64).as_u64();
+    // Whether replies were written whole, and how many events the next carries at most.
+    let table: [(&[bool], u64); 6] = [
+        (&[], kib / size),
+        (&[false], kib / 2 / size),
+        (&[false, false], kib / 4 / size),
+        (&[false; 30], kib / 4 / size),
+        (&[false, false, true], kib / 2 / size),
+        (&[false, true, true, true], kib / size),
+    ];
+    for (replies, expected) in table {
+        for acknowledges in [false, true] {
+            let mut rig = Rig::connected(Settings {
+                max_response_size: ByteSize::kib(64),
+                ..Settings::default()
+            });
+            if acknowledges {
+                rig.state.begin_acks();
+            }
+            for _ in 0..kib / size + 10 {
+                rig.deliver("a");
+            }
+            for &is_whole in replies {
+                rig.state.note_reply(is_whole);
+            }
+            rig.connect(1);
+            let connect = rig.state.newest_connect();
+            let taken = rig.state.drain_for_connect(connect, &rig.settings);
+            assert_eq!(taken.events.len() as u64, expected, "{replies:?}");
+        }
+    }
+}
+
+#[test]
+fn a_session_does_not_expire_while_something_is_written_to_it() {
+    let mut rig = Rig::connected(Settings::default());
+    rig.state.begin_writing();
+    rig.state.begin_writing();
+    assert_eq!(rig.state.next_deadline(&rig.settings), None);
+    assert!(!rig.state.on_timer(rig.at(1000), None, &rig.settings).1);
+    rig.state.end_writing(&rig.settings, rig.at(1000));
+    assert!(!rig.state.on_timer(rig.at(2000), None, &rig.settings).1);
+    rig.state.end_writing(&rig.settings, rig.at(2000));
+    let due = rig.state.next_deadline(&rig.settings).expect("a deadline");
+    assert_eq!(due, rig.at(2000) + rig.settings.max_interval);
+    assert!(rig.state.on_timer(due, None, &rig.settings).1);
 }

@@ -118,6 +118,7 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::Patience;
 
     const PING: Duration = Duration::from_secs(20);
 
@@ -126,7 +127,10 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let times = Times {
-            write_timeout: Duration::from_secs(1),
+            patience: Patience {
+                stall: Duration::from_secs(1),
+                rate: 1,
+            },
             message_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
         };
@@ -162,7 +166,10 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let times = Times {
-            write_timeout: Duration::from_secs(1),
+            patience: Patience {
+                stall: Duration::from_secs(1),
+                rate: 1,
+            },
             message_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
         };
@@ -183,7 +190,10 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let times = Times {
-            write_timeout: Duration::from_secs(1),
+            patience: Patience {
+                stall: Duration::from_secs(1),
+                rate: 1,
+            },
             message_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
         };

@@ -225,7 +225,7 @@ impl Connection {
         }
         if !outcome.replies.is_empty() {
             let json = array_of(&outcome);
-            let carried = Carried::new(outcome.on_the_way, outcome.events);
+            let carried = Carried::of(None, outcome.on_the_way, outcome.events);
             self.answer_with(turn, &json, carried);
         }
     }
@@ -291,7 +291,7 @@ impl Connection {
         match held.answer(resume) {
             Some((taken, reply)) => {
                 let json = array(&taken.events, &[reply]);
-                let carried = Carried::new(taken.on_the_way, taken.events);
+                let carried = Carried::of(None, taken.on_the_way, taken.events);
                 self.answer_with(turn, &json, carried);
             }
             // A connect by another connection did it, which may be this client's or not.

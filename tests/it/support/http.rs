@@ -234,6 +234,8 @@ impl Http {
     }
 
     async fn fill(&mut self) -> Option<()> {
+        // An empty buffer grows by 64 bytes, one read at a time.
+        self.buffer.reserve(16 * 1024);
         let read = self.stream.read_buf(&mut self.buffer).await.ok()?;
         (read > 0).then_some(())
     }

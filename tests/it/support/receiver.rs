@@ -111,6 +111,11 @@ impl Receiver {
         }
     }
 
+    /// By what it receives, and whether it acknowledges.
+    pub(crate) fn name(&self) -> (Way, bool) {
+        (self.way, self.ack.is_some())
+    }
+
     /// Connects, and reads until a response has begun to come; returns that connection.
     pub(crate) async fn begin(&mut self) -> Line {
         self.open().await;

@@ -20,7 +20,7 @@ use crate::services::{Reach, Services};
 use crate::session;
 use crate::session::{Browsers, EndReason, Reconnects, Sessions, Shared, Tick, Timers, sweep};
 
-pub use batch::{Outcome, Request};
+pub use batch::{Outcome, Request, STEP};
 pub use held::HeldConnect;
 
 /// A Bayeux server without a network.

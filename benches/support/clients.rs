@@ -49,6 +49,7 @@ pub(crate) fn process<'a>(
         is_request: true,
         may_lack_session: false,
         is_blind: false,
+        aside: |work| work(),
         needs_own_handshake: false,
     };
     server.process(batch, request, now)

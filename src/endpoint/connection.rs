@@ -18,7 +18,7 @@ use super::responding::{Rest, respond, write};
 use super::whole;
 use crate::pause::was_paused;
 use crate::transports::{
-    Answer, HeldPoll, Incoming, Link, Opened, Polled, Times, Usual, Waiting, expects_continue,
+    Answer, HeldPoll, Incoming, Link, Opened, Polled, STEP, Times, Usual, Waiting, expects_continue,
 };
 use crate::web::{Head, Persistence, Request, Response, Socket};
 
@@ -253,6 +253,11 @@ fn has_arrived<'c>(
 ) -> impl Future<Output = bool> {
     let mut due = Instant::now() + shared.settings.keep_alive_timeout;
     poll_fn(move |context| {
+        // Who sends much ahead lets others have their turn.
+        if socket.has_worked(STEP) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if socket.has_ahead() {
             return Poll::Ready(true);
         }

@@ -10,6 +10,7 @@ mod subscribe;
 mod unsubscribe;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -32,7 +33,7 @@ pub use publish::publish;
 pub use subscribe::to as subscribe;
 
 /// What operations work on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Scope<'s> {
     /// The sessions of this node.
     pub sessions: &'s Sessions,
@@ -52,11 +53,18 @@ pub struct Scope<'s> {
     pub now: Instant,
     /// Tells the time of day, to whoever needs it.
     pub time_of_day: fn() -> SystemTime,
+    /// How much was done: messages, the sessions they were offered to, and subscriptions.
+    pub work: Cell<usize>,
 }
 
 impl Scope<'_> {
     fn metrics(&self) -> &Metrics {
         &self.shared.metrics
+    }
+
+    /// Notes that so much was done.
+    pub fn note_work(&self, work: usize) {
+        self.work.set(self.work.get() + work);
     }
 
     /// Encodes an event, after the extensions have looked at it.

@@ -74,6 +74,7 @@ pub(super) fn broadcast(
     let published = scope
         .router
         .publish(channel, event, publisher, delivery, scope.now);
+    scope.note_work(published.visited);
     scope.metrics().delivered.add(published.receivers);
     for session in published.full {
         scope.end(&session, EndReason::MaxQueue);

@@ -28,6 +28,7 @@ pub fn to(
     session: &Arc<Session>,
     scope: &Scope<'_>,
 ) -> Result<(), BayeuxError> {
+    scope.note_work(patterns.len());
     patterns.iter().try_for_each(may_subscribe)?;
     let max = scope.shared.settings.max_subscriptions;
     if patterns.len() > max || session.count_with(patterns) > max {

@@ -17,6 +17,7 @@ pub(super) fn apply(
     scope: &Scope<'_>,
 ) -> Result<(), BayeuxError> {
     let patterns = subscriptions(message, scope.limits)?;
+    scope.note_work(patterns.len());
     if patterns.len() > scope.shared.settings.max_subscriptions {
         scope.metrics().limited(Limit::MaxSubscriptions);
         return Err(BayeuxError::TooManySubscriptions);

@@ -54,6 +54,10 @@ impl Reading<'_> {
         self.0.set.iter()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.set.len()
+    }
+
     pub(super) fn contains(&self, subscriber: &Subscriber) -> bool {
         self.0.set.contains(subscriber)
     }

@@ -38,6 +38,8 @@ pub struct Router {
 /// What a publish did.
 #[derive(Debug, Default)]
 pub struct Published {
+    /// The sessions that it was offered to, some perhaps more than once.
+    pub visited: usize,
     /// The sessions that it is queued for.
     pub receivers: usize,
     /// The sessions that have to end because their queues are full.
@@ -138,6 +140,7 @@ impl Router {
             .collect();
         let mut published = Published::default();
         for (position, subscribers) in matching.iter().enumerate() {
+            published.visited += subscribers.len();
             for subscriber in subscribers.iter() {
                 let id = subscriber.session().id();
                 let is_excluded = Some(id) == publisher && !delivery.to_publisher;

@@ -175,6 +175,7 @@ fn send<'a>(
         is_request: true,
         may_lack_session: false,
         is_blind: false,
+        aside: |work| work(),
         needs_own_handshake: false,
     };
     server.process(&mut [message], request, now)

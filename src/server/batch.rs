@@ -12,6 +12,12 @@ use crate::operations::{self, Effect, Origin, Scope};
 use crate::services::Call;
 use crate::session::{Carrier, EndReason, OnTheWay, Session, Stream, Taken};
 
+/// How much may be done for a client before others have their turn: as many deliveries take one or two
+/// milliseconds.
+pub const STEP: usize = 10_000;
+/// What a call counts for: how much its handler does is not known.
+const CALL: usize = STEP / 8;
+
 /// How a batch came.
 pub struct Request<'r> {
     /// The browser cookies it carries that have the form of this server's.
@@ -34,6 +40,8 @@ pub struct Request<'r> {
     pub may_lack_session: bool,
     /// Whether its client would not see that nothing listens any more, as by scripts of a page.
     pub is_blind: bool,
+    /// Does the rest of a batch that is more work than a [`STEP`], such that others need not wait for it.
+    pub aside: fn(&mut dyn FnMut()),
     /// Whether the stream serves only the session whose handshake came by it.
     pub needs_own_handshake: bool,
 }
@@ -57,6 +65,8 @@ pub struct Outcome<'a> {
     pub delay: Option<Duration>,
     /// The replies come before the events: they are what a client has to have first.
     pub replies_first: bool,
+    /// How much was done for it, in what a [`STEP`] counts.
+    pub work: usize,
 }
 
 /// A batch of a session's own messages, which holds wake-ups back. It ends also if an extension or a
@@ -98,7 +108,7 @@ impl BayeuxServer {
     pub fn process<'a>(
         &self,
         batch: &mut [Message<'a>],
-        request: Request<'_>,
+        mut request: Request<'_>,
         now: Instant,
     ) -> Outcome<'a> {
         let origin = Origin {
@@ -129,15 +139,10 @@ impl BayeuxServer {
         let session = batch
             .iter()
             .find_map(|message| self.session_of(message, &request));
-        if let Some((stream, session)) = request.stream.zip(session.as_ref()) {
+        if let Some((stream, session)) = request.stream.take().zip(session.as_ref()) {
             stream.attach(session, now);
         }
-        pass.messages(
-            batch,
-            session.as_ref(),
-            request.delivers_on_publish,
-            request.is_client_gone,
-        )
+        pass.messages(batch, session.as_ref(), &request)
     }
 
     fn session_of(&self, message: &Message<'_>, request: &Request<'_>) -> Option<Arc<Session>> {
@@ -188,48 +193,37 @@ impl Pass<'_> {
         &self,
         batch: &mut [Message<'a>],
         session: Option<&Arc<Session>>,
-        delivers_on_publish: bool,
-        is_client_gone: &dyn Fn() -> bool,
+        request: &Request<'_>,
     ) -> Outcome<'a> {
         let is_lone_connect = batch.len() == 1 && batch[0].is_on(meta::CONNECT);
         let batching = session
             .filter(|_| !is_lone_connect)
             .map(|session| Batching::begin(session, self.scope.now));
-        let mut outcome = Outcome::of(session.cloned());
-        let mut carrier = Carrier::Other;
-        // Where the reply to the last connect stands.
-        let mut connects = None;
-        let mut current = session;
-        for message in batch.iter_mut() {
-            let own = current.filter(|session| is_of(message, session));
-            let (reply, effect) = self.message(message, own);
-            match effect {
-                Effect::None => {}
-                Effect::Published | Effect::Called(_) if delivers_on_publish => {
-                    carrier = carrier.max(Carrier::Publish);
-                }
-                Effect::Published | Effect::Called(_) => {}
-                Effect::Connected(connect) => {
-                    carrier = Carrier::Connect(connect);
-                    connects = Some(outcome.replies.len());
-                }
-                // What is of a session is not late.
-                Effect::Late(delay) if session.is_none() => {
-                    outcome.delay = outcome.delay.max(Some(delay));
-                }
-                Effect::Late(_) => {}
-                Effect::Ended => current = None,
-                Effect::Held { ticket, connect } => {
-                    outcome.held = own.map(|session| {
-                        let (now, is_blind) = (self.scope.now, self.origin.is_blind);
-                        HeldConnect::new(session, ticket, connect, message, now).blind(is_blind)
-                    });
-                    return outcome;
-                }
-            }
-            outcome.replies.push(reply);
+        let mut progress = Progress {
+            outcome: Outcome::of(session.cloned()),
+            current: session,
+            carrier: Carrier::Other,
+            connects: None,
+            delivers_on_publish: request.delivers_on_publish,
+        };
+        let mut messages = batch.iter_mut();
+        let mut is_over = self.go_on(&mut messages, &mut progress, STEP);
+        if !is_over {
+            (request.aside)(&mut || {
+                is_over = self.go_on(&mut messages, &mut progress, usize::MAX);
+            });
         }
-        if carrier != Carrier::Other && is_client_gone() {
+        let Progress {
+            mut outcome,
+            mut carrier,
+            connects,
+            ..
+        } = progress;
+        outcome.work = self.scope.work.get();
+        if outcome.held.is_some() {
+            return outcome;
+        }
+        if carrier != Carrier::Other && (request.is_client_gone)() {
             carrier = Carrier::Other;
         }
         let taken = match (batching, session, carrier) {
@@ -244,6 +238,51 @@ impl Pass<'_> {
         }
         self.dress(&mut outcome, batch, is_of);
         outcome
+    }
+
+    /// Takes messages until there is none, or so much was done; tells whether that was all.
+    fn go_on<'a>(
+        &self,
+        messages: &mut std::slice::IterMut<'_, Message<'a>>,
+        progress: &mut Progress<'_, 'a>,
+        enough: usize,
+    ) -> bool {
+        for message in messages.by_ref() {
+            let own = progress.current.filter(|session| is_of(message, session));
+            let (reply, effect) = self.message(message, own);
+            self.scope.note_work(1);
+            match effect {
+                Effect::None => {}
+                Effect::Published => progress.publish(),
+                Effect::Called(_) => {
+                    self.scope.note_work(CALL);
+                    progress.publish();
+                }
+                Effect::Connected(connect) => {
+                    progress.carrier = Carrier::Connect(connect);
+                    progress.connects = Some(progress.outcome.replies.len());
+                }
+                // What is of a session is not late.
+                Effect::Late(delay) if progress.outcome.session.is_none() => {
+                    progress.outcome.delay = progress.outcome.delay.max(Some(delay));
+                }
+                Effect::Late(_) => {}
+                Effect::Ended => progress.current = None,
+                // It is the only message.
+                Effect::Held { ticket, connect } => {
+                    progress.outcome.held = own.map(|session| {
+                        let (now, is_blind) = (self.scope.now, self.origin.is_blind);
+                        HeldConnect::new(session, ticket, connect, message, now).blind(is_blind)
+                    });
+                    return true;
+                }
+            }
+            progress.outcome.replies.push(reply);
+            if self.scope.work.get() >= enough {
+                break;
+            }
+        }
+        messages.len() == 0
     }
 
     /// Takes one message through the extensions to its operation.
@@ -330,6 +369,25 @@ impl Pass<'_> {
     }
 }
 
+/// What has become of the messages taken so far.
+struct Progress<'s, 'a> {
+    outcome: Outcome<'a>,
+    /// The session, if it has not ended.
+    current: Option<&'s Arc<Session>>,
+    carrier: Carrier,
+    /// Where the reply to the last connect stands.
+    connects: Option<usize>,
+    delivers_on_publish: bool,
+}
+
+impl Progress<'_, '_> {
+    fn publish(&mut self) {
+        if self.delivers_on_publish {
+            self.carrier = self.carrier.max(Carrier::Publish);
+        }
+    }
+}
+
 impl Outcome<'_> {
     fn of(session: Option<Arc<Session>>) -> Self {
         Self {
@@ -341,6 +399,7 @@ impl Outcome<'_> {
             held: None,
             delay: None,
             replies_first: false,
+            work: 0,
         }
     }
 

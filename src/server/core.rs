@@ -1,5 +1,6 @@
 //! What a server is made of, for all that works on it.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -34,6 +35,7 @@ impl Core {
             has_ack: self.has_ack,
             now,
             time_of_day: SystemTime::now,
+            work: Cell::new(0),
         }
     }
 }

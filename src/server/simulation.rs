@@ -104,6 +104,7 @@ impl World {
             is_request: true,
             may_lack_session: false,
             is_blind: false,
+            aside: |work| work(),
             needs_own_handshake: false,
         };
         let outcome = self.server.process(&mut [message], request, self.now);

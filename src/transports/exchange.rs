@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{StatusCode, Version};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 
 use super::held_poll::HeldPoll;
 use super::message_http::{self, Embedding};
@@ -303,9 +305,11 @@ impl Endpoint {
             is_request: !matches!(framing, Framing::Embedded),
             may_lack_session: !matches!(framing, Framing::Script(_)),
             is_blind: way.is_blind(&framing),
+            aside,
             needs_own_handshake: false,
         };
         let mut outcome = self.server.process(&mut batch, request, now());
+        socket.note_work(outcome.work);
         legacy::remember(&batch, outcome.session.as_ref());
         let marks = outcome
             .session
@@ -366,6 +370,14 @@ pub(super) fn count(error: &BatchError, metrics: &Metrics) {
         BatchError::TooManyMessages(_) => metrics.limited(Limit::MaxBatch),
         BatchError::TooDeep(_) => metrics.limited(Limit::MaxDepth),
         BatchError::Malformed(_) | BatchError::Empty => {}
+    }
+}
+
+/// Does work while the other tasks of this thread go on elsewhere.
+pub(super) fn aside(work: &mut dyn FnMut()) {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => block_in_place(work),
+        _ => work(),
     }
 }
 

@@ -26,6 +26,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::server::BayeuxServer;
+pub use crate::server::STEP;
 use crate::web::cors::{self, AllowedOrigins, NotAnOrigin, Verdict};
 use crate::web::websocket::{Refused, is_upgrade};
 use crate::web::{Headers, Request, Response, Socket, charset, form};

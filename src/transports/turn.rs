@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::Carried;
+use super::{Carried, STEP};
 use crate::bayeux::Event;
 use crate::metrics::{Limit, Metrics};
 use crate::session::{BeingWritten, OnTheWay, Session, Stream};
@@ -25,6 +25,8 @@ pub(super) struct Turn {
     own: Vec<u8>,
     /// Bytes of the messages it answers, inflated.
     read: usize,
+    /// What was done for them, in what a `STEP` counts.
+    work: usize,
     /// Each event, and where it ends.
     events: Vec<(usize, Arc<Event>)>,
     /// What hears what becomes of the events, if they came with a reply and not by the stream.
@@ -88,12 +90,17 @@ impl Turn {
 
     /// Tells whether it was so much work that others have theirs first.
     pub(super) fn is_full(&self) -> bool {
-        self.size() + self.read >= MAX_TURN
+        self.size() + self.read >= MAX_TURN || self.work >= STEP
     }
 
     /// Notes a message that it answers.
     pub(super) fn note_read(&mut self, bytes: usize) {
         self.read += bytes;
+    }
+
+    /// Notes what was done for a message.
+    pub(super) fn note_work(&mut self, work: usize) {
+        self.work += work;
     }
 
     fn size(&self) -> usize {

@@ -5,6 +5,7 @@ use std::io;
 use std::mem::{self, MaybeUninit};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub enum Why {
 pub struct Socket {
     stream: TcpStream,
     ahead: BytesMut,
+    /// What was done for what came by it, since that was asked last.
+    work: AtomicUsize,
 }
 
 impl Socket {
@@ -60,9 +63,30 @@ impl Socket {
         let mut socket = Self {
             stream,
             ahead: BytesMut::new(),
+            work: AtomicUsize::new(0),
         };
         socket.put_back(ahead);
         socket
+    }
+
+    /// Notes that work was done for what came by it.
+    pub fn note_work(&self, work: usize) {
+        self.work.fetch_add(work, Relaxed);
+    }
+
+    /// Returns how much was done since this was asked last.
+    pub fn take_work(&mut self) -> usize {
+        mem::take(self.work.get_mut())
+    }
+
+    /// Tells whether so much was done, and if so counts anew.
+    pub fn has_worked(&mut self, enough: usize) -> bool {
+        let work = self.work.get_mut();
+        let has = *work >= enough;
+        if has {
+            *work = 0;
+        }
+        has
     }
 
     /// Returns the socket, and what was read from it and not used.

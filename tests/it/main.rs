@@ -54,3 +54,4 @@ mod timeouts;
 mod unsubscribe;
 mod websocket;
 mod who_may;
+mod work;

@@ -142,6 +142,7 @@ impl Connection {
                     turn.note_read(location.len() + request.body.len());
                     let omits_body = *request.method() == Method::HEAD;
                     let answer = inward.serve(request, socket);
+                    turn.note_work(socket.take_work());
                     if let Some(what) = self.take(answer, &location, omits_body, turn) {
                         let pending = Pending::new(location, omits_body, what);
                         self.keep(pending, turn, socket, context);

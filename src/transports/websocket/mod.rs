@@ -16,7 +16,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::Sleep;
 
 use self::clock::{Clock, Due};
-use super::exchange::{Carried, array, array_of, count, now};
+use super::exchange::{Carried, array, array_of, aside, count, now};
 use super::settings::WebSocketSettings;
 use super::streaming::{self, Around, Streaming};
 use super::turn::{MAX_TURN, Turn};
@@ -207,9 +207,11 @@ impl Connection {
             is_request: false,
             may_lack_session: true,
             is_blind: false,
+            aside,
             needs_own_handshake: self.settings.require_handshake_per_connection,
         };
         let mut outcome = self.server.process(&mut batch, request, now());
+        turn.note_work(outcome.work);
         let is_other =
             |held: &mut HeldConnect| outcome.held.is_some() || !self.stream.is_of(held.session());
         if let Some(displaced) = self.held.take_if(is_other) {

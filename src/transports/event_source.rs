@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::{HeaderName, StatusCode, header};
 use serde_json::value::to_raw_value;
 use tokio::time::Sleep;
@@ -26,7 +27,7 @@ use super::{Answer, Endpoint, Error, Incoming, Link, MAX_FIELDS, Opened};
 use crate::bayeux::{Advice, BayeuxError, ClientId, Event, Reply, meta};
 use crate::session::{Beginning, Stream, Streamed};
 use crate::web::form::{self, FormLimits};
-use crate::web::{Headers, Request, Response, Socket};
+use crate::web::{Request, Response, Socket};
 
 const HEAD: &[u8] = b"Content-Type: text/event-stream; charset=utf-8\r\n\
     Cache-Control: no-cache, no-store\r\nX-Accel-Buffering: no\r\n";
@@ -75,7 +76,9 @@ pub(super) fn join(
 ) -> Result<Answer, Error> {
     is_there(incoming)?;
     let headers = incoming.request.headers();
-    let last = LastEvent::of(headers).filter(|last| last.session == id);
+    let last = last_event_id(&incoming.request)?;
+    let last = last.and_then(LastEvent::of);
+    let last = last.filter(|last| last.session == id);
     let cookies = endpoint.cookies(headers);
     let joined = endpoint
         .server
@@ -126,7 +129,9 @@ pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answ
         .iter()
         .map(|channel| String::from_utf8_lossy(channel))
         .collect();
-    let last = LastEvent::of(request.headers());
+    let last_id = last_event_id(request)?;
+    let said_one = last_id.is_some();
+    let last = last_id.and_then(LastEvent::of);
     let cookies = endpoint.cookies(request.headers());
     let (stream, mut beginning) = endpoint
         .server
@@ -138,11 +143,29 @@ pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answ
         )
         .map_err(Refused::NotSubscribed)?;
     // An id that is not one of ours says as well that something was received before.
-    beginning.is_complete &= last.is_some() || !request.headers().contains(&LAST);
+    beginning.is_complete &= last.is_some() || !said_one;
     Ok(open(endpoint, stream, false, beginning))
 }
 
 const LAST: HeaderName = HeaderName::from_static("last-event-id");
+/// The parameter by which those say the same that stand in for a browser's EventSource: they set no
+/// header, for which other origins would have to be asked.
+const LAST_PARAMETER: &str = "lastEventId";
+
+/// Returns the id of the last event that a client says it has received; an empty one is none.
+fn last_event_id(request: &Request) -> Result<Option<Bytes>, form::Error> {
+    let header = request.headers().get(&LAST);
+    if let Some(header) = header.filter(|id| !id.is_empty()) {
+        return Ok(Some(Bytes::copy_from_slice(header)));
+    }
+    let query = request.uri().query().unwrap_or_default();
+    let limits = FormLimits {
+        max_fields: MAX_FIELDS,
+    };
+    // One that was there before the client added its own is older.
+    let last = form::query_values(query, LAST_PARAMETER, limits)?.pop();
+    Ok(last.filter(|id| !id.is_empty()))
+}
 
 /// The last event that a client has received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,8 +175,9 @@ struct LastEvent {
 }
 
 impl LastEvent {
-    fn of(headers: &Headers) -> Option<Self> {
-        let (session, number) = headers.text(&LAST)?.split_once('-')?;
+    #[expect(clippy::needless_pass_by_value, reason = "it is passed as a function")]
+    fn of(id: Bytes) -> Option<Self> {
+        let (session, number) = str::from_utf8(&id).ok()?.split_once('-')?;
         Some(Self {
             session: session.parse().ok()?,
             number: number.parse().ok()?,
@@ -330,8 +354,7 @@ mod tests {
             (String::new(), None),
         ];
         for (text, number) in cases {
-            let headers = Headers::from_iter([(b"Last-Event-ID".as_slice(), text.as_bytes())]);
-            let last = LastEvent::of(&headers);
+            let last = LastEvent::of(Bytes::copy_from_slice(text.as_bytes()));
             assert_eq!(last.map(|last| last.number), number, "{text}");
         }
     }

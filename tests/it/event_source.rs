@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Events, Http, Request, TestServer, only, until};
+use crate::support::{Block, Client, Events, Http, Request, TestServer, only, until};
 
 /// The number in an event's id.
 fn number(id: Option<&String>) -> u64 {
@@ -91,6 +91,96 @@ async fn a_client_that_comes_back_gets_what_it_missed_once_and_in_order() {
         2,
         "it is the same session"
     );
+}
+
+#[tokio::test]
+async fn the_last_event_is_said_by_header_or_query_and_an_empty_one_is_none() {
+    let server = TestServer::start(&[]);
+    let mut publisher = server.client().await;
+    let (events, _) = Events::open(server.address, "/events?channel=/a").await;
+    let (mut client, stream) = faye(&server).await;
+    client.subscribe("/a").await;
+    for data in 1..=3 {
+        publisher.publish("/a", data).await;
+    }
+    let plain = Source::of(&server, events, "/events?channel=/a", None).await;
+    let target = format!("/cometd/{}", client.id);
+    let faye = Source::of(&server, stream, &target, client.cookie.as_deref()).await;
+    for source in [plain, faye] {
+        let [first, second] = &source.ids;
+        // The header, the query, and the event that comes next; nothing if it begins anew.
+        let cases = [
+            (Some(first), None, Some(2)),
+            (None, Some(first.clone()), Some(2)),
+            (Some(second), Some(first.clone()), Some(3)),
+            (Some(&String::new()), Some(second.clone()), Some(3)),
+            (Some(&String::new()), None, None),
+            (None, Some(String::new()), None),
+            (Some(&String::new()), Some(String::new()), None),
+            (None, None, None),
+            // The newest stands last.
+            (None, Some(format!("{first}&lastEventId={second}")), Some(3)),
+        ];
+        for (header, query, next) in cases {
+            let shown = format!("{} {header:?} {query:?}", source.target);
+            let (mut events, beginning) = source.open(header, query.as_deref()).await;
+            assert_eq!(beginning.event, None, "{shown}");
+            match next {
+                Some(next) => assert_eq!(number(events.next().await.id.as_ref()), next, "{shown}"),
+                None => assert!(events.is_silent().await, "{shown}"),
+            }
+        }
+    }
+    // What is no id of ours says as well that something was received.
+    for query in ["7", "x-7", "%FF"] {
+        let target = format!("/events?channel=/a&lastEventId={query}");
+        let (_events, beginning) = Events::open(server.address, &target).await;
+        assert_eq!(beginning.event.as_deref(), Some("gap"), "{query}");
+    }
+}
+
+/// A stream that can be opened again, and the ids of its first events.
+struct Source {
+    address: std::net::SocketAddr,
+    target: String,
+    cookie: Option<String>,
+    ids: [String; 2],
+}
+
+impl Source {
+    async fn of(
+        server: &TestServer,
+        mut events: Events,
+        target: &str,
+        cookie: Option<&str>,
+    ) -> Self {
+        let ids = [
+            events.next().await.id.unwrap(),
+            events.next().await.id.unwrap(),
+        ];
+        Self {
+            address: server.address,
+            target: target.to_owned(),
+            cookie: cookie.map(|value| format!("BAYEUX_BROWSER={value}")),
+            ids,
+        }
+    }
+
+    async fn open(&self, header: Option<&String>, query: Option<&str>) -> (Events, Block) {
+        let separator = if self.target.contains('?') { '&' } else { '?' };
+        let query = query.map(|id| format!("{separator}lastEventId={id}"));
+        let target = format!("{}{}", self.target, query.unwrap_or_default());
+        let mut text = format!("GET {target} HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n");
+        if let Some(cookie) = &self.cookie {
+            text += &format!("Cookie: {cookie}\r\n");
+        }
+        if let Some(id) = header {
+            text += &format!("Last-Event-ID: {id}\r\n");
+        }
+        let mut http = Http::open(self.address).await;
+        http.send(text + "\r\n").await;
+        Events::begun(http).await
+    }
 }
 
 #[tokio::test]

@@ -2,60 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Request, TestServer, only, percent};
-
-/// A small generator of pseudo-random numbers (xorshift), so that a failure names its seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).unwrap()
-    }
-
-    fn byte(&mut self) -> u8 {
-        u8::try_from(self.below(256)).unwrap()
-    }
-
-    /// Changes, removes, repeats or adds a few bytes.
-    fn spoil(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
-        const TOKENS: [&[u8]; 12] = [
-            b"\r\n",
-            b"[",
-            b"{\"",
-            b"\\u",
-            b"\0",
-            b"\xff\xfe",
-            b"%",
-            b"&message=",
-            b"1e999",
-            b"--",
-            b":",
-            b"\"",
-        ];
-        for _ in 0..=self.below(4) {
-            let at = self.below(bytes.len());
-            match self.below(4) {
-                0 => bytes[at] = self.byte(),
-                1 => {
-                    bytes.remove(at);
-                }
-                2 => {
-                    let end = (at + self.below(40)).min(bytes.len());
-                    let part = bytes[at..end].to_vec();
-                    bytes.splice(at..at, part);
-                }
-                _ => {
-                    let token = TOKENS[self.below(TOKENS.len())];
-                    bytes.splice(at..at, token.iter().copied());
-                }
-            }
-        }
-        bytes
-    }
-}
+use crate::support::{Random, Request, TestServer, only, percent};
 
 #[tokio::test]
 async fn spoilt_requests_are_refused_or_served() {
@@ -73,7 +20,7 @@ async fn spoilt_requests_are_refused_or_served() {
         Request::jsonp("a.b", &json),
     ];
     for seed in 1..4000 {
-        let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ (seed << 32));
+        let mut random = Random::of(seed);
         let request = &requests[random.below(requests.len())];
         let bytes = random.spoil(request.bytes());
         let mut http = server.open().await;

@@ -73,7 +73,13 @@ impl Events {
     }
 
     pub(crate) async fn over(mut http: Http, request: Request) -> (Self, Block) {
-        let response = http.exchange(request).await;
+        http.send(request.bytes()).await;
+        Self::begun(http).await
+    }
+
+    /// Reads what a stream begins with that was asked for.
+    pub(crate) async fn begun(mut http: Http) -> (Self, Block) {
+        let response = http.response().await;
         assert_eq!(response.status, 200, "{response:?}");
         let mut events = Self {
             http,

@@ -223,6 +223,7 @@ mod known_keys {
             ("channel.lazy_timeout", Kind::Duration),
             ("channel.lazy", Kind::Flag),
             ("bayeux.max_queue_bytes", Kind::Size),
+            ("http.gzip_threshold", Kind::Size),
             ("bayeux.max_queue", whole(false, false)),
             ("bayeux.max_sessions_per_browser", whole(true, false)),
             ("bayeux.duplicate_meta_connect_status", whole(false, true)),

@@ -28,6 +28,8 @@ pub(super) fn respond(
     persistence.keeps_alive &=
         response.status() != StatusCode::REQUEST_TIMEOUT || socket.has_ahead();
     persistence.keeps_alive &= !shared.is_stopping();
+    let threshold = shared.settings.gzip_threshold.as_u64();
+    let response = response.compressed(persistence.accepts_gzip, threshold);
     write_at_once(socket, &response, carried, persistence, shared)
 }
 

@@ -42,6 +42,8 @@ pub struct Settings {
     pub max_header_size: ByteSize,
     /// Number of headers of a request; above it: 431.
     pub max_headers: usize,
+    /// Bytes from which on the responses of polls are compressed for clients that read gzip; 0: never.
+    pub gzip_threshold: ByteSize,
     /// How long a stopping server waits for responses to leave.
     #[serde(with = "humantime_serde")]
     pub shutdown_timeout: Duration,
@@ -73,6 +75,7 @@ impl Default for Settings {
             max_unsent: ByteSize::kib(32),
             max_header_size: ByteSize::kib(32),
             max_headers: 100,
+            gzip_threshold: ByteSize::kib(16),
             shutdown_timeout: Duration::from_secs(10),
         }
     }

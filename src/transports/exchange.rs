@@ -73,7 +73,7 @@ impl Framing {
         let (head, body) = match self {
             Self::Streamed(wrapping) => return streamed::whole(&**wrapping, &json),
             Self::MessageHttp(embedding) => return embedding.whole(json),
-            Self::Embedded => (EMBEDDED_HEAD, json),
+            Self::Embedded => return Response::with_raw_head(StatusCode::OK, EMBEDDED_HEAD, json),
             Self::Json => (JSON_HEAD, json),
             Self::Script(callback) => {
                 let json = script::expression(&json);
@@ -83,7 +83,7 @@ impl Framing {
                 )
             }
         };
-        Response::with_raw_head(StatusCode::OK, head, body)
+        Response::with_raw_head(StatusCode::OK, head, body).compressible()
     }
 
     /// A response without a message, for the status that alone counts.

@@ -1,6 +1,7 @@
 //! The Bayeux endpoint over HTTP: which transport takes a request, and who may send one at all.
 
 mod callback_polling;
+mod coding;
 mod connect_stream;
 mod event_source;
 mod exchange;
@@ -28,6 +29,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use crate::server::BayeuxServer;
 pub use crate::server::STEP;
 use crate::web::cors::{self, AllowedOrigins, NotAnOrigin, Verdict};
+use crate::web::gzip::NotInflated;
 use crate::web::websocket::{Refused, is_upgrade};
 use crate::web::{Headers, Request, Response, Socket, charset, form};
 pub use exchange::Carried;
@@ -129,6 +131,10 @@ enum Error {
     TooLarge(u64),
     #[error("{0}")]
     Method(&'static str),
+    #[error("the Content-Encoding of a body may be gzip, and no other")]
+    Coding,
+    #[error(transparent)]
+    Inflate(#[from] NotInflated),
     #[error(transparent)]
     Upgrade(#[from] Refused),
     #[error(transparent)]
@@ -144,7 +150,10 @@ impl From<Error> for Response {
         };
         let status = match &error {
             Error::Charset(charset) => charset.status(),
-            Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::Coding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Error::TooLarge(_) | Error::Inflate(NotInflated::TooLarge) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             Error::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Error::NoOrigin => StatusCode::FORBIDDEN,
             Error::Form(_)
@@ -152,14 +161,17 @@ impl From<Error> for Response {
             | Error::Callback
             | Error::FrameCallback
             | Error::NoMessage
+            | Error::Inflate(NotInflated::Malformed)
             | Error::Upgrade(_)
             | Error::Stream(_) => StatusCode::BAD_REQUEST,
         };
         let response = Self::error(status, &error.to_string());
-        if status == StatusCode::METHOD_NOT_ALLOWED {
-            return response.header("Allow", METHODS.as_bytes());
+        match error {
+            Error::Method(_) => response.header("Allow", METHODS.as_bytes()),
+            // What would be understood (RFC 9110 section 15.5.16).
+            Error::Coding => response.header("Accept-Encoding", b"gzip"),
+            _ => response,
         }
-        response
     }
 }
 
@@ -231,8 +243,8 @@ impl Endpoint {
     }
 
     /// Serves a request.
-    pub fn serve(&self, incoming: Incoming<'_>) -> Answer {
-        let request = &incoming.request;
+    pub fn serve(&self, mut incoming: Incoming<'_>) -> Answer {
+        let request = &mut incoming.request;
         let origin = match self.origins.check(request.headers()) {
             Verdict::SameOrigin | Verdict::Unsaid => None,
             Verdict::Allowed(origin) => origin,
@@ -241,6 +253,9 @@ impl Endpoint {
                 return vary(Response::error(StatusCode::FORBIDDEN, &reason)).into();
             }
         };
+        if let Err(error) = self.decode(request) {
+            return Answer::from(Response::from(error)).dressed(origin.as_ref());
+        }
         let place = self.place(request.uri().path());
         let is_resource = place == Some(Place::Resource);
         let answer = if *request.method() == Method::OPTIONS {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Version, header};
 
-use super::{Answer, Endpoint, Error, Place, long_polling, message_http, multipart};
+use super::{Answer, Endpoint, Error, Place, coding, long_polling, message_http, multipart};
 use crate::bayeux::RandomId;
 use crate::web::cors::Verdict;
 use crate::web::{Head, Request, Response, Socket, gzip};
@@ -116,6 +116,7 @@ impl Endpoint {
         if !is_of_messages
             || self.check_posts().is_err()
             || multipart::is_asked(headers)
+            || !coding::is_plain(headers)
             || message_http::is_accepted(headers)
         {
             return None;

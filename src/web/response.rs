@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{Method, StatusCode, Version, header};
 
-use super::Head;
+use super::{Head, gzip};
 
 /// A response that is complete but for what the connection adds.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Response {
     head: Vec<u8>,
     body: Vec<u8>,
     extent: Extent,
+    /// Whether its body may be compressed.
+    may_shrink: bool,
 }
 
 /// Where a body ends.
@@ -32,7 +34,7 @@ enum Extent {
     Chunked,
 }
 
-/// How the connection of a request goes on after its response.
+/// How the response to a request is written, and how its connection goes on after it.
 #[derive(Debug, Clone, Copy)]
 pub struct Persistence {
     /// The version the client speaks.
@@ -41,6 +43,8 @@ pub struct Persistence {
     pub keeps_alive: bool,
     /// Whether the body is left out, as the answer to a HEAD has none.
     pub omits_body: bool,
+    /// Whether the client would rather read gzip.
+    pub accepts_gzip: bool,
 }
 
 impl Persistence {
@@ -49,6 +53,7 @@ impl Persistence {
         version: Version::HTTP_11,
         keeps_alive: false,
         omits_body: false,
+        accepts_gzip: false,
     };
 
     /// Reads what the client wants from a request (RFC 9112 section 9.3).
@@ -63,6 +68,7 @@ impl Persistence {
             version: head.version,
             keeps_alive,
             omits_body: head.method == Method::HEAD,
+            accepts_gzip: gzip::is_accepted(&head.headers),
         }
     }
 }
@@ -77,6 +83,7 @@ impl Response {
             head: Vec::new(),
             body: Vec::new(),
             extent: Extent::Counted,
+            may_shrink: false,
         }
     }
 
@@ -166,6 +173,32 @@ impl Response {
             _ => self.head.extend_from_slice(lines),
         }
         self
+    }
+
+    /// Lets its body be compressed for clients that read that.
+    #[must_use]
+    pub fn compressible(mut self) -> Self {
+        self.may_shrink = true;
+        self
+    }
+
+    /// Compresses its body, if it may be, has so many bytes, and the client reads that; never with a
+    /// threshold of 0.
+    #[must_use]
+    pub fn compressed(self, accepts_gzip: bool, threshold: u64) -> Self {
+        if !self.may_shrink || threshold == 0 || (self.body.len() as u64) < threshold {
+            return self;
+        }
+        let response = self.header_lines(b"Vary: Accept-Encoding\r\n");
+        if !accepts_gzip {
+            return response;
+        }
+        let small = gzip::whole(&response.body);
+        if small.len() >= response.body.len() {
+            return response;
+        }
+        let response = response.header_lines(b"Content-Encoding: gzip\r\n");
+        response.body(small)
     }
 
     /// Returns the status.
@@ -304,6 +337,7 @@ mod tests {
             version,
             keeps_alive,
             omits_body: false,
+            accepts_gzip: false,
         });
         let text = String::from_utf8(bytes).expect("UTF-8");
         text.split("\r\n")

@@ -16,6 +16,7 @@ mod browsers;
 mod callback_polling;
 mod cli;
 mod clients_table;
+mod coding;
 mod connect;
 mod cookies;
 mod cors;

@@ -6,7 +6,9 @@ use std::time::Instant;
 use http::{Method, StatusCode, Version, header};
 
 use super::super::exchange::now;
-use super::super::{Answer, Endpoint, Incoming, Opened, Place, Transport, allow, resources, vary};
+use super::super::{
+    Answer, Endpoint, Incoming, Opened, Place, Transport, allow, coding, resources, vary,
+};
 use super::outgoing::Outgoing;
 use super::requests::{Bounds, Next, Requests};
 use super::{Connection, is_message_http};
@@ -74,6 +76,9 @@ impl Inward {
             headers.append(&header::COOKIE, &self.cookies);
         }
         let endpoint = &*self.endpoint;
+        if let Err(error) = endpoint.decode(&mut request) {
+            return Response::from(error).into();
+        }
         let place = endpoint.place(request.uri().path());
         if is_message_http(request.headers()) {
             refusal("an embedded request may not hold others").into()
@@ -121,6 +126,11 @@ impl Endpoint {
             let reason = "the message-http transport is off (bayeux.transports)";
             let response = Response::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason);
             return dress(response).into();
+        }
+        if !coding::is_plain(&head.headers) {
+            let reason = "a message/http request may not be compressed as a whole";
+            let response = Response::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason);
+            return dress(response.header("Accept-Encoding", b"identity")).into();
         }
         let place = self.place(head.uri.path());
         if !matches!(place, Some(Place::Messages | Place::Resource)) {

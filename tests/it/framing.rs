@@ -10,7 +10,7 @@ const BEHIND: &str = "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n";
 async fn refusal(mut http: Http, pieces: &[&[u8]]) -> (u16, String) {
     for piece in pieces {
         http.send(piece).await;
-        tokio::task::yield_now().await;
+        http.apart().await;
     }
     let response = http.response().await;
     assert_eq!(response.header("Connection"), Some("close"));

@@ -21,6 +21,7 @@ mod connect;
 mod cookies;
 mod cors;
 mod delivery;
+mod differential;
 mod disconnect;
 mod event_source;
 mod extensions;

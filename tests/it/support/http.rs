@@ -203,6 +203,25 @@ impl Http {
         within(self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
 
+    /// Sends as much as the server takes; false if it has closed the connection.
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> bool {
+        within(self.stream.write_all(bytes)).await.is_ok()
+    }
+
+    /// Closes its own side for writing, unless the connection has ended.
+    pub(crate) async fn try_half_close(&mut self) {
+        // What the server said before it closed the connection is read all the same.
+        let _ = within(self.stream.shutdown()).await;
+    }
+
+    /// Lets the server, in whose thread this runs, see what was sent so far: its runtime asks for that
+    /// every so many turns.
+    pub(crate) async fn apart(&self) {
+        for _ in 0..128 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Sends a request and reads its response.
     pub(crate) async fn exchange(&mut self, request: Request) -> Response {
         self.send(request.bytes()).await;

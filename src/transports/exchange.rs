@@ -311,10 +311,8 @@ impl Endpoint {
         let mut outcome = self.server.process(&mut batch, request, now());
         socket.note_work(outcome.work);
         legacy::remember(&batch, outcome.session.as_ref());
-        let marks = outcome
-            .session
-            .as_ref()
-            .map_or(0, |session| session.marks());
+        let session = outcome.session.as_ref();
+        let marks = session.map_or(0, |session| session.marks());
         let framing = match way {
             Way::Streamed(streamed) => Framing::Streamed(streamed.wrapping(callback, marks)),
             Way::MessageHttp(embedding) => Framing::MessageHttp(embedding),

@@ -17,7 +17,9 @@ mod passage;
 mod queue;
 mod reconnects;
 mod registry;
+mod replying;
 pub mod settings;
+mod shared;
 mod state;
 mod stream;
 mod subscriptions;
@@ -31,7 +33,7 @@ use std::time::{Duration, Instant};
 
 use crate::bayeux::{Advice, ChannelPattern, ClientId, Event, RandomId};
 use crate::extensions::{Begun, Pipeline};
-use crate::metrics::{Limit, Metrics};
+use crate::metrics::Limit;
 
 pub use crate::metrics::EndReason;
 pub use being_written::BeingWritten;
@@ -42,7 +44,9 @@ pub use id_hasher::IdHasher;
 pub use on_the_way::OnTheWay;
 pub use reconnects::Reconnects;
 pub use registry::Sessions;
+pub use replying::Carrier;
 pub use settings::{MaxQueuePolicy, Settings};
+pub use shared::Shared;
 pub use state::{Connected, Resume};
 use state::{State, Wake};
 pub use stream::{Beginning, Stream, Streamed};
@@ -50,80 +54,6 @@ pub use sweeper::{Tick, Timers, sweep};
 
 /// How long before or after a handshake a stream may have been opened that was on its way meanwhile.
 const MAX_DELAY: Duration = Duration::from_secs(10);
-
-/// What all sessions of a server share.
-#[derive(Debug)]
-pub struct Shared {
-    /// Their settings.
-    pub settings: Settings,
-    /// The browsers they run in.
-    pub browsers: Browsers,
-    /// When each of them is due.
-    pub timers: Timers,
-    /// When the clients come back that lose theirs.
-    pub reconnects: Reconnects,
-    /// What looks at all their messages.
-    pub extensions: Pipeline,
-    /// What is counted of them.
-    pub metrics: Arc<Metrics>,
-}
-
-impl Shared {
-    /// Returns what a client is told whose session is gone.
-    #[must_use]
-    pub fn handshake_advice(&self, is_blind: bool, now: Instant) -> Advice {
-        Advice::handshake(self.wait(is_blind, now), self.settings.timeout)
-    }
-
-    /// Returns what a client is told that there is no room for a session now.
-    #[must_use]
-    pub fn full_advice(&self, least: Duration, is_blind: bool, now: Instant) -> Advice {
-        Advice::retry(least + self.wait(is_blind, now), self.settings.timeout)
-    }
-
-    /// Returns advice as it is, or if the server stops, with the time after which to come back.
-    #[must_use]
-    pub fn at_stop(&self, mut advice: Advice, is_blind: bool, now: Instant) -> Advice {
-        if self.reconnects.is_stopping()
-            && let Some(interval) = &mut advice.interval
-        {
-            *interval = self.wait(is_blind, now).max(*interval);
-        }
-        advice
-    }
-
-    /// Returns how long one more client is to wait before it comes back. One that is blind does not
-    /// see that nothing listens, and would wait for the reply to its next poll for long.
-    pub fn wait(&self, is_blind: bool, now: Instant) -> Duration {
-        let least = if is_blind && self.reconnects.is_stopping() {
-            self.settings.callback_reconnect_interval
-        } else {
-            Duration::ZERO
-        };
-        least + self.reconnects.wait(&self.settings, &self.metrics, now)
-    }
-}
-
-/// Which reply of a response may carry events with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Carrier {
-    /// None: clients expect a handshake, subscribe, unsubscribe or disconnect to be answered by
-    /// its reply and nothing else.
-    Other,
-    /// The reply to a publish, unless the session delivers on connects only.
-    Publish,
-    /// The reply to a connect, by its number.
-    Connect(u64),
-}
-
-impl Carrier {
-    fn connect(self) -> Option<u64> {
-        match self {
-            Self::Connect(connect) => Some(connect),
-            Self::Publish | Self::Other => None,
-        }
-    }
-}
 
 /// A session and its state.
 #[derive(Debug)]
@@ -278,66 +208,6 @@ impl Session {
             self.unhold(&mut inner);
             inner.waker = None;
         }
-        self.after(inner, Wake::default());
-    }
-
-    /// Holds back wake-ups while a batch of its client's own messages is processed.
-    pub fn begin_batch(&self, now: Instant) {
-        self.lock().state.begin_batch(&self.shared.settings, now);
-    }
-
-    /// Ends the batch: takes the events that its response may carry, and wakes the held connect if
-    /// some are left.
-    pub fn end_batch(self: &Arc<Self>, carrier: Carrier) -> Taken {
-        let mut inner = self.lock();
-        let settings = &self.shared.settings;
-        let taken = match carrier {
-            Carrier::Connect(number) => inner.state.drain_for_connect(number, settings),
-            Carrier::Publish => Taken::of(inner.state.drain_for_publish(settings)),
-            Carrier::Other => Taken::default(),
-        };
-        let wake = inner.state.end_batch(settings);
-        self.finish(inner, wake);
-        self.on_the_way(taken, carrier.connect())
-    }
-
-    /// Takes the events for the reply to a connect, unless a newer one has come.
-    pub fn take_events(self: &Arc<Self>, connect: u64) -> Taken {
-        let settings = &self.shared.settings;
-        let taken = self.lock().state.drain_for_connect(connect, settings);
-        self.on_the_way(taken, Some(connect))
-    }
-
-    fn on_the_way(self: &Arc<Self>, mut taken: Taken, connect: Option<u64>) -> Taken {
-        self.shared.metrics.resent.add(taken.resent);
-        if !taken.events.is_empty() {
-            taken.on_the_way = Some(OnTheWay::new(self, connect));
-        }
-        taken
-    }
-
-    /// Ends the way of events with the reply to a connect, or to a publish; puts those back that were
-    /// not written.
-    fn end_reply(&self, connect: Option<u64>, unwritten: Vec<Arc<Event>>) {
-        let mut inner = self.lock();
-        inner.state.note_reply(unwritten.is_empty());
-        let restored = inner.state.restorable(unwritten);
-        self.shared.metrics.restored.add(restored.len());
-        let settings = &self.shared.settings;
-        let wake = inner.state.end_reply(connect, restored, settings);
-        if connect == Some(inner.state.newest_connect()) {
-            inner.reply_waker = None;
-        }
-        self.finish(inner, wake);
-    }
-
-    fn begin_writing(&self) {
-        self.lock().state.begin_writing();
-    }
-
-    fn end_writing(&self, now: Instant) {
-        let mut inner = self.lock();
-        inner.state.end_writing(&self.shared.settings, now);
         self.after(inner, Wake::default());
     }
 

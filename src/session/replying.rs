@@ -1,0 +1,94 @@
+//! Events that leave with the replies of a response: taken at its end, and put back if it is not
+//! written.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::state::Wake;
+use super::{OnTheWay, Session, Taken};
+use crate::bayeux::Event;
+
+/// Which reply of a response may carry events with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Carrier {
+    /// None: clients expect a handshake, subscribe, unsubscribe or disconnect to be answered by
+    /// its reply and nothing else.
+    Other,
+    /// The reply to a publish, unless the session delivers on connects only.
+    Publish,
+    /// The reply to a connect, by its number.
+    Connect(u64),
+}
+
+impl Carrier {
+    fn connect(self) -> Option<u64> {
+        match self {
+            Self::Connect(connect) => Some(connect),
+            Self::Publish | Self::Other => None,
+        }
+    }
+}
+
+impl Session {
+    /// Holds back wake-ups while a batch of its client's own messages is processed.
+    pub fn begin_batch(&self, now: Instant) {
+        self.lock().state.begin_batch(&self.shared.settings, now);
+    }
+
+    /// Ends the batch: takes the events that its response may carry, and wakes the held connect if
+    /// some are left.
+    pub fn end_batch(self: &Arc<Self>, carrier: Carrier) -> Taken {
+        let mut inner = self.lock();
+        let settings = &self.shared.settings;
+        let taken = match carrier {
+            Carrier::Connect(number) => inner.state.drain_for_connect(number, settings),
+            Carrier::Publish => Taken::of(inner.state.drain_for_publish(settings)),
+            Carrier::Other => Taken::default(),
+        };
+        let wake = inner.state.end_batch(settings);
+        self.finish(inner, wake);
+        self.on_the_way(taken, carrier.connect())
+    }
+
+    /// Takes the events for the reply to a connect, unless a newer one has come.
+    pub fn take_events(self: &Arc<Self>, connect: u64) -> Taken {
+        let settings = &self.shared.settings;
+        let taken = self.lock().state.drain_for_connect(connect, settings);
+        self.on_the_way(taken, Some(connect))
+    }
+
+    fn on_the_way(self: &Arc<Self>, mut taken: Taken, connect: Option<u64>) -> Taken {
+        self.shared.metrics.resent.add(taken.resent);
+        if !taken.events.is_empty() {
+            taken.on_the_way = Some(OnTheWay::new(self, connect));
+        }
+        taken
+    }
+
+    /// Ends the way of events with the reply to a connect, or to a publish; puts those back that were
+    /// not written.
+    pub(super) fn end_reply(&self, connect: Option<u64>, unwritten: Vec<Arc<Event>>) {
+        let mut inner = self.lock();
+        inner.state.note_reply(unwritten.is_empty());
+        let restored = inner.state.restorable(unwritten);
+        self.shared.metrics.restored.add(restored.len());
+        let settings = &self.shared.settings;
+        let wake = inner.state.end_reply(connect, restored, settings);
+        if connect == Some(inner.state.newest_connect()) {
+            inner.reply_waker = None;
+        }
+        self.finish(inner, wake);
+    }
+
+    /// Stops the clock of the session while a response to it waits for its client.
+    pub(super) fn begin_writing(&self) {
+        self.lock().state.begin_writing();
+    }
+
+    /// Starts it again, when that is written or given up.
+    pub(super) fn end_writing(&self, now: Instant) {
+        let mut inner = self.lock();
+        inner.state.end_writing(&self.shared.settings, now);
+        self.after(inner, Wake::default());
+    }
+}

@@ -1,0 +1,62 @@
+//! What all sessions of a server share, and what it tells clients that have none.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Browsers, Reconnects, Settings, Timers};
+use crate::bayeux::Advice;
+use crate::extensions::Pipeline;
+use crate::metrics::Metrics;
+
+/// What all sessions of a server share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Their settings.
+    pub settings: Settings,
+    /// The browsers they run in.
+    pub browsers: Browsers,
+    /// When each of them is due.
+    pub timers: Timers,
+    /// When the clients come back that lose theirs.
+    pub reconnects: Reconnects,
+    /// What looks at all their messages.
+    pub extensions: Pipeline,
+    /// What is counted of them.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Shared {
+    /// Returns what a client is told whose session is gone.
+    #[must_use]
+    pub fn handshake_advice(&self, is_blind: bool, now: Instant) -> Advice {
+        Advice::handshake(self.wait(is_blind, now), self.settings.timeout)
+    }
+
+    /// Returns what a client is told that there is no room for a session now.
+    #[must_use]
+    pub fn full_advice(&self, least: Duration, is_blind: bool, now: Instant) -> Advice {
+        Advice::retry(least + self.wait(is_blind, now), self.settings.timeout)
+    }
+
+    /// Returns advice as it is, or if the server stops, with the time after which to come back.
+    #[must_use]
+    pub fn at_stop(&self, mut advice: Advice, is_blind: bool, now: Instant) -> Advice {
+        if self.reconnects.is_stopping()
+            && let Some(interval) = &mut advice.interval
+        {
+            *interval = self.wait(is_blind, now).max(*interval);
+        }
+        advice
+    }
+
+    /// Returns how long one more client is to wait before it comes back. One that is blind does not
+    /// see that nothing listens, and would wait for the reply to its next poll for long.
+    pub fn wait(&self, is_blind: bool, now: Instant) -> Duration {
+        let least = if is_blind && self.reconnects.is_stopping() {
+            self.settings.callback_reconnect_interval
+        } else {
+            Duration::ZERO
+        };
+        least + self.reconnects.wait(&self.settings, &self.metrics, now)
+    }
+}

@@ -40,8 +40,8 @@ enum Way {
     EventStream,
     /// An event stream of channels that continues another.
     Continued,
-    /// A WebSocket that had no session yet, opened so many seconds after the handshake.
-    Socket(i64),
+    /// A WebSocket that had no session yet, opened and used so many seconds after the handshake.
+    Socket(i64, i64),
     /// A WebSocket that had a session of the same browser.
     UsedByBrowser,
     /// A WebSocket that had a session of another browser.
@@ -133,7 +133,11 @@ impl Rig {
             Cookie::Own => vec![self.session.browser().id()],
             Cookie::Other => vec![RandomId::from_random([7; 16])],
         };
-        let now = at(self.begun, 30);
+        let used = match way {
+            Way::Socket(_, used) => used,
+            _ => 30,
+        };
+        let now = at(self.begun, used);
         let id = self.session.id();
         let mut stream = match way {
             Way::Request => None,
@@ -146,7 +150,7 @@ impl Rig {
                 return stream.is_of(&self.session);
             }
             Way::StreamedConnect => Some(Stream::of_connect()),
-            Way::Socket(after) => Some(Stream::opened(at(self.begun, after))),
+            Way::Socket(opened, _) => Some(Stream::opened(at(self.begun, opened))),
             Way::UsedByBrowser => Some(self.used(&[self.session.browser().id()])),
             Way::UsedByOther => Some(self.used(&[])),
         };
@@ -196,24 +200,28 @@ fn who_may_use_a_session() {
         (StreamedConnect, Unbound, YES, YES),
         (EventStream, Unbound, YES, YES),
         (Continued, Unbound, YES, YES),
-        (Socket(-60), Unbound, YES, YES),
-        (Socket(0), Unbound, YES, YES),
-        (Socket(25), Unbound, YES, YES),
+        (Socket(-60, 30), Unbound, YES, YES),
+        (Socket(0, 30), Unbound, YES, YES),
+        (Socket(25, 30), Unbound, YES, YES),
         // Then it is the cookie too.
         (Request, Bound, NO, NO),
         (StreamedConnect, Bound, NO, NO),
         (EventStream, Bound, NO, NO),
         (Continued, Bound, NO, NO),
         // A socket that was on its way at the handshake could not have it.
-        (Socket(-60), Bound, NO, NO),
-        (Socket(-11), Bound, NO, NO),
-        (Socket(-9), Bound, YES, NO),
-        (Socket(0), Bound, YES, NO),
-        (Socket(9), Bound, YES, NO),
-        (Socket(11), Bound, NO, NO),
-        (Socket(25), Bound, NO, NO),
+        (Socket(-60, 0), Bound, NO, NO),
+        (Socket(-11, 0), Bound, NO, NO),
+        (Socket(-9, 1), Bound, YES, NO),
+        (Socket(0, 1), Bound, YES, NO),
+        (Socket(0, 9), Bound, YES, NO),
+        (Socket(0, 11), Bound, NO, NO),
+        (Socket(-9, 11), Bound, NO, NO),
+        (Socket(0, 30), Bound, NO, NO),
+        (Socket(9, 9), Bound, YES, NO),
+        (Socket(11, 11), Bound, NO, NO),
+        (Socket(25, 30), Bound, NO, NO),
         // One that comes later than another stream can.
-        (Socket(0), Streamed, NO, NO),
+        (Socket(0, 1), Streamed, NO, NO),
         (Request, Streamed, NO, NO),
         (EventStream, Streamed, NO, NO),
         // Nor could one that goes on with a new session of its browser.

@@ -138,18 +138,23 @@ impl BayeuxServer {
         }
         let session = batch
             .iter()
-            .find_map(|message| self.session_of(message, &request));
+            .find_map(|message| self.session_of(message, &request, now));
         if let Some((stream, session)) = request.stream.take().zip(session.as_ref()) {
             stream.attach(session, now);
         }
         pass.messages(batch, session.as_ref(), &request)
     }
 
-    fn session_of(&self, message: &Message<'_>, request: &Request<'_>) -> Option<Arc<Session>> {
+    fn session_of(
+        &self,
+        message: &Message<'_>,
+        request: &Request<'_>,
+        now: Instant,
+    ) -> Option<Arc<Session>> {
         let session = self.core.sessions.find(message.client_id?)?;
         let is_admitted = match &request.stream {
             Some(stream) if request.needs_own_handshake => stream.is_of(&session),
-            Some(stream) => stream.admits(&session, request.cookies),
+            Some(stream) => stream.admits(&session, request.cookies, now),
             None => session.admits(request.cookies),
         };
         is_admitted.then_some(session)

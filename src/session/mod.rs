@@ -52,7 +52,8 @@ use state::{State, Wake};
 pub use stream::{Beginning, Stream, Streamed};
 pub use sweeper::{Tick, Timers, sweep};
 
-/// How long before or after a handshake a stream may have been opened that was on its way meanwhile.
+/// How long before a handshake a stream may have been opened, and how long after it may be used, that was
+/// on its way meanwhile.
 const MAX_DELAY: Duration = Duration::from_secs(10);
 
 /// A session and its state.
@@ -133,10 +134,11 @@ impl Session {
     }
 
     /// Tells whether a stream that was opened at this time, without a cookie, may have been on its way
-    /// when the session's browser had none yet: not a second one, and not long before or after.
-    fn admits_first_stream(&self, opened: Instant) -> bool {
+    /// when the session's browser had none yet, and be used now: not a second one, not one that was
+    /// opened long before, and not long after the handshake.
+    fn admits_first_stream(&self, opened: Instant, now: Instant) -> bool {
         let before = self.begun.saturating_duration_since(opened);
-        let after = opened.saturating_duration_since(self.begun);
+        let after = now.max(opened).saturating_duration_since(self.begun);
         before.max(after) <= MAX_DELAY && !self.lock().state.has_had_stream()
     }
 

@@ -86,17 +86,17 @@ impl Stream {
     ///
     /// A stream that was opened without a cookie may be of a browser that has one by now: Faye opens
     /// its WebSocket while it handshakes by POST, and its first connect by POST may be faster. So its
-    /// first session may be one that was made at about the same time and has had no stream yet; from
-    /// then on it is of that session's browser.
+    /// first session may be one that was made a moment ago, at about the same time, and has had no stream
+    /// yet; from then on it is of that session's browser.
     #[must_use]
-    pub fn admits(&self, session: &Arc<Session>, cookies: &[RandomId]) -> bool {
+    pub fn admits(&self, session: &Arc<Session>, cookies: &[RandomId], now: Instant) -> bool {
         if session.admits(cookies) || self.is_of(session) {
             return true;
         }
         cookies.is_empty()
             && match &self.past {
                 Past::None => false,
-                Past::Opened(at) => session.admits_first_stream(*at),
+                Past::Opened(at) => session.admits_first_stream(*at, now),
                 Past::Of(browser) => browser.id() == session.browser().id(),
             }
     }

@@ -25,6 +25,12 @@ impl OnTheWay {
         }
     }
 
+    /// Tells whether it is the reply to a connect that they go with.
+    #[must_use]
+    pub fn is_to_connect(&self) -> bool {
+        self.connect.is_some()
+    }
+
     /// Waits, while they are being written, until there is no use in that: the client has connected
     /// anew, and waits for them there.
     pub fn poll_displaced(&self, context: &mut Context<'_>) -> Poll<()> {

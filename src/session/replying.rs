@@ -81,14 +81,17 @@ impl Session {
     }
 
     /// Stops the clock of the session while a response to it waits for its client.
-    pub(super) fn begin_writing(&self) {
-        self.lock().state.begin_writing();
+    pub(super) fn begin_writing(&self, to_connect: bool) {
+        let mut inner = self.lock();
+        inner.state.begin_writing(to_connect);
+        self.after(inner, Wake::default());
     }
 
     /// Starts it again, when that is written or given up.
-    pub(super) fn end_writing(&self, now: Instant) {
+    pub(super) fn end_writing(&self, to_connect: bool, now: Instant) {
         let mut inner = self.lock();
-        inner.state.end_writing(&self.shared.settings, now);
+        let settings = &self.shared.settings;
+        inner.state.end_writing(to_connect, settings, now);
         self.after(inner, Wake::default());
     }
 }

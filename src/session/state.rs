@@ -73,6 +73,14 @@ impl Wake {
     };
 }
 
+/// How many responses wait for the client to read.
+#[derive(Debug, Default)]
+struct Writing {
+    /// With the reply to a connect and events.
+    to_connects: u32,
+    to_others: u32,
+}
+
 #[derive(Debug)]
 struct Held {
     ticket: u64,
@@ -107,7 +115,7 @@ pub(super) struct State {
     /// What its client has yet to acknowledge, if it does.
     acks: Option<Box<Acks>>,
     /// Responses to its client that are being written, after the kernel did not take them at once.
-    writing: u32,
+    writing: Writing,
     /// How many replies in a row were not written whole, less those that were since.
     cuts: u8,
     /// Batches of the client's own messages that are being processed.
@@ -160,7 +168,7 @@ impl State {
             replying: None,
             has_new_stream: false,
             acks: None,
-            writing: 0,
+            writing: Writing::default(),
             cuts: 0,
             batches: 0,
             expiry: begun.now + times.interval(settings) + times.max_interval(settings),
@@ -323,15 +331,14 @@ impl State {
         if let Some(again) = resumed.map(|resumed| resumed + max_interval) {
             self.expiry = self.expiry.max(again);
         }
-        self.expiry <= now && !self.is_kept()
+        self.expires(settings).is_some_and(|expiry| expiry <= now)
     }
 
     /// Returns when [`on_timer`](Self::on_timer) has to be called next.
     pub(super) fn next_deadline(&self, settings: &Settings) -> Option<Instant> {
         let end = match (&self.phase, &self.held) {
             (Phase::Ended(_), _) => return None,
-            (_, None) if self.is_kept() => None,
-            (_, None) => Some(self.expiry),
+            (_, None) => self.expires(settings),
             (_, Some(held)) if held.is_resumed => None,
             (_, Some(held)) => Some(held.deadline),
         };
@@ -341,9 +348,20 @@ impl State {
         end.into_iter().chain(lazy).min()
     }
 
-    /// Tells whether its stream keeps the session alive, or its client is still reading.
-    fn is_kept(&self) -> bool {
-        (self.outlet.is_open() && self.outlet.keeps_session()) || self.writing > 0
+    /// Returns when the session expires if no connect is held: not while its stream keeps it, or its
+    /// client reads the reply to a connect; while it reads something else, as late as if it had sent
+    /// messages all the time.
+    fn expires(&self, settings: &Settings) -> Option<Instant> {
+        let is_streamed = self.outlet.is_open() && self.outlet.keeps_session();
+        if is_streamed || self.writing.to_connects > 0 {
+            return None;
+        }
+        let longest = self.connected + settings.max_unconnected;
+        Some(if self.writing.to_others > 0 {
+            self.expiry.max(longest)
+        } else {
+            self.expiry
+        })
     }
 
     pub(super) fn advice(&self, settings: &Settings) -> Advice {

@@ -244,7 +244,12 @@ impl Carried {
     /// Keeps the session as long as the response is written.
     #[must_use]
     pub fn writing(&self) -> Option<BeingWritten> {
-        self.session.as_ref().map(BeingWritten::of)
+        let to_connect = self
+            .on_the_way
+            .as_ref()
+            .is_some_and(OnTheWay::is_to_connect);
+        let session = self.session.as_ref()?;
+        Some(BeingWritten::of(session, to_connect))
     }
 
     /// Waits, while the response is written, until there is no use in that.

@@ -205,8 +205,10 @@ impl Turn {
         patience: Patience,
         metrics: &Metrics,
     ) -> Written {
+        let to_connect = self.replied.as_ref().is_some_and(OnTheWay::is_to_connect);
+        let written_to = |session| BeingWritten::of(&session, to_connect);
         let sessions = [self.session.take(), stream.session().cloned()];
-        let _writing = sessions.map(|session| session.map(|session| BeingWritten::of(&session)));
+        let _writing = sessions.map(|session| session.map(written_to));
         // Another connection waits for what this one does not write.
         let poll_lost = |context: &mut Context<'_>| match &self.replied {
             Some(on_the_way) => on_the_way.poll_displaced(context),

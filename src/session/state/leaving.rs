@@ -82,15 +82,35 @@ impl State {
     }
 
     /// Notes that a response could not be written at once.
-    pub(in crate::session) fn begin_writing(&mut self) {
-        self.writing += 1;
+    pub(in crate::session) fn begin_writing(&mut self, to_connect: bool) {
+        *self.writing_to(to_connect) += 1;
     }
 
-    /// Notes that one is written, or given up; from then on its client has time to connect.
-    pub(in crate::session) fn end_writing(&mut self, settings: &Settings, now: Instant) {
-        self.writing = self.writing.saturating_sub(1);
-        if self.writing == 0 {
-            self.start_expiry(settings, now);
+    /// Notes that one is written, or given up; from then on its client has time to connect, and after
+    /// what answered none no more than messages would give it.
+    pub(in crate::session) fn end_writing(
+        &mut self,
+        to_connect: bool,
+        settings: &Settings,
+        now: Instant,
+    ) {
+        let writing = self.writing_to(to_connect);
+        *writing = writing.saturating_sub(1);
+        let expiry = now + self.interval(settings) + self.times().max_interval(settings);
+        if to_connect {
+            self.connected = self.connected.max(now);
+            self.expiry = self.expiry.max(expiry);
+        } else {
+            let longest = self.connected + settings.max_unconnected;
+            self.expiry = self.expiry.max(longest.min(expiry));
+        }
+    }
+
+    fn writing_to(&mut self, connect: bool) -> &mut u32 {
+        if connect {
+            &mut self.writing.to_connects
+        } else {
+            &mut self.writing.to_others
         }
     }
 

@@ -681,16 +681,56 @@ fn replies_are_smaller_after_one_that_was_cut_and_grow_again() {
 }
 
 #[test]
-fn a_session_does_not_expire_while_something_is_written_to_it() {
+fn a_session_does_not_expire_while_the_reply_to_a_connect_is_written() {
     let mut rig = Rig::connected(Settings::default());
-    rig.state.begin_writing();
-    rig.state.begin_writing();
+    rig.state.begin_writing(true);
+    rig.state.begin_writing(true);
     assert_eq!(rig.state.next_deadline(&rig.settings), None);
     assert!(!rig.state.on_timer(rig.at(1000), None, &rig.settings).1);
-    rig.state.end_writing(&rig.settings, rig.at(1000));
+    rig.state.end_writing(true, &rig.settings, rig.at(1000));
     assert!(!rig.state.on_timer(rig.at(2000), None, &rig.settings).1);
-    rig.state.end_writing(&rig.settings, rig.at(2000));
+    rig.state.end_writing(true, &rig.settings, rig.at(2000));
     let due = rig.state.next_deadline(&rig.settings).expect("a deadline");
     assert_eq!(due, rig.at(2000) + rig.settings.max_interval);
     assert!(rig.state.on_timer(due, None, &rig.settings).1);
+}
+
+#[test]
+fn other_responses_that_are_read_slowly_keep_a_session_no_longer_than_messages_do() {
+    let settings = Settings {
+        max_unconnected: SECOND * 25,
+        ..Settings::default()
+    };
+    let mut rig = Rig::connected(settings);
+    for (begun, read, expiry) in [(1, 8, 18), (9, 20, 25), (21, 24, 25)] {
+        rig.state.begin_writing(false);
+        assert_eq!(rig.next(), Some(25), "begun at {begun} s");
+        rig.state.end_writing(false, &rig.settings, rig.at(read));
+        assert_eq!(rig.next(), Some(expiry), "read at {read} s");
+    }
+    rig.state.begin_writing(false);
+    assert_eq!(rig.on_timer(25), (false, true), "and not while it reads");
+}
+
+#[test]
+fn a_surplus_tab_that_reads_slowly_has_its_time_all_the_same() {
+    let mut rig = Rig::connected(Settings {
+        multi_session_interval: SECOND * 60,
+        ..Settings::default()
+    });
+    let connect = Connect {
+        advice: None,
+        may_be_held: true,
+        lifetime: None,
+        events_by: EventsBy::Replies,
+        browser: None,
+        ack: None,
+    };
+    let refuses = rig
+        .state
+        .connect(&connect, &rig.settings, rig.at(0), || false);
+    assert_eq!(refuses, Connected::MultipleClients);
+    rig.state.begin_writing(true);
+    rig.state.end_writing(true, &rig.settings, rig.at(1));
+    assert_eq!(rig.next(), Some(70));
 }

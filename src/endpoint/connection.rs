@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -252,11 +252,14 @@ fn has_arrived<'c>(
     shared: &'c Shared,
 ) -> impl Future<Output = bool> {
     let mut due = Instant::now() + shared.settings.keep_alive_timeout;
+    // Who sends much ahead lets others have their turn, also those of whom only the kernel knows yet.
+    let mut turn_of_others = socket
+        .has_worked(STEP)
+        .then(|| Box::pin(tokio::task::yield_now()));
     poll_fn(move |context| {
-        // Who sends much ahead lets others have their turn.
-        if socket.has_worked(STEP) {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
+        if let Some(others) = &mut turn_of_others {
+            ready!(others.as_mut().poll(context));
+            turn_of_others = None;
         }
         if socket.has_ahead() {
             return Poll::Ready(true);
@@ -289,7 +292,9 @@ async fn refuse(refusal: Refusal, head: Option<&Head>, mut socket: Socket, share
     if let Some(head) = head {
         response = shared.site.share(head, response);
     }
-    if write(&mut socket, &response, Persistence::LAST, shared).await {
+    let is_taken = write(&mut socket, &response, Persistence::LAST, shared).await;
+    // A stopping server does not wait for its clients.
+    if is_taken && !shared.is_stopping() {
         socket.linger().await;
     }
 }

@@ -129,7 +129,10 @@ impl From<Fault> for Refusal {
 /// Reads the next request of a socket on which something has arrived, whatever it is.
 pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
     let bounds = shared.bounds();
+    let mut socket = socket;
+    let worked = socket.take_work();
     let (verdict, mut socket) = read_head(socket, bounds, shared).await;
+    socket.note_work(worked);
     let mut arrived = socket.take_ahead();
     let parsed = parse(&mut arrived, bounds);
     socket.put_back(arrived);

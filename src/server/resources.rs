@@ -35,7 +35,7 @@ impl BayeuxServer {
         self.core.resources.watch(channel, had)
     }
 
-    /// Gives a resource a representation, and publishes it.
+    /// Gives a resource a representation, and publishes it; tells also how much work that was.
     ///
     /// # Errors
     /// It is no JSON within the bounds, or a condition is not met.
@@ -45,11 +45,14 @@ impl BayeuxServer {
         body: &[u8],
         conditions: &Conditions,
         now: Instant,
-    ) -> Result<Written, NotWritten> {
-        resources::put(channel, body, conditions, &self.core.scope(now))
+    ) -> (Result<Written, NotWritten>, usize) {
+        let scope = self.core.scope(now);
+        let written = resources::put(channel, body, conditions, &scope);
+        (written, scope.work.get())
     }
 
-    /// Replaces or appends a part of a resource's representation, and publishes the whole.
+    /// Replaces or appends a part of a resource's representation, and publishes the whole; tells also how
+    /// much work that was.
     ///
     /// # Errors
     /// There is no representation, the part does not fit, the whole would be no JSON within the
@@ -61,8 +64,10 @@ impl BayeuxServer {
         place: Place,
         conditions: &Conditions,
         now: Instant,
-    ) -> Result<Written, NotWritten> {
-        resources::patch(channel, part, place, conditions, &self.core.scope(now))
+    ) -> (Result<Written, NotWritten>, usize) {
+        let scope = self.core.scope(now);
+        let written = resources::patch(channel, part, place, conditions, &scope);
+        (written, scope.work.get())
     }
 
     /// Deletes a resource.

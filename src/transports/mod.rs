@@ -266,7 +266,7 @@ impl Endpoint {
             };
             return preflight(request, origin.as_ref(), methods).into();
         } else if is_resource {
-            resources::serve(self, request)
+            resources::serve(self, request, incoming.socket)
         } else {
             self.exchange(incoming, place == Some(Place::EventStream))
         };

@@ -70,6 +70,10 @@ pub(super) fn run<S: Streaming>(
             })
             .await;
             let is_full = turn.is_full();
+            if turn.is_empty() && is_full {
+                tokio::task::yield_now().await;
+                continue;
+            }
             let patience = link.times.patience;
             let stream = connection.stream();
             let (written, had_to_wait) =
@@ -81,7 +85,10 @@ pub(super) fn run<S: Streaming>(
                 Written::All => connection.written(had_to_wait),
                 Written::Last => {
                     connection.let_go();
-                    Box::pin(socket.linger()).await;
+                    // A stopping server does not wait for its clients.
+                    if !is_stopping {
+                        Box::pin(socket.linger()).await;
+                    }
                     break;
                 }
                 Written::Lost => break,

@@ -144,8 +144,12 @@ impl Extension for Noting {
 /// As much as is done at a stretch in few bytes: calls, of which nobody knows what is done for them. The
 /// first says by whom it is.
 fn calls(client_id: &str, name: u8) -> String {
+    batch_of_calls(8, client_id, name)
+}
+
+fn batch_of_calls(count: usize, client_id: &str, name: u8) -> String {
     let call = json!({"channel": "/service/x", "clientId": client_id, "data": 1});
-    let mut batch = vec![call; 8];
+    let mut batch = vec![call; count];
     batch[0]["ext"] = json!({ "name": name });
     Value::from(batch).to_string()
 }
@@ -192,6 +196,43 @@ async fn who_sends_many_requests_ahead_lets_others_have_their_turn() {
         }
     }
     assert_turns(&noted);
+}
+
+/// The bytes of a request whose body comes in a chunk.
+fn chunked(request: &Request) -> Vec<u8> {
+    let body = request.payload();
+    let request = Request::new("POST", "/cometd").header("Transfer-Encoding", "chunked");
+    let request = request.header("Content-Type", "application/json");
+    let size = format!("{:x}\r\n", body.len());
+    [&request.bytes(), size.as_bytes(), body, b"\r\n0\r\n\r\n"].concat()
+}
+
+#[tokio::test]
+async fn what_a_connection_has_worked_adds_up_however_its_requests_come() {
+    let by_length = |request: &Request| request.bytes();
+    for encode in [by_length, chunked] {
+        let noted = Arc::new(Mutex::new(String::new()));
+        let server = server_with(Noting(Arc::clone(&noted)));
+        let clients = (server.cookieless().await, server.cookieless().await);
+        let (mut one, mut two) = (server.open().await, server.open().await);
+        for (http, client, name) in [(&mut one, clients.0, 1), (&mut two, clients.1, 2)] {
+            // Half of what is done at a stretch.
+            let request = Request::post(batch_of_calls(4, &client.id, name));
+            http.send(encode(&request).repeat(6)).await;
+        }
+        for http in [&mut one, &mut two] {
+            for _ in 0..6 {
+                let replies = http.response().await.messages();
+                assert!(replies.iter().all(|reply| reply["successful"] == true));
+            }
+        }
+        let noted = noted.lock().unwrap();
+        let rounds = [&noted[..4], &noted[4..8], &noted[8..]];
+        assert!(
+            rounds.iter().all(|round| ["1122", "2211"].contains(round)),
+            "{noted}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ impl Inward {
         } else if is_upgrade(&request.head) {
             refusal("an embedded request may not open a WebSocket").into()
         } else if place == Some(Place::Resource) {
-            resources::serve(endpoint, &request)
+            resources::serve(endpoint, &request, socket)
         } else if place != Some(Place::Messages) {
             Response::error(StatusCode::NOT_FOUND, NOTHING_HERE).into()
         } else if *request.method() == Method::POST {

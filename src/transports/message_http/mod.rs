@@ -78,11 +78,8 @@ impl Streaming for Connection {
             self.end(&mut turn);
         }
         self.keep_time(around.times, &mut turn, sleep, context);
-        if turn.is_empty() {
-            if turn.is_full() {
-                // There may be more to read.
-                context.waker().wake_by_ref();
-            }
+        // After much work others have their turn, and there may be more to read.
+        if turn.is_empty() && !turn.is_full() {
             Poll::Pending
         } else {
             Poll::Ready(turn)

@@ -17,7 +17,7 @@ use crate::bayeux::{ChannelName, DataError};
 use crate::metrics::{Limit, Metrics};
 use crate::resources::{Conditions, Current, Had, Refused, Version, Woken, Written};
 use crate::server::{NotWritten, Place};
-use crate::web::{Headers, Request, Response};
+use crate::web::{Headers, Request, Response, Socket};
 pub use wait::Waiting;
 
 /// The methods of a resource.
@@ -95,8 +95,8 @@ impl From<Error> for Response {
 }
 
 /// Serves a request at or below the path of resources.
-pub(super) fn serve(endpoint: &Endpoint, request: &Request) -> Answer {
-    let answer = route(endpoint, request).unwrap_or_else(|error| {
+pub(super) fn serve(endpoint: &Endpoint, request: &Request, socket: &Socket) -> Answer {
+    let answer = route(endpoint, request, socket).unwrap_or_else(|error| {
         count(&error, endpoint.server.metrics());
         Response::from(error).into()
     });
@@ -108,14 +108,14 @@ pub(super) fn serve(endpoint: &Endpoint, request: &Request) -> Answer {
     }
 }
 
-fn route(endpoint: &Endpoint, request: &Request) -> Result<Answer, Error> {
+fn route(endpoint: &Endpoint, request: &Request, socket: &Socket) -> Result<Answer, Error> {
     let (server, headers) = (&endpoint.server, request.headers());
     let channel = channel(endpoint, request.uri().path()).ok_or(Error::NoResource)?;
     let conditions = Conditions {
         absent: headers::if_none_match(headers),
         ..headers::conditions(headers)
     };
-    let written = match *request.method() {
+    let (written, work) = match *request.method() {
         Method::GET | Method::HEAD if headers.contains(&WHEN_MODIFIED_AFTER) => {
             return wait(endpoint, &channel, request);
         }
@@ -127,12 +127,12 @@ fn route(endpoint: &Endpoint, request: &Request) -> Result<Answer, Error> {
             if headers.contains(&header::CONTENT_RANGE) {
                 return Err(Error::PartialPut);
             }
-            server.put_resource(&channel, &request.body, &conditions, now())?
+            server.put_resource(&channel, &request.body, &conditions, now())
         }
         Method::PATCH => {
             let part = &request.body;
             let place = place(headers, part.len()).ok_or(Error::Range)?;
-            server.patch_resource(&channel, part, place, &conditions, now())?
+            server.patch_resource(&channel, part, place, &conditions, now())
         }
         Method::DELETE => {
             server.delete_resource(&channel, &conditions, now())?;
@@ -140,7 +140,8 @@ fn route(endpoint: &Endpoint, request: &Request) -> Result<Answer, Error> {
         }
         _ => return Err(Error::Method),
     };
-    Ok(stored(written).into())
+    socket.note_work(work);
+    Ok(stored(written?).into())
 }
 
 /// Reads a resource's channel from the path, in which a channel's odd characters are encoded.

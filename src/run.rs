@@ -29,6 +29,12 @@ use crate::web::cors::NotAnOrigin;
 /// `net.core.somaxconn` says so.
 const BACKLOG: u32 = 4096;
 
+/// What binding to an address of a family says that the kernel does not have (Linux: `EAFNOSUPPORT`).
+const NO_ADDRESS_FAMILY: i32 = 97;
+/// The longest time that the kernel takes for `TCP_USER_TIMEOUT`, which it counts in milliseconds.
+#[cfg(target_os = "linux")]
+const LONGEST_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -210,12 +216,10 @@ fn listen_on_any(
     }
 }
 
-/// What is not refused for its port is refused for its address, or for all IPv6.
+/// Tells whether it is the address that this machine does not have, or all of IPv6.
 fn is_not_here(error: &io::Error) -> bool {
-    !matches!(
-        error.kind(),
-        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
-    )
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(NO_ADDRESS_FAMILY)
 }
 
 fn listen_on(address: SocketAddr, http: &endpoint::Settings) -> io::Result<TcpListener> {
@@ -226,7 +230,9 @@ fn listen_on(address: SocketAddr, http: &endpoint::Settings) -> io::Result<TcpLi
     };
     // A restarted server takes its port while connections of the old one linger.
     socket.set_reuseaddr(true)?;
-    bound_unread(&SockRef::from(&socket), http)?;
+    if let Err(error) = bound_unread(&SockRef::from(&socket), http) {
+        tracing::warn!(%error, "the kernel does not bound what it keeps for clients that do not read (http.max_unsent)");
+    }
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -236,7 +242,11 @@ fn listen_on(address: SocketAddr, http: &endpoint::Settings) -> io::Result<TcpLi
 /// has it from its listener.
 #[cfg(target_os = "linux")]
 fn bound_unread(listener: &SockRef<'_>, http: &endpoint::Settings) -> io::Result<()> {
-    listener.set_tcp_user_timeout(Some(http.write_timeout.saturating_mul(2)))?;
+    let timeout = http
+        .write_timeout
+        .saturating_mul(2)
+        .min(LONGEST_USER_TIMEOUT);
+    listener.set_tcp_user_timeout(Some(timeout))?;
     let max_unsent = u32::try_from(http.max_unsent.as_u64()).unwrap_or(u32::MAX);
     listener.set_tcp_notsent_lowat(max_unsent)
 }

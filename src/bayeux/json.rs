@@ -1,6 +1,7 @@
 //! Batches of messages from bytes: one JSON array or object, within bounds.
 
 use bytes::Bytes;
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::{Limits, Message};
@@ -83,7 +84,19 @@ fn parse(text: &[u8]) -> Result<Vec<Message<'_>>, String> {
     } else {
         serde_json::from_str(text)
     };
-    parsed.map_err(|error| error.to_string())
+    parsed.map_err(|error| reason(&error))
+}
+
+/// Says what is wrong, and where; nothing of what a client sent, which may be a secret.
+fn reason(error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Data => format!(
+            "not a JSON object at line {} column {}",
+            error.line(),
+            error.column()
+        ),
+        Category::Io | Category::Syntax | Category::Eof => error.to_string(),
+    }
 }
 
 /// Counts how deep arrays and objects nest, without a stack; what is not JSON is counted too. Of what

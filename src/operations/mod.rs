@@ -191,8 +191,13 @@ fn without_session<'a>(
         message.client_id.map(|id| id.0.hash_bits()),
         message.foreign_id.map(RawValue::get),
     );
-    let max = shared.settings.max_unknown_delay;
-    let delay = scope.sessions.delay_unknown(id, now, max);
+    // Who names none cannot be told from others who name none.
+    let delay = if id == (None, None) {
+        Duration::ZERO
+    } else {
+        let max = shared.settings.max_unknown_delay;
+        scope.sessions.delay_unknown(id, now, max)
+    };
     let advice = || {
         if delay.is_zero() {
             shared.handshake_advice(origin.is_blind, now)

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::patience::{Patience, Progress, Slowness};
+use crate::pause::was_paused;
 
 /// How many bytes a client may send ahead while its request is held; above that they stay in the
 /// kernel's buffer, where the client's end cannot be noticed behind them.
@@ -89,7 +90,7 @@ impl Socket {
         has
     }
 
-    /// Returns the socket, and what was read from it and not used.
+    /// Returns the socket, and what was read from it and not used. What it has worked is forgotten.
     #[must_use]
     pub fn into_parts(self) -> (TcpStream, Bytes) {
         (self.stream, self.ahead.freeze())
@@ -240,7 +241,11 @@ impl Socket {
                             late.as_mut().reset(due.into());
                         }
                         ready!(late.as_mut().poll(context));
-                        return Poll::Ready(Some(Why::Slow(slowness)));
+                        if !was_paused(due, now()) {
+                            return Poll::Ready(Some(Why::Slow(slowness)));
+                        }
+                        // What it has read meanwhile is not known yet.
+                        progress = Progress::new(now());
                     }
                 }
             }

@@ -9,7 +9,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
     ("bayeux", &[]),
     ("metrics", &[]),
     ("pause", &[]),
-    ("web", &[]),
+    ("web", &["pause"]),
     ("extensions", &["bayeux"]),
     ("services", &["bayeux"]),
     ("session", &["bayeux", "metrics", "pause", "extensions"]),

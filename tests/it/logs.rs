@@ -116,6 +116,12 @@ async fn no_client_id_stands_whole_in_the_log() {
     socket.message().await;
     socket.text("[{]").await;
     socket.closed().await;
+    // Encoded twice, which is no message.
+    let twice = json!([slow
+        .message(json!({"channel": "/a", "data": 1}))
+        .to_string()]);
+    let refused = slow.post(twice.to_string()).await;
+    assert!(!refused.text().contains(&slow.id), "{}", refused.text());
     let (_events, block) = Events::open(server.address, "/events?channel=/a").await;
     drop(stream);
     polling.disconnect().await;

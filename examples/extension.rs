@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mirant::bayeux::{ChannelPattern, Limits, Message};
 use mirant::config::Config;
-use mirant::extensions::{Begun, Extension, Passage, Refusal};
+use mirant::extensions::{Begun, Extension, MessageInfo, Refusal};
 use mirant::run::{Additions, StartError, bind_with};
 use mirant::services::{Call, Handler};
 use serde_json::value::{RawValue, to_raw_value};
@@ -30,7 +30,7 @@ impl Extension for Names {
         begun.max_interval = Some(Duration::from_secs(60));
     }
 
-    fn incoming(&self, message: &mut Message<'_>, _: &Passage) -> Result<(), Refusal> {
+    fn incoming(&self, message: &mut Message<'_>, _: &MessageInfo) -> Result<(), Refusal> {
         let is_handshake = message.channel_text().as_deref() == Some("/meta/handshake");
         if is_handshake && name(message).is_none() {
             return Err(Refusal::Failed("403::say_your_name".into()));
@@ -51,7 +51,7 @@ struct Signature {
 }
 
 impl Extension for Signature {
-    fn incoming(&self, message: &mut Message<'_>, _: &Passage) -> Result<(), Refusal> {
+    fn incoming(&self, message: &mut Message<'_>, _: &MessageInfo) -> Result<(), Refusal> {
         message.custom.retain(|(name, _)| name != "from");
         if message.data.is_some() {
             let from = std::borrow::Cow::Owned(self.name.clone());

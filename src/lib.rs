@@ -29,7 +29,7 @@ pub mod admin;
 pub mod demo;
 pub mod plugins;
 // Listeners and connections.
-pub mod endpoint;
+pub mod listener;
 // Settings from file, environment and command line.
 pub mod config;
 // A Bayeux client, for the commands that speak to a server.

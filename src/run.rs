@@ -15,8 +15,8 @@ use crate::admin::Admin;
 use crate::bayeux::ChannelPattern;
 use crate::config::{self, Config};
 use crate::demo::Demo;
-use crate::endpoint::{self, Endpoint, ListenAddress, Site};
 use crate::extensions::Extension;
+use crate::listener::{self, ListenAddress, Listener, Routes};
 use crate::metrics::Metrics;
 use crate::router::Router;
 use crate::server::{BayeuxServer, Parts};
@@ -63,8 +63,8 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Bound {
     server: Arc<BayeuxServer>,
-    public: (Endpoint, Vec<TcpListener>),
-    admin: (Endpoint, Vec<TcpListener>),
+    public: (Listener, Vec<TcpListener>),
+    admin: (Listener, Vec<TcpListener>),
     stop: watch::Sender<bool>,
     shutdown_timeout: Duration,
 }
@@ -138,23 +138,23 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         resources.http,
         &http.allowed_origins,
     )?;
-    let max_connections = endpoint::max_connections(&http);
-    let endpoint = |site, hosts| {
-        Endpoint::new(
+    let max_connections = listener::max_connections(&http);
+    let listener = |routes, hosts| {
+        Listener::new(
             http.clone(),
             max_connections,
             max_message_size,
-            site,
+            routes,
             hosts,
             Arc::clone(&metrics),
             stopping.clone(),
         )
     };
     let bayeux = Arc::new(bayeux);
-    let public = Site::Public { bayeux, demo };
-    let public = endpoint(public, Hosts::listed("http.hosts", &http.hosts));
-    let operator = Site::Admin(Admin::new(Arc::clone(&server)));
-    let admin = endpoint(operator, operator_hosts(&admin));
+    let public = Routes::Public { bayeux, demo };
+    let public = listener(public, Hosts::listed("http.hosts", &http.hosts));
+    let operator = Routes::Admin(Admin::new(Arc::clone(&server)));
+    let admin = listener(operator, operator_hosts(&admin));
     Ok(Bound {
         server,
         public: (public, public_listeners),
@@ -178,7 +178,7 @@ fn operator_hosts(admin: &config::Admin) -> Hosts {
 
 fn listen(
     addresses: &[ListenAddress],
-    http: &endpoint::Settings,
+    http: &listener::Settings,
 ) -> Result<Vec<TcpListener>, StartError> {
     let mut listeners = Vec::new();
     for address in addresses {
@@ -196,7 +196,7 @@ fn listen(
 /// there are others: `localhost` often has an IPv6 address where IPv6 is off.
 fn listen_on_any(
     addresses: &[SocketAddr],
-    http: &endpoint::Settings,
+    http: &listener::Settings,
 ) -> Result<Vec<TcpListener>, StartError> {
     let mut listeners = Vec::new();
     let mut missing = None;
@@ -222,7 +222,7 @@ fn is_not_here(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(NO_ADDRESS_FAMILY)
 }
 
-fn listen_on(address: SocketAddr, http: &endpoint::Settings) -> io::Result<TcpListener> {
+fn listen_on(address: SocketAddr, http: &listener::Settings) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
@@ -241,7 +241,7 @@ fn listen_on(address: SocketAddr, http: &endpoint::Settings) -> io::Result<TcpLi
 /// waits, so that what a stream has written whole may still be read when that gives up. Every connection
 /// has it from its listener.
 #[cfg(target_os = "linux")]
-fn bound_unread(listener: &SockRef<'_>, http: &endpoint::Settings) -> io::Result<()> {
+fn bound_unread(listener: &SockRef<'_>, http: &listener::Settings) -> io::Result<()> {
     let timeout = http
         .write_timeout
         .saturating_mul(2)
@@ -252,7 +252,7 @@ fn bound_unread(listener: &SockRef<'_>, http: &endpoint::Settings) -> io::Result
 }
 
 #[cfg(not(target_os = "linux"))]
-fn bound_unread(_: &SockRef<'_>, _: &endpoint::Settings) -> io::Result<()> {
+fn bound_unread(_: &SockRef<'_>, _: &listener::Settings) -> io::Result<()> {
     Ok(())
 }
 
@@ -287,14 +287,14 @@ impl Bound {
         let mut tasks = JoinSet::new();
         let sweeping = Arc::clone(&self.server);
         tasks.spawn(async move { sweeping.sweep().await });
-        let mut endpoints = Vec::new();
-        for (endpoint, listeners) in [self.public, self.admin] {
-            let endpoint = Arc::new(endpoint);
-            for listener in listeners {
-                let endpoint = Arc::clone(&endpoint);
-                tasks.spawn(async move { endpoint.accept(listener).await });
+        let mut listeners = Vec::new();
+        for (listener, sockets) in [self.public, self.admin] {
+            let listener = Arc::new(listener);
+            for socket in sockets {
+                let listener = Arc::clone(&listener);
+                tasks.spawn(async move { listener.accept(socket).await });
             }
-            endpoints.push(endpoint);
+            listeners.push(listener);
         }
         tokio::select! {
             () = shutdown => {}
@@ -308,8 +308,8 @@ impl Bound {
         self.stop.send_replace(true);
         self.server.stop();
         let closed = async {
-            for endpoint in &endpoints {
-                endpoint.closed().await;
+            for listener in &listeners {
+                listener.closed().await;
             }
         };
         if tokio::time::timeout(self.shutdown_timeout, closed)
@@ -342,7 +342,7 @@ mod tests {
 
     #[tokio::test]
     async fn of_a_name_s_addresses_those_are_listened_on_that_are_here() {
-        let http = endpoint::Settings::default();
+        let http = listener::Settings::default();
         let listeners = listen_on_any(&[ELSEWHERE, HERE], &http).unwrap();
         assert_eq!(addresses(&listeners)[0].ip(), HERE.ip());
         let error = listen_on_any(&[ELSEWHERE], &http).unwrap_err();
@@ -351,7 +351,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_of_a_name_that_is_in_use_is_not_passed_over() {
-        let http = endpoint::Settings::default();
+        let http = listener::Settings::default();
         let first = listen_on_any(&[HERE], &http).unwrap();
         let taken = [HERE, addresses(&first)[0]];
         let error = listen_on_any(&taken, &http).unwrap_err();

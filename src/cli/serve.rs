@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::signals::{Signal, Signals};
 use super::{EXIT_FAILURE, EXIT_USAGE, block_on, complain, logging};
 use crate::config::{Config, ConfigError, Loaded, LogFormat, PassedOver, Sources};
-use crate::endpoint::ListenAddress;
+use crate::listener::ListenAddress;
 use crate::run::{StartError, bind};
 
 /// The key that `--demo` changes, unless the operator set it.

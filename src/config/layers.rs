@@ -19,7 +19,7 @@ const PREFIX: &str = "MIRANT_";
 
 /// Where a value came from.
 #[derive(Debug, Clone)]
-pub(super) enum Origin {
+pub(super) enum Source {
     /// The configuration file, by its name.
     File(String),
     /// An environment variable.
@@ -30,7 +30,7 @@ pub(super) enum Origin {
     Flag(&'static str),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(name) => write!(f, "{name}"),
@@ -46,7 +46,7 @@ impl fmt::Display for Origin {
 pub(super) struct Layers {
     known: Vec<String>,
     values: BTreeMap<String, Value>,
-    origins: BTreeMap<String, Origin>,
+    origins: BTreeMap<String, Source>,
     passed_over: Vec<PassedOver>,
     problems: Vec<String>,
 }
@@ -78,7 +78,7 @@ impl Layers {
         let table: Table = text
             .parse()
             .map_err(|error| syntax_error(&name, &text, &error))?;
-        let origin = Origin::File(name);
+        let origin = Source::File(name);
         for (section, value) in table {
             match value {
                 Value::Table(entries) if section != CHANNEL && !entries.is_empty() => {
@@ -105,7 +105,7 @@ impl Layers {
             }
             let key = rest.to_lowercase().replacen("__", ".", 1);
             if key.contains('.') {
-                self.put_text(&key, &text, &Origin::Variable(name));
+                self.put_text(&key, &text, &Source::Variable(name));
             } else {
                 self.pass_over(name, &key);
             }
@@ -114,7 +114,7 @@ impl Layers {
 
     /// Lays one `KEY=VALUE` over what is there.
     pub(super) fn set(&mut self, argument: &str) {
-        let origin = Origin::Set(argument.to_owned());
+        let origin = Source::Set(argument.to_owned());
         match argument.split_once('=') {
             Some((key, text)) => self.put_text(key.trim(), text.trim(), &origin),
             None => self.problems.push(format!(
@@ -128,15 +128,15 @@ impl Layers {
         if !sources.listen.is_empty() {
             let addresses = sources.listen.iter().map(ToString::to_string);
             let addresses: Vec<Value> = addresses.map(Value::String).collect();
-            self.put("http.listen", addresses.into(), &Origin::Flag("--listen"));
+            self.put("http.listen", addresses.into(), &Source::Flag("--listen"));
         }
         if let Some(level) = &sources.log_level {
-            let origin = Origin::Flag("--log-level (or MIRANT_LOG)");
+            let origin = Source::Flag("--log-level (or MIRANT_LOG)");
             self.put("log.level", level.as_str().into(), &origin);
         }
         if let Some(format) = sources.log_format {
             let format = Value::try_from(format).unwrap_or_else(|_| "".into());
-            self.put("log.format", format, &Origin::Flag("--log-format"));
+            self.put("log.format", format, &Source::Flag("--log-format"));
         }
     }
 
@@ -170,7 +170,7 @@ impl Layers {
             .map_err(|error| ConfigError::Invalid(vec![error.message().to_owned()]))
     }
 
-    fn put_text(&mut self, key: &str, text: &str, origin: &Origin) {
+    fn put_text(&mut self, key: &str, text: &str, origin: &Source) {
         if self.known.iter().any(|known| known == key) {
             self.put(key, Kind::of(key).read(text), origin);
         } else {
@@ -178,7 +178,7 @@ impl Layers {
         }
     }
 
-    fn put(&mut self, key: &str, value: Value, origin: &Origin) {
+    fn put(&mut self, key: &str, value: Value, origin: &Source) {
         if !self.known.iter().any(|known| known == key) {
             self.refuse_key(key, origin);
         } else if key == CHANNEL {
@@ -191,7 +191,7 @@ impl Layers {
     }
 
     /// Takes the channel list, which replaces the one of earlier sources.
-    fn put_channels(&mut self, value: Value, origin: &Origin) {
+    fn put_channels(&mut self, value: Value, origin: &Source) {
         let entries: Option<Vec<&Table>> = value
             .as_array()
             .and_then(|entries| entries.iter().map(Value::as_table).collect());
@@ -221,18 +221,18 @@ impl Layers {
         self.keep(CHANNEL, value, origin);
     }
 
-    fn keep(&mut self, key: &str, value: Value, origin: &Origin) {
+    fn keep(&mut self, key: &str, value: Value, origin: &Source) {
         self.values.insert(key.to_owned(), value);
         self.origins.insert(key.to_owned(), origin.clone());
     }
 
-    fn refuse_value(&mut self, shown: &str, key: &str, value: &Value, origin: &Origin) {
+    fn refuse_value(&mut self, shown: &str, key: &str, value: &Value, origin: &Source) {
         let refusal = Kind::of(key).refusal(value);
         self.problems
             .push(format!("{origin}: {shown} = {value}: {refusal}"));
     }
 
-    fn refuse_key(&mut self, key: &str, origin: &Origin) {
+    fn refuse_key(&mut self, key: &str, origin: &Source) {
         let problem = if SECTIONS.contains(&key) {
             format!("{origin}: {key} is a section, not a key; set one of the keys in it")
         } else if key.starts_with("channel.") {
@@ -241,7 +241,7 @@ impl Layers {
         } else {
             let near = keys::nearest(key, self.known.iter().map(String::as_str));
             let hint = match (origin, near) {
-                (Origin::Variable(_), Some(near)) => {
+                (Source::Variable(_), Some(near)) => {
                     format!("did you mean {near} ({})?", variable_of(near))
                 }
                 _ => hint(near),

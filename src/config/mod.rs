@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::bayeux::Limits;
-use crate::endpoint::ListenAddress;
-use crate::{endpoint, extensions, resources, router, services, session, transports};
+use crate::listener::ListenAddress;
+use crate::{extensions, listener, resources, router, services, session, transports};
 
 pub use error::{ConfigError, Problem};
 
-use layers::{Layers, Origin};
+use layers::{Layers, Source};
 
 /// The text of `mirant default-config`: every key with its default and its meaning.
 pub const DEFAULT_TEXT: &str = include_str!("default.toml");
@@ -38,7 +38,7 @@ pub const STANDARD_INPUT: &str = "-";
 #[serde(default)]
 pub struct Config {
     /// The HTTP listeners.
-    pub http: endpoint::settings::Settings,
+    pub http: listener::settings::Settings,
     /// The Bayeux endpoint.
     pub bayeux: Bayeux,
     /// The WebSocket transport.
@@ -150,7 +150,7 @@ pub struct Sources {
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    origins: BTreeMap<String, Origin>,
+    origins: BTreeMap<String, Source>,
     /// The variables with our prefix that are not configuration.
     pub passed_over: Vec<PassedOver>,
 }
@@ -224,7 +224,7 @@ impl Config {
 }
 
 /// Finds who set a key; a key inside the channel list counts as the list.
-fn origin_of<'a>(origins: &'a BTreeMap<String, Origin>, key: &str) -> Option<&'a Origin> {
+fn origin_of<'a>(origins: &'a BTreeMap<String, Source>, key: &str) -> Option<&'a Source> {
     let key = if key.starts_with("channel[") {
         keys::CHANNEL
     } else {

@@ -170,7 +170,7 @@ mod known_keys {
             include_str!("../transports/settings.rs").to_owned(),
             include_str!("../web/cookies.rs").to_owned(),
         ];
-        let http = include_str!("../endpoint/settings.rs");
+        let http = include_str!("../listener/settings.rs");
         let here = include_str!("mod.rs");
         let mut expected = BTreeSet::from(["channel".to_owned()]);
         let mut add = |section: &str, names: Vec<String>| {

@@ -39,7 +39,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.intervals(config);
     checks.counts(config);
     checks.sizes(config);
-    checks.endpoint(config);
+    checks.listener(config);
     checks.cookie(&config.bayeux.transports.browser_cookie);
     checks.channels(&config.channel);
     checks.services(&config.services);
@@ -259,7 +259,7 @@ impl Checks {
         }
     }
 
-    fn endpoint(&mut self, config: &Config) {
+    fn listener(&mut self, config: &Config) {
         let transports = &config.bayeux.transports;
         if let Some(fix) = path_fix(&transports.path) {
             self.require(false, "bayeux.path", fix);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Begun, Extension, Passage, Refusal};
+use super::{Begun, Extension, MessageInfo, Refusal};
 use crate::bayeux::{ClientId, Event, Message, meta};
 
 /// Whose messages keep a session active, connects and their replies aside.
@@ -72,13 +72,13 @@ impl SessionActivity {
 }
 
 impl Extension for SessionActivity {
-    fn incoming(&self, message: &mut Message<'_>, passage: &Passage) -> Result<(), Refusal> {
+    fn incoming(&self, message: &mut Message<'_>, info: &MessageInfo) -> Result<(), Refusal> {
         if !message.is_on(meta::CONNECT) {
-            self.be_active(passage.at);
+            self.be_active(info.at);
             return Ok(());
         }
         let last = Duration::from_millis(self.last.load(Relaxed));
-        if self.since_begun(passage.at).saturating_sub(last) > self.max_inactivity {
+        if self.since_begun(info.at).saturating_sub(last) > self.max_inactivity {
             return Err(Refusal::Disconnect);
         }
         Ok(())

@@ -31,13 +31,13 @@ pub trait Extension: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The message is refused; the extensions behind do not see it.
-    fn incoming(&self, _message: &mut Message<'_>, _passage: &Passage) -> Result<(), Refusal> {
+    fn incoming(&self, _message: &mut Message<'_>, _info: &MessageInfo) -> Result<(), Refusal> {
         Ok(())
     }
 
     /// Looks at the reply to a message, right before it is written; of the message, a connect that was
     /// held has only `id`, `channel` and `ext` left.
-    fn reply(&self, _reply: &mut Reply<'_>, _to: &Message<'_>, _passage: &Passage) {}
+    fn reply(&self, _reply: &mut Reply<'_>, _to: &Message<'_>, _info: &MessageInfo) {}
 
     /// Looks at an event before it is encoded, once for all its receivers. Of a resource its data is
     /// the representation too; a change that fails for a condition may have been looked at before.
@@ -56,7 +56,7 @@ pub trait Extension: fmt::Debug + Send + Sync {
 
 /// A message's way through the server.
 #[derive(Debug, Clone, Copy)]
-pub struct Passage {
+pub struct MessageInfo {
     /// The session it is of, if there is one.
     pub client_id: Option<ClientId>,
     /// When it came in, by the clock that measures.
@@ -66,7 +66,7 @@ pub struct Passage {
     pub clocks: fn() -> (Instant, SystemTime),
 }
 
-impl Passage {
+impl MessageInfo {
     /// Returns the time of day now.
     #[must_use]
     pub fn now(&self) -> SystemTime {
@@ -160,16 +160,16 @@ impl Pipeline {
     ///
     /// # Errors
     /// One refuses it.
-    pub fn incoming(&self, message: &mut Message<'_>, passage: &Passage) -> Result<(), Refusal> {
+    pub fn incoming(&self, message: &mut Message<'_>, info: &MessageInfo) -> Result<(), Refusal> {
         self.extensions
             .iter()
-            .try_for_each(|extension| extension.incoming(message, passage))
+            .try_for_each(|extension| extension.incoming(message, info))
     }
 
     /// Lets all of them look at a reply, from the last on.
-    pub fn reply(&self, reply: &mut Reply<'_>, to: &Message<'_>, passage: &Passage) {
+    pub fn reply(&self, reply: &mut Reply<'_>, to: &Message<'_>, info: &MessageInfo) {
         for extension in self.extensions.iter().rev() {
-            extension.reply(reply, to, passage);
+            extension.reply(reply, to, info);
         }
     }
 

@@ -19,7 +19,7 @@ impl Noting {
 }
 
 impl Extension for Noting {
-    fn incoming(&self, message: &mut Message<'_>, _: &Passage) -> Result<(), Refusal> {
+    fn incoming(&self, message: &mut Message<'_>, _: &MessageInfo) -> Result<(), Refusal> {
         self.note();
         if message.extension(self.name).is_some() {
             return Err(Refusal::Failed(self.name.into()));
@@ -27,7 +27,7 @@ impl Extension for Noting {
         Ok(())
     }
 
-    fn reply(&self, _: &mut Reply<'_>, _: &Message<'_>, _: &Passage) {
+    fn reply(&self, _: &mut Reply<'_>, _: &Message<'_>, _: &MessageInfo) {
         self.note();
     }
 
@@ -46,8 +46,8 @@ impl Extension for Noting {
     }
 }
 
-fn passage() -> Passage {
-    Passage {
+fn info() -> MessageInfo {
+    MessageInfo {
         client_id: None,
         at: Instant::now(),
         clocks: || (Instant::now(), SystemTime::UNIX_EPOCH),
@@ -69,15 +69,15 @@ fn what_comes_in_goes_down_the_row_and_what_goes_out_up() {
     let took = || std::mem::take(&mut *asked.lock().expect("no panic"));
 
     let mut plain = message(r#"{"channel":"/x","data":1}"#);
-    assert_eq!(row.incoming(&mut plain, &passage()), Ok(()));
+    assert_eq!(row.incoming(&mut plain, &info()), Ok(()));
     assert_eq!(took(), ["a", "b", "c"]);
 
     let mut refused = message(r#"{"channel":"/x","ext":{"b":1}}"#);
     let refusal = Refusal::Failed("b".into());
-    assert_eq!(row.incoming(&mut refused, &passage()), Err(refusal));
+    assert_eq!(row.incoming(&mut refused, &info()), Err(refusal));
     assert_eq!(took(), ["a", "b"]);
 
-    row.reply(&mut Reply::to(&plain), &plain, &passage());
+    row.reply(&mut Reply::to(&plain), &plain, &info());
     assert_eq!(took(), ["c", "b", "a"]);
 
     let channel = ChannelName::parse("/x", &Limits::default()).expect("a channel");
@@ -101,7 +101,7 @@ fn what_comes_in_goes_down_the_row_and_what_goes_out_up() {
 
 #[test]
 fn a_message_came_in_before_now() {
-    let passage = passage();
-    let (received, ago) = passage.received();
-    assert_eq!(received + ago, passage.now());
+    let info = info();
+    let (received, ago) = info.received();
+    assert_eq!(received + ago, info.now());
 }

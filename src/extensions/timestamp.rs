@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extension, Passage};
+use super::{Extension, MessageInfo};
 use crate::bayeux::{Draft, Field, Message, Reply};
 
 const NAME: &str = "timestamp";
@@ -45,8 +45,8 @@ impl Timestamps {
 }
 
 impl Extension for Timestamps {
-    fn reply(&self, reply: &mut Reply<'_>, _: &Message<'_>, passage: &Passage) {
-        reply.add(Field::Custom(NAME, self.json(passage.now())));
+    fn reply(&self, reply: &mut Reply<'_>, _: &Message<'_>, info: &MessageInfo) {
+        reply.add(Field::Custom(NAME, self.json(info.now())));
     }
 
     fn publish(&self, event: &mut Draft<'_>, now: SystemTime) {

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::value::RawValue;
 
-use super::{Extension, Passage};
+use super::{Extension, MessageInfo};
 use crate::bayeux::{Message, Reply, fields, number};
 
 const NAME: &str = "timesync";
@@ -27,9 +27,9 @@ impl Timesync {
 }
 
 impl Extension for Timesync {
-    fn reply(&self, reply: &mut Reply<'_>, to: &Message<'_>, passage: &Passage) {
+    fn reply(&self, reply: &mut Reply<'_>, to: &Message<'_>, info: &MessageInfo) {
         let sent = to.extension(NAME);
-        if let Some(json) = sent.and_then(|sent| answer(sent, passage.received())) {
+        if let Some(json) = sent.and_then(|sent| answer(sent, info.received())) {
             reply.extend(NAME, json);
         }
     }
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn the_reply_says_when_how_long_and_how_wrong() {
         let received = UNIX_EPOCH + Duration::from_millis(1_000_000);
-        let passage = (received, Duration::from_millis(70));
+        let info = (received, Duration::from_millis(70));
         let cases = [
             // dojox 1.1 knows no more than this.
             (
@@ -124,7 +124,7 @@ mod tests {
         ];
         for (sent, expected) in cases {
             let raw: &RawValue = serde_json::from_str(sent).expect("JSON");
-            assert_eq!(answer(raw, passage).as_deref(), expected, "{sent}");
+            assert_eq!(answer(raw, info).as_deref(), expected, "{sent}");
         }
     }
 }

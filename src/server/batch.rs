@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::core::clocks;
 use super::{BayeuxServer, HeldConnect, held, random_id};
 use crate::bayeux::{Advice, ChannelName, ClientId, Event, Field, Message, RandomId, Reply, meta};
-use crate::extensions::{Begun, Passage, Refusal};
+use crate::extensions::{Begun, MessageInfo, Refusal};
 use crate::operations::{self, Effect, Origin, Scope};
 use crate::services::Call;
-use crate::session::{Carrier, EndReason, OnTheWay, Session, Stream, Taken};
+use crate::session::{Carrier, EndReason, InFlight, Session, Stream, Taken};
 
 /// How much may be done for a client before others have their turn: as many deliveries take one or two
 /// milliseconds.
@@ -54,7 +54,7 @@ pub struct Outcome<'a> {
     /// The events of the response; they come before the replies.
     pub events: Vec<Arc<Event>>,
     /// What tells the session whether they were written.
-    pub on_the_way: Option<OnTheWay>,
+    pub in_flight: Option<InFlight>,
     /// The replies, in the order of the messages.
     pub replies: Vec<Reply<'a>>,
     /// The browser cookie to set.
@@ -165,8 +165,8 @@ impl Pass<'_> {
     fn handshake<'a>(&self, message: &mut Message<'a>) -> Outcome<'a> {
         let mut outcome = Outcome::of(None);
         let extensions = &self.scope.shared.extensions;
-        let passage = self.passage(None);
-        let reply = match extensions.incoming(message, &passage) {
+        let info = self.info(None);
+        let reply = match extensions.incoming(message, &info) {
             Ok(()) => {
                 let mut begun = Begun::new(self.scope.now);
                 extensions.begin(message, &mut begun);
@@ -237,7 +237,7 @@ impl Pass<'_> {
             _ => Taken::default(),
         };
         outcome.events = taken.events;
-        outcome.on_the_way = taken.on_the_way;
+        outcome.in_flight = taken.in_flight;
         if let Some(reply) = connects.and_then(|connect| outcome.replies.get_mut(connect)) {
             held::number(reply, taken.number);
         }
@@ -320,9 +320,9 @@ impl Pass<'_> {
         if !self.has_extensions(session.map(|session| &**session)) {
             return Ok(());
         }
-        let passage = self.passage(session.map(|session| session.id()));
-        self.scope.shared.extensions.incoming(message, &passage)?;
-        session.map_or(Ok(()), |session| session.incoming(message, &passage))
+        let info = self.info(session.map(|session| session.id()));
+        self.scope.shared.extensions.incoming(message, &info)?;
+        session.map_or(Ok(()), |session| session.incoming(message, &info))
     }
 
     /// Gives a message on a service channel to its handler.
@@ -350,10 +350,10 @@ impl Pass<'_> {
         }
         for (reply, message) in outcome.replies.iter_mut().zip(batch) {
             let own = session.filter(|session| is_of(message, session));
-            let passage = self.passage(own.map(Session::id));
+            let info = self.info(own.map(Session::id));
             match own {
-                Some(session) => session.reply(reply, message, &passage),
-                None => self.scope.shared.extensions.reply(reply, message, &passage),
+                Some(session) => session.reply(reply, message, &info),
+                None => self.scope.shared.extensions.reply(reply, message, &info),
             }
         }
     }
@@ -365,8 +365,8 @@ impl Pass<'_> {
         }
     }
 
-    fn passage(&self, client_id: Option<ClientId>) -> Passage {
-        Passage {
+    fn info(&self, client_id: Option<ClientId>) -> MessageInfo {
+        MessageInfo {
             client_id,
             at: self.scope.now,
             clocks,
@@ -398,7 +398,7 @@ impl Outcome<'_> {
         Self {
             session,
             events: Vec::new(),
-            on_the_way: None,
+            in_flight: None,
             replies: Vec::new(),
             new_cookie: None,
             held: None,
@@ -420,7 +420,7 @@ impl Outcome<'_> {
         }
         reply.add(Field::Custom("x-messages", taken.events.len().to_string()));
         self.events = taken.events;
-        self.on_the_way = taken.on_the_way;
+        self.in_flight = taken.in_flight;
         self.replies_first = true;
     }
 }

@@ -9,7 +9,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::core::clocks;
 use crate::bayeux::{Message, Reply, meta};
-use crate::extensions::Passage;
+use crate::extensions::MessageInfo;
 use crate::operations;
 use crate::session::{Resume, Session, Taken};
 
@@ -144,12 +144,12 @@ impl HeldConnect {
             ext: self.ext.as_deref().map(Cow::Borrowed),
             ..Message::default()
         };
-        let passage = Passage {
+        let info = MessageInfo {
             client_id: Some(self.session.id()),
             at: self.at,
             clocks,
         };
-        self.session.reply(reply, &message, &passage);
+        self.session.reply(reply, &message, &info);
     }
 }
 

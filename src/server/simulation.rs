@@ -113,7 +113,7 @@ impl World {
             None => {
                 let taken = Taken {
                     events: outcome.events,
-                    on_the_way: outcome.on_the_way,
+                    in_flight: outcome.in_flight,
                     ..Taken::default()
                 };
                 Ok((taken, written(&outcome.replies[0])))
@@ -340,8 +340,8 @@ impl World {
             Fate::Vanishes if !client.acknowledges => client.have = to,
             Fate::Vanishes => {}
             Fate::Fails => {
-                if let Some(on_the_way) = taken.on_the_way {
-                    on_the_way.give_back(taken.events);
+                if let Some(in_flight) = taken.in_flight {
+                    in_flight.give_back(taken.events);
                 }
             }
         }

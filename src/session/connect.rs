@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Browser, OnTheWay};
+use super::{Browser, InFlight};
 use crate::bayeux::{ClientAdvice, Event};
 
 /// What a client asks with a connect, and how it came.
@@ -33,7 +33,7 @@ pub struct Taken {
     /// So many of them, the first, were sent before.
     pub resent: usize,
     /// What tells the session whether they were written, if there are some.
-    pub on_the_way: Option<OnTheWay>,
+    pub in_flight: Option<InFlight>,
 }
 
 impl Taken {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use dashmap::DashMap;
 
 use super::departed::Departed;
-use super::insisting::Insisting;
+use super::unknown_sessions::UnknownSessions;
 use super::{IdHasher, Session};
 use crate::bayeux::ClientId;
 
@@ -16,7 +16,7 @@ use crate::bayeux::ClientId;
 pub struct Sessions {
     by_id: DashMap<ClientId, Arc<Session>, BuildHasherDefault<IdHasher>>,
     departed: Departed,
-    insisting: Insisting,
+    unknown: UnknownSessions,
 }
 
 impl Sessions {
@@ -52,7 +52,7 @@ impl Sessions {
     /// to answer it: the first at once.
     #[must_use]
     pub fn delay_unknown(&self, id: impl Hash, now: Instant, max: Duration) -> Duration {
-        self.insisting.delay(id, now, max)
+        self.unknown.delay(id, now, max)
     }
 
     /// Returns all of them.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::state::Wake;
-use super::{OnTheWay, Session, Taken};
+use super::{InFlight, Session, Taken};
 use crate::bayeux::Event;
 
 /// Which reply of a response may carry events with it.
@@ -47,20 +47,20 @@ impl Session {
         };
         let wake = inner.state.end_batch(settings);
         self.finish(inner, wake);
-        self.on_the_way(taken, carrier.connect())
+        self.in_flight(taken, carrier.connect())
     }
 
     /// Takes the events for the reply to a connect, unless a newer one has come.
     pub fn take_events(self: &Arc<Self>, connect: u64) -> Taken {
         let settings = &self.shared.settings;
         let taken = self.lock().state.drain_for_connect(connect, settings);
-        self.on_the_way(taken, Some(connect))
+        self.in_flight(taken, Some(connect))
     }
 
-    fn on_the_way(self: &Arc<Self>, mut taken: Taken, connect: Option<u64>) -> Taken {
+    fn in_flight(self: &Arc<Self>, mut taken: Taken, connect: Option<u64>) -> Taken {
         self.shared.metrics.resent.add(taken.resent);
         if !taken.events.is_empty() {
-            taken.on_the_way = Some(OnTheWay::new(self, connect));
+            taken.in_flight = Some(InFlight::new(self, connect));
         }
         taken
     }

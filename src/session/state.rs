@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::acks::Acks;
-use super::outlet::Outlet;
 use super::queue::{Pushed, Queue};
+use super::stream_slot::StreamSlot;
 use super::subscriptions::Subscriptions;
 use super::times::Times;
 use super::{EndReason, Settings};
@@ -102,7 +102,7 @@ enum Phase {
 pub(super) struct State {
     phase: Phase,
     queue: Queue,
-    outlet: Outlet,
+    stream_slot: StreamSlot,
     held: Option<Held>,
     next_ticket: u64,
     /// How many connects have come.
@@ -161,7 +161,7 @@ impl State {
         Self {
             phase: Phase::Handshaken,
             queue,
-            outlet: Outlet::default(),
+            stream_slot: StreamSlot::default(),
             held: None,
             next_ticket: 0,
             connects: 0,
@@ -245,7 +245,7 @@ impl State {
     }
 
     fn resume_for_events(&mut self, settings: &Settings) -> Wake {
-        let is_away = self.outlet.is_writing() || self.replying.is_some();
+        let is_away = self.stream_slot.is_writing() || self.replying.is_some();
         if !self.queue.is_urgent() || self.batches > 0 || is_away {
             return Wake::NONE;
         }
@@ -352,7 +352,7 @@ impl State {
     /// client reads the reply to a connect; while it reads something else, as late as if it had sent
     /// messages all the time.
     fn expires(&self, settings: &Settings) -> Option<Instant> {
-        let is_streamed = self.outlet.is_open() && self.outlet.keeps_session();
+        let is_streamed = self.stream_slot.is_open() && self.stream_slot.keeps_session();
         if is_streamed || self.writing.to_connects > 0 {
             return None;
         }

@@ -9,7 +9,7 @@ use crate::bayeux::{Event, RandomId};
 
 /// What a stream has to do.
 #[derive(Debug)]
-pub enum Streamed {
+pub enum StreamStep {
     /// Write these events; `first` is the number of the first, if they are kept to be repeated.
     Events {
         /// Counts the events of the session that left by streams, from 1.
@@ -177,7 +177,7 @@ impl Stream {
 
     /// Waits for something to do; what was taken before counts as written. After the last two
     /// results it has no session any more, and without one it waits for ever.
-    pub fn poll(&mut self, max_bytes: u64, context: &mut Context<'_>) -> Poll<Streamed> {
+    pub fn poll(&mut self, max_bytes: u64, context: &mut Context<'_>) -> Poll<StreamStep> {
         let Some(Attached { session, ticket }) = &self.attached else {
             return Poll::Pending;
         };
@@ -186,7 +186,7 @@ impl Stream {
         match inner.state.next_for_stream(*ticket, max_bytes, settings) {
             Some(streamed) => {
                 session.after(inner, Wake::default());
-                if !matches!(streamed, Streamed::Events { .. }) {
+                if !matches!(streamed, StreamStep::Events { .. }) {
                     // Others wait for what it took last, which is written.
                     self.detach(Instant::now());
                 }
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(delivered, Delivered::Queued);
     }
 
-    fn poll(stream: &mut Stream) -> Poll<Streamed> {
+    fn poll(stream: &mut Stream) -> Poll<StreamStep> {
         stream.poll(1000, &mut Context::from_waker(std::task::Waker::noop()))
     }
 
@@ -286,15 +286,15 @@ mod tests {
         deliver(&session, "a");
         assert!(matches!(
             poll(&mut old),
-            Poll::Ready(Streamed::Events { .. })
+            Poll::Ready(StreamStep::Events { .. })
         ));
         new.attach(&session, Instant::now());
         deliver(&session, "b");
         assert!(poll(&mut new).is_pending(), "a may come back yet");
-        assert!(matches!(poll(&mut old), Poll::Ready(Streamed::Displaced)));
+        assert!(matches!(poll(&mut old), Poll::Ready(StreamStep::Displaced)));
         assert!(matches!(
             poll(&mut new),
-            Poll::Ready(Streamed::Events { .. })
+            Poll::Ready(StreamStep::Events { .. })
         ));
     }
 }

@@ -8,7 +8,7 @@ use super::legacy;
 use super::turn::MAX_TURN;
 use crate::bayeux::{BayeuxError, Event};
 use crate::server::HeldConnect;
-use crate::session::{Session, Stream, Streamed, Taken};
+use crate::session::{Session, Stream, StreamStep, Taken};
 
 /// A held connect and its stream.
 #[derive(Debug)]
@@ -52,10 +52,10 @@ impl ConnectStream {
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Coming> {
         match self.stream.poll(MAX_TURN as u64, context) {
             // First: what a client that reads on has to see of them is before the reply.
-            Poll::Ready(Streamed::Events { events, .. }) => Poll::Ready(Coming::Events(events)),
-            Poll::Ready(Streamed::Displaced) => Poll::Ready(self.displaced()),
+            Poll::Ready(StreamStep::Events { events, .. }) => Poll::Ready(Coming::Events(events)),
+            Poll::Ready(StreamStep::Displaced) => Poll::Ready(self.displaced()),
             // The connect says why.
-            Poll::Ready(Streamed::Ended(_)) | Poll::Pending => self.poll_reply(context),
+            Poll::Ready(StreamStep::Ended(_)) | Poll::Pending => self.poll_reply(context),
         }
     }
 
@@ -71,7 +71,7 @@ impl ConnectStream {
         };
         let marks = held.session().marks();
         let session = Arc::clone(held.session());
-        let carried = |taken: Taken| Carried::of(Some(session), taken.on_the_way, taken.events);
+        let carried = |taken: Taken| Carried::of(Some(session), taken.in_flight, taken.events);
         Poll::Ready(match held.answer(resume) {
             Some((taken, reply)) if self.has_replied && reply.is_plain_success() => {
                 if taken.events.is_empty() {

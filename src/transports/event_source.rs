@@ -25,7 +25,7 @@ use super::streaming::{self, Around, Streaming};
 use super::turn::{MAX_TURN, Turn};
 use super::{Answer, Endpoint, Error, Incoming, Link, MAX_FIELDS, Opened};
 use crate::bayeux::{Advice, BayeuxError, ClientId, Event, Reply, meta};
-use crate::session::{Beginning, Stream, Streamed};
+use crate::session::{Beginning, Stream, StreamStep};
 use crate::web::form::{self, FormLimits};
 use crate::web::{Request, Response, Socket};
 
@@ -34,7 +34,7 @@ const HEAD: &[u8] = b"Content-Type: text/event-stream; charset=utf-8\r\n\
 
 /// Why there is no stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refused {
+pub(super) enum StreamError {
     #[error("the client closed the connection before its stream was opened")]
     Gone,
     #[error("name what to receive, such as ?channel=/chat/demo&channel=/stock/**")]
@@ -43,16 +43,18 @@ pub(super) enum Refused {
     NotSubscribed(BayeuxError),
 }
 
-impl From<Refused> for Response {
-    fn from(refused: Refused) -> Self {
+impl From<StreamError> for Response {
+    fn from(refused: StreamError) -> Self {
         let status = match refused {
-            Refused::NotSubscribed(BayeuxError::TooManySessions) => StatusCode::SERVICE_UNAVAILABLE,
-            Refused::NotSubscribed(
+            StreamError::NotSubscribed(BayeuxError::TooManySessions) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            StreamError::NotSubscribed(
                 BayeuxError::TooManySubscriptions
                 | BayeuxError::SubscribeDenied
                 | BayeuxError::CreateDenied,
             ) => StatusCode::FORBIDDEN,
-            Refused::Gone | Refused::NoChannel | Refused::NotSubscribed(_) => {
+            StreamError::Gone | StreamError::NoChannel | StreamError::NotSubscribed(_) => {
                 StatusCode::BAD_REQUEST
             }
         };
@@ -92,9 +94,9 @@ pub(super) fn join(
 
 /// A request that comes late, after its client has given it up and asked again, must not displace
 /// the newer stream.
-fn is_there(incoming: &Incoming<'_>) -> Result<(), Refused> {
+fn is_there(incoming: &Incoming<'_>) -> Result<(), StreamError> {
     if incoming.socket.has_closed() {
-        Err(Refused::Gone)
+        Err(StreamError::Gone)
     } else {
         Ok(())
     }
@@ -123,7 +125,7 @@ pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answ
     let query = request.uri().query().unwrap_or_default();
     let channels = form::query_values(query, "channel", limits)?;
     if channels.is_empty() {
-        return Err(Refused::NoChannel.into());
+        return Err(StreamError::NoChannel.into());
     }
     let channels: Vec<Cow<'_, str>> = channels
         .iter()
@@ -141,7 +143,7 @@ pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answ
             last.map(|last| (last.session, last.number)),
             now(),
         )
-        .map_err(Refused::NotSubscribed)?;
+        .map_err(StreamError::NotSubscribed)?;
     // An id that is not one of ours says as well that something was received before.
     beginning.is_complete &= last.is_some() || !said_one;
     Ok(open(endpoint, stream, false, beginning))
@@ -243,8 +245,8 @@ impl Streaming for Connection {
             return Poll::Ready(turn);
         }
         match self.stream.poll(MAX_TURN as u64, context) {
-            Poll::Ready(Streamed::Events { first, events }) => self.add(&mut turn, first, events),
-            Poll::Ready(Streamed::Displaced | Streamed::Ended(_)) => turn.close(),
+            Poll::Ready(StreamStep::Events { first, events }) => self.add(&mut turn, first, events),
+            Poll::Ready(StreamStep::Displaced | StreamStep::Ended(_)) => turn.close(),
             Poll::Pending if self.stream.session().is_none() => turn.close(),
             Poll::Pending if around.is_stopping => self.stop(&mut turn),
             Poll::Pending => {

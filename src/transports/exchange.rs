@@ -12,13 +12,13 @@ use tokio::task::block_in_place;
 use super::held_poll::HeldPoll;
 use super::message_http::{self, Embedding};
 use super::settings::Transport;
-use super::streamed::{self, Streamed, Wrapping};
+use super::streamed::{self, StreamKind, Wrapping};
 use super::usual::Said;
 use super::{Answer, Endpoint, Error, legacy};
 use crate::bayeux::{BatchError, Event, Message, RandomId, Reply, parse_batches};
 use crate::metrics::{Limit, Metrics};
 use crate::server::{HeldConnect, Outcome, Request};
-use crate::session::{BeingWritten, OnTheWay, Session, Stream};
+use crate::session::{BeingWritten, InFlight, Session, Stream};
 use crate::web::{Headers, Response, Socket, cookies, script};
 
 /// How messages stand in a response.
@@ -102,7 +102,7 @@ enum Way {
     /// By one response.
     Once,
     /// By a stream.
-    Streamed(Streamed),
+    Streamed(StreamKind),
     /// By responses in a response.
     MessageHttp(Embedding),
 }
@@ -130,7 +130,7 @@ impl Way {
                 is_embedded,
             });
         }
-        match Streamed::asked(batch, on, marks_of) {
+        match StreamKind::asked(batch, on, marks_of) {
             Some(streamed) if is_embedded != Some(true) => Self::Streamed(streamed),
             _ => Self::Once,
         }
@@ -143,7 +143,7 @@ impl Way {
         said: Said<'_>,
         callback: Option<&str>,
     ) -> Result<(), Error> {
-        let Self::Streamed(Streamed::Iframe) = self else {
+        let Self::Streamed(StreamKind::Iframe) = self else {
             return Ok(());
         };
         endpoint.check_script(said)?;
@@ -160,7 +160,7 @@ impl Way {
     fn is_blind(&self, framing: &Framing) -> bool {
         match self {
             Self::Once => matches!(framing, Framing::Script(_)),
-            Self::Streamed(streamed) => *streamed == Streamed::Iframe,
+            Self::Streamed(streamed) => *streamed == StreamKind::Iframe,
             Self::MessageHttp(_) => false,
         }
     }
@@ -218,7 +218,7 @@ fn closed(mut json: Vec<u8>) -> Vec<u8> {
 #[derive(Debug)]
 pub struct Carried {
     session: Option<Arc<Session>>,
-    on_the_way: Option<OnTheWay>,
+    in_flight: Option<InFlight>,
     events: Vec<Arc<Event>>,
 }
 
@@ -226,42 +226,39 @@ impl Carried {
     /// Makes one of a response; nothing if it is of no session.
     pub(super) fn of(
         session: Option<Arc<Session>>,
-        on_the_way: Option<OnTheWay>,
+        in_flight: Option<InFlight>,
         events: Vec<Arc<Event>>,
     ) -> Option<Self> {
-        (session.is_some() || on_the_way.is_some()).then_some(Self {
+        (session.is_some() || in_flight.is_some()).then_some(Self {
             session,
-            on_the_way,
+            in_flight,
             events,
         })
     }
 
     /// Returns the session, the events, and what has to hear what becomes of them.
-    pub(super) fn into_parts(self) -> (Option<Arc<Session>>, Option<OnTheWay>, Vec<Arc<Event>>) {
-        (self.session, self.on_the_way, self.events)
+    pub(super) fn into_parts(self) -> (Option<Arc<Session>>, Option<InFlight>, Vec<Arc<Event>>) {
+        (self.session, self.in_flight, self.events)
     }
 
     /// Keeps the session as long as the response is written.
     #[must_use]
     pub fn writing(&self) -> Option<BeingWritten> {
-        let to_connect = self
-            .on_the_way
-            .as_ref()
-            .is_some_and(OnTheWay::is_to_connect);
+        let to_connect = self.in_flight.as_ref().is_some_and(InFlight::is_to_connect);
         let session = self.session.as_ref()?;
         Some(BeingWritten::of(session, to_connect))
     }
 
     /// Waits, while the response is written, until there is no use in that.
     pub fn poll_displaced(&self, context: &mut Context<'_>) -> Poll<()> {
-        let on_the_way = self.on_the_way.as_ref();
-        on_the_way.map_or(Poll::Pending, |way| way.poll_displaced(context))
+        let in_flight = self.in_flight.as_ref();
+        in_flight.map_or(Poll::Pending, |way| way.poll_displaced(context))
     }
 
     /// Gives the events back to their session, because the response could not be written.
     pub fn restore(self) {
-        if let Some(on_the_way) = self.on_the_way {
-            on_the_way.give_back(self.events);
+        if let Some(in_flight) = self.in_flight {
+            in_flight.give_back(self.events);
         }
     }
 }
@@ -337,7 +334,7 @@ impl Endpoint {
         if let Some(delay) = delay {
             return Ok(Answer::Delayed(response, delay));
         }
-        let carried = Carried::of(outcome.session, outcome.on_the_way, outcome.events);
+        let carried = Carried::of(outcome.session, outcome.in_flight, outcome.events);
         Ok(Answer::Now(response, carried))
     }
 

@@ -95,7 +95,7 @@ impl HeldPoll {
         let response = self.framing.response(json, escapes);
         (
             self.finish(response),
-            Carried::of(Some(Arc::clone(session)), taken.on_the_way, taken.events),
+            Carried::of(Some(Arc::clone(session)), taken.in_flight, taken.events),
         )
     }
 

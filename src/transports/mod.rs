@@ -30,7 +30,7 @@ use crate::server::BayeuxServer;
 pub use crate::server::STEP;
 use crate::web::cors::{self, AllowedOrigins, NotAnOrigin, Verdict};
 use crate::web::gzip::NotInflated;
-use crate::web::websocket::{Refused, is_upgrade};
+use crate::web::websocket::{UpgradeError, is_upgrade};
 use crate::web::{Headers, Request, Response, Socket, charset, form};
 pub use exchange::Carried;
 pub use held_poll::{HeldPoll, Polled};
@@ -136,9 +136,9 @@ enum Error {
     #[error(transparent)]
     Inflate(#[from] NotInflated),
     #[error(transparent)]
-    Upgrade(#[from] Refused),
+    Upgrade(#[from] UpgradeError),
     #[error(transparent)]
-    Stream(#[from] event_source::Refused),
+    Stream(#[from] event_source::StreamError),
 }
 
 impl From<Error> for Response {

@@ -49,14 +49,14 @@ pub(super) trait Wrapping: Debug + Send {
 
 /// A transport whose connect's response is a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Streamed {
+pub(super) enum StreamKind {
     XhrStreaming,
     Multipart,
     MimeMessageBlock,
     Iframe,
 }
 
-impl Streamed {
+impl StreamKind {
     /// Returns the one that a batch asks for: a lone connect that names it, or whose session's last
     /// one did.
     pub(super) fn asked(

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::{Carried, STEP};
 use crate::bayeux::Event;
 use crate::metrics::{Limit, Metrics};
-use crate::session::{BeingWritten, OnTheWay, Session, Stream};
+use crate::session::{BeingWritten, InFlight, Session, Stream};
 use crate::web::{NotWritten, Patience, Slowness, Socket, Why};
 
 /// Bytes of a turn, read and to write, above which nothing more is added to it.
@@ -30,7 +30,7 @@ pub(super) struct Turn {
     /// Each event, and where it ends.
     events: Vec<(usize, Arc<Event>)>,
     /// What hears what becomes of the events, if they came with a reply and not by the stream.
-    replied: Option<OnTheWay>,
+    replied: Option<InFlight>,
     /// Whose reply it holds, if that is not known by the stream.
     session: Option<Arc<Session>>,
     end: End,
@@ -137,12 +137,12 @@ impl Turn {
 
     /// Notes whose reply the bytes added last are, and the events that they hold beside it.
     pub(super) fn carry(&mut self, carried: Option<Carried>) {
-        let Some((session, on_the_way, events)) = carried.map(Carried::into_parts) else {
+        let Some((session, in_flight, events)) = carried.map(Carried::into_parts) else {
             return;
         };
         self.session = session.or(self.session.take());
-        if on_the_way.is_some() {
-            self.replied = on_the_way;
+        if in_flight.is_some() {
+            self.replied = in_flight;
             self.note_all(events);
         }
     }
@@ -205,13 +205,13 @@ impl Turn {
         patience: Patience,
         metrics: &Metrics,
     ) -> Written {
-        let to_connect = self.replied.as_ref().is_some_and(OnTheWay::is_to_connect);
+        let to_connect = self.replied.as_ref().is_some_and(InFlight::is_to_connect);
         let written_to = |session| BeingWritten::of(&session, to_connect);
         let sessions = [self.session.take(), stream.session().cloned()];
         let _writing = sessions.map(|session| session.map(written_to));
         // Another connection waits for what this one does not write.
         let poll_lost = |context: &mut Context<'_>| match &self.replied {
-            Some(on_the_way) => on_the_way.poll_displaced(context),
+            Some(in_flight) => in_flight.poll_displaced(context),
             None if self.has_events() => stream.poll_lost(context),
             None => Poll::Pending,
         };
@@ -243,7 +243,7 @@ impl Turn {
         let unwritten = self.events.into_iter().filter(|(end, _)| *end > written);
         let unwritten: Vec<_> = unwritten.map(|(_, event)| event).collect();
         match self.replied {
-            Some(on_the_way) => on_the_way.give_back(unwritten),
+            Some(in_flight) => in_flight.give_back(unwritten),
             None => stream.give_back(unwritten),
         }
     }

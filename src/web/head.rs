@@ -58,12 +58,12 @@ pub struct Headers {
 struct Field {
     /// The first letter of the name, in lower case: it differs among most names of one length.
     initial: u8,
-    name: Place,
-    value: Place,
+    name: Span,
+    value: Span,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct Span {
     begin: usize,
     length: usize,
 }
@@ -91,7 +91,7 @@ impl Headers {
     fn parsed(fields: &[httparse::Header<'_>], text: &Bytes) -> Self {
         let begin = text.as_ptr().addr();
         // An empty value may stand nowhere.
-        let place = |part: &[u8]| Place {
+        let span = |part: &[u8]| Span {
             begin: if part.is_empty() {
                 0
             } else {
@@ -101,8 +101,8 @@ impl Headers {
         };
         let fields = fields.iter().map(|field| Field {
             initial: initial(field.name.as_bytes()),
-            name: place(field.name.as_bytes()),
-            value: place(field.value),
+            name: span(field.name.as_bytes()),
+            value: span(field.value),
         });
         Self {
             fields: fields.collect(),
@@ -163,11 +163,11 @@ impl Headers {
         let begin = self.text.len();
         self.fields.push(Field {
             initial: initial(name),
-            name: Place {
+            name: Span {
                 begin,
                 length: name.len(),
             },
-            value: Place {
+            value: Span {
                 begin: begin + name.len(),
                 length: value.len(),
             },
@@ -179,8 +179,8 @@ impl Headers {
         field.name.length == name.len() && self.part(field.name).eq_ignore_ascii_case(name)
     }
 
-    fn part(&self, place: Place) -> &[u8] {
-        &self.text[place.begin..][..place.length]
+    fn part(&self, span: Span) -> &[u8] {
+        &self.text[span.begin..][..span.length]
     }
 }
 
@@ -190,7 +190,7 @@ impl<'f> FromIterator<(&'f [u8], &'f [u8])> for Headers {
         let mut put = |part: &[u8]| {
             let begin = text.len();
             text.extend_from_slice(part);
-            Place {
+            Span {
                 begin,
                 length: part.len(),
             }

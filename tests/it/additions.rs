@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mirant::bayeux::{ChannelName, ChannelPattern, ClientId, Draft, Event, Limits, Message, Reply};
-use mirant::extensions::{Begun, Extension, Passage, Refusal};
+use mirant::extensions::{Begun, Extension, MessageInfo, Refusal};
 use mirant::run::Additions;
 use mirant::services::{Call, Handler};
 use serde_json::value::RawValue;
@@ -28,9 +28,9 @@ fn with(extension: impl Extension + 'static) -> TestServer {
 struct Refusing;
 
 impl Extension for Refusing {
-    fn incoming(&self, message: &mut Message<'_>, passage: &Passage) -> Result<(), Refusal> {
+    fn incoming(&self, message: &mut Message<'_>, info: &MessageInfo) -> Result<(), Refusal> {
         if message.extension("end").is_some() {
-            assert!(passage.client_id.is_some());
+            assert!(info.client_id.is_some());
             return Err(Refusal::Disconnect);
         }
         match message.extension("bad") {
@@ -106,7 +106,7 @@ async fn an_extension_can_end_a_session() {
 struct Panicking;
 
 impl Extension for Panicking {
-    fn incoming(&self, message: &mut Message<'_>, _: &Passage) -> Result<(), Refusal> {
+    fn incoming(&self, message: &mut Message<'_>, _: &MessageInfo) -> Result<(), Refusal> {
         assert!(message.extension("panic").is_none(), "it was told to");
         Ok(())
     }
@@ -133,8 +133,8 @@ async fn a_session_receives_events_after_an_extension_has_panicked() {
 struct Naming;
 
 impl Extension for Naming {
-    fn reply(&self, reply: &mut Reply<'_>, _: &Message<'_>, passage: &Passage) {
-        let id = passage.client_id.map(|id| id.to_string());
+    fn reply(&self, reply: &mut Reply<'_>, _: &Message<'_>, info: &MessageInfo) {
+        let id = info.client_id.map(|id| id.to_string());
         reply.extend("of", json!(id).to_string());
     }
 }
@@ -157,7 +157,7 @@ async fn an_extension_knows_whose_a_reply_is() {
 struct Changing;
 
 impl Extension for Changing {
-    fn incoming(&self, message: &mut Message<'_>, _: &Passage) -> Result<(), Refusal> {
+    fn incoming(&self, message: &mut Message<'_>, _: &MessageInfo) -> Result<(), Refusal> {
         if let Some(data) = &mut message.data {
             let text = format!("[{}]", data.get());
             *data = std::borrow::Cow::Owned(RawValue::from_string(text).unwrap());
@@ -165,7 +165,7 @@ impl Extension for Changing {
         Ok(())
     }
 
-    fn reply(&self, reply: &mut Reply<'_>, to: &Message<'_>, _: &Passage) {
+    fn reply(&self, reply: &mut Reply<'_>, to: &Message<'_>, _: &MessageInfo) {
         if to.extension("mark").is_some() {
             reply.extend("mark", "\"seen\"".to_owned());
         }

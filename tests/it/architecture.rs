@@ -56,7 +56,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
     ("plugins", &["web"]),
     ("client", &["web"]),
     (
-        "endpoint",
+        "listener",
         &[
             "transports",
             "admin",
@@ -77,7 +77,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
             "router",
             "resources",
             "transports",
-            "endpoint",
+            "listener",
             "web",
         ],
     ),
@@ -85,7 +85,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
         "run",
         &[
             "config",
-            "endpoint",
+            "listener",
             "admin",
             "demo",
             "transports",

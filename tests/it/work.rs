@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use mirant::bayeux::Message;
-use mirant::extensions::{Extension, Passage, Refusal};
+use mirant::extensions::{Extension, MessageInfo, Refusal};
 use mirant::run::Additions;
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ struct Blocking {
 }
 
 impl Extension for Blocking {
-    fn incoming(&self, message: &mut Message<'_>, _: &Passage) -> Result<(), Refusal> {
+    fn incoming(&self, message: &mut Message<'_>, _: &MessageInfo) -> Result<(), Refusal> {
         if message.extension("block").is_some() {
             self.blocked.send(()).unwrap();
             let released = self.released.lock().unwrap();
@@ -133,7 +133,7 @@ async fn a_batch_that_is_much_work_keeps_nobody_waiting() {
 struct Noting(Arc<Mutex<String>>);
 
 impl Extension for Noting {
-    fn incoming(&self, message: &mut Message<'_>, _: &Passage) -> Result<(), Refusal> {
+    fn incoming(&self, message: &mut Message<'_>, _: &MessageInfo) -> Result<(), Refusal> {
         if let Some(name) = message.extension("name") {
             self.0.lock().unwrap().push_str(name.get());
         }

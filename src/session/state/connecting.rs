@@ -9,7 +9,7 @@ use crate::session::{Connect, EventsBy, Settings};
 impl State {
     /// Takes the held connect's place, and the stream's if events are to leave with replies.
     pub(in crate::session) fn displace(&mut self, events_by: EventsBy) -> Wake {
-        let stream = events_by == EventsBy::Replies && self.outlet.end();
+        let stream = events_by == EventsBy::Replies && self.stream_slot.end();
         let reply = self.replying.is_some() || self.acknowledges();
         let Some(held) = self.held.take() else {
             return Wake {

@@ -60,7 +60,7 @@ impl State {
             events,
             number: Some(number),
             resent,
-            on_the_way: None,
+            in_flight: None,
         }
     }
 

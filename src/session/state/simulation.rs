@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::tests::event;
 use super::*;
 use crate::bayeux::ClientAdvice;
-use crate::session::{Connect, EventsBy, Streamed};
+use crate::session::{Connect, EventsBy, StreamStep};
 
 /// Something that happens to a session.
 #[derive(Debug, Clone)]
@@ -155,7 +155,7 @@ impl World {
             return;
         }
         match self.state.next_for_stream(ticket, 70, &self.settings) {
-            Some(Streamed::Events { events, .. }) => {
+            Some(StreamStep::Events { events, .. }) => {
                 assert!(self.writing.is_empty(), "only one writes");
                 self.writing.push((ticket, events));
             }
@@ -387,7 +387,7 @@ proptest! {
                 }
                 Replayed::Write { arrive } if !is_lost => {
                     let taken = state.next_for_stream(ticket, u64::MAX, &settings);
-                    let Some(Streamed::Events { first, events }) = taken else { continue };
+                    let Some(StreamStep::Events { first, events }) = taken else { continue };
                     prop_assert_eq!(first, received as u64 + 1);
                     for event in events.iter().take(arrive.into()) {
                         prop_assert_eq!(number(event), received);

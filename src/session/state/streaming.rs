@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::{Phase, State, Wake};
 use crate::bayeux::Event;
-use crate::session::{Beginning, Settings, Streamed};
+use crate::session::{Beginning, Settings, StreamStep};
 
 impl State {
     /// Makes a stream the one that events leave by, instead of another; nothing if the session has
@@ -15,9 +15,9 @@ impl State {
         if matches!(self.phase, Phase::Ended(_)) {
             return None;
         }
-        let stream = self.outlet.close();
+        let stream = self.stream_slot.close();
         let ticket = self.take_ticket();
-        self.outlet.open(ticket);
+        self.stream_slot.open(ticket);
         self.has_new_stream = self.replying.is_some();
         self.has_had_stream = true;
         Some((
@@ -37,16 +37,16 @@ impl State {
 
     /// Keeps nothing of what leaves by the stream.
     pub(in crate::session) fn do_not_replay(&mut self) {
-        self.outlet.stop_replay();
+        self.stream_slot.stop_replay();
     }
 
     /// Keeps what leaves by the stream, to repeat what came after the event `last` to one that
     /// continues another.
     pub(in crate::session) fn replay(&mut self, last: Option<u64>) -> Beginning {
-        let (events, is_complete) = self.outlet.replay(last);
+        let (events, is_complete) = self.stream_slot.replay(last);
         self.queue.put_back(events);
         Beginning {
-            after: self.outlet.left(),
+            after: self.stream_slot.left(),
             is_complete,
         }
     }
@@ -54,20 +54,20 @@ impl State {
     /// Notes that the stream is the response of a connect, by which events leave also if they leave by
     /// connects only.
     pub(in crate::session) fn stream_is_of_connect(&mut self) {
-        self.outlet.be_of_connect();
+        self.stream_slot.be_of_connect();
     }
 
     /// Closes the stream that would have been the response of a connect, if that is not held: its
     /// events leave with the reply.
     pub(in crate::session) fn close_stream_of_connect(&mut self) {
-        if self.outlet.is_of_connect() {
-            self.outlet.close();
+        if self.stream_slot.is_of_connect() {
+            self.stream_slot.close();
         }
     }
 
     /// Keeps the session as long as its stream is open, with no connect.
     pub(in crate::session) fn keep_with_stream(&mut self) {
-        self.outlet.keep_session();
+        self.stream_slot.keep_session();
     }
 
     /// Returns what its stream has to do.
@@ -76,38 +76,38 @@ impl State {
         ticket: u64,
         max_bytes: u64,
         settings: &Settings,
-    ) -> Option<Streamed> {
+    ) -> Option<StreamStep> {
         if let Phase::Ended(reason) = self.phase {
-            return Some(Streamed::Ended(reason));
+            return Some(StreamStep::Ended(reason));
         }
-        if !self.outlet.is_current(ticket) {
-            return Some(Streamed::Displaced);
+        if !self.stream_slot.is_current(ticket) {
+            return Some(StreamStep::Displaced);
         }
-        self.outlet.note_written(ticket);
+        self.stream_slot.note_written(ticket);
         let has_events = self.queue.is_urgent() && self.batches == 0;
-        let is_away = self.outlet.is_writing() || self.replying.is_some();
+        let is_away = self.stream_slot.is_writing() || self.replying.is_some();
         if !has_events || is_away || !self.is_streamed(settings) {
             return None;
         }
         // More than are kept could not be repeated if all of them were lost.
-        let max_events = if self.outlet.is_replaying() {
+        let max_events = if self.stream_slot.is_replaying() {
             settings.max_replay
         } else {
             usize::MAX
         };
         let events = self.queue.take(max_bytes, max_events);
-        let first = self.outlet.write(ticket, &events, settings);
-        Some(Streamed::Events { first, events })
+        let first = self.stream_slot.write(ticket, &events, settings);
+        Some(StreamStep::Events { first, events })
     }
 
     /// Tells whether no other took the session over from a stream.
     pub(in crate::session) fn is_undisplaced(&self, ticket: u64) -> bool {
-        self.outlet.is_current(ticket) || matches!(self.phase, Phase::Ended(_))
+        self.stream_slot.is_current(ticket) || matches!(self.phase, Phase::Ended(_))
     }
 
     /// Tells whether a stream is still the session's.
     pub(in crate::session) fn is_stream(&self, ticket: u64) -> bool {
-        self.outlet.is_current(ticket) && !matches!(self.phase, Phase::Ended(_))
+        self.stream_slot.is_current(ticket) && !matches!(self.phase, Phase::Ended(_))
     }
 
     /// Takes events back that a stream did not write.
@@ -117,7 +117,9 @@ impl State {
         events: Vec<Arc<Event>>,
         settings: &Settings,
     ) -> Wake {
-        if matches!(self.phase, Phase::Ended(_)) || !self.outlet.take_back(ticket, events.len()) {
+        if matches!(self.phase, Phase::Ended(_))
+            || !self.stream_slot.take_back(ticket, events.len())
+        {
             return Wake::NONE;
         }
         self.queue.put_back(events);
@@ -131,12 +133,12 @@ impl State {
         settings: &Settings,
         now: Instant,
     ) -> Wake {
-        self.outlet.note_written(ticket);
-        if self.outlet.is_current(ticket) {
-            if self.outlet.keeps_session() {
+        self.stream_slot.note_written(ticket);
+        if self.stream_slot.is_current(ticket) {
+            if self.stream_slot.keeps_session() {
                 self.expiry = now + self.times().max_interval(settings);
             }
-            self.outlet.close();
+            self.stream_slot.close();
         }
         self.resume_for_events(settings)
     }
@@ -146,13 +148,14 @@ impl State {
         if self.acknowledges() {
             return false;
         }
-        let may_carry = self.outlet.is_of_connect() || !self.delivers_on_connect_only(settings);
-        self.outlet.is_replaying() || (self.outlet.is_open() && may_carry)
+        let may_carry =
+            self.stream_slot.is_of_connect() || !self.delivers_on_connect_only(settings);
+        self.stream_slot.is_replaying() || (self.stream_slot.is_open() && may_carry)
     }
 
     /// Tells whether events may leave with a reply: none is on its way by a stream.
     pub(super) fn may_drain(&self, settings: &Settings) -> bool {
-        !self.is_streamed(settings) && !self.outlet.is_writing() && self.replying.is_none()
+        !self.is_streamed(settings) && !self.stream_slot.is_writing() && self.replying.is_none()
     }
 }
 

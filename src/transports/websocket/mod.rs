@@ -25,7 +25,7 @@ use crate::bayeux::{BatchError, BayeuxError, Event, Framing, RandomId, Reply, pa
 use crate::metrics::{Limit, Notice};
 use crate::pause::was_paused;
 use crate::server::{BayeuxServer, HeldConnect, Request};
-use crate::session::{EndReason, Resume, Stream, Streamed};
+use crate::session::{EndReason, Resume, Stream, StreamStep};
 use crate::web::Socket;
 use crate::web::websocket::deflate::deflate;
 use crate::web::websocket::{self, CloseCode, FrameKind, Reader, Side};
@@ -224,7 +224,7 @@ impl Connection {
         }
         if !outcome.replies.is_empty() {
             let json = array_of(&outcome);
-            let carried = Carried::of(None, outcome.on_the_way, outcome.events);
+            let carried = Carried::of(None, outcome.in_flight, outcome.events);
             self.answer_with(turn, &json, carried);
         }
     }
@@ -290,7 +290,7 @@ impl Connection {
         match held.answer(resume) {
             Some((taken, reply)) => {
                 let json = array(&taken.events, &[reply]);
-                let carried = Carried::of(None, taken.on_the_way, taken.events);
+                let carried = Carried::of(None, taken.in_flight, taken.events);
                 self.answer_with(turn, &json, carried);
             }
             // A connect by another connection did it, which may be this client's or not.
@@ -308,17 +308,17 @@ impl Connection {
             return;
         }
         match self.stream.poll(MAX_TURN as u64, context) {
-            Poll::Ready(Streamed::Events { events, .. }) => {
+            Poll::Ready(StreamStep::Events { events, .. }) => {
                 self.add(turn, events);
             }
-            Poll::Ready(Streamed::Displaced) => {
+            Poll::Ready(StreamStep::Displaced) => {
                 close(turn, CloseCode::Normal, DISPLACED);
             }
-            Poll::Ready(Streamed::Ended(EndReason::Disconnect)) => {
+            Poll::Ready(StreamStep::Ended(EndReason::Disconnect)) => {
                 close(turn, CloseCode::Normal, "");
             }
             // Its client hears of it when it speaks next, and may handshake again.
-            Poll::Ready(Streamed::Ended(_)) | Poll::Pending => {}
+            Poll::Ready(StreamStep::Ended(_)) | Poll::Pending => {}
         }
     }
 

@@ -11,4 +11,4 @@ mod upgrade;
 pub use frame::{FrameKind, close, encode, text};
 pub use reader::{Failure, Incoming, Reader, Side};
 pub use tungstenite::protocol::frame::coding::CloseCode;
-pub use upgrade::{Accepted, Refused, accept, is_upgrade};
+pub use upgrade::{Accepted, UpgradeError, accept, is_upgrade};

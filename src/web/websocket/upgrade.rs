@@ -17,7 +17,7 @@ pub struct Accepted {
 
 /// Why an upgrade is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum UpgradeError {
     /// It is for another version of the protocol.
     #[error("the WebSocket version must be 13")]
     Version,
@@ -26,14 +26,14 @@ pub enum Refused {
     Key,
 }
 
-impl From<Refused> for Response {
-    fn from(refused: Refused) -> Self {
+impl From<UpgradeError> for Response {
+    fn from(refused: UpgradeError) -> Self {
         let status = match refused {
-            Refused::Version => StatusCode::UPGRADE_REQUIRED,
-            Refused::Key => StatusCode::BAD_REQUEST,
+            UpgradeError::Version => StatusCode::UPGRADE_REQUIRED,
+            UpgradeError::Key => StatusCode::BAD_REQUEST,
         };
         let response = Self::error(status, &refused.to_string());
-        if refused == Refused::Version {
+        if refused == UpgradeError::Version {
             return response
                 .header("Sec-WebSocket-Version", b"13")
                 .header("Upgrade", b"websocket");
@@ -58,13 +58,13 @@ pub fn is_upgrade(head: &Head) -> bool {
 ///
 /// # Errors
 /// The version or the key is not right.
-pub fn accept(headers: &Headers, may_deflate: bool) -> Result<Accepted, Refused> {
+pub fn accept(headers: &Headers, may_deflate: bool) -> Result<Accepted, UpgradeError> {
     if headers.text(&header::SEC_WEBSOCKET_VERSION) != Some("13") {
-        return Err(Refused::Version);
+        return Err(UpgradeError::Version);
     }
     let key = headers.text(&header::SEC_WEBSOCKET_KEY);
     let key = key.filter(|key| is_key(key));
-    let key = derive_accept_key(key.ok_or(Refused::Key)?.as_bytes());
+    let key = derive_accept_key(key.ok_or(UpgradeError::Key)?.as_bytes());
     let mut response = Response::new(StatusCode::SWITCHING_PROTOCOLS)
         .header_lines(b"Upgrade: websocket\r\nConnection: Upgrade\r\n")
         .header("Sec-WebSocket-Accept", key.as_bytes());
@@ -164,16 +164,16 @@ mod tests {
 
     #[test]
     fn another_version_or_key_is_refused() {
-        let cases: [(&[(&str, &str)], Refused); 4] = [
-            (&[("sec-websocket-key", KEY)], Refused::Version),
+        let cases: [(&[(&str, &str)], UpgradeError); 4] = [
+            (&[("sec-websocket-key", KEY)], UpgradeError::Version),
             (
                 &[("sec-websocket-key", KEY), ("sec-websocket-version", "8")],
-                Refused::Version,
+                UpgradeError::Version,
             ),
-            (&[("sec-websocket-version", "13")], Refused::Key),
+            (&[("sec-websocket-version", "13")], UpgradeError::Key),
             (
                 &[("sec-websocket-key", "x"), ("sec-websocket-version", "13")],
-                Refused::Key,
+                UpgradeError::Key,
             ),
         ];
         for (headers, expected) in cases {

@@ -12,9 +12,9 @@ impl Rig {
     }
 
     /// The data of the events that a stream has to write now.
-    fn stream(&mut self, ticket: u64) -> Result<Vec<Arc<Event>>, Option<Streamed>> {
+    fn stream(&mut self, ticket: u64) -> Result<Vec<Arc<Event>>, Option<StreamStep>> {
         match self.state.next_for_stream(ticket, 1000, &self.settings) {
-            Some(Streamed::Events { events, .. }) => Ok(events),
+            Some(StreamStep::Events { events, .. }) => Ok(events),
             other => Err(other),
         }
     }
@@ -82,7 +82,7 @@ fn a_new_stream_waits_until_the_old_one_gave_back_what_it_did_not_write() {
         Wake::STREAM
     );
     assert_eq!(rig.stream(new).expect("b and c").len(), 2);
-    assert!(matches!(rig.stream(old), Err(Some(Streamed::Displaced))));
+    assert!(matches!(rig.stream(old), Err(Some(StreamStep::Displaced))));
 }
 
 #[test]

@@ -22,7 +22,7 @@ use hyper::service::service_fn;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::wire::Wire;
+use super::hyper_io::HyperIo;
 use crate::metrics::Limit;
 use crate::transports::{Bounds, expects_continue, is_message_http};
 use crate::web::transfer::{Fault, Malformed};
@@ -205,7 +205,7 @@ async fn read_head(socket: Socket, bounds: Bounds, shared: &Shared) -> (Verdict,
         .max_header_size(bounds.max_head)
         .max_headers(bounds.max_headers)
         .max_buf_size(bounds.max_head)
-        .serve_connection(Wire::new(socket, &has_head), service);
+        .serve_connection(HyperIo::new(socket, &has_head), service);
     let read = poll_fn(|context| {
         let ended = connection.poll_without_shutdown(context);
         if has_head.load(Relaxed) {
@@ -214,15 +214,15 @@ async fn read_head(socket: Socket, bounds: Bounds, shared: &Shared) -> (Verdict,
         ended.map(|_| Verdict::Ended)
     });
     let read = in_time(read, shared.settings.header_timeout, shared).await;
-    let wire = connection.into_parts().io;
-    let verdict = match (read, wire.refused) {
+    let io = connection.into_parts().io;
+    let verdict = match (read, io.refused) {
         (Ok(Verdict::Head), _) => Verdict::Head,
         (_, Some(status)) => Verdict::Refused(status),
         (Ok(verdict), None) => verdict,
         (Err(Missed::Timeout), None) => Verdict::Late,
         (Err(Missed::Stop), None) => Verdict::Stopping,
     };
-    let (stream, read) = wire.into_parts();
+    let (stream, read) = io.into_parts();
     (verdict, Socket::new(stream, read))
 }
 

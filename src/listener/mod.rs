@@ -2,13 +2,13 @@
 
 mod address;
 mod connection;
-mod reader;
-mod repeats;
-mod responding;
+mod fast_path;
+mod head_cache;
+mod http1;
+mod hyper_io;
+mod respond;
+mod routes;
 pub mod settings;
-mod site;
-mod whole;
-mod wire;
 
 use std::hash::RandomState;
 use std::io;
@@ -24,8 +24,8 @@ use crate::metrics::{Limit, Metrics, Notice};
 use crate::transports::Bounds;
 use crate::web::{Head, Hosts, Persistence, Response};
 pub use address::{ListenAddress, NotAnAddress};
+pub use routes::Routes;
 pub use settings::Settings;
-pub use site::Site;
 
 /// File descriptors that are not for connections: listeners, the runtime's own, logs.
 const RESERVED_DESCRIPTORS: u64 = 64;
@@ -39,7 +39,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 struct Shared {
     settings: Settings,
     max_message_size: u64,
-    site: Site,
+    routes: Routes,
     hosts: Hosts,
     metrics: Arc<Metrics>,
     /// Turns true when the server stops, and does not change otherwise.
@@ -72,22 +72,22 @@ impl Shared {
     }
 }
 
-/// A listener that accepts connections for a site.
+/// A listener that accepts connections for a routes.
 #[derive(Debug)]
-pub struct Endpoint {
+pub struct Listener {
     shared: Arc<Shared>,
     connections: Arc<Semaphore>,
     max_connections: usize,
 }
 
-impl Endpoint {
-    /// Makes an endpoint for so many connections at once.
+impl Listener {
+    /// Makes a listener for so many connections at once.
     #[must_use]
     pub fn new(
         settings: Settings,
         max_connections: usize,
         max_message_size: u64,
-        site: Site,
+        routes: Routes,
         hosts: Hosts,
         metrics: Arc<Metrics>,
         stopping: watch::Receiver<bool>,
@@ -95,7 +95,7 @@ impl Endpoint {
         let shared = Shared {
             settings,
             max_message_size,
-            site,
+            routes,
             hosts,
             metrics,
             stopping,

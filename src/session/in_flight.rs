@@ -8,7 +8,7 @@ use crate::bayeux::Event;
 
 /// Events that were taken for a reply, which come back if it is not written. Dropped, they are written.
 #[derive(Debug)]
-pub struct OnTheWay {
+pub struct InFlight {
     session: Arc<Session>,
     /// The connect that they answer; nothing for those that ride on the reply to a publish, beside
     /// which others may leave.
@@ -16,7 +16,7 @@ pub struct OnTheWay {
     is_over: bool,
 }
 
-impl OnTheWay {
+impl InFlight {
     pub(super) fn new(session: &Arc<Session>, connect: Option<u64>) -> Self {
         Self {
             session: Arc::clone(session),
@@ -52,7 +52,7 @@ impl OnTheWay {
     }
 }
 
-impl Drop for OnTheWay {
+impl Drop for InFlight {
     fn drop(&mut self) {
         if !self.is_over && self.connect.is_some() {
             self.session.end_reply(self.connect, Vec::new());

@@ -11,7 +11,7 @@ use crate::bayeux::Event;
 
 /// Where events leave beside replies.
 #[derive(Debug, Default)]
-pub(super) struct Outlet {
+pub(super) struct StreamSlot {
     open: Option<u64>,
     writing: Option<Writing>,
     keeps_session: bool,
@@ -39,7 +39,7 @@ struct Replay {
     bytes: usize,
 }
 
-impl Outlet {
+impl StreamSlot {
     /// Lets a stream in, in place of the one that was closed.
     pub(super) fn open(&mut self, ticket: u64) {
         self.open = Some(ticket);
@@ -197,19 +197,19 @@ mod tests {
     use super::*;
     use crate::session::state::tests::event;
 
-    fn outlet(events: &[&str], max_replay: usize) -> (Outlet, Settings) {
+    fn slot(events: &[&str], max_replay: usize) -> (StreamSlot, Settings) {
         let settings = Settings {
             max_replay,
             ..Settings::default()
         };
-        let mut outlet = Outlet::default();
-        outlet.open(1);
-        assert!(outlet.replay(None).1);
+        let mut slot = StreamSlot::default();
+        slot.open(1);
+        assert!(slot.replay(None).1);
         for name in events {
-            outlet.write(1, &[event(name)], &settings);
-            outlet.note_written(1);
+            slot.write(1, &[event(name)], &settings);
+            slot.note_written(1);
         }
-        (outlet, settings)
+        (slot, settings)
     }
 
     #[test]
@@ -226,50 +226,50 @@ mod tests {
             (5, 10, 0, false),
         ];
         for (last, max_replay, again, is_complete) in cases {
-            let (mut outlet, settings) = outlet(&["a", "b", "c", "d"], max_replay);
-            let (events, complete) = outlet.replay(Some(last));
+            let (mut slot, settings) = slot(&["a", "b", "c", "d"], max_replay);
+            let (events, complete) = slot.replay(Some(last));
             assert_eq!((events.len(), complete), (again, is_complete), "{last}");
-            let first = outlet.write(1, &events, &settings);
+            let first = slot.write(1, &events, &settings);
             assert_eq!(first, 5 - again as u64, "{last}");
         }
     }
 
     #[test]
     fn what_was_not_written_is_not_kept() {
-        let (mut outlet, settings) = outlet(&["a"], 10);
-        assert_eq!(outlet.write(1, &[event("b"), event("c")], &settings), 2);
-        assert!(outlet.take_back(1, 1));
-        assert!(!outlet.take_back(1, 1), "it was taken back");
-        assert_eq!(outlet.write(1, &[event("c")], &settings), 3);
+        let (mut slot, settings) = slot(&["a"], 10);
+        assert_eq!(slot.write(1, &[event("b"), event("c")], &settings), 2);
+        assert!(slot.take_back(1, 1));
+        assert!(!slot.take_back(1, 1), "it was taken back");
+        assert_eq!(slot.write(1, &[event("c")], &settings), 3);
     }
 
     #[test]
     fn what_leaves_again_is_not_taken_back_too() {
-        let (mut outlet, settings) = outlet(&["a"], 10);
-        outlet.write(1, &[event("b")], &settings);
-        outlet.open(2);
-        assert_eq!(outlet.replay(Some(0)).0.len(), 2);
-        assert!(!outlet.take_back(1, 1));
+        let (mut slot, settings) = slot(&["a"], 10);
+        slot.write(1, &[event("b")], &settings);
+        slot.open(2);
+        assert_eq!(slot.replay(Some(0)).0.len(), 2);
+        assert!(!slot.take_back(1, 1));
     }
 
     #[test]
     fn what_was_taken_before_the_replay_began_anew_is_not_of_it() {
-        let (mut outlet, settings) = outlet(&["a"], 10);
-        outlet.write(1, &[event("b"), event("c")], &settings);
+        let (mut slot, settings) = slot(&["a"], 10);
+        slot.write(1, &[event("b"), event("c")], &settings);
         // A poll takes the session over, and a stream comes back, while they are on their way.
-        outlet.end();
-        outlet.open(2);
-        assert!(outlet.replay(Some(0)).0.is_empty());
-        assert!(outlet.take_back(1, 2), "nothing else would repeat them");
-        assert_eq!(outlet.write(2, &[event("b"), event("c")], &settings), 2);
+        slot.end();
+        slot.open(2);
+        assert!(slot.replay(Some(0)).0.is_empty());
+        assert!(slot.take_back(1, 2), "nothing else would repeat them");
+        assert_eq!(slot.write(2, &[event("b"), event("c")], &settings), 2);
     }
 
     #[test]
     fn what_is_on_its_way_comes_back_if_nothing_leaves_again() {
-        let (mut outlet, settings) = outlet(&["a"], 10);
-        outlet.write(1, &[event("b")], &settings);
-        outlet.open(2);
-        assert!(outlet.replay(Some(99)).0.is_empty());
-        assert!(outlet.take_back(1, 1));
+        let (mut slot, settings) = slot(&["a"], 10);
+        slot.write(1, &[event("b")], &settings);
+        slot.open(2);
+        assert!(slot.replay(Some(99)).0.is_empty());
+        assert!(slot.take_back(1, 1));
     }
 }

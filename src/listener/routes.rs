@@ -12,7 +12,7 @@ use crate::web::{Head, Request, Response, Transfer};
 
 /// What a listener serves.
 #[derive(Debug)]
-pub enum Site {
+pub enum Routes {
     /// Bayeux, for the world.
     Public {
         /// The Bayeux endpoint.
@@ -24,7 +24,7 @@ pub enum Site {
     Admin(Admin),
 }
 
-impl Site {
+impl Routes {
     /// Serves a request whose body has arrived.
     pub fn serve(&self, incoming: Incoming<'_>) -> Answer {
         let request = &incoming.request;

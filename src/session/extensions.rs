@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::Session;
 use crate::bayeux::{Event, Message, Reply};
-use crate::extensions::{Passage, Refusal};
+use crate::extensions::{MessageInfo, Refusal};
 
 impl Session {
     /// Lets the extensions that see deliveries look at an event; nothing if one keeps it.
@@ -34,18 +34,18 @@ impl Session {
     ///
     /// # Errors
     /// One refuses it.
-    pub fn incoming(&self, message: &mut Message<'_>, passage: &Passage) -> Result<(), Refusal> {
+    pub fn incoming(&self, message: &mut Message<'_>, info: &MessageInfo) -> Result<(), Refusal> {
         match &self.extensions {
-            Some(own) => own.incoming(message, passage),
+            Some(own) => own.incoming(message, info),
             None => Ok(()),
         }
     }
 
     /// Lets its own extensions look at a reply, and then those of all sessions.
-    pub fn reply(&self, reply: &mut Reply<'_>, to: &Message<'_>, passage: &Passage) {
+    pub fn reply(&self, reply: &mut Reply<'_>, to: &Message<'_>, info: &MessageInfo) {
         if let Some(own) = &self.extensions {
-            own.reply(reply, to, passage);
+            own.reply(reply, to, info);
         }
-        self.shared.extensions.reply(reply, to, passage);
+        self.shared.extensions.reply(reply, to, info);
     }
 }

@@ -20,7 +20,7 @@ use crate::web::Socket;
 const READ_SIZE: usize = 2048;
 
 /// A socket under hyper.
-pub(super) struct Wire<'h> {
+pub(super) struct HyperIo<'h> {
     ahead: Bytes,
     stream: TokioIo<TcpStream>,
     /// The status that hyper would have answered.
@@ -33,7 +33,7 @@ pub(super) struct Wire<'h> {
     since: BytesMut,
 }
 
-impl<'h> Wire<'h> {
+impl<'h> HyperIo<'h> {
     pub(super) fn new(socket: Socket, has_head: &'h AtomicBool) -> Self {
         let (stream, ahead) = socket.into_parts();
         Self {
@@ -59,7 +59,7 @@ impl<'h> Wire<'h> {
     }
 }
 
-impl Read for Wire<'_> {
+impl Read for HyperIo<'_> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -86,7 +86,7 @@ impl Read for Wire<'_> {
     }
 }
 
-impl Write for Wire<'_> {
+impl Write for HyperIo<'_> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,

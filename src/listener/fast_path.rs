@@ -1,4 +1,4 @@
-//! Requests that have arrived whole, as almost all have that clients of Bayeux send: they are taken
+//! The fast path: requests that have arrived whole, as almost all have that clients of Bayeux send, are taken
 //! out of what has arrived without hyper, by the parser that hyper has too. Whatever is out of the
 //! ordinary is left to hyper, all that is refused among it.
 

@@ -12,10 +12,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::Shared;
-use super::reader::{self, CONTINUE, Open, Reading, Refusal};
-use super::repeats::Repeats;
-use super::responding::{Rest, respond, write};
-use super::whole;
+use super::fast_path;
+use super::head_cache::HeadCache;
+use super::http1::{self, CONTINUE, Open, Reading, Refusal};
+use super::respond::{Rest, respond, write};
 use crate::pause::was_paused;
 use crate::transports::{
     Answer, HeldPoll, Incoming, Link, Opened, Polled, STEP, Times, Usual, Waiting, expects_continue,
@@ -47,9 +47,9 @@ pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
         Poll::Ready(())
     })
     .await;
-    let mut repeats = Repeats::default();
+    let mut cache = HeadCache::default();
     while has_arrived(&mut socket, until.as_mut(), shared).await {
-        let mut step = take_whole(&mut socket, &mut repeats, shared);
+        let mut step = take_whole(&mut socket, &mut cache, shared);
         if matches!(step, Step::Unread) {
             let Some((taken, open)) = Box::pin(take(socket, shared)).await else {
                 return;
@@ -161,9 +161,9 @@ async fn pause(socket: &mut Socket, delay: Duration, shared: &Shared) {
 }
 
 /// Has the next request served, if it is ordinary and has arrived whole.
-fn take_whole(socket: &mut Socket, repeats: &mut Repeats<Said>, shared: &Shared) -> Step {
+fn take_whole(socket: &mut Socket, cache: &mut HeadCache<Said>, shared: &Shared) -> Step {
     let mut arrived = socket.take_ahead();
-    if let Some(((usual, persistence), body)) = repeats.find(&arrived, &shared.hashes) {
+    if let Some(((usual, persistence), body)) = cache.get(&arrived, &shared.hashes) {
         let text = arrived.slice(body.clone());
         arrived.advance(body.end);
         socket.put_back(arrived);
@@ -173,21 +173,24 @@ fn take_whole(socket: &mut Socket, repeats: &mut Repeats<Said>, shared: &Shared)
         };
         return taken.step(socket, shared);
     }
-    let taken = whole::take(&mut arrived, shared.bounds());
+    let taken = fast_path::take(&mut arrived, shared.bounds());
     socket.put_back(arrived);
     let Some((request, head)) = taken else {
         return Step::Unread;
     };
-    repeats.notice(&head, request.body.len(), &shared.hashes, || {
+    cache.observe(&head, request.body.len(), &shared.hashes, || {
         shared.hosts.check(&request.head).ok()?;
-        Some((shared.site.usual(&request)?, Persistence::of(&request.head)))
+        Some((
+            shared.routes.usual(&request)?,
+            Persistence::of(&request.head),
+        ))
     });
     serve_whole(request, socket, shared).step(socket, shared)
 }
 
 /// Has the next request served, of which something has arrived; nothing when the connection ends.
 async fn take(socket: Socket, shared: &Shared) -> Option<(Taken, Socket)> {
-    match reader::read(socket, shared).await {
+    match http1::read(socket, shared).await {
         Reading::Request(request, socket) => Some((serve_whole(*request, &socket, shared), socket)),
         Reading::Open(open, socket) => begin_open(*open, socket, shared).await,
         Reading::Refused(refusal, head, socket) => {
@@ -212,7 +215,7 @@ fn serve_whole(request: Request, socket: &Socket, shared: &Shared) -> Taken {
         socket,
         is_embedded: false,
     };
-    let answer = shared.site.serve(incoming);
+    let answer = shared.routes.serve(incoming);
     Taken {
         answer,
         persistence,
@@ -225,7 +228,7 @@ async fn begin_open(open: Open, mut socket: Socket, shared: &Shared) -> Option<(
     let settings = &shared.settings;
     let answer = match shared.misdirected(&head) {
         Some(response) => response.into(),
-        None => shared.site.open(&head, body, shared.bounds()),
+        None => shared.routes.open(&head, body, shared.bounds()),
     };
     if matches!(answer, Answer::Open(..)) && expects_continue(&head) {
         let written = socket.write(CONTINUE, settings.patience()).await;
@@ -290,7 +293,7 @@ async fn refuse(refusal: Refusal, head: Option<&Head>, mut socket: Socket, share
     }
     let mut response = Response::error(refusal.status, refusal.reason);
     if let Some(head) = head {
-        response = shared.site.share(head, response);
+        response = shared.routes.share(head, response);
     }
     let is_taken = write(&mut socket, &response, Persistence::LAST, shared).await;
     // A stopping server does not wait for its clients.

@@ -13,6 +13,7 @@ use self::core::Core;
 use crate::bayeux::{Advice, ClientId, Limits, Message, RandomId};
 use crate::extensions::Pipeline;
 use crate::metrics::Metrics;
+pub use crate::operations::Actor;
 pub use crate::operations::resources::{NotWritten, Place};
 use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;

@@ -9,7 +9,7 @@ use mirant::bayeux::{Limits, Message, parse_batches};
 use mirant::extensions::Pipeline;
 use mirant::resources;
 use mirant::router::{self, Router};
-use mirant::server::{BayeuxServer, HeldConnect, Outcome, Parts, Request};
+use mirant::server::{Actor, BayeuxServer, HeldConnect, Outcome, Parts, Request};
 use mirant::services::Services;
 use mirant::session;
 
@@ -40,15 +40,14 @@ pub(crate) fn process<'a>(
     now: Instant,
 ) -> Outcome<'a> {
     let request = Request {
-        cookies: &[],
-        may_be_held: true,
+        actor: Actor {
+            may_be_held: true,
+            is_request: true,
+            ..Actor::default()
+        },
         is_client_gone: &|| false,
         delivers_on_publish: true,
         stream: None,
-        lifetime: None,
-        is_request: true,
-        may_lack_session: false,
-        is_blind: false,
         aside: |work| work(),
         needs_own_handshake: false,
     };

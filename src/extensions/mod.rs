@@ -9,6 +9,7 @@ pub mod settings;
 mod timestamp;
 mod timesync;
 
+use core::net::IpAddr;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -59,6 +60,8 @@ pub trait Extension: fmt::Debug + Send + Sync {
 pub struct MessageInfo {
     /// The session it is of, if there is one.
     pub client_id: Option<ClientId>,
+    /// The address of its client, if it has one and it is known.
+    pub address: Option<IpAddr>,
     /// When it came in, by the clock that measures.
     pub at: Instant,
     /// Tells the time now, by that clock and of day: for a reply, when it is written. Few ask, and

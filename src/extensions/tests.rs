@@ -49,6 +49,7 @@ impl Extension for Noting {
 fn info() -> MessageInfo {
     MessageInfo {
         client_id: None,
+        address: None,
         at: Instant::now(),
         clocks: || (Instant::now(), SystemTime::UNIX_EPOCH),
     }

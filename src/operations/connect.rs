@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ack;
-use super::{Effect, Origin, Scope};
+use super::{Actor, Effect, Scope};
 use crate::bayeux::{Advice, BayeuxError, ClientAdvice, Message, Reply, text};
 use crate::session::{Connect, Connected, EndReason, EventsBy, Session};
 
@@ -19,17 +19,17 @@ pub(super) fn apply<'a>(
     message: &Message<'a>,
     reply: Reply<'a>,
     session: &Arc<Session>,
-    origin: &Origin<'_>,
+    actor: &Actor<'_>,
     scope: &Scope<'_>,
 ) -> (Reply<'a>, Effect) {
     let browsers = &scope.shared.browsers;
-    let events_by = events_by(message, origin, scope);
+    let events_by = events_by(message, actor, scope);
     // Browsers allow few requests at once to a host, but many WebSockets.
-    let mut cookies = origin.cookies.iter().filter(|_| origin.is_request);
+    let mut cookies = actor.cookies.iter().filter(|_| actor.is_request);
     let connect = Connect {
         advice: message.advice.and_then(ClientAdvice::parse),
-        may_be_held: origin.may_be_held,
-        lifetime: origin.lifetime,
+        may_be_held: actor.may_be_held,
+        lifetime: actor.lifetime,
         events_by,
         // Most come from the browser of the session, which is known without a look-up.
         browser: cookies.find_map(|cookie| match session.browser() {
@@ -40,7 +40,7 @@ pub(super) fn apply<'a>(
     };
     let (connected, connect) = session.connect(&connect, scope.now);
     let effect = Effect::Connected(connect);
-    let advice = || session.advice(origin.is_blind, scope.now);
+    let advice = || session.advice(actor.is_blind, scope.now);
     match connected {
         Connected::Held(ticket) => (reply, Effect::Held { ticket, connect }),
         Connected::Beside => (reply.advised(advice()), Effect::None),
@@ -49,9 +49,9 @@ pub(super) fn apply<'a>(
             (reply, effect)
         }
         Connected::Answer { .. } => (reply.advised(advice()), effect),
-        Connected::MultipleClients => (multiple_clients(reply, origin, scope), effect),
+        Connected::MultipleClients => (multiple_clients(reply, actor, scope), effect),
         Connected::Ended(reason) => {
-            let advice = || scope.shared.handshake_advice(origin.is_blind, scope.now);
+            let advice = || scope.shared.handshake_advice(actor.is_blind, scope.now);
             (ended(reply, reason, advice), Effect::None)
         }
     }
@@ -69,9 +69,9 @@ pub fn ended(reply: Reply<'_>, reason: EndReason, handshake: impl FnOnce() -> Ad
     }
 }
 
-fn events_by(message: &Message<'_>, origin: &Origin<'_>, scope: &Scope<'_>) -> EventsBy {
+fn events_by(message: &Message<'_>, actor: &Actor<'_>, scope: &Scope<'_>) -> EventsBy {
     let named = message.connection_type.and_then(text);
-    if origin.is_streamed {
+    if actor.is_streamed {
         EventsBy::ThisStream
     } else if named.as_deref() == Some(EVENT_SOURCE)
         && scope.connection_types.contains(&EVENT_SOURCE)
@@ -83,7 +83,7 @@ fn events_by(message: &Message<'_>, origin: &Origin<'_>, scope: &Scope<'_>) -> E
 }
 
 /// Other tabs of the browser hold its connections: this one is told to poll, or to stop.
-fn multiple_clients<'a>(reply: Reply<'a>, origin: &Origin<'_>, scope: &Scope<'_>) -> Reply<'a> {
+fn multiple_clients<'a>(reply: Reply<'a>, actor: &Actor<'_>, scope: &Scope<'_>) -> Reply<'a> {
     let settings = &scope.shared.settings;
     let interval = settings.multi_session_interval;
     if interval.is_zero() {
@@ -92,7 +92,7 @@ fn multiple_clients<'a>(reply: Reply<'a>, origin: &Origin<'_>, scope: &Scope<'_>
             .advised(Advice::none().with_multiple_clients())
     } else {
         let advice = Advice::retry(interval, settings.timeout).with_multiple_clients();
-        let (is_blind, now) = (origin.is_blind, scope.now);
+        let (is_blind, now) = (actor.is_blind, scope.now);
         reply.advised(scope.shared.at_stop(advice, is_blind, now))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::{Origin, Scope, ack, checked_id, texts};
+use super::{Actor, Scope, ack, checked_id, texts};
 use crate::bayeux::{Advice, BayeuxError, ClientId, Field, Message, RandomId, Reply};
 use crate::extensions::Begun;
 use crate::metrics::{Limit, Notice};
@@ -30,7 +30,7 @@ pub struct Handshaken {
 /// always a new session.
 pub fn apply<'a>(
     message: &Message<'a>,
-    origin: &Origin<'_>,
+    actor: &Actor<'_>,
     begun: Begun,
     scope: &Scope<'_>,
     random: impl FnMut() -> RandomId,
@@ -47,12 +47,12 @@ pub fn apply<'a>(
             .advised(Advice::none());
         return (reply, None);
     }
-    match begin(origin, begun, scope, random) {
+    match begin(actor, begun, scope, random) {
         Ok(handshaken) => {
             let session = &handshaken.session;
             let mut reply = reply
                 .with(Field::ClientId(session.id()))
-                .advised(session.advice(origin.is_blind, scope.now));
+                .advised(session.advice(actor.is_blind, scope.now));
             if scope.has_ack && ack::is_asked(message) {
                 session.acknowledge();
                 reply.extend(ack::NAME, "true".to_owned());
@@ -61,7 +61,7 @@ pub fn apply<'a>(
         }
         Err(error) => {
             let shared = scope.shared;
-            let advice = shared.full_advice(RETRY_WHEN_FULL, origin.is_blind, scope.now);
+            let advice = shared.full_advice(RETRY_WHEN_FULL, actor.is_blind, scope.now);
             (reply.failed(error).advised(advice), None)
         }
     }
@@ -72,7 +72,7 @@ pub fn apply<'a>(
 /// # Errors
 /// The server has as many sessions as it may.
 pub fn begin(
-    origin: &Origin<'_>,
+    actor: &Actor<'_>,
     begun: Begun,
     scope: &Scope<'_>,
     mut random: impl FnMut() -> RandomId,
@@ -91,7 +91,7 @@ pub fn begin(
     }
     // Whoever made it: another server of this host shares the browser's cookies, and would have its
     // sessions lost if this one replaced them. The secret is the client id.
-    let returned = origin.cookies.first().copied();
+    let returned = actor.cookies.first().copied();
     let cookie = returned.unwrap_or_else(&mut random);
     let browser = scope.shared.browsers.add_session(cookie);
     let id = ClientId(random());

@@ -9,6 +9,7 @@ pub mod resources;
 mod subscribe;
 mod unsubscribe;
 
+use core::net::IpAddr;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -94,12 +95,14 @@ impl Scope<'_> {
     }
 }
 
-/// How a message came, as far as its operation has to know.
-#[derive(Debug, Clone, Copy)]
-pub struct Origin<'o> {
+/// Who asks for an operation, and how that came, as far as the operation has to know.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Actor<'a> {
+    /// The address that its client has, if it has one and it is known.
+    pub address: Option<IpAddr>,
     /// The browser cookies of its request that have the form of this server's.
-    pub cookies: &'o [RandomId],
-    /// Whether a connect may be held.
+    pub cookies: &'a [RandomId],
+    /// Whether a connect may be held, as far as its transport can.
     pub may_be_held: bool,
     /// Whether it came by the stream that the session's events leave by.
     pub is_streamed: bool,
@@ -107,9 +110,10 @@ pub struct Origin<'o> {
     pub lifetime: Option<Duration>,
     /// Whether it came by a request of its own, of which browsers allow few at once to a host.
     pub is_request: bool,
-    /// Whether it came in a way by which a page of another site cannot publish, if it knows no session.
-    pub may_lack_session: bool,
-    /// Whether its client would not see that nothing listens any more.
+    /// Whether a publish may come without a session, if that is allowed at all: not by a GET, which any
+    /// page can have a browser send.
+    pub may_publish_without_session: bool,
+    /// Whether its client would not see that nothing listens any more, as by scripts of a page.
     pub is_blind: bool,
 }
 
@@ -141,7 +145,7 @@ pub enum Effect {
 pub fn apply<'a>(
     message: &Message<'a>,
     session: Option<&Arc<Session>>,
-    origin: &Origin<'_>,
+    actor: &Actor<'_>,
     scope: &Scope<'_>,
 ) -> (Reply<'a>, Effect) {
     let reply = Reply::to(message);
@@ -149,13 +153,13 @@ pub fn apply<'a>(
         return (reply.failed(error), Effect::None);
     }
     let Some(name) = message.meta else {
-        return on_channel(message, reply, session, origin, scope);
+        return on_channel(message, reply, session, actor, scope);
     };
     let Some(session) = session else {
-        return without_session(message, reply, name, origin, scope);
+        return without_session(message, reply, name, actor, scope);
     };
     match name {
-        meta::CONNECT => connect::apply(message, reply, session, origin, scope),
+        meta::CONNECT => connect::apply(message, reply, session, actor, scope),
         meta::SUBSCRIBE => (
             reply.outcome(subscribe::apply(message, session, scope)),
             Effect::None,
@@ -174,7 +178,7 @@ fn without_session<'a>(
     message: &Message<'a>,
     reply: Reply<'a>,
     name: &str,
-    origin: &Origin<'_>,
+    actor: &Actor<'_>,
     scope: &Scope<'_>,
 ) -> (Reply<'a>, Effect) {
     if name != meta::CONNECT {
@@ -183,7 +187,7 @@ fn without_session<'a>(
     let (shared, now) = (scope.shared, scope.now);
     let take_overtaken = |id| scope.sessions.take_overtaken(id, now);
     if message.client_id.is_some_and(take_overtaken) {
-        let advice = || shared.handshake_advice(origin.is_blind, now);
+        let advice = || shared.handshake_advice(actor.is_blind, now);
         let reply = connect::ended(reply, EndReason::Disconnect, advice);
         return (reply, Effect::None);
     }
@@ -200,7 +204,7 @@ fn without_session<'a>(
     };
     let advice = || {
         if delay.is_zero() {
-            shared.handshake_advice(origin.is_blind, now)
+            shared.handshake_advice(actor.is_blind, now)
         } else {
             // It has had its place among those that come back, and waits already.
             Advice::handshake(Duration::ZERO, shared.settings.timeout)
@@ -219,7 +223,7 @@ fn on_channel<'a>(
     message: &Message<'a>,
     reply: Reply<'a>,
     session: Option<&Arc<Session>>,
-    origin: &Origin<'_>,
+    actor: &Actor<'_>,
     scope: &Scope<'_>,
 ) -> (Reply<'a>, Effect) {
     let channel = match checked_channel(message, scope.limits) {
@@ -228,7 +232,8 @@ fn on_channel<'a>(
     };
     let Some(session) = session else {
         let is_broadcast = channel.kind() == ChannelKind::Broadcast;
-        let reply = if message.names_client() || !is_broadcast || !origin.may_lack_session {
+        let reply = if message.names_client() || !is_broadcast || !actor.may_publish_without_session
+        {
             reply.failed(BayeuxError::SessionUnknown)
         } else if scope.router.settings().publish_without_session {
             publish::apply(message, &channel, None, scope)

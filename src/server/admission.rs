@@ -141,11 +141,11 @@ impl Rig {
         let id = self.session.id();
         let mut stream = match way {
             Way::Request => None,
-            Way::EventStream => return self.server.join_stream(id, &cookies, None).is_some(),
+            Way::EventStream => return self.server.join_stream(id, &by(&cookies), None).is_some(),
             Way::Continued => {
                 let (stream, _) = self
                     .server
-                    .open_stream(&[CHANNEL.into()], &cookies, Some((id, 0)), now)
+                    .open_stream(&[CHANNEL.into()], &by(&cookies), Some((id, 0)), now)
                     .expect("a stream");
                 return stream.is_of(&self.session);
             }
@@ -160,6 +160,15 @@ impl Rig {
     }
 }
 
+/// Who sends a request with these cookies.
+fn by(cookies: &[RandomId]) -> Actor<'_> {
+    Actor {
+        cookies,
+        is_request: true,
+        ..Actor::default()
+    }
+}
+
 /// Sends a message.
 fn send<'a>(
     server: &BayeuxServer,
@@ -170,15 +179,10 @@ fn send<'a>(
 ) -> Outcome<'a> {
     let message: Message<'a> = serde_json::from_str(text).expect("a message");
     let request = Request {
-        cookies,
-        may_be_held: false,
+        actor: by(cookies),
         is_client_gone: &|| false,
         delivers_on_publish: false,
         stream,
-        lifetime: None,
-        is_request: true,
-        may_lack_session: false,
-        is_blind: false,
         aside: |work| work(),
         needs_own_handshake: false,
     };

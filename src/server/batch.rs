@@ -8,7 +8,7 @@ use super::core::clocks;
 use super::{BayeuxServer, HeldConnect, held, random_id};
 use crate::bayeux::{Advice, ChannelName, ClientId, Event, Field, Message, RandomId, Reply, meta};
 use crate::extensions::{Begun, MessageInfo, Refusal};
-use crate::operations::{self, Effect, Origin, Scope};
+use crate::operations::{self, Actor, Effect, Scope};
 use crate::services::Call;
 use crate::session::{Carrier, EndReason, InFlight, Session, Stream, Taken};
 
@@ -20,10 +20,8 @@ const CALL: usize = STEP / 8;
 
 /// How a batch came.
 pub struct Request<'r> {
-    /// The browser cookies it carries that have the form of this server's.
-    pub cookies: &'r [RandomId],
-    /// Whether its transport can hold a connect.
-    pub may_be_held: bool,
+    /// Who sent it, and by what.
+    pub actor: Actor<'r>,
     /// Tells whether the client can no longer be reached, so that the response carries no events;
     /// asked only if it would.
     pub is_client_gone: &'r dyn Fn() -> bool,
@@ -31,15 +29,6 @@ pub struct Request<'r> {
     pub delivers_on_publish: bool,
     /// The stream it came by, to which the events of its session go from now on.
     pub stream: Option<&'r mut Stream>,
-    /// How long a connect is held at most, if its transport bounds that.
-    pub lifetime: Option<Duration>,
-    /// Whether it came by a request of its own, of which browsers allow few at once to a host.
-    pub is_request: bool,
-    /// Whether a publish may come without a session, if that is allowed at all: not by a GET, which any
-    /// page can have a browser send.
-    pub may_lack_session: bool,
-    /// Whether its client would not see that nothing listens any more, as by scripts of a page.
-    pub is_blind: bool,
     /// Does the rest of a batch that is more work than a [`STEP`], such that others need not wait for it.
     pub aside: fn(&mut dyn FnMut()),
     /// Whether the stream serves only the session whose handshake came by it.
@@ -98,7 +87,7 @@ impl Drop for Batching<'_> {
 struct Pass<'p> {
     server: &'p BayeuxServer,
     scope: Scope<'p>,
-    origin: Origin<'p>,
+    actor: Actor<'p>,
 }
 
 impl BayeuxServer {
@@ -111,20 +100,17 @@ impl BayeuxServer {
         mut request: Request<'_>,
         now: Instant,
     ) -> Outcome<'a> {
-        let origin = Origin {
-            cookies: request.cookies,
-            may_be_held: request.may_be_held && batch.len() == 1 && !self.is_stopping(),
+        let may_be_held = request.actor.may_be_held && batch.len() == 1 && !self.is_stopping();
+        let actor = Actor {
+            may_be_held,
             is_streamed: request.stream.is_some(),
-            lifetime: request.lifetime,
-            is_request: request.is_request,
-            may_lack_session: request.may_lack_session,
-            is_blind: request.is_blind,
+            ..request.actor
         };
         let scope = self.core.scope(now);
         let pass = Pass {
             server: self,
             scope,
-            origin,
+            actor,
         };
         let handshake = batch
             .iter_mut()
@@ -154,8 +140,8 @@ impl BayeuxServer {
         let session = self.core.sessions.find(message.client_id?)?;
         let is_admitted = match &request.stream {
             Some(stream) if request.needs_own_handshake => stream.is_of(&session),
-            Some(stream) => stream.admits(&session, request.cookies, now),
-            None => session.admits(request.cookies),
+            Some(stream) => stream.admits(&session, request.actor.cookies, now),
+            None => session.admits(request.actor.cookies),
         };
         is_admitted.then_some(session)
     }
@@ -170,9 +156,9 @@ impl Pass<'_> {
             Ok(()) => {
                 let mut begun = Begun::new(self.scope.now);
                 extensions.begin(message, &mut begun);
-                let (origin, scope) = (&self.origin, &self.scope);
+                let (actor, scope) = (&self.actor, &self.scope);
                 let (reply, handshaken) =
-                    operations::handshake(message, origin, begun, scope, random_id);
+                    operations::handshake(message, actor, begun, scope, random_id);
                 if let Some(handshaken) = handshaken {
                     outcome.new_cookie = handshaken.new_cookie;
                     outcome.session = Some(handshaken.session);
@@ -276,8 +262,8 @@ impl Pass<'_> {
                 // It is the only message.
                 Effect::Held { ticket, connect } => {
                     progress.outcome.held = own.map(|session| {
-                        let (now, is_blind) = (self.scope.now, self.origin.is_blind);
-                        HeldConnect::new(session, ticket, connect, message, now).blind(is_blind)
+                        HeldConnect::new(session, ticket, connect, message, self.scope.now)
+                            .asked_by(&self.actor)
                     });
                     return true;
                 }
@@ -305,7 +291,7 @@ impl Pass<'_> {
             self.scope.end(session, EndReason::Refused);
             return (reply, Effect::Ended);
         }
-        let applied = operations::apply(message, session, &self.origin, &self.scope);
+        let applied = operations::apply(message, session, &self.actor, &self.scope);
         if let ((_, Effect::Called(channel)), Some(session)) = (&applied, session) {
             self.call(message, channel, session);
         }
@@ -332,7 +318,8 @@ impl Pass<'_> {
             return;
         }
         let reach = Arc::clone(&self.server.reach);
-        if let Some(call) = Call::new(message, channel.clone(), session.id(), reach) {
+        let (channel, address) = (channel.clone(), self.actor.address);
+        if let Some(call) = Call::new(message, channel, session.id(), address, reach) {
             services.call(call);
         }
     }
@@ -368,6 +355,7 @@ impl Pass<'_> {
     fn info(&self, client_id: Option<ClientId>) -> MessageInfo {
         MessageInfo {
             client_id,
+            address: self.actor.address,
             at: self.scope.now,
             clocks,
         }

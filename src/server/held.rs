@@ -1,5 +1,6 @@
 //! A connect between its request and its reply.
 
+use core::net::IpAddr;
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
@@ -10,7 +11,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::core::clocks;
 use crate::bayeux::{Message, Reply, meta};
 use crate::extensions::MessageInfo;
-use crate::operations;
+use crate::operations::{self, Actor};
 use crate::session::{Resume, Session, Taken};
 
 /// The channel of almost every connect, as JSON.
@@ -33,6 +34,8 @@ pub struct HeldConnect {
     is_resumed: bool,
     /// Its client would not see that nothing listens any more.
     is_blind: bool,
+    /// The address of its client.
+    address: Option<IpAddr>,
 }
 
 impl HeldConnect {
@@ -54,12 +57,14 @@ impl HeldConnect {
             at,
             is_resumed: false,
             is_blind: false,
+            address: None,
         }
     }
 
-    /// Notes whether its client would not see that nothing listens any more.
-    pub(super) fn blind(mut self, is_blind: bool) -> Self {
-        self.is_blind = is_blind;
+    /// Notes what has to be known at the end of who asked.
+    pub(super) fn asked_by(mut self, actor: &Actor<'_>) -> Self {
+        self.address = actor.address;
+        self.is_blind = actor.is_blind;
         self
     }
 
@@ -146,6 +151,7 @@ impl HeldConnect {
         };
         let info = MessageInfo {
             client_id: Some(self.session.id()),
+            address: self.address,
             at: self.at,
             clocks,
         };

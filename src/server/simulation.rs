@@ -95,15 +95,14 @@ impl World {
     fn send(&mut self, text: &str) -> Result<(Taken, String), HeldConnect> {
         let message: Message<'_> = serde_json::from_str(text).expect("a message");
         let request = Request {
-            cookies: &[],
-            may_be_held: true,
+            actor: Actor {
+                may_be_held: true,
+                is_request: true,
+                ..Actor::default()
+            },
             is_client_gone: &|| false,
             delivers_on_publish: true,
             stream: None,
-            lifetime: None,
-            is_request: true,
-            may_lack_session: false,
-            is_blind: false,
             aside: |work| work(),
             needs_own_handshake: false,
         };

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::time::Instant;
 
 use super::{BayeuxServer, random_id};
-use crate::bayeux::{BayeuxError, ClientId, RandomId};
+use crate::bayeux::{BayeuxError, ClientId};
 use crate::extensions::Begun;
-use crate::operations::{self, Origin};
+use crate::operations::{self, Actor};
 use crate::session::{Beginning, EndReason, Stream};
 
 impl BayeuxServer {
@@ -18,31 +18,22 @@ impl BayeuxServer {
     pub fn open_stream(
         &self,
         channels: &[Cow<'_, str>],
-        cookies: &[RandomId],
+        actor: &Actor<'_>,
         last: Option<(ClientId, u64)>,
         now: Instant,
     ) -> Result<(Stream, Beginning), BayeuxError> {
         let patterns = operations::patterns(channels, &self.core.limits)?;
         let continued = last.and_then(|(id, last)| {
             let session = self.core.sessions.find(id)?;
-            let is_same = session.admits(cookies) && session.is_subscribed_to(&patterns);
+            let is_same = session.admits(actor.cookies) && session.is_subscribed_to(&patterns);
             let session = is_same.then_some(session)?;
             Stream::replaying(&session, Some(last), true)
         });
         if let Some(continued) = continued {
             return Ok(continued);
         }
-        let origin = Origin {
-            cookies,
-            may_be_held: false,
-            is_streamed: true,
-            lifetime: None,
-            is_request: true,
-            may_lack_session: false,
-            is_blind: false,
-        };
         let scope = self.core.scope(now);
-        let session = operations::begin(&origin, Begun::new(now), &scope, random_id)?.session;
+        let session = operations::begin(actor, Begun::new(now), &scope, random_id)?.session;
         if let Err(error) = operations::subscribe(&patterns, &session, &scope) {
             scope.end(&session, EndReason::Disconnect);
             return Err(error);
@@ -61,14 +52,14 @@ impl BayeuxServer {
     pub fn join_stream(
         &self,
         id: ClientId,
-        cookies: &[RandomId],
+        actor: &Actor<'_>,
         last: Option<u64>,
     ) -> Option<(Stream, Beginning)> {
         let session = self
             .core
             .sessions
             .find(id)
-            .filter(|session| session.admits(cookies))?;
+            .filter(|session| session.admits(actor.cookies))?;
         Stream::replaying(&session, last, false)
     }
 }

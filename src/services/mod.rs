@@ -9,6 +9,7 @@ mod direct;
 mod echo;
 pub mod settings;
 
+use core::net::IpAddr;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +25,10 @@ pub trait Handler: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// It gives the call back, which is then the next handler's.
+    #[expect(
+        clippy::result_large_err,
+        reason = "a call is moved once, and given back rarely"
+    )]
     fn handle(&self, call: Call) -> Result<(), Call>;
 }
 
@@ -44,6 +49,8 @@ pub struct Call {
     pub channel: ChannelName,
     /// The client's session.
     pub client_id: ClientId,
+    /// The client's address, if it has one and it is known.
+    pub address: Option<IpAddr>,
     /// `id`, if the message has one.
     pub id: Option<Box<RawValue>>,
     /// `data`.
@@ -60,11 +67,13 @@ impl Call {
         message: &Message<'_>,
         channel: ChannelName,
         client_id: ClientId,
+        address: Option<IpAddr>,
         reach: Arc<dyn Reach>,
     ) -> Option<Self> {
         Some(Self {
             channel,
             client_id,
+            address,
             id: message.id.map(ToOwned::to_owned),
             data: message.data.clone()?.into_owned(),
             ext: message.ext.clone().map(Cow::into_owned),

@@ -24,7 +24,8 @@ use super::settings::EventSourceSettings;
 use super::streaming::{self, Around, Streaming};
 use super::turn::{MAX_TURN, Turn};
 use super::{Answer, Endpoint, Error, Incoming, Link, MAX_FIELDS, Opened};
-use crate::bayeux::{Advice, BayeuxError, ClientId, Event, Reply, meta};
+use crate::bayeux::{Advice, BayeuxError, ClientId, Event, RandomId, Reply, meta};
+use crate::server::Actor;
 use crate::session::{Beginning, Stream, StreamStep};
 use crate::web::form::{self, FormLimits};
 use crate::web::{Request, Response, Socket};
@@ -84,12 +85,22 @@ pub(super) fn join(
     let cookies = endpoint.cookies(headers);
     let joined = endpoint
         .server
-        .join_stream(id, &cookies, last.map(|last| last.number));
+        .join_stream(id, &actor(&cookies), last.map(|last| last.number));
     let Some((stream, beginning)) = joined else {
         let advice = endpoint.server.handshake_advice(now());
         return Ok(unknown_session(advice).into());
     };
     Ok(open(endpoint, stream, true, beginning))
+}
+
+/// Who opens a stream.
+fn actor(cookies: &[RandomId]) -> Actor<'_> {
+    Actor {
+        address: None,
+        cookies,
+        is_request: true,
+        ..Actor::default()
+    }
 }
 
 /// A request that comes late, after its client has given it up and asked again, must not displace
@@ -139,7 +150,7 @@ pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answ
         .server
         .open_stream(
             &channels,
-            &cookies,
+            &actor(&cookies),
             last.map(|last| (last.session, last.number)),
             now(),
         )

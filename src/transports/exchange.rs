@@ -17,7 +17,7 @@ use super::usual::Said;
 use super::{Answer, Endpoint, Error, legacy};
 use crate::bayeux::{BatchError, Event, Message, RandomId, Reply, parse_batches};
 use crate::metrics::{Limit, Metrics};
-use crate::server::{HeldConnect, Outcome, Request};
+use crate::server::{Actor, HeldConnect, Outcome, Request};
 use crate::session::{BeingWritten, InFlight, Session, Stream};
 use crate::web::{Headers, Response, Socket, cookies, script};
 
@@ -298,15 +298,10 @@ impl Endpoint {
         }
         let mut stream = Stream::of_connect();
         let request = Request {
-            cookies: &cookies,
-            may_be_held: true,
+            actor: self.actor(&way, &framing, &cookies),
             is_client_gone: &|| socket.has_closed(),
             delivers_on_publish: matches!(framing, Framing::Json | Framing::Embedded),
             stream: is_stream.then_some(&mut stream),
-            lifetime: is_stream.then_some(self.streaming.lifetime),
-            is_request: !matches!(framing, Framing::Embedded),
-            may_lack_session: !matches!(framing, Framing::Script(_)),
-            is_blind: way.is_blind(&framing),
             aside,
             needs_own_handshake: false,
         };
@@ -336,6 +331,21 @@ impl Endpoint {
         }
         let carried = Carried::of(outcome.session, outcome.in_flight, outcome.events);
         Ok(Answer::Now(response, carried))
+    }
+
+    /// Who sends the messages of a request.
+    fn actor<'c>(&self, way: &Way, framing: &Framing, cookies: &'c [RandomId]) -> Actor<'c> {
+        let is_stream = !matches!(way, Way::Once);
+        Actor {
+            address: None,
+            cookies,
+            may_be_held: true,
+            lifetime: is_stream.then_some(self.streaming.lifetime),
+            is_request: !matches!(framing, Framing::Embedded),
+            may_publish_without_session: !matches!(framing, Framing::Script(_)),
+            is_blind: way.is_blind(framing),
+            ..Actor::default()
+        }
     }
 
     fn hold(

@@ -24,7 +24,7 @@ use super::{Answer, Endpoint, Error, Incoming, Link, Opened, Times};
 use crate::bayeux::{BatchError, BayeuxError, Event, Framing, RandomId, Reply, parse_batches};
 use crate::metrics::{Limit, Notice};
 use crate::pause::was_paused;
-use crate::server::{BayeuxServer, HeldConnect, Request};
+use crate::server::{Actor, BayeuxServer, HeldConnect, Request};
 use crate::session::{EndReason, Resume, Stream, StreamStep};
 use crate::web::Socket;
 use crate::web::websocket::deflate::deflate;
@@ -195,15 +195,16 @@ impl Connection {
             }
         };
         let request = Request {
-            cookies: &self.cookies,
-            may_be_held: true,
+            actor: Actor {
+                address: None,
+                cookies: &self.cookies,
+                may_be_held: true,
+                may_publish_without_session: true,
+                ..Actor::default()
+            },
             is_client_gone: &|| socket.has_closed(),
             delivers_on_publish: false,
             stream: Some(&mut self.stream),
-            lifetime: None,
-            is_request: false,
-            may_lack_session: true,
-            is_blind: false,
             aside,
             needs_own_handshake: self.settings.require_handshake_per_connection,
         };

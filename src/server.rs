@@ -3,6 +3,8 @@
 mod batch;
 mod core;
 mod held;
+mod outcome;
+mod request;
 mod resources;
 mod streams;
 
@@ -21,8 +23,10 @@ use crate::services::{Reach, Services};
 use crate::session;
 use crate::session::{Browsers, EndReason, Reconnects, Sessions, Shared, Tick, Timers, sweep};
 
-pub use batch::{Outcome, Request, STEP};
+pub use batch::STEP;
 pub use held::HeldConnect;
+pub use outcome::Outcome;
+pub use request::Request;
 
 /// A Bayeux server without a network.
 #[derive(Debug)]

@@ -2,61 +2,23 @@
 //! the replies, with the events that may go with them, through the extensions back.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::core::clocks;
+use super::outcome::Outcome;
+use super::request::Request;
 use super::{BayeuxServer, HeldConnect, held, random_id};
-use crate::bayeux::{Advice, ChannelName, ClientId, Event, Field, Message, RandomId, Reply, meta};
+use crate::bayeux::{Advice, ChannelName, ClientId, Message, Reply, meta};
 use crate::extensions::{Begun, MessageInfo, Refusal};
 use crate::operations::{self, Actor, Effect, Scope};
 use crate::services::Call;
-use crate::session::{Carrier, EndReason, InFlight, Session, Stream, Taken};
+use crate::session::{Carrier, EndReason, Session, Taken};
 
 /// How much may be done for a client before others have their turn: as many deliveries take one or two
 /// milliseconds.
 pub const STEP: usize = 10_000;
 /// What a call counts for: how much its handler does is not known.
 const CALL: usize = STEP / 8;
-
-/// How a batch came.
-pub struct Request<'r> {
-    /// Who sent it, and by what.
-    pub actor: Actor<'r>,
-    /// Tells whether the client can no longer be reached, so that the response carries no events;
-    /// asked only if it would.
-    pub is_client_gone: &'r dyn Fn() -> bool,
-    /// Whether the reply to a publish may carry events.
-    pub delivers_on_publish: bool,
-    /// The stream it came by, to which the events of its session go from now on.
-    pub stream: Option<&'r mut Stream>,
-    /// Does the rest of a batch that is more work than a [`STEP`], such that others need not wait for it.
-    pub aside: fn(&mut dyn FnMut()),
-    /// Whether the stream serves only the session whose handshake came by it.
-    pub needs_own_handshake: bool,
-}
-
-/// What a batch led to.
-#[derive(Debug)]
-pub struct Outcome<'a> {
-    /// The session it was of.
-    pub session: Option<Arc<Session>>,
-    /// The events of the response; they come before the replies.
-    pub events: Vec<Arc<Event>>,
-    /// What tells the session whether they were written.
-    pub in_flight: Option<InFlight>,
-    /// The replies, in the order of the messages.
-    pub replies: Vec<Reply<'a>>,
-    /// The browser cookie to set.
-    pub new_cookie: Option<RandomId>,
-    /// The connect is held: there is no response yet.
-    pub held: Option<HeldConnect>,
-    /// The response is to be kept back so long; it holds no events.
-    pub delay: Option<Duration>,
-    /// The replies come before the events: they are what a client has to have first.
-    pub replies_first: bool,
-    /// How much was done for it, in what a [`STEP`] counts.
-    pub work: usize,
-}
 
 /// A batch of a session's own messages, which holds wake-ups back. It ends also if an extension or a
 /// handler panics, or its session would never be woken again.
@@ -129,21 +91,6 @@ impl BayeuxServer {
             stream.attach(session, now);
         }
         pass.messages(batch, session.as_ref(), &request)
-    }
-
-    fn session_of(
-        &self,
-        message: &Message<'_>,
-        request: &Request<'_>,
-        now: Instant,
-    ) -> Option<Arc<Session>> {
-        let session = self.core.sessions.find(message.client_id?)?;
-        let is_admitted = match &request.stream {
-            Some(stream) if request.needs_own_handshake => stream.is_of(&session),
-            Some(stream) => stream.admits(&session, request.actor.cookies, now),
-            None => session.admits(request.actor.cookies),
-        };
-        is_admitted.then_some(session)
     }
 }
 
@@ -378,38 +325,6 @@ impl Progress<'_, '_> {
         if self.delivers_on_publish {
             self.carrier = self.carrier.max(Carrier::Publish);
         }
-    }
-}
-
-impl Outcome<'_> {
-    fn of(session: Option<Arc<Session>>) -> Self {
-        Self {
-            session,
-            events: Vec::new(),
-            in_flight: None,
-            replies: Vec::new(),
-            new_cookie: None,
-            held: None,
-            delay: None,
-            replies_first: false,
-            work: 0,
-        }
-    }
-
-    /// Adds what the new session has queued, and tells its client how many events that are.
-    fn deliver_during_handshake(&mut self) {
-        let (Some(session), Some(reply)) = (&self.session, self.replies.last_mut()) else {
-            return;
-        };
-        let taken = session.take_events(0);
-        if let Some(number) = taken.number {
-            let batch = format!(r#"{{"enabled":true,"batch":{number}}}"#);
-            reply.extend(operations::ACK, batch);
-        }
-        reply.add(Field::Custom("x-messages", taken.events.len().to_string()));
-        self.events = taken.events;
-        self.in_flight = taken.in_flight;
-        self.replies_first = true;
     }
 }
 

@@ -2,6 +2,8 @@
 
 // The protocol, without I/O or a clock.
 pub mod bayeux;
+// Who is at the other end of a connection.
+pub mod peer;
 // What the server counts.
 pub mod metrics;
 // How a pause of the process is told from silence.

@@ -1,7 +1,6 @@
 //! Every figure the server counts, its name, and the text a monitoring system reads.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 mod counts;
@@ -13,6 +12,8 @@ use notices::Quota;
 pub use counts::{Counter, Gauge};
 pub use labels::{Dropped, EndReason, Limit};
 pub use notices::{Notice, Permit};
+
+use crate::peer::Peer;
 
 /// The figures of one server.
 #[derive(Debug, Default)]
@@ -110,7 +111,7 @@ impl Metrics {
     }
 
     /// Logs why a request is refused, now and then: a browser keeps that from the page that sent it.
-    pub fn refused(&self, status: u16, reason: &str, remote: Option<SocketAddr>) {
+    pub fn refused(&self, status: u16, reason: &str, remote: Option<Peer>) {
         if let Some(permit) = self.may_log(Notice::of_status(status)) {
             tracing::info!(
                 remote = remote.map(tracing::field::display),

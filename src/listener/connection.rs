@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use http::StatusCode;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::Shared;
@@ -34,9 +33,10 @@ type Said = (Usual, Persistence);
 /// Serves a connection to its end.
 ///
 /// What is kept while a connect is held is this function's own state: what is usual is done without
-/// an await, and all else that waits is boxed, and gone by then.
-pub(super) async fn serve(stream: TcpStream, shared: &Shared) {
-    let mut socket = Socket::new(stream, Bytes::new());
+/// an await, and all else that waits is boxed, and gone by then. The socket comes boxed because a
+/// future keeps room for its arguments beside what it makes of them.
+pub(super) async fn serve(socket: Box<Socket>, shared: &Shared) {
+    let mut socket = *socket;
     let mut until = pin!(tokio::time::sleep(shared.settings.keep_alive_timeout));
     let mut stopping = shared.stopping.clone();
     let mut stopped = pin!(stopping.changed());
@@ -307,7 +307,7 @@ mod tests {
     use super::*;
 
     /// The size of the future that a function returns.
-    fn size_of_future<F>(_: impl Fn(TcpStream, &'static Shared) -> F) -> usize {
+    fn size_of_future<F>(_: impl Fn(Box<Socket>, &'static Shared) -> F) -> usize {
         size_of::<F>()
     }
 

@@ -129,10 +129,7 @@ impl From<Fault> for Refusal {
 /// Reads the next request of a socket on which something has arrived, whatever it is.
 pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
     let bounds = shared.bounds();
-    let mut socket = socket;
-    let worked = socket.take_work();
     let (verdict, mut socket) = read_head(socket, bounds, shared).await;
-    socket.note_work(worked);
     let mut arrived = socket.take_ahead();
     let parsed = parse(&mut arrived, bounds);
     socket.put_back(arrived);
@@ -222,8 +219,7 @@ async fn read_head(socket: Socket, bounds: Bounds, shared: &Shared) -> (Verdict,
         (Err(Missed::Timeout), None) => Verdict::Late,
         (Err(Missed::Stop), None) => Verdict::Stopping,
     };
-    let (stream, read) = io.into_parts();
-    (verdict, Socket::new(stream, read))
+    (verdict, io.into_socket())
 }
 
 /// Why a part of a request is not waited for any longer.

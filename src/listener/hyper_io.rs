@@ -10,9 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use http::StatusCode;
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::ReadBuf;
 
 use crate::web::Socket;
 
@@ -22,7 +20,7 @@ const READ_SIZE: usize = 2048;
 /// A socket under hyper.
 pub(super) struct HyperIo<'h> {
     ahead: Bytes,
-    stream: TokioIo<TcpStream>,
+    socket: Socket,
     /// The status that hyper would have answered.
     pub(super) refused: Option<StatusCode>,
     /// Whether hyper has the request's head; it then gets nothing more to read.
@@ -34,20 +32,20 @@ pub(super) struct HyperIo<'h> {
 }
 
 impl<'h> HyperIo<'h> {
-    pub(super) fn new(socket: Socket, has_head: &'h AtomicBool) -> Self {
-        let (stream, ahead) = socket.into_parts();
+    pub(super) fn new(mut socket: Socket, has_head: &'h AtomicBool) -> Self {
+        let ahead = socket.take_ahead();
         Self {
             begun: ahead.clone(),
             since: BytesMut::new(),
             ahead,
-            stream: TokioIo::new(stream),
+            socket,
             refused: None,
             has_head,
         }
     }
 
-    /// Gives the socket back, and all that was read from it.
-    pub(super) fn into_parts(self) -> (TcpStream, Bytes) {
+    /// Gives the socket back, with all that was read from it.
+    pub(super) fn into_socket(mut self) -> Socket {
         // What nobody else holds is not copied.
         drop(self.ahead);
         let read = if self.since.is_empty() {
@@ -55,7 +53,8 @@ impl<'h> HyperIo<'h> {
         } else {
             [self.begun, self.since.freeze()].concat().into()
         };
-        (self.stream.into_inner(), read)
+        self.socket.put_back(read);
+        self.socket
     }
 }
 
@@ -73,8 +72,7 @@ impl Read for HyperIo<'_> {
             let mut space = [MaybeUninit::uninit(); READ_SIZE];
             let size = buffer.remaining().min(READ_SIZE);
             let mut copy = ReadBuf::uninit(&mut space[..size]);
-            let stream = Pin::new(self.stream.inner_mut());
-            ready!(stream.poll_read(context, &mut copy))?;
+            ready!(self.socket.poll_read(&mut copy, context))?;
             self.since.extend_from_slice(copy.filled());
             buffer.put_slice(copy.filled());
             return Poll::Ready(Ok(()));

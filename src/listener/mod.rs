@@ -12,17 +12,16 @@ pub mod settings;
 
 use std::hash::RandomState;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::metrics::{Limit, Metrics, Notice};
 use crate::transports::Bounds;
-use crate::web::{Head, Hosts, Persistence, Response};
+use crate::web::{Head, Hosts, Io, Persistence, Response, Socket};
 pub use address::{ListenAddress, NotAnAddress};
 pub use routes::Routes;
 pub use settings::Settings;
@@ -124,7 +123,12 @@ impl Listener {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, remote)) => self.open(stream, remote),
+                Ok((stream, address)) => {
+                    // Responses are written whole: there is nothing to wait for. Of a connection that
+                    // is gone already, reading tells.
+                    let _ = stream.set_nodelay(true);
+                    self.open(Socket::new(Io::Tcp(stream), address.into()));
+                }
                 Err(error) => self.pause(&error).await,
             }
         }
@@ -137,32 +141,28 @@ impl Listener {
         let _ = self.connections.acquire_many(all).await;
     }
 
-    fn open(&self, stream: TcpStream, remote: SocketAddr) {
+    fn open(&self, socket: Socket) {
         let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
-            self.refuse(&stream, remote);
+            self.refuse(&socket);
             return;
         };
-        // Responses are written whole: there is nothing to wait for.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::trace!(%remote, %error, "the connection was gone before it was served");
-            return;
-        }
+        let socket = Box::new(socket);
         let open = Open::new(permit, Arc::clone(&self.shared.metrics));
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
-            connection::serve(stream, &shared).await;
+            connection::serve(socket, &shared).await;
             drop(open);
         });
     }
 
-    fn refuse(&self, stream: &TcpStream, remote: SocketAddr) {
+    fn refuse(&self, socket: &Socket) {
         self.shared.metrics.limited(Limit::MaxConnections);
         self.shared
             .metrics
             .responded(StatusCode::SERVICE_UNAVAILABLE.as_u16());
         if let Some(permit) = self.shared.metrics.may_log(Notice::Connection) {
             tracing::warn!(
-                %remote,
+                remote = %socket.peer(),
                 max = self.max_connections,
                 suppressed = permit.suppressed,
                 "a connection was refused: there are http.max_connections"
@@ -174,7 +174,7 @@ impl Listener {
         )
         .header("Retry-After", b"5");
         // Whether the client reads it is its own affair: nothing waits for it.
-        let _ = stream.try_write(&response.encode(Persistence::LAST));
+        let _ = socket.write_some(&response.encode(Persistence::LAST));
     }
 
     /// Some errors are of one connection, and some last until something is freed.

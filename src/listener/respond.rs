@@ -57,7 +57,7 @@ fn write_at_once(
     shared.metrics.responded(response.status().as_u16());
     if let Some(reason) = response.reason() {
         let status = response.status().as_u16();
-        shared.metrics.refused(status, reason, socket.remote());
+        shared.metrics.refused(status, reason, Some(socket.peer()));
     }
     let bytes = response.encode(persistence);
     let written = socket.write_some(&bytes);

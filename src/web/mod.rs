@@ -7,6 +7,7 @@ pub mod form;
 pub mod gzip;
 pub mod head;
 pub mod hosts;
+pub mod io;
 pub mod patience;
 pub mod response;
 pub mod script;
@@ -17,6 +18,7 @@ pub mod websocket;
 
 pub use head::{Head, Headers, Request};
 pub use hosts::Hosts;
+pub use io::Io;
 pub use patience::{Patience, Slowness};
 pub use response::{Persistence, Response};
 pub use socket::{NotWritten, Socket, Why};

@@ -3,20 +3,19 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::{self, MaybeUninit};
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
 
+use super::io::Io;
 use super::patience::{Patience, Progress, Slowness};
 use crate::pause::was_paused;
+use crate::peer::Peer;
 
 /// How many bytes a client may send ahead while its request is held; above that they stay in the
 /// kernel's buffer, where the client's end cannot be noticed behind them.
@@ -51,55 +50,52 @@ pub enum Why {
 /// A socket, and what was read from it already.
 #[derive(Debug)]
 pub struct Socket {
-    stream: TcpStream,
+    io: Io,
     ahead: BytesMut,
+    peer: Peer,
     /// What was done for what came by it, since that was asked last.
-    work: AtomicUsize,
+    work: AtomicU32,
 }
 
 impl Socket {
-    /// Takes a socket from which `ahead` was read and not used.
+    /// Takes a connection that was accepted from a peer.
     #[must_use]
-    pub fn new(stream: TcpStream, ahead: Bytes) -> Self {
-        let mut socket = Self {
-            stream,
+    pub fn new(io: Io, peer: Peer) -> Self {
+        Self {
+            io,
             ahead: BytesMut::new(),
-            work: AtomicUsize::new(0),
-        };
-        socket.put_back(ahead);
-        socket
+            peer,
+            work: AtomicU32::new(0),
+        }
+    }
+
+    /// Returns who is at the other end.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        self.peer
     }
 
     /// Notes that work was done for what came by it.
     pub fn note_work(&self, work: usize) {
-        self.work.fetch_add(work, Relaxed);
+        // Nobody adds to it at the same time: it is atomic so that it may be shared.
+        let work = u32::try_from(work).unwrap_or(u32::MAX);
+        let all = self.work.load(Relaxed).saturating_add(work);
+        self.work.store(all, Relaxed);
     }
 
     /// Returns how much was done since this was asked last.
     pub fn take_work(&mut self) -> usize {
-        mem::take(self.work.get_mut())
+        mem::take(self.work.get_mut()) as usize
     }
 
     /// Tells whether so much was done, and if so counts anew.
     pub fn has_worked(&mut self, enough: usize) -> bool {
         let work = self.work.get_mut();
-        let has = *work >= enough;
+        let has = *work as usize >= enough;
         if has {
             *work = 0;
         }
         has
-    }
-
-    /// Returns the socket, and what was read from it and not used. What it has worked is forgotten.
-    #[must_use]
-    pub fn into_parts(self) -> (TcpStream, Bytes) {
-        (self.stream, self.ahead.freeze())
-    }
-
-    /// Returns the address of the other end, for the log.
-    #[must_use]
-    pub fn remote(&self) -> Option<SocketAddr> {
-        self.stream.peer_addr().ok()
     }
 
     /// Waits until the client has closed or reset the connection, at least for its own writing;
@@ -117,24 +113,29 @@ impl Socket {
     pub fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         let mut space = [MaybeUninit::uninit(); READ_SIZE];
         let mut buffer = ReadBuf::uninit(&mut space);
-        let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer));
+        let read = ready!(self.poll_read(&mut buffer, context));
         self.ahead.extend_from_slice(buffer.filled());
         Poll::Ready(read.is_ok() && !buffer.filled().is_empty())
     }
 
     /// Does the same, with room for so many bytes, within bounds.
     pub fn poll_fill_much(&mut self, missing: usize, context: &mut Context<'_>) -> Poll<bool> {
-        loop {
-            if ready!(self.stream.poll_read_ready(context)).is_err() {
-                return Poll::Ready(false);
-            }
-            self.ahead.reserve(missing.clamp(READ_SIZE, MAX_AHEAD));
-            match self.stream.try_read_buf(&mut self.ahead) {
-                Ok(read) => return Poll::Ready(read > 0),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Poll::Ready(false),
-            }
-        }
+        self.ahead.reserve(missing.clamp(READ_SIZE, MAX_AHEAD));
+        // Nothing is lost of a read that is begun anew with each poll.
+        let read = pin!(self.io.read_buf(&mut self.ahead)).poll(context);
+        read.map(|read| matches!(read, Ok(1..)))
+    }
+
+    /// Waits for bytes, which somebody else keeps; those that are ahead are not among them.
+    ///
+    /// # Errors
+    /// The client has reset the connection.
+    pub fn poll_read(
+        &mut self,
+        buffer: &mut ReadBuf<'_>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(context, buffer)
     }
 
     /// Waits until the client has closed or reset the connection; what it sends is forgotten.
@@ -167,10 +168,7 @@ impl Socket {
     /// writing; the runtime may not know yet.
     #[must_use]
     pub fn has_closed(&self) -> bool {
-        match SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]) {
-            Ok(read) => read == 0,
-            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
-        }
+        self.io.has_closed()
     }
 
     /// Tells whether the client sent something ahead that is yet to be served.
@@ -184,7 +182,7 @@ impl Socket {
     /// # Errors
     /// The client is gone.
     pub fn write_some(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self.stream.try_write(bytes) {
+        match self.io.try_write(bytes) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             result => result,
         }
@@ -225,7 +223,7 @@ impl Socket {
                 if poll_useless(context).is_ready() {
                     return Poll::Ready(Some(Why::Useless));
                 }
-                match Pin::new(&mut self.stream).poll_write(context, rest) {
+                match Pin::new(&mut self.io).poll_write(context, rest) {
                     Poll::Ready(Ok(0)) => {
                         let error = io::ErrorKind::WriteZero.into();
                         return Poll::Ready(Some(Why::Failed(error)));
@@ -262,16 +260,13 @@ impl Socket {
     /// sending: closing at once would reset it (RFC 9112 section 9.6).
     pub async fn linger(&mut self) {
         let drain = async {
-            self.stream.shutdown().await?;
+            self.io.shutdown().await?;
             let mut left = MAX_LINGER;
             let mut buffer = [0; 1024];
             while left > 0 {
-                self.stream.readable().await?;
-                match self.stream.try_read(&mut buffer) {
-                    Ok(0) => break,
-                    Ok(read) => left = left.saturating_sub(read),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error),
+                match self.io.read(&mut buffer).await? {
+                    0 => break,
+                    read => left = left.saturating_sub(read),
                 }
             }
             Ok(())

@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 19] = [
+const LAYERS: [(&str, &[&str]); 20] = [
     ("bayeux", &[]),
-    ("metrics", &[]),
+    ("peer", &[]),
+    ("metrics", &["peer"]),
     ("pause", &[]),
-    ("web", &["pause"]),
+    ("web", &["pause", "peer"]),
     ("extensions", &["bayeux"]),
     ("services", &["bayeux"]),
     ("session", &["bayeux", "metrics", "pause", "extensions"]),

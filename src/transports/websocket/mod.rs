@@ -234,7 +234,7 @@ impl Connection {
     fn refuse(&self, code: CloseCode, reason: &str, socket: &Socket, turn: &mut Turn) {
         if let Some(permit) = self.server.metrics().may_log(Notice::Socket) {
             tracing::info!(
-                remote = socket.remote().map(tracing::field::display),
+                remote = %socket.peer(),
                 ?code,
                 suppressed = permit.suppressed,
                 "a WebSocket was closed: {reason}"

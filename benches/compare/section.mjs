@@ -1,4 +1,4 @@
-// The section of the main README that says how fast the servers are; does no I/O.
+// The section of the main README with the figures of all servers; does no I/O.
 import {
   FAN_OUT,
   FLOOR,
@@ -23,8 +23,8 @@ const END = '<!-- /compare -->';
 /** The longest line of text, as elsewhere in the README. */
 const LINE = 104;
 const BUSY =
-  'The machine was busy with other things while this was measured: latencies, and what two cores are ' +
-  'worth, are therefore left out here.';
+  'The machine was busy with other things during the run. Latencies, and the gain from a second core, are ' +
+  'therefore left out here.';
 
 /** The README with the section anew; what is outside of the markers stays. */
 export function withSection(readme, results) {
@@ -37,15 +37,15 @@ export function withSection(readme, results) {
 function section(results) {
   const { rounds, date, machine, loadAverages } = results;
   const about = [
-    "Fan-out and rooms: the server's CPU time a delivery, in µs; set-up: its CPU time in µs to take a",
-    'client on, from the connection to the first held connect. The floor is the least code that makes',
-    `the same system calls, and no server; ${OWN} takes so many times its CPU time:`,
+    "Fan-out and rooms: the server's CPU time per delivery, in µs. Set-up: its CPU time, in µs, to take on",
+    'a client, from the connection to the first held connect. The floor is no server, but the least code',
+    `that makes the same system calls. ${OWN} takes the following multiples of its CPU time:`,
     `${againstFloor(results)}.`,
     ...(isQuiet(results) ? late(results) : [BUSY]),
   ];
   const made = [
     `Medians of ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, ${date}, ${machine};`,
-    `load averages after each: ${loadAverages.join(', ')} (this alone: 1 to 2).`,
+    `load averages after each: ${loadAverages.join(', ')} (the run alone makes 1 to 2).`,
   ];
   return [
     '![CPU time a delivery, memory and set-up of a client, by server](benches/compare/results.svg)',
@@ -95,9 +95,9 @@ function againstFloor(results) {
 function late(results) {
   const lines = [];
   const p99 = ratio(results, OWN, NCHAN, LONG_POLLING, ROOMS.p99);
-  if (p99 !== undefined) lines.push(`Its p99 in rooms is ${digits(p99, 2)} times nchan's.`);
+  if (p99 !== undefined) lines.push(`${OWN}'s p99 in rooms is ${digits(p99, 2)} times nchan's.`);
   const worth = listed(TWO_CORES.map(each => [each.load, scaling(results, each)]));
-  if (worth) lines.push(`Two cores that are busy deliver so many times as much as one: ${worth}.`);
+  if (worth) lines.push(`Two busy cores deliver this many times as much as one: ${worth}.`);
   return lines;
 }
 

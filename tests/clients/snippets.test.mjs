@@ -1,4 +1,4 @@
-// Every snippet of README.md is run as it is printed, but for the name of the host.
+// Every snippet of README.md and docs/ is run as it is printed, but for the name of the host.
 import assert from 'node:assert/strict';
 import { mkdtemp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { launch } from './support/browser.mjs';
-import { snippets } from './support/readme.mjs';
+import { guides, read, snippets } from './support/documents.mjs';
 import { RawSession } from './support/requests.mjs';
 import { onStage } from './support/stage.mjs';
 import { withShell } from './support/shell.mjs';
@@ -16,9 +16,10 @@ import { within } from './support/within.mjs';
 
 const PUBLIC = 'https://comet.example.com';
 const LOCAL = 'http://127.0.0.1:8080';
+const ALL = await allSnippets();
 const MODULES = fileURLToPath(new URL('node_modules/', import.meta.url));
 
-/** What a snippet's text begins with, or has in it: how it is run. */
+/** What only this snippet, or others that are run alike, have in their text: how it is run. */
 const RUNS = {
   'cargo run --release -- serve --demo': serves(/Open (http:\S+) in a browser/),
   'cargo run --release -- serve\n': serves(/listening on \S+\/cometd/),
@@ -99,14 +100,41 @@ const RUNS = {
     await writeFile(join(shell.folder, 'nginx.conf'), main);
     await shell.run(`/usr/sbin/nginx -t -c ${shell.folder}/nginx.conf -p ${shell.folder} -e stderr`);
   },
+  'HTTP/1.1 200 OK\nContent-Location: /cometd': async (text, { shell, url, origin }) => {
+    const { text: command } = ALL.find((snippet) => snippet.text.includes("-H 'Accept: message/http' -d"));
+    const stream = shell.start(command.replaceAll(LOCAL, origin));
+    await stream.until(/"subscription"/);
+    await publish(url, '/a', 'hi');
+    // The first event, up to where the next response begins.
+    const printed = text.split('HTTP/1.1 200 OK\n…')[0].replaceAll('\n', '\r\n');
+    const [before, after] = printed.split(/Last-Modified: .*\r\n/).map(escaped);
+    await stream.until(new RegExp(`${before}Last-Modified: .* GMT\r\n${after}`));
+  },
+  'mirant.toml: unknown key': async (text, { shell }) => {
+    const mistakes = ['timout = "30s"', 'timeout = "30"'];
+    const lines = text.trimEnd().split('\n');
+    assert.equal(lines.length, mistakes.length);
+    for (const [at, line] of lines.entries()) {
+      await writeFile(join(shell.folder, 'mirant.toml'), `[bayeux]\n${mistakes[at]}\n`);
+      assert.equal(await shell.run('mirant serve --config mirant.toml 2>&1 || [ $? = 2 ]'), `${line}\n`);
+    }
+  },
+  'INFO mirant::cli::serve: serving max_connections=': async (text, { shell }) => {
+    const line = new RegExp(escaped(text.trimEnd()).replace(/\d+$/, '\\d+'));
+    await shell.start('mirant serve 2>&1').until(line);
+  },
+  "mirant serve --set 'admin.listen": async (text, { shell }) => {
+    const printed = shell.start(text.replace(':9090', ':0'));
+    const [, admin] = await printed.until(/admin on (http:\S+)\/metrics/);
+    assert.equal((await fetch(`${admin}/healthz`)).status, 200);
+  },
   'mirant bench idle': parsed,
   'mirant bench fan-out --url http://10.0.0.5': parsed,
 };
 
 /** What is not run, and why. */
 const NOT_RUN = {
-  'benches/compare/run            #': 'it installs other servers, and measures for half an hour',
-  'tests/run\n': 'it is what runs this',
+  'cargo build --release': 'it makes the program that the others run, and takes minutes',
 };
 
 /** What the server of a snippet is set to: what the text around the snippets says, and short waits. */
@@ -120,36 +148,45 @@ const SETTINGS = [
   'channel=[{pattern="/chat/**", resource=true}]',
 ];
 
-describe('README.md', async () => {
-  const all = await snippets();
-  const ways = { ...RUNS, ...NOT_RUN };
-  const waysOf = ({ text }) => Object.keys(ways).filter((start) => text.includes(start));
+const WAYS = { ...RUNS, ...NOT_RUN };
+const waysOf = ({ text }) => Object.keys(WAYS).filter((sign) => text.includes(sign));
 
-  test('has a way to run every snippet, and none besides', () => {
-    for (const snippet of all) {
-      const found = waysOf(snippet);
-      const what = `line ${snippet.line} needs one way in RUNS or NOT_RUN, and has: [${found}]`;
-      assert.equal(found.length, 1, `${what}\n${snippet.text}`);
-    }
-    const used = all.flatMap(waysOf);
-    assert.deepEqual(used.toSorted(), Object.keys(ways).toSorted());
-  });
+test('every snippet has a way to run it, and there are none besides', () => {
+  for (const snippet of ALL) {
+    const found = waysOf(snippet);
+    const what = `${snippet.place} needs one way in RUNS or NOT_RUN, and has: [${found}]`;
+    assert.equal(found.length, 1, `${what}\n${snippet.text}`);
+  }
+  const used = new Set(ALL.flatMap(waysOf));
+  assert.deepEqual([...used].sort(), Object.keys(WAYS).sort());
+});
 
-  for (const snippet of all) {
-    const [start] = waysOf(snippet);
-    if (!start) continue;
-    const skip = NOT_RUN[start] && `not run: ${NOT_RUN[start]}`;
-    test(`line ${snippet.line}: ${start.trim()}`, { skip }, () =>
+describe('snippets', () => {
+  for (const snippet of ALL) {
+    const [sign] = waysOf(snippet);
+    if (!sign) continue;
+    const skip = NOT_RUN[sign] && `not run: ${NOT_RUN[sign]}`;
+    test(`${snippet.place}: ${sign.trim().split('\n')[0]}`, { skip }, () =>
       onStage(SETTINGS, (stage) =>
         withShell(async (shell) => {
           const { origin, url } = stage.server;
           const text = snippet.text.replaceAll(PUBLIC, origin).replaceAll(LOCAL, origin);
-          await RUNS[start](text, { stage, shell, url, origin });
+          await RUNS[sign](text, { stage, shell, url, origin });
         }),
       ),
     );
   }
 });
+
+/** The snippets of all guides, and where they stand. */
+async function allSnippets() {
+  const all = [];
+  for (const guide of await guides()) {
+    const found = snippets(await read(guide));
+    all.push(...found.map((snippet) => ({ ...snippet, place: `${guide}:${snippet.line}` })));
+  }
+  return all;
+}
 
 /** Publishes by a session of its own. */
 async function publish(url, channel, data) {
@@ -257,4 +294,9 @@ function streamInPage(text, scene) {
     await tab.waitForResponse((response) => response.url().includes('/events?'));
     await publish(scene.url, event.channel, event.data);
   });
+}
+
+/** A pattern that matches a text as it is. */
+function escaped(text) {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }

@@ -7,7 +7,13 @@ import { ROOT, anchors, guides, inlineCode, links, read, rows } from './support/
 import { freePort } from './support/proxy.mjs';
 import { Server } from './support/server.mjs';
 
-const FOR_DEVELOPERS = ['CONTRIBUTING.md', 'ARCHITECTURE.md', 'CHANGELOG.md'];
+const FOR_DEVELOPERS = [
+  'CONTRIBUTING.md',
+  'ARCHITECTURE.md',
+  'CHANGELOG.md',
+  'benches/README.md',
+  'benches/compare/README.md',
+];
 const REFERENCE = 'docs/configuration.md';
 const DEFAULTS = 'src/config/default.toml';
 const UNSET = 'none';

@@ -26,6 +26,10 @@ pub mod server;
 pub mod web;
 // Bayeux over HTTP, one file a transport.
 pub mod transports;
+// What requests reach that speak no Bayeux.
+pub mod api;
+// Who answers a request.
+pub mod service;
 // The operator's listener, the demonstration page, and transports for web pages to load.
 pub mod admin;
 pub mod demo;

@@ -18,12 +18,14 @@ use crate::demo::Demo;
 use crate::extensions::Extension;
 use crate::listener::{self, ListenAddress, Listener, Routes};
 use crate::metrics::Metrics;
+use crate::plugins::Plugins;
 use crate::router::Router;
 use crate::server::{BayeuxServer, Parts};
+use crate::service::Service;
 use crate::services::Handler;
 use crate::transports::{self, connection_types};
-use crate::web::Hosts;
 use crate::web::cors::NotAnOrigin;
+use crate::web::{Hosts, Page};
 
 /// Connections the kernel keeps for a listener until they are accepted; it takes fewer if
 /// `net.core.somaxconn` says so.
@@ -139,22 +141,18 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         &http.allowed_origins,
     )?;
     let max_connections = listener::max_connections(&http);
-    let listener = |routes, hosts| {
+    let listener = |routes| {
         Listener::new(
             http.clone(),
             max_connections,
             max_message_size,
             routes,
-            hosts,
             Arc::clone(&metrics),
             stopping.clone(),
         )
     };
-    let bayeux = Arc::new(bayeux);
-    let public = Routes::Public { bayeux, demo };
-    let public = listener(public, Hosts::listed("http.hosts", &http.hosts));
-    let operator = Routes::Admin(Admin::new(Arc::clone(&server)));
-    let admin = listener(operator, operator_hosts(&admin));
+    let public = listener(public_routes(&http, demo, bayeux));
+    let admin = listener(admin_routes(&admin, &server));
     Ok(Bound {
         server,
         public: (public, public_listeners),
@@ -162,6 +160,30 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         stop,
         shutdown_timeout: http.shutdown_timeout,
     })
+}
+
+fn public_routes(
+    http: &listener::Settings,
+    demo: Option<Demo>,
+    bayeux: transports::Endpoint,
+) -> Routes {
+    let pages = demo.into_iter().map(|demo| Box::new(demo) as Box<dyn Page>);
+    Routes {
+        hosts: Hosts::listed("http.hosts", &http.hosts),
+        // First: the endpoint may be at `/mirant`.
+        first: vec![Box::new(Plugins)],
+        service: Some(Arc::new(Service::new(bayeux))),
+        last: pages.collect(),
+    }
+}
+
+fn admin_routes(settings: &config::Admin, server: &Arc<BayeuxServer>) -> Routes {
+    Routes {
+        hosts: operator_hosts(settings),
+        first: Vec::new(),
+        service: None,
+        last: vec![Box::new(Admin::new(Arc::clone(server)))],
+    }
 }
 
 /// Returns the hosts for which the operator's listeners answer: theirs if they are named, and those that

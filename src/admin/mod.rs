@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 
 use crate::server::BayeuxServer;
-use crate::web::{Request, Response};
+use crate::web::{Head, Page, Response};
 
 /// What the operator may ask of a server.
 #[derive(Debug)]
@@ -19,15 +19,20 @@ impl Admin {
     pub fn new(server: Arc<BayeuxServer>) -> Self {
         Self { server }
     }
+}
 
-    /// Serves a request.
-    #[must_use]
-    pub fn serve(&self, request: &Request) -> Response {
-        if *request.method() != Method::GET {
+impl Page for Admin {
+    /// All paths are the operator's.
+    fn is_at(&self, _: &str) -> bool {
+        true
+    }
+
+    fn serve(&self, head: &Head) -> Response {
+        if head.method != Method::GET {
             return Response::error(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here")
                 .header("Allow", b"GET");
         }
-        match request.uri().path() {
+        match head.uri.path() {
             "/metrics" => {
                 let text = self.server.metrics().render().into_bytes();
                 Response::with_body(

@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode};
 
-use crate::web::{Request, Response};
+use crate::web::{Head, Page, Response};
 
 const PAGE: &str = include_str!("page.html");
 
@@ -20,17 +20,15 @@ impl Demo {
             page: PAGE.replace("{{path}}", path),
         }
     }
+}
 
-    /// Tells whether a path is the page's.
-    #[must_use]
-    pub fn is_at(&self, path: &str) -> bool {
+impl Page for Demo {
+    fn is_at(&self, path: &str) -> bool {
         path == "/"
     }
 
-    /// Serves the page.
-    #[must_use]
-    pub fn serve(&self, request: &Request) -> Response {
-        if *request.method() != Method::GET {
+    fn serve(&self, head: &Head) -> Response {
+        if head.method != Method::GET {
             return Response::error(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here")
                 .header("Allow", b"GET");
         }

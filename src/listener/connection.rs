@@ -4,7 +4,6 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Poll, ready};
-use std::time::Duration;
 
 use bytes::Buf;
 use http::StatusCode;
@@ -15,10 +14,10 @@ use super::fast_path;
 use super::head_cache::HeadCache;
 use super::http1::{self, CONTINUE, Open, Reading, Refusal};
 use super::respond::{Rest, respond, write};
+use super::routes::Known;
 use crate::pause::was_paused;
-use crate::transports::{
-    Answer, HeldPoll, Incoming, Link, Opened, Polled, STEP, Times, Usual, Waiting, expects_continue,
-};
+use crate::server::STEP;
+use crate::transports::answer::{self, Answer, Arrived, Link, Pending, Streaming, Times};
 use crate::web::{Head, Persistence, Request, Response, Socket};
 
 /// What becomes of a request, and of its connection afterwards.
@@ -26,9 +25,6 @@ struct Taken {
     answer: Answer,
     persistence: Persistence,
 }
-
-/// What is kept of a head that comes again.
-type Said = (Usual, Persistence);
 
 /// Serves a connection to its end.
 ///
@@ -57,22 +53,18 @@ pub(super) async fn serve(socket: Box<Socket>, shared: &Shared) {
             socket = open;
             step = taken.step(&socket, shared);
         }
+        while let Step::Pending(pending, persistence) = step {
+            let is_stopping = || shared.is_stopping();
+            step = match pending.arrived(&mut socket, is_stopping).await {
+                Arrived::Answer(answer) => Taken::new(answer, persistence).step(&socket, shared),
+                Arrived::Closed(response) => closed(&socket, response, persistence, shared),
+                Arrived::Lost => return,
+            };
+        }
         let rest = match step {
-            Step::Next | Step::Unread => None,
+            Step::Next | Step::Unread | Step::Pending(..) => None,
             Step::Rest(rest) => Some(rest),
-            Step::Held(held, persistence) => {
-                let polled = held.wait(&mut socket).await;
-                respond(&socket, polled, persistence, shared)
-            }
-            Step::Waiting(waiting, persistence) => {
-                let polled = Box::pin(waiting.wait(&mut socket)).await;
-                respond(&socket, polled, persistence, shared)
-            }
-            Step::Delayed(polled, delay, persistence) => {
-                Box::pin(pause(&mut socket, delay, shared)).await;
-                respond(&socket, *polled, persistence, shared)
-            }
-            Step::Open(begun) => {
+            Step::Stream(begun) => {
                 if let Some(stream) = Box::pin(begin(socket, begun, shared)).await {
                     stream.await;
                 }
@@ -93,33 +85,42 @@ enum Step {
     Next,
     /// The same, but for this.
     Rest(Box<Rest>),
-    /// It was a request whose connect is held.
-    Held(Box<HeldPoll>, Persistence),
-    /// It was a request that waits for its resource.
-    Waiting(Box<Waiting>, Persistence),
-    /// It was a request that is answered after a while.
-    Delayed(Box<Polled>, Duration, Persistence),
+    /// It was a request whose answer is yet to come.
+    Pending(Box<Pending>, Persistence),
     /// It was a request that opens a stream, after this response.
-    Open(Box<(Response, Opened, Persistence)>),
+    Stream(Box<Begun>),
     /// It is no ordinary request, or not all of one.
     Unread,
 }
 
+/// The response that begins a stream, and the stream.
+struct Begun {
+    response: Response,
+    stream: Box<dyn Streaming>,
+    persistence: Persistence,
+}
+
 impl Taken {
+    fn new(answer: Answer, persistence: Persistence) -> Self {
+        Self {
+            answer,
+            persistence,
+        }
+    }
+
     fn step(self, socket: &Socket, shared: &Shared) -> Step {
         let persistence = self.persistence;
         match self.answer {
             Answer::Now(response, carried) => {
-                let polled = Polled::Answered(response, carried);
-                respond(socket, polled, persistence, shared).map_or(Step::Next, Step::Rest)
+                respond(socket, response, carried, persistence, shared)
+                    .map_or(Step::Next, Step::Rest)
             }
-            Answer::Held(held) => Step::Held(held, persistence),
-            Answer::Waiting(waiting) => Step::Waiting(waiting, persistence),
-            Answer::Delayed(response, delay) => {
-                let polled = Box::new(Polled::Answered(response, None));
-                Step::Delayed(polled, delay, persistence)
-            }
-            Answer::Open(response, opened) => Step::Open(Box::new((response, opened, persistence))),
+            Answer::Later(pending) => Step::Pending(pending, persistence),
+            Answer::Stream(response, stream) => Step::Stream(Box::new(Begun {
+                response,
+                stream,
+                persistence,
+            })),
         }
     }
 }
@@ -127,14 +128,18 @@ impl Taken {
 /// Writes the response that begins a stream; returns the stream, if the client took it.
 async fn begin(
     mut socket: Socket,
-    begun: Box<(Response, Opened, Persistence)>,
+    begun: Box<Begun>,
     shared: &Shared,
 ) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
-    let (response, opened, mut persistence) = *begun;
+    let Begun {
+        response,
+        stream,
+        mut persistence,
+    } = *begun;
     // An upgraded connection goes on, be it as something else.
     persistence.keeps_alive &= response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let is_taken = write(&mut socket, &response, persistence, shared).await;
-    is_taken.then(|| opened.run(socket, link(shared)))
+    is_taken.then(|| Box::pin(answer::run(stream, socket, link(shared))) as Pin<Box<_>>)
 }
 
 fn link(shared: &Shared) -> Link {
@@ -150,42 +155,25 @@ fn link(shared: &Shared) -> Link {
     }
 }
 
-/// Waits for a delay, the client's end, or the server's.
-async fn pause(socket: &mut Socket, delay: Duration, shared: &Shared) {
-    let mut stopping = shared.stopping.clone();
-    tokio::select! {
-        () = tokio::time::sleep(delay) => {}
-        () = poll_fn(|context| socket.poll_closed(context)) => {}
-        _ = stopping.wait_for(|stopping| *stopping) => {}
-    }
-}
-
 /// Has the next request served, if it is ordinary and has arrived whole.
-fn take_whole(socket: &mut Socket, cache: &mut HeadCache<Said>, shared: &Shared) -> Step {
+fn take_whole(socket: &mut Socket, cache: &mut HeadCache<Known>, shared: &Shared) -> Step {
     let mut arrived = socket.take_ahead();
-    if let Some(((usual, persistence), body)) = cache.get(&arrived, &shared.hashes) {
+    if let Some((known, body)) = cache.get(&arrived, &shared.hashes) {
         let text = arrived.slice(body.clone());
         arrived.advance(body.end);
         socket.put_back(arrived);
-        let taken = Taken {
-            answer: usual.serve(text, socket),
-            persistence: *persistence,
-        };
-        return taken.step(socket, shared);
+        let answer = known.serve(text, socket);
+        return Taken::new(answer, known.persistence()).step(socket, shared);
     }
     let taken = fast_path::take(&mut arrived, shared.bounds());
     socket.put_back(arrived);
-    let Some((request, head)) = taken else {
+    let Some((Request { head, body }, text)) = taken else {
         return Step::Unread;
     };
-    cache.observe(&head, request.body.len(), &shared.hashes, || {
-        shared.hosts.check(&request.head).ok()?;
-        Some((
-            shared.routes.usual(&request)?,
-            Persistence::of(&request.head),
-        ))
-    });
-    serve_whole(request, socket, shared).step(socket, shared)
+    let route = shared.route(&head);
+    cache.observe(&text, body.len(), &shared.hashes, || route.cacheable());
+    let answer = route.serve(&head, body, socket);
+    Taken::new(answer, Persistence::of(&head)).step(socket, shared)
 }
 
 /// Has the next request served, of which something has arrived; nothing when the connection ends.
@@ -203,46 +191,35 @@ async fn take(socket: Socket, shared: &Shared) -> Option<(Taken, Socket)> {
 
 /// Has a request answered whose body has arrived.
 fn serve_whole(request: Request, socket: &Socket, shared: &Shared) -> Taken {
-    let persistence = Persistence::of(&request.head);
-    if let Some(response) = shared.misdirected(&request.head) {
-        return Taken {
-            answer: response.into(),
-            persistence,
-        };
-    }
-    let incoming = Incoming {
-        request,
-        socket,
-        is_embedded: false,
-    };
-    let answer = shared.routes.serve(incoming);
-    Taken {
-        answer,
-        persistence,
-    }
+    let Request { head, body } = request;
+    let answer = shared.route(&head).serve(&head, body, socket);
+    Taken::new(answer, Persistence::of(&head))
 }
 
 /// Has a request answered whose body is still to come; its connection ends with the response.
 async fn begin_open(open: Open, mut socket: Socket, shared: &Shared) -> Option<(Taken, Socket)> {
     let Open { head, body } = open;
-    let settings = &shared.settings;
-    let answer = match shared.misdirected(&head) {
-        Some(response) => response.into(),
-        None => shared.routes.open(&head, body, shared.bounds()),
-    };
-    if matches!(answer, Answer::Open(..)) && expects_continue(&head) {
-        let written = socket.write(CONTINUE, settings.patience()).await;
+    let answer = shared.route(&head).open(body, shared.bounds());
+    if matches!(answer, Answer::Stream(..)) && head.expects_continue() {
+        let written = socket.write(CONTINUE, shared.settings.patience()).await;
         written.ok()?;
     }
     let persistence = Persistence {
         version: head.version,
         ..Persistence::LAST
     };
-    let taken = Taken {
-        answer,
-        persistence,
-    };
-    Some((taken, socket))
+    Some((Taken::new(answer, persistence), socket))
+}
+
+/// Answers a client that closed its side of the connection; it may have sent requests before that.
+fn closed(
+    socket: &Socket,
+    response: Response,
+    mut persistence: Persistence,
+    shared: &Shared,
+) -> Step {
+    persistence.keeps_alive &= socket.has_ahead();
+    respond(socket, response, None, persistence, shared).map_or(Step::Next, Step::Rest)
 }
 
 /// Waits for the next request; false if none comes any more.
@@ -293,7 +270,7 @@ async fn refuse(refusal: Refusal, head: Option<&Head>, mut socket: Socket, share
     }
     let mut response = Response::error(refusal.status, refusal.reason);
     if let Some(head) = head {
-        response = shared.routes.share(head, response);
+        response = shared.routes.find(head).share(response);
     }
     let is_taken = write(&mut socket, &response, Persistence::LAST, shared).await;
     // A stopping server does not wait for its clients.

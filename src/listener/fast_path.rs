@@ -5,10 +5,10 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Buf, Bytes};
-use http::Method;
 use httparse::{Header, Status};
 
-use crate::transports::{Bounds, is_message_http};
+use crate::transports::gate::holds_requests;
+use crate::transports::message_http::Bounds;
 use crate::web::{Head, Request, strict};
 
 /// More headers than browsers and proxies send; a request with more is out of the ordinary.
@@ -38,7 +38,7 @@ pub(super) fn take(arrived: &mut Bytes, bounds: Bounds) -> Option<(Request, Byte
         return None;
     }
     let head = Head::parsed(&parsed, &bytes)?;
-    if head.method == Method::POST && is_message_http(&head.headers) {
+    if holds_requests(&head) {
         return None;
     }
     arrived.advance(end);

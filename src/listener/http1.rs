@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::Empty;
 use httparse::Status;
 use hyper::body::Incoming;
@@ -24,7 +24,8 @@ use tokio::time::Instant;
 use super::Shared;
 use super::hyper_io::HyperIo;
 use crate::metrics::Limit;
-use crate::transports::{Bounds, expects_continue, is_message_http};
+use crate::transports::gate::holds_requests;
+use crate::transports::message_http::Bounds;
 use crate::web::transfer::{Fault, Malformed};
 use crate::web::{self, Head, Socket, Transfer, strict};
 
@@ -144,7 +145,7 @@ pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
         (Parsed::Head(head, Err(malformed)), _) => {
             Reading::Refused(Refusal::malformed(malformed), Some(head), socket)
         }
-        (Parsed::Head(head, Ok(body)), Verdict::Head) if is_open(&head) => {
+        (Parsed::Head(head, Ok(body)), Verdict::Head) if holds_requests(&head) => {
             Reading::Open(Box::new(Open { head: *head, body }), socket)
         }
         (Parsed::Head(head, Ok(body)), _)
@@ -280,15 +281,10 @@ fn parse(arrived: &mut Bytes, bounds: Bounds) -> Parsed {
     }
 }
 
-/// Tells whether the body of a request holds requests, which are answered before it ends.
-fn is_open(head: &Head) -> bool {
-    head.method == Method::POST && is_message_http(&head.headers)
-}
-
 /// Reads the body of a request.
 async fn collect(head: Head, body: Transfer, mut socket: Socket, shared: &Shared) -> Reading {
     let settings = &shared.settings;
-    let is_waited_for = expects_continue(&head) && !body.has_ended() && !socket.has_ahead();
+    let is_waited_for = head.expects_continue() && !body.has_ended() && !socket.has_ahead();
     if is_waited_for {
         let written = socket.write(CONTINUE, settings.patience()).await;
         if written.is_err() {

@@ -20,9 +20,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::metrics::{Limit, Metrics, Notice};
-use crate::transports::Bounds;
-use crate::web::{Head, Hosts, Io, Persistence, Response, Socket};
+use crate::transports::message_http::Bounds;
+use crate::web::{Head, Io, Persistence, Response, Socket};
 pub use address::{ListenAddress, NotAnAddress};
+use routes::Route;
 pub use routes::Routes;
 pub use settings::Settings;
 
@@ -39,7 +40,6 @@ struct Shared {
     settings: Settings,
     max_message_size: u64,
     routes: Routes,
-    hosts: Hosts,
     metrics: Arc<Metrics>,
     /// Turns true when the server stops, and does not change otherwise.
     stopping: watch::Receiver<bool>,
@@ -53,11 +53,13 @@ impl Shared {
         !matches!(self.stopping.has_changed(), Ok(false))
     }
 
-    /// Returns the response to a request for a host that is not served here.
-    fn misdirected(&self, head: &Head) -> Option<Response> {
-        let reason = self.hosts.check(head).err()?;
-        self.metrics.refused_hosts.increment();
-        Some(Response::error(StatusCode::MISDIRECTED_REQUEST, &reason))
+    /// Finds out who answers a request.
+    fn route<'h>(&self, head: &'h Head) -> Route<'_, 'h> {
+        let route = self.routes.find(head);
+        if matches!(route, Route::Misdirected(_)) {
+            self.metrics.refused_hosts.increment();
+        }
+        route
     }
 
     /// Returns the bounds of one request.
@@ -87,7 +89,6 @@ impl Listener {
         max_connections: usize,
         max_message_size: u64,
         routes: Routes,
-        hosts: Hosts,
         metrics: Arc<Metrics>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
@@ -95,7 +96,6 @@ impl Listener {
             settings,
             max_message_size,
             routes,
-            hosts,
             metrics,
             stopping,
             hashes: RandomState::new(),

@@ -6,24 +6,17 @@ use std::task::{Context, Poll};
 use http::StatusCode;
 
 use super::Shared;
-use crate::transports::{Carried, Polled, limit_of};
+use crate::transports::answer::{Carried, limit_of};
 use crate::web::{Persistence, Response, Socket, Why};
 
 /// Writes a response; returns what is left to do, if it was not taken at once or was the last.
 pub(super) fn respond(
     socket: &Socket,
-    polled: Polled,
+    response: Response,
+    carried: Option<Carried>,
     mut persistence: Persistence,
     shared: &Shared,
 ) -> Option<Box<Rest>> {
-    let (response, carried) = match polled {
-        Polled::Answered(response, carried) => (response, carried),
-        Polled::Closed(response) => {
-            // A client that closed only its side may have sent requests before it.
-            persistence.keeps_alive &= socket.has_ahead();
-            (response, None)
-        }
-    };
     // A 408 ends its connection (RFC 9110 section 15.5.9), unless more was sent already.
     persistence.keeps_alive &=
         response.status() != StatusCode::REQUEST_TIMEOUT || socket.has_ahead();

@@ -2,78 +2,119 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::StatusCode;
 
-use crate::admin::Admin;
-use crate::demo::Demo;
-use crate::plugins::Plugin;
-use crate::transports::{self, Answer, Bounds, Incoming, Usual};
-use crate::web::{Head, Request, Response, Transfer};
+use crate::service::Service;
+use crate::transports::answer::Answer;
+use crate::transports::gate::{Decision, Refusal};
+use crate::transports::message_http::Bounds;
+use crate::web::{Head, Hosts, Page, Persistence, Response, Socket, Transfer};
 
-/// What a listener serves.
+/// What a listener serves: for which hosts, and what is where.
 #[derive(Debug)]
-pub enum Routes {
-    /// Bayeux, for the world.
-    Public {
-        /// The Bayeux endpoint.
-        bayeux: Arc<transports::Endpoint>,
-        /// The demonstration page, if it is on.
-        demo: Option<Demo>,
-    },
-    /// The operator's own.
-    Admin(Admin),
+pub struct Routes {
+    /// The hosts that are served.
+    pub hosts: Hosts,
+    /// Pages that are looked for first.
+    pub first: Vec<Box<dyn Page>>,
+    /// What the gate decides about.
+    pub service: Option<Arc<Service>>,
+    /// Pages that are looked for last.
+    pub last: Vec<Box<dyn Page>>,
+}
+
+/// Who answers a request.
+#[derive(Debug)]
+pub(super) enum Route<'r, 'h> {
+    /// Nobody: its host is not served here.
+    Misdirected(String),
+    /// A page.
+    Page(&'r dyn Page),
+    /// The service, as its gate decided.
+    Service(&'r Arc<Service>, Decision<'h>),
+    /// Nobody: there is nothing at its path.
+    Nothing,
 }
 
 impl Routes {
-    /// Serves a request whose body has arrived.
-    pub fn serve(&self, incoming: Incoming<'_>) -> Answer {
-        let request = &incoming.request;
-        let path = request.uri().path();
-        match self {
-            Self::Admin(admin) => admin.serve(request).into(),
-            Self::Public { bayeux, demo } => {
-                // First: the endpoint may be at `/mirant`.
-                if let Some(plugin) = Plugin::at(path) {
-                    plugin.serve(request).into()
-                } else if bayeux.is_at(path) {
-                    bayeux.serve(incoming)
-                } else if let Some(demo) = demo.as_ref().filter(|demo| demo.is_at(path)) {
-                    demo.serve(request).into()
-                } else {
-                    Response::error(StatusCode::NOT_FOUND, "there is nothing at this path").into()
-                }
+    /// Finds out who answers a request, by its head. However a request came, this is asked.
+    pub(super) fn find<'r, 'h>(&'r self, head: &'h Head) -> Route<'r, 'h> {
+        if let Err(reason) = self.hosts.check(head) {
+            return Route::Misdirected(reason);
+        }
+        let path = head.uri.path();
+        let at = |pages: &'r [Box<dyn Page>]| pages.iter().find(|page| page.is_at(path));
+        if let Some(page) = at(&self.first) {
+            return Route::Page(&**page);
+        }
+        match &self.service {
+            Some(service) if service.gate().is_at(path) => {
+                Route::Service(service, service.gate().decide(head))
             }
+            _ => at(&self.last).map_or(Route::Nothing, |page| Route::Page(&**page)),
+        }
+    }
+}
+
+impl Route<'_, '_> {
+    /// Answers a request whose body has arrived.
+    pub(super) fn serve(&self, head: &Head, body: Bytes, socket: &Socket) -> Answer {
+        match self {
+            Self::Service(service, decision) => service.serve(decision, head, body, socket),
+            Self::Page(page) => page.serve(head).into(),
+            Self::Misdirected(reason) => misdirected(reason).into(),
+            Self::Nothing => Response::from(Refusal::NOTHING).into(),
         }
     }
 
-    /// Returns what a request's head says, if it is one that is usual for messages.
-    pub fn usual(&self, request: &Request) -> Option<Usual> {
+    /// Answers a request whose body holds requests, and is read as these are answered.
+    pub(super) fn open(&self, body: Transfer, bounds: Bounds) -> Answer {
         match self {
-            Self::Public { bayeux, .. } if Plugin::at(request.uri().path()).is_none() => {
-                bayeux.usual(request)
-            }
-            Self::Public { .. } | Self::Admin(_) => None,
+            Self::Service(service, decision) => service.open(decision, body, bounds),
+            Self::Misdirected(reason) => misdirected(reason).into(),
+            Self::Page(_) | Self::Nothing => Response::from(Refusal::NOTHING_EMBEDDED).into(),
         }
     }
 
-    /// Answers a request whose body holds requests, and is read by whoever answers it.
-    pub fn open(&self, head: &Head, body: Transfer, bounds: Bounds) -> Answer {
+    /// Lets the page that sent a request read a response that none of these made.
+    pub(super) fn share(&self, response: Response) -> Response {
         match self {
-            Self::Public { bayeux, .. } => bayeux.open(head, body, bounds),
-            Self::Admin(_) => {
-                let reason = "nothing here answers embedded requests";
-                Response::error(StatusCode::NOT_FOUND, reason).into()
-            }
+            Self::Service(_, decision) => decision.share(response),
+            Self::Page(_) | Self::Misdirected(_) | Self::Nothing => response,
         }
     }
 
-    /// Lets the page that sent a request read the response to it, which was not made by its site.
-    pub fn share(&self, head: &Head, response: Response) -> Response {
+    /// Returns what is known of further requests whose heads have the same bytes, if that is all there
+    /// is to know of them.
+    pub(super) fn cacheable(&self) -> Option<Known> {
         match self {
-            Self::Public { bayeux, .. } if bayeux.is_at(head.uri.path()) => {
-                bayeux.share(&head.headers, response)
-            }
-            Self::Public { .. } | Self::Admin(_) => response,
+            Self::Service(service, decision) => Some(Known {
+                service: Arc::clone(service),
+                decision: decision.cacheable()?,
+            }),
+            Self::Page(_) | Self::Misdirected(_) | Self::Nothing => None,
         }
     }
+}
+
+/// Who answers the requests whose heads are like one that was decided about.
+#[derive(Debug)]
+pub(super) struct Known {
+    service: Arc<Service>,
+    decision: Decision<'static>,
+}
+
+impl Known {
+    pub(super) fn persistence(&self) -> Persistence {
+        self.decision.persistence
+    }
+
+    pub(super) fn serve(&self, body: Bytes, socket: &Socket) -> Answer {
+        self.service.serve_messages(&self.decision, body, socket)
+    }
+}
+
+fn misdirected(reason: &str) -> Response {
+    Response::error(StatusCode::MISDIRECTED_REQUEST, reason)
 }

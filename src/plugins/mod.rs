@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 
 use http::{Method, StatusCode, header};
 
-use crate::web::{Headers, Request, Response};
+use crate::web::{Head, Headers, Page, Response};
 
 const FOLDER: &str = "/mirant/";
 
@@ -55,35 +55,29 @@ const FILES: [(&str, &str, &str); 14] = [
     ),
 ];
 
-/// A module, or the description of its types.
+/// The files, for pages of any site.
 #[derive(Debug)]
-pub struct Plugin {
-    content_type: &'static str,
-    text: &'static str,
-}
+pub struct Plugins;
 
-impl Plugin {
-    /// Finds the file that is at a path.
-    #[must_use]
-    pub fn at(path: &str) -> Option<Self> {
-        let name = path.strip_prefix(FOLDER)?;
-        let (_, content_type, text) = FILES.into_iter().find(|file| file.0 == name)?;
-        Some(Self { content_type, text })
+impl Page for Plugins {
+    fn is_at(&self, path: &str) -> bool {
+        file(path).is_some()
     }
 
-    /// Serves the file, to pages of any site.
-    #[must_use]
-    pub fn serve(&self, request: &Request) -> Response {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    fn serve(&self, head: &Head) -> Response {
+        if !matches!(head.method, Method::GET | Method::HEAD) {
             return Response::error(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here")
                 .header("Allow", b"GET, HEAD")
                 .header("Access-Control-Allow-Origin", b"*");
         }
-        let etag = self.etag();
-        let response = if has(request.headers(), &etag) {
+        let Some((content_type, text)) = file(head.uri.path()) else {
+            return Response::error(StatusCode::NOT_FOUND, "there is no such file");
+        };
+        let etag = etag(text);
+        let response = if has(&head.headers, &etag) {
             Response::new(StatusCode::NOT_MODIFIED)
         } else {
-            Response::with_body(StatusCode::OK, self.content_type, self.text.into())
+            Response::with_body(StatusCode::OK, content_type, text.into())
         };
         response
             .header("ETag", etag.as_bytes())
@@ -91,12 +85,19 @@ impl Plugin {
             .header("Cache-Control", b"public, no-cache")
             .header("Access-Control-Allow-Origin", b"*")
     }
+}
 
-    fn etag(&self) -> String {
-        let mut hasher = DefaultHasher::new();
-        self.text.hash(&mut hasher);
-        format!("\"{:016x}\"", hasher.finish())
-    }
+/// Finds the type and the text of the file that is at a path.
+fn file(path: &str) -> Option<(&'static str, &'static str)> {
+    let name = path.strip_prefix(FOLDER)?;
+    let (_, content_type, text) = FILES.into_iter().find(|file| file.0 == name)?;
+    Some((content_type, text))
+}
+
+fn etag(text: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    format!("\"{:016x}\"", hasher.finish())
 }
 
 /// Tells whether a client has the version that has this tag (RFC 9110 section 13.1.2).

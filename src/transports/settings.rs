@@ -39,6 +39,24 @@ impl Transport {
     }
 }
 
+/// The names of the connection types that are on, as handshakes list them.
+#[must_use]
+pub fn connection_types(transports: &[Transport]) -> Vec<&'static str> {
+    let names = transports.iter().map(|transport| match transport {
+        // The second name is Faye's for the same transport from another origin.
+        Transport::LongPolling => ["long-polling", "cross-origin-long-polling"].as_slice(),
+        Transport::CallbackPolling => &["callback-polling"],
+        Transport::WebSocket => &["websocket"],
+        Transport::EventSource => &["eventsource"],
+        Transport::XhrStreaming => &["xhr-streaming"],
+        Transport::Multipart => &["multipart"],
+        Transport::MessageHttp => &["message-http"],
+        Transport::Iframe => &["iframe"],
+        Transport::MimeMessageBlock => &["mime-message-block"],
+    });
+    names.flatten().copied().collect()
+}
+
 /// The settings of the Bayeux endpoint.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default)]

@@ -45,6 +45,17 @@ pub enum Verdict {
     Refused(String),
 }
 
+impl Verdict {
+    /// Returns the origin that the answer has to echo, for its page to read it.
+    #[must_use]
+    pub fn echoed(self) -> Option<HeaderValue> {
+        match self {
+            Self::Allowed(origin) => origin,
+            Self::SameOrigin | Self::Unsaid | Self::Refused(_) => None,
+        }
+    }
+}
+
 /// The origins whose pages may use the server across origins.
 #[derive(Debug, Clone, Default)]
 pub struct AllowedOrigins {
@@ -159,23 +170,20 @@ impl AllowedOrigins {
     }
 }
 
-/// Returns the headers that answer a preflight from an allowed origin; `Vary` is left to the caller.
+/// Returns the headers that answer a preflight from an allowed origin, beside those of every response
+/// to it.
 ///
 /// `methods` are those of the path, `request_headers` is the preflight's
 /// `Access-Control-Request-Headers`.
 pub fn preflight_headers(
-    origin: &HeaderValue,
     methods: &'static str,
     request_headers: Option<&[u8]>,
-) -> [(HeaderName, HeaderValue); 5] {
+) -> [(HeaderName, HeaderValue); 3] {
     let allowed_headers = request_headers
         .filter(|names| is_token_list(names))
         .and_then(|names| HeaderValue::from_bytes(names).ok())
         .unwrap_or(HeaderValue::from_static(KNOWN_HEADERS));
-    let [allow_origin, allow_credentials] = response_headers(origin);
     [
-        allow_origin,
-        allow_credentials,
         (
             ACCESS_CONTROL_ALLOW_METHODS,
             HeaderValue::from_static(methods),

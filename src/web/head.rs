@@ -1,7 +1,7 @@
 //! The head of a request, and its header fields where they stand in its bytes.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderName, Method, Uri, Version};
+use http::{HeaderName, Method, Uri, Version, header};
 
 /// The head of a request.
 #[derive(Debug)]
@@ -83,6 +83,16 @@ impl Head {
             },
             headers: Headers::parsed(request.headers, text),
         })
+    }
+}
+
+impl Head {
+    /// Tells whether its client waits to hear that it may send the body (RFC 9110 section 10.1.1).
+    #[must_use]
+    pub fn expects_continue(&self) -> bool {
+        let expect = self.headers.get(&header::EXPECT);
+        self.version == Version::HTTP_11
+            && expect.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
     }
 }
 

@@ -7,6 +7,8 @@ use memchr::{memchr_iter, memchr2_iter};
 
 /// The longest callback name.
 const MAX_CALLBACK: usize = 64;
+/// The function a client means that names none.
+pub const DEFAULT_CALLBACK: &str = "jsonpcallback";
 
 /// Whether a callback's name may be written into a script that the page loads which is to hear it:
 /// identifiers with dots between them, as Dojo's are.

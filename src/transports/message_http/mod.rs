@@ -5,14 +5,14 @@
 //! answered in its response as they come, in any order. All three are one connection: a list of what
 //! is pending, to which the last adds.
 
-mod asked;
-mod inward;
-mod outgoing;
+mod connect;
+mod embedded;
+mod outer;
 mod pending;
 mod requests;
 
-use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -20,69 +20,107 @@ use bytes::BytesMut;
 use http::{Method, StatusCode};
 use tokio::time::Sleep;
 
-pub use self::asked::is_message_http;
-pub(super) use self::asked::{Embedding, is_accepted, is_asked, watch};
-use self::inward::Inward;
-pub use self::inward::expects_continue;
+pub use self::connect::{ConnectResponses, is_asked};
+pub use self::embedded::AnswerEmbedded;
+use self::embedded::Embedded;
+use self::outer::OuterResponse;
+use self::pending::Pending;
 pub use self::requests::Bounds;
-
-use self::outgoing::Outgoing;
-use self::pending::{Pending, Step, What};
 use self::requests::{Fault, Inner, Next};
-use super::exchange::now;
+use super::answer::{self, Answer, Around, Outgoing, Step, Streaming, Times, Wait};
+use super::gate::Decision;
+use super::runtime::now;
 use super::settings::StreamingSettings;
-use super::streaming::{self, Around, Streaming};
-use super::turn::Turn;
-use super::{Answer, Link, Opened, Times};
-use crate::metrics::Limit;
+use super::streaming::Heartbeat;
+use crate::metrics::{Gauge, Limit, Metrics};
 use crate::session::Stream;
-use crate::web::{Response, Socket};
+use crate::web::{Response, Socket, Transfer};
 
 /// A response that whoever does not wait for it passes over (RFC 9110 section 15.2).
 const HEARTBEAT: &[u8] = b"HTTP/1.1 102 Processing\r\n\r\n";
 
+/// Opens the response to a request whose own responses come one after the other.
+pub fn open(
+    decision: &Decision<'_>,
+    wait: impl Wait + 'static,
+    settings: &StreamingSettings,
+) -> Answer {
+    let (outer, response) = OuterResponse::begin(decision);
+    let answer = Box::new(answer::Pending::new(wait));
+    let mut connection = Connection::new(outer, settings.clone());
+    connection
+        .pending
+        .push(Pending::new(decision.location(), false, answer));
+    Answer::Stream(response, Box::new(connection))
+}
+
+/// Returns the whole response to such a request, with these messages.
+#[must_use]
+pub fn whole(decision: &Decision<'_>, json: Vec<u8>) -> Response {
+    let response = connect::messages(json);
+    if decision.is_embedded {
+        return response;
+    }
+    OuterResponse::whole(decision, &response)
+}
+
+/// Opens the response to a request whose body holds requests.
+pub fn serve(
+    answers: Arc<dyn AnswerEmbedded>,
+    decision: &Decision<'_>,
+    body: Transfer,
+    bounds: Bounds,
+    settings: &StreamingSettings,
+) -> Answer {
+    let (outer, response) = OuterResponse::begin(decision);
+    let mut connection = Connection::new(outer, settings.clone());
+    let embedded = Embedded::new(answers, decision, body, bounds);
+    connection.embedded = Some(Box::new(embedded));
+    Answer::Stream(response, Box::new(connection))
+}
+
 /// A response that others are embedded in.
 #[derive(Debug)]
-pub struct Connection {
-    outgoing: Outgoing,
+struct Connection {
+    outer: OuterResponse,
     /// The requests in the request's body, if it holds any.
-    inward: Option<Box<Inward>>,
+    embedded: Option<Box<Embedded>>,
     pending: Vec<Pending>,
-    /// Whose events the turn holds.
+    /// Whose events are written.
     source: Option<usize>,
-    /// The stream of no session, for turns that hold no events.
+    /// The stream of no session, for when no events are written.
     none: Stream,
     settings: StreamingSettings,
-    /// When something was written last.
-    wrote: Instant,
+    heartbeat: Heartbeat,
 }
 
 impl Streaming for Connection {
-    fn poll_turn(
+    fn poll_outgoing(
         &mut self,
         socket: &mut Socket,
         around: &Around<'_>,
         sleep: Pin<&mut Sleep>,
         context: &mut Context<'_>,
-    ) -> Poll<Turn> {
-        let mut turn = Turn::default();
+    ) -> Poll<Outgoing> {
+        let mut outgoing = Outgoing::default();
         self.source = None;
         if around.is_stopping {
-            self.inward.iter_mut().for_each(|inward| inward.end());
-            self.pending.iter_mut().for_each(Pending::stop);
+            self.embedded.iter_mut().for_each(|embedded| embedded.end());
+            let pending = self.pending.iter_mut();
+            pending.for_each(|pending| pending.wait().stop());
         }
-        self.read(socket, &mut turn, context);
-        self.watch_end(socket, &mut turn, context);
-        self.advance(&mut turn, socket, context);
+        self.read(socket, &mut outgoing, context);
+        self.watch_end(socket, &mut outgoing, context);
+        self.advance(&mut outgoing, socket, context);
         if self.pending.is_empty() && self.has_read_all() {
-            self.end(&mut turn);
+            self.end(&mut outgoing);
         }
-        self.keep_time(around.times, &mut turn, sleep, context);
+        self.keep_time(around.times, &mut outgoing, sleep, context);
         // After much work others have their turn, and there may be more to read.
-        if turn.is_empty() && !turn.is_full() {
+        if outgoing.is_empty() && !outgoing.is_full() {
             Poll::Pending
         } else {
-            Poll::Ready(turn)
+            Poll::Ready(outgoing)
         }
     }
 
@@ -92,7 +130,7 @@ impl Streaming for Connection {
     }
 
     fn written(&mut self, _: bool) {
-        self.wrote = now();
+        self.heartbeat.wrote();
     }
 
     fn let_go(&mut self) {
@@ -100,55 +138,45 @@ impl Streaming for Connection {
             pending.give_up();
         }
     }
+
+    fn gauge<'m>(&self, metrics: &'m Metrics) -> &'m Gauge {
+        &metrics.message_streams
+    }
 }
 
 impl Connection {
-    fn new(outgoing: Outgoing, settings: StreamingSettings) -> Self {
+    fn new(outer: OuterResponse, settings: StreamingSettings) -> Self {
         Self {
-            outgoing,
-            inward: None,
+            outer,
+            embedded: None,
             pending: Vec::new(),
             source: None,
             none: Stream::default(),
+            heartbeat: Heartbeat::new(settings.heartbeat_interval),
             settings,
-            wrote: now(),
         }
     }
 
-    /// Serves the connection to its end.
-    pub(super) fn run(
-        self: Box<Self>,
-        socket: Socket,
-        link: Link,
-    ) -> impl Future<Output = ()> + Send {
-        streaming::run(self, socket, link, |metrics| &metrics.message_streams)
-    }
-
     fn has_read_all(&self) -> bool {
-        self.inward.as_ref().is_none_or(|inward| inward.has_ended)
+        self.embedded
+            .as_ref()
+            .is_none_or(|embedded| embedded.has_ended)
     }
 
-    /// Reads requests, as long as the turn has room for their responses.
-    fn read(&mut self, socket: &mut Socket, turn: &mut Turn, context: &mut Context<'_>) {
-        while turn.goes_on()
-            && let Some(inward) = self.inward.as_mut().filter(|inward| !inward.has_ended)
+    /// Reads requests, as long as the outgoing has room for their responses.
+    fn read(&mut self, socket: &mut Socket, outgoing: &mut Outgoing, context: &mut Context<'_>) {
+        while outgoing.goes_on()
+            && let Some(embedded) = self
+                .embedded
+                .as_mut()
+                .filter(|embedded| !embedded.has_ended)
         {
-            match inward.next(socket) {
-                Next::Request(inner) => {
-                    let Inner { location, request } = *inner;
-                    turn.note_read(location.len() + request.body.len());
-                    let omits_body = *request.method() == Method::HEAD;
-                    let answer = inward.serve(request, socket);
-                    turn.note_work(socket.take_work());
-                    if let Some(what) = self.take(answer, &location, omits_body, turn) {
-                        let pending = Pending::new(location, omits_body, what);
-                        self.keep(pending, turn, socket, context);
-                    }
-                }
-                Next::Fault(fault) => self.refuse(fault, turn),
+            match embedded.next(socket) {
+                Next::Request(inner) => self.answer(*inner, socket, outgoing, context),
+                Next::Fault(fault) => self.refuse(fault, outgoing),
                 Next::More => match socket.poll_fill(context) {
                     Poll::Ready(true) => {}
-                    Poll::Ready(false) => turn.lose(),
+                    Poll::Ready(false) => outgoing.lose(),
                     Poll::Pending => break,
                 },
                 Next::End => {}
@@ -163,118 +191,144 @@ impl Connection {
 
     /// Notices that the client is gone once nothing is read of it. Before that, it has asked for all
     /// that is written.
-    fn watch_end(&mut self, socket: &mut Socket, turn: &mut Turn, context: &mut Context<'_>) {
-        let is_watched = self.has_read_all() && !self.pending.is_empty() && turn.goes_on();
+    fn watch_end(
+        &mut self,
+        socket: &mut Socket,
+        outgoing: &mut Outgoing,
+        context: &mut Context<'_>,
+    ) {
+        let is_watched = self.has_read_all() && !self.pending.is_empty() && outgoing.goes_on();
         if is_watched && socket.poll_discard(context).is_ready() {
-            turn.lose();
+            outgoing.lose();
         }
     }
 
-    /// Writes the answer to an embedded request, or returns what to wait for.
+    /// Has a request answered: now, or later if there is room to wait for that.
+    fn answer(
+        &mut self,
+        inner: Inner,
+        socket: &mut Socket,
+        outgoing: &mut Outgoing,
+        context: &mut Context<'_>,
+    ) {
+        let Some(embedded) = &self.embedded else {
+            return;
+        };
+        let Inner { location, request } = inner;
+        outgoing.note_read(location.len() + request.body.len());
+        let omits_body = *request.method() == Method::HEAD;
+        let answer = embedded.answer(request, socket);
+        outgoing.note_work(socket.take_work());
+        if let Some(pending) = self.take(answer, location, omits_body, outgoing) {
+            self.keep(pending, outgoing, socket, context);
+        }
+    }
+
+    /// Writes an answer, or returns what is to be waited for.
     fn take(
         &mut self,
         answer: Answer,
-        location: &str,
+        location: Box<str>,
         omits_body: bool,
-        turn: &mut Turn,
-    ) -> Option<What> {
-        Some(match answer {
+        outgoing: &mut Outgoing,
+    ) -> Option<Pending> {
+        match answer {
             Answer::Now(response, carried) => {
-                self.respond(&response, location, omits_body, turn);
-                turn.carry(carried);
-                return None;
+                self.respond(&response, &location, omits_body, outgoing);
+                outgoing.carry(carried);
+                None
             }
-            Answer::Held(held) => What::Poll(held),
-            Answer::Waiting(waiting) => What::Waiting(waiting),
-            Answer::Delayed(response, delay) => {
-                What::Delayed(Some(response), Box::pin(tokio::time::sleep(delay)))
-            }
-            Answer::Open(_, Opened::MessageHttp(mut connection)) => connection.pending.pop()?.what,
-            Answer::Open(..) => {
+            Answer::Later(answer) => Some(Pending::new(location, omits_body, answer)),
+            Answer::Stream(..) => {
                 let reason = "an embedded request may not open such a stream";
                 let response = Response::error(StatusCode::BAD_REQUEST, reason);
-                self.respond(&response, location, omits_body, turn);
-                return None;
+                self.respond(&response, &location, omits_body, outgoing);
+                None
             }
-        })
+        }
     }
 
     /// Keeps a request until its answer is there, if there is room for it.
     fn keep(
         &mut self,
         mut pending: Pending,
-        turn: &mut Turn,
+        outgoing: &mut Outgoing,
         socket: &Socket,
         context: &mut Context<'_>,
     ) {
         if self.is_full() {
             // A connect has displaced another, which makes room for it.
-            self.advance(turn, socket, context);
+            self.advance(outgoing, socket, context);
         }
         if !self.is_full() {
             return self.pending.push(pending);
         }
         pending.give_up();
-        if let Some(inward) = &self.inward {
-            inward.metrics().limited(Limit::MaxEmbeddedRequests);
+        if let Some(embedded) = &self.embedded {
+            embedded.metrics().limited(Limit::MaxEmbeddedRequests);
         }
         let response = Response::error(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY);
-        self.respond(&response, &pending.location, pending.omits_body, turn);
+        self.respond(&response, &pending.location, pending.omits_body, outgoing);
     }
 
     fn is_full(&self) -> bool {
-        let max = self.inward.as_ref().map(|inward| inward.max_pending());
-        self.pending.len() >= max.unwrap_or(1)
+        self.embedded.is_some() && self.pending.len() >= self.settings.max_embedded_requests
     }
 
     /// Writes the only response to an embedded request.
-    fn respond(&mut self, response: &Response, location: &str, omits_body: bool, turn: &mut Turn) {
-        if let Some(inward) = &self.inward {
+    fn respond(
+        &mut self,
+        response: &Response,
+        location: &str,
+        omits_body: bool,
+        outgoing: &mut Outgoing,
+    ) {
+        if let Some(embedded) = &self.embedded {
             let status = response.status().as_u16();
-            inward.metrics().responded(status);
+            embedded.metrics().responded(status);
             if let Some(reason) = response.reason() {
-                inward.metrics().refused(status, reason, None);
+                embedded.metrics().refused(status, reason, None);
             }
         }
-        write(&mut self.outgoing, response, location, omits_body, turn);
+        write(&mut self.outer, response, location, omits_body, outgoing);
     }
 
     /// Answers a request that is not served; after the last, what is pending is answered too.
-    fn refuse(&mut self, fault: Fault, turn: &mut Turn) {
-        let Some(inward) = &mut self.inward else {
+    fn refuse(&mut self, fault: Fault, outgoing: &mut Outgoing) {
+        let Some(embedded) = &mut self.embedded else {
             return;
         };
         if let Some(limit) = fault.limit {
-            inward.metrics().limited(limit);
+            embedded.metrics().limited(limit);
         }
-        let location = fault.location.unwrap_or_else(|| inward.location.clone());
+        let location = fault.location.unwrap_or_else(|| embedded.location.clone());
         let response = Response::error(fault.status, fault.reason);
-        self.respond(&response, &location, false, turn);
+        self.respond(&response, &location, false, outgoing);
         if !fault.is_last {
             return;
         }
-        if let Some(inward) = &mut self.inward {
-            inward.end();
+        if let Some(embedded) = &mut self.embedded {
+            embedded.end();
         }
         for mut pending in std::mem::take(&mut self.pending) {
             if let Some(response) = pending.give_up() {
-                self.respond(&response, &pending.location, pending.omits_body, turn);
+                self.respond(&response, &pending.location, pending.omits_body, outgoing);
             }
         }
     }
 
     /// Writes what has become of what is pending.
-    fn advance(&mut self, turn: &mut Turn, socket: &Socket, context: &mut Context<'_>) {
+    fn advance(&mut self, outgoing: &mut Outgoing, socket: &Socket, context: &mut Context<'_>) {
         let mut at = 0;
-        while let Some(pending) = self.pending.get_mut(at).filter(|_| turn.goes_on()) {
-            let Poll::Ready(step) = pending.poll(socket, context) else {
+        while let Some(pending) = self.pending.get_mut(at).filter(|_| outgoing.goes_on()) {
+            let Poll::Ready(step) = pending.wait().poll(socket, context) else {
                 at += 1;
                 continue;
             };
             if let Step::Next(response, events) = step {
                 let (location, omits_body) = (&pending.location, pending.omits_body);
-                write(&mut self.outgoing, &response, location, omits_body, turn);
-                turn.note_all(events);
+                write(&mut self.outer, &response, location, omits_body, outgoing);
+                outgoing.note_all(events);
                 // Others have their turn first.
                 let pending = self.pending.remove(at);
                 self.pending.push(pending);
@@ -284,10 +338,19 @@ impl Connection {
             let pending = self.pending.swap_remove(at);
             match step {
                 Step::Last(response, carried) => {
-                    self.respond(&response, &pending.location, pending.omits_body, turn);
-                    turn.carry(carried);
+                    self.respond(&response, &pending.location, pending.omits_body, outgoing);
+                    outgoing.carry(carried);
                 }
-                Step::Lost => turn.lose(),
+                Step::Instead(answer) => {
+                    let Pending {
+                        location,
+                        omits_body,
+                        ..
+                    } = pending;
+                    let next = self.take(answer, location, omits_body, outgoing);
+                    self.pending.extend(next);
+                }
+                Step::Lost => outgoing.lose(),
                 Step::End | Step::Next(..) => {}
             }
         }
@@ -297,12 +360,12 @@ impl Connection {
     fn keep_time(
         &mut self,
         times: &Times,
-        turn: &mut Turn,
+        outgoing: &mut Outgoing,
         mut sleep: Pin<&mut Sleep>,
         context: &mut Context<'_>,
     ) {
         // Events may have to go back to what this could give up: they leave first.
-        while !turn.closes() && !turn.has_events() {
+        while !outgoing.closes() && !outgoing.has_events() {
             let Some((due, what)) = self.next_due(times) else {
                 return;
             };
@@ -314,31 +377,33 @@ impl Connection {
             }
             match what {
                 Due::Beat => {
-                    self.outgoing.piece(HEARTBEAT, turn.bytes());
-                    self.wrote = now();
+                    self.outer.piece(HEARTBEAT, outgoing.bytes());
+                    self.heartbeat.wrote();
                 }
                 Due::Request => {
-                    self.refuse(Fault::late(), turn);
-                    self.end(turn);
+                    self.refuse(Fault::late(), outgoing);
+                    self.end(outgoing);
                 }
-                Due::End => self.end(turn),
+                Due::End => self.end(outgoing),
             }
         }
     }
 
     fn next_due(&mut self, times: &Times) -> Option<(Instant, Due)> {
-        let interval = self.settings.heartbeat_interval;
-        let beat = (!interval.is_zero()).then(|| (self.wrote + interval, Due::Beat));
-        let inward = self.inward.as_mut().filter(|inward| !inward.has_ended);
-        let of_requests = inward.and_then(|inward| {
-            if let Some(begun) = inward.begun {
+        let beat = self.heartbeat.due().map(|due| (due, Due::Beat));
+        let embedded = self
+            .embedded
+            .as_mut()
+            .filter(|embedded| !embedded.has_ended);
+        let of_requests = embedded.and_then(|embedded| {
+            if let Some(begun) = embedded.begun {
                 return Some((begun + times.message_timeout, Due::Request));
             }
             if !self.pending.is_empty() {
-                inward.idle = None;
+                embedded.idle = None;
                 return None;
             }
-            let idle = *inward.idle.get_or_insert_with(now);
+            let idle = *embedded.idle.get_or_insert_with(now);
             Some((idle + times.idle_timeout, Due::End))
         });
         beat.into_iter()
@@ -346,10 +411,10 @@ impl Connection {
             .min_by_key(|(due, _)| *due)
     }
 
-    fn end(&mut self, turn: &mut Turn) {
-        if !turn.closes() {
-            self.outgoing.end(turn.bytes());
-            turn.close();
+    fn end(&mut self, outgoing: &mut Outgoing) {
+        if !outgoing.closes() {
+            self.outer.end(outgoing.bytes());
+            outgoing.close();
         }
     }
 }
@@ -369,13 +434,13 @@ const TOO_MANY: &str = "as many embedded requests wait already as may at once \
     (streaming.max_embedded_requests)";
 
 fn write(
-    outgoing: &mut Outgoing,
+    outer: &mut OuterResponse,
     response: &Response,
     location: &str,
     omits_body: bool,
-    turn: &mut Turn,
+    outgoing: &mut Outgoing,
 ) {
     let mut embedded = Vec::new();
     response.embed(location, omits_body, &mut embedded);
-    outgoing.piece(&embedded, turn.bytes());
+    outer.piece(&embedded, outgoing.bytes());
 }

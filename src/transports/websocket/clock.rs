@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::transports::Times;
+use crate::transports::answer::Times;
 
 /// Since when a connection waits for what.
 #[derive(Debug)]

@@ -7,7 +7,6 @@
 
 mod clock;
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,28 +15,35 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::Sleep;
 
 use self::clock::{Clock, Due};
-use super::exchange::{Carried, array, array_of, aside, count, now};
+use super::answer::{Answer, Around, Carried, MAX_WRITE, Outgoing, Streaming, Times};
+use super::arrays::{array, array_of, parse};
+use super::endpoint::Endpoint;
+use super::gate::Decision;
+use super::runtime::{aside, now};
 use super::settings::WebSocketSettings;
-use super::streaming::{self, Around, Streaming};
-use super::turn::{MAX_TURN, Turn};
-use super::{Answer, Endpoint, Error, Incoming, Link, Opened, Times};
-use crate::bayeux::{BatchError, BayeuxError, Event, Framing, RandomId, Reply, parse_batches};
-use crate::metrics::{Limit, Notice};
+use crate::bayeux::{BatchError, BayeuxError, Event, Framing, RandomId, Reply};
+use crate::metrics::{Gauge, Limit, Metrics, Notice};
 use crate::pause::was_paused;
 use crate::server::{Actor, BayeuxServer, HeldConnect, Request};
 use crate::session::{EndReason, Resume, Stream, StreamStep};
-use crate::web::Socket;
 use crate::web::websocket::deflate::deflate;
-use crate::web::websocket::{self, CloseCode, FrameKind, Reader, Side};
+use crate::web::websocket::{self, CloseCode, FrameKind, Reader, Side, UpgradeError};
+use crate::web::{Head, Socket};
 
 /// Why a socket is closed whose session goes on elsewhere.
 const DISPLACED: &str = "another connection took the session over";
 
 /// Accepts an upgrade.
-pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answer, Error> {
+///
+/// # Errors
+/// It is none.
+pub fn serve(
+    endpoint: &Endpoint,
+    decision: &Decision<'_>,
+    head: &Head,
+) -> Result<Answer, UpgradeError> {
     let settings = &endpoint.websocket;
-    let headers = incoming.request.headers();
-    let accepted = websocket::accept(headers, settings.permessage_deflate)?;
+    let accepted = websocket::accept(&head.headers, settings.permessage_deflate)?;
     let max = endpoint.server.limits().max_message_size.as_u64();
     let max = usize::try_from(max).unwrap_or(usize::MAX);
     let connection = Box::new(Connection {
@@ -45,20 +51,17 @@ pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answ
         settings: settings.clone(),
         deflates: accepted.deflates,
         reader: Reader::new(Side::Server, accepted.deflates, max),
-        cookies: endpoint.cookies(headers).into(),
+        cookies: decision.cookies.clone(),
         stream: Stream::opened(now()),
         held: None,
         clock: Clock::new(now()),
     });
-    Ok(Answer::Open(
-        accepted.response,
-        Opened::WebSocket(connection),
-    ))
+    Ok(Answer::Stream(accepted.response, connection))
 }
 
 /// A WebSocket, and whose it is.
 #[derive(Debug)]
-pub struct Connection {
+struct Connection {
     server: Arc<BayeuxServer>,
     settings: WebSocketSettings,
     deflates: bool,
@@ -72,35 +75,35 @@ pub struct Connection {
 }
 
 impl Streaming for Connection {
-    fn poll_turn(
+    fn poll_outgoing(
         &mut self,
         socket: &mut Socket,
         around: &Around<'_>,
         sleep: Pin<&mut Sleep>,
         context: &mut Context<'_>,
-    ) -> Poll<Turn> {
-        let mut turn = Turn::default();
+    ) -> Poll<Outgoing> {
+        let mut outgoing = Outgoing::default();
         if around.is_stopping {
             if let Some(session) = self.stream.session() {
                 session.stop_holding();
             }
         } else {
-            self.read(socket, &mut turn, context);
+            self.read(socket, &mut outgoing, context);
         }
-        if turn.is_lost() {
-            return Poll::Ready(turn);
+        if outgoing.is_lost() {
+            return Poll::Ready(outgoing);
         }
-        self.resume(&mut turn, context);
-        self.stream_events(&mut turn, context);
-        if around.is_stopping && !turn.has_events() {
-            close(&mut turn, CloseCode::Away, "the server stops");
+        self.resume(&mut outgoing, context);
+        self.stream_events(&mut outgoing, context);
+        if around.is_stopping && !outgoing.has_events() {
+            close(&mut outgoing, CloseCode::Away, "the server stops");
         }
-        self.keep_time(around.times, socket, &mut turn, sleep, context);
+        self.keep_time(around.times, socket, &mut outgoing, sleep, context);
         // After much work others have their turn, and there may be more to read.
-        if turn.is_empty() && !turn.is_full() {
+        if outgoing.is_empty() && !outgoing.is_full() {
             Poll::Pending
         } else {
-            Poll::Ready(turn)
+            Poll::Ready(outgoing)
         }
     }
 
@@ -121,37 +124,32 @@ impl Streaming for Connection {
         }
         self.stream = Stream::default();
     }
+
+    fn gauge<'m>(&self, metrics: &'m Metrics) -> &'m Gauge {
+        &metrics.websockets
+    }
 }
 
 impl Connection {
-    /// Serves the connection to its end.
-    pub(super) fn run(
-        self: Box<Self>,
-        socket: Socket,
-        link: Link,
-    ) -> impl Future<Output = ()> + Send {
-        streaming::run(self, socket, link, |metrics| &metrics.websockets)
-    }
-
-    /// Reads what has arrived, as long as the turn has room for answers.
-    fn read(&mut self, socket: &mut Socket, turn: &mut Turn, context: &mut Context<'_>) {
+    /// Reads what has arrived, as long as the outgoing has room for answers.
+    fn read(&mut self, socket: &mut Socket, outgoing: &mut Outgoing, context: &mut Context<'_>) {
         let mut has_message = false;
-        while turn.goes_on() && !self.clock.rests() {
+        while outgoing.goes_on() && !self.clock.rests() {
             match self.reader.next(socket.arrived_bytes()) {
                 Ok(Some(incoming)) => {
                     has_message = true;
-                    self.take(incoming, socket, turn);
+                    self.take(incoming, socket, outgoing);
                 }
                 Ok(None) => match socket.poll_fill(context) {
                     Poll::Ready(true) => self.clock.hear(now()),
-                    Poll::Ready(false) => turn.lose(),
+                    Poll::Ready(false) => outgoing.lose(),
                     Poll::Pending => break,
                 },
                 Err(failure) => {
                     if failure.code == CloseCode::Size {
                         self.server.metrics().limited(Limit::MaxMessageSize);
                     }
-                    self.refuse(failure.code, failure.reason, socket, turn);
+                    self.refuse(failure.code, failure.reason, socket, outgoing);
                 }
             }
         }
@@ -164,39 +162,38 @@ impl Connection {
         self.clock.arrive(is_partial, has_message, now());
     }
 
-    fn take(&mut self, incoming: websocket::Incoming, socket: &Socket, turn: &mut Turn) {
+    fn take(&mut self, incoming: websocket::Incoming, socket: &Socket, outgoing: &mut Outgoing) {
         match incoming {
-            websocket::Incoming::Text(text) => self.answer(text, socket, turn),
+            websocket::Incoming::Text(text) => self.answer(text, socket, outgoing),
             websocket::Incoming::Binary(_) => {
                 let reason = "messages are JSON in text frames";
-                self.refuse(CloseCode::Unsupported, reason, socket, turn);
+                self.refuse(CloseCode::Unsupported, reason, socket, outgoing);
             }
-            websocket::Incoming::Ping(payload) => frame(turn, FrameKind::Pong, &payload),
+            websocket::Incoming::Ping(payload) => frame(outgoing, FrameKind::Pong, &payload),
             websocket::Incoming::Pong => {}
             websocket::Incoming::Close(code) => {
-                close(turn, code.unwrap_or(CloseCode::Normal), "");
+                close(outgoing, code.unwrap_or(CloseCode::Normal), "");
             }
         }
     }
 
-    fn answer(&mut self, text: Bytes, socket: &Socket, turn: &mut Turn) {
+    fn answer(&mut self, text: Bytes, socket: &Socket, outgoing: &mut Outgoing) {
         if self.stream.is_displaced() {
-            return close(turn, CloseCode::Normal, DISPLACED);
+            return close(outgoing, CloseCode::Normal, DISPLACED);
         }
-        turn.note_read(text.len());
+        outgoing.note_read(text.len());
         let texts = [text];
-        let mut batch = match parse_batches(&texts, self.server.limits()) {
+        let mut batch = match parse(&texts, &self.server) {
             Ok(batch) => batch,
             // Faye's clients of 2014 see by this that the connection is alive.
-            Err(BatchError::Empty) => return frame(turn, FrameKind::Text, b"[]"),
+            Err(BatchError::Empty) => return frame(outgoing, FrameKind::Text, b"[]"),
             Err(error) => {
-                count(&error, self.server.metrics());
-                return self.refuse(CloseCode::Policy, &error.to_string(), socket, turn);
+                return self.refuse(CloseCode::Policy, &error.to_string(), socket, outgoing);
             }
         };
         let request = Request {
             actor: Actor {
-                address: None,
+                address: socket.peer().ip(),
                 cookies: &self.cookies,
                 may_be_held: true,
                 may_publish_without_session: true,
@@ -209,12 +206,12 @@ impl Connection {
             needs_own_handshake: self.settings.require_handshake_per_connection,
         };
         let mut outcome = self.server.process(&mut batch, request, now());
-        turn.note_work(outcome.work);
+        outgoing.note_work(outcome.work);
         let is_other =
             |held: &mut HeldConnect| outcome.held.is_some() || !self.stream.is_of(held.session());
         if let Some(displaced) = self.held.take_if(is_other) {
             let reply = displaced.reply().failed(BayeuxError::ConnectDisplaced);
-            self.reply(turn, reply);
+            self.reply(outgoing, reply);
         }
         if let Some(delay) = outcome.delay {
             // The next message is late instead of this reply, which nothing has to keep so.
@@ -226,12 +223,12 @@ impl Connection {
         if !outcome.replies.is_empty() {
             let json = array_of(&outcome);
             let carried = Carried::of(None, outcome.in_flight, outcome.events);
-            self.answer_with(turn, &json, carried);
+            self.answer_with(outgoing, &json, carried);
         }
     }
 
     /// Closes the socket for what its client did, and logs it.
-    fn refuse(&self, code: CloseCode, reason: &str, socket: &Socket, turn: &mut Turn) {
+    fn refuse(&self, code: CloseCode, reason: &str, socket: &Socket, outgoing: &mut Outgoing) {
         if let Some(permit) = self.server.metrics().may_log(Notice::Socket) {
             tracing::info!(
                 remote = %socket.peer(),
@@ -240,27 +237,27 @@ impl Connection {
                 "a WebSocket was closed: {reason}"
             );
         }
-        close(turn, code, reason);
+        close(outgoing, code, reason);
     }
 
-    fn reply(&self, turn: &mut Turn, reply: Reply<'_>) {
-        self.answer_with(turn, &array(&[], &[reply]), None);
+    fn reply(&self, outgoing: &mut Outgoing, reply: Reply<'_>) {
+        self.answer_with(outgoing, &array(&[], &[reply]), None);
     }
 
     /// Adds replies, and the events that come with them, in one frame: a client that has the reply to
     /// its connect has them all.
-    fn answer_with(&self, turn: &mut Turn, json: &[u8], carried: Option<Carried>) {
+    fn answer_with(&self, outgoing: &mut Outgoing, json: &[u8], carried: Option<Carried>) {
         if self.is_deflated(json.len()) {
-            frame(turn, FrameKind::DeflatedText, &deflate(json));
+            frame(outgoing, FrameKind::DeflatedText, &deflate(json));
         } else {
-            frame(turn, FrameKind::Text, json);
+            frame(outgoing, FrameKind::Text, json);
         }
-        turn.carry(carried);
+        outgoing.carry(carried);
     }
 
     /// Adds events, each in a frame that is made once for all that deflate, and once for all that
     /// do not.
-    fn add(&self, turn: &mut Turn, events: Vec<Arc<Event>>) {
+    fn add(&self, outgoing: &mut Outgoing, events: Vec<Arc<Event>>) {
         for event in events {
             let frame = if self.is_deflated(event.json().len()) {
                 event.framed(Framing::DeflatedWebSocket, |json| {
@@ -273,7 +270,7 @@ impl Connection {
                 event.framed(Framing::WebSocket, |json| websocket::text(&alone(json)))
             };
             let frame = frame.clone();
-            turn.share(event, &frame);
+            outgoing.share(event, &frame);
         }
     }
 
@@ -282,7 +279,7 @@ impl Connection {
     }
 
     /// Answers the held connect if that was resumed.
-    fn resume(&mut self, turn: &mut Turn, context: &mut Context<'_>) {
+    fn resume(&mut self, outgoing: &mut Outgoing, context: &mut Context<'_>) {
         let Some(held) = &mut self.held else { return };
         let Poll::Ready(resume) = held.poll_resumed(now, context) else {
             return;
@@ -292,31 +289,31 @@ impl Connection {
             Some((taken, reply)) => {
                 let json = array(&taken.events, &[reply]);
                 let carried = Carried::of(None, taken.in_flight, taken.events);
-                self.answer_with(turn, &json, carried);
+                self.answer_with(outgoing, &json, carried);
             }
             // A connect by another connection did it, which may be this client's or not.
             None => {
                 debug_assert_eq!(resume, Resume::Displaced);
                 let reply = held.reply().failed(BayeuxError::ConnectDisplaced);
-                self.reply(turn, reply);
+                self.reply(outgoing, reply);
             }
         }
     }
 
     /// Adds the events that are there, some at a time.
-    fn stream_events(&mut self, turn: &mut Turn, context: &mut Context<'_>) {
-        if turn.has_events() || turn.closes() {
+    fn stream_events(&mut self, outgoing: &mut Outgoing, context: &mut Context<'_>) {
+        if outgoing.has_events() || outgoing.closes() {
             return;
         }
-        match self.stream.poll(MAX_TURN as u64, context) {
+        match self.stream.poll(MAX_WRITE as u64, context) {
             Poll::Ready(StreamStep::Events { events, .. }) => {
-                self.add(turn, events);
+                self.add(outgoing, events);
             }
             Poll::Ready(StreamStep::Displaced) => {
-                close(turn, CloseCode::Normal, DISPLACED);
+                close(outgoing, CloseCode::Normal, DISPLACED);
             }
             Poll::Ready(StreamStep::Ended(EndReason::Disconnect)) => {
-                close(turn, CloseCode::Normal, "");
+                close(outgoing, CloseCode::Normal, "");
             }
             // Its client hears of it when it speaks next, and may handshake again.
             Poll::Ready(StreamStep::Ended(_)) | Poll::Pending => {}
@@ -328,13 +325,13 @@ impl Connection {
         &mut self,
         times: &Times,
         socket: &Socket,
-        turn: &mut Turn,
+        outgoing: &mut Outgoing,
         mut sleep: Pin<&mut Sleep>,
         context: &mut Context<'_>,
     ) {
         self.clock
             .have_session(self.stream.session().is_some(), now());
-        while !turn.closes() {
+        while !outgoing.closes() {
             let next = self.clock.next(times, self.settings.ping_interval);
             let Some((due, what)) = next else { return };
             if sleep.deadline() != due.into() {
@@ -350,30 +347,30 @@ impl Connection {
                 // There may be something to read.
                 context.waker().wake_by_ref();
             } else {
-                self.be_due(what, socket, turn);
+                self.be_due(what, socket, outgoing);
             }
         }
     }
 
-    fn be_due(&mut self, what: Due, socket: &Socket, turn: &mut Turn) {
+    fn be_due(&mut self, what: Due, socket: &Socket, outgoing: &mut Outgoing) {
         match what {
             Due::Message => {
                 self.server.metrics().limited(Limit::BodyTimeout);
                 let reason = "the message did not arrive within http.body_timeout";
-                self.refuse(CloseCode::Policy, reason, socket, turn);
+                self.refuse(CloseCode::Policy, reason, socket, outgoing);
             }
             Due::Session => {
                 let reason = "no session within http.keep_alive_timeout";
-                close(turn, CloseCode::Normal, reason);
+                close(outgoing, CloseCode::Normal, reason);
             }
             Due::Peer => {
                 self.server.metrics().dead_peers.increment();
-                turn.lose();
+                outgoing.lose();
             }
             Due::Rest => {}
             Due::Ping => {
                 self.clock.ping(now());
-                frame(turn, FrameKind::Ping, b"");
+                frame(outgoing, FrameKind::Ping, b"");
             }
         }
     }
@@ -384,14 +381,14 @@ fn alone(json: &[u8]) -> Vec<u8> {
     [b"[", json, b"]"].concat()
 }
 
-fn frame(turn: &mut Turn, kind: FrameKind, payload: &[u8]) {
-    websocket::encode(kind, payload, None, turn.bytes());
+fn frame(outgoing: &mut Outgoing, kind: FrameKind, payload: &[u8]) {
+    websocket::encode(kind, payload, None, outgoing.bytes());
 }
 
 /// Adds the last frame, unless there is one.
-fn close(turn: &mut Turn, code: CloseCode, reason: &str) {
-    if !turn.closes() {
-        websocket::close(code, reason, turn.bytes());
-        turn.close();
+fn close(outgoing: &mut Outgoing, code: CloseCode, reason: &str) {
+    if !outgoing.closes() {
+        websocket::close(code, reason, outgoing.bytes());
+        outgoing.close();
     }
 }

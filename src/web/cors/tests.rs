@@ -258,15 +258,12 @@ fn preflights_repeat_sound_header_names() {
         (Some("a b"), KNOWN_HEADERS),
         (Some(&long), KNOWN_HEADERS),
     ];
-    let origin = HeaderValue::from_static("https://a");
     for (asked, expected) in cases {
         let asked = asked.map(str::as_bytes);
-        let answer: http::HeaderMap = preflight_headers(&origin, "GET, POST, OPTIONS", asked)
+        let answer: http::HeaderMap = preflight_headers("GET, POST, OPTIONS", asked)
             .into_iter()
             .collect();
         assert_eq!(answer[ACCESS_CONTROL_ALLOW_HEADERS], *expected);
-        assert_eq!(answer[ACCESS_CONTROL_ALLOW_ORIGIN], "https://a");
-        assert_eq!(answer[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
         assert_eq!(answer[ACCESS_CONTROL_ALLOW_METHODS], "GET, POST, OPTIONS");
         assert_eq!(answer[ACCESS_CONTROL_MAX_AGE], "600");
     }

@@ -1,4 +1,4 @@
-//! What one turn of a stream writes, and what becomes of its events if it cannot.
+//! What a stream writes at once, and what becomes of its events if it cannot.
 
 use std::future::Future;
 use std::io;
@@ -8,18 +8,19 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::{Carried, STEP};
+use super::Carried;
 use crate::bayeux::Event;
 use crate::metrics::{Limit, Metrics};
+use crate::server::STEP;
 use crate::session::{BeingWritten, InFlight, Session, Stream};
 use crate::web::{NotWritten, Patience, Slowness, Socket, Why};
 
-/// Bytes of a turn, read and to write, above which nothing more is added to it.
-pub(super) const MAX_TURN: usize = 64 * 1024;
+/// Bytes of a write, read and to write, above which nothing more is added to it.
+pub const MAX_WRITE: usize = 64 * 1024;
 
 /// Bytes that leave in one write.
 #[derive(Debug, Default)]
-pub(super) struct Turn {
+pub struct Outgoing {
     /// All of them, if they are shared with other clients.
     shared: Bytes,
     own: Vec<u8>,
@@ -46,17 +47,17 @@ enum End {
     Lost,
 }
 
-/// A turn on its way: mostly it is there already.
-pub(super) enum Writing<'w> {
+/// A write on its way: mostly it is there already.
+pub enum Writing<'w> {
     /// This became of it.
     Done(Written),
     /// The kernel did not take all at once.
     Waits(Pin<Box<dyn Future<Output = Written> + Send + 'w>>),
 }
 
-/// What became of a turn.
+/// What became of a write.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Written {
+pub enum Written {
     /// It was written.
     All,
     /// It was written, and was the last.
@@ -65,41 +66,45 @@ pub(super) enum Written {
     Lost,
 }
 
-impl Turn {
-    pub(super) fn is_empty(&self) -> bool {
+impl Outgoing {
+    /// Tells whether there is nothing to write, and no end.
+    pub fn is_empty(&self) -> bool {
         self.size() == 0 && self.end == End::None
     }
 
-    pub(super) fn is_lost(&self) -> bool {
+    /// Tells whether the connection ends without a word.
+    pub fn is_lost(&self) -> bool {
         self.end == End::Lost
     }
 
-    pub(super) fn closes(&self) -> bool {
+    /// Tells whether the connection ends after it.
+    pub fn closes(&self) -> bool {
         self.end != End::None
     }
 
-    pub(super) fn has_events(&self) -> bool {
+    /// Tells whether there are events in it.
+    pub fn has_events(&self) -> bool {
         !self.events.is_empty()
     }
 
-    /// Tells whether more may be read and answered in this turn: not after events of replies, which
+    /// Tells whether more may be read and answered in this write: not after events of replies, which
     /// are all of one session.
-    pub(super) fn goes_on(&self) -> bool {
+    pub fn goes_on(&self) -> bool {
         self.end == End::None && self.events.is_empty() && !self.is_full()
     }
 
     /// Tells whether it was so much work that others have theirs first.
-    pub(super) fn is_full(&self) -> bool {
-        self.size() + self.read >= MAX_TURN || self.work >= STEP
+    pub fn is_full(&self) -> bool {
+        self.size() + self.read >= MAX_WRITE || self.work >= STEP
     }
 
     /// Notes a message that it answers.
-    pub(super) fn note_read(&mut self, bytes: usize) {
+    pub fn note_read(&mut self, bytes: usize) {
         self.read += bytes;
     }
 
     /// Notes what was done for a message.
-    pub(super) fn note_work(&mut self, work: usize) {
+    pub fn note_work(&mut self, work: usize) {
         self.work += work;
     }
 
@@ -108,13 +113,13 @@ impl Turn {
     }
 
     /// Returns where to add bytes.
-    pub(super) fn bytes(&mut self) -> &mut Vec<u8> {
+    pub fn bytes(&mut self) -> &mut Vec<u8> {
         self.unshare();
         &mut self.own
     }
 
     /// Adds an event, as bytes that others share.
-    pub(super) fn share(&mut self, event: Arc<Event>, bytes: &Bytes) {
+    pub fn share(&mut self, event: Arc<Event>, bytes: &Bytes) {
         if self.size() == 0 {
             self.shared = bytes.clone();
         } else {
@@ -124,19 +129,19 @@ impl Turn {
     }
 
     /// Notes that the bytes added last are an event.
-    pub(super) fn note(&mut self, event: Arc<Event>) {
+    pub fn note(&mut self, event: Arc<Event>) {
         self.events.push((self.size(), event));
     }
 
     /// Notes that the bytes added last are all these events.
-    pub(super) fn note_all(&mut self, events: Vec<Arc<Event>>) {
+    pub fn note_all(&mut self, events: Vec<Arc<Event>>) {
         let end = self.size();
         self.events
             .extend(events.into_iter().map(|event| (end, event)));
     }
 
     /// Notes whose reply the bytes added last are, and the events that they hold beside it.
-    pub(super) fn carry(&mut self, carried: Option<Carried>) {
+    pub fn carry(&mut self, carried: Option<Carried>) {
         let Some((session, in_flight, events)) = carried.map(Carried::into_parts) else {
             return;
         };
@@ -147,13 +152,13 @@ impl Turn {
         }
     }
 
-    /// Ends the connection after this turn.
-    pub(super) fn close(&mut self) {
+    /// Ends the connection after this write.
+    pub fn close(&mut self) {
         self.end = End::Closes;
     }
 
     /// Ends the connection without a word.
-    pub(super) fn lose(&mut self) {
+    pub fn lose(&mut self) {
         self.end = End::Lost;
     }
 
@@ -175,7 +180,7 @@ impl Turn {
     /// Writes it all, or gives back the events that were not written whole.
     ///
     /// Mostly the kernel takes all at once; the memory for waiting is asked for only if it does not.
-    pub(super) fn write<'w>(
+    pub fn write<'w>(
         self,
         socket: &'w mut Socket,
         stream: &'w mut Stream,

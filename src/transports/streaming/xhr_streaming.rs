@@ -3,7 +3,7 @@
 //! Whoever reads it must not rely on chunks: proxies join and split them. The arrays themselves say
 //! where they end; the line ends between them are for people and for heartbeats.
 
-use super::streamed::Wrapping;
+use super::wrapping::Wrapping;
 
 const HEAD: &[u8] = b"Content-Type: application/json; charset=utf-8\r\n\
     X-Accel-Buffering: no\r\n\

@@ -2,6 +2,7 @@
 
 use http::{StatusCode, Version};
 
+use crate::transports::gate::Decision;
 use crate::web::Response;
 use crate::web::gzip::Gzip;
 
@@ -12,18 +13,19 @@ const GZIP: &[u8] = b"Content-Encoding: gzip\r\n";
 
 /// How bytes leave in the outer response.
 #[derive(Debug)]
-pub(super) struct Outgoing {
+pub(super) struct OuterResponse {
     is_chunked: bool,
     gzip: Option<Box<Gzip>>,
 }
 
-impl Outgoing {
-    /// Begins the response to a request of such a version.
-    pub(super) fn begin(version: Version, gzips: bool) -> (Self, Response) {
-        let gzip = gzips.then(Box::<Gzip>::default);
+impl OuterResponse {
+    /// Begins the response to a request.
+    pub(super) fn begin(decision: &Decision<'_>) -> (Self, Response) {
+        let persistence = &decision.persistence;
+        let gzip = persistence.accepts_gzip.then(Box::<Gzip>::default);
         let beginning: &[u8] = if gzip.is_some() { &Gzip::HEAD } else { &[] };
         // HTTP/1.0 has no chunks: its clients get the bytes and the connection's end.
-        let is_chunked = version == Version::HTTP_11;
+        let is_chunked = persistence.version == Version::HTTP_11;
         let response = if is_chunked {
             Response::chunked(HEAD, beginning)
         } else {
@@ -34,10 +36,10 @@ impl Outgoing {
     }
 
     /// Returns a whole response with one embedded in it.
-    pub(super) fn whole(gzips: bool, location: &str, response: &Response) -> Response {
+    pub(super) fn whole(decision: &Decision<'_>, response: &Response) -> Response {
         let mut embedded = Vec::new();
-        response.embed(location, false, &mut embedded);
-        if !gzips {
+        response.embed(&decision.location(), false, &mut embedded);
+        if !decision.persistence.accepts_gzip {
             return Response::with_raw_head(StatusCode::OK, HEAD, embedded);
         }
         let (mut gzip, mut body) = (Gzip::default(), Gzip::HEAD.to_vec());

@@ -11,17 +11,16 @@ use std::task::{Context, Poll, Waker};
 use http::{HeaderName, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 
-use super::exchange::now;
-use super::{Answer, Endpoint, Transport, message_http};
 use crate::bayeux::{ChannelName, DataError};
 use crate::metrics::{Limit, Metrics};
 use crate::resources::{Conditions, Current, Had, Refused, Version, Woken, Written};
 use crate::server::{NotWritten, Place};
-use crate::web::{Headers, Request, Response, Socket};
-pub use wait::Waiting;
+use crate::transports::answer::Answer;
+use crate::transports::gate::{Decision, RESOURCE_METHODS as METHODS};
+use crate::transports::{Endpoint, Transport, message_http, now};
+use crate::web::{Head, Headers, Response, Socket};
+use wait::{Changes, NextChange};
 
-/// The methods of a resource.
-pub(super) const METHODS: &str = "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS";
 /// The request header that makes a GET wait.
 const WHEN_MODIFIED_AFTER: HeaderName = HeaderName::from_static("when-modified-after");
 
@@ -95,29 +94,46 @@ impl From<Error> for Response {
 }
 
 /// Serves a request at or below the path of resources.
-pub(super) fn serve(endpoint: &Endpoint, request: &Request, socket: &Socket) -> Answer {
-    let answer = route(endpoint, request, socket).unwrap_or_else(|error| {
+pub fn serve(
+    endpoint: &Endpoint,
+    decision: &Decision<'_>,
+    head: &Head,
+    body: &[u8],
+    socket: &Socket,
+) -> Answer {
+    let answer = route(endpoint, decision, head, body, socket).unwrap_or_else(|error| {
         count(&error, endpoint.server.metrics());
         Response::from(error).into()
     });
     match answer {
-        Answer::Now(response, carried) if request.headers().contains(&header::ORIGIN) => {
+        Answer::Now(response, carried) if is_exposed(decision, head) => {
             Answer::Now(exposed(response), carried)
         }
         answer => answer,
     }
 }
 
-fn route(endpoint: &Endpoint, request: &Request, socket: &Socket) -> Result<Answer, Error> {
-    let (server, headers) = (&endpoint.server, request.headers());
-    let channel = channel(endpoint, request.uri().path()).ok_or(Error::NoResource)?;
+/// Tells whether a page of another origin may read more than the body.
+fn is_exposed(decision: &Decision<'_>, head: &Head) -> bool {
+    !decision.is_embedded && head.headers.contains(&header::ORIGIN)
+}
+
+fn route(
+    endpoint: &Endpoint,
+    decision: &Decision<'_>,
+    head: &Head,
+    body: &[u8],
+    socket: &Socket,
+) -> Result<Answer, Error> {
+    let (server, headers) = (&endpoint.server, &head.headers);
+    let channel = channel(endpoint, head.uri.path()).ok_or(Error::NoResource)?;
     let conditions = Conditions {
         absent: headers::if_none_match(headers),
         ..headers::conditions(headers)
     };
-    let (written, work) = match *request.method() {
+    let (written, work) = match head.method {
         Method::GET | Method::HEAD if headers.contains(&WHEN_MODIFIED_AFTER) => {
-            return wait(endpoint, &channel, request);
+            return wait(endpoint, decision, &channel, head);
         }
         Method::GET | Method::HEAD => {
             let current = server.resource(&channel).ok_or(Error::Nothing)?;
@@ -127,10 +143,10 @@ fn route(endpoint: &Endpoint, request: &Request, socket: &Socket) -> Result<Answ
             if headers.contains(&header::CONTENT_RANGE) {
                 return Err(Error::PartialPut);
             }
-            server.put_resource(&channel, &request.body, &conditions, now())
+            server.put_resource(&channel, body, &conditions, now())
         }
         Method::PATCH => {
-            let part = &request.body;
+            let part = body;
             let place = place(headers, part.len()).ok_or(Error::Range)?;
             server.patch_resource(&channel, part, place, &conditions, now())
         }
@@ -170,29 +186,40 @@ fn read(current: &Current, headers: &Headers) -> Result<Response, Error> {
 
 /// Answers a GET with When-Modified-After at once if there is something newer, or lets it wait; or
 /// gives it all changes, each as a response, if it accepts that.
-fn wait(endpoint: &Endpoint, channel: &ChannelName, request: &Request) -> Result<Answer, Error> {
-    let headers = request.headers();
+fn wait(
+    endpoint: &Endpoint,
+    decision: &Decision<'_>,
+    channel: &ChannelName,
+    head: &Head,
+) -> Result<Answer, Error> {
+    let headers = &head.headers;
     let date = headers.text(&WHEN_MODIFIED_AFTER);
     let date = date.and_then(headers::date).ok_or(Error::Date)?;
     let had = headers::if_none_match(headers).map_or(Had::Until(date), Had::Versions);
     let mut watch = endpoint.server.watch_resource(channel, &had);
-    if *request.method() == Method::GET
-        && endpoint.is_on(Transport::MessageHttp)
-        && message_http::is_accepted(headers)
-    {
-        return Ok(message_http::watch(request, watch, &endpoint.streaming));
+    let has_responses = head.method == Method::GET
+        && endpoint.gate.is_on(Transport::MessageHttp)
+        && decision.accepts_responses;
+    if has_responses {
+        let changes = Changes(watch);
+        return Ok(if decision.is_embedded {
+            Answer::later(changes)
+        } else {
+            message_http::open(decision, changes, &endpoint.streaming)
+        });
     }
     match watch.poll_changed(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(woken) => Ok(changed(woken).into()),
         Poll::Pending => {
-            let waiting = Waiting::new(watch, endpoint.resources.timeout);
-            Ok(Answer::Waiting(Box::new(waiting)))
+            let is_exposed = is_exposed(decision, head);
+            let timeout = endpoint.resources.timeout;
+            Ok(Answer::later(NextChange::new(watch, timeout, is_exposed)))
         }
     }
 }
 
 /// The response to a wait that is over.
-pub(super) fn changed(woken: Woken) -> Response {
+fn changed(woken: Woken) -> Response {
     match woken {
         Woken::Changed(Current { version, data, .. }, range) => match (data, range) {
             (None, _) => Error::Deleted(Some(version)).into(),
@@ -204,7 +231,7 @@ pub(super) fn changed(woken: Woken) -> Response {
 }
 
 /// The response to a wait that nothing happened in.
-pub(super) fn unchanged() -> Response {
+fn unchanged() -> Response {
     Response::new(StatusCode::NO_CONTENT).header_lines(NO_CACHE)
 }
 

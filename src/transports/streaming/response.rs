@@ -5,61 +5,46 @@
 //! messages go by requests of their own, as in long-polling. A stream ends with its connect, at
 //! `streaming.lifetime` at the latest, and the client's next connect opens the next one.
 
-use std::fmt::Debug;
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use http::{StatusCode, Version};
 use tokio::time::Sleep;
 
-use super::callback_polling::DEFAULT_CALLBACK;
-use super::connect_stream::{Coming, ConnectStream};
-use super::exchange::{array, now};
+use super::connect::{Coming, ConnectStream};
 use super::forever_frame::ForeverFrame;
+use super::heartbeat::Heartbeat;
 use super::multipart::Multipart;
-use super::settings::{StreamingSettings, Transport};
-use super::streaming::{self, Around, Streaming};
-use super::turn::Turn;
+use super::wrapping::Wrapping;
 use super::xhr_streaming::XhrStreaming;
-use super::{Answer, Link, Opened, legacy};
 use crate::bayeux::{Message, meta, text};
+use crate::metrics::{Gauge, Metrics};
 use crate::server::HeldConnect;
 use crate::session::Stream;
+use crate::transports::answer::{Answer, Around, Outgoing, Streaming};
+use crate::transports::arrays::array;
+use crate::transports::legacy;
+use crate::transports::settings::{StreamingSettings, Transport};
+use crate::web::script::DEFAULT_CALLBACK;
 use crate::web::{Response, Socket};
-
-/// How arrays of messages stand in a response.
-pub(super) trait Wrapping: Debug + Send {
-    /// Returns the header lines.
-    fn head(&self) -> &'static [u8];
-    /// Tells whether the connect's reply is the first array, and not the last.
-    fn replies_first(&self) -> bool {
-        false
-    }
-    /// Writes what comes before all arrays.
-    fn begin(&self, out: &mut Vec<u8>);
-    /// Writes an array.
-    fn array(&self, json: &[u8], out: &mut Vec<u8>);
-    /// Writes something that means nothing.
-    fn heartbeat(&self, out: &mut Vec<u8>);
-    /// Writes what comes after all arrays.
-    fn end(&self, out: &mut Vec<u8>);
-}
 
 /// A transport whose connect's response is a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StreamKind {
+pub enum StreamKind {
+    /// A growing text of arrays.
     XhrStreaming,
+    /// An array in each part.
     Multipart,
+    /// The same for Dojo 0.4.
     MimeMessageBlock,
+    /// A page that never ends, in a frame.
     Iframe,
 }
 
 impl StreamKind {
     /// Returns the one that a batch asks for: a lone connect that names it, or whose session's last
     /// one did.
-    pub(super) fn asked(
+    pub fn asked(
         batch: &[Message<'_>],
         on: &[Transport],
         marks_of: impl FnOnce(&Message<'_>) -> u8,
@@ -83,7 +68,7 @@ impl StreamKind {
     }
 
     /// Returns how messages stand in its response, for a client that named a callback or did not.
-    pub(super) fn wrapping(self, callback: Option<Box<str>>, marks: u8) -> Box<dyn Wrapping> {
+    pub fn wrapping(self, callback: Option<Box<str>>, marks: u8) -> Box<dyn Wrapping> {
         match self {
             Self::XhrStreaming => Box::new(XhrStreaming),
             Self::Multipart => Box::new(Multipart::Json),
@@ -98,7 +83,7 @@ impl StreamKind {
 }
 
 /// Returns a whole response with one array.
-pub(super) fn whole(wrapping: &dyn Wrapping, json: &[u8]) -> Response {
+pub fn whole(wrapping: &dyn Wrapping, json: &[u8]) -> Response {
     let mut body = Vec::with_capacity(json.len() + 512);
     wrapping.begin(&mut body);
     wrapping.array(json, &mut body);
@@ -107,7 +92,7 @@ pub(super) fn whole(wrapping: &dyn Wrapping, json: &[u8]) -> Response {
 }
 
 /// Opens the stream of a connect that is held.
-pub(super) fn open(
+pub fn open(
     wrapping: Box<dyn Wrapping>,
     held: HeldConnect,
     stream: Stream,
@@ -132,62 +117,58 @@ pub(super) fn open(
         wrapping,
         is_chunked,
         connect: ConnectStream::new(held, stream, has_replied),
-        settings: settings.clone(),
-        wrote: now(),
+        heartbeat: Heartbeat::new(settings.heartbeat_interval),
     });
-    Answer::Open(response, Opened::Streamed(connection))
+    Answer::Stream(response, connection)
 }
 
 /// The stream of a connect.
 #[derive(Debug)]
-pub struct Connection {
+struct Connection {
     wrapping: Box<dyn Wrapping>,
     is_chunked: bool,
     connect: ConnectStream,
-    settings: StreamingSettings,
-    /// When something was written last.
-    wrote: Instant,
+    heartbeat: Heartbeat,
 }
 
 impl Streaming for Connection {
-    fn poll_turn(
+    fn poll_outgoing(
         &mut self,
         socket: &mut Socket,
         around: &Around<'_>,
         sleep: Pin<&mut Sleep>,
         context: &mut Context<'_>,
-    ) -> Poll<Turn> {
-        let mut turn = Turn::default();
+    ) -> Poll<Outgoing> {
+        let mut outgoing = Outgoing::default();
         // The connection ends with this response, so no request can follow.
         if socket.poll_discard(context).is_ready() {
-            turn.lose();
-            return Poll::Ready(turn);
+            outgoing.lose();
+            return Poll::Ready(outgoing);
         }
         if let Some(session) = self.connect.session().filter(|_| around.is_stopping) {
             session.stop_holding();
         }
         match self.connect.poll(context) {
             Poll::Ready(Coming::Events(events)) => {
-                self.array(&mut turn, &array(&events, &[]));
-                turn.note_all(events);
+                self.array(&mut outgoing, &array(&events, &[]));
+                outgoing.note_all(events);
             }
             Poll::Ready(Coming::Last(json, carried)) => {
-                self.last(&mut turn, &json);
-                turn.carry(carried);
+                self.last(&mut outgoing, &json);
+                outgoing.carry(carried);
             }
-            Poll::Ready(Coming::End) => self.end(&mut turn),
+            Poll::Ready(Coming::End) => self.end(&mut outgoing),
             Poll::Pending => {}
         }
-        let interval = self.settings.heartbeat_interval;
-        if turn.is_empty() && streaming::is_silent_for_long(self.wrote, interval, sleep, context) {
+        if outgoing.is_empty() && self.heartbeat.is_due(sleep, context) {
             let mut beat = Vec::new();
             self.wrapping.heartbeat(&mut beat);
-            self.write(&mut turn, &beat);
+            self.write(&mut outgoing, &beat);
         }
-        if turn.is_empty() {
+        if outgoing.is_empty() {
             Poll::Pending
         } else {
-            Poll::Ready(turn)
+            Poll::Ready(outgoing)
         }
     }
 
@@ -196,51 +177,46 @@ impl Streaming for Connection {
     }
 
     fn written(&mut self, _: bool) {
-        self.wrote = now();
+        self.heartbeat.wrote();
     }
 
     fn let_go(&mut self) {
         self.connect.give_up();
     }
+
+    fn gauge<'m>(&self, metrics: &'m Metrics) -> &'m Gauge {
+        &metrics.streamed_connects
+    }
 }
 
 impl Connection {
-    /// Serves the connection to its end.
-    pub(super) fn run(
-        self: Box<Self>,
-        socket: Socket,
-        link: Link,
-    ) -> impl Future<Output = ()> + Send {
-        streaming::run(self, socket, link, |metrics| &metrics.streamed_connects)
+    fn last(&self, outgoing: &mut Outgoing, json: &[u8]) {
+        self.array(outgoing, json);
+        self.end(outgoing);
     }
 
-    fn last(&self, turn: &mut Turn, json: &[u8]) {
-        self.array(turn, json);
-        self.end(turn);
-    }
-
-    fn end(&self, turn: &mut Turn) {
+    fn end(&self, outgoing: &mut Outgoing) {
         let mut end = Vec::new();
         self.wrapping.end(&mut end);
-        self.write(turn, &end);
+        self.write(outgoing, &end);
         if self.is_chunked {
-            turn.bytes().extend_from_slice(b"0\r\n\r\n");
+            outgoing.bytes().extend_from_slice(b"0\r\n\r\n");
         }
-        turn.close();
+        outgoing.close();
     }
 
-    fn array(&self, turn: &mut Turn, json: &[u8]) {
+    fn array(&self, outgoing: &mut Outgoing, json: &[u8]) {
         let mut wrapped = Vec::with_capacity(json.len() + 128);
         self.wrapping.array(json, &mut wrapped);
-        self.write(turn, &wrapped);
+        self.write(outgoing, &wrapped);
     }
 
     /// Writes bytes as a chunk of their own.
-    fn write(&self, turn: &mut Turn, bytes: &[u8]) {
+    fn write(&self, outgoing: &mut Outgoing, bytes: &[u8]) {
         if self.is_chunked {
-            Response::chunk(bytes, turn.bytes());
+            Response::chunk(bytes, outgoing.bytes());
         } else {
-            turn.bytes().extend_from_slice(bytes);
+            outgoing.bytes().extend_from_slice(bytes);
         }
     }
 }

@@ -5,8 +5,7 @@
 
 use http::StatusCode;
 
-use super::Incoming;
-use super::streamed::Wrapping;
+use super::wrapping::Wrapping;
 use crate::web::{Response, script};
 
 const HEAD: &[u8] = b"Content-Type: text/html; charset=utf-8\r\n\
@@ -78,13 +77,8 @@ fn pad(out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Tells whether Dojo's frame is opened.
-pub(super) fn is_tunnel(incoming: &Incoming<'_>) -> bool {
-    incoming.request.uri().query() == Some("tunnelInit=iframe")
-}
-
 /// Returns the page that Dojo's frame is opened with: it says to its parent that it is there.
-pub(super) fn tunnel() -> Response {
+pub fn opening_page() -> Response {
     let page = b"<!doctype html>\n<html><head><meta charset=\"utf-8\"></head>\
         <body onload=\"window.parent.cometd.tunnelInit(window.location, document.domain);\">\
         </body></html>\n";

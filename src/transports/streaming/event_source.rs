@@ -7,85 +7,55 @@
 //! of it is gone.
 
 use std::borrow::Cow;
-use std::future::Future;
 use std::io::Write;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderName, StatusCode};
 use serde_json::value::to_raw_value;
 use tokio::time::Sleep;
 
-use super::exchange::{array, now};
-use super::settings::EventSourceSettings;
-use super::streaming::{self, Around, Streaming};
-use super::turn::{MAX_TURN, Turn};
-use super::{Answer, Endpoint, Error, Incoming, Link, MAX_FIELDS, Opened};
-use crate::bayeux::{Advice, BayeuxError, ClientId, Event, RandomId, Reply, meta};
+use super::heartbeat::Heartbeat;
+use crate::bayeux::{Advice, BayeuxError, ClientId, Event, Reply, meta};
+use crate::metrics::{Gauge, Metrics};
 use crate::server::Actor;
 use crate::session::{Beginning, Stream, StreamStep};
-use crate::web::form::{self, FormLimits};
-use crate::web::{Request, Response, Socket};
+use crate::transports::FORM_LIMITS;
+use crate::transports::answer::{Answer, Around, MAX_WRITE, Outgoing, Streaming};
+use crate::transports::arrays::array;
+use crate::transports::endpoint::Endpoint;
+use crate::transports::error::Error;
+use crate::transports::gate::Decision;
+use crate::transports::runtime::now;
+use crate::transports::settings::EventSourceSettings;
+use crate::web::form;
+use crate::web::{Head, Response, Socket};
 
 const HEAD: &[u8] = b"Content-Type: text/event-stream; charset=utf-8\r\n\
     Cache-Control: no-cache, no-store\r\nX-Accel-Buffering: no\r\n";
 
-/// Why there is no stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum StreamError {
-    #[error("the client closed the connection before its stream was opened")]
-    Gone,
-    #[error("name what to receive, such as ?channel=/chat/demo&channel=/stock/**")]
-    NoChannel,
-    #[error("not subscribed: {}", .0.text())]
-    NotSubscribed(BayeuxError),
-}
-
-impl From<StreamError> for Response {
-    fn from(refused: StreamError) -> Self {
-        let status = match refused {
-            StreamError::NotSubscribed(BayeuxError::TooManySessions) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            StreamError::NotSubscribed(
-                BayeuxError::TooManySubscriptions
-                | BayeuxError::SubscribeDenied
-                | BayeuxError::CreateDenied,
-            ) => StatusCode::FORBIDDEN,
-            StreamError::Gone | StreamError::NoChannel | StreamError::NotSubscribed(_) => {
-                StatusCode::BAD_REQUEST
-            }
-        };
-        Self::error(status, &refused.to_string())
-    }
-}
-
-/// Returns the session that a client of Faye asks the stream of, if it does.
-pub(super) fn session_of(endpoint: &Endpoint, request: &Request) -> Option<ClientId> {
-    let accepts = request.headers().text(&header::ACCEPT)?;
-    let below = request.uri().path().strip_prefix(&endpoint.settings.path)?;
-    let id = below.strip_prefix('/')?.parse().ok()?;
-    accepts.contains("text/event-stream").then_some(id)
-}
-
 /// Opens the stream of a session that was made by POST.
-pub(super) fn join(
+///
+/// # Errors
+/// The client is gone, or its query is malformed.
+pub fn join(
     endpoint: &Endpoint,
-    incoming: &Incoming<'_>,
+    decision: &Decision<'_>,
+    head: &Head,
     id: ClientId,
+    socket: &Socket,
 ) -> Result<Answer, Error> {
-    is_there(incoming)?;
-    let headers = incoming.request.headers();
-    let last = last_event_id(&incoming.request)?;
+    is_there(socket)?;
+    let last = last_event_id(head)?;
     let last = last.and_then(LastEvent::of);
     let last = last.filter(|last| last.session == id);
-    let cookies = endpoint.cookies(headers);
-    let joined = endpoint
-        .server
-        .join_stream(id, &actor(&cookies), last.map(|last| last.number));
+    let joined =
+        endpoint
+            .server
+            .join_stream(id, &actor(decision, socket), last.map(|last| last.number));
     let Some((stream, beginning)) = joined else {
         let advice = endpoint.server.handshake_advice(now());
         return Ok(unknown_session(advice).into());
@@ -94,10 +64,10 @@ pub(super) fn join(
 }
 
 /// Who opens a stream.
-fn actor(cookies: &[RandomId]) -> Actor<'_> {
+fn actor<'d>(decision: &'d Decision<'_>, socket: &Socket) -> Actor<'d> {
     Actor {
-        address: None,
-        cookies,
+        address: socket.peer().ip(),
+        cookies: &decision.cookies,
         is_request: true,
         ..Actor::default()
     }
@@ -105,9 +75,9 @@ fn actor(cookies: &[RandomId]) -> Actor<'_> {
 
 /// A request that comes late, after its client has given it up and asked again, must not displace
 /// the newer stream.
-fn is_there(incoming: &Incoming<'_>) -> Result<(), StreamError> {
-    if incoming.socket.has_closed() {
-        Err(StreamError::Gone)
+fn is_there(socket: &Socket) -> Result<(), Error> {
+    if socket.has_closed() {
+        Err(Error::Gone)
     } else {
         Ok(())
     }
@@ -126,35 +96,38 @@ fn unknown_session(advice: Advice) -> Response {
     Response::with_raw_head(StatusCode::OK, HEAD, body)
 }
 
-/// Opens a stream of channels.
-pub(super) fn serve(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Result<Answer, Error> {
-    is_there(incoming)?;
-    let request = &incoming.request;
-    let limits = FormLimits {
-        max_fields: MAX_FIELDS,
-    };
-    let query = request.uri().query().unwrap_or_default();
-    let channels = form::query_values(query, "channel", limits)?;
+/// Opens a stream of the channels in the query.
+///
+/// # Errors
+/// The client is gone, its query is malformed, or it may not be subscribed to these channels.
+pub fn serve(
+    endpoint: &Endpoint,
+    decision: &Decision<'_>,
+    head: &Head,
+    socket: &Socket,
+) -> Result<Answer, Error> {
+    is_there(socket)?;
+    let query = head.uri.query().unwrap_or_default();
+    let channels = form::query_values(query, "channel", FORM_LIMITS)?;
     if channels.is_empty() {
-        return Err(StreamError::NoChannel.into());
+        return Err(Error::NoChannel);
     }
     let channels: Vec<Cow<'_, str>> = channels
         .iter()
         .map(|channel| String::from_utf8_lossy(channel))
         .collect();
-    let last_id = last_event_id(request)?;
+    let last_id = last_event_id(head)?;
     let said_one = last_id.is_some();
     let last = last_id.and_then(LastEvent::of);
-    let cookies = endpoint.cookies(request.headers());
     let (stream, mut beginning) = endpoint
         .server
         .open_stream(
             &channels,
-            &actor(&cookies),
+            &actor(decision, socket),
             last.map(|last| (last.session, last.number)),
             now(),
         )
-        .map_err(StreamError::NotSubscribed)?;
+        .map_err(Error::NotSubscribed)?;
     // An id that is not one of ours says as well that something was received before.
     beginning.is_complete &= last.is_some() || !said_one;
     Ok(open(endpoint, stream, false, beginning))
@@ -166,17 +139,14 @@ const LAST: HeaderName = HeaderName::from_static("last-event-id");
 const LAST_PARAMETER: &str = "lastEventId";
 
 /// Returns the id of the last event that a client says it has received; an empty one is none.
-fn last_event_id(request: &Request) -> Result<Option<Bytes>, form::Error> {
-    let header = request.headers().get(&LAST);
+fn last_event_id(head: &Head) -> Result<Option<Bytes>, form::Error> {
+    let header = head.headers.get(&LAST);
     if let Some(header) = header.filter(|id| !id.is_empty()) {
         return Ok(Some(Bytes::copy_from_slice(header)));
     }
-    let query = request.uri().query().unwrap_or_default();
-    let limits = FormLimits {
-        max_fields: MAX_FIELDS,
-    };
+    let query = head.uri.query().unwrap_or_default();
     // One that was there before the client added its own is older.
-    let last = form::query_values(query, LAST_PARAMETER, limits)?.pop();
+    let last = form::query_values(query, LAST_PARAMETER, FORM_LIMITS)?.pop();
     Ok(last.filter(|id| !id.is_empty()))
 }
 
@@ -218,10 +188,9 @@ fn open(endpoint: &Endpoint, stream: Stream, is_bayeux: bool, beginning: Beginni
         is_bayeux,
         session: session.into(),
         stream,
-        wrote: now(),
+        heartbeat: Heartbeat::new(settings.heartbeat_interval),
     });
-    let response = Response::open(HEAD, block);
-    Answer::Open(response, Opened::EventSource(connection))
+    Answer::Stream(Response::open(HEAD, block), connection)
 }
 
 fn id(out: &mut Vec<u8>, session: &str, number: u64) {
@@ -230,47 +199,47 @@ fn id(out: &mut Vec<u8>, session: &str, number: u64) {
 
 /// An event stream.
 #[derive(Debug)]
-pub struct Connection {
+struct Connection {
     settings: EventSourceSettings,
     /// Its client speaks Bayeux, and gets arrays of messages; others get one message an event.
     is_bayeux: bool,
     /// The client id of its session, as it stands in ids of events.
     session: Box<str>,
     stream: Stream,
-    /// When something was written last.
-    wrote: Instant,
+    heartbeat: Heartbeat,
 }
 
 impl Streaming for Connection {
-    fn poll_turn(
+    fn poll_outgoing(
         &mut self,
         socket: &mut Socket,
         around: &Around<'_>,
         sleep: Pin<&mut Sleep>,
         context: &mut Context<'_>,
-    ) -> Poll<Turn> {
-        let mut turn = Turn::default();
+    ) -> Poll<Outgoing> {
+        let mut outgoing = Outgoing::default();
         // There is nothing a client could say on this connection.
         if socket.poll_discard(context).is_ready() {
-            turn.lose();
-            return Poll::Ready(turn);
+            outgoing.lose();
+            return Poll::Ready(outgoing);
         }
-        match self.stream.poll(MAX_TURN as u64, context) {
-            Poll::Ready(StreamStep::Events { first, events }) => self.add(&mut turn, first, events),
-            Poll::Ready(StreamStep::Displaced | StreamStep::Ended(_)) => turn.close(),
-            Poll::Pending if self.stream.session().is_none() => turn.close(),
-            Poll::Pending if around.is_stopping => self.stop(&mut turn),
+        match self.stream.poll(MAX_WRITE as u64, context) {
+            Poll::Ready(StreamStep::Events { first, events }) => {
+                self.add(&mut outgoing, first, events)
+            }
+            Poll::Ready(StreamStep::Displaced | StreamStep::Ended(_)) => outgoing.close(),
+            Poll::Pending if self.stream.session().is_none() => outgoing.close(),
+            Poll::Pending if around.is_stopping => self.stop(&mut outgoing),
             Poll::Pending => {
-                let interval = self.settings.heartbeat_interval;
-                if streaming::is_silent_for_long(self.wrote, interval, sleep, context) {
-                    turn.bytes().extend_from_slice(b":\n\n");
+                if self.heartbeat.is_due(sleep, context) {
+                    outgoing.bytes().extend_from_slice(b":\n\n");
                 }
             }
         }
-        if turn.is_empty() {
+        if outgoing.is_empty() {
             Poll::Pending
         } else {
-            Poll::Ready(turn)
+            Poll::Ready(outgoing)
         }
     }
 
@@ -279,38 +248,33 @@ impl Streaming for Connection {
     }
 
     fn written(&mut self, _: bool) {
-        self.wrote = now();
+        self.heartbeat.wrote();
     }
 
     fn let_go(&mut self) {
         self.stream = Stream::default();
     }
+
+    fn gauge<'m>(&self, metrics: &'m Metrics) -> &'m Gauge {
+        &metrics.event_streams
+    }
 }
 
 impl Connection {
-    /// Serves the connection to its end.
-    pub(super) fn run(
-        self: Box<Self>,
-        socket: Socket,
-        link: Link,
-    ) -> impl Future<Output = ()> + Send {
-        streaming::run(self, socket, link, |metrics| &metrics.event_streams)
-    }
-
     /// Ends the stream, and says when to come back if that is not the time it is always.
-    fn stop(&self, turn: &mut Turn) {
+    fn stop(&self, outgoing: &mut Outgoing) {
         let shared = self.stream.session().map(|session| session.shared());
         let wait = shared.map_or(Duration::ZERO, |shared| shared.wait(false, now()));
         if !wait.is_zero() {
             let retry = (self.settings.retry + wait).as_millis();
-            write!(turn.bytes(), "retry: {retry}\n\n").expect("a Vec takes every write");
+            write!(outgoing.bytes(), "retry: {retry}\n\n").expect("a Vec takes every write");
         }
-        turn.close();
+        outgoing.close();
     }
 
-    fn add(&self, turn: &mut Turn, first: u64, events: Vec<Arc<Event>>) {
+    fn add(&self, outgoing: &mut Outgoing, first: u64, events: Vec<Arc<Event>>) {
         for (number, event) in (first..).zip(events) {
-            let out = turn.bytes();
+            let out = outgoing.bytes();
             out.reserve(event.json().len() + 48);
             id(out, &self.session, number);
             out.extend_from_slice(if self.is_bayeux {
@@ -320,7 +284,7 @@ impl Connection {
             });
             write_lines(out, event.json());
             out.extend_from_slice(if self.is_bayeux { b"]\n\n" } else { b"\n\n" });
-            turn.note(event);
+            outgoing.note(event);
         }
     }
 }

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::exchange::{Carried, array, now};
-use super::legacy;
-use super::turn::MAX_TURN;
 use crate::bayeux::{BayeuxError, Event};
 use crate::server::HeldConnect;
 use crate::session::{Session, Stream, StreamStep, Taken};
+use crate::transports::answer::{Carried, MAX_WRITE};
+use crate::transports::arrays::array;
+use crate::transports::legacy;
+use crate::transports::runtime::now;
 
 /// A held connect and its stream.
 #[derive(Debug)]
-pub(super) struct ConnectStream {
+pub struct ConnectStream {
     /// Dropped before the stream, so that it counts as lost and not as resumed.
     held: Option<HeldConnect>,
     stream: Stream,
@@ -22,7 +23,7 @@ pub(super) struct ConnectStream {
 
 /// What comes of a connect.
 #[derive(Debug)]
-pub(super) enum Coming {
+pub enum Coming {
     /// Events, which left by the stream.
     Events(Vec<Arc<Event>>),
     /// The last array: the reply, behind events that came with it.
@@ -32,7 +33,8 @@ pub(super) enum Coming {
 }
 
 impl ConnectStream {
-    pub(super) fn new(held: HeldConnect, stream: Stream, has_replied: bool) -> Self {
+    /// Makes one of a connect and the stream that it came by; `has_replied` if its reply was written.
+    pub fn new(held: HeldConnect, stream: Stream, has_replied: bool) -> Self {
         Self {
             held: Some(held),
             stream,
@@ -40,17 +42,19 @@ impl ConnectStream {
         }
     }
 
-    pub(super) fn session(&self) -> Option<&Arc<Session>> {
+    /// Returns the session.
+    pub fn session(&self) -> Option<&Arc<Session>> {
         self.stream.session()
     }
 
-    pub(super) fn stream(&mut self) -> &mut Stream {
+    /// Returns the stream.
+    pub fn stream(&mut self) -> &mut Stream {
         &mut self.stream
     }
 
     /// Waits for what is to be written next.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Coming> {
-        match self.stream.poll(MAX_TURN as u64, context) {
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Coming> {
+        match self.stream.poll(MAX_WRITE as u64, context) {
             // First: what a client that reads on has to see of them is before the reply.
             Poll::Ready(StreamStep::Events { events, .. }) => Poll::Ready(Coming::Events(events)),
             Poll::Ready(StreamStep::Displaced) => Poll::Ready(self.displaced()),
@@ -102,7 +106,7 @@ impl ConnectStream {
     }
 
     /// Gives the connect and the session up, and returns a last array for a client that may still read.
-    pub(super) fn give_up(&mut self) -> Option<Vec<u8>> {
+    pub fn give_up(&mut self) -> Option<Vec<u8>> {
         let mut held = self.held.take()?;
         held.release(now());
         self.stream = Stream::default();

@@ -3,10 +3,10 @@
 //! Two dialects: a modern one, whose parts are JSON; and `mime-message-block`, as Dojo 0.4 expects it
 //! of a server for Firefox before version 22.
 
-use http::{StatusCode, header};
+use http::StatusCode;
 
-use super::streamed::Wrapping;
-use crate::web::{Headers, Response};
+use super::wrapping::Wrapping;
+use crate::web::Response;
 
 /// Stands in no message: JSON has no line that begins with two hyphens.
 const BOUNDARY: &[u8] = b"--mirant-part\r\n";
@@ -15,14 +15,8 @@ const HEAD: &[u8] = b"Content-Type: multipart/x-mixed-replace; boundary=\"mirant
     X-Accel-Buffering: no\r\n\
     Cache-Control: no-cache, no-store\r\nPragma: no-cache\r\nExpires: 0\r\n";
 
-/// Tells whether a client reads parts and nothing else, by its `Accept`.
-pub(super) fn is_asked(headers: &Headers) -> bool {
-    let accept = headers.get(&header::ACCEPT);
-    accept.is_some_and(|accept| accept.starts_with(b"multipart/x-mixed-replace"))
-}
-
 /// Puts an error into a part, where such a client can read it.
-pub(super) fn wrap(error: &Response) -> Response {
+pub fn wrap(error: &Response) -> Response {
     let mut body = BOUNDARY.to_vec();
     let status = error.status();
     let reason = status.canonical_reason().unwrap_or_default();

@@ -1,0 +1,3 @@
+//! What requests reach that speak no Bayeux: channels as resources.
+
+pub mod resources;

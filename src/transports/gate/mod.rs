@@ -1,0 +1,271 @@
+//! The gate: what a request's head means, decided in one place however the request came.
+//!
+//! A head becomes a [`Decision`]: what its request is for, whether the page that sent it may use the
+//! server, whose browser it is, and how its body and its answer are coded. Requests that arrive whole
+//! or in pieces, heads that are known from before, and requests embedded in another all pass here.
+
+mod accept;
+mod decision;
+mod refusal;
+
+use http::{Method, header};
+
+pub use self::accept::{Coding, holds_requests};
+pub use self::decision::{Decision, Purpose, VARY, add, share};
+pub use self::refusal::Refusal;
+use super::settings::{ResourceSettings, Settings, Transport};
+use crate::bayeux::{ClientId, RandomId};
+use crate::web::cors::{AllowedOrigins, Verdict};
+use crate::web::websocket::is_upgrade;
+use crate::web::{Head, Headers, cookies};
+
+/// The methods of the Bayeux endpoint.
+const METHODS: &str = "GET, POST, OPTIONS";
+/// The methods of a resource.
+pub const RESOURCE_METHODS: &str = "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS";
+
+/// What is at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Messages,
+    EventStream,
+    Resource,
+}
+
+/// Decides about requests by their heads.
+#[derive(Debug)]
+pub struct Gate {
+    /// Where messages are; everything below it is served alike.
+    path: String,
+    /// Where event streams of channels are, if they are on.
+    event_stream_path: Option<String>,
+    /// Below which path resources are, if there are any.
+    resource_path: Option<String>,
+    transports: Vec<Transport>,
+    origins: AllowedOrigins,
+    cookie: String,
+    scripts_need_no_origin: bool,
+}
+
+impl Gate {
+    /// Makes the gate of an endpoint; `resources` are where these are, if any channel can be one.
+    #[must_use]
+    pub fn new(
+        settings: &Settings,
+        event_stream_path: &str,
+        resources: Option<&ResourceSettings>,
+        origins: AllowedOrigins,
+    ) -> Self {
+        let mut gate = Self {
+            path: settings.path.clone(),
+            event_stream_path: None,
+            resource_path: resources.map(|resources| resources.path.clone()),
+            transports: settings.transports.clone(),
+            origins,
+            cookie: settings.browser_cookie.name.clone(),
+            scripts_need_no_origin: settings.callback_without_origin,
+        };
+        gate.event_stream_path = gate
+            .is_on(Transport::EventSource)
+            .then(|| event_stream_path.to_owned());
+        gate
+    }
+
+    /// Tells whether a path is one that the gate decides about.
+    #[must_use]
+    pub fn is_at(&self, path: &str) -> bool {
+        self.place(path).is_some()
+    }
+
+    /// Tells whether a transport is on.
+    #[must_use]
+    pub fn is_on(&self, transport: Transport) -> bool {
+        self.transports.contains(&transport)
+    }
+
+    /// Returns the transports that are on.
+    #[must_use]
+    pub fn transports(&self) -> &[Transport] {
+        &self.transports
+    }
+
+    /// Decides about the request of a connection.
+    #[must_use]
+    pub fn decide<'h>(&self, head: &'h Head) -> Decision<'h> {
+        let cookies = self.cookies(&head.headers);
+        let verdict = self.origins.check(&head.headers);
+        let says_origin = matches!(verdict, Verdict::SameOrigin | Verdict::Allowed(_));
+        let (origin, purpose, coding) = match verdict {
+            Verdict::Refused(reason) => (None, Refusal::origin(reason).into(), Coding::Plain),
+            verdict => {
+                let purpose = self.purpose(head).unwrap_or_else(Purpose::from);
+                (verdict.echoed(), purpose, Coding::of(&head.headers))
+            }
+        };
+        Decision {
+            origin,
+            may_script: says_origin || self.scripts_need_no_origin,
+            coding,
+            ..Decision::new(head, purpose, cookies)
+        }
+    }
+
+    /// Decides about a request that is embedded in another, for which the origin was checked, and whose
+    /// `outer_cookies` it has if it brings none.
+    #[must_use]
+    pub fn decide_embedded<'h>(&self, head: &'h Head, outer_cookies: &[RandomId]) -> Decision<'h> {
+        let cookies = if head.headers.contains(&header::COOKIE) {
+            self.cookies(&head.headers)
+        } else {
+            outer_cookies.into()
+        };
+        let purpose = self.embedded_purpose(head).unwrap_or_else(Purpose::from);
+        Decision {
+            coding: Coding::of(&head.headers),
+            is_embedded: true,
+            ..Decision::new(head, purpose, cookies)
+        }
+    }
+
+    fn purpose(&self, head: &Head) -> Result<Purpose, Refusal> {
+        if holds_requests(head) {
+            return self.requests(head);
+        }
+        let path = head.uri.path();
+        let place = self.place(path).ok_or(Refusal::NOTHING)?;
+        if head.method == Method::OPTIONS {
+            return Ok(Purpose::Preflight(match place {
+                Place::Resource => RESOURCE_METHODS,
+                Place::Messages | Place::EventStream => METHODS,
+            }));
+        }
+        let is_get = head.method == Method::GET;
+        match place {
+            Place::Resource => Ok(Purpose::Resource),
+            Place::EventStream if is_get => Ok(Purpose::EventStream),
+            Place::EventStream => Err(Refusal::method("open an event stream by GET")),
+            Place::Messages if is_upgrade(head) => {
+                self.check(Transport::WebSocket)?;
+                Ok(Purpose::WebSocket)
+            }
+            Place::Messages if is_get && let Some(id) = self.session_of(head) => {
+                self.check(Transport::EventSource)?;
+                Ok(Purpose::SessionStream(id))
+            }
+            Place::Messages => self.messages(head),
+        }
+    }
+
+    fn messages(&self, head: &Head) -> Result<Purpose, Refusal> {
+        match head.method {
+            Method::POST => {
+                self.check_posts()?;
+                Ok(Purpose::Messages)
+            }
+            Method::GET if self.is_on(Transport::Iframe) && accept::is_frame_opening(head) => {
+                Ok(Purpose::FrameOpening)
+            }
+            Method::GET => {
+                self.check(Transport::CallbackPolling)
+                    .or_else(|off| self.check(Transport::Iframe).map_err(|_| off))?;
+                Ok(Purpose::Script)
+            }
+            _ => Err(Refusal::method("send Bayeux messages by POST")),
+        }
+    }
+
+    /// A body of requests, which are answered before it ends.
+    fn requests(&self, head: &Head) -> Result<Purpose, Refusal> {
+        if !self.is_on(Transport::MessageHttp) {
+            return Err(Refusal::MESSAGE_HTTP_OFF);
+        }
+        if Coding::of(&head.headers) != Coding::Plain {
+            return Err(Refusal::CODED_REQUESTS);
+        }
+        match self.place(head.uri.path()) {
+            Some(Place::Messages | Place::Resource) => Ok(Purpose::Requests),
+            Some(Place::EventStream) | None => Err(Refusal::NOTHING_EMBEDDED),
+        }
+    }
+
+    fn embedded_purpose(&self, head: &Head) -> Result<Purpose, Refusal> {
+        if accept::is_of_requests(&head.headers) {
+            return Err(Refusal::NESTED);
+        }
+        if is_upgrade(head) {
+            return Err(Refusal::EMBEDDED_UPGRADE);
+        }
+        match self.place(head.uri.path()) {
+            Some(Place::Resource) => Ok(Purpose::Resource),
+            Some(Place::Messages) if head.method == Method::POST => {
+                self.check_posts()?;
+                Ok(Purpose::Messages)
+            }
+            Some(Place::Messages) => Err(Refusal::EMBEDDED_METHOD),
+            Some(Place::EventStream) | None => Err(Refusal::NOTHING_EMBEDDED),
+        }
+    }
+
+    fn place(&self, path: &str) -> Option<Place> {
+        let is_resource = |base: &String| is_at_or_below(path, base);
+        if self.resource_path.as_ref().is_some_and(is_resource) {
+            Some(Place::Resource)
+        } else if self.event_stream_path.as_deref() == Some(path) {
+            Some(Place::EventStream)
+        } else {
+            is_at_or_below(path, &self.path).then_some(Place::Messages)
+        }
+    }
+
+    /// Returns the session that a client of Faye asks the stream of, if it does.
+    fn session_of(&self, head: &Head) -> Option<ClientId> {
+        let accepts = head.headers.text(&header::ACCEPT)?;
+        let below = head.uri.path().strip_prefix(&self.path)?;
+        let id = below.strip_prefix('/')?.parse().ok()?;
+        accepts.contains("text/event-stream").then_some(id)
+    }
+
+    /// Returns the browser cookies that have the form of this server's.
+    fn cookies(&self, headers: &Headers) -> Box<[RandomId]> {
+        let values = cookies::values(headers, &self.cookie);
+        values.filter_map(|value| value.parse().ok()).collect()
+    }
+
+    /// Whatever way events come, messages are sent by POST.
+    fn check_posts(&self) -> Result<(), Refusal> {
+        if self.transports.iter().any(|transport| transport.posts()) {
+            return Ok(());
+        }
+        self.check(Transport::LongPolling)
+    }
+
+    /// Checks that a transport is on.
+    ///
+    /// # Errors
+    /// It is off.
+    pub fn check(&self, transport: Transport) -> Result<(), Refusal> {
+        if self.is_on(transport) {
+            return Ok(());
+        }
+        Err(Refusal::method(match transport {
+            Transport::WebSocket => "the websocket transport is off (bayeux.transports)",
+            Transport::EventSource => "the eventsource transport is off (bayeux.transports)",
+            Transport::CallbackPolling => {
+                "the callback-polling transport is off (bayeux.transports)"
+            }
+            Transport::LongPolling
+            | Transport::XhrStreaming
+            | Transport::Multipart
+            | Transport::MessageHttp
+            | Transport::Iframe
+            | Transport::MimeMessageBlock => {
+                "the long-polling transport is off (bayeux.transports)"
+            }
+        }))
+    }
+}
+
+fn is_at_or_below(path: &str, base: &str) -> bool {
+    path.strip_prefix(base)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}

@@ -1,0 +1,17 @@
+//! Events as they come, in a response that goes on: the stream of a connect in its dialects, and
+//! `text/event-stream`.
+
+mod connect;
+pub mod event_source;
+mod forever_frame;
+mod heartbeat;
+pub mod multipart;
+mod response;
+mod wrapping;
+mod xhr_streaming;
+
+pub use self::connect::{Coming, ConnectStream};
+pub use self::forever_frame::opening_page;
+pub use self::heartbeat::Heartbeat;
+pub use self::response::{StreamKind, open, whole};
+pub use self::wrapping::Wrapping;

@@ -16,7 +16,7 @@ use crate::bayeux::{Advice, ClientId, Limits, Message, RandomId};
 use crate::extensions::Pipeline;
 use crate::metrics::Metrics;
 pub use crate::operations::Actor;
-pub use crate::operations::resources::{NotWritten, Place};
+pub use crate::operations::resources::{ByteRange, NotWritten};
 use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
 use crate::services::{Reach, Services};

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::Scope;
 use super::publish::broadcast;
 use crate::bayeux::{ChannelName, DataError, Draft, Event, parse_data};
-use crate::resources::{Conditions, Refused, Write, Written};
+use crate::resources::{Conditions, Unmet, Write, Written};
 use crate::router::Delivery;
 
 /// Why a resource was not changed.
@@ -31,18 +31,18 @@ pub enum NotWritten {
     TooLarge(u64),
     /// There is nothing, or a condition is not met.
     #[error("the resource is not in a state to be changed")]
-    Refused(Refused),
+    Unmet(Unmet),
 }
 
-impl From<Refused> for NotWritten {
-    fn from(refused: Refused) -> Self {
-        Self::Refused(refused)
+impl From<Unmet> for NotWritten {
+    fn from(unmet: Unmet) -> Self {
+        Self::Unmet(unmet)
     }
 }
 
 /// Where a part of a representation goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct ByteRange {
     /// Its first byte; the length so far appends.
     pub start: usize,
     /// How long the representation will be, if the client knows.
@@ -77,21 +77,21 @@ pub fn put(
 pub fn patch(
     channel: &ChannelName,
     part: &[u8],
-    place: Place,
+    range: ByteRange,
     conditions: &Conditions,
     scope: &Scope<'_>,
 ) -> Result<Written, NotWritten> {
     // The whole is put together and checked without a lock, and anew if there was another change.
     loop {
-        let current = scope.resources.current(channel).ok_or(Refused::Nothing)?;
-        let before = current.data.as_ref().ok_or(Refused::Deleted)?;
+        let current = scope.resources.current(channel).ok_or(Unmet::Nothing)?;
+        let before = current.data.as_ref().ok_or(Unmet::Deleted)?;
         if !conditions.are_met(Some(current.version)) {
-            return Err(Refused::Condition(Some(current.version)).into());
+            return Err(Unmet::Condition(Some(current.version)).into());
         }
-        let whole = Bytes::from(joined(before, part, place, scope)?);
+        let whole = Bytes::from(joined(before, part, range, scope)?);
         let data = parse_data(&whole, scope.limits).map_err(NotWritten::Result)?;
         let announcement = Announcement::of(data, channel, scope);
-        let range = place.start..place.start + part.len();
+        let range = range.start..range.start + part.len();
         let write = match &announcement.changed {
             Some(changed) => Write::Whole(changed.clone()),
             None => Write::Range(whole.clone(), range),
@@ -124,17 +124,17 @@ pub fn delete(
 fn joined(
     before: &[u8],
     part: &[u8],
-    place: Place,
+    range: ByteRange,
     scope: &Scope<'_>,
 ) -> Result<Vec<u8>, NotWritten> {
     let length = before.len();
     let misfit = NotWritten::Range { length };
-    let Some(head) = before.get(..place.start) else {
+    let Some(head) = before.get(..range.start) else {
         return Err(misfit);
     };
-    let tail = before.get(place.start + part.len()..).unwrap_or_default();
+    let tail = before.get(range.start + part.len()..).unwrap_or_default();
     let whole = [head, part, tail].concat();
-    if place.total.is_some_and(|total| total != whole.len()) {
+    if range.total.is_some_and(|total| total != whole.len()) {
         return Err(misfit);
     }
     let max = scope.limits.max_message_size.as_u64();

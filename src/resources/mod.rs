@@ -74,7 +74,7 @@ pub struct Written {
 
 /// Why a resource was not changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum Unmet {
     /// There is nothing to change.
     Nothing,
     /// It was deleted before.
@@ -126,7 +126,7 @@ impl Resources {
         write: &Write,
         conditions: &Conditions,
         at: SystemTime,
-    ) -> Result<Written, Refused> {
+    ) -> Result<Written, Unmet> {
         loop {
             let resource = self.entry(channel);
             if let Some(written) = self.write_to(&resource, write, conditions, at) {
@@ -169,15 +169,15 @@ impl Resources {
         write: &Write,
         conditions: &Conditions,
         at: SystemTime,
-    ) -> Option<Result<Written, Refused>> {
+    ) -> Option<Result<Written, Unmet>> {
         let mut state = resource.lock();
         if state.is_gone {
             return None;
         }
         let current = state.current();
-        if let Err(refused) = check(write, conditions, current.as_ref()) {
+        if let Err(unmet) = check(write, conditions, current.as_ref()) {
             self.leave_if_idle(resource, state);
-            return Some(Err(refused));
+            return Some(Err(unmet));
         }
         let number = self.changes.fetch_add(1, Relaxed) + 1;
         let version = Version::after(state.version, at, number);
@@ -289,15 +289,15 @@ impl Resources {
     }
 }
 
-fn check(write: &Write, conditions: &Conditions, current: Option<&Current>) -> Result<(), Refused> {
+fn check(write: &Write, conditions: &Conditions, current: Option<&Current>) -> Result<(), Unmet> {
     let represented = current.and_then(Current::represented);
     if represented.is_none() && *write == Write::Delete {
-        return Err(current.map_or(Refused::Nothing, |_| Refused::Deleted));
+        return Err(current.map_or(Unmet::Nothing, |_| Unmet::Deleted));
     }
     if conditions.are_met(represented) {
         Ok(())
     } else {
-        Err(Refused::Condition(represented))
+        Err(Unmet::Condition(represented))
     }
 }
 

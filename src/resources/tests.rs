@@ -39,7 +39,7 @@ impl Rig {
         Self::new(100, 10_000)
     }
 
-    fn write(&self, channel: &str, write: &Write) -> Result<Written, Refused> {
+    fn write(&self, channel: &str, write: &Write) -> Result<Written, Unmet> {
         self.write_if(channel, write, &Conditions::default())
     }
 
@@ -48,7 +48,7 @@ impl Rig {
         channel: &str,
         write: &Write,
         conditions: &Conditions,
-    ) -> Result<Written, Refused> {
+    ) -> Result<Written, Unmet> {
         self.store
             .write(&name(channel), write, conditions, second(7))
     }
@@ -115,15 +115,15 @@ fn versions_differ_within_a_second_and_do_not_go_back() {
 fn a_resource_comes_goes_and_comes_back() {
     let rig = Rig::roomy();
     assert_eq!(rig.store.current(&name("/a")), None);
-    assert_eq!(rig.write("/a", &Write::Delete), Err(Refused::Nothing));
-    let is_new = |written: Result<Written, Refused>| written.expect("written").is_new;
+    assert_eq!(rig.write("/a", &Write::Delete), Err(Unmet::Nothing));
+    let is_new = |written: Result<Written, Unmet>| written.expect("written").is_new;
     assert!(is_new(rig.write("/a", &whole("1"))));
     assert!(!is_new(rig.write("/a", &whole("2"))));
     assert_eq!(rig.data("/a").as_deref(), Some(b"2".as_slice()));
     assert!(rig.write("/a", &Write::Delete).is_ok());
     let deleted = rig.store.current(&name("/a")).expect("the knowledge of it");
     assert_eq!((deleted.represented(), deleted.data), (None, None));
-    assert_eq!(rig.write("/a", &Write::Delete), Err(Refused::Deleted));
+    assert_eq!(rig.write("/a", &Write::Delete), Err(Unmet::Deleted));
     assert_eq!(rig.metrics.resources.value(), 1);
     assert!(is_new(rig.write("/a", &whole("3"))));
     assert_eq!(rig.metrics.resource_bytes.value(), 3);
@@ -171,9 +171,9 @@ fn conditions_are_checked_on_what_is_there() {
         assert!(conditions.are_met(None));
     }
     let refused = rig.write_if("/a", &whole("3"), &Conditions::still(old));
-    assert_eq!(refused, Err(Refused::Condition(Some(now))));
+    assert_eq!(refused, Err(Unmet::Condition(Some(now))));
     let refused = rig.write_if("/b", &whole("3"), &Conditions::still(old));
-    assert_eq!(refused, Err(Refused::Condition(None)));
+    assert_eq!(refused, Err(Unmet::Condition(None)));
     assert_eq!(rig.store.by_channel.len(), 1, "a refusal leaves nothing");
 }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::BayeuxServer;
 use crate::bayeux::{ChannelKind, ChannelName};
-use crate::operations::resources::{self, NotWritten, Place};
+use crate::operations::resources::{self, ByteRange, NotWritten};
 use crate::resources::{Conditions, Current, Had, Watch, Written};
 
 impl BayeuxServer {
@@ -61,12 +61,12 @@ impl BayeuxServer {
         &self,
         channel: &ChannelName,
         part: &[u8],
-        place: Place,
+        range: ByteRange,
         conditions: &Conditions,
         now: Instant,
     ) -> (Result<Written, NotWritten>, usize) {
         let scope = self.core.scope(now);
-        let written = resources::patch(channel, part, place, conditions, &scope);
+        let written = resources::patch(channel, part, range, conditions, &scope);
         (written, scope.work.get())
     }
 

@@ -13,8 +13,8 @@ use percent_encoding::percent_decode_str;
 
 use crate::bayeux::{ChannelName, DataError};
 use crate::metrics::{Limit, Metrics};
-use crate::resources::{Conditions, Current, Had, Refused, Version, Woken, Written};
-use crate::server::{NotWritten, Place};
+use crate::resources::{Conditions, Current, Had, Unmet, Version, Woken, Written};
+use crate::server::{ByteRange, NotWritten};
 use crate::transports::answer::Answer;
 use crate::transports::gate::{Decision, RESOURCE_METHODS as METHODS};
 use crate::transports::{Endpoint, Transport, message_http, now};
@@ -56,9 +56,9 @@ enum Error {
 impl From<NotWritten> for Error {
     fn from(error: NotWritten) -> Self {
         match error {
-            NotWritten::Refused(Refused::Nothing) => Self::Nothing,
-            NotWritten::Refused(Refused::Deleted) => Self::Deleted(None),
-            NotWritten::Refused(Refused::Condition(version)) => Self::Condition(version),
+            NotWritten::Unmet(Unmet::Nothing) => Self::Nothing,
+            NotWritten::Unmet(Unmet::Deleted) => Self::Deleted(None),
+            NotWritten::Unmet(Unmet::Condition(version)) => Self::Condition(version),
             error => Self::NotWritten(error),
         }
     }
@@ -74,7 +74,7 @@ impl From<Error> for Response {
             Error::NotWritten(NotWritten::Range { .. }) => StatusCode::RANGE_NOT_SATISFIABLE,
             Error::NotWritten(NotWritten::Result(_)) => StatusCode::UNPROCESSABLE_ENTITY,
             Error::NotWritten(NotWritten::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
-            Error::NotWritten(NotWritten::Data(_) | NotWritten::Refused(_))
+            Error::NotWritten(NotWritten::Data(_) | NotWritten::Unmet(_))
             | Error::Date
             | Error::Range
             | Error::PartialPut => StatusCode::BAD_REQUEST,
@@ -147,8 +147,8 @@ fn route(
         }
         Method::PATCH => {
             let part = body;
-            let place = place(headers, part.len()).ok_or(Error::Range)?;
-            server.patch_resource(&channel, part, place, &conditions, now())
+            let range = range(headers, part.len()).ok_or(Error::Range)?;
+            server.patch_resource(&channel, part, range, &conditions, now())
         }
         Method::DELETE => {
             server.delete_resource(&channel, &conditions, now())?;
@@ -280,9 +280,9 @@ fn exposed(response: Response) -> Response {
 }
 
 /// Reads where a part goes.
-fn place(headers: &Headers, length: usize) -> Option<Place> {
+fn range(headers: &Headers, length: usize) -> Option<ByteRange> {
     let range = headers::content_range(headers)?;
-    (range.last.checked_sub(range.first)?.checked_add(1)? == length).then_some(Place {
+    (range.last.checked_sub(range.first)?.checked_add(1)? == length).then_some(ByteRange {
         start: range.first,
         total: range.total,
     })

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use self::core::Core;
-use crate::bayeux::{Advice, ClientId, Limits, Message, RandomId};
+use crate::bayeux::{ClientId, Limits, Message, RandomId};
 use crate::extensions::Pipeline;
 use crate::metrics::Metrics;
-pub use crate::operations::Actor;
 pub use crate::operations::resources::{ByteRange, NotWritten};
+pub use crate::operations::{Actor, Denied, NotOpened};
 use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
 use crate::services::{Reach, Services};
@@ -99,12 +99,6 @@ impl BayeuxServer {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.core.shared.metrics
-    }
-
-    /// Returns what a client is told whose session is gone.
-    #[must_use]
-    pub fn handshake_advice(&self, now: Instant) -> Advice {
-        self.core.shared.handshake_advice(false, now)
     }
 
     /// Returns the marks of the session that a message names; none if there is no such session.

@@ -71,7 +71,7 @@ pub fn apply<'a>(
 ///
 /// # Errors
 /// The server has as many sessions as it may.
-pub fn begin(
+pub(super) fn begin(
     actor: &Actor<'_>,
     begun: Begun,
     scope: &Scope<'_>,

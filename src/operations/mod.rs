@@ -3,7 +3,10 @@
 mod ack;
 mod connect;
 mod disconnect;
+pub mod event_stream;
+mod extensions;
 mod handshake;
+mod implied;
 mod publish;
 pub mod resources;
 mod subscribe;
@@ -29,9 +32,10 @@ use crate::session::{EndReason, Session, Sessions, Shared};
 
 pub use ack::NAME as ACK;
 pub use connect::ended as connect_of_ended;
-pub use handshake::{Handshaken, apply as handshake, begin};
+pub use event_stream::NotOpened;
+pub use extensions::{Denied, refused};
+pub use handshake::{Handshaken, apply as handshake};
 pub use publish::publish;
-pub use subscribe::to as subscribe;
 
 /// What operations work on.
 #[derive(Debug)]
@@ -41,7 +45,7 @@ pub struct Scope<'s> {
     /// Who is subscribed to what.
     pub router: &'s Router,
     /// The last messages of channels that are resources.
-    pub resources: &'s Resources,
+    pub resources: &'s Arc<Resources>,
     /// What all sessions share.
     pub shared: &'s Arc<Shared>,
     /// The bounds of names and batches.
@@ -54,6 +58,8 @@ pub struct Scope<'s> {
     pub now: Instant,
     /// Tells the time of day, to whoever needs it.
     pub time_of_day: fn() -> SystemTime,
+    /// Tells the time now, by the clock that measures and of day.
+    pub clocks: fn() -> (Instant, SystemTime),
     /// How much was done: messages, the sessions they were offered to, and subscriptions.
     pub work: Cell<usize>,
 }
@@ -284,17 +290,6 @@ fn subscriptions(
         .subscription
         .ok_or(BayeuxError::SubscriptionMissing)?;
     let texts = texts(raw).ok_or(BayeuxError::SubscriptionInvalid)?;
-    patterns(&texts, limits)
-}
-
-/// Reads channels and patterns to subscribe to, each taken once.
-///
-/// # Errors
-/// There is none, or one is malformed.
-pub fn patterns(
-    texts: &[Cow<'_, str>],
-    limits: &Limits,
-) -> Result<Vec<ChannelPattern>, BayeuxError> {
     if texts.is_empty() {
         return Err(BayeuxError::SubscriptionMissing);
     }

@@ -1,14 +1,14 @@
 //! A message on any other channel: to its subscribers, or to the server itself (section 5).
 
-use std::sync::Arc;
+use std::convert::Infallible;
 
 use bytes::Bytes;
 
 use super::Scope;
 use crate::bayeux::{
-    BayeuxError, ChannelKind, ChannelName, ClientId, Draft, Event, EventFields, Message, Reply,
+    BayeuxError, ChannelKind, ChannelName, ClientId, Draft, EventFields, Message, Reply,
 };
-use crate::resources::{Conditions, Write};
+use crate::resources::{Conditions, Unmet, Write, Written};
 use crate::router::Delivery;
 use crate::session::EndReason;
 
@@ -24,12 +24,7 @@ pub(super) fn apply<'a>(
     scope: &Scope<'_>,
 ) -> Reply<'a> {
     let reply = Reply::to_publish(message);
-    let settings = scope.router.settings();
-    let fields = EventFields {
-        ext: settings.relay_ext,
-        custom: settings.relay_custom_fields,
-    };
-    let Some(event) = Draft::of(message, channel, fields) else {
+    let Some(event) = draft(message, channel, scope) else {
         return reply.failed(BayeuxError::DataMissing);
     };
     scope.metrics().published.increment();
@@ -40,43 +35,73 @@ pub(super) fn apply<'a>(
     reply
 }
 
+/// Makes what subscribers receive of a message; nothing if it has no data.
+pub(super) fn draft<'a>(
+    message: &Message<'a>,
+    channel: &'a ChannelName,
+    scope: &Scope<'_>,
+) -> Option<Draft<'a>> {
+    let settings = scope.router.settings();
+    let fields = EventFields {
+        ext: settings.relay_ext,
+        custom: settings.relay_custom_fields,
+    };
+    Draft::of(message, channel, fields)
+}
+
 /// Sends an event to all subscribers of its channel, and keeps its data if that is a resource.
-pub fn publish(mut draft: Draft<'_>, publisher: Option<ClientId>, scope: &Scope<'_>) {
+pub fn publish(draft: Draft<'_>, publisher: Option<ClientId>, scope: &Scope<'_>) {
+    let Ok(()) = announce(draft, publisher, scope, |draft, delivery| {
+        if delivery.is_resource {
+            let data = Bytes::copy_from_slice(draft.data.get().as_bytes());
+            // Without a condition nothing is refused.
+            let _ = write(
+                draft.channel,
+                &Write::Whole(data),
+                &Conditions::default(),
+                scope,
+            );
+        }
+        Ok::<_, Infallible>(())
+    });
+}
+
+/// Lets the extensions look at an event, and sends it to all subscribers of its channel; before anyone can
+/// hear of it, `keep` keeps its data.
+///
+/// # Errors
+/// It is not kept, and so not sent.
+pub(super) fn announce<K, E>(
+    mut draft: Draft<'_>,
+    publisher: Option<ClientId>,
+    scope: &Scope<'_>,
+    keep: impl FnOnce(&Draft<'_>, Delivery) -> Result<K, E>,
+) -> Result<K, E> {
     let delivery = scope.delivery(draft.channel);
     // The extensions may change its data, also for who reads the resource.
     let event = scope.encode(&mut draft, delivery.bound);
-    if delivery.is_resource {
-        keep(&draft, scope);
-    }
-    broadcast(draft.channel, &event, publisher, delivery, scope);
-}
-
-/// Keeps the data as its channel's representation, before anyone can hear of it.
-fn keep(event: &Draft<'_>, scope: &Scope<'_>) {
-    let data = Bytes::copy_from_slice(event.data.get().as_bytes());
-    // Without a condition nothing is refused.
-    let _ = scope.resources.write(
-        event.channel,
-        &Write::Whole(data),
-        &Conditions::default(),
-        (scope.time_of_day)(),
-    );
-}
-
-/// Sends an event to all subscribers of its channel.
-pub(super) fn broadcast(
-    channel: &ChannelName,
-    event: &Arc<Event>,
-    publisher: Option<ClientId>,
-    delivery: Delivery,
-    scope: &Scope<'_>,
-) {
+    let kept = keep(&draft, delivery)?;
     let published = scope
         .router
-        .publish(channel, event, publisher, delivery, scope.now);
+        .publish(draft.channel, &event, publisher, delivery, scope.now);
     scope.note_work(published.visited);
     scope.metrics().delivered.add(published.receivers);
     for session in published.full {
         scope.end(&session, EndReason::MaxQueue);
     }
+    Ok(kept)
+}
+
+/// Changes a resource.
+///
+/// # Errors
+/// There is nothing to delete, or a condition is not met.
+pub(super) fn write(
+    channel: &ChannelName,
+    write: &Write,
+    conditions: &Conditions,
+    scope: &Scope<'_>,
+) -> Result<Written, Unmet> {
+    let at = (scope.time_of_day)();
+    scope.resources.write(channel, write, conditions, at)
 }

@@ -1,15 +1,15 @@
-//! Changes of a resource that are no Bayeux messages: its channel's subscribers hear of them.
-
-use std::sync::Arc;
+//! What a request without a message does with a resource. Extensions see who reads one as subscribing to
+//! its channel, and who changes one as publishing there; subscribers hear of changes.
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::Scope;
-use super::publish::broadcast;
-use crate::bayeux::{ChannelName, DataError, Draft, Event, parse_data};
-use crate::resources::{Conditions, Unmet, Write, Written};
-use crate::router::Delivery;
+use super::extensions::Denied;
+use super::publish::{announce, draft, write};
+use super::{Actor, Scope, implied};
+use crate::bayeux::{ChannelName, DataError, Draft, parse_data};
+use crate::extensions::Refusal;
+use crate::resources::{Conditions, Current, Had, Unmet, Watch, Write, Written};
 
 /// Why a resource was not changed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +29,12 @@ pub enum NotWritten {
     /// It would be larger than a message can be.
     #[error("the resource would be larger than {0} bytes (bayeux.max_message_size)")]
     TooLarge(u64),
+    /// An extension refuses it.
+    #[error("{0}")]
+    Denied(Denied),
+    /// An extension took its data away.
+    #[error("there is no data left to be published")]
+    NoData,
     /// There is nothing, or a condition is not met.
     #[error("the resource is not in a state to be changed")]
     Unmet(Unmet),
@@ -37,6 +43,12 @@ pub enum NotWritten {
 impl From<Unmet> for NotWritten {
     fn from(unmet: Unmet) -> Self {
         Self::Unmet(unmet)
+    }
+}
+
+impl From<Refusal> for NotWritten {
+    fn from(refusal: Refusal) -> Self {
+        Self::Denied(refusal.into())
     }
 }
 
@@ -49,76 +61,151 @@ pub struct ByteRange {
     pub total: Option<usize>,
 }
 
+/// Returns a resource as it is now, if there ever was something of it that is not forgotten.
+///
+/// # Errors
+/// An extension refuses it.
+pub fn read(
+    channel: &ChannelName,
+    actor: &Actor<'_>,
+    scope: &Scope<'_>,
+) -> Result<Option<Current>, Denied> {
+    may_read(channel, actor, scope)?;
+    Ok(scope.resources.current(channel))
+}
+
+/// Begins to wait for a resource's changes; the extensions are not asked again for each.
+///
+/// # Errors
+/// An extension refuses it.
+pub fn watch(
+    channel: &ChannelName,
+    had: &Had,
+    actor: &Actor<'_>,
+    scope: &Scope<'_>,
+) -> Result<Watch, Denied> {
+    may_read(channel, actor, scope)?;
+    Ok(scope.resources.watch(channel, had))
+}
+
 /// Gives a resource a representation, and publishes it.
 ///
 /// # Errors
-/// It is no JSON within the bounds, or a condition is not met.
+/// It is no JSON within the bounds, an extension refuses it, or a condition is not met.
 pub fn put(
     channel: &ChannelName,
     body: &[u8],
     conditions: &Conditions,
+    actor: &Actor<'_>,
     scope: &Scope<'_>,
 ) -> Result<Written, NotWritten> {
     let data = parse_data(body, scope.limits).map_err(NotWritten::Data)?;
-    let announcement = Announcement::of(data, channel, scope);
-    let whole = || Bytes::copy_from_slice(body);
-    let write = Write::Whole(announcement.changed.clone().unwrap_or_else(whole));
-    let at = (scope.time_of_day)();
-    let written = scope.resources.write(channel, &write, conditions, at)?;
-    announcement.make(channel, scope);
-    Ok(written)
+    let whole = || Write::Whole(Bytes::copy_from_slice(body));
+    publish(channel, data, whole, conditions, actor, scope)
 }
 
-/// Replaces or appends a part of a resource's representation, and publishes the whole.
+/// Replaces or appends a part of a resource's representation, and publishes the whole, which is what
+/// extensions see. They are asked again if there was another change meanwhile.
 ///
 /// # Errors
-/// There is no representation, the part does not fit, the whole would be no JSON within the bounds,
-/// or a condition is not met.
+/// An extension refuses it; then there is no telling whether something else would. There is no
+/// representation, the part does not fit, the whole would be no JSON within the bounds, or a condition is
+/// not met.
 pub fn patch(
     channel: &ChannelName,
     part: &[u8],
     range: ByteRange,
     conditions: &Conditions,
+    actor: &Actor<'_>,
     scope: &Scope<'_>,
 ) -> Result<Written, NotWritten> {
-    // The whole is put together and checked without a lock, and anew if there was another change.
     loop {
-        let current = scope.resources.current(channel).ok_or(Unmet::Nothing)?;
-        let before = current.data.as_ref().ok_or(Unmet::Deleted)?;
-        if !conditions.are_met(Some(current.version)) {
-            return Err(Unmet::Condition(Some(current.version)).into());
-        }
-        let whole = Bytes::from(joined(before, part, range, scope)?);
-        let data = parse_data(&whole, scope.limits).map_err(NotWritten::Result)?;
-        let announcement = Announcement::of(data, channel, scope);
-        let range = range.start..range.start + part.len();
-        let write = match &announcement.changed {
-            Some(changed) => Write::Whole(changed.clone()),
-            None => Write::Range(whole.clone(), range),
-        };
-        let still = Conditions::still(current.version);
-        let at = (scope.time_of_day)();
-        if let Ok(written) = scope.resources.write(channel, &write, &still, at) {
-            announcement.make(channel, scope);
-            return Ok(written);
+        match patch_once(channel, part, range, conditions, actor, scope) {
+            Ok(Some(written)) => return Ok(written),
+            // There was another change meanwhile.
+            Ok(None) => {}
+            Err(denied @ NotWritten::Denied(_)) => return Err(denied),
+            Err(error) => {
+                // What is wrong says something of the resource.
+                may_change(channel, actor, scope)?;
+                return Err(error);
+            }
         }
     }
 }
 
-/// Deletes a resource; subscribers hear nothing of it.
+/// Deletes a resource; subscribers hear nothing of it. Extensions see a message without data.
 ///
 /// # Errors
-/// There is none, or a condition is not met.
+/// An extension refuses it, there is none, or a condition is not met.
 pub fn delete(
     channel: &ChannelName,
     conditions: &Conditions,
+    actor: &Actor<'_>,
     scope: &Scope<'_>,
 ) -> Result<Written, NotWritten> {
-    let at = (scope.time_of_day)();
-    let deleted = scope
-        .resources
-        .write(channel, &Write::Delete, conditions, at)?;
-    Ok(deleted)
+    may_change(channel, actor, scope)?;
+    Ok(write(channel, &Write::Delete, conditions, scope)?)
+}
+
+fn may_read(channel: &ChannelName, actor: &Actor<'_>, scope: &Scope<'_>) -> Result<(), Refusal> {
+    let name = implied::name(channel);
+    scope.incoming(&mut implied::subscribe(&name, None), None, actor)
+}
+
+fn may_change(channel: &ChannelName, actor: &Actor<'_>, scope: &Scope<'_>) -> Result<(), Refusal> {
+    let name = implied::name(channel);
+    scope.incoming(&mut implied::publish(&name, None), None, actor)
+}
+
+/// Publishes data, and keeps it: as `unchanged` says, unless an extension has changed it.
+fn publish(
+    channel: &ChannelName,
+    data: &RawValue,
+    unchanged: impl FnOnce() -> Write,
+    conditions: &Conditions,
+    actor: &Actor<'_>,
+    scope: &Scope<'_>,
+) -> Result<Written, NotWritten> {
+    let name = implied::name(channel);
+    let mut message = implied::publish(&name, Some(data));
+    scope.incoming(&mut message, None, actor)?;
+    let draft = draft(&message, channel, scope).ok_or(NotWritten::NoData)?;
+    let written = announce(draft, None, scope, |draft: &Draft<'_>, _| {
+        let kept = if draft.data.get() == data.get() {
+            unchanged()
+        } else {
+            Write::Whole(Bytes::copy_from_slice(draft.data.get().as_bytes()))
+        };
+        write(channel, &kept, conditions, scope)
+    })?;
+    scope.metrics().published.increment();
+    tracing::trace!(?channel, "published by its resource");
+    Ok(written)
+}
+
+/// Puts the whole together and checks it without a lock; does nothing if there was another change.
+fn patch_once(
+    channel: &ChannelName,
+    part: &[u8],
+    range: ByteRange,
+    conditions: &Conditions,
+    actor: &Actor<'_>,
+    scope: &Scope<'_>,
+) -> Result<Option<Written>, NotWritten> {
+    let current = scope.resources.current(channel).ok_or(Unmet::Nothing)?;
+    let before = current.data.as_ref().ok_or(Unmet::Deleted)?;
+    if !conditions.are_met(Some(current.version)) {
+        return Err(Unmet::Condition(Some(current.version)).into());
+    }
+    let whole = Bytes::from(joined(before, part, range, scope)?);
+    let data = parse_data(&whole, scope.limits).map_err(NotWritten::Result)?;
+    let changed = || Write::Range(whole.clone(), range.start..range.start + part.len());
+    let still = Conditions::still(current.version);
+    match publish(channel, data, changed, &still, actor, scope) {
+        Err(NotWritten::Unmet(_)) => Ok(None),
+        outcome => outcome.map(Some),
+    }
 }
 
 fn joined(
@@ -142,33 +229,4 @@ fn joined(
         return Err(NotWritten::TooLarge(max));
     }
     Ok(whole)
-}
-
-/// What subscribers will hear of a change, if that is made.
-struct Announcement {
-    event: Arc<Event>,
-    delivery: Delivery,
-    /// The data, if an extension changed it.
-    changed: Option<Bytes>,
-}
-
-impl Announcement {
-    fn of(data: &RawValue, channel: &ChannelName, scope: &Scope<'_>) -> Self {
-        let delivery = scope.delivery(channel);
-        let mut draft = Draft::new(channel, data);
-        let event = scope.encode(&mut draft, delivery.bound);
-        let is_changed = draft.data.get() != data.get();
-        let changed = is_changed.then(|| Bytes::copy_from_slice(draft.data.get().as_bytes()));
-        Self {
-            event,
-            delivery,
-            changed,
-        }
-    }
-
-    fn make(self, channel: &ChannelName, scope: &Scope<'_>) {
-        scope.metrics().published.increment();
-        tracing::trace!(?channel, "published by its resource");
-        broadcast(channel, &self.event, None, self.delivery, scope);
-    }
 }

@@ -23,7 +23,7 @@ pub(super) fn apply(
 ///
 /// # Errors
 /// It may not be subscribed to one of them, or there would be too many.
-pub fn to(
+pub(super) fn to(
     patterns: &[ChannelPattern],
     session: &Arc<Session>,
     scope: &Scope<'_>,

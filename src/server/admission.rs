@@ -141,7 +141,10 @@ impl Rig {
         let id = self.session.id();
         let mut stream = match way {
             Way::Request => None,
-            Way::EventStream => return self.server.join_stream(id, &by(&cookies), None).is_some(),
+            Way::EventStream => {
+                let joined = self.server.join_stream(id, &by(&cookies), None, now);
+                return joined.is_ok();
+            }
             Way::Continued => {
                 let (stream, _) = self
                     .server

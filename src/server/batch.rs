@@ -4,15 +4,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::core::clocks;
 use super::outcome::Outcome;
 use super::request::Request;
 use super::{BayeuxServer, HeldConnect, held, random_id};
-use crate::bayeux::{Advice, ChannelName, ClientId, Message, Reply, meta};
-use crate::extensions::{Begun, MessageInfo, Refusal};
+use crate::bayeux::{Advice, ChannelName, Message, Reply, meta};
+use crate::extensions::Refusal;
 use crate::operations::{self, Actor, Effect, Scope};
 use crate::services::Call;
-use crate::session::{Carrier, EndReason, Session, Taken};
+use crate::session::{Carrier, Session, Taken};
 
 /// How much may be done for a client before others have their turn: as many deliveries take one or two
 /// milliseconds.
@@ -97,12 +96,8 @@ impl BayeuxServer {
 impl Pass<'_> {
     fn handshake<'a>(&self, message: &mut Message<'a>) -> Outcome<'a> {
         let mut outcome = Outcome::of(None);
-        let extensions = &self.scope.shared.extensions;
-        let info = self.info(None);
-        let reply = match extensions.incoming(message, &info) {
-            Ok(()) => {
-                let mut begun = Begun::new(self.scope.now);
-                extensions.begin(message, &mut begun);
+        let reply = match self.scope.begin(message, &self.actor) {
+            Ok(begun) => {
                 let (actor, scope) = (&self.actor, &self.scope);
                 let (reply, handshaken) =
                     operations::handshake(message, actor, begun, scope, random_id);
@@ -112,7 +107,9 @@ impl Pass<'_> {
                 }
                 reply
             }
-            Err(refusal) => refused(Reply::to(message), refusal).advised(Advice::none()),
+            Err(refusal) => {
+                operations::refused(Reply::to(message), refusal).advised(Advice::none())
+            }
         };
         outcome.replies.push(reply);
         if self
@@ -229,33 +226,21 @@ impl Pass<'_> {
         message: &mut Message<'a>,
         session: Option<&Arc<Session>>,
     ) -> (Reply<'a>, Effect) {
-        if let Err(refusal) = self.incoming(message, session) {
-            let is_over = refusal == Refusal::Disconnect;
-            let reply = refused(Reply::to(message), refusal);
-            let Some(session) = session.filter(|_| is_over) else {
-                return (reply, Effect::None);
+        if let Err(refusal) = self.scope.incoming(message, session, &self.actor) {
+            let has_ended = refusal == Refusal::Disconnect && session.is_some();
+            let reply = operations::refused(Reply::to(message), refusal);
+            let effect = if has_ended {
+                Effect::Ended
+            } else {
+                Effect::None
             };
-            self.scope.end(session, EndReason::Refused);
-            return (reply, Effect::Ended);
+            return (reply, effect);
         }
         let applied = operations::apply(message, session, &self.actor, &self.scope);
         if let ((_, Effect::Called(channel)), Some(session)) = (&applied, session) {
             self.call(message, channel, session);
         }
         applied
-    }
-
-    fn incoming(
-        &self,
-        message: &mut Message<'_>,
-        session: Option<&Arc<Session>>,
-    ) -> Result<(), Refusal> {
-        if !self.has_extensions(session.map(|session| &**session)) {
-            return Ok(());
-        }
-        let info = self.info(session.map(|session| session.id()));
-        self.scope.shared.extensions.incoming(message, &info)?;
-        session.map_or(Ok(()), |session| session.incoming(message, &info))
     }
 
     /// Gives a message on a service channel to its handler.
@@ -278,33 +263,13 @@ impl Pass<'_> {
         batch: &[Message<'_>],
         is_of: impl Fn(&Message<'_>, &Session) -> bool,
     ) {
-        let session = outcome.session.as_deref();
-        if !self.has_extensions(session) {
+        let session = outcome.session.as_ref();
+        if !self.scope.has_extensions(session) {
             return;
         }
         for (reply, message) in outcome.replies.iter_mut().zip(batch) {
             let own = session.filter(|session| is_of(message, session));
-            let info = self.info(own.map(Session::id));
-            match own {
-                Some(session) => session.reply(reply, message, &info),
-                None => self.scope.shared.extensions.reply(reply, message, &info),
-            }
-        }
-    }
-
-    fn has_extensions(&self, session: Option<&Session>) -> bool {
-        match session {
-            Some(session) => session.has_extensions(),
-            None => !self.scope.shared.extensions.is_empty(),
-        }
-    }
-
-    fn info(&self, client_id: Option<ClientId>) -> MessageInfo {
-        MessageInfo {
-            client_id,
-            address: self.actor.address,
-            at: self.scope.now,
-            clocks,
+            self.scope.outgoing(reply, message, own, &self.actor);
         }
     }
 }
@@ -325,13 +290,6 @@ impl Progress<'_, '_> {
         if self.delivers_on_publish {
             self.carrier = self.carrier.max(Carrier::Publish);
         }
-    }
-}
-
-fn refused(reply: Reply<'_>, refusal: Refusal) -> Reply<'_> {
-    match refusal {
-        Refusal::Failed(error) => reply.refused(error),
-        Refusal::Disconnect => reply.advised(Advice::none()),
     }
 }
 

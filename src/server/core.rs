@@ -35,6 +35,7 @@ impl Core {
             has_ack: self.has_ack,
             now,
             time_of_day: SystemTime::now,
+            clocks,
             work: Cell::new(0),
         }
     }

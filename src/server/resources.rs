@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::BayeuxServer;
 use crate::bayeux::{ChannelKind, ChannelName};
 use crate::operations::resources::{self, ByteRange, NotWritten};
+use crate::operations::{Actor, Denied};
 use crate::resources::{Conditions, Current, Had, Watch, Written};
 
 impl BayeuxServer {
@@ -24,30 +25,46 @@ impl BayeuxServer {
     }
 
     /// Returns a resource as it is now.
-    #[must_use]
-    pub fn resource(&self, channel: &ChannelName) -> Option<Current> {
-        self.core.resources.current(channel)
+    ///
+    /// # Errors
+    /// An extension refuses it.
+    pub fn resource(
+        &self,
+        channel: &ChannelName,
+        actor: &Actor<'_>,
+        now: Instant,
+    ) -> Result<Option<Current>, Denied> {
+        resources::read(channel, actor, &self.core.scope(now))
     }
 
-    /// Begins to wait for a resource's change.
-    #[must_use]
-    pub fn watch_resource(&self, channel: &ChannelName, had: &Had) -> Watch {
-        self.core.resources.watch(channel, had)
+    /// Begins to wait for a resource's changes.
+    ///
+    /// # Errors
+    /// An extension refuses it.
+    pub fn watch_resource(
+        &self,
+        channel: &ChannelName,
+        had: &Had,
+        actor: &Actor<'_>,
+        now: Instant,
+    ) -> Result<Watch, Denied> {
+        resources::watch(channel, had, actor, &self.core.scope(now))
     }
 
     /// Gives a resource a representation, and publishes it; tells also how much work that was.
     ///
     /// # Errors
-    /// It is no JSON within the bounds, or a condition is not met.
+    /// It is no JSON within the bounds, an extension refuses it, or a condition is not met.
     pub fn put_resource(
         &self,
         channel: &ChannelName,
         body: &[u8],
         conditions: &Conditions,
+        actor: &Actor<'_>,
         now: Instant,
     ) -> (Result<Written, NotWritten>, usize) {
         let scope = self.core.scope(now);
-        let written = resources::put(channel, body, conditions, &scope);
+        let written = resources::put(channel, body, conditions, actor, &scope);
         (written, scope.work.get())
     }
 
@@ -55,31 +72,33 @@ impl BayeuxServer {
     /// much work that was.
     ///
     /// # Errors
-    /// There is no representation, the part does not fit, the whole would be no JSON within the
-    /// bounds, or a condition is not met.
+    /// An extension refuses it, there is no representation, the part does not fit, the whole would be no
+    /// JSON within the bounds, or a condition is not met.
     pub fn patch_resource(
         &self,
         channel: &ChannelName,
         part: &[u8],
         range: ByteRange,
         conditions: &Conditions,
+        actor: &Actor<'_>,
         now: Instant,
     ) -> (Result<Written, NotWritten>, usize) {
         let scope = self.core.scope(now);
-        let written = resources::patch(channel, part, range, conditions, &scope);
+        let written = resources::patch(channel, part, range, conditions, actor, &scope);
         (written, scope.work.get())
     }
 
     /// Deletes a resource.
     ///
     /// # Errors
-    /// There is none, or a condition is not met.
+    /// An extension refuses it, there is none, or a condition is not met.
     pub fn delete_resource(
         &self,
         channel: &ChannelName,
         conditions: &Conditions,
+        actor: &Actor<'_>,
         now: Instant,
     ) -> Result<Written, NotWritten> {
-        resources::delete(channel, conditions, &self.core.scope(now))
+        resources::delete(channel, conditions, actor, &self.core.scope(now))
     }
 }

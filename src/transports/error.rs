@@ -2,8 +2,10 @@
 
 use http::StatusCode;
 
+use super::denial;
 use super::gate::Refusal;
 use crate::bayeux::{BatchError, BayeuxError};
+use crate::server::{Denied, NotOpened};
 use crate::web::gzip::NotInflated;
 use crate::web::websocket::UpgradeError;
 use crate::web::{Response, charset, form};
@@ -62,6 +64,18 @@ pub enum Error {
     /// An event stream of what its client may not have.
     #[error("not subscribed: {}", .0.text())]
     NotSubscribed(BayeuxError),
+    /// An event stream that an extension refuses.
+    #[error(transparent)]
+    Denied(Denied),
+}
+
+impl From<NotOpened> for Error {
+    fn from(not_opened: NotOpened) -> Self {
+        match not_opened {
+            NotOpened::Failed(error) => Self::NotSubscribed(error),
+            NotOpened::Denied(denied) => Self::Denied(denied),
+        }
+    }
 }
 
 impl From<Refusal> for Error {
@@ -74,6 +88,7 @@ impl Error {
     fn status(&self) -> StatusCode {
         match self {
             Self::Gate(refusal) => refusal.status,
+            Self::Denied(denied) => denial::status(denied),
             Self::Charset(charset) => charset.status(),
             Self::Coding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) | Self::Inflate(NotInflated::TooLarge) => {

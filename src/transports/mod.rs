@@ -3,6 +3,7 @@
 
 pub mod answer;
 mod arrays;
+pub mod denial;
 mod endpoint;
 mod error;
 pub mod gate;

@@ -435,6 +435,43 @@ fn the_bayeux_server_knows_no_http() {
     }
 }
 
+/// What does something for a client, and where alone it may stand: beside where it is made, in operations,
+/// where the extensions have looked at it.
+const OPERATIONS: [(&str, &[&str]); 8] = [
+    ("router.publish(", &["operations"]),
+    ("router.subscribe(", &["operations"]),
+    ("router.unsubscribe(", &["operations"]),
+    ("resources.write(", &["operations"]),
+    ("resources.current(", &["operations"]),
+    ("resources.watch(", &["operations"]),
+    ("Session::new(", &["operations"]),
+    ("extensions.incoming(", &["operations"]),
+];
+
+#[test]
+fn all_that_is_done_for_clients_is_an_operation() {
+    let mut problems = Vec::new();
+    let mut found = BTreeSet::new();
+    for source in sources() {
+        if source.is_test() {
+            continue;
+        }
+        // However the lines are broken.
+        let code: String = source.code().split_whitespace().collect();
+        for (call, places) in OPERATIONS {
+            if !code.contains(call) {
+                continue;
+            }
+            found.insert(call);
+            if !places.contains(&source.module()) {
+                problems.push(format!("{} calls {call}…)", source.name));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{problems:#?}");
+    assert_eq!(found.len(), OPERATIONS.len(), "a name is gone: {found:?}");
+}
+
 #[test]
 fn every_file_says_what_it_is() {
     for source in sources() {

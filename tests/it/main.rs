@@ -38,6 +38,7 @@ mod long_polling;
 mod lost_polls;
 mod many;
 mod message_http;
+mod one_door;
 mod pauses;
 mod plugins;
 mod publish;

@@ -14,10 +14,10 @@ use percent_encoding::percent_decode_str;
 use crate::bayeux::{ChannelName, DataError};
 use crate::metrics::{Limit, Metrics};
 use crate::resources::{Conditions, Current, Had, Unmet, Version, Woken, Written};
-use crate::server::{ByteRange, NotWritten};
+use crate::server::{Actor, ByteRange, Denied, NotWritten};
 use crate::transports::answer::Answer;
 use crate::transports::gate::{Decision, RESOURCE_METHODS as METHODS};
-use crate::transports::{Endpoint, Transport, message_http, now};
+use crate::transports::{Endpoint, Transport, denial, message_http, now};
 use crate::web::{Head, Headers, Response, Socket};
 use wait::{Changes, NextChange};
 
@@ -50,6 +50,8 @@ enum Error {
     #[error("a resource has the methods {METHODS}")]
     Method,
     #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error(transparent)]
     NotWritten(NotWritten),
 }
 
@@ -59,6 +61,7 @@ impl From<NotWritten> for Error {
             NotWritten::Unmet(Unmet::Nothing) => Self::Nothing,
             NotWritten::Unmet(Unmet::Deleted) => Self::Deleted(None),
             NotWritten::Unmet(Unmet::Condition(version)) => Self::Condition(version),
+            NotWritten::Denied(denied) => Self::Denied(denied),
             error => Self::NotWritten(error),
         }
     }
@@ -74,7 +77,10 @@ impl From<Error> for Response {
             Error::NotWritten(NotWritten::Range { .. }) => StatusCode::RANGE_NOT_SATISFIABLE,
             Error::NotWritten(NotWritten::Result(_)) => StatusCode::UNPROCESSABLE_ENTITY,
             Error::NotWritten(NotWritten::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
-            Error::NotWritten(NotWritten::Data(_) | NotWritten::Unmet(_))
+            Error::Denied(denied) | Error::NotWritten(NotWritten::Denied(denied)) => {
+                denial::status(denied)
+            }
+            Error::NotWritten(NotWritten::Data(_) | NotWritten::NoData | NotWritten::Unmet(_))
             | Error::Date
             | Error::Range
             | Error::PartialPut => StatusCode::BAD_REQUEST,
@@ -127,31 +133,38 @@ fn route(
 ) -> Result<Answer, Error> {
     let (server, headers) = (&endpoint.server, &head.headers);
     let channel = channel(endpoint, head.uri.path()).ok_or(Error::NoResource)?;
+    let actor = Actor {
+        address: socket.peer().ip(),
+        cookies: &decision.cookies,
+        is_request: true,
+        ..Actor::default()
+    };
     let conditions = Conditions {
         absent: headers::if_none_match(headers),
         ..headers::conditions(headers)
     };
     let (written, work) = match head.method {
         Method::GET | Method::HEAD if headers.contains(&WHEN_MODIFIED_AFTER) => {
-            return wait(endpoint, decision, &channel, head);
+            return wait(endpoint, decision, &channel, &actor, head);
         }
         Method::GET | Method::HEAD => {
-            let current = server.resource(&channel).ok_or(Error::Nothing)?;
+            let current = server.resource(&channel, &actor, now())?;
+            let current = current.ok_or(Error::Nothing)?;
             return read(&current, headers).map(Answer::from);
         }
         Method::PUT | Method::POST => {
             if headers.contains(&header::CONTENT_RANGE) {
                 return Err(Error::PartialPut);
             }
-            server.put_resource(&channel, body, &conditions, now())
+            server.put_resource(&channel, body, &conditions, &actor, now())
         }
         Method::PATCH => {
             let part = body;
             let range = range(headers, part.len()).ok_or(Error::Range)?;
-            server.patch_resource(&channel, part, range, &conditions, now())
+            server.patch_resource(&channel, part, range, &conditions, &actor, now())
         }
         Method::DELETE => {
-            server.delete_resource(&channel, &conditions, now())?;
+            server.delete_resource(&channel, &conditions, &actor, now())?;
             return Ok(Response::new(StatusCode::NO_CONTENT).into());
         }
         _ => return Err(Error::Method),
@@ -190,13 +203,15 @@ fn wait(
     endpoint: &Endpoint,
     decision: &Decision<'_>,
     channel: &ChannelName,
+    actor: &Actor<'_>,
     head: &Head,
 ) -> Result<Answer, Error> {
     let headers = &head.headers;
     let date = headers.text(&WHEN_MODIFIED_AFTER);
     let date = date.and_then(headers::date).ok_or(Error::Date)?;
     let had = headers::if_none_match(headers).map_or(Had::Until(date), Had::Versions);
-    let mut watch = endpoint.server.watch_resource(channel, &had);
+    let server = &endpoint.server;
+    let mut watch = server.watch_resource(channel, &had, actor, now())?;
     let has_responses = head.method == Method::GET
         && endpoint.gate.is_on(Transport::MessageHttp)
         && decision.accepts_responses;

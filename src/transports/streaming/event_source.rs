@@ -15,11 +15,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, StatusCode};
-use serde_json::value::to_raw_value;
 use tokio::time::Sleep;
 
 use super::heartbeat::Heartbeat;
-use crate::bayeux::{Advice, BayeuxError, ClientId, Event, Reply, meta};
+use crate::bayeux::{ClientId, Event, Reply};
 use crate::metrics::{Gauge, Metrics};
 use crate::server::Actor;
 use crate::session::{Beginning, Stream, StreamStep};
@@ -52,15 +51,12 @@ pub fn join(
     let last = last_event_id(head)?;
     let last = last.and_then(LastEvent::of);
     let last = last.filter(|last| last.session == id);
-    let joined =
-        endpoint
-            .server
-            .join_stream(id, &actor(decision, socket), last.map(|last| last.number));
-    let Some((stream, beginning)) = joined else {
-        let advice = endpoint.server.handshake_advice(now());
-        return Ok(unknown_session(advice).into());
-    };
-    Ok(open(endpoint, stream, true, beginning))
+    let last = last.map(|last| last.number);
+    let actor = actor(decision, socket);
+    Ok(match endpoint.server.join_stream(id, &actor, last, now()) {
+        Ok((stream, beginning)) => open(endpoint, stream, true, beginning),
+        Err(reply) => only_reply(&reply).into(),
+    })
 }
 
 /// Who opens a stream.
@@ -83,15 +79,11 @@ fn is_there(socket: &Socket) -> Result<(), Error> {
     }
 }
 
-/// Tells a client to handshake again, by the stream: it would not hear of an error's status, and
-/// wait for the stream until its next connect is due.
-fn unknown_session(advice: Advice) -> Response {
-    let channel = to_raw_value(meta::CONNECT).expect("a string is JSON");
-    let reply = Reply::to_connect(None, Some(&channel))
-        .failed(BayeuxError::SessionUnknown)
-        .advised(advice);
+/// Tells a client why it has no stream, such as to handshake again, by a stream: it would not hear of an
+/// error's status, and wait for the stream until its next connect is due.
+fn only_reply(reply: &Reply<'_>) -> Response {
     let mut body = b"retry: 30000\ndata: ".to_vec();
-    body.extend_from_slice(&array(&[], &[reply]));
+    body.extend_from_slice(&array(&[], std::slice::from_ref(reply)));
     body.extend_from_slice(b"\n\n");
     Response::with_raw_head(StatusCode::OK, HEAD, body)
 }
@@ -127,7 +119,7 @@ pub fn serve(
             last.map(|last| (last.session, last.number)),
             now(),
         )
-        .map_err(Error::NotSubscribed)?;
+        .map_err(Error::from)?;
     // An id that is not one of ours says as well that something was received before.
     beginning.is_complete &= last.is_some() || !said_one;
     Ok(open(endpoint, stream, false, beginning))

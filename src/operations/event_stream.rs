@@ -1,0 +1,141 @@
+//! An event stream, whose client sends no messages: what opens it stands for those of others.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::extensions::{Denied, refused};
+use super::{Actor, Scope, handshake, implied, subscribe, subscriptions};
+use crate::bayeux::{BayeuxError, ChannelPattern, ClientId, RandomId, Reply};
+use crate::extensions::Refusal;
+use crate::session::{Beginning, EndReason, Session, Stream};
+
+/// Why there is no stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotOpened {
+    /// There are too many sessions, or it may not be subscribed to these channels.
+    Failed(BayeuxError),
+    /// An extension refuses it.
+    Denied(Denied),
+}
+
+impl From<BayeuxError> for NotOpened {
+    fn from(error: BayeuxError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Refusal> for NotOpened {
+    fn from(refusal: Refusal) -> Self {
+        Self::Denied(refusal.into())
+    }
+}
+
+/// Begins a session that is subscribed to these channels and patterns, as by a handshake and a subscribe;
+/// or continues the one that `last` is an event of, as by a subscribe.
+///
+/// # Errors
+/// There are too many sessions, it may not be subscribed to these, or an extension refuses that.
+pub fn open(
+    channels: &[Cow<'_, str>],
+    actor: &Actor<'_>,
+    last: Option<(ClientId, u64)>,
+    scope: &Scope<'_>,
+    random: impl FnMut() -> RandomId,
+) -> Result<(Stream, Beginning), NotOpened> {
+    let names = to_raw_value(channels).expect("strings are JSON");
+    // Nothing begins for what is malformed.
+    subscriptions(&implied::subscribe(&names, None), scope.limits)?;
+    if let Some((id, last)) = last
+        && let Some(continued) = resume(&names, id, last, actor, scope)?
+    {
+        return Ok(continued);
+    }
+    let begun = scope.begin(&mut implied::handshake(), actor)?;
+    let session = handshake::begin(actor, begun, scope, random)?.session;
+    let subscribed = wanted(&names, &session, actor, scope)
+        .and_then(|patterns| Ok(subscribe::to(&patterns, &session, scope)?));
+    if let Err(error) = subscribed {
+        let is_denied = matches!(error, NotOpened::Denied(_));
+        let reason = if is_denied {
+            EndReason::Refused
+        } else {
+            EndReason::Disconnect
+        };
+        scope.end(&session, reason);
+        return Err(error);
+    }
+    let stream = Stream::replaying(&session, None, true).map(|(stream, _)| stream);
+    let beginning = Beginning {
+        after: 0,
+        is_complete: last.is_none(),
+    };
+    Ok((stream.unwrap_or_default(), beginning))
+}
+
+/// Goes on with a session; nothing if it is not there, or of other channels.
+fn resume(
+    names: &RawValue,
+    id: ClientId,
+    last: u64,
+    actor: &Actor<'_>,
+    scope: &Scope<'_>,
+) -> Result<Option<(Stream, Beginning)>, NotOpened> {
+    let session = scope.sessions.find(id);
+    let Some(session) = session.filter(|session| session.admits(actor.cookies)) else {
+        return Ok(None);
+    };
+    let patterns = wanted(names, &session, actor, scope)?;
+    if !session.is_subscribed_to(&patterns) {
+        return Ok(None);
+    }
+    Ok(Stream::replaying(&session, Some(last), true))
+}
+
+/// Returns what a session is to be subscribed to, after the extensions have looked at it.
+fn wanted(
+    names: &RawValue,
+    session: &Arc<Session>,
+    actor: &Actor<'_>,
+    scope: &Scope<'_>,
+) -> Result<Vec<ChannelPattern>, NotOpened> {
+    let mut message = implied::subscribe(names, Some(session.id()));
+    scope.incoming(&mut message, Some(session), actor)?;
+    Ok(subscriptions(&message, scope.limits)?)
+}
+
+/// Makes a stream of a session whose client sends its messages by requests of their own, after the event
+/// `last` if it is given, as by a connect.
+///
+/// # Errors
+/// There is no such session for the actor's cookies, or an extension refuses it: the connect's reply.
+pub fn join(
+    id: ClientId,
+    actor: &Actor<'_>,
+    last: Option<u64>,
+    scope: &Scope<'_>,
+) -> Result<(Stream, Beginning), Box<Reply<'static>>> {
+    let mut message = implied::connect(id);
+    let session = scope.sessions.find(id);
+    let session = session.filter(|session| session.admits(actor.cookies));
+    let passed = match &session {
+        Some(session) => scope.incoming(&mut message, Some(session), actor),
+        None => Ok(()),
+    };
+    let joined = match (&session, &passed) {
+        (Some(session), Ok(())) => Stream::replaying(session, last, false),
+        _ => None,
+    };
+    joined.ok_or_else(|| {
+        let reply = Reply::to(&message);
+        let mut reply = match passed {
+            Err(refusal) => refused(reply, refusal),
+            Ok(()) => reply
+                .failed(BayeuxError::SessionUnknown)
+                .advised(scope.shared.handshake_advice(actor.is_blind, scope.now)),
+        };
+        scope.outgoing(&mut reply, &message, session.as_ref(), actor);
+        Box::new(reply)
+    })
+}

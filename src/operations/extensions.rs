@@ -1,0 +1,157 @@
+//! The way of every operation past the extensions, before it is done.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::{Actor, Scope};
+use crate::bayeux::{Advice, ClientId, Message, Reply};
+use crate::extensions::{Begun, MessageInfo, Refusal};
+use crate::session::{EndReason, Session};
+
+/// What a client hears that is refused without an error.
+const REFUSED: &str = "refused";
+
+/// An operation is not done because an extension refuses it, to a client that does not speak Bayeux.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.reason())]
+pub struct Denied(Cow<'static, str>);
+
+impl Denied {
+    /// Returns the code of the extension's error, if it begins with a number.
+    #[must_use]
+    pub fn code(&self) -> Option<u16> {
+        self.parts()[0].parse().ok()
+    }
+
+    /// Returns what the error says: its text, or if that is empty its arguments.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        let [_, arguments, text] = self.parts();
+        let said = [text, arguments].into_iter().find(|said| !said.is_empty());
+        said.unwrap_or(REFUSED)
+    }
+
+    /// Returns code, arguments and text; what is not of this form is all text.
+    fn parts(&self) -> [&str; 3] {
+        let mut parts = self.0.splitn(3, ':');
+        match [parts.next(), parts.next(), parts.next()] {
+            [Some(code), Some(arguments), Some(text)] => [code, arguments, text],
+            _ => ["", "", &self.0],
+        }
+    }
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Self {
+        Self(match refusal {
+            Refusal::Failed(error) => error,
+            Refusal::Disconnect => Cow::Borrowed(REFUSED),
+        })
+    }
+}
+
+/// Makes a reply one to a message that was refused.
+#[must_use]
+pub fn refused(reply: Reply<'_>, refusal: Refusal) -> Reply<'_> {
+    match refusal {
+        Refusal::Failed(error) => reply.refused(error),
+        Refusal::Disconnect => reply.advised(Advice::none()),
+    }
+}
+
+impl Scope<'_> {
+    /// Lets the extensions look at a message: those of all sessions, then those of its own.
+    ///
+    /// # Errors
+    /// One refuses it; if it disconnects, the session has ended.
+    pub fn incoming(
+        &self,
+        message: &mut Message<'_>,
+        session: Option<&Arc<Session>>,
+        actor: &Actor<'_>,
+    ) -> Result<(), Refusal> {
+        if !self.has_extensions(session) {
+            return Ok(());
+        }
+        let info = self.info(session.map(|session| session.id()), actor);
+        let mut passed = self.shared.extensions.incoming(message, &info);
+        if let Some(session) = session {
+            passed = passed.and_then(|()| session.incoming(message, &info));
+            if passed == Err(Refusal::Disconnect) {
+                self.end(session, EndReason::Refused);
+            }
+        }
+        passed
+    }
+
+    /// Lets the extensions look at a handshake, and say how its session is to begin.
+    ///
+    /// # Errors
+    /// One refuses it.
+    pub fn begin(&self, message: &mut Message<'_>, actor: &Actor<'_>) -> Result<Begun, Refusal> {
+        self.incoming(message, None, actor)?;
+        let mut begun = Begun::new(self.now);
+        self.shared.extensions.begin(message, &mut begun);
+        Ok(begun)
+    }
+
+    /// Lets the extensions look at a reply: those of its session, then those of all.
+    pub fn outgoing(
+        &self,
+        reply: &mut Reply<'_>,
+        message: &Message<'_>,
+        session: Option<&Arc<Session>>,
+        actor: &Actor<'_>,
+    ) {
+        if !self.has_extensions(session) {
+            return;
+        }
+        let info = self.info(session.map(|session| session.id()), actor);
+        match session {
+            Some(session) => session.reply(reply, message, &info),
+            None => self.shared.extensions.reply(reply, message, &info),
+        }
+    }
+
+    /// Tells whether there are extensions, of all sessions or of this one.
+    #[must_use]
+    pub fn has_extensions(&self, session: Option<&Arc<Session>>) -> bool {
+        match session {
+            Some(session) => session.has_extensions(),
+            None => !self.shared.extensions.is_empty(),
+        }
+    }
+
+    fn info(&self, client_id: Option<ClientId>, actor: &Actor<'_>) -> MessageInfo {
+        MessageInfo {
+            client_id,
+            address: actor.address,
+            at: self.now,
+            clocks: self.clocks,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_denied_has_a_code_and_a_reason() {
+        let cases = [
+            ("403:/vip:not_for_you", Some(403), "not_for_you"),
+            ("403::not: you", Some(403), "not: you"),
+            ("403:/vip:", Some(403), "/vip"),
+            ("403::", Some(403), "refused"),
+            ("-1:a:b", None, "b"),
+            ("no:form", None, "no:form"),
+            ("403", None, "403"),
+            ("", None, "refused"),
+        ];
+        for (error, code, reason) in cases {
+            let denied = Denied::from(Refusal::Failed(error.into()));
+            assert_eq!((denied.code(), denied.reason()), (code, reason), "{error}");
+        }
+        assert_eq!(Denied::from(Refusal::Disconnect).reason(), "refused");
+    }
+}

@@ -1,0 +1,659 @@
+//! Whatever way an operation comes in, extensions see it first, and nothing gets past one that refuses.
+
+use std::sync::{Arc, Mutex};
+
+use mirant::bayeux::{ChannelPattern, ClientId, Limits, Message};
+use mirant::extensions::{Begun, Extension, MessageInfo, Refusal};
+use mirant::run::Additions;
+use mirant::services::{Call, Handler};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::support::{
+    Client, Embedded, Events, Request, Response, Streamed, TestServer, WebSocket, only, percent,
+    until,
+};
+
+const ON: &str = "channel=[{ pattern = '/r/**', resource = true }]";
+const AT: &str = "/resources/r/a";
+const EPOCH: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
+const STREAM: &str = "/events?channel=/r/a";
+
+/// An operation, by the message that stands for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Handshake,
+    Connect,
+    Subscribe,
+    Publish,
+}
+
+use Kind::{Connect, Handshake, Publish, Subscribe};
+
+impl Kind {
+    fn channel(self) -> &'static str {
+        match self {
+            Handshake => "/meta/handshake",
+            Connect => "/meta/connect",
+            Subscribe => "/meta/subscribe",
+            Publish => "/r/a",
+        }
+    }
+
+    fn message(self, connection_type: &str) -> Value {
+        let channel = self.channel();
+        match self {
+            Handshake => json!({
+                "channel": channel, "version": "1.0", "clientId": null,
+                "supportedConnectionTypes": [connection_type],
+            }),
+            Connect => json!({
+                "channel": channel, "connectionType": connection_type, "advice": {"timeout": 0},
+            }),
+            Subscribe => json!({"channel": channel, "subscription": "/r/a"}),
+            Publish => json!({"channel": channel, "data": 7}),
+        }
+    }
+}
+
+/// What an extension has seen, and what it refuses.
+#[derive(Debug, Default)]
+struct Book {
+    seen: Vec<Seen>,
+    refused: Option<(Kind, &'static str)>,
+    ends: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    channel: String,
+    /// Its `subscription` or its `data`.
+    what: Option<String>,
+    client_id: Option<ClientId>,
+}
+
+/// Writes down what it sees, and refuses by channel.
+#[derive(Debug, Clone, Default)]
+struct Guard(Arc<Mutex<Book>>);
+
+impl Guard {
+    fn server(&self) -> TestServer {
+        let additions = Additions {
+            extensions: vec![Box::new(self.clone())],
+            handlers: Vec::new(),
+        };
+        TestServer::start_with(&[ON, "bayeux.publish_without_session=true"], additions)
+    }
+
+    fn refuse(&self, kind: Kind, error: &'static str) {
+        let mut book = self.0.lock().unwrap();
+        book.refused = Some((kind, error));
+        book.seen.clear();
+    }
+
+    /// Disconnects whose message is of this kind.
+    fn end(&self, kind: Kind) {
+        self.refuse(kind, "");
+        self.0.lock().unwrap().ends = true;
+    }
+
+    fn allow(&self) {
+        *self.0.lock().unwrap() = Book::default();
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.0.lock().unwrap().seen)
+    }
+}
+
+impl Extension for Guard {
+    fn begin(&self, handshake: &Message<'_>, _: &mut Begun) {
+        assert!(handshake.is_on("/meta/handshake"));
+        let channel = "begin".to_owned();
+        self.0.lock().unwrap().seen.push(Seen {
+            channel,
+            what: None,
+            client_id: None,
+        });
+    }
+
+    fn incoming(&self, message: &mut Message<'_>, info: &MessageInfo) -> Result<(), Refusal> {
+        let channel = message.channel_text().unwrap().into_owned();
+        let subscription = message.subscription.map(|raw| raw.get().to_owned());
+        let what = subscription.or(message.data.as_ref().map(|raw| raw.get().to_owned()));
+        let mut book = self.0.lock().unwrap();
+        let client_id = info.client_id;
+        assert_eq!(message.client_id.is_some(), client_id.is_some());
+        let is_on_it = channel != "/meta/subscribe" || what.as_ref().unwrap().contains("/r/a");
+        book.seen.push(Seen {
+            channel: channel.clone(),
+            what,
+            client_id,
+        });
+        match book.refused {
+            Some((kind, _)) if is_on_it && channel == kind.channel() && book.ends => {
+                Err(Refusal::Disconnect)
+            }
+            Some((kind, error)) if is_on_it && channel == kind.channel() => {
+                Err(Refusal::Failed(error.into()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A way in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    LongPolling,
+    /// By a head that the connection has had before.
+    RepeatedHead,
+    CallbackPolling,
+    Form,
+    WebSocket,
+    XhrStreaming,
+    Multipart,
+    Iframe,
+    Embedded,
+    EmbeddedResource,
+    EventStream,
+    ResumedStream,
+    /// The stream of a client of Faye's.
+    JoinedStream,
+    Get,
+    Head,
+    Wait,
+    Watch,
+    Put,
+    Post,
+    Patch,
+    Delete,
+}
+
+const MESSAGES: [Kind; 4] = [Handshake, Connect, Subscribe, Publish];
+
+const WAYS: [(Way, &[Kind]); 21] = [
+    (Way::LongPolling, &MESSAGES),
+    (Way::RepeatedHead, &MESSAGES),
+    (Way::CallbackPolling, &MESSAGES),
+    (Way::Form, &MESSAGES),
+    (Way::WebSocket, &MESSAGES),
+    (Way::XhrStreaming, &[Connect]),
+    (Way::Multipart, &[Connect]),
+    (Way::Iframe, &[Connect]),
+    (Way::Embedded, &MESSAGES),
+    (Way::EmbeddedResource, &[Publish]),
+    (Way::EventStream, &[Handshake, Subscribe]),
+    (Way::ResumedStream, &[Subscribe]),
+    (Way::JoinedStream, &[Connect]),
+    (Way::Get, &[Subscribe]),
+    (Way::Head, &[Subscribe]),
+    (Way::Wait, &[Subscribe]),
+    (Way::Watch, &[Subscribe]),
+    (Way::Put, &[Publish]),
+    (Way::Post, &[Publish]),
+    (Way::Patch, &[Publish]),
+    (Way::Delete, &[Publish]),
+];
+
+/// What became of an attempt: the error of a reply, or the reason of a response that is no success.
+type Attempt = Result<(), String>;
+
+fn of_reply(reply: &Value) -> Attempt {
+    match reply["error"].as_str() {
+        Some(error) => Err(error.to_owned()),
+        None => Ok(()),
+    }
+}
+
+fn of_response(response: &Response) -> Attempt {
+    if response.status < 400 {
+        Ok(())
+    } else {
+        Err(format!("{} {}", response.status, response.reason()))
+    }
+}
+
+/// The reply that is all there is of a stream.
+fn only_reply(response: &Response) -> Option<Value> {
+    assert_eq!(response.status, 200);
+    response.header("Content-Length")?;
+    let messages = response
+        .text()
+        .strip_prefix("retry: 30000\ndata: ")
+        .unwrap();
+    Some(only(serde_json::from_str(messages).unwrap()))
+}
+
+/// A client before it does something.
+struct Ready {
+    client: Client,
+    socket: Option<WebSocket>,
+    /// The id of the last event that it received by a stream.
+    last: String,
+}
+
+impl Ready {
+    async fn to(server: &TestServer, way: Way) -> Self {
+        let put = Request::new("PUT", AT).body("\"old\"");
+        assert!(server.open().await.exchange(put).await.status < 300);
+        let client = server.client().await;
+        let socket = match way {
+            Way::WebSocket => Some(WebSocket::client(server.address).await),
+            _ => None,
+        };
+        let mut last = String::new();
+        if way == Way::ResumedStream {
+            let (_stream, block) = Events::open(server.address, STREAM).await;
+            last = block.id.unwrap();
+        }
+        Self {
+            client,
+            socket,
+            last,
+        }
+    }
+
+    /// Sends a message.
+    async fn send(&mut self, server: &TestServer, way: Way, kind: Kind) -> Attempt {
+        let name = match way {
+            Way::XhrStreaming => "xhr-streaming",
+            Way::Multipart => "multipart",
+            Way::Iframe => "iframe",
+            Way::CallbackPolling => "callback-polling",
+            Way::WebSocket => "websocket",
+            _ => "long-polling",
+        };
+        let message = self.client.message(kind.message(name));
+        let text = json!([message]).to_string();
+        let replies = match way {
+            Way::WebSocket => {
+                let socket = self.socket.as_mut().unwrap();
+                vec![socket.call(kind.message(name)).await]
+            }
+            Way::CallbackPolling => {
+                let request = self.client.with_cookie(Request::jsonp("cb", &text));
+                server
+                    .open()
+                    .await
+                    .exchange(request)
+                    .await
+                    .messages_for("cb")
+            }
+            Way::Form => {
+                let request = self
+                    .client
+                    .request(format!("message={}", percent(&text)))
+                    .header("Content-Type", "application/x-www-form-urlencoded");
+                server.open().await.exchange(request).await.messages()
+            }
+            Way::RepeatedHead => {
+                let mut http = server.open().await;
+                for _ in 0..3 {
+                    let text = text.replace(kind.channel(), "/meta/none");
+                    http.exchange(self.client.request(text)).await;
+                }
+                http.exchange(self.client.request(text)).await.messages()
+            }
+            Way::Embedded => {
+                let mut stream = Embedded::two_way(server.address).await;
+                stream.exchange(self.client.request(text)).await.messages()
+            }
+            Way::XhrStreaming | Way::Multipart | Way::Iframe => {
+                let request = self.client.request(text);
+                let request = request.header("Origin", "http://localhost");
+                let body = Streamed::open(server.address, request).await.rest().await;
+                let (start, end) = (body.find("[{").unwrap(), body.rfind("}]").unwrap());
+                serde_json::from_str(&body[start..end + 2].replace("\\/", "/")).unwrap()
+            }
+            _ => server
+                .open()
+                .await
+                .exchange(self.client.request(text))
+                .await
+                .messages(),
+        };
+        of_reply(replies.last().unwrap())
+    }
+
+    /// Makes a request that is no message.
+    fn request(&self, way: Way) -> Request {
+        let get = |target: &str| Request::new("GET", target);
+        match way {
+            Way::EventStream => get(STREAM),
+            Way::ResumedStream => get(STREAM).header("Last-Event-ID", &self.last),
+            Way::Head => Request::new("HEAD", AT).header("Connection", "close"),
+            Way::Wait => get(AT).header("When-Modified-After", EPOCH),
+            Way::Watch => get(AT)
+                .header("When-Modified-After", EPOCH)
+                .header("Accept", "message/http"),
+            Way::Put | Way::EmbeddedResource => Request::new("PUT", AT).body("\"new\""),
+            Way::Post => Request::new("POST", AT).body("\"new\""),
+            Way::Patch => Request::new("PATCH", AT)
+                .header("Content-Range", "bytes 1-3/5")
+                .body("new"),
+            Way::Delete => Request::new("DELETE", AT),
+            _ => get(AT),
+        }
+    }
+
+    async fn attempt(&mut self, server: &TestServer, way: Way, kind: Kind) -> Attempt {
+        let mut http = server.open().await;
+        match way {
+            Way::Get | Way::Wait | Way::Put | Way::Post | Way::Patch | Way::Delete => {
+                of_response(&http.exchange(self.request(way)).await)
+            }
+            Way::Watch => {
+                http.send(self.request(way).bytes()).await;
+                of_response(&http.response().await)
+            }
+            Way::Head => {
+                http.send(self.request(way).bytes()).await;
+                let head = String::from_utf8(http.rest().await).unwrap();
+                match &head[9..12] {
+                    "200" => Ok(()),
+                    status => Err(format!("{status} not_here")),
+                }
+            }
+            Way::EventStream | Way::ResumedStream => {
+                http.send(self.request(way).bytes()).await;
+                of_response(&http.response().await)
+            }
+            Way::EmbeddedResource => {
+                let mut stream = Embedded::two_way(server.address).await;
+                of_response(&stream.exchange(self.request(way)).await)
+            }
+            Way::JoinedStream => {
+                let target = format!("/cometd/{}", self.client.id);
+                let request = Request::new("GET", &target).header("Accept", "text/event-stream");
+                let request = self.client.with_cookie(request);
+                http.send(request.bytes()).await;
+                match only_reply(&http.response().await) {
+                    Some(reply) => of_reply(&reply),
+                    None => Ok(()),
+                }
+            }
+            _ => self.send(server, way, kind).await,
+        }
+    }
+}
+
+/// What would show that something was done.
+async fn state(server: &TestServer) -> (u64, i64, String) {
+    let metrics = server.metrics();
+    let get = Request::new("GET", AT);
+    let response = server.open().await.exchange(get).await;
+    (
+        metrics.published.value(),
+        metrics.sessions.value(),
+        response.text().to_owned(),
+    )
+}
+
+/// What an extension is to see first of an attempt.
+fn expected(way: Way, kind: Kind) -> (&'static str, Option<&'static str>) {
+    let what = match (way, kind) {
+        (_, Handshake | Connect) => None,
+        (Way::EventStream | Way::ResumedStream, Subscribe) => Some("[\"/r/a\"]"),
+        (_, Subscribe) => Some("\"/r/a\""),
+        (Way::Put | Way::Post | Way::Patch | Way::EmbeddedResource, Publish) => Some("\"new\""),
+        (Way::Delete, Publish) => None,
+        (_, Publish) => Some("7"),
+    };
+    (kind.channel(), what)
+}
+
+/// Says what is wrong with a way in, if something is.
+async fn wrong(way: Way, kind: Kind) -> Option<&'static str> {
+    let guard = Guard::default();
+    let server = guard.server();
+    let mut ready = Ready::to(&server, way).await;
+    let before = state(&server).await;
+    let (channel, what) = expected(way, kind);
+    let was_seen = || {
+        let mut seen = guard.seen().into_iter();
+        seen.any(|seen| seen.channel == channel && seen.what.as_deref() == what)
+    };
+    guard.refuse(kind, "403:/r/a:not_here");
+    match ready.attempt(&server, way, kind).await {
+        Ok(()) => return Some("it gets past"),
+        Err(reason) if !["403:/r/a:not_here", "403 not_here"].contains(&&*reason) => {
+            return Some("it has another reason");
+        }
+        Err(_) => {}
+    }
+    if !was_seen() {
+        return Some("it is refused, but not seen as what it is");
+    }
+    guard.allow();
+    if state(&server).await != before {
+        return Some("it is refused, but does something");
+    }
+    guard.seen();
+    if ready.attempt(&server, way, kind).await.is_err() {
+        return Some("it is always refused");
+    }
+    (!was_seen()).then_some("it is not seen as what it is")
+}
+
+#[tokio::test]
+async fn every_way_in_passes_the_extensions() {
+    let mut problems = Vec::new();
+    for (way, kinds) in WAYS {
+        for kind in kinds {
+            let problem = wrong(way, *kind).await;
+            problems.extend(problem.map(|problem| format!("{way:?}, {kind:?}: {problem}")));
+        }
+    }
+    assert!(problems.is_empty(), "{problems:#?}");
+}
+
+#[tokio::test]
+async fn an_event_stream_is_seen_as_what_a_client_would_send() {
+    let guard = Guard::default();
+    let server = guard.server();
+    let target = format!("{STREAM}&channel=/b/**");
+    let (mut stream, block) = Events::open(server.address, &target).await;
+    let seen = guard.seen();
+    let channels: Vec<&str> = seen.iter().map(|seen| &*seen.channel).collect();
+    assert_eq!(channels, ["/meta/handshake", "begin", "/meta/subscribe"]);
+    assert_eq!(seen[2].what.as_deref(), Some("[\"/r/a\",\"/b/**\"]"));
+    let id = seen[2].client_id.unwrap().to_string();
+    let last = block.id.unwrap();
+    assert!(last.starts_with(&id), "{last} {id}");
+    server.client().await.publish("/b/c", 1).await;
+    stream.next().await;
+
+    guard.seen();
+    let (_resumed, _) = Events::after(server.address, &target, &last).await;
+    let seen = guard.seen();
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert_eq!(seen[0].channel, "/meta/subscribe");
+    assert_eq!(seen[0].client_id.unwrap().to_string(), id);
+}
+
+#[tokio::test]
+async fn the_status_of_a_refusal_is_its_code_if_that_is_one() {
+    let cases = [
+        ("403:/r/a:not_here", 403, "not_here"),
+        ("401::who_are_you", 401, "who_are_you"),
+        ("503:a,b:later: much", 503, "later: much"),
+        ("200::fine", 403, "fine"),
+        ("302::elsewhere", 403, "elsewhere"),
+        ("999::odd", 403, "odd"),
+        ("no code", 403, "no code"),
+        ("x:y:z", 403, "z"),
+        ("403:only_arguments:", 403, "only_arguments"),
+        ("403::", 403, "refused"),
+        ("", 403, "refused"),
+    ];
+    let guard = Guard::default();
+    let server = guard.server();
+    for (error, status, reason) in cases {
+        for (kind, request) in [
+            (Handshake, Request::new("GET", STREAM)),
+            (Subscribe, Request::new("GET", STREAM)),
+            (Subscribe, Request::new("GET", AT)),
+            (Publish, Request::new("PUT", AT).body("1")),
+        ] {
+            guard.refuse(kind, error);
+            let response = server.open().await.exchange(request).await;
+            assert_eq!((response.status, &*response.reason()), (status, reason));
+        }
+    }
+    assert_eq!(server.metrics().sessions.value(), 0);
+}
+
+#[tokio::test]
+async fn a_session_that_is_disconnected_as_its_event_stream_opens_has_ended() {
+    let guard = Guard::default();
+    let server = guard.server();
+    for kind in [Handshake, Subscribe] {
+        guard.end(kind);
+        let request = Request::new("GET", STREAM);
+        let response = server.open().await.exchange(request).await;
+        assert_eq!((response.status, &*response.reason()), (403, "refused"));
+        assert_eq!(server.metrics().sessions.value(), 0);
+        guard.allow();
+    }
+    let (mut stream, block) = Events::open(server.address, STREAM).await;
+    guard.end(Subscribe);
+    let request = Request::new("GET", STREAM).header("Last-Event-ID", &block.id.unwrap());
+    let response = server.open().await.exchange(request).await;
+    assert_eq!(response.status, 403);
+    stream.ended().await;
+    assert_eq!(server.metrics().sessions.value(), 0);
+}
+
+#[tokio::test]
+async fn a_client_of_faye_s_hears_why_its_stream_is_refused_or_that_its_session_is_over() {
+    let guard = Guard::default();
+    let server = guard.server();
+    let client = server.client().await;
+    let target = format!("/cometd/{}", client.id);
+    let request = Request::new("GET", &target).header("Accept", "text/event-stream");
+    let request = client.with_cookie(request);
+    let reply = async || {
+        let response = server.open().await.exchange(request.clone()).await;
+        only_reply(&response).unwrap()
+    };
+    guard.refuse(Connect, "403::no");
+    let refused = json!({"channel": "/meta/connect", "successful": false, "error": "403::no"});
+    assert_eq!(reply().await, refused);
+    assert_eq!(server.metrics().sessions.value(), 1);
+    guard.end(Connect);
+    assert_eq!(reply().await["advice"]["reconnect"], "none");
+    assert_eq!(server.metrics().sessions.value(), 0);
+}
+
+#[tokio::test]
+async fn who_may_not_publish_learns_nothing_of_a_resource_by_a_patch() {
+    let guard = Guard::default();
+    let server = guard.server();
+    let put = Request::new("PUT", AT).body("\"old\"");
+    server.open().await.exchange(put).await;
+    guard.refuse(Publish, "403::no");
+    let patch = |range| {
+        let patch = Request::new("PATCH", AT).header("Content-Range", range);
+        patch.body("x")
+    };
+    for request in [
+        patch("bytes 100-100/*"),
+        patch("bytes 0-0/*"),
+        patch("bytes 1-1/9"),
+        patch("bytes 1-1/*").header("If-Match", "\"a-1\""),
+        Request::new("DELETE", AT).header("If-Match", "\"a-1\""),
+        Request::new("PUT", AT)
+            .header("If-Match", "\"a-1\"")
+            .body("1"),
+    ] {
+        let response = server.open().await.exchange(request).await;
+        assert_eq!((response.status, &*response.reason()), (403, "no"));
+        assert_eq!(response.header("ETag"), None);
+        assert_eq!(response.header("Content-Range"), None);
+    }
+    // The rule is for the channel: of another a client is told what is wrong.
+    let patch = patch("bytes 0-0/*").to("/resources/r/none");
+    assert_eq!(server.open().await.exchange(patch).await.status, 404);
+}
+
+/// Changes what comes in.
+#[derive(Debug)]
+struct Changing;
+
+impl Extension for Changing {
+    fn incoming(&self, message: &mut Message<'_>, _: &MessageInfo) -> Result<(), Refusal> {
+        if let Some(data) = &mut message.data {
+            let text = data.get().replace("bad", "good");
+            *data =
+                std::borrow::Cow::Owned(serde_json::value::RawValue::from_string(text).unwrap());
+            let by = serde_json::value::RawValue::TRUE.to_owned();
+            message
+                .custom
+                .push(("checked".into(), std::borrow::Cow::Owned(by)));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_comes_in_for_a_resource_can_be_changed() {
+    let additions = Additions {
+        extensions: vec![Box::new(Changing)],
+        handlers: Vec::new(),
+    };
+    let server = TestServer::start_with(&[ON], additions);
+    let (mut stream, _) = Events::open(server.address, STREAM).await;
+    let put = |body| Request::new("PUT", AT).body(body);
+    let patch = |range, part| {
+        let patch = Request::new("PATCH", AT).header("Content-Range", range);
+        patch.body(part)
+    };
+    for (request, kept) in [
+        (put(" \"bad\""), "\"good\""),
+        (patch("bytes 5-9/*", " bad\""), "\"good good\""),
+        (put(" [ 1 ] "), " [ 1 ] "),
+    ] {
+        let response = server.open().await.exchange(request).await;
+        assert!(response.status < 300, "{response:?}");
+        let got = server.open().await.exchange(Request::new("GET", AT)).await;
+        assert_eq!(got.text(), kept);
+        let event = stream.next().await.json();
+        let data: Value = serde_json::from_str(kept).unwrap();
+        assert_eq!(
+            event,
+            json!({"channel": "/r/a", "data": data, "checked": true})
+        );
+    }
+}
+
+/// Hands its calls on.
+#[derive(Debug)]
+struct Taking(mpsc::UnboundedSender<Call>);
+
+impl Handler for Taking {
+    fn handle(&self, call: Call) -> Result<(), Call> {
+        self.0.send(call).unwrap();
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_handler_knows_who_calls_also_by_an_embedded_request() {
+    let (send, mut calls) = mpsc::unbounded_channel();
+    let pattern = ChannelPattern::parse("/service/a", &Limits::default()).unwrap();
+    let additions = Additions {
+        extensions: Vec::new(),
+        handlers: vec![(pattern, Arc::new(Taking(send)) as Arc<dyn Handler>)],
+    };
+    let server = TestServer::start_with(&[], additions);
+    let client = server.client().await;
+    let message = client.message(json!({"channel": "/service/a", "data": 1}));
+    let mut stream = Embedded::two_way(server.address).await;
+    let request = client.request(message.to_string());
+    let reply = only(stream.exchange(request).await.messages());
+    assert_eq!(reply["successful"], true);
+    let call = calls.recv().await.unwrap();
+    assert_eq!(call.client_id.to_string(), client.id);
+    until(|| calls.is_empty()).await;
+}

@@ -46,6 +46,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
             "bayeux",
             "metrics",
             "pause",
+            "peer",
             "session",
             "resources",
             "server",

@@ -6,38 +6,25 @@
 //! is pending, to which the last adds.
 
 mod connect;
+mod connection;
 mod embedded;
 mod outer;
 mod pending;
 mod requests;
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Instant;
-
-use bytes::BytesMut;
-use http::{Method, StatusCode};
-use tokio::time::Sleep;
 
 pub use self::connect::{ConnectResponses, is_asked};
+use self::connection::Connection;
 pub use self::embedded::AnswerEmbedded;
 use self::embedded::Embedded;
 use self::outer::OuterResponse;
 use self::pending::Pending;
 pub use self::requests::Bounds;
-use self::requests::{Fault, Inner, Next};
-use super::answer::{self, Answer, Around, Outgoing, Step, Streaming, Times, Wait};
+use super::answer::{self, Answer, Wait};
 use super::gate::Decision;
-use super::runtime::now;
 use super::settings::StreamingSettings;
-use super::streaming::Heartbeat;
-use crate::metrics::{Gauge, Limit, Metrics};
-use crate::session::Stream;
-use crate::web::{Response, Socket, Transfer};
-
-/// A response that whoever does not wait for it passes over (RFC 9110 section 15.2).
-const HEARTBEAT: &[u8] = b"HTTP/1.1 102 Processing\r\n\r\n";
+use crate::web::{Response, Transfer};
 
 /// Opens the response to a request whose own responses come one after the other.
 pub fn open(
@@ -46,11 +33,12 @@ pub fn open(
     settings: &StreamingSettings,
 ) -> Answer {
     let (outer, response) = OuterResponse::begin(decision);
-    let answer = Box::new(answer::Pending::new(wait));
-    let mut connection = Connection::new(outer, settings.clone());
-    connection
-        .pending
-        .push(Pending::new(decision.location(), false, answer));
+    let pending = Pending::new(
+        decision.location(),
+        false,
+        Box::new(answer::Pending::new(wait)),
+    );
+    let connection = Connection::of(outer, settings.clone(), pending);
     Answer::Stream(response, Box::new(connection))
 }
 
@@ -73,374 +61,7 @@ pub fn serve(
     settings: &StreamingSettings,
 ) -> Answer {
     let (outer, response) = OuterResponse::begin(decision);
-    let mut connection = Connection::new(outer, settings.clone());
     let embedded = Embedded::new(answers, decision, body, bounds);
-    connection.embedded = Some(Box::new(embedded));
+    let connection = Connection::reading(outer, settings.clone(), embedded);
     Answer::Stream(response, Box::new(connection))
-}
-
-/// A response that others are embedded in.
-#[derive(Debug)]
-struct Connection {
-    outer: OuterResponse,
-    /// The requests in the request's body, if it holds any.
-    embedded: Option<Box<Embedded>>,
-    pending: Vec<Pending>,
-    /// Whose events are written.
-    source: Option<usize>,
-    /// The stream of no session, for when no events are written.
-    none: Stream,
-    settings: StreamingSettings,
-    heartbeat: Heartbeat,
-}
-
-impl Streaming for Connection {
-    fn poll_outgoing(
-        &mut self,
-        socket: &mut Socket,
-        around: &Around<'_>,
-        sleep: Pin<&mut Sleep>,
-        context: &mut Context<'_>,
-    ) -> Poll<Outgoing> {
-        let mut outgoing = Outgoing::default();
-        self.source = None;
-        if around.is_stopping {
-            self.embedded.iter_mut().for_each(|embedded| embedded.end());
-            let pending = self.pending.iter_mut();
-            pending.for_each(|pending| pending.wait().stop());
-        }
-        self.read(socket, &mut outgoing, context);
-        self.watch_end(socket, &mut outgoing, context);
-        self.advance(&mut outgoing, socket, context);
-        if self.pending.is_empty() && self.has_read_all() {
-            self.end(&mut outgoing);
-        }
-        self.keep_time(around.times, &mut outgoing, sleep, context);
-        // After much work others have their turn, and there may be more to read.
-        if outgoing.is_empty() && !outgoing.is_full() {
-            Poll::Pending
-        } else {
-            Poll::Ready(outgoing)
-        }
-    }
-
-    fn stream(&mut self) -> &mut Stream {
-        let pending = self.source.and_then(|at| self.pending.get_mut(at));
-        pending.and_then(Pending::stream).unwrap_or(&mut self.none)
-    }
-
-    fn written(&mut self, _: bool) {
-        self.heartbeat.wrote();
-    }
-
-    fn let_go(&mut self) {
-        for mut pending in self.pending.drain(..) {
-            pending.give_up();
-        }
-    }
-
-    fn gauge<'m>(&self, metrics: &'m Metrics) -> &'m Gauge {
-        &metrics.message_streams
-    }
-}
-
-impl Connection {
-    fn new(outer: OuterResponse, settings: StreamingSettings) -> Self {
-        Self {
-            outer,
-            embedded: None,
-            pending: Vec::new(),
-            source: None,
-            none: Stream::default(),
-            heartbeat: Heartbeat::new(settings.heartbeat_interval),
-            settings,
-        }
-    }
-
-    fn has_read_all(&self) -> bool {
-        self.embedded
-            .as_ref()
-            .is_none_or(|embedded| embedded.has_ended)
-    }
-
-    /// Reads requests, as long as the outgoing has room for their responses.
-    fn read(&mut self, socket: &mut Socket, outgoing: &mut Outgoing, context: &mut Context<'_>) {
-        while outgoing.goes_on()
-            && let Some(embedded) = self
-                .embedded
-                .as_mut()
-                .filter(|embedded| !embedded.has_ended)
-        {
-            match embedded.next(socket) {
-                Next::Request(inner) => self.answer(*inner, socket, outgoing, context),
-                Next::Fault(fault) => self.refuse(fault, outgoing),
-                Next::More => match socket.poll_fill(context) {
-                    Poll::Ready(true) => {}
-                    Poll::Ready(false) => outgoing.lose(),
-                    Poll::Pending => break,
-                },
-                Next::End => {}
-            }
-        }
-        let arrived = socket.arrived_bytes();
-        if arrived.is_empty() {
-            // An empty buffer may still hold on to memory.
-            *arrived = BytesMut::new();
-        }
-    }
-
-    /// Notices that the client is gone once nothing is read of it. Before that, it has asked for all
-    /// that is written.
-    fn watch_end(
-        &mut self,
-        socket: &mut Socket,
-        outgoing: &mut Outgoing,
-        context: &mut Context<'_>,
-    ) {
-        let is_watched = self.has_read_all() && !self.pending.is_empty() && outgoing.goes_on();
-        if is_watched && socket.poll_discard(context).is_ready() {
-            outgoing.lose();
-        }
-    }
-
-    /// Has a request answered: now, or later if there is room to wait for that.
-    fn answer(
-        &mut self,
-        inner: Inner,
-        socket: &mut Socket,
-        outgoing: &mut Outgoing,
-        context: &mut Context<'_>,
-    ) {
-        let Some(embedded) = &self.embedded else {
-            return;
-        };
-        let Inner { location, request } = inner;
-        outgoing.note_read(location.len() + request.body.len());
-        let omits_body = *request.method() == Method::HEAD;
-        let answer = embedded.answer(request, socket);
-        outgoing.note_work(socket.take_work());
-        if let Some(pending) = self.take(answer, location, omits_body, outgoing) {
-            self.keep(pending, outgoing, socket, context);
-        }
-    }
-
-    /// Writes an answer, or returns what is to be waited for.
-    fn take(
-        &mut self,
-        answer: Answer,
-        location: Box<str>,
-        omits_body: bool,
-        outgoing: &mut Outgoing,
-    ) -> Option<Pending> {
-        match answer {
-            Answer::Now(response, carried) => {
-                self.respond(&response, &location, omits_body, outgoing);
-                outgoing.carry(carried);
-                None
-            }
-            Answer::Later(answer) => Some(Pending::new(location, omits_body, answer)),
-            Answer::Stream(..) => {
-                let reason = "an embedded request may not open such a stream";
-                let response = Response::error(StatusCode::BAD_REQUEST, reason);
-                self.respond(&response, &location, omits_body, outgoing);
-                None
-            }
-        }
-    }
-
-    /// Keeps a request until its answer is there, if there is room for it.
-    fn keep(
-        &mut self,
-        mut pending: Pending,
-        outgoing: &mut Outgoing,
-        socket: &Socket,
-        context: &mut Context<'_>,
-    ) {
-        if self.is_full() {
-            // A connect has displaced another, which makes room for it.
-            self.advance(outgoing, socket, context);
-        }
-        if !self.is_full() {
-            return self.pending.push(pending);
-        }
-        pending.give_up();
-        if let Some(embedded) = &self.embedded {
-            embedded.metrics().limited(Limit::MaxEmbeddedRequests);
-        }
-        let response = Response::error(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY);
-        self.respond(&response, &pending.location, pending.omits_body, outgoing);
-    }
-
-    fn is_full(&self) -> bool {
-        self.embedded.is_some() && self.pending.len() >= self.settings.max_embedded_requests
-    }
-
-    /// Writes the only response to an embedded request.
-    fn respond(
-        &mut self,
-        response: &Response,
-        location: &str,
-        omits_body: bool,
-        outgoing: &mut Outgoing,
-    ) {
-        if let Some(embedded) = &self.embedded {
-            let status = response.status().as_u16();
-            embedded.metrics().responded(status);
-            if let Some(reason) = response.reason() {
-                embedded.metrics().refused(status, reason, None);
-            }
-        }
-        write(&mut self.outer, response, location, omits_body, outgoing);
-    }
-
-    /// Answers a request that is not served; after the last, what is pending is answered too.
-    fn refuse(&mut self, fault: Fault, outgoing: &mut Outgoing) {
-        let Some(embedded) = &mut self.embedded else {
-            return;
-        };
-        if let Some(limit) = fault.limit {
-            embedded.metrics().limited(limit);
-        }
-        let location = fault.location.unwrap_or_else(|| embedded.location.clone());
-        let response = Response::error(fault.status, fault.reason);
-        self.respond(&response, &location, false, outgoing);
-        if !fault.is_last {
-            return;
-        }
-        if let Some(embedded) = &mut self.embedded {
-            embedded.end();
-        }
-        for mut pending in std::mem::take(&mut self.pending) {
-            if let Some(response) = pending.give_up() {
-                self.respond(&response, &pending.location, pending.omits_body, outgoing);
-            }
-        }
-    }
-
-    /// Writes what has become of what is pending.
-    fn advance(&mut self, outgoing: &mut Outgoing, socket: &Socket, context: &mut Context<'_>) {
-        let mut at = 0;
-        while let Some(pending) = self.pending.get_mut(at).filter(|_| outgoing.goes_on()) {
-            let Poll::Ready(step) = pending.wait().poll(socket, context) else {
-                at += 1;
-                continue;
-            };
-            if let Step::Next(response, events) = step {
-                let (location, omits_body) = (&pending.location, pending.omits_body);
-                write(&mut self.outer, &response, location, omits_body, outgoing);
-                outgoing.note_all(events);
-                // Others have their turn first.
-                let pending = self.pending.remove(at);
-                self.pending.push(pending);
-                self.source = Some(self.pending.len() - 1);
-                continue;
-            }
-            let pending = self.pending.swap_remove(at);
-            match step {
-                Step::Last(response, carried) => {
-                    self.respond(&response, &pending.location, pending.omits_body, outgoing);
-                    outgoing.carry(carried);
-                }
-                Step::Instead(answer) => {
-                    let Pending {
-                        location,
-                        omits_body,
-                        ..
-                    } = pending;
-                    let next = self.take(answer, location, omits_body, outgoing);
-                    self.pending.extend(next);
-                }
-                Step::Lost => outgoing.lose(),
-                Step::End | Step::Next(..) => {}
-            }
-        }
-    }
-
-    /// Writes what is due, and ends what has lasted too long.
-    fn keep_time(
-        &mut self,
-        times: &Times,
-        outgoing: &mut Outgoing,
-        mut sleep: Pin<&mut Sleep>,
-        context: &mut Context<'_>,
-    ) {
-        // Events may have to go back to what this could give up: they leave first.
-        while !outgoing.closes() && !outgoing.has_events() {
-            let Some((due, what)) = self.next_due(times) else {
-                return;
-            };
-            if sleep.deadline() != due.into() {
-                sleep.as_mut().reset(due.into());
-            }
-            if sleep.as_mut().poll(context).is_pending() {
-                return;
-            }
-            match what {
-                Due::Beat => {
-                    self.outer.piece(HEARTBEAT, outgoing.bytes());
-                    self.heartbeat.wrote();
-                }
-                Due::Request => {
-                    self.refuse(Fault::late(), outgoing);
-                    self.end(outgoing);
-                }
-                Due::End => self.end(outgoing),
-            }
-        }
-    }
-
-    fn next_due(&mut self, times: &Times) -> Option<(Instant, Due)> {
-        let beat = self.heartbeat.due().map(|due| (due, Due::Beat));
-        let embedded = self
-            .embedded
-            .as_mut()
-            .filter(|embedded| !embedded.has_ended);
-        let of_requests = embedded.and_then(|embedded| {
-            if let Some(begun) = embedded.begun {
-                return Some((begun + times.message_timeout, Due::Request));
-            }
-            if !self.pending.is_empty() {
-                embedded.idle = None;
-                return None;
-            }
-            let idle = *embedded.idle.get_or_insert_with(now);
-            Some((idle + times.idle_timeout, Due::End))
-        });
-        beat.into_iter()
-            .chain(of_requests)
-            .min_by_key(|(due, _)| *due)
-    }
-
-    fn end(&mut self, outgoing: &mut Outgoing) {
-        if !outgoing.closes() {
-            self.outer.end(outgoing.bytes());
-            outgoing.close();
-        }
-    }
-}
-
-/// What is due at a time.
-#[derive(Debug, Clone, Copy)]
-enum Due {
-    /// Something that means nothing, so that the client and proxies know that the stream is alive.
-    Beat,
-    /// The rest of a request.
-    Request,
-    /// The end, because nothing happens.
-    End,
-}
-
-const TOO_MANY: &str = "as many embedded requests wait already as may at once \
-    (streaming.max_embedded_requests)";
-
-fn write(
-    outer: &mut OuterResponse,
-    response: &Response,
-    location: &str,
-    omits_body: bool,
-    outgoing: &mut Outgoing,
-) {
-    let mut embedded = Vec::new();
-    response.embed(location, omits_body, &mut embedded);
-    outer.piece(&embedded, outgoing.bytes());
 }

@@ -125,32 +125,50 @@ impl<'de: 'a, 'a> Visitor<'de> for Fields<'a> {
 
 impl<'a> Message<'a> {
     fn set(&mut self, name: &'a RawValue, value: &'a RawValue) {
+        if self.set_known(name.get(), value) {
+            return;
+        }
+        // It may be one of these that is written with escapes; what is no text is none of them.
+        let plain = text(name).filter(|_| name.get().contains('\\'));
+        let is_known = plain.is_some_and(|plain| self.set_known(&format!("\"{plain}\""), value));
+        if !is_known {
+            self.custom.push((Name::of(name), Cow::Borrowed(value)));
+        }
+    }
+
+    /// Sets a field if it is one of the protocol's, by its name with quotes.
+    fn set_known(&mut self, name: &str, value: &'a RawValue) -> bool {
         let value_or_none = (value.get() != "null").then_some(value);
-        // What is no text is none of these names.
-        match text(name).as_deref().unwrap_or_default() {
-            "channel" => {
+        match name {
+            r#""channel""# => {
                 self.channel = value_or_none;
                 self.meta = text(value).and_then(|text| meta::named(&text));
             }
-            "id" => self.id = Some(value),
-            "clientId" => {
+            r#""id""# => self.id = Some(value),
+            r#""clientId""# => {
                 self.client_id = text(value).and_then(|text| text.parse().ok());
                 self.foreign_id = value_or_none.filter(|_| self.client_id.is_none());
             }
-            "data" => self.data = Some(Cow::Borrowed(value)),
-            "subscription" => self.subscription = value_or_none,
-            "advice" => self.advice = value_or_none,
-            "ext" => self.ext = value_or_none.map(Cow::Borrowed),
-            "version" => self.version = value_or_none,
-            "connectionType" => self.connection_type = value_or_none,
-            "supportedConnectionTypes" => self.supported_connection_types = value_or_none,
+            r#""data""# => self.data = Some(Cow::Borrowed(value)),
+            r#""subscription""# => self.subscription = value_or_none,
+            r#""advice""# => self.advice = value_or_none,
+            r#""ext""# => self.ext = value_or_none.map(Cow::Borrowed),
+            r#""version""# => self.version = value_or_none,
+            r#""connectionType""# => self.connection_type = value_or_none,
+            r#""supportedConnectionTypes""# => self.supported_connection_types = value_or_none,
             // Subscribers' clients would take these for the server's own word, so they are never
             // relayed; nor is the private `connectionId` of protocol 0.1. Where messages are scripts,
             // `__proto__` would bring in all of them.
-            "__proto__" | "successful" | "error" | "minimumVersion" | "authSuccessful"
-            | "x-messages" | "connectionId" => {}
-            _ => self.custom.push((Name::of(name), Cow::Borrowed(value))),
+            r#""__proto__""#
+            | r#""successful""#
+            | r#""error""#
+            | r#""minimumVersion""#
+            | r#""authSuccessful""#
+            | r#""x-messages""#
+            | r#""connectionId""# => {}
+            _ => return false,
         }
+        true
     }
 }
 

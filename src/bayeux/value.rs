@@ -41,9 +41,7 @@ pub fn whole(raw: &RawValue) -> Option<u64> {
 #[must_use]
 pub fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    // All of them, which is done many at a time, and not only up to the first.
-    let has_escape = inner.bytes().fold(false, |has, byte| has | (byte == b'\\'));
-    if !has_escape {
+    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
         return Some(Cow::Borrowed(inner));
     }
     serde_json::from_str(raw.get()).ok().map(Cow::Owned)

@@ -22,6 +22,11 @@ pub use timestamp::Timestamp;
 
 /// Something that looks at messages on their way. Every function has a default that changes nothing.
 ///
+/// Event streams and resources have clients that send none: they are seen as the messages that their
+/// requests stand for. An event stream is a handshake and a subscribe, who reads a resource subscribes to its
+/// channel, and who changes it publishes there, without a session: the new representation, or without data
+/// who deletes it.
+///
 /// None of them may wait: they are called while messages are processed, [`deliver`](Self::deliver)
 /// once for each receiver.
 pub trait Extension: fmt::Debug + Send + Sync {

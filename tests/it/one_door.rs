@@ -1,8 +1,9 @@
 //! Whatever way an operation comes in, extensions see it first, and nothing gets past one that refuses.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
-use mirant::bayeux::{ChannelPattern, ClientId, Limits, Message};
+use mirant::bayeux::{ChannelPattern, ClientId, Limits, Message, Reply};
 use mirant::extensions::{Begun, Extension, MessageInfo, Refusal};
 use mirant::run::Additions;
 use mirant::services::{Call, Handler};
@@ -17,6 +18,8 @@ use crate::support::{
 const ON: &str = "channel=[{ pattern = '/r/**', resource = true }]";
 const AT: &str = "/resources/r/a";
 const EPOCH: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
+/// The address that all clients of these tests have.
+const HERE: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
 const STREAM: &str = "/events?channel=/r/a";
 
 /// An operation, by the message that stands for it.
@@ -117,12 +120,17 @@ impl Extension for Guard {
         });
     }
 
+    fn reply(&self, _: &mut Reply<'_>, _: &Message<'_>, info: &MessageInfo) {
+        assert_eq!(info.address, HERE);
+    }
+
     fn incoming(&self, message: &mut Message<'_>, info: &MessageInfo) -> Result<(), Refusal> {
         let channel = message.channel_text().unwrap().into_owned();
         let subscription = message.subscription.map(|raw| raw.get().to_owned());
         let what = subscription.or(message.data.as_ref().map(|raw| raw.get().to_owned()));
         let mut book = self.0.lock().unwrap();
         let client_id = info.client_id;
+        assert_eq!(info.address, HERE);
         assert_eq!(message.client_id.is_some(), client_id.is_some());
         let is_on_it = channel != "/meta/subscribe" || what.as_ref().unwrap().contains("/r/a");
         book.seen.push(Seen {
@@ -627,6 +635,32 @@ async fn what_comes_in_for_a_resource_can_be_changed() {
     }
 }
 
+#[tokio::test]
+async fn the_reply_to_a_held_connect_passes_with_the_address_too() {
+    let guard = Guard::default();
+    let server = guard.server();
+    let mut client = server.client().await;
+    client.poll().await;
+    server.holds(1).await;
+    client.disconnect().await;
+    assert_eq!(only(client.polled().await)["successful"], true);
+    // A panic of the extension would have ended the connection without a reply.
+}
+
+#[tokio::test]
+async fn an_event_stream_is_never_inactive_as_it_does_not_connect() {
+    let set = [
+        "extensions.activity=client",
+        "extensions.max_inactivity=1ms",
+        "eventsource.heartbeat_interval=20ms",
+    ];
+    let server = TestServer::start(&set);
+    let (mut stream, _) = Events::open(server.address, "/events?channel=/a").await;
+    assert!(stream.next().await.is_comment, "some time has passed");
+    server.client().await.publish("/a", 1).await;
+    while stream.next().await.is_comment {}
+}
+
 /// Hands its calls on.
 #[derive(Debug)]
 struct Taking(mpsc::UnboundedSender<Call>);
@@ -655,5 +689,6 @@ async fn a_handler_knows_who_calls_also_by_an_embedded_request() {
     assert_eq!(reply["successful"], true);
     let call = calls.recv().await.unwrap();
     assert_eq!(call.client_id.to_string(), client.id);
+    assert_eq!(call.address, HERE);
     until(|| calls.is_empty()).await;
 }

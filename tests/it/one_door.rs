@@ -2,11 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use mirant::bayeux::{ChannelPattern, ClientId, Limits, Message, Reply};
+use mirant::bayeux::{ChannelName, ChannelPattern, ClientId, Draft, Limits, Message, Reply};
 use mirant::extensions::{Begun, Extension, MessageInfo, Refusal};
 use mirant::run::Additions;
 use mirant::services::{Call, Handler};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -593,9 +595,8 @@ impl Extension for Changing {
     fn incoming(&self, message: &mut Message<'_>, _: &MessageInfo) -> Result<(), Refusal> {
         if let Some(data) = &mut message.data {
             let text = data.get().replace("bad", "good");
-            *data =
-                std::borrow::Cow::Owned(serde_json::value::RawValue::from_string(text).unwrap());
-            let by = serde_json::value::RawValue::TRUE.to_owned();
+            *data = std::borrow::Cow::Owned(RawValue::from_string(text).unwrap());
+            let by = RawValue::TRUE.to_owned();
             message
                 .custom
                 .push(("checked".into(), std::borrow::Cow::Owned(by)));
@@ -659,6 +660,33 @@ async fn an_event_stream_is_never_inactive_as_it_does_not_connect() {
     assert!(stream.next().await.is_comment, "some time has passed");
     server.client().await.publish("/a", 1).await;
     while stream.next().await.is_comment {}
+}
+
+/// Gives every session an event, and a short life without its stream.
+#[derive(Debug)]
+struct Welcoming;
+
+impl Extension for Welcoming {
+    fn begin(&self, _: &Message<'_>, begun: &mut Begun) {
+        let channel = ChannelName::parse("/welcome", &Limits::default()).unwrap();
+        let event = Draft::new(&channel, RawValue::TRUE).encode();
+        begun.events.push(Arc::new(event));
+        begun.max_interval = Some(Duration::from_millis(50));
+    }
+}
+
+#[tokio::test]
+async fn the_session_of_an_event_stream_begins_as_extensions_say() {
+    let additions = Additions {
+        extensions: vec![Box::new(Welcoming)],
+        handlers: Vec::new(),
+    };
+    let server = TestServer::start_with(&[], additions);
+    let (mut stream, _) = Events::open(server.address, "/events?channel=/a").await;
+    let welcome = json!({"channel": "/welcome", "data": true});
+    assert_eq!(stream.next().await.json(), welcome);
+    drop(stream);
+    until(|| server.metrics().sessions.value() == 0).await;
 }
 
 /// Hands its calls on.

@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use mirant::bayeux::{ChannelBound, Event, MaxQueuePolicy};
-use mirant::session::{Delivered, Session, Settings};
+use mirant::session::{Carrier, Delivered, Session, Settings};
 
 mod support {
     pub(crate) mod parts;
@@ -70,7 +70,7 @@ fn push_and_take(criterion: &mut Criterion) {
                     let delivered = deliver(&session, &event, now);
                     debug_assert_eq!(delivered, Delivered::Queued);
                 }
-                session.take_events(0).events.len()
+                session.take_events(Carrier::Connect(0)).events.len()
             });
         });
     }

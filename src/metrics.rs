@@ -40,6 +40,8 @@ pub struct Metrics {
     pub resource_bytes: Gauge,
     /// Waits for a resource to change.
     pub watched_resources: Gauge,
+    /// Batches that wait for an extension, before they are processed or before their replies leave.
+    pub waiting_batches: Gauge,
     /// Successful handshakes.
     pub handshakes: Counter,
     /// Held connects that a newer one displaced.
@@ -189,7 +191,7 @@ impl Metrics {
         out
     }
 
-    fn gauges(&self) -> [(&str, &str, &Gauge); 10] {
+    fn gauges(&self) -> [(&str, &str, &Gauge); 11] {
         [
             ("connections", "Open connections.", &self.connections),
             ("sessions", "Sessions alive.", &self.sessions),
@@ -224,6 +226,11 @@ impl Metrics {
                 "watched_resources",
                 "Waits for a resource to change.",
                 &self.watched_resources,
+            ),
+            (
+                "waiting_batches",
+                "Batches that wait for an extension.",
+                &self.waiting_batches,
             ),
         ]
     }

@@ -115,18 +115,18 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
     for (pattern, handler) in additions.handlers {
         services.add(pattern, handler);
     }
-    let server = BayeuxServer::new(Parts {
+    let server = Arc::new(BayeuxServer::new(Parts {
         limits: bayeux.limits,
         connection_types: types,
         session: bayeux.session,
         router,
         resources: resources.kept,
         has_ack: extensions.ack,
+        waits: extensions.waits,
         extensions: extensions.build(additions.extensions),
         services,
         metrics: Arc::clone(&metrics),
-    });
-    let server = Arc::new(server);
+    }));
 
     let (stop, stopping) = watch::channel(false);
     let public_listeners = listen(&http.listen, &http)?;

@@ -1,19 +1,23 @@
 //! The Bayeux server: takes batches of messages, gives replies and events; knows no HTTP.
 
+mod admit;
 mod batch;
 mod core;
 mod held;
 mod outcome;
 mod request;
 mod resources;
+mod settle;
 mod streams;
+mod waits;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use self::core::Core;
+use self::waits::WaitingRoom;
 use crate::bayeux::{ClientId, Limits, Message, RandomId};
-use crate::extensions::Pipeline;
+use crate::extensions::{Pipeline, WaitBounds};
 use crate::metrics::Metrics;
 pub use crate::operations::resources::{ByteRange, NotWritten};
 pub use crate::operations::{Actor, Denied, NotOpened};
@@ -23,10 +27,12 @@ use crate::services::{Reach, Services};
 use crate::session;
 use crate::session::{Browsers, EndReason, Reconnects, Sessions, Shared, Tick, Timers, sweep};
 
+pub use admit::Admission;
 pub use batch::STEP;
 pub use held::HeldConnect;
-pub use outcome::Outcome;
+pub use outcome::{Outcome, Settled, Settlement};
 pub use request::Request;
+pub use waits::Verdicts;
 
 /// A Bayeux server without a network.
 #[derive(Debug)]
@@ -35,6 +41,7 @@ pub struct BayeuxServer {
     /// The same, for handlers.
     reach: Arc<dyn Reach>,
     services: Services,
+    waiting: WaitingRoom,
 }
 
 /// What a server is made of.
@@ -54,6 +61,8 @@ pub struct Parts {
     pub has_ack: bool,
     /// What looks at all messages.
     pub extensions: Pipeline,
+    /// How long and how many may wait for them.
+    pub waits: WaitBounds,
     /// What takes the messages on service channels.
     pub services: Services,
     /// What is counted.
@@ -65,6 +74,7 @@ impl BayeuxServer {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let resources = Resources::new(parts.resources, Arc::clone(&parts.metrics));
+        let waiting = WaitingRoom::new(parts.waits, Arc::clone(&parts.metrics));
         let shared = Shared {
             settings: parts.session,
             browsers: Browsers::default(),
@@ -86,6 +96,7 @@ impl BayeuxServer {
             reach: Arc::clone(&core) as Arc<dyn Reach>,
             core,
             services: parts.services,
+            waiting,
         }
     }
 
@@ -152,3 +163,5 @@ fn random_id() -> RandomId {
 mod admission;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod waiting;

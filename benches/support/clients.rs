@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use mirant::bayeux::{Limits, Message, parse_batches};
-use mirant::extensions::Pipeline;
+use mirant::extensions::{Pipeline, WaitBounds};
 use mirant::resources;
 use mirant::router::{self, Router};
-use mirant::server::{Actor, BayeuxServer, HeldConnect, Outcome, Parts, Request};
+use mirant::server::{Actor, BayeuxServer, HeldConnect, Outcome, Parts, Request, Verdicts};
 use mirant::services::Services;
 use mirant::session;
 
@@ -28,6 +28,7 @@ pub(crate) fn server(mut session: session::Settings) -> BayeuxServer {
         resources: resources::Settings::default(),
         has_ack: true,
         extensions: Pipeline::default(),
+        waits: WaitBounds::default(),
         services: Services::default(),
         metrics: Arc::default(),
     })
@@ -50,6 +51,7 @@ pub(crate) fn process<'a>(
         stream: None,
         aside: |work| work(),
         needs_own_handshake: false,
+        admitted: Verdicts::default(),
     };
     server.process(batch, request, now)
 }

@@ -137,6 +137,36 @@ impl<'a> Reply<'a> {
         self.error
     }
 
+    /// Tells whether it is a success.
+    #[must_use]
+    pub fn is_successful(&self) -> bool {
+        self.is_successful
+    }
+
+    /// Makes it own what it echoes, which then stands behind an error.
+    #[must_use]
+    pub fn into_owned(self) -> Reply<'static> {
+        let echoed = [
+            ("channel", self.channel),
+            ("id", self.id),
+            ("subscription", self.subscription),
+        ];
+        let echoed = echoed
+            .into_iter()
+            .filter_map(|(name, value)| Some(Field::Custom(name, value?.get().to_owned())));
+        Reply {
+            id: None,
+            channel: None,
+            subscription: None,
+            fields: echoed.chain(self.fields).collect(),
+            is_successful: self.is_successful,
+            error: self.error,
+            reason: self.reason,
+            advice: self.advice,
+            ext: self.ext,
+        }
+    }
+
     /// Tells whether it says no more than that all went well.
     #[must_use]
     pub fn is_plain_success(&self) -> bool {
@@ -240,6 +270,25 @@ mod tests {
             written(&Reply::to(&message)),
             r#"{"successful":true,"channel":"/meta/subscribe","id":7,"subscription":["/a"]}"#
         );
+    }
+
+    #[test]
+    fn an_owned_reply_says_the_same() {
+        let text = r#"{"id": 7 ,"channel":"/meta/subscribe","subscription":["/a"],"x":1}"#;
+        let message: Message<'_> = serde_json::from_str(text).expect("a message");
+        let mut reply = Reply::to(&message).advised(Advice::none());
+        reply.add(Field::Version);
+        reply.extend("ack", "7".to_owned());
+        let value = |reply: &Reply<'_>| -> serde_json::Value {
+            serde_json::from_str(&written(reply)).expect("JSON")
+        };
+        for reply in [
+            reply.clone(),
+            reply.clone().failed(BayeuxError::ChannelInvalid),
+            reply.refused("403::no".into()),
+        ] {
+            assert_eq!(value(&reply.clone().into_owned()), value(&reply));
+        }
     }
 
     #[test]

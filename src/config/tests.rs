@@ -193,6 +193,7 @@ mod known_keys {
         add("resources", fields(kept, "Settings"));
         let extensions = include_str!("../extensions/settings.rs");
         add("extensions", fields(extensions, "Settings"));
+        add("extensions", fields(extensions, "WaitBounds"));
         let services = include_str!("../services/settings.rs");
         add("services", fields(services, "Settings"));
         add("log", fields(here, "Log"));

@@ -116,6 +116,7 @@ impl Checks {
                 "extensions.max_inactivity",
                 config.extensions.max_inactivity,
             ),
+            ("extensions.max_wait", config.extensions.waits.max_wait),
         ];
         let any = [
             ("bayeux.interval", session.interval),
@@ -200,6 +201,10 @@ impl Checks {
             (
                 "streaming.max_embedded_requests",
                 config.streaming.max_embedded_requests,
+            ),
+            (
+                "extensions.max_waiting",
+                config.extensions.waits.max_waiting,
             ),
         ];
         let rate = session.reconnect_rate;

@@ -3,6 +3,9 @@
 //! They sit in one row. What comes in passes it from the first to the last, the server's before a
 //! session's own; what goes out passes it the other way. A new one is a file here that implements
 //! [`Extension`], and a line in [`Settings::build`].
+//!
+//! All of that is done at once. What has to ask somebody outside first returns a [`Wait`]:
+//! [`Extension::admit`] before a message is processed, [`Extension::settle`] before its reply leaves.
 
 mod activity;
 pub mod settings;
@@ -12,13 +15,20 @@ mod timesync;
 use core::net::IpAddr;
 use std::borrow::Cow;
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::bayeux::{ClientId, Draft, Event, Message, Reply};
 pub use activity::Activity;
-pub use settings::Settings;
+pub use settings::{Settings, WaitBounds};
 pub use timestamp::Timestamp;
+
+/// What a message waits for: a future that ends when it may go on, or is refused. It runs on the task of
+/// its client's connection, so it may not block; it is dropped when the client goes away, or after
+/// `extensions.max_wait`.
+pub type Wait = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
 
 /// Something that looks at messages on their way. Every function has a default that changes nothing.
 ///
@@ -27,8 +37,8 @@ pub use timestamp::Timestamp;
 /// channel, and who changes it publishes there, without a session: the new representation, or without data
 /// who deletes it.
 ///
-/// None of them may wait: they are called while messages are processed, [`deliver`](Self::deliver)
-/// once for each receiver.
+/// None of them may block: they are called while messages are processed, [`deliver`](Self::deliver)
+/// once for each receiver. Two may return a [`Wait`].
 pub trait Extension: fmt::Debug + Send + Sync {
     /// Looks at a session that begins, and may give it times, events and extensions of its own.
     fn begin(&self, _handshake: &Message<'_>, _begun: &mut Begun) {}
@@ -41,8 +51,35 @@ pub trait Extension: fmt::Debug + Send + Sync {
         Ok(())
     }
 
+    /// Tells whether [`admit`](Self::admit) and [`settle`](Self::settle) are to be called at all; asked
+    /// once, at the start.
+    fn may_wait(&self) -> bool {
+        false
+    }
+
+    /// Tells what a message has to wait for before anything is done for it, such as somebody outside who
+    /// says whether it may be. Only the server's extensions are asked, not a session's own; for each
+    /// message of a batch, before the first of them passes [`incoming`](Self::incoming), and of a batch
+    /// with a handshake for that alone. All waits of a batch go on at once.
+    ///
+    /// What an event stream or a resource stands for cannot wait: it is refused.
+    fn admit(&self, _message: &Message<'_>, _info: &MessageInfo) -> Option<Wait> {
+        None
+    }
+
+    /// Tells what the reply to a message has to wait for, such as that the message is stored. Only the
+    /// server's extensions are asked, not a session's own; for each message that succeeded but connects,
+    /// right after it was processed. The replies of a batch leave together, when all of them may.
+    ///
+    /// A refusal makes the reply a failure, and undoes nothing: what was published is published. But the
+    /// session of a handshake that is refused ends.
+    fn settle(&self, _message: &Message<'_>, _info: &MessageInfo) -> Option<Wait> {
+        None
+    }
+
     /// Looks at the reply to a message, right before it is written; of the message, a connect that was
-    /// held has only `id`, `channel` and `ext` left.
+    /// held, and one whose batch had to wait for [`settle`](Self::settle), has only `id`, `channel` and
+    /// `ext` left.
     fn reply(&self, _reply: &mut Reply<'_>, _to: &Message<'_>, _info: &MessageInfo) {}
 
     /// Looks at an event before it is encoded, once for all its receivers. Of a resource its data is
@@ -136,6 +173,7 @@ impl Begun {
 pub struct Pipeline {
     extensions: Vec<Box<dyn Extension>>,
     sees_deliveries: bool,
+    may_wait: bool,
 }
 
 impl From<Vec<Box<dyn Extension>>> for Pipeline {
@@ -143,9 +181,11 @@ impl From<Vec<Box<dyn Extension>>> for Pipeline {
         let sees_deliveries = extensions
             .iter()
             .any(|extension| extension.sees_deliveries());
+        let may_wait = extensions.iter().any(|extension| extension.may_wait());
         Self {
             extensions,
             sees_deliveries,
+            may_wait,
         }
     }
 }
@@ -172,6 +212,29 @@ impl Pipeline {
         self.extensions
             .iter()
             .try_for_each(|extension| extension.incoming(message, info))
+    }
+
+    /// Tells whether one of them may let messages or replies wait.
+    #[must_use]
+    pub fn may_wait(&self) -> bool {
+        self.may_wait
+    }
+
+    /// Returns what a message has to wait for before it is processed, in the order of the row.
+    #[must_use]
+    pub fn admit(&self, message: &Message<'_>, info: &MessageInfo) -> Vec<Wait> {
+        self.waits(|extension| extension.admit(message, info))
+    }
+
+    /// Returns what the reply to a message has to wait for, in the order of the row.
+    #[must_use]
+    pub fn settle(&self, message: &Message<'_>, info: &MessageInfo) -> Vec<Wait> {
+        self.waits(|extension| extension.settle(message, info))
+    }
+
+    fn waits(&self, ask: impl Fn(&dyn Extension) -> Option<Wait>) -> Vec<Wait> {
+        let row = self.extensions.iter();
+        row.filter_map(|extension| ask(&**extension)).collect()
     }
 
     /// Lets all of them look at a reply, from the last on.

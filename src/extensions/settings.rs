@@ -9,6 +9,27 @@ use super::timestamp::{Timestamp, Timestamps};
 use super::timesync::Timesync;
 use super::{Extension, Pipeline};
 
+/// The bounds of what messages and replies wait for.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(default)]
+pub struct WaitBounds {
+    /// How long one waits at most before it is processed, and before its reply leaves; after it the
+    /// message fails.
+    #[serde(with = "humantime_serde")]
+    pub max_wait: Duration,
+    /// How many batches may wait at once on this server; above it what would wait fails.
+    pub max_waiting: usize,
+}
+
+impl Default for WaitBounds {
+    fn default() -> Self {
+        Self {
+            max_wait: Duration::from_secs(10),
+            max_waiting: 10_000,
+        }
+    }
+}
+
 /// Which extensions are on.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default)]
@@ -24,6 +45,9 @@ pub struct Settings {
     /// How long a session may be inactive until it ends; not for `activity = "off"`.
     #[serde(with = "humantime_serde")]
     pub max_inactivity: Duration,
+    /// The bounds of what messages and replies wait for, if an extension lets them.
+    #[serde(flatten)]
+    pub waits: WaitBounds,
 }
 
 impl Default for Settings {
@@ -34,6 +58,7 @@ impl Default for Settings {
             timestamp: Timestamp::Off,
             activity: Activity::Off,
             max_inactivity: Duration::from_secs(600),
+            waits: WaitBounds::default(),
         }
     }
 }

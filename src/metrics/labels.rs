@@ -45,10 +45,14 @@ pub enum Limit {
     MaxResourceBytes,
     /// `streaming.max_embedded_requests`.
     MaxEmbeddedRequests,
+    /// `extensions.max_wait`.
+    MaxWait,
+    /// `extensions.max_waiting`.
+    MaxWaiting,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::MaxConnections,
         Self::HeaderTimeout,
         Self::BodyTimeout,
@@ -70,6 +74,8 @@ impl Limit {
         Self::MaxResources,
         Self::MaxResourceBytes,
         Self::MaxEmbeddedRequests,
+        Self::MaxWait,
+        Self::MaxWaiting,
     ];
 
     /// Tells whether whoever reaches it logs that with more than its name, or whether it is reached in
@@ -84,6 +90,8 @@ impl Limit {
                 | Self::MaxResources
                 | Self::MaxResourceBytes
                 | Self::MaxEmbeddedRequests
+                | Self::MaxWait
+                | Self::MaxWaiting
         )
     }
 
@@ -112,6 +120,8 @@ impl Limit {
             Self::MaxResources => "resources.max_resources",
             Self::MaxResourceBytes => "resources.max_bytes",
             Self::MaxEmbeddedRequests => "streaming.max_embedded_requests",
+            Self::MaxWait => "extensions.max_wait",
+            Self::MaxWaiting => "extensions.max_waiting",
         }
     }
 }

@@ -30,10 +30,12 @@ pub enum Notice {
     Absent,
     /// A WebSocket was closed for what its client did.
     Socket,
+    /// An extension failed while a message waited for it.
+    Extension,
 }
 
 impl Notice {
-    pub(super) const COUNT: usize = Self::Socket as usize + 1;
+    pub(super) const COUNT: usize = Self::Extension as usize + 1;
 
     /// What a refusal with this HTTP status is about.
     pub(super) fn of_status(status: u16) -> Self {

@@ -52,7 +52,7 @@ pub fn open(
     {
         return Ok(continued);
     }
-    let begun = scope.begin(&mut implied::handshake(), actor)?;
+    let begun = scope.begin_at_once(&mut implied::handshake(), actor)?;
     let session = handshake::begin(actor, begun, scope, random)?.session;
     let subscribed = wanted(&names, &session, actor, scope)
         .and_then(|patterns| Ok(subscribe::to(&patterns, &session, scope)?));
@@ -101,7 +101,7 @@ fn wanted(
     scope: &Scope<'_>,
 ) -> Result<Vec<ChannelPattern>, NotOpened> {
     let mut message = implied::subscribe(names, Some(session.id()));
-    scope.incoming(&mut message, Some(session), actor)?;
+    scope.incoming_at_once(&mut message, Some(session), actor)?;
     Ok(subscriptions(&message, scope.limits)?)
 }
 
@@ -120,7 +120,7 @@ pub fn join(
     let session = scope.sessions.find(id);
     let session = session.filter(|session| session.admits(actor.cookies));
     let passed = match &session {
-        Some(session) => scope.incoming(&mut message, Some(session), actor),
+        Some(session) => scope.incoming_at_once(&mut message, Some(session), actor),
         None => Ok(()),
     };
     let joined = match (&session, &passed) {

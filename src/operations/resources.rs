@@ -150,12 +150,12 @@ pub fn delete(
 
 fn may_read(channel: &ChannelName, actor: &Actor<'_>, scope: &Scope<'_>) -> Result<(), Refusal> {
     let name = implied::name(channel);
-    scope.incoming(&mut implied::subscribe(&name, None), None, actor)
+    scope.incoming_at_once(&mut implied::subscribe(&name, None), None, actor)
 }
 
 fn may_change(channel: &ChannelName, actor: &Actor<'_>, scope: &Scope<'_>) -> Result<(), Refusal> {
     let name = implied::name(channel);
-    scope.incoming(&mut implied::publish(&name, None), None, actor)
+    scope.incoming_at_once(&mut implied::publish(&name, None), None, actor)
 }
 
 /// Publishes data, and keeps it: as `unchanged` says, unless an extension has changed it.
@@ -169,7 +169,7 @@ fn publish(
 ) -> Result<Written, NotWritten> {
     let name = implied::name(channel);
     let mut message = implied::publish(&name, Some(data));
-    scope.incoming(&mut message, None, actor)?;
+    scope.incoming_at_once(&mut message, None, actor)?;
     let draft = draft(&message, channel, scope).ok_or(NotWritten::NoData)?;
     let written = announce(draft, None, scope, |draft: &Draft<'_>, _| {
         let kept = if draft.data.get() == data.get() {

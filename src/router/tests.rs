@@ -7,7 +7,7 @@ use super::*;
 use crate::bayeux::{Draft, EventFields, Limits, Message, RandomId};
 use crate::extensions::{Begun, Pipeline};
 use crate::metrics::Metrics;
-use crate::session::{Browser, Browsers, MaxQueuePolicy, Reconnects, Shared, Timers};
+use crate::session::{Browser, Browsers, Carrier, MaxQueuePolicy, Reconnects, Shared, Timers};
 
 struct Rig {
     router: Router,
@@ -103,7 +103,7 @@ fn a_session_receives_an_event_once_whatever_it_is_subscribed_to() {
         let received: Vec<&str> = sessions
             .iter()
             .filter(|(_, session)| {
-                let count = session.take_events(0).events.len();
+                let count = session.take_events(Carrier::Connect(0)).events.len();
                 assert!(count <= 1, "{channel}");
                 count == 1
             })

@@ -74,6 +74,7 @@ impl Rig {
             resources: ResourceBounds::default(),
             has_ack: true,
             extensions: Pipeline::default(),
+            waits: WaitBounds::default(),
             services: Services::default(),
             metrics: Arc::default(),
         });
@@ -188,6 +189,7 @@ fn send<'a>(
         stream,
         aside: |work| work(),
         needs_own_handshake: false,
+        admitted: Verdicts::default(),
     };
     server.process(&mut [message], request, now)
 }

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::outcome::Outcome;
-use super::request::Request;
+use super::outcome::{Departure, Outcome};
+use super::request::{Request, is_of};
+use super::waits::{Asked, Verdicts};
 use super::{BayeuxServer, HeldConnect, held, random_id};
 use crate::bayeux::{Advice, ChannelName, Message, Reply, meta};
-use crate::extensions::Refusal;
+use crate::extensions::{Refusal, Wait};
 use crate::operations::{self, Actor, Effect, Scope};
 use crate::services::Call;
 use crate::session::{Carrier, Session, Taken};
@@ -74,29 +75,36 @@ impl BayeuxServer {
             actor,
         };
         let handshake = batch
-            .iter_mut()
-            .find(|message| message.is_on(meta::HANDSHAKE));
-        if let Some(message) = handshake {
-            let outcome = pass.handshake(message);
-            if let Some((stream, session)) = request.stream.zip(outcome.session.as_ref()) {
+            .iter()
+            .position(|message| message.is_on(meta::HANDSHAKE));
+        if let Some(index) = handshake {
+            let admitted = request.admitted.take(index);
+            let outcome = pass.handshake(&mut batch[index], admitted);
+            let session = outcome.session.as_ref();
+            // Else the stream has its events only after the reply.
+            let session = session.filter(|_| outcome.unsettled.is_none());
+            if let Some((stream, session)) = request.stream.zip(session) {
                 stream.attach(session, now);
             }
             return outcome;
         }
-        let session = batch
-            .iter()
-            .find_map(|message| self.session_of(message, &request, now));
+        let session = self.session_of(batch, &request, now);
         if let Some((stream, session)) = request.stream.take().zip(session.as_ref()) {
             stream.attach(session, now);
         }
-        pass.messages(batch, session.as_ref(), &request)
+        pass.messages(batch, session.as_ref(), request)
     }
 }
 
 impl Pass<'_> {
-    fn handshake<'a>(&self, message: &mut Message<'a>) -> Outcome<'a> {
+    fn handshake<'a>(
+        &self,
+        message: &mut Message<'a>,
+        admitted: Result<(), Refusal>,
+    ) -> Outcome<'a> {
         let mut outcome = Outcome::of(None);
-        let reply = match self.scope.begin(message, &self.actor) {
+        let begun = admitted.and_then(|()| self.scope.begin(message, &self.actor));
+        let reply = match begun {
             Ok(begun) => {
                 let (actor, scope) = (&self.actor, &self.scope);
                 let (reply, handshaken) =
@@ -111,7 +119,13 @@ impl Pass<'_> {
                 operations::refused(Reply::to(message), refusal).advised(Advice::none())
             }
         };
+        let mut unsettled = Asked::default();
+        unsettled.note(0, self.settle(message, outcome.session.as_ref(), &reply));
         outcome.replies.push(reply);
+        if !unsettled.is_empty() {
+            let batch = std::slice::from_ref(message);
+            return self.keep_back(outcome, batch, Departure::Handshake, unsettled);
+        }
         if self
             .scope
             .shared
@@ -128,7 +142,7 @@ impl Pass<'_> {
         &self,
         batch: &mut [Message<'a>],
         session: Option<&Arc<Session>>,
-        request: &Request<'_>,
+        request: Request<'_>,
     ) -> Outcome<'a> {
         let is_lone_connect = batch.len() == 1 && batch[0].is_on(meta::CONNECT);
         let batching = session
@@ -140,6 +154,8 @@ impl Pass<'_> {
             carrier: Carrier::Other,
             connects: None,
             delivers_on_publish: request.delivers_on_publish,
+            admitted: request.admitted,
+            unsettled: Asked::default(),
         };
         let mut messages = batch.iter_mut();
         let mut is_over = self.go_on(&mut messages, &mut progress, STEP);
@@ -152,18 +168,25 @@ impl Pass<'_> {
             mut outcome,
             mut carrier,
             connects,
+            unsettled,
             ..
         } = progress;
         outcome.work = self.scope.work.get();
         if outcome.held.is_some() {
             return outcome;
         }
+        if !unsettled.is_empty() {
+            // The batch is over; its events leave with the replies, or before by another way.
+            drop(batching);
+            let departure = Departure::Messages { carrier, connects };
+            return self.keep_back(outcome, batch, departure, unsettled);
+        }
         if carrier != Carrier::Other && (request.is_client_gone)() {
             carrier = Carrier::Other;
         }
         let taken = match (batching, session, carrier) {
             (Some(batching), ..) => batching.end(carrier),
-            (None, Some(session), Carrier::Connect(connect)) => session.take_events(connect),
+            (None, Some(session), Carrier::Connect(_)) => session.take_events(carrier),
             _ => Taken::default(),
         };
         outcome.events = taken.events;
@@ -184,7 +207,7 @@ impl Pass<'_> {
     ) -> bool {
         for message in messages.by_ref() {
             let own = progress.current.filter(|session| is_of(message, session));
-            let (reply, effect) = self.message(message, own);
+            let (reply, effect) = self.message(message, own, progress);
             self.scope.note_work(1);
             match effect {
                 Effect::None => {}
@@ -225,8 +248,14 @@ impl Pass<'_> {
         &self,
         message: &mut Message<'a>,
         session: Option<&Arc<Session>>,
+        progress: &mut Progress<'_, 'a>,
     ) -> (Reply<'a>, Effect) {
-        if let Err(refusal) = self.scope.incoming(message, session, &self.actor) {
+        let index = progress.outcome.replies.len();
+        let passed = match progress.admitted.take(index) {
+            Ok(()) => self.scope.incoming(message, session, &self.actor),
+            Err(refusal) => Err(self.scope.ended_by(refusal, session)),
+        };
+        if let Err(refusal) = passed {
             let has_ended = refusal == Refusal::Disconnect && session.is_some();
             let reply = operations::refused(Reply::to(message), refusal);
             let effect = if has_ended {
@@ -240,7 +269,38 @@ impl Pass<'_> {
         if let ((_, Effect::Called(channel)), Some(session)) = (&applied, session) {
             self.call(message, channel, session);
         }
+        let waits = self.settle(message, session, &applied.0);
+        progress.unsettled.note(index, waits);
         applied
+    }
+
+    /// Asks the extensions what the reply to a message has to wait for. A connect may be held, or not, for
+    /// reasons of its own; so none is asked for.
+    fn settle(
+        &self,
+        message: &Message<'_>,
+        session: Option<&Arc<Session>>,
+        reply: &Reply<'_>,
+    ) -> Vec<Wait> {
+        let extensions = &self.scope.shared.extensions;
+        if !extensions.may_wait() || !reply.is_successful() || message.is_on(meta::CONNECT) {
+            return Vec::new();
+        }
+        let id = session.map(|session| session.id());
+        extensions.settle(message, &self.scope.info(id, &self.actor))
+    }
+
+    /// Keeps the replies back until what they wait for is over.
+    fn keep_back<'a>(
+        &self,
+        outcome: Outcome<'a>,
+        batch: &[Message<'_>],
+        departure: Departure,
+        unsettled: Asked,
+    ) -> Outcome<'a> {
+        let (now, address) = (self.scope.now, self.actor.address);
+        let waits = self.server.waiting.enter(unsettled, now);
+        departure.keep_back(outcome, batch, (now, address), waits)
     }
 
     /// Gives a message on a service channel to its handler.
@@ -283,6 +343,10 @@ struct Progress<'s, 'a> {
     /// Where the reply to the last connect stands.
     connects: Option<usize>,
     delivers_on_publish: bool,
+    /// What became of the messages that had to wait.
+    admitted: Verdicts,
+    /// Which replies have to wait.
+    unsettled: Asked,
 }
 
 impl Progress<'_, '_> {
@@ -291,8 +355,4 @@ impl Progress<'_, '_> {
             self.carrier = self.carrier.max(Carrier::Publish);
         }
     }
-}
-
-fn is_of(message: &Message<'_>, session: &Session) -> bool {
-    message.client_id == Some(session.id())
 }

@@ -12,7 +12,7 @@ use super::core::clocks;
 use crate::bayeux::{Message, Reply, meta};
 use crate::extensions::MessageInfo;
 use crate::operations::{self, Actor};
-use crate::session::{Resume, Session, Taken};
+use crate::session::{Carrier, Resume, Session, Taken};
 
 /// The channel of almost every connect, as JSON.
 static CONNECT: LazyLock<Box<RawValue>> =
@@ -120,7 +120,7 @@ impl HeldConnect {
     }
 
     fn with_events<'r>(&self, mut reply: Reply<'r>) -> (Taken, Reply<'r>) {
-        let taken = self.session.take_events(self.connect);
+        let taken = self.session.take_events(Carrier::Connect(self.connect));
         number(&mut reply, taken.number);
         (taken, reply)
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::BayeuxServer;
+use super::waits::Verdicts;
 use crate::bayeux::Message;
 use crate::operations::Actor;
 use crate::session::{Session, Stream};
@@ -23,11 +24,24 @@ pub struct Request<'r> {
     pub aside: fn(&mut dyn FnMut()),
     /// Whether the stream serves only the session whose handshake came by it.
     pub needs_own_handshake: bool,
+    /// What became of its messages that had to wait before: of its [`admission`](BayeuxServer::admission),
+    /// if it had one.
+    pub admitted: Verdicts,
 }
 
 impl BayeuxServer {
-    /// Finds the session that a message names, if whoever sent it may use it.
+    /// Finds the session of a batch: the first that a message names and whoever sent it may use.
     pub(super) fn session_of(
+        &self,
+        batch: &[Message<'_>],
+        request: &Request<'_>,
+        now: Instant,
+    ) -> Option<Arc<Session>> {
+        let mut messages = batch.iter();
+        messages.find_map(|message| self.session_named(message, request, now))
+    }
+
+    fn session_named(
         &self,
         message: &Message<'_>,
         request: &Request<'_>,
@@ -41,4 +55,9 @@ impl BayeuxServer {
         };
         is_admitted.then_some(session)
     }
+}
+
+/// Tells whether a message names this session.
+pub(super) fn is_of(message: &Message<'_>, session: &Session) -> bool {
+    message.client_id == Some(session.id())
 }

@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::bayeux::Message;
+use crate::extensions::Extension;
 use crate::router::Settings as RouterSettings;
 use crate::session::{Resume, Settings, Taken};
 
+mod settling;
 mod tools;
 
+use settling::{Storing, Unsettled};
 use tools::{Dice, between, context, data, number, written};
 
 const SEEDS: u64 = 2000;
@@ -47,6 +50,7 @@ struct Client {
     slow: Option<(Taken, Option<u64>)>,
     /// Whether it has connected anew since.
     has_given_up: bool,
+    unsettled: Option<Unsettled>,
 }
 
 struct World {
@@ -57,6 +61,23 @@ struct World {
     now: Instant,
     clients: Vec<Client>,
     published: u32,
+}
+
+/// A batch by a request of its own.
+fn request() -> Request<'static> {
+    Request {
+        actor: Actor {
+            may_be_held: true,
+            is_request: true,
+            ..Actor::default()
+        },
+        is_client_gone: &|| false,
+        delivers_on_publish: true,
+        stream: None,
+        aside: |work| work(),
+        needs_own_handshake: false,
+        admitted: Verdicts::default(),
+    }
 }
 
 impl World {
@@ -76,7 +97,8 @@ impl World {
             router: Router::new(RouterSettings::default(), &[]),
             resources: ResourceBounds::default(),
             has_ack: true,
-            extensions: Pipeline::default(),
+            extensions: vec![Box::new(Storing) as Box<dyn Extension>].into(),
+            waits: WaitBounds::default(),
             services: Services::default(),
             metrics: Arc::default(),
         });
@@ -94,19 +116,7 @@ impl World {
     /// Sends a message; what comes back, if it is not held.
     fn send(&mut self, text: &str) -> Result<(Taken, String), HeldConnect> {
         let message: Message<'_> = serde_json::from_str(text).expect("a message");
-        let request = Request {
-            actor: Actor {
-                may_be_held: true,
-                is_request: true,
-                ..Actor::default()
-            },
-            is_client_gone: &|| false,
-            delivers_on_publish: true,
-            stream: None,
-            aside: |work| work(),
-            needs_own_handshake: false,
-        };
-        let outcome = self.server.process(&mut [message], request, self.now);
+        let outcome = self.server.process(&mut [message], request(), self.now);
         match outcome.held {
             Some(held) => Err(held),
             None => {
@@ -140,6 +150,7 @@ impl World {
             last: None,
             slow: None,
             has_given_up: false,
+            unsettled: None,
         };
         for channel in 0..CHANNELS {
             if self.dice.is(60) {
@@ -168,27 +179,41 @@ impl World {
 
     /// A client publishes; its reply carries events, which arrive or not.
     fn publish(&mut self, publisher: usize) {
-        let (channel, number) = (self.dice.throw(CHANNELS), self.published);
-        self.published += 1;
+        let (channel, number) = self.next_event();
         let id = &self.clients[publisher].id;
         let text = format!(r#"{{"channel":"/{channel}","clientId":"{id}","data":{number}}}"#);
-        let before: Vec<bool> = (0..self.clients.len())
-            .map(|client| self.is_alive(client))
-            .collect();
+        let before = self.alive();
         let (taken, reply) = self.send(&text).expect("a reply");
         if !before[publisher] {
             assert!(reply.contains("402"), "{reply}");
             return;
         }
-        for (client, was_alive) in before.into_iter().enumerate() {
+        self.promise(channel, number, &before);
+        let fate = self.fate();
+        self.receive(publisher, taken, None, fate);
+    }
+
+    /// What is published next.
+    fn next_event(&mut self) -> (usize, u32) {
+        let event = (self.dice.throw(CHANNELS), self.published);
+        self.published += 1;
+        event
+    }
+
+    fn alive(&self) -> Vec<bool> {
+        let clients = 0..self.clients.len();
+        clients.map(|client| self.is_alive(client)).collect()
+    }
+
+    /// Notes who is to have an event that was published.
+    fn promise(&mut self, channel: usize, number: u32, before: &[bool]) {
+        for (client, was_alive) in before.iter().enumerate() {
             let is_subscribed = self.clients[client].channels.contains(&channel);
             // One whose queue was full has ended, and hears of it.
-            if is_subscribed && was_alive && self.is_alive(client) {
+            if is_subscribed && *was_alive && self.is_alive(client) {
                 self.clients[client].promised.push(number);
             }
         }
-        let fate = self.fate();
-        self.receive(publisher, taken, None, fate);
     }
 
     fn fate(&mut self) -> Fate {
@@ -199,8 +224,8 @@ impl World {
         }
     }
 
-    /// A client connects, and says the truth, what it said before, or nonsense.
-    fn connect(&mut self, client: usize) {
+    /// A connect, in which a client says the truth, what it said before, or nonsense.
+    fn connect_text(&mut self, client: usize) -> String {
         let known = &self.clients[client];
         let truth = known.last.map(|last| last.to_string());
         let said = match self.dice.throw(8) {
@@ -215,15 +240,24 @@ impl World {
         }
         let timeout = ["", r#","advice":{"timeout":0}"#][self.dice.throw(2)];
         let id = &self.clients[client].id;
-        let text = format!(
+        format!(
             r#"{{"channel":"/meta/connect","clientId":"{id}","ext":{{"ack":{said}}}{timeout}}}"#
-        );
-        let sent = self.send(&text);
+        )
+    }
+
+    /// What a client that connects anew no longer waits for.
+    fn give_up_connects(&mut self, client: usize) {
         self.clients[client].has_given_up = true;
         // Another that was held is displaced.
         if let Some(mut displaced) = self.clients[client].held.take() {
             self.look_at_displaced(&mut displaced);
         }
+    }
+
+    fn connect(&mut self, client: usize) {
+        let text = self.connect_text(client);
+        let sent = self.send(&text);
+        self.give_up_connects(client);
         match sent {
             Err(held) => self.clients[client].held = Some(held),
             Ok((_, reply)) if reply.contains("402") => {
@@ -284,6 +318,9 @@ impl World {
         let now = self.now;
         if self.dice.is(50) {
             self.end_slow(client);
+        }
+        if self.dice.is(50) {
+            self.conclude(client);
         }
         let Some(mut held) = self.clients[client].held.take() else {
             return;
@@ -370,7 +407,8 @@ impl World {
     fn step(&mut self) {
         let client = self.dice.throw(self.clients.len());
         match self.dice.throw(100) {
-            0..30 => self.publish(client),
+            0..20 => self.publish(client),
+            20..30 => self.publish_stored(client),
             30..60 => self.connect(client),
             60..85 => self.look(client),
             85..93 => {
@@ -390,6 +428,7 @@ impl World {
     /// Every client comes back until it has all.
     fn settle(&mut self) {
         for client in 0..self.clients.len() {
+            self.conclude(client);
             self.end_slow(client);
             while self.is_alive(client)
                 && self.clients[client].have < self.clients[client].promised.len()
@@ -417,7 +456,7 @@ impl World {
 
 impl BayeuxServer {
     /// Fires what is due until nothing is.
-    fn fire_due(&self, now: Instant) {
+    pub(super) fn fire_due(&self, now: Instant) {
         let mut due = Vec::new();
         loop {
             self.core.shared.timers.take_due(now, &mut due);
@@ -450,6 +489,12 @@ fn run(seed: u64) {
 
 #[test]
 fn what_is_promised_holds_in_every_run() {
+    // What waits has a deadline, which is never reached.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    let _entered = runtime.enter();
     for seed in 0..SEEDS {
         run(seed);
     }

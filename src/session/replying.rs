@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::state::Wake;
-use super::{InFlight, Session, Taken};
+use super::state::{State, Wake};
+use super::{InFlight, Session, Settings, Taken};
 use crate::bayeux::Event;
 
 /// Which reply of a response may carry events with it.
@@ -27,6 +27,14 @@ impl Carrier {
             Self::Publish | Self::Other => None,
         }
     }
+
+    fn drain(self, state: &mut State, settings: &Settings) -> Taken {
+        match self {
+            Self::Connect(connect) => state.drain_for_connect(connect, settings),
+            Self::Publish => Taken::of(state.drain_for_publish(settings)),
+            Self::Other => Taken::default(),
+        }
+    }
 }
 
 impl Session {
@@ -40,21 +48,17 @@ impl Session {
     pub fn end_batch(self: &Arc<Self>, carrier: Carrier) -> Taken {
         let mut inner = self.lock();
         let settings = &self.shared.settings;
-        let taken = match carrier {
-            Carrier::Connect(number) => inner.state.drain_for_connect(number, settings),
-            Carrier::Publish => Taken::of(inner.state.drain_for_publish(settings)),
-            Carrier::Other => Taken::default(),
-        };
+        let taken = carrier.drain(&mut inner.state, settings);
         let wake = inner.state.end_batch(settings);
         self.finish(inner, wake);
         self.in_flight(taken, carrier.connect())
     }
 
-    /// Takes the events for the reply to a connect, unless a newer one has come.
-    pub fn take_events(self: &Arc<Self>, connect: u64) -> Taken {
+    /// Takes the events that a reply may carry; that to a connect none, if a newer one has come.
+    pub fn take_events(self: &Arc<Self>, carrier: Carrier) -> Taken {
         let settings = &self.shared.settings;
-        let taken = self.lock().state.drain_for_connect(connect, settings);
-        self.in_flight(taken, Some(connect))
+        let taken = carrier.drain(&mut self.lock().state, settings);
+        self.in_flight(taken, carrier.connect())
     }
 
     fn in_flight(self: &Arc<Self>, mut taken: Taken, connect: Option<u64>) -> Taken {

@@ -44,6 +44,7 @@ pub(super) fn number(reply: &str) -> Option<u64> {
 
 pub(super) fn data(event: &Event) -> u32 {
     let json = std::str::from_utf8(event.json()).expect("UTF-8");
-    let data = between(json, r#""data":"#, '}').expect("data");
-    data.parse().expect("a number")
+    let (_, data) = json.split_once(r#""data":"#).expect("data");
+    let data = data.split(|next: char| !next.is_ascii_digit()).next();
+    data.and_then(|data| data.parse().ok()).expect("a number")
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::format::Format;
 use super::held_poll::HeldPoll;
 use crate::bayeux::{BatchError, Message};
-use crate::server::{Actor, HeldConnect, Request};
+use crate::server::{Actor, HeldConnect, Request, Verdicts};
 use crate::session::Stream;
 use crate::transports::answer::{Answer, Carried, Delay};
 use crate::transports::arrays::{array_of, parse};
@@ -144,6 +144,7 @@ impl Exchange {
             stream: is_stream.then_some(&mut stream),
             aside,
             needs_own_handshake: false,
+            admitted: Verdicts::default(),
         };
         let mut outcome = endpoint.server.process(&mut batch, request, now());
         socket.note_work(outcome.work);

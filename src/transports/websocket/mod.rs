@@ -24,7 +24,7 @@ use super::settings::WebSocketSettings;
 use crate::bayeux::{BatchError, BayeuxError, Event, Framing, RandomId, Reply};
 use crate::metrics::{Gauge, Limit, Metrics, Notice};
 use crate::pause::was_paused;
-use crate::server::{Actor, BayeuxServer, HeldConnect, Request};
+use crate::server::{Actor, BayeuxServer, HeldConnect, Request, Verdicts};
 use crate::session::{EndReason, Resume, Stream, StreamStep};
 use crate::web::websocket::deflate::deflate;
 use crate::web::websocket::{self, CloseCode, FrameKind, Reader, Side, UpgradeError};
@@ -204,6 +204,7 @@ impl Connection {
             stream: Some(&mut self.stream),
             aside,
             needs_own_handshake: self.settings.require_handshake_per_connection,
+            admitted: Verdicts::default(),
         };
         let mut outcome = self.server.process(&mut batch, request, now());
         outgoing.note_work(outcome.work);

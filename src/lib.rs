@@ -2,6 +2,8 @@
 
 // The protocol, without I/O or a clock.
 pub mod bayeux;
+// Who may do what.
+pub mod access;
 // Who is at the other end of a connection.
 pub mod peer;
 // What the server counts.

@@ -3,6 +3,7 @@
 pub mod bench;
 mod check_config;
 mod default_config;
+mod explain;
 mod logging;
 mod serve;
 mod signals;
@@ -34,6 +35,8 @@ enum Command {
     Serve(serve::Args),
     /// Check a configuration file without running the server.
     CheckConfig(check_config::Args),
+    /// Say whether somebody may do something, and which rule decides that.
+    Explain(explain::Args),
     /// Load a Bayeux server and report what it can do.
     Bench(bench::Args),
     /// Print a configuration file with every key, its default and its meaning.
@@ -46,6 +49,7 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::run(args),
             Command::CheckConfig(args) => check_config::run(args),
+            Command::Explain(args) => explain::run(args),
             Command::Bench(args) => bench::main(&args),
             Command::DefaultConfig => default_config::run(),
         }

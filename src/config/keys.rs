@@ -7,10 +7,42 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::Config;
+use crate::access::Rule;
 use crate::router::settings::ChannelOptions;
 
-/// The key of the channel list, the only one that is not inside a section.
-pub(super) const CHANNEL: &str = "channel";
+/// A list of tables: a key that is not inside a section.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct List {
+    /// The key.
+    pub(super) key: &'static str,
+    /// What every entry needs.
+    pub(super) required: &'static str,
+    /// What to write for that.
+    pub(super) advice: &'static str,
+    /// What to write for the list.
+    example: &'static str,
+}
+
+/// The lists, in the order of the file.
+pub(super) const LISTS: [List; 2] = [
+    List {
+        key: "channel",
+        required: "pattern",
+        advice: "name its channels, such as pattern = \"/chat/**\"",
+        example: r#"[{ pattern = "/chat/**", lazy = true }]"#,
+    },
+    List {
+        key: "access",
+        required: "who",
+        advice: "say whom it is about, such as who = \"anyone\"",
+        example: r#"[{ allow = ["subscribe"], channels = ["/chat/**"], who = "anyone" }]"#,
+    },
+];
+
+/// Finds the list of this key.
+pub(super) fn list(key: &str) -> Option<&'static List> {
+    LISTS.iter().find(|list| list.key == key)
+}
 
 /// The sections, in the order of the file.
 pub(super) const SECTIONS: [&str; 10] = [
@@ -26,19 +58,16 @@ pub(super) const SECTIONS: [&str; 10] = [
     "admin",
 ];
 
-/// What to write for the channel list.
-const CHANNEL_EXAMPLE: &str = r#"[{ pattern = "/chat/**", lazy = true }]"#;
-
 /// A likeness below this is no suggestion but a guess.
 const LIKENESS: f64 = 0.6;
 /// From this likeness on a name is more likely a mistake than somebody else's.
 pub(super) const ALMOST_CERTAIN: f64 = 0.8;
 
-/// Lists every key as `section.name`, and `channel`.
+/// Lists every key as `section.name`, and those of lists.
 pub(super) fn known() -> Vec<String> {
     // JSON rather than TOML, because it writes absent options too.
     let defaults = serde_json::to_value(Config::default()).unwrap_or_default();
-    let mut keys = vec![CHANNEL.to_owned()];
+    let mut keys: Vec<String> = LISTS.iter().map(|list| list.key.to_owned()).collect();
     for section in SECTIONS {
         keys.extend(
             names(&defaults[section])
@@ -49,9 +78,13 @@ pub(super) fn known() -> Vec<String> {
     keys
 }
 
-/// Lists the keys of one channel entry.
-pub(super) fn known_of_channel() -> Vec<String> {
-    names(&serde_json::to_value(ChannelOptions::default()).unwrap_or_default())
+/// Lists the keys of one entry of a list.
+pub(super) fn known_of(list: &List) -> Vec<String> {
+    let entry = match list.key {
+        "access" => serde_json::to_value(Rule::default()),
+        _ => serde_json::to_value(ChannelOptions::default()),
+    };
+    names(&entry.unwrap_or_default())
 }
 
 fn names(object: &serde_json::Value) -> Vec<String> {
@@ -119,15 +152,15 @@ pub(super) enum Kind {
     Addresses,
     /// A list out of a few names, as serde lists them.
     Choices(String),
-    /// The channel list.
-    Channels,
+    /// A list of tables.
+    Tables(&'static List),
 }
 
 impl Kind {
     /// Finds the kind of a known key by trying values on it.
     pub(super) fn of(key: &str) -> Self {
-        if key == CHANNEL {
-            return Self::Channels;
+        if let Some(list) = list(key) {
+            return Self::Tables(list);
         }
         let accepts = |value: Value| check(key, value).is_ok();
         let list = |text: &str| Value::Array(vec![text.into()]);
@@ -196,27 +229,29 @@ impl Kind {
                  such as [\"127.0.0.1:8080\", \"[::1]:8080\", \"localhost:8080\"]"
                 .to_owned(),
             Self::Choices(names) => format!("expected a list in which each item is {names}"),
-            Self::Channels => {
-                format!(
-                    "expected a list of tables such as {CHANNEL_EXAMPLE}; in a file: [[channel]]"
-                )
+            Self::Tables(List { key, example, .. }) => {
+                format!("expected a list of tables such as {example}; in a file: [[{key}]]")
             }
         }
     }
 }
 
-/// Tries a value on the struct that owns the key; `channel.name` is a key of one channel entry.
+/// Tries a value on the struct that owns the key; `channel.name` is a key of one entry of that list.
 pub(super) fn check(key: &str, value: Value) -> Result<(), toml::de::Error> {
     let (section, name) = key.split_once('.').unwrap_or((key, ""));
-    if section == CHANNEL {
-        let mut entry = Table::new();
-        entry.insert("pattern".to_owned(), "/".into());
-        entry.insert(name.to_owned(), value);
-        ChannelOptions::deserialize(Value::Table(entry)).map(drop)
-    } else {
-        let entry = Table::from_iter([(name.to_owned(), value)]);
-        let config = Table::from_iter([(section.to_owned(), Value::Table(entry))]);
-        Config::deserialize(Value::Table(config)).map(drop)
+    let mut entry = Table::from_iter([(name.to_owned(), value)]);
+    match section {
+        "channel" => {
+            entry
+                .entry("pattern")
+                .or_insert_with(|| Value::String("/".to_owned()));
+            ChannelOptions::deserialize(Value::Table(entry)).map(drop)
+        }
+        "access" => Rule::deserialize(Value::Table(entry)).map(drop),
+        _ => {
+            let config = Table::from_iter([(section.to_owned(), Value::Table(entry))]);
+            Config::deserialize(Value::Table(config)).map(drop)
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::keys::{self, CHANNEL, Kind, SECTIONS};
+use super::keys::{self, Kind, List, SECTIONS};
 use super::{
     CONFIG_VARIABLE, Config, ConfigError, LOG_VARIABLE, Loaded, PassedOver, STANDARD_INPUT, Sources,
 };
@@ -81,7 +81,7 @@ impl Layers {
         let origin = Source::File(name);
         for (section, value) in table {
             match value {
-                Value::Table(entries) if section != CHANNEL && !entries.is_empty() => {
+                Value::Table(entries) if keys::list(&section).is_none() && !entries.is_empty() => {
                     for (name, value) in entries {
                         self.put(&format!("{section}.{name}"), value, &origin);
                     }
@@ -181,8 +181,8 @@ impl Layers {
     fn put(&mut self, key: &str, value: Value, origin: &Source) {
         if !self.known.iter().any(|known| known == key) {
             self.refuse_key(key, origin);
-        } else if key == CHANNEL {
-            self.put_channels(value, origin);
+        } else if let Some(list) = keys::list(key) {
+            self.put_list(list, value, origin);
         } else if keys::check(key, value.clone()).is_err() {
             self.refuse_value(key, key, &value, origin);
         } else {
@@ -190,35 +190,41 @@ impl Layers {
         }
     }
 
-    /// Takes the channel list, which replaces the one of earlier sources.
-    fn put_channels(&mut self, value: Value, origin: &Source) {
+    /// Takes a list of tables, which replaces the one of earlier sources.
+    fn put_list(&mut self, list: &List, value: Value, origin: &Source) {
+        let &List {
+            key,
+            required,
+            advice,
+            ..
+        } = list;
         let entries: Option<Vec<&Table>> = value
             .as_array()
             .and_then(|entries| entries.iter().map(Value::as_table).collect());
         let Some(entries) = entries else {
-            self.refuse_value(CHANNEL, CHANNEL, &value, origin);
+            self.refuse_value(key, key, &value, origin);
             return;
         };
-        let known = keys::known_of_channel();
+        let known = keys::known_of(list);
         for (index, entry) in entries.into_iter().enumerate() {
-            if !entry.contains_key("pattern") {
+            if !entry.contains_key(required) {
                 self.problems.push(format!(
-                    "{origin}: {CHANNEL}[{index}] has no pattern; \
-                     name its channels, such as pattern = \"/chat/**\""
+                    "{origin}: {key}[{index}] has no {required}; {advice}"
                 ));
             }
             for (name, value) in entry {
-                let full = format!("{CHANNEL}[{index}].{name}");
+                let full = format!("{key}[{index}].{name}");
+                let of_entry = format!("{key}.{name}");
                 if !known.contains(name) {
                     let hint = hint(keys::nearest(name, known.iter().map(String::as_str)));
                     self.problems
                         .push(format!("{origin}: unknown key {full}; {hint}"));
-                } else if keys::check(&format!("{CHANNEL}.{name}"), value.clone()).is_err() {
-                    self.refuse_value(&full, &format!("{CHANNEL}.{name}"), value, origin);
+                } else if keys::check(&of_entry, value.clone()).is_err() {
+                    self.refuse_value(&full, &of_entry, value, origin);
                 }
             }
         }
-        self.keep(CHANNEL, value, origin);
+        self.keep(key, value, origin);
     }
 
     fn keep(&mut self, key: &str, value: Value, origin: &Source) {
@@ -233,11 +239,12 @@ impl Layers {
     }
 
     fn refuse_key(&mut self, key: &str, origin: &Source) {
+        let list = key.split_once('.').and_then(|(list, _)| keys::list(list));
         let problem = if SECTIONS.contains(&key) {
             format!("{origin}: {key} is a section, not a key; set one of the keys in it")
-        } else if key.starts_with("channel.") {
-            let refusal = Kind::Channels.refusal(&Value::Boolean(false));
-            format!("{origin}: unknown key {key}; {CHANNEL}: {refusal}")
+        } else if let Some(list) = list {
+            let refusal = Kind::Tables(list).refusal(&Value::Boolean(false));
+            format!("{origin}: unknown key {key}; {}: {refusal}", list.key)
         } else {
             let near = keys::nearest(key, self.known.iter().map(String::as_str));
             let hint = match (origin, near) {
@@ -255,7 +262,7 @@ impl Layers {
     fn pass_over(&mut self, name: String, key: &str) {
         let flags = [LOG_VARIABLE, CONFIG_VARIABLE];
         let flags = flags.map(|flag| flag.trim_start_matches(PREFIX).to_lowercase());
-        let names = self.known.iter().filter(|known| *known != CHANNEL);
+        let names = self.known.iter().filter(|known| known.contains('.'));
         let names = names.chain(&flags).map(String::as_str);
         let meant = keys::like(key, names, keys::ALMOST_CERTAIN).map(variable_of);
         self.passed_over.push(PassedOver { name, meant });

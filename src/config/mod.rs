@@ -15,9 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::bayeux::Limits;
 use crate::listener::ListenAddress;
-use crate::{extensions, listener, resources, router, services, session, transports};
+use crate::{access, extensions, listener, resources, router, services, session, transports};
 
 pub use error::{ConfigError, Problem};
+pub(crate) use validate::may_match_alike;
 
 use layers::{Layers, Source};
 
@@ -55,6 +56,8 @@ pub struct Config {
     pub services: services::Settings,
     /// Options for the channels that match a pattern.
     pub channel: Vec<router::settings::ChannelOptions>,
+    /// Who may do what.
+    pub access: Vec<access::Rule>,
     /// What is logged, and how.
     pub log: Log,
     /// The operator's own listeners.
@@ -223,14 +226,10 @@ impl Config {
     }
 }
 
-/// Finds who set a key; a key inside the channel list counts as the list.
+/// Finds who set a key; a key inside an entry of a list counts as the list.
 fn origin_of<'a>(origins: &'a BTreeMap<String, Source>, key: &str) -> Option<&'a Source> {
-    let key = if key.starts_with("channel[") {
-        keys::CHANNEL
-    } else {
-        key
-    };
-    origins.get(key)
+    let list = key.split_once('[').map(|(list, _)| list);
+    origins.get(list.unwrap_or(key))
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ mod default_text {
                 && name
                     .bytes()
                     .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-            if is_name || rest == "[[channel]]" {
+            if is_name || rest.starts_with("[[") {
                 rest.to_owned()
             } else {
                 line.to_owned()
@@ -118,11 +118,13 @@ mod default_text {
         }
         assert_eq!(named, BTreeSet::from_iter(keys::known()));
 
-        let channel = table["channel"][0].as_table().unwrap();
-        let named: Vec<&String> = channel.keys().collect();
-        let mut known = keys::known_of_channel();
-        known.sort();
-        assert_eq!(named, known.iter().collect::<Vec<_>>());
+        for list in &keys::LISTS {
+            let entry = table[list.key][0].as_table().unwrap();
+            let named: Vec<&String> = entry.keys().collect();
+            let mut known = keys::known_of(list);
+            known.sort();
+            assert_eq!(named, known.iter().collect::<Vec<_>>());
+        }
     }
 
     #[test]
@@ -131,6 +133,7 @@ mod default_text {
         let config = file(&text).unwrap();
         assert_eq!(config.http.max_connections, Some(50_000));
         assert_eq!(config.channel.len(), 1);
+        assert_eq!(config.access.len(), 1);
     }
 }
 
@@ -172,7 +175,7 @@ mod known_keys {
         ];
         let http = include_str!("../listener/settings.rs");
         let here = include_str!("mod.rs");
-        let mut expected = BTreeSet::from(["channel".to_owned()]);
+        let mut expected = BTreeSet::from(["channel", "access"].map(str::to_owned));
         let mut add = |section: &str, names: Vec<String>| {
             assert!(!names.is_empty(), "{section}");
             for name in names {
@@ -202,11 +205,17 @@ mod known_keys {
 
         let channel = fields(&bayeux[2], "ChannelOptions");
         assert_eq!(
-            BTreeSet::from_iter(keys::known_of_channel()),
+            BTreeSet::from_iter(keys::known_of(&keys::LISTS[0])),
             BTreeSet::from_iter(channel)
         );
+        let access = fields(include_str!("../access/settings.rs"), "Rule");
+        assert_eq!(
+            BTreeSet::from_iter(keys::known_of(&keys::LISTS[1])),
+            BTreeSet::from_iter(access)
+        );
         let sections = fields(here, "Config");
-        let known: Vec<&str> = keys::SECTIONS.into_iter().chain([keys::CHANNEL]).collect();
+        let lists = keys::LISTS.iter().map(|list| list.key);
+        let known: Vec<&str> = keys::SECTIONS.into_iter().chain(lists).collect();
         assert_eq!(BTreeSet::from_iter(known.iter().copied()), {
             sections.iter().map(String::as_str).collect()
         });

@@ -5,12 +5,13 @@ mod forms;
 use std::collections::HashSet;
 use std::time::Duration;
 
+pub(crate) use forms::may_match_alike;
 use forms::{
-    is_cookie_attribute, is_log_filter, is_token, may_match_alike, origin_fix, path_fix,
-    pattern_fix, service_fix,
+    is_cookie_attribute, is_log_filter, is_token, origin_fix, path_fix, pattern_fix, service_fix,
 };
 
 use super::{Config, Problem};
+use crate::access::{Access, Rule};
 use crate::router::settings::ChannelOptions;
 use crate::services::Settings as Services;
 use crate::web::cookies::{SameSite, Settings as Cookie};
@@ -42,6 +43,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.listener(config);
     checks.cookie(&config.bayeux.transports.browser_cookie);
     checks.channels(&config.channel);
+    checks.access(&config.access);
     checks.services(&config.services);
     checks.log(config);
     checks.problems
@@ -395,6 +397,13 @@ impl Checks {
             let value = self.values.pointer(&format!("/channel/{index}/{name}"));
             let value = value.map(ToString::to_string).unwrap_or_default();
             self.refuse(&format!("channel[{index}].{name}"), value, fix);
+        }
+    }
+
+    fn access(&mut self, rules: &[Rule]) {
+        for problem in Access::new(rules).err().unwrap_or_default() {
+            let key = format!("access[{}].{}", problem.index, problem.name);
+            self.refuse(&key, problem.value, &problem.fix);
         }
     }
 

@@ -128,6 +128,13 @@ const RUNS = {
     const [, admin] = await printed.until(/admin on (http:\S+)\/metrics/);
     assert.equal((await fetch(`${admin}/healthz`)).status, 200);
   },
+  '[[access]]                              # everybody': isConfiguration,
+  'reason = "announcements come from the team"': isConfiguration,
+  'mirant explain --config': async (text, { shell }) => {
+    await writeFile(join(shell.folder, 'mirant.toml'), snippetWith('come from the team"'));
+    assert.equal(await shell.run(`${text.trimEnd()} || [ $? = 1 ]`), snippetWith('refused by access[1]'));
+  },
+  'refused by access[1]': async (text, { shell }) => RUNS['mirant explain --config'](snippetWith('mirant explain'), { shell }),
   'mirant bench idle': parsed,
   'mirant bench fan-out --url http://10.0.0.5': parsed,
 };
@@ -186,6 +193,11 @@ async function allSnippets() {
     all.push(...found.map((snippet) => ({ ...snippet, place: `${guide}:${snippet.line}` })));
   }
   return all;
+}
+
+/** The snippet that has this in its text. */
+function snippetWith(part) {
+  return ALL.find(({ text }) => text.includes(part)).text;
 }
 
 /** Publishes by a session of its own. */

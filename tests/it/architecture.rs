@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 22] = [
+const LAYERS: [(&str, &[&str]); 23] = [
     ("bayeux", &[]),
+    ("access", &["bayeux"]),
     ("peer", &[]),
     ("metrics", &["peer"]),
     ("pause", &[]),
@@ -80,6 +81,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
         "config",
         &[
             "bayeux",
+            "access",
             "extensions",
             "services",
             "session",
@@ -115,8 +117,9 @@ const LAYERS: [(&str, &[&str]); 22] = [
 const FREE: [&str; 3] = ["lib", "main", "cli"];
 
 /// Where neither the network nor the clock may be named.
-const PURE: [&str; 9] = [
+const PURE: [&str; 10] = [
     "bayeux",
+    "access",
     "extensions",
     "router",
     "resources",

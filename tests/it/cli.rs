@@ -343,3 +343,140 @@ async fn a_channel_s_bound_is_logged_once_a_session_with_the_channel() {
         assert!(warnings[0].contains(part), "{part} in {warnings:?}");
     }
 }
+
+/// Rules, and what `mirant explain` says of them.
+const RULES: &str = r#"
+[[access]]
+deny = ["handshake", "subscribe", "publish"]
+channels = ["/**"]
+who = { address = "203.0.113.0/24" }
+reason = "blocked for spam"
+
+[[access]]
+deny = ["subscribe"]
+channels = ["/staff/**"]
+who = "anonymous"
+
+[[access]]
+allow = ["handshake", "subscribe"]
+channels = ["/**"]
+who = "anyone"
+
+[[access]]
+allow = ["publish"]
+channels = ["/room/{user}/**", "/{claim.org}/news"]
+who = { role = ["editor", "admin"] }
+
+[[channel]]
+pattern = "/room/**"
+lazy = true
+max_queue = 10
+
+[[channel]]
+pattern = "/room/u1/*"
+lazy = false
+"#;
+
+#[test]
+fn explain_says_which_rule_decides_and_why_the_others_do_not() {
+    let file = ConfigFile::new("explain", RULES);
+    let explain = |arguments: &[&str]| {
+        let output = run(&[&["explain", "--config", file.path()], arguments].concat());
+        let said = String::from_utf8(output.stdout.clone()).unwrap() + &stderr(&output);
+        (output.status.code().unwrap(), said)
+    };
+    let (code, said) = explain(&["--user", "u1", "--role", "editor", "publish", "/room/u1/a"]);
+    assert_eq!(code, 0, "{said}");
+    let expected = r#"access[0] deny handshake, subscribe, publish on /** for { address = "203.0.113.0/24" }
+    is about other clients
+access[1] deny subscribe on /staff/** for "anonymous"
+    is about other actions
+access[2] allow handshake, subscribe on /** for "anyone"
+    is about other actions
+access[3] allow publish on /room/{user}/**, /{claim.org}/news for { role = ["editor", "admin"] }
+    allows it
+
+allowed by access[3]
+
+options of /room/u1/a:
+    lazy = false, by channel[1] /room/u1/*
+    max_queue = 10, by channel[0] /room/**
+"#;
+    assert_eq!(said, expected);
+
+    let user = ["--user", "u1", "--role", "editor", "--claim", "org=acme"];
+    let cases: [(&[&str], &[&str], i32, &str); 12] = [
+        (
+            &user,
+            &["publish", "/room/u2/a"],
+            1,
+            "    is about other channels\n\nrefused: no [[access]] allows it\n",
+        ),
+        (
+            &user,
+            &["publish", "/acme/news"],
+            0,
+            "allowed by access[3]\n",
+        ),
+        (
+            &["--user", "u1"],
+            &["publish", "/room/u1/a"],
+            1,
+            "    is about other clients\n\nrefused: no",
+        ),
+        (
+            &["--anonymous"],
+            &["subscribe", "/a"],
+            0,
+            "allowed by access[2]\n",
+        ),
+        (
+            &["--anonymous"],
+            &["subscribe", "/**"],
+            1,
+            "refused by access[1]\n",
+        ),
+        (
+            &["--anonymous"],
+            &["handshake"],
+            0,
+            "allowed by access[2]\n",
+        ),
+        (
+            &["--anonymous", "--address", "203.0.113.9"],
+            &["handshake"],
+            1,
+            "    refuses it\n\nrefused by access[0] (blocked for spam)\n",
+        ),
+        (&user, &["publish", "/meta/x"], 1, "refused: "),
+        (
+            &user,
+            &["subscribe", "/room/**"],
+            0,
+            "lazy = true, by channel[0] /room/**",
+        ),
+        (&user, &["handshake", "/a"], 2, "a handshake has no channel"),
+        (&user, &["publish", "/a/**"], 2, "CHANNEL must be a channel"),
+        (&["--role", "editor"], &["handshake"], 2, "--user"),
+    ];
+    for (who, what, expected, part) in cases {
+        let (code, said) = explain(&[who, what].concat());
+        assert_eq!(code, expected, "{who:?} {what:?}: {said}");
+        assert!(said.contains(part), "{who:?} {what:?}: {said}");
+    }
+    let open = run(&["explain", "--anonymous", "publish", "/a"]);
+    assert_eq!(open.status.code(), Some(0));
+    assert_eq!(
+        open.stdout,
+        b"allowed, as everything is: there is no [[access]]\n"
+    );
+    let wrong = run(&[
+        "explain",
+        "--set",
+        "access=[{ who = 'all' }]",
+        "--anonymous",
+        "handshake",
+    ]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).contains("access[0].who = \"all\": expected \"anyone\""));
+}

@@ -63,6 +63,46 @@ fn of_files() {
              a duration needs its unit; write \"3s\" or \"3ms\"",
         ),
         (
+            "[[access]]\nallow = ['publish']\nchannels = ['/a']",
+            "mirant.toml: access[0] has no who; say whom it is about, such as who = \"anyone\"",
+        ),
+        (
+            "[[access]]\nwho = 'anyone'\n[[access]]\nwho = 'all'",
+            "mirant.toml: access[1].who = \"all\": expected \"anyone\", \"anonymous\", \
+             \"authenticated\", a table with user, role or address such as { role = \"editor\" }, \
+             or a list of these",
+        ),
+        (
+            "[[access]]\nwho = []\n[[access]]\nwho = { group = 'a' }",
+            "the configuration has 2 problems:\
+             \n  mirant.toml: access[0].who = []: expected \"anyone\", \"anonymous\", \
+             \"authenticated\", a table with user, role or address such as { role = \"editor\" }, \
+             or a list of these\
+             \n  mirant.toml: access[1].who = { group = \"a\" }: expected \"anyone\", \"anonymous\", \
+             \"authenticated\", a table with user, role or address such as { role = \"editor\" }, \
+             or a list of these",
+        ),
+        (
+            "[[access]]\nwho = 'anyone'\nallow = ['read']",
+            "mirant.toml: access[0].allow = [\"read\"]: expected a list in which each item is \
+             one of `handshake`, `subscribe`, `publish`",
+        ),
+        (
+            "[[access]]\nwho = 'anyone'\nallows = ['publish']",
+            "mirant.toml: unknown key access[0].allows; did you mean allow?",
+        ),
+        (
+            "[access]\nwho = 'anyone'",
+            "mirant.toml: access = { who = \"anyone\" }: expected a list of tables such as \
+             [{ allow = [\"subscribe\"], channels = [\"/chat/**\"], who = \"anyone\" }]; \
+             in a file: [[access]]",
+        ),
+        (
+            "[[access]]\nwho = { address = 'home' }\nallow = ['handshake']",
+            "mirant.toml: access[0].who = {\"address\":\"home\"}: address \"home\" must be an address \
+             or a network, such as \"192.0.2.7\", \"10.0.0.0/8\" or \"2001:db8::/32\"",
+        ),
+        (
             "[[channel]]\nlazy = true",
             "mirant.toml: channel[0] has no pattern; \
              name its channels, such as pattern = \"/chat/**\"",

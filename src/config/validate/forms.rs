@@ -136,7 +136,7 @@ fn form_fix(pattern: &str) -> Option<&'static str> {
 }
 
 /// Tells whether there are channels that match both of two patterns.
-pub(super) fn may_match_alike(one: &str, other: &str) -> bool {
+pub(crate) fn may_match_alike(one: &str, other: &str) -> bool {
     one == other || covers(one, other) || covers(other, one)
 }
 

@@ -1,0 +1,250 @@
+//! `mirant explain`: says whether somebody may do something, what decided that, and which options of
+//! channels apply.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::{EXIT_FAILURE, EXIT_USAGE, with_causes};
+use crate::access::{Access, Action, Asked, Decision, Finding, Identity, Rule, Subject};
+use crate::bayeux::{ChannelKind, ChannelName, ChannelPattern, Limits};
+use crate::config::{Config, Sources, may_match_alike};
+use crate::router::settings::ChannelOptions;
+
+/// The arguments of `mirant explain`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "\
+Examples:
+  mirant explain --config mirant.toml --anonymous subscribe '/chat/**'
+  mirant explain --config mirant.toml --user u1 --role editor publish /chat/1
+
+The environment is left out, so that the answer depends on the file and --set alone.
+
+Exit codes: 0 it is allowed; 1 it is refused; 2 wrong arguments or configuration.",
+    group(clap::ArgGroup::new("who").required(true).args(["user", "anonymous"]))
+)]
+pub(super) struct Args {
+    /// The TOML file with the rules, or - for standard input; without it the defaults hold
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Set one key on top of the file; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+
+    /// The name of the client's user
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+
+    /// A role of that user; may be repeated
+    #[arg(long, value_name = "ROLE", requires = "user")]
+    role: Vec<String>,
+
+    /// What else is known of that user; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", requires = "user", value_parser = claim)]
+    claim: Vec<(String, String)>,
+
+    /// The client has no user
+    #[arg(long, conflicts_with = "user")]
+    anonymous: bool,
+
+    /// The client's address; without it rules about addresses do not fit
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<IpAddr>,
+
+    /// What the client wants to do
+    #[arg(value_enum)]
+    action: Action,
+
+    /// The channel; to subscribe, also a pattern such as /chat/**
+    #[arg(value_name = "CHANNEL", required_if_eq_any([("action", "subscribe"), ("action", "publish")]))]
+    channel: Option<String>,
+}
+
+fn claim(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// What is asked for, with its channel.
+enum Wanted {
+    Handshake,
+    Subscribe(ChannelPattern),
+    Publish(ChannelName),
+}
+
+impl Wanted {
+    fn asked(&self) -> Asked<'_> {
+        match self {
+            Self::Handshake => Asked::Handshake,
+            Self::Subscribe(pattern) => Asked::Subscribe(pattern),
+            Self::Publish(channel) => Asked::Publish(channel),
+        }
+    }
+
+    fn channel(&self) -> &str {
+        match self {
+            Self::Handshake => "",
+            Self::Subscribe(pattern) => pattern.as_str(),
+            Self::Publish(channel) => channel.as_str(),
+        }
+    }
+}
+
+/// Runs the subcommand.
+pub(super) fn run(args: Args) -> ExitCode {
+    match explained(args) {
+        Ok((text, is_allowed)) => {
+            println!("{text}");
+            if is_allowed {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(EXIT_FAILURE)
+            }
+        }
+        Err(error) => {
+            eprintln!("mirant: {error}");
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+/// Returns the explanation, and whether it is allowed.
+fn explained(args: Args) -> Result<(String, bool), String> {
+    let sources = Sources {
+        file: args.config,
+        set: args.set,
+        ..Sources::default()
+    };
+    let loaded = Config::load(&sources, []).map_err(|error| with_causes(&error))?;
+    let Config {
+        access: rules,
+        channel: options,
+        bayeux,
+        ..
+    } = loaded.config;
+    let wanted = wanted(args.action, args.channel.as_deref(), &bayeux.limits)?;
+    let access = Access::new(&rules).map_err(|problems| format!("{problems:?}"))?;
+    let identity = args.user.map(|user| Identity {
+        user,
+        roles: args.role,
+        claims: args.claim,
+        grants: Vec::new(),
+    });
+    let subject = Subject {
+        identity: identity.map(Arc::new),
+        address: args.address,
+    };
+    let decision = access.decide(wanted.asked(), &subject);
+    let mut lines = Vec::new();
+    for (index, finding) in access.explain(wanted.asked(), &subject) {
+        lines.push(format!("access[{index}] {}", shown(&rules[index])));
+        lines.push(format!("    {}", meaning(finding)));
+    }
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines.push(verdict(&access, decision));
+    lines.extend(options_of(&wanted, &options));
+    Ok((lines.join("\n"), decision.allowed))
+}
+
+fn wanted(action: Action, channel: Option<&str>, limits: &Limits) -> Result<Wanted, String> {
+    match (action, channel) {
+        (Action::Handshake, None) => Ok(Wanted::Handshake),
+        (Action::Handshake, Some(_)) => Err("a handshake has no channel".to_owned()),
+        (Action::Subscribe, channel) => ChannelPattern::parse(channel.unwrap_or_default(), limits)
+            .map(Wanted::Subscribe)
+            .map_err(|_| "CHANNEL must be a channel or a pattern, such as /chat/**".to_owned()),
+        (Action::Publish, channel) => ChannelName::parse(channel.unwrap_or_default(), limits)
+            .map(Wanted::Publish)
+            .map_err(|_| "CHANNEL must be a channel, such as /chat/demo".to_owned()),
+    }
+}
+
+/// Shows a rule in one line, much as it stands in the file.
+fn shown(rule: &Rule) -> String {
+    let toml = |value: Result<toml::Value, toml::ser::Error>| {
+        value.map_or_else(|error| error.to_string(), |value| value.to_string())
+    };
+    let mut parts = Vec::new();
+    for (name, actions) in [("allow", &rule.allow), ("deny", &rule.deny)] {
+        if !actions.is_empty() {
+            let names: Vec<&str> = actions.iter().map(|action| action.name()).collect();
+            parts.push(format!("{name} {}", names.join(", ")));
+        }
+    }
+    if !rule.channels.is_empty() {
+        parts.push(format!("on {}", rule.channels.join(", ")));
+    }
+    parts.push(format!("for {}", toml(toml::Value::try_from(&rule.who))));
+    parts.join(" ")
+}
+
+fn meaning(finding: Finding) -> &'static str {
+    match finding {
+        Finding::OtherAction => "is about other actions",
+        Finding::OtherSubject => "is about other clients",
+        Finding::OtherChannels => "is about other channels",
+        Finding::Part => "allows only some of the channels of the pattern, which does not decide",
+        Finding::Decides(true) => "allows it",
+        Finding::Decides(false) => "refuses it",
+    }
+}
+
+fn verdict(access: &Access, decision: Decision) -> String {
+    let Decision { allowed, rule } = decision;
+    let reason = access.reason(decision);
+    let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+    match (allowed, rule) {
+        (true, Some(rule)) => format!("allowed by access[{rule}]"),
+        (true, None) => "allowed, as everything is: there is no [[access]]".to_owned(),
+        (false, Some(rule)) => format!("refused by access[{rule}]{reason}"),
+        (false, None) if access.is_open() => "refused: meta channels are the server's".to_owned(),
+        (false, None) => "refused: no [[access]] allows it".to_owned(),
+    }
+}
+
+/// Lists the options of the channel, each from the most specific entry that sets it; of a pattern, the
+/// entries that are about some of its channels.
+fn options_of(wanted: &Wanted, entries: &[ChannelOptions]) -> Vec<String> {
+    let channel = wanted.channel();
+    let name = ChannelName::parse(channel, &Limits::default());
+    let mut lines: Vec<String> = Vec::new();
+    let is_pattern = name.is_err();
+    let mut list = |index: usize, entry: &ChannelOptions| {
+        let table = toml::Table::try_from(entry).unwrap_or_default();
+        for (key, value) in table.iter().filter(|(key, _)| *key != "pattern") {
+            let option = format!("    {key} = ");
+            if is_pattern || !lines.iter().any(|line| line.starts_with(&option)) {
+                lines.push(format!(
+                    "{option}{value}, by channel[{index}] {}",
+                    entry.pattern
+                ));
+            }
+        }
+    };
+    let numbered = || entries.iter().enumerate();
+    match &name {
+        Ok(name) if name.kind() != ChannelKind::Broadcast => return lines,
+        Ok(name) => name.each_pattern(|pattern| {
+            for (index, entry) in numbered().filter(|(_, entry)| entry.pattern == pattern) {
+                list(index, entry);
+            }
+        }),
+        Err(_) => {
+            for (index, entry) in numbered() {
+                if may_match_alike(&entry.pattern, channel) {
+                    list(index, entry);
+                }
+            }
+        }
+    }
+    if !lines.is_empty() {
+        lines.insert(0, format!("options of {channel}:"));
+        lines.insert(0, String::new());
+    }
+    lines
+}

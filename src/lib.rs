@@ -1,15 +1,19 @@
 //! Mirant, a standalone Bayeux 1.0 Comet push server: the map of its modules, bottom to top.
+//!
+//! Public is what a program needs that builds a server into itself ([`run`], [`config`]) or adds extensions
+//! and handlers to one ([`extensions`], [`services`], [`bayeux`]), and the core that benchmarks measure. How
+//! HTTP is spoken is private.
 
 // The protocol, without I/O or a clock.
 pub mod bayeux;
 // Who may do what.
 pub mod access;
 // Who is at the other end of a connection.
-pub mod peer;
+mod peer;
 // What the server counts.
 pub mod metrics;
 // How a pause of the process is told from silence.
-pub mod pause;
+mod pause;
 // What looks at messages on their way.
 pub mod extensions;
 // What takes the messages on service channels.
@@ -21,27 +25,27 @@ pub mod router;
 // The last message of channels that are resources.
 pub mod resources;
 // What each kind of message does.
-pub mod operations;
+mod operations;
 // The Bayeux server: batches in, replies and events out.
 pub mod server;
 // HTTP pieces.
 pub mod web;
 // Bayeux over HTTP, one file a transport.
-pub mod transports;
+mod transports;
 // What requests reach that speak no Bayeux.
-pub mod api;
+mod api;
 // Who answers a request.
-pub mod service;
+mod service;
 // The operator's listener, the demonstration page, and transports for web pages to load.
-pub mod admin;
-pub mod demo;
-pub mod plugins;
+mod admin;
+mod demo;
+mod plugins;
 // Listeners and connections.
-pub mod listener;
+mod listener;
 // Settings from file, environment and command line.
 pub mod config;
 // A Bayeux client, for the commands that speak to a server.
-pub mod client;
+mod client;
 // All of it together, and the program's commands.
 pub mod cli;
 pub mod run;

@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::bayeux::Limits;
-use crate::listener::ListenAddress;
 use crate::{access, extensions, listener, resources, router, services, session, transports};
 
 pub use error::{ConfigError, Problem};
@@ -24,6 +23,12 @@ use layers::{Layers, Source};
 
 /// The text of `mirant default-config`: every key with its default and its meaning.
 pub const DEFAULT_TEXT: &str = include_str!("default.toml");
+
+pub use crate::listener::{ListenAddress, NotAnAddress, Settings as Http};
+pub use crate::transports::settings::{
+    EventSourceSettings, ResourceSettings, Settings as Endpoint, StreamingSettings, Transport,
+    WebSocketSettings,
+};
 
 /// The variable that `--log-level` also reads; no configuration key.
 pub const LOG_VARIABLE: &str = "MIRANT_LOG";

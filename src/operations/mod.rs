@@ -34,7 +34,7 @@ pub use ack::NAME as ACK;
 pub use connect::ended as connect_of_ended;
 pub use event_stream::NotOpened;
 pub use extensions::{Denied, refused};
-pub use handshake::{Handshaken, apply as handshake};
+pub use handshake::apply as handshake;
 pub use publish::publish;
 
 /// What operations work on.

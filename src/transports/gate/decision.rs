@@ -151,7 +151,7 @@ pub fn share(response: Response, origin: Option<&HeaderValue>) -> Response {
 }
 
 /// Caches know by it that the answer is another one for other origins.
-pub const VARY: &[u8] = b"Vary: Origin\r\n";
+const VARY: &[u8] = b"Vary: Origin\r\n";
 
 /// Adds headers to a response.
 pub fn add<const N: usize>(

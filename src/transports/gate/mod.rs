@@ -11,7 +11,7 @@ mod refusal;
 use http::{Method, header};
 
 pub use self::accept::{Coding, holds_requests};
-pub use self::decision::{Decision, Purpose, VARY, add, share};
+pub use self::decision::{Decision, Purpose, add, share};
 pub use self::refusal::Refusal;
 use super::settings::{ResourceSettings, Settings, Transport};
 use crate::bayeux::{ClientId, RandomId};

@@ -18,13 +18,13 @@ use crate::web::{Head, Request, Response, Socket, Transfer, cors};
 
 /// All that is served beside pages: Bayeux, event streams, and resources.
 #[derive(Debug)]
-pub struct Service(Endpoint);
+pub struct Service(Arc<Endpoint>);
 
 impl Service {
     /// Makes the service of an endpoint.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
-        Self(endpoint)
+        Self(Arc::new(endpoint))
     }
 
     /// Returns what decides about requests.

@@ -5,6 +5,7 @@
 //! behind them.
 
 mod carried;
+mod deferred;
 mod delay;
 mod link;
 mod outgoing;
@@ -14,6 +15,7 @@ mod streaming;
 use http::HeaderValue;
 
 pub use self::carried::Carried;
+pub use self::deferred::Deferred;
 pub use self::delay::Delay;
 pub use self::link::{Link, Times};
 pub use self::outgoing::{MAX_WRITE, Outgoing, limit_of};

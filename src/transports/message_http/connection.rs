@@ -135,6 +135,7 @@ impl Connection {
     /// Reads requests, as long as the outgoing has room for their responses.
     fn read(&mut self, socket: &mut Socket, outgoing: &mut Outgoing, context: &mut Context<'_>) {
         while outgoing.goes_on()
+            && !self.keeps_order()
             && let Some(embedded) = self
                 .embedded
                 .as_mut()
@@ -158,6 +159,12 @@ impl Connection {
         }
     }
 
+    /// Tells whether what comes next has to wait for something that is pending.
+    fn keeps_order(&mut self) -> bool {
+        let mut pending = self.pending.iter_mut();
+        pending.any(|pending| pending.wait().keeps_order())
+    }
+
     /// Notices that the client is gone once nothing is read of it. Before that, it has asked for all
     /// that is written.
     fn watch_end(
@@ -166,8 +173,15 @@ impl Connection {
         outgoing: &mut Outgoing,
         context: &mut Context<'_>,
     ) {
-        let is_watched = self.has_read_all() && !self.pending.is_empty() && outgoing.goes_on();
-        if is_watched && socket.poll_discard(context).is_ready() {
+        if self.pending.is_empty() || !outgoing.goes_on() {
+            return;
+        }
+        let is_gone = if self.has_read_all() {
+            socket.poll_discard(context).is_ready()
+        } else {
+            self.keeps_order() && socket.poll_closed(context).is_ready()
+        };
+        if is_gone {
             outgoing.lose();
         }
     }
@@ -316,6 +330,8 @@ impl Connection {
                         omits_body,
                         ..
                     } = pending;
+                    // There may be something to read that had to wait.
+                    context.waker().wake_by_ref();
                     let next = self.take(answer, location, omits_body, outgoing);
                     self.pending.extend(next);
                 }

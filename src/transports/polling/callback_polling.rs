@@ -1,5 +1,7 @@
 //! callback-polling: messages in a query, replies as a script, JSONP (specification section 6.2).
 
+use std::sync::Arc;
+
 use super::exchange::{Exchange, Source};
 use super::format::Format;
 use crate::metrics::Limit;
@@ -16,7 +18,7 @@ use crate::web::{Head, Socket, form, script};
 /// # Errors
 /// They are malformed, beyond a bound, or ask for a script that they may not have.
 pub fn serve(
-    endpoint: &Endpoint,
+    endpoint: &Arc<Endpoint>,
     decision: &Decision<'_>,
     head: &Head,
     socket: &Socket,

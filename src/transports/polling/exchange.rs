@@ -1,23 +1,24 @@
 //! One request's messages to the server and back, the same for every polling transport.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::format::Format;
-use super::held_poll::HeldPoll;
+use super::replier::Replier;
+use super::way::Way;
 use crate::bayeux::{BatchError, Message};
-use crate::server::{Actor, HeldConnect, Request, Verdicts};
+use crate::server::{Actor, Admission, Request, Settlement, Verdicts};
 use crate::session::Stream;
-use crate::transports::answer::{Answer, Carried, Delay};
-use crate::transports::arrays::{array_of, parse};
+use crate::transports::answer::{Answer, Deferred};
+use crate::transports::arrays::parse;
 use crate::transports::endpoint::Endpoint;
 use crate::transports::error::Error;
 use crate::transports::gate::Decision;
 use crate::transports::legacy;
-use crate::transports::message_http::{self, ConnectResponses};
 use crate::transports::runtime::{aside, now};
 use crate::transports::settings::Transport;
-use crate::transports::streaming::{self, StreamKind};
-use crate::web::{Response, Socket, script};
+use crate::web::{Response, Socket};
 
 /// The messages of a request, and how it is answered if they do not ask for something else.
 #[derive(Debug)]
@@ -38,187 +39,147 @@ pub(super) enum Source {
     Fields,
 }
 
-/// How a request's messages are answered, as its connect and its head ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// By one response.
-    Once,
-    /// By a stream.
-    Streamed(StreamKind),
-    /// By responses in a response.
-    Responses,
-}
-
-impl Way {
-    fn asked(
-        batch: &[Message<'_>],
-        decision: &Decision<'_>,
-        format: &Format,
-        endpoint: &Endpoint,
-    ) -> Self {
-        let has_responses = endpoint.gate.is_on(Transport::MessageHttp)
-            && matches!(format, Format::Json | Format::Embedded)
-            && message_http::is_asked(batch, decision);
-        if has_responses {
-            return Self::Responses;
-        }
-        let marks_of = |message: &Message<'_>| endpoint.server.marks_of(message);
-        match StreamKind::asked(batch, endpoint.gate.transports(), marks_of) {
-            Some(kind) if !format.is_embedded() => Self::Streamed(kind),
-            _ => Self::Once,
-        }
-    }
-
-    /// A frame is a page of scripts, which call one function of the page that has it.
-    fn check(
-        self,
-        endpoint: &Endpoint,
-        decision: &Decision<'_>,
-        callback: Option<&str>,
-    ) -> Result<(), Error> {
-        if self != Self::Streamed(StreamKind::Iframe) {
-            return Ok(());
-        }
-        endpoint.check_script(decision)?;
-        if callback.is_some_and(|name| !script::is_identifier(name)) {
-            return Err(Error::FrameCallback);
-        }
-        Ok(())
-    }
-
-    /// Tells whether its clients do not see that nothing listens any more: what a page loads for its
-    /// scripts fails without a word, in many browsers and for most clients.
-    fn is_blind(self, format: &Format) -> bool {
-        match self {
-            Self::Once => matches!(format, Format::Script(_)),
-            Self::Streamed(kind) => kind == StreamKind::Iframe,
-            Self::Responses => false,
-        }
-    }
-}
-
 impl Exchange {
-    /// Answers the messages, or holds their connect.
+    /// Answers the messages, or holds their connect; now, or after what the extensions let them wait for.
     pub(super) fn answer(
-        self,
-        endpoint: &Endpoint,
+        mut self,
+        endpoint: &Arc<Endpoint>,
         decision: &Decision<'_>,
         socket: &Socket,
     ) -> Result<Answer, Error> {
-        let Self {
-            texts,
-            source,
-            callback,
-            format,
-        } = self;
-        let texts = match source {
-            Source::Body => texts,
-            Source::Fields => legacy::in_utf8(texts),
-        };
-        let mut batch = match parse(&texts, &endpoint.server) {
-            // Two variants of jquery.comet post an empty batch, and take an error for the end.
-            Err(BatchError::Empty) if source == Source::Fields => Vec::new(),
-            parsed => parsed?,
-        };
-        legacy::translate(&mut batch);
-        let way = Way::asked(&batch, decision, &format, endpoint);
-        way.check(endpoint, decision, callback.as_deref())?;
+        if self.source == Source::Fields {
+            self.texts = legacy::in_utf8(self.texts);
+        }
+        self.run(endpoint, decision, socket, None)
+    }
+
+    /// Does so with verdicts on the messages, if they had to wait before they are processed.
+    fn run(
+        self,
+        endpoint: &Arc<Endpoint>,
+        decision: &Decision<'_>,
+        socket: &Socket,
+        verdicts: Option<Verdicts>,
+    ) -> Result<Answer, Error> {
+        let mut batch = self.parse(endpoint)?;
+        let way = Way::asked(&batch, decision, &self.format, endpoint);
+        way.check(endpoint, decision, self.callback.as_deref())?;
         let is_stream = way != Way::Once;
-        if !is_stream && matches!(format, Format::Script(_)) {
+        if !is_stream && matches!(self.format, Format::Script(_)) {
             endpoint.gate.check(Transport::CallbackPolling)?;
         }
         let mut stream = Stream::of_connect();
+        let is_client_gone = || socket.has_closed();
+        let is_admitted = verdicts.is_some();
         let request = Request {
-            actor: Actor {
-                address: socket.peer().ip(),
-                cookies: &decision.cookies,
-                may_be_held: true,
-                lifetime: is_stream.then_some(endpoint.streaming.lifetime),
-                is_request: !format.is_embedded(),
-                may_publish_without_session: !matches!(format, Format::Script(_)),
-                is_blind: way.is_blind(&format),
-                ..Actor::default()
-            },
-            is_client_gone: &|| socket.has_closed(),
-            delivers_on_publish: matches!(format, Format::Json | Format::Embedded),
+            actor: self.actor(way, endpoint, decision, socket),
+            is_client_gone: &is_client_gone,
+            delivers_on_publish: matches!(self.format, Format::Json | Format::Embedded),
             stream: is_stream.then_some(&mut stream),
             aside,
             needs_own_handshake: false,
-            admitted: Verdicts::default(),
+            admitted: verdicts.unwrap_or_default(),
         };
+        if !is_admitted && let Some(admission) = endpoint.server.admission(&batch, &request, now())
+        {
+            drop(batch);
+            return Ok(self.after(admission, endpoint, decision));
+        }
         let mut outcome = endpoint.server.process(&mut batch, request, now());
         socket.note_work(outcome.work);
         legacy::remember(&batch, outcome.session.as_ref());
-        let session = outcome.session.as_ref();
-        let marks = session.map_or(0, |session| session.marks());
+        if let Some(settlement) = outcome.unsettled.take() {
+            drop((batch, outcome));
+            return Ok(self.when(settlement, way, endpoint, decision));
+        }
         let replier = Replier {
             endpoint,
             decision,
             way,
-            format: match way {
-                Way::Streamed(kind) => Format::Streamed(kind.wrapping(callback, marks)),
-                Way::Once | Way::Responses => format,
-            },
         };
-        if let Some(connect) = outcome.held {
-            return Ok(replier.hold(connect, stream));
-        }
-        legacy::dress(&mut outcome.replies, &batch, marks);
-        let mut response = replier.response(array_of(&outcome), marks);
-        if let Some(cookie) = outcome.new_cookie {
-            let settings = &endpoint.settings.browser_cookie;
-            let value = settings.set_cookie(&cookie.to_string());
-            response = response.header("Set-Cookie", value.as_bytes());
-        }
-        let delay = legacy::delay(&batch, &outcome.replies).max(outcome.delay);
-        if let Some(delay) = delay {
-            return Ok(Answer::later(Delay::new(response, delay)));
-        }
-        let carried = Carried::of(outcome.session, outcome.in_flight, outcome.events);
-        Ok(Answer::Now(response, carried))
-    }
-}
-
-/// What replies are made into.
-struct Replier<'r> {
-    endpoint: &'r Endpoint,
-    decision: &'r Decision<'r>,
-    way: Way,
-    format: Format,
-}
-
-impl Replier<'_> {
-    fn response(&self, json: Vec<u8>, marks: u8) -> Response {
-        let escapes = legacy::escapes_comment_end(marks);
-        match self.way {
-            Way::Responses if escapes => {
-                let json = script::escape_comment_end(&json).into_owned();
-                message_http::whole(self.decision, json)
+        Ok(match outcome.held.take() {
+            Some(connect) => {
+                drop((batch, outcome));
+                replier.hold(connect, stream, self.format, self.callback)
             }
-            Way::Responses => message_http::whole(self.decision, json),
-            Way::Once | Way::Streamed(_) => self.format.response(json, escapes),
-        }
+            None => replier.answer(&batch, outcome, &self.format, self.callback.as_deref()),
+        })
     }
 
-    fn hold(self, connect: HeldConnect, stream: Stream) -> Answer {
-        let settings = &self.endpoint.streaming;
-        let version = self.decision.persistence.version;
-        match (self.way, self.format) {
-            (Way::Responses, _) => {
-                let responses = ConnectResponses::new(connect, stream);
-                if self.decision.is_embedded {
-                    Answer::later(responses)
-                } else {
-                    message_http::open(self.decision, responses, settings)
-                }
-            }
-            (_, Format::Streamed(wrapping)) => {
-                streaming::open(wrapping, connect, stream, settings, version)
-            }
-            (_, format) => {
-                let status = self.endpoint.settings.duplicate_meta_connect_status;
-                Answer::later(HeldPoll::new(connect, format, status))
-            }
+    /// Answers the messages after their admission.
+    fn after(
+        self,
+        admission: Admission,
+        endpoint: &Arc<Endpoint>,
+        decision: &Decision<'_>,
+    ) -> Answer {
+        let endpoint = Arc::clone(endpoint);
+        let decision = decision.clone().into_owned();
+        Answer::later(Deferred::in_order(admission, move |verdicts, socket| {
+            self.run(&endpoint, &decision, socket, Some(verdicts))
+                .unwrap_or_else(|error| Response::from(error).into())
+                .shared(&decision)
+        }))
+    }
+
+    /// Lets the replies leave when they may.
+    fn when(
+        self,
+        settlement: Settlement,
+        way: Way,
+        endpoint: &Arc<Endpoint>,
+        decision: &Decision<'_>,
+    ) -> Answer {
+        let endpoint = Arc::clone(endpoint);
+        let decision = decision.clone().into_owned();
+        Answer::later(Deferred::new(
+            settlement,
+            move |settled, socket: &Socket| {
+                let is_client_gone = || socket.has_closed();
+                let outcome = endpoint
+                    .server
+                    .conclude(settled, &is_client_gone, None, now());
+                let replier = Replier {
+                    endpoint: &endpoint,
+                    decision: &decision,
+                    way,
+                };
+                // It was parsed before.
+                let batch = self.parse(&endpoint).unwrap_or_default();
+                replier
+                    .answer(&batch, outcome, &self.format, self.callback.as_deref())
+                    .shared(&decision)
+            },
+        ))
+    }
+
+    /// Parses the messages, and gives those of old protocols their meaning in this one.
+    fn parse(&self, endpoint: &Endpoint) -> Result<Vec<Message<'_>>, Error> {
+        let mut batch = match parse(&self.texts, &endpoint.server) {
+            // Two variants of jquery.comet post an empty batch, and take an error for the end.
+            Err(BatchError::Empty) if self.source == Source::Fields => Vec::new(),
+            parsed => parsed?,
+        };
+        legacy::translate(&mut batch);
+        Ok(batch)
+    }
+
+    fn actor<'d>(
+        &self,
+        way: Way,
+        endpoint: &Endpoint,
+        decision: &'d Decision<'_>,
+        socket: &Socket,
+    ) -> Actor<'d> {
+        Actor {
+            address: socket.peer().ip(),
+            cookies: &decision.cookies,
+            may_be_held: true,
+            lifetime: (way != Way::Once).then_some(endpoint.streaming.lifetime),
+            is_request: !self.format.is_embedded(),
+            may_publish_without_session: !matches!(self.format, Format::Script(_)),
+            is_blind: way.is_blind(&self.format),
+            ..Actor::default()
         }
     }
 }

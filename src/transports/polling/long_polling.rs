@@ -1,5 +1,7 @@
 //! long-polling: messages by POST, as JSON or as a form (specification section 6.1).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::exchange::{Exchange, Source};
@@ -17,7 +19,7 @@ use crate::web::{Socket, charset, script};
 /// # Errors
 /// They are malformed, beyond a bound, or ask for a script that they may not have.
 pub fn serve(
-    endpoint: &Endpoint,
+    endpoint: &Arc<Endpoint>,
     decision: &Decision<'_>,
     body: Bytes,
     socket: &Socket,

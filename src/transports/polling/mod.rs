@@ -6,3 +6,5 @@ mod exchange;
 mod format;
 mod held_poll;
 pub mod long_polling;
+mod replier;
+mod way;

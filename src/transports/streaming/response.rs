@@ -68,15 +68,15 @@ impl StreamKind {
     }
 
     /// Returns how messages stand in its response, for a client that named a callback or did not.
-    pub fn wrapping(self, callback: Option<Box<str>>, marks: u8) -> Box<dyn Wrapping> {
+    pub fn wrapping(self, callback: Option<&str>, marks: u8) -> Box<dyn Wrapping> {
         match self {
             Self::XhrStreaming => Box::new(XhrStreaming),
             Self::Multipart => Box::new(Multipart::Json),
             Self::MimeMessageBlock => Box::new(Multipart::MimeMessageBlock),
             Self::Iframe if legacy::is_of_protocol_0_1(marks) => Box::new(ForeverFrame::Dojo),
             Self::Iframe => {
-                let callback = callback.unwrap_or_else(|| DEFAULT_CALLBACK.into());
-                Box::new(ForeverFrame::Calling(callback))
+                let callback = callback.unwrap_or(DEFAULT_CALLBACK);
+                Box::new(ForeverFrame::Calling(callback.into()))
             }
         }
     }

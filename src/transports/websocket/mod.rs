@@ -6,6 +6,8 @@
 //! there: replies come first, so a flood of events does not hold them back.
 
 mod clock;
+mod frames;
+mod waiting;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,18 +17,19 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::Sleep;
 
 use self::clock::{Clock, Due};
+use self::frames::{Frames, close, frame};
+use self::waiting::Waiting;
 use super::answer::{Answer, Around, Carried, MAX_WRITE, Outgoing, Streaming, Times};
 use super::arrays::{array, array_of, parse};
 use super::endpoint::Endpoint;
 use super::gate::Decision;
 use super::runtime::{aside, now};
 use super::settings::WebSocketSettings;
-use crate::bayeux::{BatchError, BayeuxError, Event, Framing, RandomId, Reply};
+use crate::bayeux::{BatchError, BayeuxError, RandomId, Reply};
 use crate::metrics::{Gauge, Limit, Metrics, Notice};
 use crate::pause::was_paused;
-use crate::server::{Actor, BayeuxServer, HeldConnect, Request, Verdicts};
+use crate::server::{Actor, BayeuxServer, HeldConnect, Outcome, Request, Verdicts};
 use crate::session::{EndReason, Resume, Stream, StreamStep};
-use crate::web::websocket::deflate::deflate;
 use crate::web::websocket::{self, CloseCode, FrameKind, Reader, Side, UpgradeError};
 use crate::web::{Head, Socket};
 
@@ -49,11 +52,16 @@ pub fn serve(
     let connection = Box::new(Connection {
         server: Arc::clone(&endpoint.server),
         settings: settings.clone(),
-        deflates: accepted.deflates,
+        frames: Frames {
+            deflates_from: accepted
+                .deflates
+                .then(|| settings.deflate_threshold.as_u64()),
+        },
         reader: Reader::new(Side::Server, accepted.deflates, max),
         cookies: decision.cookies.clone(),
         stream: Stream::opened(now()),
         held: None,
+        waiting: None,
         clock: Clock::new(now()),
     });
     Ok(Answer::Stream(accepted.response, connection))
@@ -64,13 +72,15 @@ pub fn serve(
 struct Connection {
     server: Arc<BayeuxServer>,
     settings: WebSocketSettings,
-    deflates: bool,
+    frames: Frames,
     reader: Reader,
     /// The browser cookies of the upgrade.
     cookies: Box<[RandomId]>,
     /// Dropped before the stream, so that it counts as lost and not as resumed.
     held: Option<HeldConnect>,
     stream: Stream,
+    /// Nothing until the first batch has to wait.
+    waiting: Option<Box<Waiting>>,
     clock: Clock,
 }
 
@@ -90,12 +100,13 @@ impl Streaming for Connection {
         } else {
             self.read(socket, &mut outgoing, context);
         }
+        self.go_on(socket, &mut outgoing, context);
         if outgoing.is_lost() {
             return Poll::Ready(outgoing);
         }
         self.resume(&mut outgoing, context);
         self.stream_events(&mut outgoing, context);
-        if around.is_stopping && !outgoing.has_events() {
+        if around.is_stopping && !outgoing.has_events() && !self.has_waiting() {
             close(&mut outgoing, CloseCode::Away, "the server stops");
         }
         self.keep_time(around.times, socket, &mut outgoing, sleep, context);
@@ -131,10 +142,49 @@ impl Streaming for Connection {
 }
 
 impl Connection {
-    /// Reads what has arrived, as long as the outgoing has room for answers.
+    /// Goes on with the batches that have waited; those that came behind them are read later.
+    fn go_on(&mut self, socket: &mut Socket, outgoing: &mut Outgoing, context: &mut Context<'_>) {
+        while outgoing.goes_on()
+            && let Some(waiting) = &mut self.waiting
+        {
+            if let Some(settled) = waiting.settled(context) {
+                let is_client_gone = || socket.has_closed();
+                let stream = Some(&mut self.stream);
+                let outcome = self
+                    .server
+                    .conclude(settled, &is_client_gone, stream, now());
+                self.finish(outcome, outgoing);
+                context.waker().wake_by_ref();
+            } else if let Some((text, verdicts)) = waiting.admitted(context) {
+                self.process(text, Some(verdicts), socket, outgoing);
+                // Meanwhile its client may have sent what shows that it is there, and more to read.
+                self.clock.hear(now());
+                context.waker().wake_by_ref();
+            } else {
+                break;
+            }
+        }
+        if !self.may_read() && socket.poll_closed(context).is_ready() {
+            outgoing.lose();
+        }
+    }
+
+    fn may_read(&self) -> bool {
+        self.waiting
+            .as_ref()
+            .is_none_or(|waiting| waiting.may_read())
+    }
+
+    fn has_waiting(&self) -> bool {
+        self.waiting
+            .as_ref()
+            .is_some_and(|waiting| !waiting.is_empty())
+    }
+
+    /// Reads what has arrived, as long as there is room for answers.
     fn read(&mut self, socket: &mut Socket, outgoing: &mut Outgoing, context: &mut Context<'_>) {
         let mut has_message = false;
-        while outgoing.goes_on() && !self.clock.rests() {
+        while outgoing.goes_on() && !self.clock.rests() && self.may_read() {
             match self.reader.next(socket.arrived_bytes()) {
                 Ok(Some(incoming)) => {
                     has_message = true;
@@ -178,10 +228,21 @@ impl Connection {
     }
 
     fn answer(&mut self, text: Bytes, socket: &Socket, outgoing: &mut Outgoing) {
+        outgoing.note_read(text.len());
+        self.process(text, None, socket, outgoing);
+    }
+
+    /// Processes a batch, with verdicts on its messages if they had to wait before.
+    fn process(
+        &mut self,
+        text: Bytes,
+        verdicts: Option<Verdicts>,
+        socket: &Socket,
+        outgoing: &mut Outgoing,
+    ) {
         if self.stream.is_displaced() {
             return close(outgoing, CloseCode::Normal, DISPLACED);
         }
-        outgoing.note_read(text.len());
         let texts = [text];
         let mut batch = match parse(&texts, &self.server) {
             Ok(batch) => batch,
@@ -191,6 +252,8 @@ impl Connection {
                 return self.refuse(CloseCode::Policy, &error.to_string(), socket, outgoing);
             }
         };
+        let is_client_gone = || socket.has_closed();
+        let is_admitted = verdicts.is_some();
         let request = Request {
             actor: Actor {
                 address: socket.peer().ip(),
@@ -199,14 +262,31 @@ impl Connection {
                 may_publish_without_session: true,
                 ..Actor::default()
             },
-            is_client_gone: &|| socket.has_closed(),
+            is_client_gone: &is_client_gone,
             delivers_on_publish: false,
             stream: Some(&mut self.stream),
             aside,
             needs_own_handshake: self.settings.require_handshake_per_connection,
-            admitted: Verdicts::default(),
+            admitted: verdicts.unwrap_or_default(),
         };
-        let mut outcome = self.server.process(&mut batch, request, now());
+        if !is_admitted && let Some(admission) = self.server.admission(&batch, &request, now()) {
+            drop(batch);
+            let [text] = texts;
+            return self.waiting().admit(admission, text);
+        }
+        let outcome = self.server.process(&mut batch, request, now());
+        self.finish(outcome, outgoing);
+    }
+
+    fn waiting(&mut self) -> &mut Waiting {
+        self.waiting.get_or_insert_default()
+    }
+
+    /// Answers a batch that was processed.
+    fn finish(&mut self, mut outcome: Outcome<'_>, outgoing: &mut Outgoing) {
+        if let Some(settlement) = outcome.unsettled.take() {
+            self.waiting().settle(settlement);
+        }
         outgoing.note_work(outcome.work);
         let is_other =
             |held: &mut HeldConnect| outcome.held.is_some() || !self.stream.is_of(held.session());
@@ -224,7 +304,7 @@ impl Connection {
         if !outcome.replies.is_empty() {
             let json = array_of(&outcome);
             let carried = Carried::of(None, outcome.in_flight, outcome.events);
-            self.answer_with(outgoing, &json, carried);
+            self.frames.replies(outgoing, &json, carried);
         }
     }
 
@@ -242,41 +322,7 @@ impl Connection {
     }
 
     fn reply(&self, outgoing: &mut Outgoing, reply: Reply<'_>) {
-        self.answer_with(outgoing, &array(&[], &[reply]), None);
-    }
-
-    /// Adds replies, and the events that come with them, in one frame: a client that has the reply to
-    /// its connect has them all.
-    fn answer_with(&self, outgoing: &mut Outgoing, json: &[u8], carried: Option<Carried>) {
-        if self.is_deflated(json.len()) {
-            frame(outgoing, FrameKind::DeflatedText, &deflate(json));
-        } else {
-            frame(outgoing, FrameKind::Text, json);
-        }
-        outgoing.carry(carried);
-    }
-
-    /// Adds events, each in a frame that is made once for all that deflate, and once for all that
-    /// do not.
-    fn add(&self, outgoing: &mut Outgoing, events: Vec<Arc<Event>>) {
-        for event in events {
-            let frame = if self.is_deflated(event.json().len()) {
-                event.framed(Framing::DeflatedWebSocket, |json| {
-                    let mut frame = Vec::new();
-                    let payload = deflate(&alone(json));
-                    websocket::encode(FrameKind::DeflatedText, &payload, None, &mut frame);
-                    frame
-                })
-            } else {
-                event.framed(Framing::WebSocket, |json| websocket::text(&alone(json)))
-            };
-            let frame = frame.clone();
-            outgoing.share(event, &frame);
-        }
-    }
-
-    fn is_deflated(&self, size: usize) -> bool {
-        self.deflates && size as u64 >= self.settings.deflate_threshold.as_u64()
+        self.frames.replies(outgoing, &array(&[], &[reply]), None);
     }
 
     /// Answers the held connect if that was resumed.
@@ -290,7 +336,7 @@ impl Connection {
             Some((taken, reply)) => {
                 let json = array(&taken.events, &[reply]);
                 let carried = Carried::of(None, taken.in_flight, taken.events);
-                self.answer_with(outgoing, &json, carried);
+                self.frames.replies(outgoing, &json, carried);
             }
             // A connect by another connection did it, which may be this client's or not.
             None => {
@@ -308,7 +354,7 @@ impl Connection {
         }
         match self.stream.poll(MAX_WRITE as u64, context) {
             Poll::Ready(StreamStep::Events { events, .. }) => {
-                self.add(outgoing, events);
+                self.frames.events(outgoing, events);
             }
             Poll::Ready(StreamStep::Displaced) => {
                 close(outgoing, CloseCode::Normal, DISPLACED);
@@ -374,22 +420,5 @@ impl Connection {
                 frame(outgoing, FrameKind::Ping, b"");
             }
         }
-    }
-}
-
-/// Makes a batch of one message.
-fn alone(json: &[u8]) -> Vec<u8> {
-    [b"[", json, b"]"].concat()
-}
-
-fn frame(outgoing: &mut Outgoing, kind: FrameKind, payload: &[u8]) {
-    websocket::encode(kind, payload, None, outgoing.bytes());
-}
-
-/// Adds the last frame, unless there is one.
-fn close(outgoing: &mut Outgoing, code: CloseCode, reason: &str) {
-    if !outgoing.closes() {
-        websocket::close(code, reason, outgoing.bytes());
-        outgoing.close();
     }
 }

@@ -1,0 +1,65 @@
+//! The batches of a WebSocket that wait: one before it is processed, and some whose replies may not leave
+//! yet.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use crate::server::{Admission, Settled, Settlement, Verdicts};
+
+/// How many batches' replies may wait before no more is read.
+const MAX_SETTLEMENTS: usize = 64;
+
+/// The batches that wait.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// The batch that is to be processed next, as it came.
+    admission: Option<(Admission, Bytes)>,
+    settlements: Vec<Settlement>,
+}
+
+impl Waiting {
+    /// Keeps a batch until its messages are admitted.
+    pub(super) fn admit(&mut self, admission: Admission, text: Bytes) {
+        self.admission = Some((admission, text));
+    }
+
+    /// Keeps the replies of a batch until they may leave.
+    pub(super) fn settle(&mut self, settlement: Settlement) {
+        self.settlements.push(settlement);
+    }
+
+    /// Tells whether there is room for what comes next, which is not processed before what came first.
+    pub(super) fn may_read(&self) -> bool {
+        self.admission.is_none() && self.settlements.len() < MAX_SETTLEMENTS
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.admission.is_none() && self.settlements.is_empty()
+    }
+
+    /// Returns the batch that is to be processed now, and what became of its messages.
+    pub(super) fn admitted(&mut self, context: &mut Context<'_>) -> Option<(Bytes, Verdicts)> {
+        let (admission, _) = self.admission.as_mut()?;
+        let Poll::Ready(verdicts) = Pin::new(admission).poll(context) else {
+            return None;
+        };
+        let (_, text) = self.admission.take()?;
+        Some((text, verdicts))
+    }
+
+    /// Returns a batch whose replies may leave.
+    pub(super) fn settled(&mut self, context: &mut Context<'_>) -> Option<Settled> {
+        let mut waiting = self.settlements.iter_mut().enumerate();
+        let (at, settled) =
+            waiting.find_map(
+                |(at, settlement)| match Pin::new(settlement).poll(context) {
+                    Poll::Ready(settled) => Some((at, settled)),
+                    Poll::Pending => None,
+                },
+            )?;
+        drop(self.settlements.swap_remove(at));
+        Some(settled)
+    }
+}

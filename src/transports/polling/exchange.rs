@@ -100,7 +100,7 @@ impl Exchange {
         Ok(match outcome.held.take() {
             Some(connect) => {
                 drop((batch, outcome));
-                replier.hold(connect, stream, self.format, self.callback)
+                replier.hold(connect, stream, self.format, self.callback.as_deref())
             }
             None => replier.answer(&batch, outcome, &self.format, self.callback.as_deref()),
         })

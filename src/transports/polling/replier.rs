@@ -67,7 +67,7 @@ impl Replier<'_> {
         connect: HeldConnect,
         stream: Stream,
         format: Format,
-        callback: Option<Box<str>>,
+        callback: Option<&str>,
     ) -> Answer {
         let settings = &self.endpoint.streaming;
         match self.way {
@@ -78,7 +78,7 @@ impl Replier<'_> {
             Way::Streamed(kind) => {
                 let version = self.decision.persistence.version;
                 let marks = connect.session().marks();
-                let wrapping = kind.wrapping(callback.as_deref(), marks);
+                let wrapping = kind.wrapping(callback, marks);
                 streaming::open(wrapping, connect, stream, settings, version)
             }
             Way::Responses => {

@@ -1,13 +1,11 @@
 //! A whole server from its configuration: bind, serve, stop. What `mirant serve` and tests call.
 
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::SockRef;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -16,7 +14,7 @@ use crate::bayeux::ChannelPattern;
 use crate::config::{self, Config};
 use crate::demo::Demo;
 use crate::extensions::Extension;
-use crate::listener::{self, ListenAddress, Listener, Routes};
+use crate::listener::{self, BindError, ListenAddress, Listener, Routes};
 use crate::metrics::Metrics;
 use crate::plugins::Plugins;
 use crate::router::Router;
@@ -27,35 +25,12 @@ use crate::transports::{self, connection_types};
 use crate::web::cors::NotAnOrigin;
 use crate::web::{Hosts, Page};
 
-/// Connections the kernel keeps for a listener until they are accepted; it takes fewer if
-/// `net.core.somaxconn` says so.
-const BACKLOG: u32 = 4096;
-
-/// What binding to an address of a family says that the kernel does not have (Linux: `EAFNOSUPPORT`).
-const NO_ADDRESS_FAMILY: i32 = 97;
-/// The longest time that the kernel takes for `TCP_USER_TIMEOUT`, which it counts in milliseconds.
-#[cfg(target_os = "linux")]
-const LONGEST_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
-
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// A host's name in `http.listen` or `admin.listen` has no address.
-    #[error("cannot resolve {address}")]
-    Resolve {
-        /// The name and its port.
-        address: ListenAddress,
-        /// What the resolver said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] BindError),
     /// An entry of `http.allowed_origins` is not an origin.
     #[error(transparent)]
     Origin(#[from] NotAnOrigin),
@@ -129,8 +104,8 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
     }));
 
     let (stop, stopping) = watch::channel(false);
-    let public_listeners = listen(&http.listen, &http)?;
-    let admin_listeners = listen(&admin.listen, &http)?;
+    let public_listeners = listener::listen(&http.listen, &http)?;
+    let admin_listeners = listener::listen(&admin.listen, &http)?;
     let bayeux = transports::Endpoint::new(
         Arc::clone(&server),
         bayeux.transports,
@@ -196,86 +171,6 @@ fn operator_hosts(admin: &config::Admin) -> Hosts {
     });
     let names: Vec<String> = own.chain(admin.hosts.iter().cloned()).collect();
     Hosts::own_and("admin.hosts", &names)
-}
-
-fn listen(
-    addresses: &[ListenAddress],
-    http: &listener::Settings,
-) -> Result<Vec<TcpListener>, StartError> {
-    let mut listeners = Vec::new();
-    for address in addresses {
-        let resolved = address.resolve();
-        let resolved = resolved.map_err(|source| StartError::Resolve {
-            address: address.clone(),
-            source,
-        })?;
-        listeners.extend(listen_on_any(&resolved, http)?);
-    }
-    Ok(listeners)
-}
-
-/// Listens on the addresses of one name. Those that this machine does not have are passed over while
-/// there are others: `localhost` often has an IPv6 address where IPv6 is off.
-fn listen_on_any(
-    addresses: &[SocketAddr],
-    http: &listener::Settings,
-) -> Result<Vec<TcpListener>, StartError> {
-    let mut listeners = Vec::new();
-    let mut missing = None;
-    for &address in addresses {
-        match listen_on(address, http) {
-            Ok(listener) => listeners.push(listener),
-            Err(source) if is_not_here(&source) => {
-                tracing::debug!(%address, error = %source, "an address of a name is not this machine's");
-                missing = Some(StartError::Bind { address, source });
-            }
-            Err(source) => return Err(StartError::Bind { address, source }),
-        }
-    }
-    match missing {
-        Some(error) if listeners.is_empty() => Err(error),
-        _ => Ok(listeners),
-    }
-}
-
-/// Tells whether it is the address that this machine does not have, or all of IPv6.
-fn is_not_here(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::AddrNotAvailable
-        || error.raw_os_error() == Some(NO_ADDRESS_FAMILY)
-}
-
-fn listen_on(address: SocketAddr, http: &listener::Settings) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
-    // A restarted server takes its port while connections of the old one linger.
-    socket.set_reuseaddr(true)?;
-    if let Err(error) = bound_unread(&SockRef::from(&socket), http) {
-        tracing::warn!(%error, "the kernel does not bound what it keeps for clients that do not read (http.max_unsent)");
-    }
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
-/// Bounds what the kernel keeps for clients that do not read, and for how long: twice what the server
-/// waits, so that what a stream has written whole may still be read when that gives up. Every connection
-/// has it from its listener.
-#[cfg(target_os = "linux")]
-fn bound_unread(listener: &SockRef<'_>, http: &listener::Settings) -> io::Result<()> {
-    let timeout = http
-        .write_timeout
-        .saturating_mul(2)
-        .min(LONGEST_USER_TIMEOUT);
-    listener.set_tcp_user_timeout(Some(timeout))?;
-    let max_unsent = u32::try_from(http.max_unsent.as_u64()).unwrap_or(u32::MAX);
-    listener.set_tcp_notsent_lowat(max_unsent)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn bound_unread(_: &SockRef<'_>, _: &listener::Settings) -> io::Result<()> {
-    Ok(())
 }
 
 impl Bound {
@@ -350,33 +245,4 @@ fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
         .iter()
         .filter_map(|listener| listener.local_addr().ok())
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
-    use super::*;
-
-    /// Of a documentation network (RFC 5737), so of no machine.
-    const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 0);
-    const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-
-    #[tokio::test]
-    async fn of_a_name_s_addresses_those_are_listened_on_that_are_here() {
-        let http = listener::Settings::default();
-        let listeners = listen_on_any(&[ELSEWHERE, HERE], &http).unwrap();
-        assert_eq!(addresses(&listeners)[0].ip(), HERE.ip());
-        let error = listen_on_any(&[ELSEWHERE], &http).unwrap_err();
-        assert_eq!(error.to_string(), "cannot listen on 192.0.2.1:0");
-    }
-
-    #[tokio::test]
-    async fn an_address_of_a_name_that_is_in_use_is_not_passed_over() {
-        let http = listener::Settings::default();
-        let first = listen_on_any(&[HERE], &http).unwrap();
-        let taken = [HERE, addresses(&first)[0]];
-        let error = listen_on_any(&taken, &http).unwrap_err();
-        assert!(matches!(error, StartError::Bind { address, .. } if address == taken[1]));
-    }
 }

@@ -1,6 +1,7 @@
 //! The network: listeners, how many connections there are, and how the server stops.
 
 mod address;
+mod bind;
 mod connection;
 mod fast_path;
 mod head_cache;
@@ -9,6 +10,7 @@ mod hyper_io;
 mod respond;
 mod routes;
 pub mod settings;
+mod tcp;
 
 use std::hash::RandomState;
 use std::io;
@@ -23,6 +25,7 @@ use crate::metrics::{Limit, Metrics, Notice};
 use crate::transports::message_http::Bounds;
 use crate::web::{Head, Io, Persistence, Response, Socket};
 pub use address::{ListenAddress, NotAnAddress};
+pub use bind::{BindError, listen};
 use routes::Route;
 pub use routes::Routes;
 pub use settings::Settings;

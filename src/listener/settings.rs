@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::ListenAddress;
 use crate::web::Patience;
 
+/// Connections the kernel keeps for a listener until they are accepted; it takes fewer if
+/// `net.core.somaxconn` says so.
+pub(super) const BACKLOG: u32 = 4096;
+
 /// The settings of the HTTP listeners.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default)]

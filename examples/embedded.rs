@@ -16,7 +16,7 @@ async fn main() -> Result<(), StartError> {
 
     let bound = bind(config, false)?;
     for address in bound.addresses() {
-        println!("http://{address}/cometd (Enter stops it)");
+        println!("{} (Enter stops it)", address.url("/cometd"));
     }
     let mut line = String::new();
     let mut input = BufReader::new(tokio::io::stdin());

@@ -85,7 +85,7 @@ async fn main() -> Result<(), StartError> {
     };
     let bound = bind_with(Config::default(), false, additions)?;
     for address in bound.addresses() {
-        println!("http://{address}/cometd");
+        println!("{}", address.url("/cometd"));
     }
     bound
         .run(async {

@@ -1,11 +1,9 @@
 //! A whole server from its configuration: bind, serve, stop. What `mirant serve` and tests call.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -14,7 +12,8 @@ use crate::bayeux::ChannelPattern;
 use crate::config::{self, Config};
 use crate::demo::Demo;
 use crate::extensions::Extension;
-use crate::listener::{self, BindError, ListenAddress, Listener, Routes};
+use crate::listener::{self, Listener, ListeningSocket, Routes};
+pub use crate::listener::{BindError, BoundAddress, ListenAddress};
 use crate::metrics::Metrics;
 use crate::plugins::Plugins;
 use crate::router::Router;
@@ -40,8 +39,8 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Bound {
     server: Arc<BayeuxServer>,
-    public: (Listener, Vec<TcpListener>),
-    admin: (Listener, Vec<TcpListener>),
+    public: (Listener, Vec<ListeningSocket>),
+    admin: (Listener, Vec<ListeningSocket>),
     stop: watch::Sender<bool>,
     shutdown_timeout: Duration,
 }
@@ -167,7 +166,7 @@ fn operator_hosts(admin: &config::Admin) -> Hosts {
     let listen = admin.listen.iter();
     let own = listen.filter_map(|address| match address {
         ListenAddress::Name(name, _) => Some(name.clone()),
-        ListenAddress::Socket(_) => None,
+        ListenAddress::Ip(_) | ListenAddress::Unix(_) => None,
     });
     let names: Vec<String> = own.chain(admin.hosts.iter().cloned()).collect();
     Hosts::own_and("admin.hosts", &names)
@@ -176,13 +175,13 @@ fn operator_hosts(admin: &config::Admin) -> Hosts {
 impl Bound {
     /// Returns the addresses clients connect to.
     #[must_use]
-    pub fn addresses(&self) -> Vec<SocketAddr> {
+    pub fn addresses(&self) -> Vec<BoundAddress> {
         addresses(&self.public.1)
     }
 
     /// Returns the addresses the operator connects to.
     #[must_use]
-    pub fn admin_addresses(&self) -> Vec<SocketAddr> {
+    pub fn admin_addresses(&self) -> Vec<BoundAddress> {
         addresses(&self.admin.1)
     }
 
@@ -240,9 +239,7 @@ impl Bound {
     }
 }
 
-fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
-    listeners
-        .iter()
-        .filter_map(|listener| listener.local_addr().ok())
-        .collect()
+fn addresses(sockets: &[ListeningSocket]) -> Vec<BoundAddress> {
+    let addresses = sockets.iter().filter_map(ListeningSocket::address);
+    addresses.collect()
 }

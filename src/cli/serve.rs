@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::signals::{Signal, Signals};
 use super::{EXIT_FAILURE, EXIT_USAGE, block_on, complain, logging};
 use crate::config::{Config, ConfigError, Loaded, LogFormat, PassedOver, Sources};
-use crate::listener::ListenAddress;
+use crate::listener::{BoundAddress, ListenAddress};
 use crate::run::{StartError, bind};
 
 /// The key that `--demo` changes, unless the operator set it.
@@ -32,8 +32,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", env = crate::config::CONFIG_VARIABLE)]
     config: Option<PathBuf>,
 
-    /// An address to listen on instead of http.listen, such as 0.0.0.0:8080 or localhost:8080; may be
-    /// repeated. Port 0 takes a free one
+    /// An address to listen on instead of http.listen, such as 0.0.0.0:8080, localhost:8080 or
+    /// `unix:/run/mirant.sock`; may be repeated. Port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     listen: Vec<ListenAddress>,
 
@@ -108,13 +108,13 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), ServeError> {
     let bound = bind(config, demo)?;
     let mut signals = Signals::new()?;
     for address in bound.addresses() {
-        println!("listening on http://{address}{path}");
+        println!("listening on {}", address.url(&path));
     }
     for address in bound.admin_addresses() {
-        println!("admin on http://{address}/metrics");
+        println!("admin on {}", address.url("/metrics"));
     }
-    if let (true, Some(address)) = (demo, bound.addresses().first()) {
-        print_demo(*address, &path);
+    if demo && let Some(address) = bound.addresses().iter().find_map(BoundAddress::ip) {
+        print_demo(address, &path);
     }
     tracing::info!(max_connections = bound.max_connections(), "serving");
     let (stop, stopped) = oneshot::channel::<()>();

@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use super::Config;
 use crate::access::Rule;
+use crate::listener::{ListenAddress, NotAMode, NotAnAddress};
 use crate::router::settings::ChannelOptions;
 
 /// A list of tables: a key that is not inside a section.
@@ -146,6 +147,8 @@ pub(super) enum Kind {
     },
     /// One of a few names, as serde lists them.
     Choice(String),
+    /// The permissions of a file, in octal.
+    Mode,
     /// A list of any texts.
     Texts,
     /// A list of addresses to listen on.
@@ -177,6 +180,8 @@ impl Kind {
                 signed: accepts((-1).into()),
                 short: !accepts(65_536.into()),
             }
+        } else if accepts("0600".into()) {
+            Self::Mode
         } else if accepts(list("?")) {
             Self::Texts
         } else if accepts(list("127.0.0.1:0")) {
@@ -195,8 +200,8 @@ impl Kind {
             .and_then(|value| Value::deserialize(value).ok());
         match (self, parsed) {
             // Here a bare `123` or `true` is a text like any other.
-            (Self::Text, Some(Value::String(text))) => text.into(),
-            (Self::Text, _) => text.into(),
+            (Self::Text | Self::Mode, Some(Value::String(text))) => text.into(),
+            (Self::Text | Self::Mode, _) => text.into(),
             (Self::Texts | Self::Addresses | Self::Choices(_), Some(array @ Value::Array(_))) => {
                 array
             }
@@ -225,9 +230,8 @@ impl Kind {
             Self::Whole { .. } => "expected a whole number that is not negative".to_owned(),
             Self::Choice(names) => format!("expected {names}"),
             Self::Texts => "expected a list of texts such as [\"a\", \"b\"]".to_owned(),
-            Self::Addresses => "expected a list of addresses with their ports, \
-                 such as [\"127.0.0.1:8080\", \"[::1]:8080\", \"localhost:8080\"]"
-                .to_owned(),
+            Self::Mode => format!("{NotAMode}, such as \"0660\""),
+            Self::Addresses => refused_addresses(value),
             Self::Choices(names) => format!("expected a list in which each item is {names}"),
             Self::Tables(List { key, example, .. }) => {
                 format!("expected a list of tables such as {example}; in a file: [[{key}]]")
@@ -274,6 +278,19 @@ fn split(text: &str) -> Value {
         .map(Value::from)
         .collect::<Vec<_>>()
         .into()
+}
+
+/// Names what is wrong with a path, which is all that could be meant.
+fn refused_addresses(value: &Value) -> String {
+    let texts = value.as_array().into_iter().flatten();
+    let mut errors = texts.filter_map(|text| text.as_str()?.parse::<ListenAddress>().err());
+    match errors.find(|error| *error != NotAnAddress::Unknown) {
+        Some(error) => error.to_string(),
+        None => "expected a list of addresses with their ports, \
+             such as [\"127.0.0.1:8080\", \"[::1]:8080\", \"localhost:8080\"]; \
+             or of paths of Unix sockets, such as [\"unix:/run/mirant.sock\"]"
+            .to_owned(),
+    }
 }
 
 fn refused_duration(value: &Value) -> String {

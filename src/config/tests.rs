@@ -241,6 +241,7 @@ mod known_keys {
             ("http.hosts", Kind::Texts),
             ("admin.hosts", Kind::Texts),
             ("http.listen", Kind::Addresses),
+            ("http.unix_mode", Kind::Mode),
             ("log.format", Kind::Choice("`text` or `json`".to_owned())),
             (
                 "bayeux.transports",
@@ -366,6 +367,10 @@ mod texts {
             ("http.listen", "127.0.0.1:0", "[\"127.0.0.1:0\"]"),
             ("http.listen", "[::1]:0", "[\"[::1]:0\"]"),
             ("http.listen", "localhost:80", "[\"localhost:80\"]"),
+            ("http.listen", "unix:/a.sock", "[\"unix:/a.sock\"]"),
+            ("http.unix_mode", "0600", "\"0600\""),
+            ("http.unix_mode", "666", "\"0666\""),
+            ("http.unix_mode", "\"0666\"", "\"0666\""),
             (
                 "admin.listen",
                 "metrics-1.example:80",

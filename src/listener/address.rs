@@ -1,8 +1,10 @@
-//! Where to listen: an address with its port, or a host's name, which is looked up at the start.
+//! Where to listen: an address with its port, a host's name, which is looked up at the start, or the path
+//! of a Unix socket.
 
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -11,48 +13,115 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 const MAX_NAME: usize = 253;
 /// The longest part of a name.
 const MAX_LABEL: usize = 63;
+/// What stands before the path of a Unix socket.
+const UNIX: &str = "unix:";
+/// The longest path of a Unix socket, in bytes: `sun_path` without its end.
+const MAX_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
-/// An address to listen on, such as `127.0.0.1:8080`, `[::1]:8080` or `localhost:8080`.
+/// An address to listen on, such as `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` or
+/// `unix:/run/mirant.sock`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
     /// An address as it is.
-    Socket(SocketAddr),
+    Ip(SocketAddr),
     /// A host's name, which may have several addresses, and a port.
     Name(String, u16),
+    /// The path of a Unix socket, from the root.
+    Unix(PathBuf),
+}
+
+/// Where a socket listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BoundAddress {
+    /// At an address.
+    Ip(SocketAddr),
+    /// At a path.
+    Unix(PathBuf),
 }
 
 /// Why a text is not an address to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected an address or a host's name, with a port: 127.0.0.1:8080, localhost:8080")]
-pub struct NotAnAddress;
+pub enum NotAnAddress {
+    /// It is none at all.
+    #[error(
+        "expected an address or a host's name, with a port: 127.0.0.1:8080, localhost:8080; \
+         or the path of a Unix socket: unix:/run/mirant.sock"
+    )]
+    Unknown,
+    /// What follows `unix:` depends on where the server is started, or is nothing.
+    #[error("the path of a Unix socket begins with one slash, as in unix:/run/mirant.sock")]
+    NotFromRoot,
+    /// The name is one that Linux keeps apart from files.
+    #[error(
+        "a Unix socket without a file is not supported, since nothing says who may connect to it; \
+         give it a path, as in unix:/run/mirant.sock"
+    )]
+    Abstract,
+    /// The kernel takes no such path.
+    #[error("the path of a Unix socket has at most {MAX_PATH} bytes")]
+    TooLong,
+    /// It is a folder's, or no path.
+    #[error("the path of a Unix socket names a file, as in unix:/run/mirant.sock")]
+    NoFile,
+}
 
-impl ListenAddress {
-    /// Looks a name up, which may take a while; each address is there once.
-    ///
-    /// # Errors
-    /// The name has no address, or cannot be looked up.
-    pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+/// Looks a name up, which may take a while; each address is there once.
+///
+/// # Errors
+/// The name has no address, or cannot be looked up.
+pub(super) fn resolve(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let mut addresses = Vec::new();
+    for address in (name, port).to_socket_addrs()? {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() {
+        return Err(io::Error::other("the name has no address"));
+    }
+    Ok(addresses)
+}
+
+/// Reads what follows `unix:`.
+fn unix_path(path: &str) -> Result<PathBuf, NotAnAddress> {
+    if path.starts_with('@') {
+        return Err(NotAnAddress::Abstract);
+    }
+    if !path.starts_with('/') || path.starts_with("//") {
+        return Err(NotAnAddress::NotFromRoot);
+    }
+    if path.ends_with('/') || path.contains('\0') {
+        return Err(NotAnAddress::NoFile);
+    }
+    if path.len() > MAX_PATH {
+        return Err(NotAnAddress::TooLong);
+    }
+    Ok(path.into())
+}
+
+impl BoundAddress {
+    /// Returns the URL of a path there; that of a Unix socket is written as nginx reads it.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
         match self {
-            Self::Socket(address) => Ok(vec![*address]),
-            Self::Name(name, port) => {
-                let mut addresses = Vec::new();
-                for address in (name.as_str(), *port).to_socket_addrs()? {
-                    if !addresses.contains(&address) {
-                        addresses.push(address);
-                    }
-                }
-                if addresses.is_empty() {
-                    return Err(io::Error::other("the name has no address"));
-                }
-                Ok(addresses)
-            }
+            Self::Ip(address) => format!("http://{address}{path}"),
+            Self::Unix(file) => format!("http://{UNIX}{}:{path}", file.display()),
+        }
+    }
+
+    /// Returns its address, if it has one.
+    #[must_use]
+    pub fn ip(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Ip(address) => Some(*address),
+            Self::Unix(_) => None,
         }
     }
 }
 
 impl<A: Into<SocketAddr>> From<A> for ListenAddress {
     fn from(address: A) -> Self {
-        Self::Socket(address.into())
+        Self::Ip(address.into())
     }
 }
 
@@ -60,14 +129,17 @@ impl FromStr for ListenAddress {
     type Err = NotAnAddress;
 
     fn from_str(text: &str) -> Result<Self, NotAnAddress> {
-        if let Ok(address) = text.parse() {
-            return Ok(Self::Socket(address));
+        if let Some(path) = text.strip_prefix(UNIX) {
+            return unix_path(path).map(Self::Unix);
         }
-        let (name, port) = text.rsplit_once(':').ok_or(NotAnAddress)?;
+        if let Ok(address) = text.parse() {
+            return Ok(Self::Ip(address));
+        }
+        let (name, port) = text.rsplit_once(':').ok_or(NotAnAddress::Unknown)?;
         let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
         match port.parse() {
             Ok(port) if is_number && is_name(name) => Ok(Self::Name(name.to_owned(), port)),
-            _ => Err(NotAnAddress),
+            _ => Err(NotAnAddress::Unknown),
         }
     }
 }
@@ -92,8 +164,18 @@ fn is_name(text: &str) -> bool {
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Socket(address) => address.fmt(f),
+            Self::Ip(address) => address.fmt(f),
             Self::Name(name, port) => write!(f, "{name}:{port}"),
+            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for BoundAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
         }
     }
 }
@@ -124,12 +206,16 @@ mod tests {
             "localhost:8080",
             "host-1.example.com.:80",
             "my_host:80",
+            "unix:/run/mirant.sock",
+            "unix:/a b:c@d",
         ];
         for text in good {
             let address: ListenAddress = text.parse().unwrap();
             assert_eq!(address.to_string(), text);
             let is_name = matches!(address, ListenAddress::Name(..));
             assert_eq!(is_name, text.contains("host"), "{text}");
+            let is_unix = matches!(address, ListenAddress::Unix(..));
+            assert_eq!(is_unix, text.starts_with("unix:"), "{text}");
         }
         let long = format!("{}:80", "a".repeat(64));
         let bad = [
@@ -157,15 +243,45 @@ mod tests {
             &long,
         ];
         for text in bad {
-            assert_eq!(text.parse::<ListenAddress>(), Err(NotAnAddress), "{text}");
+            let refused = Err(NotAnAddress::Unknown);
+            assert_eq!(text.parse::<ListenAddress>(), refused, "{text}");
         }
     }
 
     #[test]
+    fn a_path_of_a_unix_socket_is_one_from_the_root_that_the_kernel_takes() {
+        use NotAnAddress::{Abstract, NoFile, NotFromRoot, TooLong};
+        let path = |length: usize| format!("unix:/{}", "a".repeat(length - 1));
+        assert!(path(MAX_PATH).parse::<ListenAddress>().is_ok());
+        let bad = [
+            ("unix:", NotFromRoot),
+            ("unix:8080", NotFromRoot),
+            ("unix:mirant.sock", NotFromRoot),
+            ("unix:./mirant.sock", NotFromRoot),
+            ("unix:///run/mirant.sock", NotFromRoot),
+            ("unix:@mirant", Abstract),
+            ("unix:/run/", NoFile),
+            ("unix:/", NoFile),
+            ("unix:/run/a\0b", NoFile),
+            (&path(MAX_PATH + 1), TooLong),
+        ];
+        for (text, expected) in bad {
+            assert_eq!(text.parse::<ListenAddress>(), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_url_of_a_bound_address_is_one_that_tools_read() {
+        let ip = BoundAddress::Ip(([127, 0, 0, 1], 80).into());
+        assert_eq!(ip.url("/a"), "http://127.0.0.1:80/a");
+        let unix = BoundAddress::Unix("/run/mirant.sock".into());
+        assert_eq!(unix.url("/a"), "http://unix:/run/mirant.sock:/a");
+        assert_eq!(unix.to_string(), "unix:/run/mirant.sock");
+    }
+
+    #[test]
     fn a_name_has_each_of_its_addresses_once() {
-        let addresses = ListenAddress::Name("localhost".to_owned(), 1)
-            .resolve()
-            .unwrap();
+        let addresses = resolve("localhost", 1).unwrap();
         assert!(addresses.iter().all(|address| address.ip().is_loopback()));
         for (at, address) in addresses.iter().enumerate() {
             assert!(!addresses[..at].contains(address), "{addresses:?}");

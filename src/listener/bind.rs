@@ -1,13 +1,15 @@
-//! From addresses to sockets that listen.
+//! From addresses to sockets that listen, of either kind.
 
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 
-use super::address::ListenAddress;
+use super::address::{BoundAddress, ListenAddress, resolve};
 use super::settings::Settings;
 use super::tcp;
+use super::unix::{self, SocketFile};
+use crate::web::Socket;
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +18,7 @@ pub enum BindError {
     #[error("cannot listen on {address}")]
     Bind {
         /// The address.
-        address: SocketAddr,
+        address: BoundAddress,
         /// What the operating system said.
         source: io::Error,
     },
@@ -30,20 +32,80 @@ pub enum BindError {
     },
 }
 
+/// A socket that listens.
+#[derive(Debug)]
+pub struct ListeningSocket(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpListener),
+    /// With its file, which goes when this does.
+    Unix(UnixListener, SocketFile),
+}
+
+impl ListeningSocket {
+    /// Returns where it listens.
+    #[must_use]
+    pub fn address(&self) -> Option<BoundAddress> {
+        match &self.0 {
+            Kind::Tcp(listener) => listener.local_addr().ok().map(BoundAddress::Ip),
+            Kind::Unix(_, file) => Some(BoundAddress::Unix(file.path().to_owned())),
+        }
+    }
+
+    /// Accepts a connection.
+    ///
+    /// # Errors
+    /// The connection was gone, or the kernel has nothing to keep it with.
+    pub(super) async fn accept(&self, http: &Settings) -> io::Result<Socket> {
+        match &self.0 {
+            Kind::Tcp(listener) => tcp::accept(listener).await,
+            Kind::Unix(listener, _) => unix::accept(listener, http.max_unsent.as_u64()).await,
+        }
+    }
+}
+
 /// Listens on addresses, within a Tokio runtime; names of hosts are looked up.
 ///
 /// # Errors
 /// An address cannot be listened on, or a name has none.
-pub fn listen(addresses: &[ListenAddress], http: &Settings) -> Result<Vec<TcpListener>, BindError> {
-    let mut listeners = Vec::new();
+pub fn listen(
+    addresses: &[ListenAddress],
+    http: &Settings,
+) -> Result<Vec<ListeningSocket>, BindError> {
+    let mut sockets = Vec::new();
     for address in addresses {
-        let resolved = address.resolve();
-        let resolved = resolved.map_err(|source| BindError::Resolve {
-            address: address.clone(),
-            source,
-        })?;
-        let bound = tcp::listen_on_any(&resolved, http);
-        listeners.extend(bound.map_err(|(address, source)| BindError::Bind { address, source })?);
+        match address {
+            ListenAddress::Ip(address) => sockets.extend(listen_on_any(&[*address], http)?),
+            ListenAddress::Name(name, port) => {
+                let resolved = resolve(name, *port).map_err(|source| BindError::Resolve {
+                    address: address.clone(),
+                    source,
+                })?;
+                sockets.extend(listen_on_any(&resolved, http)?);
+            }
+            ListenAddress::Unix(path) => {
+                let bound = unix::listen(path, http.unix_mode);
+                let (listener, file) = bound.map_err(|source| BindError::Bind {
+                    address: BoundAddress::Unix(path.clone()),
+                    source,
+                })?;
+                sockets.push(ListeningSocket(Kind::Unix(listener, file)));
+            }
+        }
     }
-    Ok(listeners)
+    Ok(sockets)
+}
+
+fn listen_on_any(
+    addresses: &[SocketAddr],
+    http: &Settings,
+) -> Result<impl Iterator<Item = ListeningSocket>, BindError> {
+    let bound = tcp::listen_on_any(addresses, http);
+    let listeners = bound.map_err(|(address, source)| BindError::Bind {
+        address: BoundAddress::Ip(address),
+        source,
+    })?;
+    let sockets = listeners.into_iter().map(Kind::Tcp);
+    Ok(sockets.map(ListeningSocket))
 }

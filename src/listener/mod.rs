@@ -7,10 +7,12 @@ mod fast_path;
 mod head_cache;
 mod http1;
 mod hyper_io;
+mod mode;
 mod respond;
 mod routes;
 pub mod settings;
 mod tcp;
+mod unix;
 
 use std::hash::RandomState;
 use std::io;
@@ -18,14 +20,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::metrics::{Limit, Metrics, Notice};
 use crate::transports::message_http::Bounds;
-use crate::web::{Head, Io, Persistence, Response, Socket};
-pub use address::{ListenAddress, NotAnAddress};
-pub use bind::{BindError, listen};
+use crate::web::{Head, Persistence, Response, Socket};
+pub use address::{BoundAddress, ListenAddress, NotAnAddress};
+pub use bind::{BindError, ListeningSocket, listen};
+pub use mode::NotAMode;
 use routes::Route;
 pub use routes::Routes;
 pub use settings::Settings;
@@ -116,22 +118,17 @@ impl Listener {
         self.max_connections
     }
 
-    /// Accepts connections until the server stops.
-    pub async fn accept(&self, listener: TcpListener) {
+    /// Accepts connections until the server stops; then the socket is closed.
+    pub async fn accept(&self, socket: ListeningSocket) {
         let mut stopping = self.shared.stopping.clone();
         loop {
             let accepted = tokio::select! {
                 biased;
                 _ = stopping.wait_for(|stopping| *stopping) => return,
-                accepted = listener.accept() => accepted,
+                accepted = socket.accept(&self.shared.settings) => accepted,
             };
             match accepted {
-                Ok((stream, address)) => {
-                    // Responses are written whole: there is nothing to wait for. Of a connection that
-                    // is gone already, reading tells.
-                    let _ = stream.set_nodelay(true);
-                    self.open(Socket::new(Io::Tcp(stream), address.into()));
-                }
+                Ok(socket) => self.open(socket),
                 Err(error) => self.pause(&error).await,
             }
         }

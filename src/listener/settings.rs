@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-use super::ListenAddress;
+use super::address::ListenAddress;
+use super::mode::Mode;
 use crate::web::Patience;
 
 /// Connections the kernel keeps for a listener until they are accepted; it takes fewer if
@@ -18,6 +19,8 @@ pub(super) const BACKLOG: u32 = 4096;
 pub struct Settings {
     /// The addresses to listen on; port 0 takes a free one.
     pub listen: Vec<ListenAddress>,
+    /// Who may connect to those that are Unix sockets.
+    pub unix_mode: Mode,
     /// The hosts that are served, by the `Host` of requests; with none any is.
     pub hosts: Vec<String>,
     /// The origins whose pages may use this server from another site; `*` is any.
@@ -68,6 +71,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: vec![([127, 0, 0, 1], 8080).into()],
+            unix_mode: Mode::GROUP,
             hosts: Vec::new(),
             allowed_origins: Vec::new(),
             max_connections: None,

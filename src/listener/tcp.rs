@@ -9,6 +9,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::settings::{BACKLOG, Settings};
+use crate::web::{Io, Socket};
 
 /// What binding to an address of a family says that the kernel does not have (Linux: `EAFNOSUPPORT`).
 const NO_ADDRESS_FAMILY: i32 = 97;
@@ -81,6 +82,18 @@ fn bound_unread(listener: &SockRef<'_>, http: &Settings) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn bound_unread(_: &SockRef<'_>, _: &Settings) -> io::Result<()> {
     Ok(())
+}
+
+/// Accepts a connection.
+///
+/// # Errors
+/// The connection was gone, or the kernel has nothing to keep it with.
+pub(super) async fn accept(listener: &TcpListener) -> io::Result<Socket> {
+    let (stream, address) = listener.accept().await?;
+    // Responses are written whole: there is nothing to wait for. Of a connection that is gone already,
+    // reading tells.
+    let _ = stream.set_nodelay(true);
+    Ok(Socket::new(Io::Tcp(stream), address.into()))
 }
 
 #[cfg(test)]

@@ -75,7 +75,15 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ("client", &["web"]),
     (
         "listener",
-        &["server", "transports", "service", "metrics", "pause", "web"],
+        &[
+            "peer",
+            "server",
+            "transports",
+            "service",
+            "metrics",
+            "pause",
+            "web",
+        ],
     ),
     (
         "config",

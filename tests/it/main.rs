@@ -54,6 +54,7 @@ mod slow_streams;
 mod streamed;
 mod subscribe;
 mod timeouts;
+mod unix_socket;
 mod unsubscribe;
 mod websocket;
 mod who_may;

@@ -7,6 +7,7 @@ mod message_http;
 pub(crate) mod program;
 mod random;
 mod receiver;
+mod relay;
 mod streamed;
 mod websocket;
 
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use mirant::config::{Config, Sources};
 use mirant::metrics::Metrics;
-use mirant::run::Additions;
+use mirant::run::{Additions, BoundAddress, ListenAddress};
 use mirant::server::BayeuxServer;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -27,6 +28,7 @@ pub(crate) use http::{Http, Request, Response, percent};
 pub(crate) use message_http::{Embedded, two_way};
 pub(crate) use random::Random;
 pub(crate) use receiver::{Receiver, Way};
+pub(crate) use relay::{Folder, relay_to};
 pub(crate) use streamed::{Streamed, take_chunk};
 pub(crate) use websocket::{WebSocket, upgrade};
 
@@ -52,15 +54,28 @@ impl TestServer {
 
     /// Starts a server that a program has added to.
     pub(crate) fn start_with(set: &[&str], additions: Additions) -> Self {
+        Self::start_on(([127, 0, 0, 1], 0).into(), set, additions)
+    }
+
+    /// Starts a server that listens where it is told; if that is a Unix socket its address is that of a
+    /// relay.
+    pub(crate) fn start_at(listen: ListenAddress, set: &[&str]) -> Self {
+        Self::start_on(listen, set, Additions::default())
+    }
+
+    fn start_on(listen: ListenAddress, set: &[&str], additions: Additions) -> Self {
         let sources = Sources {
             set: set.iter().map(|&setting| setting.to_owned()).collect(),
-            listen: vec![([127, 0, 0, 1], 0).into()],
+            listen: vec![listen],
             ..Sources::default()
         };
         let config = Config::load(&sources, []).unwrap().config;
         let bound = mirant::run::bind_with(config, false, additions).unwrap();
-        let address = bound.addresses()[0];
-        let admin = bound.admin_addresses().first().copied();
+        let address = match &bound.addresses()[0] {
+            BoundAddress::Ip(address) => *address,
+            BoundAddress::Unix(path) => relay_to(path),
+        };
+        let admin = bound.admin_addresses().first().and_then(BoundAddress::ip);
         let server = Arc::clone(bound.server());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(bound.run(async {

@@ -154,7 +154,20 @@ fn of_variables() {
             ("MIRANT_HTTP__LISTEN", "localhost"),
             "environment variable MIRANT_HTTP__LISTEN: http.listen = [\"localhost\"]: \
              expected a list of addresses with their ports, \
-             such as [\"127.0.0.1:8080\", \"[::1]:8080\", \"localhost:8080\"]",
+             such as [\"127.0.0.1:8080\", \"[::1]:8080\", \"localhost:8080\"]; \
+             or of paths of Unix sockets, such as [\"unix:/run/mirant.sock\"]",
+        ),
+        (
+            ("MIRANT_HTTP__LISTEN", "localhost:1,unix:run/mirant.sock"),
+            "environment variable MIRANT_HTTP__LISTEN: \
+             http.listen = [\"localhost:1\", \"unix:run/mirant.sock\"]: \
+             the path of a Unix socket begins with one slash, as in unix:/run/mirant.sock",
+        ),
+        (
+            ("MIRANT_HTTP__UNIX_MODE", "0888"),
+            "environment variable MIRANT_HTTP__UNIX_MODE: http.unix_mode = \"0888\": \
+             expected the permissions of a file in octal, from \"0000\" to \"0777\", \
+             such as \"0660\"",
         ),
     ];
     for (variable, expected) in cases {

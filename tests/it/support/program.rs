@@ -114,6 +114,15 @@ impl Serving {
         }
     }
 
+    /// The next line that it says, from the first on.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = std::mem::take(&mut self.first_line);
+        if line.is_empty() {
+            self.stdout.read_line(&mut line).unwrap();
+        }
+        line
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         let url = self
             .first_line

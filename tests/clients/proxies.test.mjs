@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { Agent, createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { behaviours } from './support/behaviour.mjs';
@@ -52,14 +55,21 @@ const DEPARTURES = {
 const started = new WeakMap();
 
 /** The Bayeux endpoint behind the stage's one proxy, which ends with the stage. */
-async function urlBehind({ kind, changes }, stage) {
+async function urlBehind({ kind, changes, unix }, stage) {
   if (!started.has(stage)) {
     const upstream = new URL(stage.server.url).host;
-    const start = Proxy.start(kind, upstream, { changes, log: (line) => stage.log(line) });
+    const all = unix ? overSocket(unix, upstream) : changes;
+    const start = Proxy.start(kind, upstream, { changes: all, log: (line) => stage.log(line) });
     started.set(stage, start);
     stage.add({ close: async () => (await start).close() });
   }
   return `${(await started.get(stage)).origin}/cometd`;
+}
+
+/** What makes an example use its line for a Unix socket, and not the one for an address. */
+function overSocket({ line, path, other }, upstream) {
+  const socket = line.replace('/run/mirant/http.sock', path);
+  return [[other.replace('127.0.0.1:8080', upstream), ''], [`# ${line}`, socket]];
 }
 
 /** Requires that an event stream carries events as they are published. */
@@ -381,6 +391,67 @@ describe('nginx that buffers', () => {
     test(`hands on the stream of a connect as it comes, by ${type}`, through(play));
   }
 });
+
+const sockets = {
+  nginx: {
+    kind: nginx,
+    line: 'server unix:/run/mirant/http.sock;',
+    other: 'server 127.0.0.1:8080;',
+  },
+  haproxy: {
+    kind: haproxy,
+    line: 'server mirant unix@/run/mirant/http.sock',
+    other: 'server mirant 127.0.0.1:8080',
+  },
+};
+
+for (const [name, { kind, line, other }] of Object.entries(sockets)) {
+  describe(`through ${name} over a Unix socket`, () => {
+    /** Plays with a server that listens on one, and on an address, which the proxy does not know. */
+    const through = (play, settings = []) => async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'mirant-socket-'));
+      try {
+        const path = join(folder, 'http.sock');
+        const proxy = { kind, unix: { line, other, path } };
+        const whole = async (stage) => play(stage, await urlBehind(proxy, stage));
+        await onStage(settings, whole, ['--listen', `unix:${path}`]);
+      } finally {
+        await rm(folder, { recursive: true, force: true });
+      }
+    };
+
+    test('hands on an event stream as it comes', through(streamAtOnce));
+    test("hands on a session's event stream as it comes", through(sessionStreamAtOnce));
+    for (const type of STREAMS) {
+      const play = (stage, url) => connectAtOnce(stage, url, type);
+      test(`hands on the stream of a connect as it comes, by ${type}`, through(play));
+    }
+
+    for (const [how, depart] of Object.entries(DEPARTURES)) {
+      test(`loses nothing when a waiting client ${how} its connection`, async () => {
+        const admin = `127.0.0.1:${await freePort()}`;
+        const play = (stage, url) => loseNothing(depart, stage, url, `http://${admin}`);
+        await through(play, [`admin.listen=["${admin}"]`])();
+      });
+    }
+
+    test('tells the server when a WebSocket is lost', async () => {
+      const admin = `127.0.0.1:${await freePort()}`;
+      const play = async (stage, url) => {
+        const socket = await RawSocket.open(url);
+        await metricIs(`http://${admin}`, 'mirant_websockets', 1);
+        await socket.close();
+        await metricIs(`http://${admin}`, 'mirant_websockets', 0);
+      };
+      await through(play, [`admin.listen=["${admin}"]`])();
+    });
+
+    test('hands on resources: what is there, what changes, and who waits', () => {
+      const play = (stage, url) => changeAndWait(stage, new URL('/resources/news/a', url));
+      return through(play, ['channel=[{pattern="/news/**", resource=true}]'])();
+    });
+  });
+}
 
 test('a poll without events is held for all of bayeux.timeout', async () => {
   const wait = (proxy) =>

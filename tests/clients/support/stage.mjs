@@ -47,9 +47,10 @@ class Stage {
  *
  * @param {string[]} settings of the server
  * @param {(stage: Stage) => Promise<void>} play
+ * @param {string[]} flags of the server
  */
-export async function onStage(settings, play) {
-  const stage = new Stage(await Server.start(settings));
+export async function onStage(settings, play, flags = []) {
+  const stage = new Stage(await Server.start(settings, flags));
   let failed = true;
   try {
     await stage.explain(() => play(stage));

@@ -9,7 +9,7 @@ use super::request::{Request, is_of};
 use super::waits::{Asked, Verdicts};
 use super::{BayeuxServer, HeldConnect, held, random_id};
 use crate::bayeux::{Advice, ChannelName, Message, Reply, meta};
-use crate::extensions::{Refusal, Wait};
+use crate::extensions::Refusal;
 use crate::operations::{self, Actor, Effect, Scope};
 use crate::services::Call;
 use crate::session::{Carrier, Session, Taken};
@@ -92,7 +92,7 @@ impl BayeuxServer {
         if let Some((stream, session)) = request.stream.take().zip(session.as_ref()) {
             stream.attach(session, now);
         }
-        pass.messages(batch, session.as_ref(), request)
+        pass.messages(batch, session.as_ref(), &mut request)
     }
 }
 
@@ -120,7 +120,9 @@ impl Pass<'_> {
             }
         };
         let mut unsettled = Asked::default();
-        unsettled.note(0, self.settle(message, outcome.session.as_ref(), &reply));
+        if self.scope.shared.extensions.may_wait() {
+            self.settle(message, 0, outcome.session.as_ref(), &reply, &mut unsettled);
+        }
         outcome.replies.push(reply);
         if !unsettled.is_empty() {
             let batch = std::slice::from_ref(message);
@@ -142,7 +144,7 @@ impl Pass<'_> {
         &self,
         batch: &mut [Message<'a>],
         session: Option<&Arc<Session>>,
-        request: Request<'_>,
+        request: &mut Request<'_>,
     ) -> Outcome<'a> {
         let is_lone_connect = batch.len() == 1 && batch[0].is_on(meta::CONNECT);
         let batching = session
@@ -154,7 +156,7 @@ impl Pass<'_> {
             carrier: Carrier::Other,
             connects: None,
             delivers_on_publish: request.delivers_on_publish,
-            admitted: request.admitted,
+            admitted: std::mem::take(&mut request.admitted),
             unsettled: Asked::default(),
         };
         let mut messages = batch.iter_mut();
@@ -269,28 +271,34 @@ impl Pass<'_> {
         if let ((_, Effect::Called(channel)), Some(session)) = (&applied, session) {
             self.call(message, channel, session);
         }
-        let waits = self.settle(message, session, &applied.0);
-        progress.unsettled.note(index, waits);
+        if self.scope.shared.extensions.may_wait() {
+            self.settle(message, index, session, &applied.0, &mut progress.unsettled);
+        }
         applied
     }
 
     /// Asks the extensions what the reply to a message has to wait for. A connect may be held, or not, for
     /// reasons of its own; so none is asked for.
+    #[cold]
     fn settle(
         &self,
         message: &Message<'_>,
+        index: usize,
         session: Option<&Arc<Session>>,
         reply: &Reply<'_>,
-    ) -> Vec<Wait> {
-        let extensions = &self.scope.shared.extensions;
-        if !extensions.may_wait() || !reply.is_successful() || message.is_on(meta::CONNECT) {
-            return Vec::new();
+        unsettled: &mut Asked,
+    ) {
+        if !reply.is_successful() || message.is_on(meta::CONNECT) {
+            return;
         }
         let id = session.map(|session| session.id());
-        extensions.settle(message, &self.scope.info(id, &self.actor))
+        let info = self.scope.info(id, &self.actor);
+        let extensions = &self.scope.shared.extensions;
+        unsettled.note(index, extensions.settle(message, &info));
     }
 
     /// Keeps the replies back until what they wait for is over.
+    #[cold]
     fn keep_back<'a>(
         &self,
         outcome: Outcome<'a>,

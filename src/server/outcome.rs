@@ -31,7 +31,7 @@ pub struct Outcome<'a> {
     /// The connect is held: there is no response yet.
     pub held: Option<HeldConnect>,
     /// The replies have to wait: there is no response yet. Of the rest only `session` and `work` are there.
-    pub unsettled: Option<Settlement>,
+    pub unsettled: Option<Box<Settlement>>,
     /// The response is to be kept back so long; it holds no events.
     pub delay: Option<Duration>,
     /// The replies come before the events: they are what a client has to have first.

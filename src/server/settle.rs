@@ -52,7 +52,7 @@ impl Departure {
             alive,
         };
         Outcome {
-            unsettled: Some(Settlement::new(waits, kept)),
+            unsettled: Some(Box::new(Settlement::new(waits, kept))),
             work,
             ..Outcome::of(session)
         }

@@ -40,60 +40,76 @@ impl WaitingRoom {
     pub(super) fn enter(&self, asked: Asked, now: Instant) -> Waits {
         let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
             self.metrics.limited(Limit::MaxWaiting);
-            let refuse = |(index, _)| (index, failed(BayeuxError::TooManyWaiting));
+            let refuse = |pending: Pending| (pending.index, failed(BayeuxError::TooManyWaiting));
             return Waits {
                 place: None,
                 pending: Vec::new(),
-                refused: asked.0.into_iter().map(refuse).collect(),
+                refused: asked.into_pending().into_iter().map(refuse).collect(),
             };
         };
         self.metrics.waiting_batches.increment();
-        let pending = asked.0.into_iter().map(|(index, waits)| Pending {
-            index,
-            waits: waits.into(),
-        });
         Waits {
             place: Some(Place {
                 deadline: Box::pin(sleep_until((now + self.max_wait).into())),
                 metrics: Arc::clone(&self.metrics),
                 _permit: permit,
             }),
-            pending: pending.collect(),
+            pending: asked.into_pending(),
             refused: Vec::new(),
         }
     }
 }
 
-/// Which messages of a batch wait, by their index in it, and for what.
+/// Which messages of a batch wait, by their index in it, and for what. Mostly none does: then it is one
+/// word, as [`Verdicts`] are.
 #[derive(Default)]
-pub(super) struct Asked(Vec<(usize, Vec<Wait>)>);
+pub(super) struct Asked(Option<Box<Waiting>>);
+
+#[derive(Default)]
+struct Waiting(Vec<Pending>);
 
 impl Asked {
     /// Notes what a message waits for, if it does.
     pub(super) fn note(&mut self, index: usize, waits: Vec<Wait>) {
         if !waits.is_empty() {
-            self.0.push((index, waits));
+            let waits = waits.into();
+            let waiting = self.0.get_or_insert_default();
+            waiting.0.push(Pending { index, waits });
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
+    }
+
+    fn into_pending(self) -> Vec<Pending> {
+        self.0.map(|waiting| waiting.0).unwrap_or_default()
     }
 }
 
 /// What became of the messages of a batch that waited: those that are not named may go on.
 #[derive(Debug, Default)]
-pub struct Verdicts(VecDeque<(usize, Refusal)>);
+pub struct Verdicts(Option<Box<Refused>>);
+
+#[derive(Debug)]
+struct Refused(VecDeque<(usize, Refusal)>);
 
 impl Verdicts {
     /// Takes that on a message; they are asked for in order.
     pub(super) fn take(&mut self, index: usize) -> Result<(), Refusal> {
-        match self.0.front() {
-            Some((refused, _)) if *refused == index => {
-                self.0.pop_front().map_or(Ok(()), |(_, why)| Err(why))
-            }
+        let Some(refused) = &mut self.0 else {
+            return Ok(());
+        };
+        match refused.0.front() {
+            Some((at, _)) if *at == index => refused.0.pop_front().map_or(Ok(()), |it| Err(it.1)),
             _ => Ok(()),
         }
+    }
+}
+
+impl From<Vec<(usize, Refusal)>> for Verdicts {
+    fn from(refused: Vec<(usize, Refusal)>) -> Self {
+        Self((!refused.is_empty()).then(|| Box::new(Refused(refused.into()))))
     }
 }
 
@@ -103,7 +119,8 @@ impl IntoIterator for Verdicts {
 
     /// Goes through the refusals, in the order of the messages.
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        let refused = self.0.map(|refused| refused.0);
+        refused.unwrap_or_default().into_iter()
     }
 }
 
@@ -140,7 +157,8 @@ impl Waits {
             refused.sort_by_key(|(index, _)| *index);
             self.place = None;
         }
-        Poll::Ready(Verdicts(std::mem::take(&mut self.refused).into()))
+        let refused = std::mem::take(&mut self.refused);
+        Poll::Ready(Verdicts::from(refused))
     }
 }
 

@@ -21,7 +21,7 @@ impl Extension for Storing {
 
 /// Replies that wait.
 pub(super) struct Unsettled {
-    settlement: Settlement,
+    settlement: Box<Settlement>,
     /// Whether one is to a connect.
     connects: bool,
 }

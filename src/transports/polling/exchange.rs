@@ -90,7 +90,7 @@ impl Exchange {
         legacy::remember(&batch, outcome.session.as_ref());
         if let Some(settlement) = outcome.unsettled.take() {
             drop((batch, outcome));
-            return Ok(self.when(settlement, way, endpoint, decision));
+            return Ok(self.when(*settlement, way, endpoint, decision));
         }
         let replier = Replier {
             endpoint,

@@ -285,7 +285,7 @@ impl Connection {
     /// Answers a batch that was processed.
     fn finish(&mut self, mut outcome: Outcome<'_>, outgoing: &mut Outgoing) {
         if let Some(settlement) = outcome.unsettled.take() {
-            self.waiting().settle(settlement);
+            self.waiting().settle(*settlement);
         }
         outgoing.note_work(outcome.work);
         let is_other =

@@ -56,6 +56,7 @@ mod subscribe;
 mod timeouts;
 mod unix_socket;
 mod unsubscribe;
+mod waiting;
 mod websocket;
 mod who_may;
 mod work;

@@ -8,11 +8,11 @@ use std::task::{Context, Poll, ready};
 use super::{Answer, Step, Wait};
 use crate::web::{Response, Socket};
 
-/// An answer that is made of what a future leads to. A client that goes away before has none.
+/// An answer that is made of what a future leads to.
 pub struct Deferred<F, M> {
     future: F,
     make: Option<M>,
-    keeps_order: bool,
+    is_done: bool,
 }
 
 impl<F, M> Deferred<F, M>
@@ -20,22 +20,24 @@ where
     F: Future + Unpin,
     M: FnOnce(F::Output, &Socket) -> Answer,
 {
-    /// Makes one that what came later on its connection need not wait for.
+    /// Makes one for a request that is done when the future is over: what came later on its connection has
+    /// to wait for it too.
     #[must_use]
-    pub fn new(future: F, make: M) -> Self {
+    pub fn before(future: F, make: M) -> Self {
         Self {
             future,
             make: Some(make),
-            keeps_order: false,
+            is_done: false,
         }
     }
 
-    /// Makes one that what came later on its connection has to wait for too.
+    /// Makes one for a request that is done already: what came later need not wait, and a client that has
+    /// closed its side is owed the answer.
     #[must_use]
-    pub fn in_order(future: F, make: M) -> Self {
+    pub fn after(future: F, make: M) -> Self {
         Self {
-            keeps_order: true,
-            ..Self::new(future, make)
+            is_done: true,
+            ..Self::before(future, make)
         }
     }
 }
@@ -64,6 +66,10 @@ where
     }
 
     fn keeps_order(&self) -> bool {
-        self.keeps_order
+        !self.is_done
+    }
+
+    fn survives_half_close(&self) -> bool {
+        self.is_done
     }
 }

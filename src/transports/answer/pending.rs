@@ -34,6 +34,12 @@ pub trait Wait: std::fmt::Debug + Send {
     fn keeps_order(&self) -> bool {
         false
     }
+
+    /// Tells whether it goes on for a client that has closed its side of the connection, and may have gone:
+    /// that is heard when the answer is written.
+    fn survives_half_close(&self) -> bool {
+        false
+    }
 }
 
 /// What comes of a wait.
@@ -110,7 +116,7 @@ impl Pending {
                 is_stopped = true;
                 self.wait.stop();
             }
-            if socket.poll_closed(context).is_ready() {
+            if !self.wait.survives_half_close() && socket.poll_closed(context).is_ready() {
                 return Poll::Ready(self.closed());
             }
             let step = ready!(self.wait.poll(socket, context));

@@ -115,7 +115,7 @@ impl Exchange {
     ) -> Answer {
         let endpoint = Arc::clone(endpoint);
         let decision = decision.clone().into_owned();
-        Answer::later(Deferred::in_order(admission, move |verdicts, socket| {
+        Answer::later(Deferred::before(admission, move |verdicts, socket| {
             self.run(&endpoint, &decision, socket, Some(verdicts))
                 .unwrap_or_else(|error| Response::from(error).into())
                 .shared(&decision)
@@ -132,7 +132,7 @@ impl Exchange {
     ) -> Answer {
         let endpoint = Arc::clone(endpoint);
         let decision = decision.clone().into_owned();
-        Answer::later(Deferred::new(
+        Answer::later(Deferred::after(
             settlement,
             move |settled, socket: &Socket| {
                 let is_client_gone = || socket.has_closed();

@@ -101,6 +101,7 @@ impl Streaming for Connection {
             self.read(socket, &mut outgoing, context);
         }
         self.go_on(socket, &mut outgoing, context);
+        self.watch_end(socket, around.is_stopping, &mut outgoing, context);
         if outgoing.is_lost() {
             return Poll::Ready(outgoing);
         }
@@ -164,7 +165,18 @@ impl Connection {
                 break;
             }
         }
-        if !self.may_read() && socket.poll_closed(context).is_ready() {
+    }
+
+    /// Notices that the client is gone while nothing is read of it, because something waits.
+    fn watch_end(
+        &self,
+        socket: &mut Socket,
+        is_stopping: bool,
+        outgoing: &mut Outgoing,
+        context: &mut Context<'_>,
+    ) {
+        let is_unread = !self.may_read() || is_stopping && self.has_waiting();
+        if is_unread && socket.poll_closed(context).is_ready() {
             outgoing.lose();
         }
     }
@@ -208,7 +220,9 @@ impl Connection {
             // An empty buffer may still hold on to memory.
             *arrived = BytesMut::new();
         }
+        // What is not read may have arrived whole.
         let is_partial = !arrived.is_empty() || self.reader.is_within_message();
+        let is_partial = is_partial && self.may_read();
         self.clock.arrive(is_partial, has_message, now());
     }
 
@@ -359,11 +373,16 @@ impl Connection {
             Poll::Ready(StreamStep::Displaced) => {
                 close(outgoing, CloseCode::Normal, DISPLACED);
             }
-            Poll::Ready(StreamStep::Ended(EndReason::Disconnect)) => {
-                close(outgoing, CloseCode::Normal, "");
-            }
+            Poll::Ready(StreamStep::Ended(EndReason::Disconnect)) => self.waiting().end(),
             // Its client hears of it when it speaks next, and may handshake again.
             Poll::Ready(StreamStep::Ended(_)) | Poll::Pending => {}
+        }
+        if self
+            .waiting
+            .as_ref()
+            .is_some_and(|waiting| waiting.is_over())
+        {
+            close(outgoing, CloseCode::Normal, "");
         }
     }
 
@@ -376,8 +395,8 @@ impl Connection {
         mut sleep: Pin<&mut Sleep>,
         context: &mut Context<'_>,
     ) {
-        self.clock
-            .have_session(self.stream.session().is_some(), now());
+        let may_be_without = self.stream.session().is_some() || self.has_waiting();
+        self.clock.have_session(may_be_without, now());
         while !outgoing.closes() {
             let next = self.clock.next(times, self.settings.ping_interval);
             let Some((due, what)) = next else { return };
@@ -410,6 +429,8 @@ impl Connection {
                 let reason = "no session within http.keep_alive_timeout";
                 close(outgoing, CloseCode::Normal, reason);
             }
+            // Its answer may be there, and is not read.
+            Due::Peer if !self.may_read() => self.clock.hear(now()),
             Due::Peer => {
                 self.server.metrics().dead_peers.increment();
                 outgoing.lose();

@@ -17,6 +17,8 @@ pub(super) struct Waiting {
     /// The batch that is to be processed next, as it came.
     admission: Option<(Admission, Bytes)>,
     settlements: Vec<Settlement>,
+    /// The session has ended by its client's will, and with it the connection when nothing waits.
+    is_last: bool,
 }
 
 impl Waiting {
@@ -30,9 +32,19 @@ impl Waiting {
         self.settlements.push(settlement);
     }
 
+    /// Takes nothing more.
+    pub(super) fn end(&mut self) {
+        self.is_last = true;
+    }
+
+    /// Tells whether nothing more is taken, and nothing waits.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_last && self.is_empty()
+    }
+
     /// Tells whether there is room for what comes next, which is not processed before what came first.
     pub(super) fn may_read(&self) -> bool {
-        self.admission.is_none() && self.settlements.len() < MAX_SETTLEMENTS
+        self.admission.is_none() && self.settlements.len() < MAX_SETTLEMENTS && !self.is_last
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -138,8 +138,12 @@ pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
         (_, Verdict::Late) => Reading::Refused(Refusal::HEADER_TIMEOUT, None, socket),
         (_, Verdict::Stopping) => Reading::Refused(Refusal::STOPPING, None, socket),
         (Parsed::Partial, Verdict::Ended) => Reading::Closed,
-        (Parsed::Partial | Parsed::Malformed, verdict) => {
+        (Parsed::Partial, verdict) => {
             let refusal = Refusal::of_status(verdict.status());
+            Reading::Refused(refusal, None, socket)
+        }
+        (Parsed::Refused(status), verdict) => {
+            let refusal = Refusal::of_status(verdict.status_or(status));
             Reading::Refused(refusal, None, socket)
         }
         (Parsed::Head(head, Err(malformed)), _) => {
@@ -181,6 +185,15 @@ impl Verdict {
         match self {
             Self::Refused(status) => status,
             Self::Head | Self::Late | Self::Stopping | Self::Ended => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// Returns the status of the refusal of a head that is refused here with this one. hyper's depends on
+    /// how much of the head came at once, but for a target that is too long: that it sees whole.
+    fn status_or(self, status: StatusCode) -> StatusCode {
+        match self {
+            Self::Refused(StatusCode::URI_TOO_LONG) => StatusCode::URI_TOO_LONG,
+            _ => status,
         }
     }
 }
@@ -259,25 +272,29 @@ enum Parsed {
     Head(Box<Head>, Result<Transfer, Malformed>),
     /// A part of one.
     Partial,
-    /// None, or one that is too large.
-    Malformed,
+    /// None, or one that is too large: the status by which it is refused.
+    Refused(StatusCode),
 }
 
-/// Takes a head off what has arrived: by the parser that hyper has, which keeps less of it.
+/// Takes a head off what has arrived: by the parser that hyper has, which keeps less of it. What is behind
+/// the bound is not looked at, however much of it has come.
 fn parse(arrived: &mut Bytes, bounds: Bounds) -> Parsed {
-    let text = arrived.clone();
+    const TOO_LARGE: Parsed = Parsed::Refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    const MALFORMED: Parsed = Parsed::Refused(StatusCode::BAD_REQUEST);
+    let text = arrived.slice(..arrived.len().min(bounds.max_head));
     let mut headers = vec![httparse::EMPTY_HEADER; bounds.max_headers];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(&text) {
-        Ok(Status::Complete(length)) if length <= bounds.max_head => {
+        Ok(Status::Complete(length)) => {
             let Some(head) = Head::parsed(&request, &text) else {
-                return Parsed::Malformed;
+                return MALFORMED;
             };
             arrived.advance(length);
             Parsed::Head(Box::new(head), strict::check(&request))
         }
-        Ok(Status::Partial) => Parsed::Partial,
-        Ok(Status::Complete(_)) | Err(_) => Parsed::Malformed,
+        Ok(Status::Partial) if arrived.len() < bounds.max_head => Parsed::Partial,
+        Ok(Status::Partial) | Err(httparse::Error::TooManyHeaders) => TOO_LARGE,
+        Err(_) => MALFORMED,
     }
 }
 

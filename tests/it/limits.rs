@@ -254,6 +254,29 @@ async fn request_lines_and_headers_are_bounded() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_malformed_and_too_large_is_what_it_is_first() {
+    let server = TestServer::start(&["http.max_header_size=8KiB"]);
+    let long = format!("X: {}\r\n", "x".repeat(10_000));
+    let cases = [
+        (format!("GET / HTTP /1.1\r\nHost: h\r\n{long}\r\n"), 400),
+        (
+            format!("GET / HTTP/1.1\r\nHost: h\r\n{long}no colon\r\n\r\n"),
+            431,
+        ),
+    ];
+    for (request, status) in cases {
+        for at in [0, 1, 20, 5000, 9000] {
+            let (first, rest) = request.as_bytes().split_at(at);
+            let mut http = server.open().await;
+            http.send(first).await;
+            http.apart().await;
+            http.try_send(rest).await;
+            assert_eq!(http.response().await.status, status, "cut at {at}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_target_of_more_than_64_kib_is_414() {
     let server = TestServer::start(&["http.max_header_size=256KiB"]);
     let target = format!("/cometd?{}", "x".repeat(70_000));

@@ -97,6 +97,9 @@ pub(super) struct Requests {
     /// How much of it is known not to hold the end of a head.
     searched: usize,
     within: Within,
+    /// What comes next of the body is malformed. What came before is served all the same, as it is when
+    /// it comes alone.
+    is_malformed: bool,
 }
 
 #[derive(Debug)]
@@ -116,6 +119,7 @@ impl Requests {
             plain: BytesMut::new(),
             searched: 0,
             within: Within::Head,
+            is_malformed: false,
         }
     }
 
@@ -136,6 +140,9 @@ impl Requests {
                 // An empty buffer may still hold on to memory.
                 self.plain = BytesMut::new();
             }
+            if self.is_malformed {
+                return Next::Fault(Fault::malformed("the body's chunks are malformed"));
+            }
             if self.transfer.has_ended() {
                 return if self.is_begun() {
                     Next::Fault(Fault::malformed(
@@ -147,10 +154,9 @@ impl Requests {
             }
             let before = self.plain.len();
             let decoded = self.transfer.decode(arrived, &mut self.plain, u64::MAX);
-            if decoded.is_err() {
-                return Next::Fault(Fault::malformed("the body's chunks are malformed"));
-            }
-            if self.plain.len() == before && !self.transfer.has_ended() {
+            self.is_malformed = decoded.is_err();
+            let has_more = self.plain.len() > before || self.transfer.has_ended();
+            if !has_more && !self.is_malformed {
                 return Next::More;
             }
         }

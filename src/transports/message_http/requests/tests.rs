@@ -122,6 +122,18 @@ fn what_is_no_request_is_the_last() {
 }
 
 #[test]
+fn what_comes_before_malformed_chunks_is_served() {
+    let mut whole = chunks(b"GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\nGET /c", 30);
+    whole.truncate(whole.len() - 5);
+    whole.extend_from_slice(b"zz\r\n");
+    let expected = ["GET /a ", "GET /b ", "400 "];
+    for at in 0..=whole.len() {
+        let (left, right) = whole.split_at(at);
+        assert_eq!(read(&[left, right]), expected, "{at}");
+    }
+}
+
+#[test]
 fn a_head_that_comes_byte_by_byte_is_searched_once() {
     let bounds = Bounds {
         max_head: 1 << 20,

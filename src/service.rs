@@ -69,6 +69,13 @@ impl Service {
 
     fn answer(&self, decision: &Decision<'_>, head: &Head, body: Bytes, socket: &Socket) -> Answer {
         let endpoint = &self.0;
+        // What is refused is not read.
+        if let Purpose::Refused(refusal) = &decision.purpose {
+            if refusal.is_of_origin {
+                return self.refuse(refusal).into();
+            }
+            return explain(decision, Error::Gate((**refusal).clone()));
+        }
         let body = match endpoint.decode(decision.coding, body) {
             Ok(body) => body,
             Err(error) => return Response::from(error).into(),
@@ -86,11 +93,7 @@ impl Service {
             }
             Purpose::EventStream => event_source::serve(endpoint, decision, head, socket),
             Purpose::SessionStream(id) => event_source::join(endpoint, decision, head, *id, socket),
-            Purpose::Refused(refusal) if refusal.is_of_origin => {
-                return self.refuse(refusal).into();
-            }
-            Purpose::Refused(refusal) => Err(Error::Gate((**refusal).clone())),
-            Purpose::Requests => Err(Error::Gate(Refusal::NOTHING)),
+            Purpose::Refused(_) | Purpose::Requests => Err(Error::Gate(Refusal::NOTHING)),
         };
         answer.unwrap_or_else(|error| explain(decision, error))
     }

@@ -1,249 +1,217 @@
-//! Streams of requests, many of them spoilt: the answers are the same however the bytes arrive, and
-//! whatever came before on the connection.
+//! Tens of thousands of requests, most of them mutated: the answers are the same however the bytes arrive,
+//! and whatever came before on the connection. A failure names its seed: `DIFFERENTIAL_SEED=N` repeats that
+//! run, `DIFFERENTIAL_RUNS=N` tries more seeds.
 
-use std::io::Read;
+mod answers;
+mod connection;
+mod embedded;
+mod fields;
+mod mutations;
+mod purposes;
+mod samples;
+mod ways;
 
-use flate2::read::GzDecoder;
+use std::ops::RangeInclusive;
+
 use serde_json::json;
 
-use crate::support::{Client, Http, Random, TestServer, percent};
+use self::mutations::mutated;
+use self::purposes::Seen;
+use self::samples::{Sample, samples};
+use self::ways::{Batch, Mutant, alone, cuts, mark};
+use crate::support::{Client, Random, TestServer};
 
-/// So many streams of each kind; a failure names its seed.
-const STREAMS: u64 = 120;
+/// So many requests are mutated by a seed, of so many samples.
+const MUTANTS: usize = 24;
+const SAMPLES: usize = 3;
+/// So many seeds each server has.
+const RUNS: u64 = 110;
 
-/// What is seen of the answers to a stream: status, headers that matter, body, for each.
-type Seen = Vec<(String, Vec<String>, String)>;
-
-/// Requests that are well-formed, whose answers are the same each time.
-fn requests(client: &Client) -> Vec<Vec<u8>> {
-    let publish = client.message(json!({"channel": "/a", "id": "1", "data": "é"}));
-    let json = json!([publish]).to_string();
-    let cookie = client.cookie.as_deref().unwrap_or_default();
-    let head = |fields: &str, length: usize| {
-        format!(
-            "POST /cometd HTTP/1.1\r\nHost: h\r\nCookie: BAYEUX_BROWSER={cookie}\r\n\
-             {fields}Content-Length: {length}\r\n\r\n"
-        )
+/// The seeds of this run, and whether there are as many of them as usual.
+fn seeds() -> (RangeInclusive<u64>, bool) {
+    let set = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .map(|text| text.parse().expect("a number"))
     };
-    let with = |fields: &str, body: &str| head(fields, body.len()) + body;
-    let form = format!("message={}", percent(&json));
-    let (first, second) = json.split_at(json.len() / 3);
-    let chunked = format!(
-        "POST /cometd HTTP/1.1\r\nHost: h\r\nCookie: BAYEUX_BROWSER={cookie}\r\n\
-         Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{first}\r\n{:X};a=b\r\n{second}\r\n0\r\nT: u\r\n\r\n",
-        first.len(),
-        second.len()
-    );
-    let unknown = r#"[{"channel":"/meta/subscribe","subscription":"/a","clientId":"x","id":"2"}]"#;
-    let many = format!(
-        "[{}]",
-        [unknown.trim_matches(['[', ']'])].repeat(40).join(",")
-    );
-    let texts = [
-        with("Content-Type: application/json\r\n", &json),
-        with(
-            "Content-Type: application/json;charset=UTF-8\r\nOrigin: http://h\r\n",
-            &json,
+    match (set("DIFFERENTIAL_SEED"), set("DIFFERENTIAL_RUNS")) {
+        (Some(seed), _) => (seed..=seed, false),
+        (None, runs) => (
+            1..=runs.unwrap_or(RUNS),
+            runs.is_none_or(|runs| runs >= RUNS),
         ),
-        with("Content-Type: application/x-www-form-urlencoded\r\n", &form),
-        with("Origin: http://evil.example\r\n", &json),
-        with("Accept-Encoding: gzip, br;q=0.1\r\n", &many),
-        with("Connection: keep-alive\r\nExpect: x\r\n", unknown),
-        with("Content-Encoding: br\r\n", unknown),
-        with("", "[{]"),
-        with("", "[]"),
-        chunked,
-        head("", 0),
-        format!(
-            "GET /cometd?jsonp=f&message={} HTTP/1.1\r\nHost: h\r\nReferer: http://h/\r\n\r\n",
-            percent(unknown)
-        ),
-        "OPTIONS /cometd HTTP/1.1\r\nHost: h\r\nOrigin: http://h\r\n\r\n".to_owned(),
-        "GET /resources/r/a HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
-        "PUT /resources/none HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n1".to_owned(),
-        "GET /mirant/eventsource.js HTTP/1.1\r\nHost: h\r\nIf-None-Match: *\r\n\r\n".to_owned(),
-        "GET /nothing HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".to_owned(),
-        "DELETE /cometd HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
-    ];
-    texts.into_iter().map(String::into_bytes).collect()
+    }
 }
 
-/// Changes to a head that others may understand differently, or that are harmless.
-const FIELDS: [&str; 24] = [
-    "Host: h\r\n",
-    "Host:\r\n",
-    "Host: a b\r\n",
-    "Content-Length: 2\r\n",
-    "Content-Length: 02\r\n",
-    "Content-Length: 2, 2\r\n",
-    "Content-Length: 18446744073709551615\r\n",
-    "Content-Length : 2\r\n",
-    "Transfer-Encoding: chunked\r\n",
-    "Transfer-Encoding: gzip, chunked\r\n",
-    "Transfer-Encoding:\r\n chunked\r\n",
-    "transfer-encoding: identity\r\n",
-    "Connection: close\r\n",
-    "Connection: keep-alive\r\n",
-    "Content-Encoding: gzip\r\n",
-    "Content-Encoding: identity\r\n",
-    "Accept-Encoding: gzip;q=0\r\n",
-    "Content-Type: application/json; charset=x-none\r\n",
-    "Origin: null\r\n",
-    "Accept: multipart/x-mixed-replace\r\n",
-    "X: a\r b\r\n",
-    "X: a\n",
-    "X : y\r\n",
-    "X: \0\r\n",
+fn batch<'s>(
+    server: &TestServer,
+    samples: &'s [Sample],
+    random: &mut Random,
+    seed: u64,
+) -> Batch<'s> {
+    let mut few = vec![random.below(samples.len())];
+    while few.len() < SAMPLES {
+        let another = random.below(samples.len());
+        // Resources are among themselves: what one request makes another changes.
+        if samples[another].is_of_resource == samples[few[0]].is_of_resource {
+            few.push(another);
+        }
+    }
+    let mutants = (0..MUTANTS).map(|_| {
+        let of = few[random.below(few.len())];
+        let bytes = mutated(random, &samples[of].bytes);
+        Mutant { bytes, of }
+    });
+    let mutants = mutants.collect();
+    Batch {
+        server: server.address,
+        samples,
+        mutants,
+        seed,
+    }
+}
+
+/// Sends mutated requests to a server in all ways, which all have to have the same answers; `unseen` is
+/// what none of them is for.
+fn all_ways_lead_to_the_same(set: &[&str], embeds: bool, unseen: &[&str]) {
+    // The runtime asks the kernel after each turn, so that a few turns are enough for an answer.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(1)
+        .build();
+    runtime.unwrap().block_on(async {
+        let set = [
+            &[
+                "bayeux.max_interval=10m",
+                "bayeux.max_unknown_delay=0s",
+                "http.gzip_threshold=1KiB",
+                "bayeux.max_message_size=1KiB",
+                "bayeux.reconnect_rate=1000000",
+            ],
+            set,
+        ];
+        let server = TestServer::start(&set.concat());
+        let samples = samples(&server).await;
+        let mark = mark(server.address).await;
+        let mut of_samples = Vec::new();
+        for sample in &samples {
+            of_samples.push(alone(server.address, &sample.bytes).await);
+        }
+        let (seeds, is_usual) = seeds();
+        let (mut seen, mut embedded) = (Seen::default(), 0);
+        for seed in seeds {
+            let mut random = Random::of(seed);
+            let batch = batch(&server, &samples, &mut random, seed);
+            let expected = batch.general(&mark).await;
+            for (mutant, expected) in batch.mutants.iter().zip(&expected) {
+                seen.note(&mutant.bytes, &expected.outcome.answers);
+            }
+            let mut sometimes = Random::of(!seed);
+            let mut in_few = |bytes: &[u8]| {
+                let is_cut = sometimes.below(4) == 0;
+                is_cut
+                    .then(|| cuts(&mut sometimes, bytes))
+                    .unwrap_or_default()
+            };
+            batch.one_by_one(1, &expected, |_| Vec::new()).await;
+            batch
+                .one_by_one(2, &expected, |bytes| cuts(&mut random, bytes))
+                .await;
+            batch.pipelined(&expected, &mut in_few).await;
+            batch.repeated(&expected, &of_samples, &mut in_few).await;
+            if embeds {
+                embedded += batch.embedded(&expected, &mut in_few).await;
+            }
+        }
+        if is_usual {
+            seen.all_but(unseen);
+            assert!(!embeds || embedded > MUTANTS, "{embedded} were embedded");
+        }
+        crate::support::until(|| server.metrics().connections.value() == 0).await;
+    });
+}
+
+const RESOURCES: &str = "channel=[{pattern=\"/r/*\",resource=true}]";
+const TRANSPORTS_OFF: [&str; 5] = [
+    "the message-http transport is off",
+    "the websocket transport is off",
+    "the eventsource transport is off",
+    "the callback-polling transport is off",
+    "the long-polling transport is off",
 ];
 
-/// Spoils a request somewhat, most often in its head.
-fn spoil(random: &mut Random, request: &[u8]) -> Vec<u8> {
-    let mut bytes = request.to_vec();
-    match random.below(8) {
-        0..=2 => {
-            let line = bytes
-                .windows(2)
-                .position(|two| two == b"\r\n")
-                .map_or(0, |at| at + 2);
-            let field = FIELDS[random.below(FIELDS.len())];
-            bytes.splice(line..line, field.bytes());
-        }
-        3 => {
-            let at = random.below(bytes.len());
-            bytes[at] = random.byte();
-        }
-        4 => bytes = random.spoil(bytes),
-        _ => {}
-    }
-    bytes
+#[test]
+fn a_server_of_all_transports_is_the_same_in_all_ways() {
+    let unseen = [
+        "is not served here",
+        "messages of another origin",
+        "a preflight",
+    ];
+    all_ways_lead_to_the_same(&[RESOURCES], true, &[&unseen[..], &TRANSPORTS_OFF].concat());
 }
 
-/// Sends pieces on a connection, closes it for writing, and reads all answers.
-async fn answers(mut http: Http, pieces: &[&[u8]]) -> Vec<u8> {
-    for (nth, piece) in pieces.iter().enumerate() {
-        // The server may have closed the connection: what it said is there all the same.
-        if !http.try_send(piece).await {
-            break;
-        }
-        if nth + 1 < pieces.len() {
-            http.apart().await;
-        }
-    }
-    http.try_half_close().await;
-    http.rest().await
+#[test]
+fn a_server_of_some_hosts_and_origins_is_the_same_in_all_ways() {
+    let hosts = "http.hosts=[\"h\",\"localhost\",\"*.h.example\"]";
+    let origins = "http.allowed_origins=[\"http://a.example\",\"https://*.b.example\"]";
+    all_ways_lead_to_the_same(&[RESOURCES, hosts, origins], true, &TRANSPORTS_OFF);
 }
 
-/// Takes answers apart, and leaves out what is of the moment or of the connection.
-fn seen(mut bytes: &[u8], shown: &str) -> Seen {
-    let mut seen = Vec::new();
-    while !bytes.is_empty() {
-        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
-        let end = end.unwrap_or_else(|| panic!("half an answer to {shown}"));
-        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-        let mut lines = head.split("\r\n").map(str::to_owned);
-        let status = lines.next().unwrap_or_default();
-        let fields: Vec<String> = lines.collect();
-        let value = |name: &str| {
-            let found = fields.iter().find_map(|line| line.strip_prefix(name));
-            found.map(str::to_owned)
-        };
-        let length = value("Content-Length: ").map_or(0, |length| length.parse().unwrap());
-        let omits =
-            status.contains(" 304 ") || status.contains(" 204 ") || status.contains(" 100 ");
-        let length = if omits { 0 } else { length };
-        let body = &bytes[end + 4..][..length];
-        bytes = &bytes[end + 4 + length..];
-        assert!(!status.contains(" 50"), "{status} to {shown}");
-        if status.contains(" 100 ") {
-            // It is sent only if the body is late.
-            continue;
-        }
-        let text = if value("Content-Encoding: ").is_some() {
-            let mut text = String::new();
-            GzDecoder::new(body).read_to_string(&mut text).unwrap();
-            text
-        } else {
-            String::from_utf8_lossy(body).into_owned()
-        };
-        let kept = fields
-            .into_iter()
-            .filter(|line| !line.starts_with("Date: ") && !line.starts_with("Last-Modified: "));
-        seen.push((status, kept.collect(), text));
-    }
-    seen
+/// What a server of one transport or two has not, whatever these are.
+const FEW: [&str; 17] = [
+    "a frame's page",
+    "an event stream",
+    "a session's event stream",
+    "GET",
+    "HEAD",
+    "PUT",
+    "POST",
+    "PATCH",
+    "DELETE",
+    "a resource's changes",
+    "requests",
+    "a preflight",
+    "messages of another origin",
+    "nothing at this path that answers embedded requests",
+    "may not be compressed",
+    "open an event stream by GET",
+    "is not served here",
+];
+
+#[test]
+fn a_server_of_long_polling_only_is_the_same_in_all_ways() {
+    let unseen = [
+        "a script",
+        "a WebSocket",
+        "long-polling transport",
+        "has to say where",
+    ];
+    let unseen = [&FEW[..], &unseen].concat();
+    all_ways_lead_to_the_same(&["bayeux.transports=[\"long-polling\"]"], false, &unseen);
 }
 
-/// Cuts bytes at random places.
-fn cut<'b>(random: &mut Random, mut bytes: &'b [u8]) -> Vec<&'b [u8]> {
-    let mut pieces = Vec::new();
-    for _ in 0..=random.below(4) {
-        let (piece, rest) = bytes.split_at(random.below(bytes.len() + 1));
-        pieces.push(piece);
-        bytes = rest;
-    }
-    pieces.push(bytes);
-    pieces.retain(|piece| !piece.is_empty());
-    pieces
+#[test]
+fn a_server_without_posts_is_the_same_in_all_ways() {
+    let unseen = [
+        "messages",
+        "websocket transport",
+        "callback-polling transport",
+        "the Content-Encoding of a body",
+    ];
+    let unseen = [&FEW[..], &unseen].concat();
+    let transports = "bayeux.transports=[\"websocket\",\"callback-polling\"]";
+    all_ways_lead_to_the_same(&[transports], false, &unseen);
 }
 
 async fn server() -> (TestServer, Client) {
     let server = TestServer::start(&[
         "bayeux.max_interval=10m",
-        "http.gzip_threshold=1KiB",
         "channel=[{pattern=\"/r/*\",resource=true}]",
     ]);
     let mut client = server.client().await;
     // From now on the session is bound to its cookie.
     client.publish("/a", 1).await;
     (server, client)
-}
-
-#[tokio::test]
-async fn a_stream_of_requests_has_one_answer_however_it_arrives() {
-    let (server, client) = server().await;
-    let requests = requests(&client);
-    for seed in 1..=STREAMS {
-        let mut random = Random::of(seed);
-        let stream: Vec<u8> = (0..=random.below(3))
-            .flat_map(|_| {
-                let request = &requests[random.below(requests.len())];
-                spoil(&mut random, request)
-            })
-            .collect();
-        let shown = format!("seed {seed}: {}", stream.escape_ascii());
-        let whole = seen(&answers(server.open().await, &[&stream]).await, &shown);
-        let pieces = cut(&mut random, &stream);
-        let in_pieces = seen(&answers(server.open().await, &pieces).await, &shown);
-        assert_eq!(in_pieces, whole, "in pieces, {shown}");
-    }
-    still_serves(&server, client).await;
-}
-
-#[tokio::test]
-async fn a_head_like_others_before_it_is_answered_as_if_it_came_alone() {
-    let (server, client) = server().await;
-    let requests = requests(&client);
-    for seed in 1..=STREAMS {
-        let mut random = Random::of(seed ^ 0x5eed);
-        let usual = &requests[random.below(requests.len())];
-        let near = spoil(&mut random, usual);
-        let shown = format!(
-            "seed {seed}: {} behind {}",
-            near.escape_ascii(),
-            usual.escape_ascii()
-        );
-        let alone = seen(&answers(server.open().await, &[&near]).await, &shown);
-        // Three of the same head are enough for it to be known.
-        let before = usual.repeat(3);
-        let all = [&*before, &*near].concat();
-        let pieces = [usual.as_slice(), usual, usual, &near];
-        for pieces in [&[all.as_slice()][..], &pieces[..]] {
-            let both = seen(&answers(server.open().await, pieces).await, &shown);
-            assert!(both.len() >= 3, "{shown}: {both:?}");
-            assert_eq!(both[3..], alone, "{shown}");
-        }
-    }
-    still_serves(&server, client).await;
 }
 
 /// A bystander is served as ever.
@@ -293,7 +261,7 @@ async fn frames_resources_and_batches_that_are_none_hurt_nobody() {
         {\"a\":[1]}PATCH /resources/r/a HTTP/1.1\r\nHost: h\r\nContent-Range: bytes 1-2/9\r\n\
         Content-Length: 2\r\n\r\n\"bGET /resources/r/a HTTP/1.1\r\nHost: h\r\n\
         When-Modified-After: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n";
-    for seed in 1..=STREAMS * 3 {
+    for seed in 1..=360u64 {
         let mut random = Random::of(seed ^ 0xf7a3e5);
         let bytes = match seed % 3 {
             0 => [upgrade.as_slice(), &random.spoil(frames.clone())].concat(),

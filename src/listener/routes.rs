@@ -118,3 +118,87 @@ impl Known {
 fn misdirected(reason: &str) -> Response {
     Response::error(StatusCode::MISDIRECTED_REQUEST, reason)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A page with this name at this path.
+    #[derive(Debug)]
+    struct Named {
+        #[expect(dead_code, reason = "it is shown")]
+        name: &'static str,
+        path: &'static str,
+    }
+
+    impl Page for Named {
+        fn is_at(&self, path: &str) -> bool {
+            path == self.path
+        }
+
+        fn serve(&self, _: &Head) -> Response {
+            Response::new(StatusCode::OK)
+        }
+    }
+
+    fn found(routes: &Routes, text: &'static str) -> String {
+        let text = Bytes::from_static(text.as_bytes());
+        let mut headers = [httparse::EMPTY_HEADER; 4];
+        let mut request = httparse::Request::new(&mut headers);
+        request.parse(&text).expect("a head");
+        let head = Head::parsed(&request, &text).expect("a head");
+        let route = routes.find(&head);
+        assert!(route.cacheable().is_none());
+        match route {
+            Route::Page(page) => format!("{page:?}"),
+            Route::Misdirected(_) => "misdirected".to_owned(),
+            Route::Nothing => "nothing".to_owned(),
+            Route::Service(..) => panic!("there is none"),
+        }
+    }
+
+    #[test]
+    fn the_host_is_looked_at_before_the_first_pages_and_those_before_the_last() {
+        let routes = Routes {
+            hosts: Hosts::listed("http.hosts", &["h".to_owned()]),
+            first: vec![Box::new(Named {
+                name: "first",
+                path: "/a",
+            })],
+            service: None,
+            last: vec![
+                Box::new(Named {
+                    name: "last",
+                    path: "/a",
+                }),
+                Box::new(Named {
+                    name: "last",
+                    path: "/b",
+                }),
+            ],
+        };
+        let cases = [
+            (
+                "GET /a?x HTTP/1.1\r\nHost: h\r\n\r\n",
+                "Named { name: \"first\", path: \"/a\" }",
+            ),
+            (
+                "PUT /b HTTP/1.1\r\nHost: H:80\r\n\r\n",
+                "Named { name: \"last\", path: \"/b\" }",
+            ),
+            ("GET /b/ HTTP/1.1\r\nHost: h\r\n\r\n", "nothing"),
+            ("GET /a HTTP/1.1\r\nHost: evil\r\n\r\n", "misdirected"),
+            (
+                "GET http://evil/a HTTP/1.1\r\nHost: h\r\n\r\n",
+                "misdirected",
+            ),
+            (
+                "GET /a HTTP/1.0\r\n\r\n",
+                "Named { name: \"first\", path: \"/a\" }",
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(found(&routes, text), expected, "{text}");
+        }
+    }
+}

@@ -124,7 +124,7 @@ impl Answer {
         self.fields.retain(|line| {
             let is_of_the_moment =
                 line.starts_with("Date: ") || line.starts_with("Last-Modified: ");
-            !is_of_the_moment && !(is_coded && line.starts_with("Content-Length: "))
+            !(is_of_the_moment || is_coded && line.starts_with("Content-Length: "))
         });
         for line in &mut self.fields {
             if line.starts_with("ETag: ") {

@@ -105,7 +105,7 @@ const COOKIES: &[&str] = &[
     "Cookie: BAYEUX_BROWSER=0123456789abcdefghijkl",
     "Cookie: BAYEUX_BROWSER=\"0123456789abcdefghijkl\"; a=b",
     "Cookie: a=b; BAYEUX_BROWSER = x; c",
-    "Cookie: BAYEUX_BROWSER=0123456789abcdefghijkl; BAYEUX_BROWSER=zzz3456789abcdefghijkl",
+    "Cookie: BAYEUX_BROWSER=0123456789abcdefghijkl; BAYEUX_BROWSER=1zz3456789abcdefghijkl",
     "Cookie: bayeux_browser=0123456789abcdefghijkl",
     "Cookie: \u{e9}=\u{e9}; BAYEUX_BROWSER=0123456789abcdefghijkl",
     "Cookie:",

@@ -28,15 +28,9 @@ pub(super) struct Batch<'s> {
     pub(super) seed: u64,
 }
 
-/// How a request was answered that came in the general way.
-pub(super) struct Expected {
-    /// If it ends the connection, the mark was sent behind it.
-    pub(super) outcome: Outcome,
-}
-
 impl Batch<'_> {
-    /// Sends all in the general way; no request knows of another.
-    pub(super) async fn general(&self, mark: &Answer) -> Vec<Expected> {
+    /// Sends all in the general way. Behind one that ends the connection the mark was sent.
+    pub(super) async fn general(&self, mark: &Answer) -> Vec<Outcome> {
         let mut all = Vec::new();
         let mut open = None;
         for mutant in self.fresh(0) {
@@ -53,7 +47,7 @@ impl Batch<'_> {
                 outcome.answers = connection.finish().await;
                 outcome.ends = true;
             }
-            all.push(Expected { outcome });
+            all.push(outcome);
         }
         all
     }
@@ -62,12 +56,11 @@ impl Batch<'_> {
     pub(super) async fn one_by_one(
         &self,
         way: usize,
-        expected: &[Expected],
+        expected: &[Outcome],
         mut cut: impl FnMut(&[u8]) -> Vec<usize>,
     ) {
         let mut open = None;
         for (mutant, expected) in self.fresh(way).iter().zip(expected) {
-            let expected = &expected.outcome;
             let bytes = if expected.ends {
                 [mutant, MARK].concat()
             } else {
@@ -92,22 +85,18 @@ impl Batch<'_> {
     /// Sends as many as a connection takes at once.
     pub(super) async fn pipelined(
         &self,
-        expected: &[Expected],
+        expected: &[Outcome],
         mut cut: impl FnMut(&[u8]) -> Vec<usize>,
     ) {
         let mutants = self.fresh(3);
         let mut at = 0;
         while at < mutants.len() {
-            let last = expected[at..]
-                .iter()
-                .position(|expected| expected.outcome.ends);
+            let last = expected[at..].iter().position(|expected| expected.ends);
             let end = last.map_or(mutants.len(), |last| at + last + 1);
             let bytes = [&mutants[at..end].concat(), MARK].concat();
             let answers = self.exchange(&bytes, &cut(&bytes)).await;
             let expected = expected[at..end].iter();
-            let expected: Vec<&Answer> = expected
-                .flat_map(|expected| &expected.outcome.answers)
-                .collect();
+            let expected: Vec<&Answer> = expected.flat_map(|expected| &expected.answers).collect();
             let shown = answers.len().min(expected.len());
             let is_same = answers[..shown]
                 .iter()
@@ -126,7 +115,7 @@ impl Batch<'_> {
     /// its own head is.
     pub(super) async fn repeated(
         &self,
-        expected: &[Expected],
+        expected: &[Outcome],
         of_samples: &[Vec<Answer>],
         mut cut: impl FnMut(&[u8]) -> Vec<usize>,
     ) {
@@ -143,7 +132,7 @@ impl Batch<'_> {
             }
             let before = [sample; 3];
             let of_it = (0..mutants.len()).filter(|at| self.mutants[*at].of == of);
-            let all = of_it.map(|at| (mutants[at].as_slice(), &expected[at].outcome));
+            let all = of_it.map(|at| (mutants[at].as_slice(), &expected[at]));
             let (last, others): (Vec<_>, Vec<_>) = all.partition(|(_, outcome)| outcome.ends);
             let others = others
                 .into_iter()
@@ -194,7 +183,7 @@ impl Batch<'_> {
     /// Sends those that are answered alone in the body of another; how many.
     pub(super) async fn embedded(
         &self,
-        expected: &[Expected],
+        expected: &[Outcome],
         mut cut: impl FnMut(&[u8]) -> Vec<usize>,
     ) -> usize {
         let mutants = self.fresh(5);
@@ -202,7 +191,7 @@ impl Batch<'_> {
         let mut has_all_changes = true;
         for (at, bytes) in mutants.iter().enumerate() {
             let is_of_resource = self.samples[self.mutants[at].of].is_of_resource;
-            let expected = embedded::expected(bytes, &expected[at].outcome);
+            let expected = embedded::expected(bytes, &expected[at]);
             // What a resource is depends on all that came before.
             let is_same = matches!(expected, Some(embedded::Expected::Same(_)));
             let expected = expected.filter(|_| has_all_changes || !is_of_resource);

@@ -160,8 +160,8 @@ fn random_id() -> RandomId {
 }
 
 #[cfg(test)]
-mod admission;
-#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod waiting;
+#[cfg(test)]
+mod who_may;

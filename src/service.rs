@@ -9,7 +9,7 @@ use crate::api::resources;
 use crate::bayeux::RandomId;
 use crate::metrics::Metrics;
 use crate::transports::answer::Answer;
-use crate::transports::gate::{Decision, Gate, Purpose, Refusal, add};
+use crate::transports::gate::{Decision, Gate, Purpose, Rejection, add};
 use crate::transports::message_http::{self, AnswerEmbedded, Bounds};
 use crate::transports::polling::{callback_polling, long_polling};
 use crate::transports::streaming::{self, event_source, multipart};
@@ -62,7 +62,7 @@ impl Service {
                 message_http::serve(answers, decision, body, bounds, &self.0.streaming)
             }
             Purpose::Refused(refusal) => self.refuse(refusal).into(),
-            _ => Response::from(Refusal::NOTHING).into(),
+            _ => Response::from(Rejection::NOTHING).into(),
         };
         answer.shared(decision)
     }
@@ -93,7 +93,7 @@ impl Service {
             }
             Purpose::EventStream => event_source::serve(endpoint, decision, head, socket),
             Purpose::SessionStream(id) => event_source::join(endpoint, decision, head, *id, socket),
-            Purpose::Refused(_) | Purpose::Requests => Err(Error::Gate(Refusal::NOTHING)),
+            Purpose::Refused(_) | Purpose::Requests => Err(Error::Gate(Rejection::NOTHING)),
         };
         answer.unwrap_or_else(|error| explain(decision, error))
     }
@@ -103,7 +103,7 @@ impl Service {
             .unwrap_or_else(|error| explain(decision, error))
     }
 
-    fn refuse(&self, refusal: &Refusal) -> Response {
+    fn refuse(&self, refusal: &Rejection) -> Response {
         if refusal.is_of_origin {
             self.0.server.metrics().refused_origins.increment();
         }

@@ -24,10 +24,10 @@ use layers::{Layers, Source};
 /// The text of `mirant default-config`: every key with its default and its meaning.
 pub const DEFAULT_TEXT: &str = include_str!("default.toml");
 
-pub use crate::listener::{ListenAddress, NotAnAddress, Settings as Http};
+pub use crate::listener::{ListenAddress, NotAnAddress, Settings as HttpSettings};
 pub use crate::transports::settings::{
-    EventSourceSettings, ResourceSettings, Settings as Endpoint, StreamingSettings, Transport,
-    WebSocketSettings,
+    EventSourceSettings, ResourceSettings, Settings as EndpointSettings, StreamingSettings,
+    Transport, WebSocketSettings,
 };
 
 /// The variable that `--log-level` also reads; no configuration key.

@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep};
 use super::Shared;
 use super::fast_path;
 use super::head_cache::HeadCache;
-use super::http1::{self, CONTINUE, Open, Reading, Refusal};
+use super::http1::{self, CONTINUE, Open, Reading, Unreadable};
 use super::respond::{Rest, respond, write};
 use super::routes::Known;
 use crate::pause::was_paused;
@@ -264,7 +264,7 @@ fn has_arrived<'c>(
     })
 }
 
-async fn refuse(refusal: Refusal, head: Option<&Head>, mut socket: Socket, shared: &Shared) {
+async fn refuse(refusal: Unreadable, head: Option<&Head>, mut socket: Socket, shared: &Shared) {
     if let Some(limit) = refusal.limit {
         shared.metrics.limited(limit);
     }

@@ -38,7 +38,7 @@ pub(super) enum Reading {
     Request(Box<web::Request>, Socket),
     /// A request that is answered with this status and reason, and is the connection's last; its
     /// head, if that was understood.
-    Refused(Refusal, Option<Box<Head>>, Socket),
+    Refused(Unreadable, Option<Box<Head>>, Socket),
     /// A request whose body may go on for ever, and is read by whoever answers it.
     Open(Box<Open>, Socket),
     /// The client closed the connection.
@@ -56,13 +56,13 @@ const REST_AT_STOP: Duration = Duration::from_secs(1);
 
 /// Why a request is not served.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Refusal {
+pub(super) struct Unreadable {
     pub(super) status: StatusCode,
     pub(super) reason: &'static str,
     pub(super) limit: Option<Limit>,
 }
 
-impl Refusal {
+impl Unreadable {
     const BODY: Self = Self {
         status: StatusCode::BAD_REQUEST,
         reason: "the request's body is malformed",
@@ -118,7 +118,7 @@ impl Refusal {
     }
 }
 
-impl From<Fault> for Refusal {
+impl From<Fault> for Unreadable {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Malformed(malformed) => Self::malformed(malformed),
@@ -135,19 +135,19 @@ pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
     let parsed = parse(&mut arrived, bounds);
     socket.put_back(arrived);
     match (parsed, verdict) {
-        (_, Verdict::Late) => Reading::Refused(Refusal::HEADER_TIMEOUT, None, socket),
-        (_, Verdict::Stopping) => Reading::Refused(Refusal::STOPPING, None, socket),
+        (_, Verdict::Late) => Reading::Refused(Unreadable::HEADER_TIMEOUT, None, socket),
+        (_, Verdict::Stopping) => Reading::Refused(Unreadable::STOPPING, None, socket),
         (Parsed::Partial, Verdict::Ended) => Reading::Closed,
         (Parsed::Partial, verdict) => {
-            let refusal = Refusal::of_status(verdict.status());
+            let refusal = Unreadable::of_status(verdict.status());
             Reading::Refused(refusal, None, socket)
         }
         (Parsed::Refused(status), verdict) => {
-            let refusal = Refusal::of_status(verdict.status_or(status));
+            let refusal = Unreadable::of_status(verdict.status_or(status));
             Reading::Refused(refusal, None, socket)
         }
         (Parsed::Head(head, Err(malformed)), _) => {
-            Reading::Refused(Refusal::malformed(malformed), Some(head), socket)
+            Reading::Refused(Unreadable::malformed(malformed), Some(head), socket)
         }
         (Parsed::Head(head, Ok(body)), Verdict::Head) if holds_requests(&head) => {
             Reading::Open(Box::new(Open { head: *head, body }), socket)
@@ -155,11 +155,11 @@ pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
         (Parsed::Head(head, Ok(body)), _)
             if body.length().is_some_and(|length| length > bounds.max_body) =>
         {
-            Reading::Refused(Refusal::TOO_LARGE, Some(head), socket)
+            Reading::Refused(Unreadable::TOO_LARGE, Some(head), socket)
         }
         (Parsed::Head(head, Ok(body)), Verdict::Head) => collect(*head, body, socket, shared).await,
         (Parsed::Head(head, Ok(_)), verdict) => {
-            let refusal = Refusal::of_status(verdict.status());
+            let refusal = Unreadable::of_status(verdict.status());
             Reading::Refused(refusal, Some(head), socket)
         }
     }
@@ -315,8 +315,8 @@ async fn collect(head: Head, body: Transfer, mut socket: Socket, shared: &Shared
     socket.put_back(ahead);
     let read = read.unwrap_or_else(|missed| {
         Err(match missed {
-            Missed::Timeout => Refusal::BODY_TIMEOUT,
-            Missed::Stop => Refusal::STOPPING,
+            Missed::Timeout => Unreadable::BODY_TIMEOUT,
+            Missed::Stop => Unreadable::STOPPING,
         })
     });
     match read {
@@ -326,9 +326,9 @@ async fn collect(head: Head, body: Transfer, mut socket: Socket, shared: &Shared
 }
 
 /// Reads a body into one piece of memory, however small the pieces it comes in.
-async fn read_body(mut body: Transfer, socket: &mut Socket, max: u64) -> Result<Bytes, Refusal> {
+async fn read_body(mut body: Transfer, socket: &mut Socket, max: u64) -> Result<Bytes, Unreadable> {
     if let Some(length) = body.length() {
-        let length = usize::try_from(length).map_err(|_| Refusal::TOO_LARGE)?;
+        let length = usize::try_from(length).map_err(|_| Unreadable::TOO_LARGE)?;
         while let missing @ 1.. = length.saturating_sub(socket.arrived_bytes().len()) {
             fill(socket, missing).await?;
         }
@@ -346,9 +346,9 @@ async fn read_body(mut body: Transfer, socket: &mut Socket, max: u64) -> Result<
 }
 
 /// Waits for more of a body.
-fn fill(socket: &mut Socket, missing: usize) -> impl Future<Output = Result<(), Refusal>> {
+fn fill(socket: &mut Socket, missing: usize) -> impl Future<Output = Result<(), Unreadable>> {
     poll_fn(move |context| {
         let is_there = std::task::ready!(socket.poll_fill_much(missing, context));
-        Poll::Ready(is_there.then_some(()).ok_or(Refusal::BODY))
+        Poll::Ready(is_there.then_some(()).ok_or(Unreadable::BODY))
     })
 }

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use crate::service::Service;
 use crate::transports::answer::Answer;
-use crate::transports::gate::{Decision, Refusal};
+use crate::transports::gate::{Decision, Rejection};
 use crate::transports::message_http::Bounds;
 use crate::web::{Head, Hosts, Page, Persistence, Response, Socket, Transfer};
 
@@ -64,7 +64,7 @@ impl Route<'_, '_> {
             Self::Service(service, decision) => service.serve(decision, head, body, socket),
             Self::Page(page) => page.serve(head).into(),
             Self::Misdirected(reason) => misdirected(reason).into(),
-            Self::Nothing => Response::from(Refusal::NOTHING).into(),
+            Self::Nothing => Response::from(Rejection::NOTHING).into(),
         }
     }
 
@@ -73,7 +73,7 @@ impl Route<'_, '_> {
         match self {
             Self::Service(service, decision) => service.open(decision, body, bounds),
             Self::Misdirected(reason) => misdirected(reason).into(),
-            Self::Page(_) | Self::Nothing => Response::from(Refusal::NOTHING_EMBEDDED).into(),
+            Self::Page(_) | Self::Nothing => Response::from(Rejection::NOTHING_EMBEDDED).into(),
         }
     }
 

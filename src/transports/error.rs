@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::denial;
-use super::gate::Refusal;
+use super::gate::Rejection;
 use crate::bayeux::{BatchError, BayeuxError};
 use crate::server::{Denied, NotOpened};
 use crate::web::gzip::NotInflated;
@@ -15,7 +15,7 @@ use crate::web::{Response, charset, form};
 pub enum Error {
     /// The gate did not let it through.
     #[error("{}", .0.reason)]
-    Gate(Refusal),
+    Gate(Rejection),
     /// The body's charset.
     #[error(transparent)]
     Charset(#[from] charset::Error),
@@ -78,8 +78,8 @@ impl From<NotOpened> for Error {
     }
 }
 
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
+impl From<Rejection> for Error {
+    fn from(refusal: Rejection) -> Self {
         Self::Gate(refusal)
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue, Uri, header};
 
-use super::refusal::Refusal;
+use super::rejection::Rejection;
 use super::{Coding, accept};
 use crate::bayeux::{ClientId, RandomId};
 use crate::web::{Head, Persistence, Response, cors};
@@ -31,11 +31,11 @@ pub enum Purpose {
     /// To ask what pages of other origins may do; the methods of its path.
     Preflight(&'static str),
     /// It is not served.
-    Refused(Box<Refusal>),
+    Refused(Box<Rejection>),
 }
 
-impl From<Refusal> for Purpose {
-    fn from(refusal: Refusal) -> Self {
+impl From<Rejection> for Purpose {
+    fn from(refusal: Rejection) -> Self {
         Self::Refused(Box::new(refusal))
     }
 }

@@ -6,13 +6,13 @@
 
 mod accept;
 mod decision;
-mod refusal;
+mod rejection;
 
 use http::{Method, header};
 
 pub use self::accept::{Coding, holds_requests};
 pub use self::decision::{Decision, Purpose, add, share};
-pub use self::refusal::Refusal;
+pub use self::rejection::Rejection;
 use super::settings::{ResourceSettings, Settings, Transport};
 use crate::bayeux::{ClientId, RandomId};
 use crate::web::cors::{AllowedOrigins, Verdict};
@@ -96,7 +96,7 @@ impl Gate {
         let verdict = self.origins.check(&head.headers);
         let says_origin = matches!(verdict, Verdict::SameOrigin | Verdict::Allowed(_));
         let (origin, purpose, coding) = match verdict {
-            Verdict::Refused(reason) => (None, Refusal::origin(reason).into(), Coding::Plain),
+            Verdict::Refused(reason) => (None, Rejection::origin(reason).into(), Coding::Plain),
             verdict => {
                 let purpose = self.purpose(head).unwrap_or_else(Purpose::from);
                 (verdict.echoed(), purpose, Coding::of(&head.headers))
@@ -127,12 +127,12 @@ impl Gate {
         }
     }
 
-    fn purpose(&self, head: &Head) -> Result<Purpose, Refusal> {
+    fn purpose(&self, head: &Head) -> Result<Purpose, Rejection> {
         if holds_requests(head) {
             return self.requests(head);
         }
         let path = head.uri.path();
-        let place = self.place(path).ok_or(Refusal::NOTHING)?;
+        let place = self.place(path).ok_or(Rejection::NOTHING)?;
         if head.method == Method::OPTIONS {
             return Ok(Purpose::Preflight(match place {
                 Place::Resource => RESOURCE_METHODS,
@@ -143,7 +143,7 @@ impl Gate {
         match place {
             Place::Resource => Ok(Purpose::Resource),
             Place::EventStream if is_get => Ok(Purpose::EventStream),
-            Place::EventStream => Err(Refusal::method("open an event stream by GET")),
+            Place::EventStream => Err(Rejection::method("open an event stream by GET")),
             Place::Messages if is_upgrade(head) => {
                 self.check(Transport::WebSocket)?;
                 Ok(Purpose::WebSocket)
@@ -156,7 +156,7 @@ impl Gate {
         }
     }
 
-    fn messages(&self, head: &Head) -> Result<Purpose, Refusal> {
+    fn messages(&self, head: &Head) -> Result<Purpose, Rejection> {
         match head.method {
             Method::POST => {
                 self.check_posts()?;
@@ -170,30 +170,30 @@ impl Gate {
                     .or_else(|off| self.check(Transport::Iframe).map_err(|_| off))?;
                 Ok(Purpose::Script)
             }
-            _ => Err(Refusal::method("send Bayeux messages by POST")),
+            _ => Err(Rejection::method("send Bayeux messages by POST")),
         }
     }
 
     /// A body of requests, which are answered before it ends.
-    fn requests(&self, head: &Head) -> Result<Purpose, Refusal> {
+    fn requests(&self, head: &Head) -> Result<Purpose, Rejection> {
         if !self.is_on(Transport::MessageHttp) {
-            return Err(Refusal::MESSAGE_HTTP_OFF);
+            return Err(Rejection::MESSAGE_HTTP_OFF);
         }
         if Coding::of(&head.headers) != Coding::Plain {
-            return Err(Refusal::CODED_REQUESTS);
+            return Err(Rejection::CODED_REQUESTS);
         }
         match self.place(head.uri.path()) {
             Some(Place::Messages | Place::Resource) => Ok(Purpose::Requests),
-            Some(Place::EventStream) | None => Err(Refusal::NOTHING_EMBEDDED),
+            Some(Place::EventStream) | None => Err(Rejection::NOTHING_EMBEDDED),
         }
     }
 
-    fn embedded_purpose(&self, head: &Head) -> Result<Purpose, Refusal> {
+    fn embedded_purpose(&self, head: &Head) -> Result<Purpose, Rejection> {
         if accept::is_of_requests(&head.headers) {
-            return Err(Refusal::NESTED);
+            return Err(Rejection::NESTED);
         }
         if is_upgrade(head) {
-            return Err(Refusal::EMBEDDED_UPGRADE);
+            return Err(Rejection::EMBEDDED_UPGRADE);
         }
         match self.place(head.uri.path()) {
             Some(Place::Resource) => Ok(Purpose::Resource),
@@ -201,8 +201,8 @@ impl Gate {
                 self.check_posts()?;
                 Ok(Purpose::Messages)
             }
-            Some(Place::Messages) => Err(Refusal::EMBEDDED_METHOD),
-            Some(Place::EventStream) | None => Err(Refusal::NOTHING_EMBEDDED),
+            Some(Place::Messages) => Err(Rejection::EMBEDDED_METHOD),
+            Some(Place::EventStream) | None => Err(Rejection::NOTHING_EMBEDDED),
         }
     }
 
@@ -232,7 +232,7 @@ impl Gate {
     }
 
     /// Whatever way events come, messages are sent by POST.
-    fn check_posts(&self) -> Result<(), Refusal> {
+    fn check_posts(&self) -> Result<(), Rejection> {
         if self.transports.iter().any(|transport| transport.posts()) {
             return Ok(());
         }
@@ -243,11 +243,11 @@ impl Gate {
     ///
     /// # Errors
     /// It is off.
-    pub fn check(&self, transport: Transport) -> Result<(), Refusal> {
+    pub fn check(&self, transport: Transport) -> Result<(), Rejection> {
         if self.is_on(transport) {
             return Ok(());
         }
-        Err(Refusal::method(match transport {
+        Err(Rejection::method(match transport {
             Transport::WebSocket => "the websocket transport is off (bayeux.transports)",
             Transport::EventSource => "the eventsource transport is off (bayeux.transports)",
             Transport::CallbackPolling => {

@@ -10,7 +10,7 @@ use tokio::time::Sleep;
 
 use super::embedded::Embedded;
 use super::outer::OuterResponse;
-use super::pending::Pending;
+use super::pending_request::PendingRequest;
 use super::requests::{Fault, Inner, Next};
 use crate::metrics::{Gauge, Limit, Metrics};
 use crate::peer::Peer;
@@ -30,7 +30,7 @@ pub(super) struct Connection {
     outer: OuterResponse,
     /// The requests in the request's body, if it holds any.
     embedded: Option<Box<Embedded>>,
-    pending: Vec<Pending>,
+    pending: Vec<PendingRequest>,
     /// Who is at the other end, for the log.
     peer: Option<Peer>,
     /// Whose events are written.
@@ -74,7 +74,9 @@ impl Streaming for Connection {
 
     fn stream(&mut self) -> &mut Stream {
         let pending = self.source.and_then(|at| self.pending.get_mut(at));
-        pending.and_then(Pending::stream).unwrap_or(&mut self.none)
+        pending
+            .and_then(PendingRequest::stream)
+            .unwrap_or(&mut self.none)
     }
 
     fn written(&mut self, _: bool) {
@@ -94,7 +96,11 @@ impl Streaming for Connection {
 
 impl Connection {
     /// Makes one that waits for the responses to one request.
-    pub(super) fn of(outer: OuterResponse, settings: StreamingSettings, pending: Pending) -> Self {
+    pub(super) fn of(
+        outer: OuterResponse,
+        settings: StreamingSettings,
+        pending: PendingRequest,
+    ) -> Self {
         Self {
             pending: vec![pending],
             ..Self::new(outer, settings)
@@ -214,14 +220,14 @@ impl Connection {
         location: Box<str>,
         omits_body: bool,
         outgoing: &mut Outgoing,
-    ) -> Option<Pending> {
+    ) -> Option<PendingRequest> {
         match answer {
             Answer::Now(response, carried) => {
                 self.respond(&response, &location, omits_body, outgoing);
                 outgoing.carry(carried);
                 None
             }
-            Answer::Later(answer) => Some(Pending::new(location, omits_body, answer)),
+            Answer::Later(answer) => Some(PendingRequest::new(location, omits_body, answer)),
             Answer::Stream(..) => {
                 let reason = "an embedded request may not open such a stream";
                 let response = Response::error(StatusCode::BAD_REQUEST, reason);
@@ -234,7 +240,7 @@ impl Connection {
     /// Keeps a request until its answer is there, if there is room for it.
     fn keep(
         &mut self,
-        mut pending: Pending,
+        mut pending: PendingRequest,
         outgoing: &mut Outgoing,
         socket: &Socket,
         context: &mut Context<'_>,
@@ -325,7 +331,7 @@ impl Connection {
                     outgoing.carry(carried);
                 }
                 Step::Instead(answer) => {
-                    let Pending {
+                    let PendingRequest {
                         location,
                         omits_body,
                         ..

@@ -9,7 +9,7 @@ mod connect;
 mod connection;
 mod embedded;
 mod outer;
-mod pending;
+mod pending_request;
 mod requests;
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use self::connection::Connection;
 pub use self::embedded::AnswerEmbedded;
 use self::embedded::Embedded;
 use self::outer::OuterResponse;
-use self::pending::Pending;
+use self::pending_request::PendingRequest;
 pub use self::requests::Bounds;
 use super::answer::{self, Answer, Wait};
 use super::gate::Decision;
@@ -33,7 +33,7 @@ pub fn open(
     settings: &StreamingSettings,
 ) -> Answer {
     let (outer, response) = OuterResponse::begin(decision);
-    let pending = Pending::new(
+    let pending = PendingRequest::new(
         decision.location(),
         false,
         Box::new(answer::Pending::new(wait)),

@@ -6,7 +6,7 @@ use crate::web::Response;
 
 /// A request whose answer is yet to come.
 #[derive(Debug)]
-pub(super) struct Pending {
+pub(super) struct PendingRequest {
     /// The request's target, as it was sent.
     pub(super) location: Box<str>,
     /// It was a HEAD.
@@ -14,7 +14,7 @@ pub(super) struct Pending {
     answer: Box<answer::Pending>,
 }
 
-impl Pending {
+impl PendingRequest {
     pub(super) fn new(location: Box<str>, omits_body: bool, answer: Box<answer::Pending>) -> Self {
         Self {
             location,

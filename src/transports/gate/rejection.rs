@@ -9,7 +9,7 @@ use crate::web::Response;
 
 /// Why a request is not served.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Rejection {
     /// The status of the answer.
     pub status: StatusCode,
     /// The reason, in one line.
@@ -20,7 +20,7 @@ pub struct Refusal {
     pub is_of_origin: bool,
 }
 
-impl Refusal {
+impl Rejection {
     /// There is nothing at the path.
     pub const NOTHING: Self = Self::new(StatusCode::NOT_FOUND, "there is nothing at this path");
     /// There is nothing at the path for requests in a body.
@@ -89,8 +89,8 @@ impl Refusal {
     }
 }
 
-impl From<Refusal> for Response {
-    fn from(refusal: Refusal) -> Self {
+impl From<Rejection> for Response {
+    fn from(refusal: Rejection) -> Self {
         let response = Self::error(refusal.status, &refusal.reason);
         match refusal.hint {
             Some((name, value)) => response.header(name, value.as_bytes()),

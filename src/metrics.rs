@@ -10,7 +10,7 @@ mod notices;
 use notices::Quota;
 
 pub use counts::{Counter, Gauge};
-pub use labels::{Dropped, EndReason, Limit};
+pub use labels::{Dropped, EndReason, Forbidden, Limit};
 pub use notices::{Notice, Permit};
 
 use crate::peer::Peer;
@@ -68,6 +68,7 @@ pub struct Metrics {
     pub refused_hosts: Counter,
     dropped: [Counter; Dropped::ALL.len()],
     ended: [Counter; EndReason::ALL.len()],
+    forbidden: [Counter; Forbidden::ALL.len()],
     limits: [Counter; Limit::ALL.len()],
     /// The log lines that clients cause, by what they are about; and those of bounds that nobody else
     /// tells of.
@@ -82,6 +83,11 @@ impl Metrics {
     pub fn responded(&self, status: u16) {
         let class = usize::from(status / 100).clamp(1, 5) - 1;
         self.responses[class].increment();
+    }
+
+    /// Counts what access rules did not allow.
+    pub fn forbidden(&self, what: Forbidden) {
+        self.forbidden[what as usize].increment();
     }
 
     /// Counts a session's end.
@@ -180,6 +186,17 @@ impl Metrics {
             ("sessions_ended_total", "Sessions that ended.", "reason"),
             &reasons,
             &self.ended,
+        );
+        let actions = Forbidden::ALL.map(Forbidden::label);
+        family(
+            &mut out,
+            (
+                "forbidden_total",
+                "What access rules did not allow.",
+                "action",
+            ),
+            &actions,
+            &self.forbidden,
         );
         let limits = Limit::ALL.map(Limit::label);
         family(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::access::{self, Access};
 use crate::admin::Admin;
 use crate::bayeux::ChannelPattern;
 use crate::config::{self, Config};
@@ -33,6 +34,14 @@ pub enum StartError {
     /// An entry of `http.allowed_origins` is not an origin.
     #[error(transparent)]
     Origin(#[from] NotAnOrigin),
+    /// Access rules cannot be used.
+    #[error("{}", listed(.0))]
+    Access(Vec<access::Problem>),
+}
+
+fn listed(problems: &[access::Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    lines.join("; ")
 }
 
 /// A server that listens, and has yet to run.
@@ -77,9 +86,11 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         extensions,
         services,
         channel,
+        access,
         admin,
         ..
     } = config;
+    let access = Access::new(&access).map_err(StartError::Access)?;
     let metrics = Arc::new(Metrics::default());
     let demo = demo.then(|| Demo::new(&bayeux.transports.path));
     let max_message_size = bayeux.limits.max_message_size.as_u64();
@@ -96,6 +107,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         router,
         resources: resources.kept,
         has_ack: extensions.ack,
+        access: Arc::new(access),
         waits: extensions.waits,
         extensions: extensions.build(additions.extensions),
         services,

@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use self::core::Core;
 use self::waits::WaitingRoom;
+use crate::access::Access;
 use crate::bayeux::{ClientId, Limits, Message, RandomId};
 use crate::extensions::{Pipeline, WaitBounds};
 use crate::metrics::Metrics;
@@ -59,6 +60,8 @@ pub struct Parts {
     pub resources: ResourceBounds,
     /// Whether clients may acknowledge what they receive.
     pub has_ack: bool,
+    /// Who may do what.
+    pub access: Arc<Access>,
     /// What looks at all messages.
     pub extensions: Pipeline,
     /// How long and how many may wait for them.
@@ -90,6 +93,7 @@ impl BayeuxServer {
             sessions: Sessions::default(),
             router: parts.router,
             resources: Arc::new(resources),
+            access: parts.access,
             shared: Arc::new(shared),
         });
         Self {

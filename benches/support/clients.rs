@@ -27,6 +27,7 @@ pub(crate) fn server(mut session: session::Settings) -> BayeuxServer {
         router: Router::new(router, &[]),
         resources: resources::Settings::default(),
         has_ack: true,
+        access: Arc::default(),
         extensions: Pipeline::default(),
         waits: WaitBounds::default(),
         services: Services::default(),

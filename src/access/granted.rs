@@ -11,9 +11,9 @@ use crate::bayeux::{ChannelKind, ChannelName, ChannelPattern};
 /// What somebody may do. It is small, since every session keeps one: a pointer, and if there are rules
 /// some sixty bytes and two for each rule that could decide.
 #[derive(Debug, Clone, Default)]
-pub struct Granted(Option<Box<Rights>>);
+pub struct Granted(Option<Arc<Rights>>);
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Rights {
     access: Arc<Access>,
     subject: Subject,
@@ -29,7 +29,7 @@ impl Granted {
             return Self(None);
         }
         let concerning = |action| access.concerning(action, &subject);
-        Self(Some(Box::new(Rights {
+        Self(Some(Arc::new(Rights {
             access: Arc::clone(access),
             subscribe: concerning(Action::Subscribe),
             publish: concerning(Action::Publish),

@@ -107,6 +107,13 @@ impl ChannelPattern {
     }
 }
 
+/// A channel is the pattern of itself alone.
+impl From<ChannelName> for ChannelPattern {
+    fn from(name: ChannelName) -> Self {
+        Self(name.0)
+    }
+}
+
 impl std::borrow::Borrow<str> for ChannelPattern {
     fn borrow(&self) -> &str {
         &self.0

@@ -23,6 +23,12 @@ pub enum BayeuxError {
     SubscribeDenied,
     /// A subscribe that would create a meta channel.
     CreateDenied,
+    /// A handshake that access rules do not allow.
+    HandshakeForbidden,
+    /// A subscribe that access rules do not allow, to this channel.
+    SubscribeForbidden,
+    /// A publish that access rules do not allow, on this channel.
+    PublishForbidden,
     /// A publish to a meta channel that does not exist.
     ChannelCreateDenied,
     /// An unsubscribe from a meta channel.
@@ -61,6 +67,9 @@ impl BayeuxError {
             Self::SubscriptionMissing => "403::subscription_missing",
             Self::SubscriptionInvalid => "403::subscription_invalid",
             Self::TooManySubscriptions => "403::too_many_subscriptions",
+            Self::HandshakeForbidden => "403::handshake_denied",
+            Self::SubscribeForbidden => "403:CHANNEL:subscribe_denied",
+            Self::PublishForbidden => "403:CHANNEL:publish_denied",
             Self::SubscribeDenied => "403:denied_by_security_policy:subscribe_denied",
             Self::CreateDenied => "403:denied_by_security_policy:create_denied",
             Self::ChannelCreateDenied => "403:denied_by_security_policy:channel_create_denied",
@@ -75,5 +84,20 @@ impl BayeuxError {
             Self::TooManyWaiting => "503::too_many_waiting",
             Self::WaitTimedOut => "503::wait_timed_out",
         }
+    }
+
+    /// Returns its text with other arguments, of which empty ones are left out: `403:/chat/1:publish_denied`.
+    #[must_use]
+    pub fn about(self, arguments: &[&str]) -> String {
+        let [code, _, message] = {
+            let mut parts = self.text().splitn(3, ':');
+            [(); 3].map(|()| parts.next().unwrap_or_default())
+        };
+        let arguments: Vec<&str> = arguments
+            .iter()
+            .copied()
+            .filter(|argument| !argument.is_empty())
+            .collect();
+        format!("{code}:{}:{message}", arguments.join(","))
     }
 }

@@ -105,7 +105,11 @@ pub(super) fn run(args: Args) -> ExitCode {
 /// An address cannot be listened on, the operating system fails, or a second signal came.
 pub async fn serve(config: Config, demo: bool) -> Result<(), ServeError> {
     let path = config.bayeux.transports.path.clone();
+    let is_open = config.access.is_empty();
     let bound = bind(config, demo)?;
+    if is_open {
+        warn_if_exposed(&bound.addresses());
+    }
     let mut signals = Signals::new()?;
     for address in bound.addresses() {
         println!("listening on {}", address.url(&path));
@@ -125,6 +129,21 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), ServeError> {
     tokio::select! {
         () = run => Ok(()),
         second = signals.second(stop) => Err(ServeError::StoppedAtOnce(second)),
+    }
+}
+
+/// Warns if others than this machine can reach a server without access rules.
+fn warn_if_exposed(addresses: &[BoundAddress]) {
+    let beyond = addresses
+        .iter()
+        .filter_map(BoundAddress::ip)
+        .find(|address| !address.ip().to_canonical().is_loopback());
+    if let Some(address) = beyond {
+        tracing::warn!(
+            %address,
+            "whoever reaches this server may subscribe to every channel and publish on it; \
+             [[access]] entries say who may do what"
+        );
     }
 }
 

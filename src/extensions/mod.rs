@@ -20,6 +20,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::access::Identity;
 use crate::bayeux::{ClientId, Draft, Event, Message, Reply};
 pub use activity::Activity;
 pub use settings::{Settings, WaitBounds};
@@ -147,6 +148,8 @@ pub struct Begun {
     pub interval: Option<Duration>,
     /// How long it lives without a connect, instead of `bayeux.max_interval`.
     pub max_interval: Option<Duration>,
+    /// Who its client has shown to be; without it, whom its request says, or nobody.
+    pub identity: Option<Arc<Identity>>,
     /// The extensions of this session only, behind the server's.
     pub extensions: Vec<Box<dyn Extension>>,
     /// What it has to receive first.
@@ -162,6 +165,7 @@ impl Begun {
             timeout: None,
             interval: None,
             max_interval: None,
+            identity: None,
             extensions: Vec::new(),
             events: Vec::new(),
         }

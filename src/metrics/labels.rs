@@ -159,6 +159,31 @@ impl EndReason {
     }
 }
 
+/// What access rules did not allow; its label is the action, as rules name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forbidden {
+    /// To have a session.
+    Handshake,
+    /// To receive what is published on a channel, or to read a resource.
+    Subscribe,
+    /// To publish, to call a service, or to change a resource.
+    Publish,
+}
+
+impl Forbidden {
+    pub(super) const ALL: [Self; 3] = [Self::Handshake, Self::Subscribe, Self::Publish];
+
+    /// Returns the label that metrics carry.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Handshake => "handshake",
+            Self::Subscribe => "subscribe",
+            Self::Publish => "publish",
+        }
+    }
+}
+
 /// Which of the events a session may not have queued was dropped; its label is the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dropped {

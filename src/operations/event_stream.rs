@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::extensions::{Denied, refused};
-use super::{Actor, Scope, handshake, implied, subscribe, subscriptions};
+use super::handshake::{self, NotBegun};
+use super::{Actor, Scope, implied, subscribe, subscriptions};
 use crate::bayeux::{BayeuxError, ChannelPattern, ClientId, RandomId, Reply};
 use crate::extensions::Refusal;
 use crate::session::{Beginning, EndReason, Session, Stream};
@@ -16,8 +17,17 @@ use crate::session::{Beginning, EndReason, Session, Stream};
 pub enum NotOpened {
     /// There are too many sessions, or it may not be subscribed to these channels.
     Failed(BayeuxError),
-    /// An extension refuses it.
+    /// An extension refuses it, or access rules do not allow it.
     Denied(Denied),
+}
+
+impl From<NotBegun> for NotOpened {
+    fn from(not_begun: NotBegun) -> Self {
+        match not_begun {
+            NotBegun::Full => Self::Failed(BayeuxError::TooManySessions),
+            NotBegun::Forbidden(refusal) => refusal.into(),
+        }
+    }
 }
 
 impl From<BayeuxError> for NotOpened {
@@ -102,7 +112,9 @@ fn wanted(
 ) -> Result<Vec<ChannelPattern>, NotOpened> {
     let mut message = implied::subscribe(names, Some(session.id()));
     scope.incoming_at_once(&mut message, Some(session), actor)?;
-    Ok(subscriptions(&message, scope.limits)?)
+    let patterns = subscriptions(&message, scope.limits)?;
+    scope.may_subscribe(&patterns, Some(session), actor)?;
+    Ok(patterns)
 }
 
 /// Makes a stream of a session whose client sends its messages by requests of their own, after the event

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::{Actor, Scope, ack, checked_id, texts};
+use super::{Actor, Scope, ack, checked_id, refused, texts};
 use crate::bayeux::{Advice, BayeuxError, ClientId, Field, Message, RandomId, Reply};
-use crate::extensions::Begun;
+use crate::extensions::{Begun, Refusal};
 use crate::metrics::{Limit, Notice};
 use crate::session::Session;
 
@@ -21,6 +21,15 @@ pub struct Handshaken {
     pub session: Arc<Session>,
     /// The cookie to set, if the browser has none.
     pub new_cookie: Option<RandomId>,
+}
+
+/// Why no session began.
+#[derive(Debug)]
+pub(super) enum NotBegun {
+    /// The server has as many as it may.
+    Full,
+    /// Access rules do not allow it.
+    Forbidden(Refusal),
 }
 
 /// Makes a session.
@@ -59,10 +68,14 @@ pub fn apply<'a>(
             }
             (reply, Some(handshaken))
         }
-        Err(error) => {
+        Err(NotBegun::Full) => {
             let shared = scope.shared;
             let advice = shared.full_advice(RETRY_WHEN_FULL, actor.is_blind, scope.now);
-            (reply.failed(error).advised(advice), None)
+            let reply = reply.failed(BayeuxError::TooManySessions);
+            (reply.advised(advice), None)
+        }
+        Err(NotBegun::Forbidden(refusal)) => {
+            (refused(reply, refusal).advised(Advice::none()), None)
         }
     }
 }
@@ -70,13 +83,16 @@ pub fn apply<'a>(
 /// Makes a session for the browser that a request came from.
 ///
 /// # Errors
-/// The server has as many sessions as it may.
+/// Access rules do not allow it, or the server has as many sessions as it may.
 pub(super) fn begin(
     actor: &Actor<'_>,
-    begun: Begun,
+    mut begun: Begun,
     scope: &Scope<'_>,
     mut random: impl FnMut() -> RandomId,
-) -> Result<Handshaken, BayeuxError> {
+) -> Result<Handshaken, NotBegun> {
+    let mut subject = actor.subject();
+    subject.identity = begun.identity.take().or(subject.identity);
+    scope.may_handshake(&subject).map_err(NotBegun::Forbidden)?;
     let is_full = usize::try_from(scope.metrics().sessions.value())
         .is_ok_and(|sessions| sessions >= scope.shared.settings.max_sessions);
     if is_full {
@@ -87,7 +103,7 @@ pub(super) fn begin(
                 "a handshake was refused: the server has bayeux.max_sessions sessions"
             );
         }
-        return Err(BayeuxError::TooManySessions);
+        return Err(NotBegun::Full);
     }
     // Whoever made it: another server of this host shares the browser's cookies, and would have its
     // sessions lost if this one replaced them. The secret is the client id.
@@ -102,6 +118,7 @@ pub(super) fn begin(
         Arc::clone(scope.shared),
         begun,
     );
+    session.grant(scope.access.for_subject(subject));
     scope.sessions.add(Arc::clone(&session));
     scope.metrics().sessions.increment();
     scope.metrics().handshakes.increment();

@@ -1,5 +1,6 @@
 //! What each kind of message does, one file a kind.
 
+mod access;
 mod ack;
 mod connect;
 mod disconnect;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant, SystemTime};
 use indexmap::IndexSet;
 use serde_json::value::RawValue;
 
+use crate::access::{Access, Identity};
 use crate::bayeux::{
     Advice, BayeuxError, ChannelBound, ChannelKind, ChannelName, ChannelPattern, Draft, Event,
     Limits, Message, RandomId, Reply, meta, text,
@@ -46,6 +48,8 @@ pub struct Scope<'s> {
     pub router: &'s Router,
     /// The last messages of channels that are resources.
     pub resources: &'s Arc<Resources>,
+    /// Who may do what.
+    pub access: &'s Arc<Access>,
     /// What all sessions share.
     pub shared: &'s Arc<Shared>,
     /// The bounds of names and batches.
@@ -106,6 +110,8 @@ impl Scope<'_> {
 pub struct Actor<'a> {
     /// The address that its client has, if it has one and it is known.
     pub address: Option<IpAddr>,
+    /// Who it is, if its request has shown that; a session's client is whom its handshake has shown.
+    pub identity: Option<&'a Arc<Identity>>,
     /// The browser cookies of its request that have the form of this server's.
     pub cookies: &'a [RandomId],
     /// Whether a connect may be held, as far as its transport can.
@@ -167,7 +173,7 @@ pub fn apply<'a>(
     match name {
         meta::CONNECT => connect::apply(message, reply, session, actor, scope),
         meta::SUBSCRIBE => (
-            reply.outcome(subscribe::apply(message, session, scope)),
+            subscribe::apply(message, reply, session, actor, scope),
             Effect::None,
         ),
         meta::UNSUBSCRIBE => (
@@ -241,10 +247,12 @@ fn on_channel<'a>(
         let reply = if message.names_client() || !is_broadcast || !actor.may_publish_without_session
         {
             reply.failed(BayeuxError::SessionUnknown)
-        } else if scope.router.settings().publish_without_session {
-            publish::apply(message, &channel, None, scope)
-        } else {
+        } else if !scope.router.settings().publish_without_session {
             reply.failed(BayeuxError::SessionMissing)
+        } else if let Err(refusal) = scope.may_publish(&channel, None, actor) {
+            refused(reply, refusal)
+        } else {
+            publish::apply(message, &channel, None, scope)
         };
         return (reply, Effect::None);
     };
@@ -255,6 +263,9 @@ fn on_channel<'a>(
         ChannelKind::Service => Effect::Called(channel.clone()),
         ChannelKind::Broadcast => Effect::Published,
     };
+    if let Err(refusal) = scope.may_publish(&channel, Some(session), actor) {
+        return (refused(reply, refusal), Effect::None);
+    }
     let publisher = Some(session.id());
     (publish::apply(message, &channel, publisher, scope), effect)
 }

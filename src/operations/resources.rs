@@ -29,7 +29,7 @@ pub enum NotWritten {
     /// It would be larger than a message can be.
     #[error("the resource would be larger than {0} bytes (bayeux.max_message_size)")]
     TooLarge(u64),
-    /// An extension refuses it.
+    /// An extension refuses it, or access rules do not allow it.
     #[error("{0}")]
     Denied(Denied),
     /// An extension took its data away.
@@ -64,7 +64,7 @@ pub struct ByteRange {
 /// Returns a resource as it is now, if there ever was something of it that is not forgotten.
 ///
 /// # Errors
-/// An extension refuses it.
+/// An extension refuses it, or access rules do not allow it.
 pub fn read(
     channel: &ChannelName,
     actor: &Actor<'_>,
@@ -77,7 +77,7 @@ pub fn read(
 /// Begins to wait for a resource's changes; the extensions are not asked again for each.
 ///
 /// # Errors
-/// An extension refuses it.
+/// An extension refuses it, or access rules do not allow it.
 pub fn watch(
     channel: &ChannelName,
     had: &Had,
@@ -150,12 +150,14 @@ pub fn delete(
 
 fn may_read(channel: &ChannelName, actor: &Actor<'_>, scope: &Scope<'_>) -> Result<(), Refusal> {
     let name = implied::name(channel);
-    scope.incoming_at_once(&mut implied::subscribe(&name, None), None, actor)
+    scope.incoming_at_once(&mut implied::subscribe(&name, None), None, actor)?;
+    scope.may_subscribe(&[channel.clone().into()], None, actor)
 }
 
 fn may_change(channel: &ChannelName, actor: &Actor<'_>, scope: &Scope<'_>) -> Result<(), Refusal> {
     let name = implied::name(channel);
-    scope.incoming_at_once(&mut implied::publish(&name, None), None, actor)
+    scope.incoming_at_once(&mut implied::publish(&name, None), None, actor)?;
+    scope.may_publish(channel, None, actor)
 }
 
 /// Publishes data, and keeps it: as `unchanged` says, unless an extension has changed it.
@@ -170,6 +172,7 @@ fn publish(
     let name = implied::name(channel);
     let mut message = implied::publish(&name, Some(data));
     scope.incoming_at_once(&mut message, None, actor)?;
+    scope.may_publish(channel, None, actor)?;
     let draft = draft(&message, channel, scope).ok_or(NotWritten::NoData)?;
     let written = announce(draft, None, scope, |draft: &Draft<'_>, _| {
         let kept = if draft.data.get() == data.get() {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Scope, subscriptions};
-use crate::bayeux::{BayeuxError, ChannelKind, ChannelPattern, Message, meta};
+use super::{Actor, Scope, refused, subscriptions};
+use crate::bayeux::{BayeuxError, ChannelKind, ChannelPattern, Message, Reply, meta};
 use crate::metrics::Limit;
 use crate::router::NotSubscribed;
 use crate::session::Session;
@@ -11,12 +11,21 @@ use crate::session::Session;
 /// Subscribes to all channels and patterns of a message, or to none of them.
 ///
 /// Required: `channel`, `clientId`, `subscription`. Optional: `id`, `ext`.
-pub(super) fn apply(
-    message: &Message<'_>,
+pub(super) fn apply<'a>(
+    message: &Message<'a>,
+    reply: Reply<'a>,
     session: &Arc<Session>,
+    actor: &Actor<'_>,
     scope: &Scope<'_>,
-) -> Result<(), BayeuxError> {
-    to(&subscriptions(message, scope.limits)?, session, scope)
+) -> Reply<'a> {
+    let patterns = match subscriptions(message, scope.limits) {
+        Ok(patterns) => patterns,
+        Err(error) => return reply.failed(error),
+    };
+    if let Err(refusal) = scope.may_subscribe(&patterns, Some(session), actor) {
+        return refused(reply, refusal);
+    }
+    reply.outcome(to(&patterns, session, scope))
 }
 
 /// Subscribes a session to all of these, or to none.

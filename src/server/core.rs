@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use crate::access::Access;
 use crate::bayeux::{ClientId, Draft, Limits};
 use crate::operations::{self, Scope};
 use crate::resources::Resources;
@@ -20,6 +21,7 @@ pub(super) struct Core {
     pub(super) sessions: Sessions,
     pub(super) router: Router,
     pub(super) resources: Arc<Resources>,
+    pub(super) access: Arc<Access>,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -29,6 +31,7 @@ impl Core {
             sessions: &self.sessions,
             router: &self.router,
             resources: &self.resources,
+            access: &self.access,
             shared: &self.shared,
             limits: &self.limits,
             connection_types: &self.connection_types,

@@ -97,6 +97,7 @@ impl World {
             router: Router::new(RouterSettings::default(), &[]),
             resources: ResourceBounds::default(),
             has_ack: true,
+            access: Arc::default(),
             extensions: vec![Box::new(Storing) as Box<dyn Extension>].into(),
             waits: WaitBounds::default(),
             services: Services::default(),

@@ -114,6 +114,7 @@ impl Rig {
             router: Router::new(RouterSettings::default(), &[]),
             resources: ResourceBounds::default(),
             has_ack: true,
+            access: Arc::default(),
             extensions: row.into(),
             waits: WaitBounds {
                 max_waiting,

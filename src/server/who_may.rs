@@ -73,6 +73,7 @@ impl Rig {
             router: Router::new(RouterSettings::default(), &[]),
             resources: ResourceBounds::default(),
             has_ack: true,
+            access: Arc::default(),
             extensions: Pipeline::default(),
             waits: WaitBounds::default(),
             services: Services::default(),

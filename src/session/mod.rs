@@ -27,10 +27,11 @@ mod times;
 mod unknown_sessions;
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use crate::access::Granted;
 use crate::bayeux::{Advice, ChannelPattern, ClientId, Event, RandomId};
 use crate::extensions::{Begun, Pipeline};
 use crate::metrics::Limit;
@@ -66,6 +67,8 @@ pub struct Session {
     marks: AtomicU8,
     /// Its own extensions, behind those of all sessions.
     extensions: Option<Box<Pipeline>>,
+    /// What its client may do.
+    granted: RwLock<Granted>,
     inner: Mutex<Inner>,
 }
 
@@ -113,6 +116,7 @@ impl Session {
             shared,
             marks: AtomicU8::new(0),
             extensions,
+            granted: RwLock::default(),
             inner,
         });
         session.after(session.lock(), Wake::default());
@@ -123,6 +127,18 @@ impl Session {
     #[must_use]
     pub fn id(&self) -> ClientId {
         self.id
+    }
+
+    /// Sets what its client may do from now on.
+    pub fn grant(&self, granted: Granted) {
+        *self.granted.write().unwrap_or_else(PoisonError::into_inner) = granted;
+    }
+
+    /// Returns what its client may do.
+    #[must_use]
+    pub fn granted(&self) -> Granted {
+        let granted = self.granted.read().unwrap_or_else(PoisonError::into_inner);
+        granted.clone()
     }
 
     /// Tells whether a request with these browser cookies may use the session, and binds it to its

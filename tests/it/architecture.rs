@@ -12,15 +12,19 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ("metrics", &["peer"]),
     ("pause", &[]),
     ("web", &["pause", "peer"]),
-    ("extensions", &["bayeux"]),
+    ("extensions", &["bayeux", "access"]),
     ("services", &["bayeux"]),
-    ("session", &["bayeux", "metrics", "pause", "extensions"]),
+    (
+        "session",
+        &["bayeux", "access", "metrics", "pause", "extensions"],
+    ),
     ("router", &["bayeux", "session"]),
     ("resources", &["bayeux", "metrics"]),
     (
         "operations",
         &[
             "bayeux",
+            "access",
             "metrics",
             "extensions",
             "session",
@@ -32,6 +36,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
         "server",
         &[
             "bayeux",
+            "access",
             "metrics",
             "extensions",
             "services",
@@ -104,6 +109,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
         "run",
         &[
             "config",
+            "access",
             "listener",
             "admin",
             "demo",

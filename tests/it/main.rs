@@ -6,6 +6,7 @@
 
 mod support;
 
+mod access;
 mod ack;
 mod additions;
 mod admin;

@@ -26,7 +26,7 @@ const STREAM: &str = "/events?channel=/r/a";
 
 /// An operation, by the message that stands for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Handshake,
     Connect,
     Subscribe,
@@ -154,7 +154,7 @@ impl Extension for Guard {
 
 /// A way in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(crate) enum Way {
     LongPolling,
     /// By a head that the connection has had before.
     RepeatedHead,
@@ -182,7 +182,7 @@ enum Way {
 
 const MESSAGES: [Kind; 4] = [Handshake, Connect, Subscribe, Publish];
 
-const WAYS: [(Way, &[Kind]); 21] = [
+pub(crate) const WAYS: [(Way, &[Kind]); 21] = [
     (Way::LongPolling, &MESSAGES),
     (Way::RepeatedHead, &MESSAGES),
     (Way::CallbackPolling, &MESSAGES),
@@ -207,7 +207,7 @@ const WAYS: [(Way, &[Kind]); 21] = [
 ];
 
 /// What became of an attempt: the error of a reply, or the reason of a response that is no success.
-type Attempt = Result<(), String>;
+pub(crate) type Attempt = Result<(), String>;
 
 fn of_reply(reply: &Value) -> Attempt {
     match reply["error"].as_str() {
@@ -236,7 +236,7 @@ fn only_reply(response: &Response) -> Option<Value> {
 }
 
 /// A client before it does something.
-struct Ready {
+pub(crate) struct Ready {
     client: Client,
     socket: Option<WebSocket>,
     /// The id of the last event that it received by a stream.
@@ -247,6 +247,23 @@ impl Ready {
     async fn to(server: &TestServer, way: Way) -> Self {
         let put = Request::new("PUT", AT).body("\"old\"");
         assert!(server.open().await.exchange(put).await.status < 300);
+        Self::of(server, way).await
+    }
+
+    /// One that has no session.
+    pub(crate) async fn without_session(server: &TestServer, way: Way) -> Self {
+        let socket = match way {
+            Way::WebSocket => Some(WebSocket::open(server.address).await),
+            _ => None,
+        };
+        Self {
+            client: Client::new(server.address),
+            socket,
+            last: String::new(),
+        }
+    }
+
+    pub(crate) async fn of(server: &TestServer, way: Way) -> Self {
         let client = server.client().await;
         let socket = match way {
             Way::WebSocket => Some(WebSocket::client(server.address).await),
@@ -347,7 +364,7 @@ impl Ready {
         }
     }
 
-    async fn attempt(&mut self, server: &TestServer, way: Way, kind: Kind) -> Attempt {
+    pub(crate) async fn attempt(&mut self, server: &TestServer, way: Way, kind: Kind) -> Attempt {
         let mut http = server.open().await;
         match way {
             Way::Get | Way::Wait | Way::Put | Way::Post | Way::Patch | Way::Delete => {
@@ -389,7 +406,7 @@ impl Ready {
 }
 
 /// What would show that something was done.
-async fn state(server: &TestServer) -> (u64, i64, String) {
+pub(crate) async fn state(server: &TestServer) -> (u64, i64, String) {
     let metrics = server.metrics();
     let get = Request::new("GET", AT);
     let response = server.open().await.exchange(get).await;

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use self::mutations::mutated;
 use self::purposes::Seen;
-use self::samples::{Sample, samples};
+use self::samples::{Sample, is_stale, samples};
 use self::ways::{Batch, Mutant, alone, cuts, mark};
 use crate::support::{Client, Random, TestServer};
 
@@ -59,7 +59,10 @@ fn batch<'s>(
     }
     let mutants = (0..MUTANTS).map(|_| {
         let of = few[random.below(few.len())];
-        let bytes = mutated(random, &samples[of].bytes);
+        let mut bytes = mutated(random, &samples[of].bytes);
+        if is_stale(&bytes) {
+            bytes.clone_from(&samples[of].bytes);
+        }
         Mutant { bytes, of }
     });
     let mutants = mutants.collect();

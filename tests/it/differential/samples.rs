@@ -35,6 +35,13 @@ pub(super) fn fresh(bytes: &[u8], number: usize) -> Vec<u8> {
     bytes
 }
 
+/// Tells whether a request is for a resource whose name is always the same, so that one way of arriving
+/// would change what the next finds.
+pub(super) fn is_stale(bytes: &[u8]) -> bool {
+    let has = |part: &str| memchr::memmem::find(bytes, part.as_bytes()).is_some();
+    has("/r/") && !has(FRESH)
+}
+
 /// A request of a head without a length, and a body.
 fn request(line: &str, fields: &[&str], body: impl AsRef<[u8]>) -> Sample {
     let body = body.as_ref();

@@ -21,7 +21,7 @@ use crate::bayeux::{ClientId, Limits, Message, RandomId};
 use crate::extensions::{Pipeline, WaitBounds};
 use crate::metrics::Metrics;
 pub use crate::operations::resources::{ByteRange, NotWritten};
-pub use crate::operations::{Actor, Denied, NotOpened};
+pub use crate::operations::{Actor, Denied, Implied, NotOpened};
 use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
 use crate::services::{Reach, Services};

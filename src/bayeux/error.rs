@@ -44,8 +44,6 @@ pub enum BayeuxError {
     ConnectDisplaced,
     /// An extension failed while the message waited for it.
     ExtensionFailed,
-    /// It would have to wait for an extension, and it is of a request that cannot.
-    CannotWait,
     /// The server is at `max_sessions`.
     TooManySessions,
     /// The message had to wait, and the server is at `extensions.max_waiting`.
@@ -79,7 +77,6 @@ impl BayeuxError {
             Self::MessageIdInvalid => "405::message_id_invalid",
             Self::ConnectDisplaced => "409::connect_displaced",
             Self::ExtensionFailed => "500::extension_failed",
-            Self::CannotWait => "503::cannot_wait",
             Self::TooManySessions => "503::too_many_sessions",
             Self::TooManyWaiting => "503::too_many_waiting",
             Self::WaitTimedOut => "503::wait_timed_out",

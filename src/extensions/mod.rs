@@ -63,14 +63,16 @@ pub trait Extension: fmt::Debug + Send + Sync {
     /// message of a batch, before the first of them passes [`incoming`](Self::incoming), and of a batch
     /// with a handshake for that alone. All waits of a batch go on at once.
     ///
-    /// What an event stream or a resource stands for cannot wait: it is refused.
+    /// An event stream asks for its handshake and its subscribe before the session begins, and a resource
+    /// for a change by a part without its data, as what comes of that is not known yet.
     fn admit(&self, _message: &Message<'_>, _info: &MessageInfo) -> Option<Wait> {
         None
     }
 
     /// Tells what the reply to a message has to wait for, such as that the message is stored. Only the
     /// server's extensions are asked, not a session's own; for each message that succeeded but connects,
-    /// right after it was processed. The replies of a batch leave together, when all of them may.
+    /// right after it was processed. The replies of a batch leave together, when all of them may. Event
+    /// streams and resources have no replies to wait.
     ///
     /// A refusal makes the reply a failure, and undoes nothing: what was published is published. But the
     /// session of a handshake that is refused ends.

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 use super::extensions::{Denied, refused};
 use super::handshake::{self, NotBegun};
+use super::implied::Implied;
 use super::{Actor, Scope, implied, subscribe, subscriptions};
 use crate::bayeux::{BayeuxError, ChannelPattern, ClientId, RandomId, Reply};
 use crate::extensions::Refusal;
@@ -42,8 +43,9 @@ impl From<Refusal> for NotOpened {
     }
 }
 
-/// Begins a session that is subscribed to these channels and patterns, as by a handshake and a subscribe;
-/// or continues the one that `last` is an event of, as by a subscribe.
+/// Begins a session that is subscribed to these channels and patterns, as by a handshake and a subscribe.
+/// Or continues the one that `last` is an event of, as by a subscribe; nothing if it is not there, or of
+/// other channels.
 ///
 /// # Errors
 /// There are too many sessions, it may not be subscribed to these, or an extension refuses that.
@@ -53,16 +55,14 @@ pub fn open(
     last: Option<(ClientId, u64)>,
     scope: &Scope<'_>,
     random: impl FnMut() -> RandomId,
-) -> Result<(Stream, Beginning), NotOpened> {
-    let names = to_raw_value(channels).expect("strings are JSON");
+) -> Result<Option<(Stream, Beginning)>, NotOpened> {
+    let names = implied::names(channels);
     // Nothing begins for what is malformed.
     subscriptions(&implied::subscribe(&names, None), scope.limits)?;
-    if let Some((id, last)) = last
-        && let Some(continued) = resume(&names, id, last, actor, scope)?
-    {
-        return Ok(continued);
+    if let Some((id, last)) = last {
+        return resume(&names, id, last, actor, scope);
     }
-    let begun = scope.begin_at_once(&mut implied::handshake(), actor)?;
+    let begun = scope.begin(&mut implied::handshake(), actor)?;
     let session = handshake::begin(actor, begun, scope, random)?.session;
     let subscribed = wanted(&names, &session, actor, scope)
         .and_then(|patterns| Ok(subscribe::to(&patterns, &session, scope)?));
@@ -79,9 +79,9 @@ pub fn open(
     let stream = Stream::replaying(&session, None, true).map(|(stream, _)| stream);
     let beginning = Beginning {
         after: 0,
-        is_complete: last.is_none(),
+        is_complete: true,
     };
-    Ok((stream.unwrap_or_default(), beginning))
+    Ok(Some((stream.unwrap_or_default(), beginning)))
 }
 
 /// Goes on with a session; nothing if it is not there, or of other channels.
@@ -111,14 +111,14 @@ fn wanted(
     scope: &Scope<'_>,
 ) -> Result<Vec<ChannelPattern>, NotOpened> {
     let mut message = implied::subscribe(names, Some(session.id()));
-    scope.incoming_at_once(&mut message, Some(session), actor)?;
+    scope.incoming(&mut message, Some(session), actor)?;
     let patterns = subscriptions(&message, scope.limits)?;
     scope.may_subscribe(&patterns, Some(session), actor)?;
     Ok(patterns)
 }
 
 /// Makes a stream of a session whose client sends its messages by requests of their own, after the event
-/// `last` if it is given, as by a connect.
+/// `last` if it is given, as by a connect. `admitted` says what became of that if it had to wait.
 ///
 /// # Errors
 /// There is no such session for the actor's cookies, or an extension refuses it: the connect's reply.
@@ -126,13 +126,15 @@ pub fn join(
     id: ClientId,
     actor: &Actor<'_>,
     last: Option<u64>,
+    admitted: Result<(), Refusal>,
     scope: &Scope<'_>,
 ) -> Result<(Stream, Beginning), Box<Reply<'static>>> {
     let mut message = implied::connect(id);
-    let session = scope.sessions.find(id);
-    let session = session.filter(|session| session.admits(actor.cookies));
+    let session = Implied::Joined(id).session(actor, scope);
     let passed = match &session {
-        Some(session) => scope.incoming_at_once(&mut message, Some(session), actor),
+        Some(_) => admitted
+            .map_err(|refusal| scope.ended_by(refusal, session.as_ref()))
+            .and_then(|()| scope.incoming(&mut message, session.as_ref(), actor)),
         None => Ok(()),
     };
     let joined = match (&session, &passed) {

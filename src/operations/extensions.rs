@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{Actor, Scope};
-use crate::bayeux::{Advice, BayeuxError, ClientId, Message, Reply};
+use crate::bayeux::{Advice, ClientId, Message, Reply};
 use crate::extensions::{Begun, MessageInfo, Refusal};
 use crate::session::{EndReason, Session};
 
@@ -88,48 +88,6 @@ impl Scope<'_> {
             self.end(session, EndReason::Refused);
         }
         refusal
-    }
-
-    /// Lets the extensions look at what stands for a message of a client that sends none, and whose request
-    /// cannot wait.
-    ///
-    /// # Errors
-    /// As those of [`incoming`](Self::incoming); and one has it wait, which is no leave.
-    pub(super) fn incoming_at_once(
-        &self,
-        message: &mut Message<'_>,
-        session: Option<&Arc<Session>>,
-        actor: &Actor<'_>,
-    ) -> Result<(), Refusal> {
-        self.admitted_at_once(message, session, actor)?;
-        self.incoming(message, session, actor)
-    }
-
-    /// The same for what stands for a handshake.
-    pub(super) fn begin_at_once(
-        &self,
-        message: &mut Message<'_>,
-        actor: &Actor<'_>,
-    ) -> Result<Begun, Refusal> {
-        self.admitted_at_once(message, None, actor)?;
-        self.begin(message, actor)
-    }
-
-    fn admitted_at_once(
-        &self,
-        message: &Message<'_>,
-        session: Option<&Arc<Session>>,
-        actor: &Actor<'_>,
-    ) -> Result<(), Refusal> {
-        let extensions = &self.shared.extensions;
-        if !extensions.may_wait() {
-            return Ok(());
-        }
-        let info = self.info(session.map(|session| session.id()), actor);
-        if extensions.admit(message, &info).is_empty() {
-            return Ok(());
-        }
-        Err(Refusal::Failed(BayeuxError::CannotWait.text().into()))
     }
 
     /// Lets the extensions look at a handshake, and say how its session is to begin.

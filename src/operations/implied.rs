@@ -2,10 +2,58 @@
 //! of a resource.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::bayeux::{ChannelName, ClientId, Message};
+use super::{Actor, Scope};
+use crate::bayeux::{ChannelName, ClientId, Message, parse_data};
+use crate::session::Session;
+
+/// A request that stands for messages of a client which sends none.
+#[derive(Debug, Clone, Copy)]
+pub enum Implied<'a> {
+    /// An event stream of these channels and patterns begins: a handshake and a subscribe.
+    Begun(&'a [Cow<'a, str>]),
+    /// The event stream of a session goes on: a subscribe.
+    Continued(&'a [Cow<'a, str>], ClientId),
+    /// An event stream joins a session: a connect.
+    Joined(ClientId),
+    /// A resource is read: a subscribe.
+    Read(&'a ChannelName),
+    /// A resource is changed: a publish. There is no data if what comes of it is not known yet.
+    Changed(&'a ChannelName, Option<&'a [u8]>),
+}
+
+impl Implied<'_> {
+    /// Returns the session that it names, if the actor may use that.
+    pub fn session(&self, actor: &Actor<'_>, scope: &Scope<'_>) -> Option<Arc<Session>> {
+        let (Self::Continued(_, id) | Self::Joined(id)) = self else {
+            return None;
+        };
+        let session = scope.sessions.find(*id)?;
+        session.admits(actor.cookies).then_some(session)
+    }
+
+    /// Makes its messages, as far as they are known before something is done for it; none if it fails.
+    pub fn each(&self, scope: &Scope<'_>, mut take: impl FnMut(&Message<'_>)) {
+        match *self {
+            Self::Begun(channels) => {
+                take(&handshake());
+                take(&subscribe(&names(channels), None));
+            }
+            Self::Continued(channels, id) => take(&subscribe(&names(channels), Some(id))),
+            Self::Joined(id) => take(&connect(id)),
+            Self::Read(channel) => take(&subscribe(&name(channel), None)),
+            Self::Changed(channel, None) => take(&publish(&name(channel), None)),
+            Self::Changed(channel, Some(data)) => {
+                if let Ok(data) = parse_data(data, scope.limits) {
+                    take(&publish(&name(channel), Some(data)));
+                }
+            }
+        }
+    }
+}
 
 /// Makes the handshake of an event stream.
 pub(super) fn handshake() -> Message<'static> {
@@ -38,6 +86,11 @@ pub(super) fn publish<'a>(channel: &'a RawValue, data: Option<&'a RawValue>) -> 
         data: data.map(Cow::Borrowed),
         ..Message::default()
     }
+}
+
+/// Returns the names of channels and patterns as a message has them.
+pub(super) fn names(channels: &[Cow<'_, str>]) -> Box<RawValue> {
+    to_raw_value(channels).expect("strings are JSON")
 }
 
 /// Returns the name of a channel as a message has it.

@@ -37,6 +37,7 @@ pub use connect::ended as connect_of_ended;
 pub use event_stream::NotOpened;
 pub use extensions::{Denied, refused};
 pub use handshake::apply as handshake;
+pub use implied::Implied;
 pub use publish::publish;
 
 /// What operations work on.

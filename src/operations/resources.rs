@@ -150,13 +150,13 @@ pub fn delete(
 
 fn may_read(channel: &ChannelName, actor: &Actor<'_>, scope: &Scope<'_>) -> Result<(), Refusal> {
     let name = implied::name(channel);
-    scope.incoming_at_once(&mut implied::subscribe(&name, None), None, actor)?;
+    scope.incoming(&mut implied::subscribe(&name, None), None, actor)?;
     scope.may_subscribe(&[channel.clone().into()], None, actor)
 }
 
 fn may_change(channel: &ChannelName, actor: &Actor<'_>, scope: &Scope<'_>) -> Result<(), Refusal> {
     let name = implied::name(channel);
-    scope.incoming_at_once(&mut implied::publish(&name, None), None, actor)?;
+    scope.incoming(&mut implied::publish(&name, None), None, actor)?;
     scope.may_publish(channel, None, actor)
 }
 
@@ -171,7 +171,7 @@ fn publish(
 ) -> Result<Written, NotWritten> {
     let name = implied::name(channel);
     let mut message = implied::publish(&name, Some(data));
-    scope.incoming_at_once(&mut message, None, actor)?;
+    scope.incoming(&mut message, None, actor)?;
     scope.may_publish(channel, None, actor)?;
     let draft = draft(&message, channel, scope).ok_or(NotWritten::NoData)?;
     let written = announce(draft, None, scope, |draft: &Draft<'_>, _| {

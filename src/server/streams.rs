@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use super::{BayeuxServer, random_id};
+use super::{BayeuxServer, Verdicts, random_id};
 use crate::bayeux::{ClientId, Reply};
 use crate::operations::{Actor, NotOpened, event_stream};
 use crate::session::{Beginning, Stream};
 
 impl BayeuxServer {
     /// Begins a session that is subscribed to these channels and patterns, for a stream without a
-    /// client that speaks Bayeux; or continues the one that `last` is an event of.
+    /// client that speaks Bayeux. Or continues the one that `last` is an event of; nothing if it is not
+    /// there, or of other channels.
     ///
     /// # Errors
     /// There are too many sessions, it may not be subscribed to these, or an extension refuses that.
@@ -20,12 +21,12 @@ impl BayeuxServer {
         actor: &Actor<'_>,
         last: Option<(ClientId, u64)>,
         now: Instant,
-    ) -> Result<(Stream, Beginning), NotOpened> {
+    ) -> Result<Option<(Stream, Beginning)>, NotOpened> {
         event_stream::open(channels, actor, last, &self.core.scope(now), random_id)
     }
 
     /// Makes a stream of a session whose client sends its messages by requests of their own, after
-    /// the event `last` if it is given.
+    /// the event `last` if it is given. `admitted` says what became of its [`Implied::Joined`](super::Implied::Joined).
     ///
     /// # Errors
     /// There is no such session for these cookies, or an extension refuses it: the reply to the connect
@@ -35,8 +36,15 @@ impl BayeuxServer {
         id: ClientId,
         actor: &Actor<'_>,
         last: Option<u64>,
+        admitted: Verdicts,
         now: Instant,
     ) -> Result<(Stream, Beginning), Box<Reply<'static>>> {
-        event_stream::join(id, actor, last, &self.core.scope(now))
+        event_stream::join(
+            id,
+            actor,
+            last,
+            admitted.into_result(),
+            &self.core.scope(now),
+        )
     }
 }

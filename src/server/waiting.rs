@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::bayeux::{BayeuxError, Event, Reply};
+use crate::bayeux::{BayeuxError, ChannelName, Event, Reply};
 use crate::extensions::{Extension, MessageInfo, Refusal, Wait};
 use crate::metrics::Limit;
 use crate::operations::Actor;
@@ -685,15 +685,34 @@ impl Extension for Slow {
 }
 
 #[tokio::test]
-async fn what_cannot_wait_is_not_let_by() {
-    for (more, is_open) in [(vec![], true), (vec![Box::new(Slow) as Box<_>], false)] {
-        let rig = Rig::of(10, more);
+async fn what_stands_for_messages_waits_as_these_would() {
+    let rig = Rig::of(10, vec![Box::new(Slow)]);
+    let id = rig.client(false).session.id();
+    let unknown = ClientId(random_id());
+    let channel = ChannelName::parse("/a", &Limits::default()).expect("a channel");
+    let channels = ["/a".into()];
+    for (implied, waits) in [
+        (Implied::Begun(&channels), true),
+        (Implied::Continued(&channels, id), true),
+        // The session is not there: something else is done, and asked about.
+        (Implied::Continued(&channels, unknown), false),
+        (Implied::Joined(id), true),
+        (Implied::Joined(unknown), false),
+        (Implied::Read(&channel), true),
+        (Implied::Changed(&channel, Some(b"1")), true),
+        (Implied::Changed(&channel, None), true),
+        // It fails in any case.
+        (Implied::Changed(&channel, Some(b"no JSON")), false),
+    ] {
         let actor = Actor::default();
-        let opened = rig.server.open_stream(&["/a".into()], &actor, None, now());
-        assert_eq!(opened.is_ok(), is_open, "{opened:?}");
-        assert_eq!(rig.server.metrics().sessions.value(), i64::from(is_open));
-        let id = rig.client(false).session.id();
-        let joined = rig.server.join_stream(id, &actor, None, now());
-        assert_eq!(joined.is_ok(), is_open, "{joined:?}");
+        let admission = rig.server.implied_admission(&implied, &actor, now());
+        assert_eq!(admission.is_some(), waits, "{implied:?}");
+        assert_eq!(
+            rig.server.metrics().waiting_batches.value(),
+            i64::from(waits)
+        );
+        let none = Rig::new();
+        let admission = none.server.implied_admission(&implied, &actor, now());
+        assert!(admission.is_none(), "{implied:?}");
     }
 }

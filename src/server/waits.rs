@@ -105,6 +105,14 @@ impl Verdicts {
             _ => Ok(()),
         }
     }
+
+    /// Returns the first refusal, for a request that is served only if all its messages may go on.
+    ///
+    /// # Errors
+    /// One of them is refused.
+    pub(super) fn into_result(self) -> Result<(), Refusal> {
+        self.into_iter().next().map_or(Ok(()), |it| Err(it.1))
+    }
 }
 
 impl From<Vec<(usize, Refusal)>> for Verdicts {

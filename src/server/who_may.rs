@@ -144,15 +144,17 @@ impl Rig {
         let mut stream = match way {
             Way::Request => None,
             Way::EventStream => {
-                let joined = self.server.join_stream(id, &by(&cookies), None, now);
+                let joined =
+                    self.server
+                        .join_stream(id, &by(&cookies), None, Verdicts::default(), now);
                 return joined.is_ok();
             }
             Way::Continued => {
-                let (stream, _) = self
+                let opened = self
                     .server
                     .open_stream(&[CHANNEL.into()], &by(&cookies), Some((id, 0)), now)
-                    .expect("a stream");
-                return stream.is_of(&self.session);
+                    .expect("no error");
+                return opened.is_some_and(|(stream, _)| stream.is_of(&self.session));
             }
             Way::StreamedConnect => Some(Stream::of_connect()),
             Way::Socket(opened, _) => Some(Stream::opened(at(self.begun, opened))),

@@ -1,6 +1,7 @@
 //! Bayeux over HTTP: what a request's head means (`gate/`), what may become of a request (`answer/`), and
 //! each transport.
 
+pub mod admitted;
 pub mod answer;
 mod arrays;
 pub mod denial;

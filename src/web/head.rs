@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderName, Method, Uri, Version, header};
 
 /// The head of a request.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Head {
     /// Its method.
     pub method: Method,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mirant::bayeux::{ChannelName, ChannelPattern, ClientId, Draft, Limits, Message, Reply};
-use mirant::extensions::{Begun, Extension, MessageInfo, Refusal};
+use mirant::extensions::{Begun, Extension, MessageInfo, Refusal, Wait};
 use mirant::run::Additions;
 use mirant::services::{Call, Handler};
 use serde_json::value::RawValue;
@@ -67,6 +67,8 @@ struct Book {
     seen: Vec<Seen>,
     refused: Option<(Kind, &'static str)>,
     ends: bool,
+    /// What waits is seen, and refused, before it is processed.
+    waits: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +105,17 @@ impl Guard {
     }
 
     fn allow(&self) {
-        *self.0.lock().unwrap() = Book::default();
+        let mut book = self.0.lock().unwrap();
+        let waits = book.waits;
+        *book = Book {
+            waits,
+            ..Book::default()
+        };
+    }
+
+    /// Lets all messages wait, and looks at them before that.
+    fn wait(&self) {
+        self.0.lock().unwrap().waits = true;
     }
 
     fn seen(&self) -> Vec<Seen> {
@@ -126,7 +138,31 @@ impl Extension for Guard {
         assert_eq!(info.address, HERE);
     }
 
+    fn may_wait(&self) -> bool {
+        true
+    }
+
+    fn admit(&self, message: &Message<'_>, info: &MessageInfo) -> Option<Wait> {
+        if !self.0.lock().unwrap().waits {
+            return None;
+        }
+        let passed = self.look(message, info);
+        Some(Box::pin(async {
+            tokio::task::yield_now().await;
+            passed
+        }))
+    }
+
     fn incoming(&self, message: &mut Message<'_>, info: &MessageInfo) -> Result<(), Refusal> {
+        if self.0.lock().unwrap().waits {
+            return Ok(());
+        }
+        self.look(message, info)
+    }
+}
+
+impl Guard {
+    fn look(&self, message: &Message<'_>, info: &MessageInfo) -> Result<(), Refusal> {
         let channel = message.channel_text().unwrap().into_owned();
         let subscription = message.subscription.map(|raw| raw.get().to_owned());
         let what = subscription.or(message.data.as_ref().map(|raw| raw.get().to_owned()));
@@ -418,8 +454,10 @@ pub(crate) async fn state(server: &TestServer) -> (u64, i64, String) {
 }
 
 /// What an extension is to see first of an attempt.
-fn expected(way: Way, kind: Kind) -> (&'static str, Option<&'static str>) {
+fn expected(way: Way, kind: Kind, waits: bool) -> (&'static str, Option<&'static str>) {
     let what = match (way, kind) {
+        // What comes of it is not known yet.
+        (Way::Patch, Publish) if waits => None,
         (_, Handshake | Connect) => None,
         (Way::EventStream | Way::ResumedStream, Subscribe) => Some("[\"/r/a\"]"),
         (_, Subscribe) => Some("\"/r/a\""),
@@ -431,12 +469,15 @@ fn expected(way: Way, kind: Kind) -> (&'static str, Option<&'static str>) {
 }
 
 /// Says what is wrong with a way in, if something is.
-async fn wrong(way: Way, kind: Kind) -> Option<&'static str> {
+async fn wrong(way: Way, kind: Kind, waits: bool) -> Option<&'static str> {
     let guard = Guard::default();
     let server = guard.server();
+    if waits {
+        guard.wait();
+    }
     let mut ready = Ready::to(&server, way).await;
     let before = state(&server).await;
-    let (channel, what) = expected(way, kind);
+    let (channel, what) = expected(way, kind, waits);
     let was_seen = || {
         let mut seen = guard.seen().into_iter();
         seen.any(|seen| seen.channel == channel && seen.what.as_deref() == what)
@@ -463,16 +504,25 @@ async fn wrong(way: Way, kind: Kind) -> Option<&'static str> {
     (!was_seen()).then_some("it is not seen as what it is")
 }
 
-#[tokio::test]
-async fn every_way_in_passes_the_extensions() {
+async fn try_all(waits: bool) {
     let mut problems = Vec::new();
     for (way, kinds) in WAYS {
         for kind in kinds {
-            let problem = wrong(way, *kind).await;
+            let problem = wrong(way, *kind, waits).await;
             problems.extend(problem.map(|problem| format!("{way:?}, {kind:?}: {problem}")));
         }
     }
     assert!(problems.is_empty(), "{problems:#?}");
+}
+
+#[tokio::test]
+async fn every_way_in_passes_the_extensions() {
+    try_all(false).await;
+}
+
+#[tokio::test]
+async fn every_way_in_waits_for_what_the_extensions_wait_for() {
+    try_all(true).await;
 }
 
 #[tokio::test]
@@ -533,8 +583,15 @@ async fn the_status_of_a_refusal_is_its_code_if_that_is_one() {
 
 #[tokio::test]
 async fn a_session_that_is_disconnected_as_its_event_stream_opens_has_ended() {
+    for waits in [false, true] {
+        disconnect_as_it_opens(waits).await;
+    }
+}
+
+async fn disconnect_as_it_opens(waits: bool) {
     let guard = Guard::default();
     let server = guard.server();
+    guard.0.lock().unwrap().waits = waits;
     for kind in [Handshake, Subscribe] {
         guard.end(kind);
         let request = Request::new("GET", STREAM);
@@ -554,8 +611,15 @@ async fn a_session_that_is_disconnected_as_its_event_stream_opens_has_ended() {
 
 #[tokio::test]
 async fn a_client_of_faye_s_hears_why_its_stream_is_refused_or_that_its_session_is_over() {
+    for waits in [false, true] {
+        refuse_faye_s_stream(waits).await;
+    }
+}
+
+async fn refuse_faye_s_stream(waits: bool) {
     let guard = Guard::default();
     let server = guard.server();
+    guard.0.lock().unwrap().waits = waits;
     let client = server.client().await;
     let target = format!("/cometd/{}", client.id);
     let request = Request::new("GET", &target).header("Accept", "text/event-stream");

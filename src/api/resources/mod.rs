@@ -6,18 +6,20 @@ mod wait;
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use http::{HeaderName, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 
 use crate::bayeux::{ChannelName, DataError};
 use crate::metrics::{Limit, Metrics};
 use crate::resources::{Conditions, Current, Had, Unmet, Version, Woken, Written};
-use crate::server::{Actor, ByteRange, Denied, NotWritten};
+use crate::server::{Actor, ByteRange, Denied, Implied, NotWritten, Verdicts};
 use crate::transports::answer::Answer;
 use crate::transports::gate::{Decision, RESOURCE_METHODS as METHODS};
-use crate::transports::{Endpoint, Transport, denial, message_http, now};
+use crate::transports::{Endpoint, Transport, admitted, denial, message_http, now};
 use crate::web::{Head, Headers, Response, Socket};
 use wait::{Changes, NextChange};
 
@@ -99,15 +101,37 @@ impl From<Error> for Response {
     }
 }
 
-/// Serves a request at or below the path of resources.
+/// Serves a request at or below the path of resources; now, or after what the extensions let it wait for.
 pub fn serve(
-    endpoint: &Endpoint,
+    endpoint: &Arc<Endpoint>,
     decision: &Decision<'_>,
     head: &Head,
-    body: &[u8],
+    body: &Bytes,
     socket: &Socket,
 ) -> Answer {
-    let answer = route(endpoint, decision, head, body, socket).unwrap_or_else(|error| {
+    answer(endpoint, decision, head, body, socket, None)
+}
+
+/// Who asks for a resource.
+fn actor<'d>(decision: &'d Decision<'_>, socket: &Socket) -> Actor<'d> {
+    Actor {
+        address: socket.peer().ip(),
+        cookies: &decision.cookies,
+        is_request: true,
+        ..Actor::default()
+    }
+}
+
+/// Does so, with verdicts if it has waited.
+fn answer(
+    endpoint: &Arc<Endpoint>,
+    decision: &Decision<'_>,
+    head: &Head,
+    body: &Bytes,
+    socket: &Socket,
+    verdicts: Option<Verdicts>,
+) -> Answer {
+    let answer = route(endpoint, decision, head, body, socket, verdicts).unwrap_or_else(|error| {
         count(&error, endpoint.server.metrics());
         Response::from(error).into()
     });
@@ -124,21 +148,44 @@ fn is_exposed(decision: &Decision<'_>, head: &Head) -> bool {
     !decision.is_embedded && head.headers.contains(&header::ORIGIN)
 }
 
+/// Tells what messages a request stands for, if it has a method that is served.
+fn implied<'a>(channel: &'a ChannelName, head: &Head, body: &'a [u8]) -> Option<Implied<'a>> {
+    match head.method {
+        Method::GET | Method::HEAD => Some(Implied::Read(channel)),
+        Method::PUT | Method::POST => Some(Implied::Changed(channel, Some(body))),
+        Method::PATCH | Method::DELETE => Some(Implied::Changed(channel, None)),
+        _ => None,
+    }
+}
+
 fn route(
-    endpoint: &Endpoint,
+    endpoint: &Arc<Endpoint>,
     decision: &Decision<'_>,
     head: &Head,
-    body: &[u8],
+    body: &Bytes,
     socket: &Socket,
+    verdicts: Option<Verdicts>,
 ) -> Result<Answer, Error> {
     let (server, headers) = (&endpoint.server, &head.headers);
     let channel = channel(endpoint, head.uri.path()).ok_or(Error::NoResource)?;
-    let actor = Actor {
-        address: socket.peer().ip(),
-        cookies: &decision.cookies,
-        is_request: true,
-        ..Actor::default()
-    };
+    let actor = actor(decision, socket);
+    let implied = implied(&channel, head, body).ok_or(Error::Method)?;
+    match verdicts {
+        Some(verdicts) => server.admitted(&implied, verdicts, &actor, now())?,
+        None => {
+            if let Some(admission) = server.implied_admission(&implied, &actor, now()) {
+                let (head, body) = (head.clone(), body.clone());
+                return Ok(admitted::after(
+                    admission,
+                    endpoint,
+                    decision,
+                    move |verdicts, endpoint, decision, socket| {
+                        answer(endpoint, decision, &head, &body, socket, Some(verdicts))
+                    },
+                ));
+            }
+        }
+    }
     let conditions = Conditions {
         absent: headers::if_none_match(headers),
         ..headers::conditions(headers)

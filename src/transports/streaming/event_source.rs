@@ -20,9 +20,8 @@ use tokio::time::Sleep;
 use super::heartbeat::Heartbeat;
 use crate::bayeux::{ClientId, Event, Reply};
 use crate::metrics::{Gauge, Metrics};
-use crate::server::Actor;
+use crate::server::{Actor, Implied, Verdicts};
 use crate::session::{Beginning, Stream, StreamStep};
-use crate::transports::FORM_LIMITS;
 use crate::transports::answer::{Answer, Around, MAX_WRITE, Outgoing, Streaming};
 use crate::transports::arrays::array;
 use crate::transports::endpoint::Endpoint;
@@ -30,6 +29,7 @@ use crate::transports::error::Error;
 use crate::transports::gate::Decision;
 use crate::transports::runtime::now;
 use crate::transports::settings::EventSourceSettings;
+use crate::transports::{FORM_LIMITS, admitted};
 use crate::web::form;
 use crate::web::{Head, Response, Socket};
 
@@ -41,7 +41,7 @@ const HEAD: &[u8] = b"Content-Type: text/event-stream; charset=utf-8\r\n\
 /// # Errors
 /// The client is gone, or its query is malformed.
 pub fn join(
-    endpoint: &Endpoint,
+    endpoint: &Arc<Endpoint>,
     decision: &Decision<'_>,
     head: &Head,
     id: ClientId,
@@ -52,11 +52,30 @@ pub fn join(
     let last = last.and_then(LastEvent::of);
     let last = last.filter(|last| last.session == id);
     let last = last.map(|last| last.number);
-    let actor = actor(decision, socket);
-    Ok(match endpoint.server.join_stream(id, &actor, last, now()) {
-        Ok((stream, beginning)) => open(endpoint, stream, true, beginning),
-        Err(reply) => only_reply(&reply).into(),
-    })
+    let joined = move |admitted: Verdicts,
+                       endpoint: &Arc<Endpoint>,
+                       decision: &Decision<'_>,
+                       socket: &Socket| {
+        let (server, actor) = (&endpoint.server, actor(decision, socket));
+        match server.join_stream(id, &actor, last, admitted, now()) {
+            Ok((stream, beginning)) => open(endpoint, stream, true, beginning),
+            Err(reply) => only_reply(&reply).into(),
+        }
+    };
+    let (server, actor) = (&endpoint.server, actor(decision, socket));
+    let admission = server.implied_admission(&Implied::Joined(id), &actor, now());
+    let Some(admission) = admission else {
+        return Ok(joined(Verdicts::default(), endpoint, decision, socket));
+    };
+    Ok(admitted::after(
+        admission,
+        endpoint,
+        decision,
+        move |admitted, endpoint, decision, socket| match is_there(socket) {
+            Ok(()) => joined(admitted, endpoint, decision, socket),
+            Err(error) => Response::from(error).into(),
+        },
+    ))
 }
 
 /// Who opens a stream.
@@ -93,7 +112,7 @@ fn only_reply(reply: &Reply<'_>) -> Response {
 /// # Errors
 /// The client is gone, its query is malformed, or it may not be subscribed to these channels.
 pub fn serve(
-    endpoint: &Endpoint,
+    endpoint: &Arc<Endpoint>,
     decision: &Decision<'_>,
     head: &Head,
     socket: &Socket,
@@ -104,25 +123,89 @@ pub fn serve(
     if channels.is_empty() {
         return Err(Error::NoChannel);
     }
-    let channels: Vec<Cow<'_, str>> = channels
+    let channels = channels
         .iter()
-        .map(|channel| String::from_utf8_lossy(channel))
+        .map(|channel| String::from_utf8_lossy(channel).into_owned().into())
         .collect();
     let last_id = last_event_id(head)?;
-    let said_one = last_id.is_some();
-    let last = last_id.and_then(LastEvent::of);
-    let (stream, mut beginning) = endpoint
-        .server
-        .open_stream(
-            &channels,
-            &actor(decision, socket),
-            last.map(|last| (last.session, last.number)),
-            now(),
-        )
-        .map_err(Error::from)?;
-    // An id that is not one of ours says as well that something was received before.
-    beginning.is_complete &= last.is_some() || !said_one;
-    Ok(open(endpoint, stream, false, beginning))
+    let opening = Opening {
+        channels,
+        has_received: last_id.is_some(),
+        last: last_id.and_then(LastEvent::of),
+    };
+    opening.ask(endpoint, decision, socket)
+}
+
+/// A stream of channels that is yet to be opened.
+struct Opening {
+    channels: Vec<Cow<'static, str>>,
+    /// Its client says that it has received something before, be it an event of ours or not.
+    has_received: bool,
+    /// The event after which its session is to go on.
+    last: Option<LastEvent>,
+}
+
+impl Opening {
+    /// Opens it once the extensions admit that.
+    fn ask(
+        self,
+        endpoint: &Arc<Endpoint>,
+        decision: &Decision<'_>,
+        socket: &Socket,
+    ) -> Result<Answer, Error> {
+        let (server, actor) = (&endpoint.server, actor(decision, socket));
+        match server.implied_admission(&self.implied(), &actor, now()) {
+            None => self.open(endpoint, decision, socket),
+            Some(admission) => Ok(admitted::after(
+                admission,
+                endpoint,
+                decision,
+                |admitted, endpoint, decision, socket| {
+                    is_there(socket)
+                        .and_then(|()| self.check(admitted, endpoint, decision, socket))
+                        .and_then(|()| self.open(endpoint, decision, socket))
+                        .unwrap_or_else(|error| Response::from(error).into())
+                },
+            )),
+        }
+    }
+
+    fn implied(&self) -> Implied<'_> {
+        match self.last {
+            Some(last) => Implied::Continued(&self.channels, last.session),
+            None => Implied::Begun(&self.channels),
+        }
+    }
+
+    fn check(
+        &self,
+        admitted: Verdicts,
+        endpoint: &Endpoint,
+        decision: &Decision<'_>,
+        socket: &Socket,
+    ) -> Result<(), Error> {
+        let (server, actor) = (&endpoint.server, actor(decision, socket));
+        let admitted = server.admitted(&self.implied(), admitted, &actor, now());
+        admitted.map_err(Error::Denied)
+    }
+
+    fn open(
+        self,
+        endpoint: &Arc<Endpoint>,
+        decision: &Decision<'_>,
+        socket: &Socket,
+    ) -> Result<Answer, Error> {
+        let last = self.last.map(|last| (last.session, last.number));
+        let (server, actor) = (&endpoint.server, actor(decision, socket));
+        let opened = server.open_stream(&self.channels, &actor, last, now());
+        let Some((stream, mut beginning)) = opened.map_err(Error::from)? else {
+            // What it asks for now is more than what was admitted.
+            let anew = Self { last: None, ..self };
+            return anew.ask(endpoint, decision, socket);
+        };
+        beginning.is_complete &= self.last.is_some() || !self.has_received;
+        Ok(open(endpoint, stream, false, beginning))
+    }
 }
 
 const LAST: HeaderName = HeaderName::from_static("last-event-id");

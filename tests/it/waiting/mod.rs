@@ -2,8 +2,12 @@
 
 mod bounds;
 mod ends;
+mod implied;
 mod order;
 mod replies;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mirant::bayeux::Message;
 use mirant::extensions::{Extension, MessageInfo, Refusal, Wait};
@@ -52,6 +56,10 @@ impl Waiter {
         self.verdict.send(Err(no())).unwrap();
     }
 
+    fn disconnect(self) {
+        self.verdict.send(Err(Refusal::Disconnect)).unwrap();
+    }
+
     /// Waits until nobody waits for it any more.
     async fn given_up(mut self) {
         within(self.verdict.closed()).await;
@@ -62,9 +70,12 @@ fn no() -> Refusal {
     Refusal::Failed("403::no".into())
 }
 
-/// Lets those messages wait whose `ext` says so.
+/// Lets those messages wait whose `ext` says so, or admits none without a wait.
 #[derive(Debug)]
-struct Porter(mpsc::UnboundedSender<Waiter>);
+struct Porter {
+    asked: mpsc::UnboundedSender<Waiter>,
+    admits_none: Arc<AtomicBool>,
+}
 
 impl Porter {
     fn wait(&self, stage: Stage, message: &Message<'_>) -> Option<Wait> {
@@ -72,7 +83,9 @@ impl Porter {
             Admit => "admit",
             Settle => "settle",
         };
-        message.extension(name)?;
+        if stage == Settle || !self.admits_none.load(Ordering::Relaxed) {
+            message.extension(name)?;
+        }
         let (verdict, given) = oneshot::channel();
         let channel = message.channel_text().unwrap().into_owned();
         let waiter = Waiter {
@@ -80,7 +93,7 @@ impl Porter {
             channel,
             verdict,
         };
-        self.0.send(waiter).unwrap();
+        self.asked.send(waiter).unwrap();
         Some(Box::pin(async { given.await.unwrap() }))
     }
 }
@@ -110,6 +123,7 @@ impl Extension for Porter {
 struct House {
     server: TestServer,
     waiters: mpsc::UnboundedReceiver<Waiter>,
+    admits_none: Arc<AtomicBool>,
 }
 
 impl House {
@@ -118,13 +132,26 @@ impl House {
     }
 
     fn with(set: &[&str]) -> Self {
-        let (send, waiters) = mpsc::unbounded_channel();
+        let (asked, waiters) = mpsc::unbounded_channel();
+        let admits_none = Arc::<AtomicBool>::default();
+        let porter = Porter {
+            asked,
+            admits_none: Arc::clone(&admits_none),
+        };
         let additions = Additions {
-            extensions: vec![Box::new(Porter(send))],
+            extensions: vec![Box::new(porter)],
             ..Additions::default()
         };
-        let server = TestServer::start_with(set, additions);
-        Self { server, waiters }
+        Self {
+            server: TestServer::start_with(set, additions),
+            waiters,
+            admits_none,
+        }
+    }
+
+    /// From now on no message is admitted without a wait.
+    fn admit_none(&self) {
+        self.admits_none.store(true, Ordering::Relaxed);
     }
 
     /// The next that waits.

@@ -50,8 +50,10 @@ export function cometdDriver(cometd, report, load) {
      *   fails
      * @param {string[]} [options.resumes] what it listens to if its session is one of the page before
      * @param {object} [options.configuration] more of it
+     * @param {object} [options.ext] what its handshake says to extensions
      */
-    async connect(url, { transports, extensions: names = [], alternates, resumes = [], configuration }) {
+    async connect(url, options) {
+      const { transports, extensions: names = [], alternates, resumes = [], configuration, ext } = options;
       for (const name of names) {
         extensions[name] = new (await load(name))();
         cometd.registerExtension(name.toLowerCase(), extensions[name]);
@@ -74,7 +76,7 @@ export function cometdDriver(cometd, report, load) {
           if (connected > 1) report({ type: 'reconnected' });
           else resolve(transportOf(cometd));
         });
-        cometd.handshake();
+        cometd.handshake(ext && { ext });
       });
     },
 

@@ -69,12 +69,15 @@ export function fayeDriver(Faye, report) {
     });
 
   return {
-    async connect(url, { transports }) {
+    async connect(url, { transports, ext }) {
       client = new Faye.Client(url, { retry: 0.1 });
       for (const type of TRANSPORTS) {
         if (!transports.includes(type)) client.disable(type);
       }
       client.addExtension({
+        outgoing(message, pass) {
+          pass(ext && message.channel === '/meta/handshake' ? { ...message, ext } : message);
+        },
         incoming(message, pass) {
           pass(message);
           if (message.successful === undefined) return;

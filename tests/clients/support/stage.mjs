@@ -43,14 +43,24 @@ class Stage {
 }
 
 /**
- * Runs `play` with a server of its own, and requires that the server and the clients end well.
+ * Runs `play` with `mirant serve` of its own.
  *
  * @param {string[]} settings of the server
  * @param {(stage: Stage) => Promise<void>} play
  * @param {string[]} flags of the server
  */
 export async function onStage(settings, play, flags = []) {
-  const stage = new Stage(await Server.start(settings, flags));
+  await onStageOf(await Server.start(settings, flags), play);
+}
+
+/**
+ * Runs `play` with a server that has started, and requires that it and the clients end well.
+ *
+ * @param {Server | Example} server
+ * @param {(stage: Stage) => Promise<void>} play
+ */
+export async function onStageOf(server, play) {
+  const stage = new Stage(server);
   let failed = true;
   try {
     await stage.explain(() => play(stage));

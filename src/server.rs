@@ -33,6 +33,7 @@ pub use batch::STEP;
 pub use held::HeldConnect;
 pub use outcome::{Outcome, Settled, Settlement};
 pub use request::Request;
+pub use resources::{Changed, Unsettled};
 pub use waits::Verdicts;
 
 /// A Bayeux server without a network.

@@ -71,8 +71,8 @@ pub trait Extension: fmt::Debug + Send + Sync {
 
     /// Tells what the reply to a message has to wait for, such as that the message is stored. Only the
     /// server's extensions are asked, not a session's own; for each message that succeeded but connects,
-    /// right after it was processed. The replies of a batch leave together, when all of them may. Event
-    /// streams and resources have no replies to wait.
+    /// right after it was processed. The replies of a batch leave together, when all of them may. It
+    /// is asked for a change of a resource, whose response waits, but not for event streams and those who read.
     ///
     /// A refusal makes the reply a failure, and undoes nothing: what was published is published. But the
     /// session of a handshake that is refused ends.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Actor, Scope};
 use crate::bayeux::{Advice, ClientId, Message, Reply};
-use crate::extensions::{Begun, MessageInfo, Refusal};
+use crate::extensions::{Begun, MessageInfo, Refusal, Wait};
 use crate::session::{EndReason, Session};
 
 /// What a client hears that is refused without an error.
@@ -88,6 +88,22 @@ impl Scope<'_> {
             self.end(session, EndReason::Refused);
         }
         refusal
+    }
+
+    /// Asks the extensions what the answer to what was done has to wait for; mostly nothing.
+    #[must_use]
+    pub fn settle(
+        &self,
+        message: &Message<'_>,
+        session: Option<&Arc<Session>>,
+        actor: &Actor<'_>,
+    ) -> Vec<Wait> {
+        let extensions = &self.shared.extensions;
+        if !extensions.may_wait() {
+            return Vec::new();
+        }
+        let info = self.info(session.map(|session| session.id()), actor);
+        extensions.settle(message, &info)
     }
 
     /// Lets the extensions look at a handshake, and say how its session is to begin.

@@ -8,7 +8,7 @@ use super::extensions::Denied;
 use super::publish::{announce, draft, write};
 use super::{Actor, Scope, implied};
 use crate::bayeux::{ChannelName, DataError, Draft, parse_data};
-use crate::extensions::Refusal;
+use crate::extensions::{Refusal, Wait};
 use crate::resources::{Conditions, Current, Had, Unmet, Watch, Write, Written};
 
 /// Why a resource was not changed.
@@ -51,6 +51,9 @@ impl From<Refusal> for NotWritten {
         Self::Denied(refusal.into())
     }
 }
+
+/// What a change has led to, and what the response to it has to wait for.
+pub type Changed = (Written, Vec<Wait>);
 
 /// Where a part of a representation goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +101,7 @@ pub fn put(
     conditions: &Conditions,
     actor: &Actor<'_>,
     scope: &Scope<'_>,
-) -> Result<Written, NotWritten> {
+) -> Result<Changed, NotWritten> {
     let data = parse_data(body, scope.limits).map_err(NotWritten::Data)?;
     let whole = || Write::Whole(Bytes::copy_from_slice(body));
     publish(channel, data, whole, conditions, actor, scope)
@@ -118,10 +121,10 @@ pub fn patch(
     conditions: &Conditions,
     actor: &Actor<'_>,
     scope: &Scope<'_>,
-) -> Result<Written, NotWritten> {
+) -> Result<Changed, NotWritten> {
     loop {
         match patch_once(channel, part, range, conditions, actor, scope) {
-            Ok(Some(written)) => return Ok(written),
+            Ok(Some(changed)) => return Ok(changed),
             // There was another change meanwhile.
             Ok(None) => {}
             Err(denied @ NotWritten::Denied(_)) => return Err(denied),
@@ -143,9 +146,12 @@ pub fn delete(
     conditions: &Conditions,
     actor: &Actor<'_>,
     scope: &Scope<'_>,
-) -> Result<Written, NotWritten> {
+) -> Result<Changed, NotWritten> {
     may_change(channel, actor, scope)?;
-    Ok(write(channel, &Write::Delete, conditions, scope)?)
+    let written = write(channel, &Write::Delete, conditions, scope)?;
+    let name = implied::name(channel);
+    let waits = scope.settle(&implied::publish(&name, None), None, actor);
+    Ok((written, waits))
 }
 
 fn may_read(channel: &ChannelName, actor: &Actor<'_>, scope: &Scope<'_>) -> Result<(), Refusal> {
@@ -168,7 +174,7 @@ fn publish(
     conditions: &Conditions,
     actor: &Actor<'_>,
     scope: &Scope<'_>,
-) -> Result<Written, NotWritten> {
+) -> Result<Changed, NotWritten> {
     let name = implied::name(channel);
     let mut message = implied::publish(&name, Some(data));
     scope.incoming(&mut message, None, actor)?;
@@ -184,7 +190,7 @@ fn publish(
     })?;
     scope.metrics().published.increment();
     tracing::trace!(?channel, "published by its resource");
-    Ok(written)
+    Ok((written, scope.settle(&message, None, actor)))
 }
 
 /// Puts the whole together and checks it without a lock; does nothing if there was another change.
@@ -195,7 +201,7 @@ fn patch_once(
     conditions: &Conditions,
     actor: &Actor<'_>,
     scope: &Scope<'_>,
-) -> Result<Option<Written>, NotWritten> {
+) -> Result<Option<Changed>, NotWritten> {
     let current = scope.resources.current(channel).ok_or(Unmet::Nothing)?;
     let before = current.data.as_ref().ok_or(Unmet::Deleted)?;
     if !conditions.are_met(Some(current.version)) {

@@ -291,10 +291,7 @@ impl Pass<'_> {
         if !reply.is_successful() || message.is_on(meta::CONNECT) {
             return;
         }
-        let id = session.map(|session| session.id());
-        let info = self.scope.info(id, &self.actor);
-        let extensions = &self.scope.shared.extensions;
-        unsettled.note(index, extensions.settle(message, &info));
+        unsettled.note(index, self.scope.settle(message, session, &self.actor));
     }
 
     /// Keeps the replies back until what they wait for is over.

@@ -1,12 +1,39 @@
 //! The server's resources: which channels are, what they hold, and how they change.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use super::BayeuxServer;
+use super::waits::{Asked, Waits};
 use crate::bayeux::{ChannelKind, ChannelName};
 use crate::operations::resources::{self, ByteRange, NotWritten};
 use crate::operations::{Actor, Denied};
 use crate::resources::{Conditions, Current, Had, Watch, Written};
+
+/// A resource that was changed.
+#[derive(Debug)]
+pub struct Changed {
+    /// What that led to.
+    pub written: Written,
+    /// The response has to wait for this.
+    pub unsettled: Option<Unsettled>,
+}
+
+/// What the response to a change has to wait for: that it is stored, or why not. Dropped, it ends that.
+#[derive(Debug)]
+#[must_use = "the response leaves when it is over"]
+pub struct Unsettled(Waits);
+
+impl Future for Unsettled {
+    type Output = Result<(), Denied>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let verdicts = self.0.poll(context);
+        verdicts.map(|verdicts| verdicts.into_result().map_err(Denied::from))
+    }
+}
 
 impl BayeuxServer {
     /// Tells whether any channel can be a resource.
@@ -62,10 +89,10 @@ impl BayeuxServer {
         conditions: &Conditions,
         actor: &Actor<'_>,
         now: Instant,
-    ) -> (Result<Written, NotWritten>, usize) {
+    ) -> (Result<Changed, NotWritten>, usize) {
         let scope = self.core.scope(now);
         let written = resources::put(channel, body, conditions, actor, &scope);
-        (written, scope.work.get())
+        (self.changed(written, now), scope.work.get())
     }
 
     /// Replaces or appends a part of a resource's representation, and publishes the whole; tells also how
@@ -82,10 +109,10 @@ impl BayeuxServer {
         conditions: &Conditions,
         actor: &Actor<'_>,
         now: Instant,
-    ) -> (Result<Written, NotWritten>, usize) {
+    ) -> (Result<Changed, NotWritten>, usize) {
         let scope = self.core.scope(now);
         let written = resources::patch(channel, part, range, conditions, actor, &scope);
-        (written, scope.work.get())
+        (self.changed(written, now), scope.work.get())
     }
 
     /// Deletes a resource.
@@ -98,7 +125,20 @@ impl BayeuxServer {
         conditions: &Conditions,
         actor: &Actor<'_>,
         now: Instant,
-    ) -> Result<Written, NotWritten> {
-        resources::delete(channel, conditions, actor, &self.core.scope(now))
+    ) -> Result<Changed, NotWritten> {
+        let deleted = resources::delete(channel, conditions, actor, &self.core.scope(now));
+        self.changed(deleted, now)
+    }
+
+    fn changed(
+        &self,
+        changed: Result<resources::Changed, NotWritten>,
+        now: Instant,
+    ) -> Result<Changed, NotWritten> {
+        let (written, waits) = changed?;
+        let mut asked = Asked::default();
+        asked.note(0, waits);
+        let unsettled = (!asked.is_empty()).then(|| Unsettled(self.waiting.enter(asked, now)));
+        Ok(Changed { written, unsettled })
     }
 }

@@ -16,8 +16,8 @@ use percent_encoding::percent_decode_str;
 use crate::bayeux::{ChannelName, DataError};
 use crate::metrics::{Limit, Metrics};
 use crate::resources::{Conditions, Current, Had, Unmet, Version, Woken, Written};
-use crate::server::{Actor, ByteRange, Denied, Implied, NotWritten, Verdicts};
-use crate::transports::answer::Answer;
+use crate::server::{Actor, ByteRange, Changed, Denied, Implied, NotWritten, Unsettled, Verdicts};
+use crate::transports::answer::{Answer, Deferred};
 use crate::transports::gate::{Decision, RESOURCE_METHODS as METHODS};
 use crate::transports::{Endpoint, Transport, admitted, denial, message_http, now};
 use crate::web::{Head, Headers, Response, Socket};
@@ -190,7 +190,7 @@ fn route(
         absent: headers::if_none_match(headers),
         ..headers::conditions(headers)
     };
-    let (written, work) = match head.method {
+    let (changed, work) = match head.method {
         Method::GET | Method::HEAD if headers.contains(&WHEN_MODIFIED_AFTER) => {
             return wait(endpoint, decision, &channel, &actor, head);
         }
@@ -211,13 +211,41 @@ fn route(
             server.patch_resource(&channel, part, range, &conditions, &actor, now())
         }
         Method::DELETE => {
-            server.delete_resource(&channel, &conditions, &actor, now())?;
-            return Ok(Response::new(StatusCode::NO_CONTENT).into());
+            let deleted = server.delete_resource(&channel, &conditions, &actor, now());
+            (deleted, 0)
         }
         _ => return Err(Error::Method),
     };
     socket.note_work(work);
-    Ok(stored(written?).into())
+    let Changed { written, unsettled } = changed?;
+    let response = if head.method == Method::DELETE {
+        Response::new(StatusCode::NO_CONTENT)
+    } else {
+        stored(written)
+    };
+    Ok(match unsettled {
+        None => response.into(),
+        Some(unsettled) => settled(response, unsettled, decision, is_exposed(decision, head)),
+    })
+}
+
+/// Lets a response leave when the change is settled.
+fn settled(
+    response: Response,
+    unsettled: Unsettled,
+    decision: &Decision<'_>,
+    is_exposed: bool,
+) -> Answer {
+    let decision = decision.clone().into_owned();
+    let make = move |settled: Result<(), Denied>, _: &Socket| {
+        let mut response =
+            settled.map_or_else(|denied| Error::Denied(denied).into(), |()| response);
+        if is_exposed {
+            response = exposed(response);
+        }
+        decision.share(response).into()
+    };
+    Answer::later(Deferred::after(unsettled, make))
 }
 
 /// Reads a resource's channel from the path, in which a channel's odd characters are encoded.

@@ -1,8 +1,6 @@
 //! Requests that stand for messages wait as these would: event streams and resources.
 
-use std::sync::atomic::Ordering;
-
-use super::{Admit, House};
+use super::{Admit, House, Settle};
 use crate::support::{Block, Embedded, Events, Request, Response, until};
 
 const STREAM: &str = "/events?channel=/r/a";
@@ -40,7 +38,7 @@ impl House {
 #[tokio::test]
 async fn an_event_stream_begins_when_its_handshake_and_its_subscribe_are_admitted() {
     let mut house = House::of_resources();
-    house.admit_none();
+    house.all_wait(Some(Admit));
     let mut http = house.server.open().await;
     http.send(stream("").header("Origin", ORIGIN).bytes()).await;
     let handshake = house.waiter_at(Admit, "/meta/handshake").await;
@@ -58,7 +56,7 @@ async fn an_event_stream_begins_when_its_handshake_and_its_subscribe_are_admitte
 #[tokio::test]
 async fn a_stream_that_is_refused_or_given_up_while_it_waits_leaves_nothing() {
     let mut house = House::of_resources();
-    house.admit_none();
+    house.all_wait(Some(Admit));
     let mut http = house.server.open().await;
     http.send(stream("").bytes()).await;
     house.pass(&["/meta/handshake"]).await;
@@ -84,7 +82,7 @@ async fn a_stream_that_continues_waits_as_a_subscribe_of_its_session() {
     let mut publisher = house.server.client().await;
     publisher.publish("/r/a", 1).await;
     old.next().await;
-    house.admit_none();
+    house.all_wait(Some(Admit));
     let mut http = house.server.open().await;
     let last = block.id.unwrap();
     http.send(stream(&last).bytes()).await;
@@ -104,7 +102,7 @@ async fn a_stream_whose_session_ends_meanwhile_asks_for_another_by_a_handshake()
     let mut house = House::of_resources();
     let (mut old, block) = opened(&house, "").await;
     let last = block.id.unwrap();
-    house.admit_none();
+    house.all_wait(Some(Admit));
     let mut http = house.server.open().await;
     http.send(stream(&last).bytes()).await;
     let waiter = house.waiter_at(Admit, "/meta/subscribe").await;
@@ -128,7 +126,7 @@ async fn a_joined_stream_waits_as_a_connect() {
     for passes in [true, false] {
         let mut house = House::of_resources();
         let client = house.server.client().await;
-        house.admit_none();
+        house.all_wait(Some(Admit));
         let target = format!("/cometd/{}", client.id);
         let request = Request::new("GET", &target).header("Accept", "text/event-stream");
         let mut http = house.server.open().await;
@@ -155,7 +153,7 @@ fn exposes(response: &Response) -> bool {
 async fn requests_for_resources_wait_in_their_order() {
     let mut house = House::of_resources();
     let mut subscriber = house.subscriber().await;
-    house.admit_none();
+    house.all_wait(Some(Admit));
     let mut http = house.server.open().await;
     let put = |body: &str| Request::new("PUT", AT).header("Origin", ORIGIN).body(body);
     let get = Request::new("GET", AT).header("Origin", ORIGIN);
@@ -182,7 +180,7 @@ async fn requests_for_resources_wait_in_their_order() {
 #[tokio::test]
 async fn who_is_admitted_may_wait_for_a_change() {
     let mut house = House::of_resources();
-    house.admit_none();
+    house.all_wait(Some(Admit));
     let wait =
         Request::new("GET", AT).header("When-Modified-After", "Thu, 01 Jan 1970 00:00:00 GMT");
     let mut http = house.server.open().await;
@@ -192,8 +190,77 @@ async fn who_is_admitted_may_wait_for_a_change() {
     embedded.request(&wait).await;
     house.pass(&["/meta/subscribe"]).await;
     until(|| house.server.metrics().watched_resources.value() == 2).await;
-    house.admits_none.store(false, Ordering::Relaxed);
+    house.all_wait(None);
     house.server.client().await.publish("/r/a", 7).await;
     assert_eq!(http.response().await.text(), "7");
     assert_eq!(embedded.next().await.text(), "7");
+}
+
+/// Changes, the status of each if it settles, and the event that it leads to.
+fn changes() -> [(Request, u16, Option<&'static str>); 4] {
+    let request = |method| Request::new(method, AT).header("Origin", ORIGIN);
+    [
+        (request("PUT").body("\"a\""), 201, Some("a")),
+        (request("POST").body("\"b\""), 200, Some("b")),
+        (
+            request("PATCH")
+                .header("Content-Range", "bytes 1-1/*")
+                .body("c"),
+            200,
+            Some("c"),
+        ),
+        (request("DELETE"), 204, None),
+    ]
+}
+
+#[tokio::test]
+async fn the_response_to_a_change_leaves_when_that_is_settled() {
+    for passes in [true, false] {
+        let mut house = House::of_resources();
+        let mut subscriber = house.subscriber().await;
+        house.all_wait(Some(Settle));
+        let mut http = house.server.open().await;
+        for (request, status, event) in changes() {
+            http.send(request.bytes()).await;
+            let waiter = house.waiter_at(Settle, "/r/a").await;
+            if let Some(event) = event {
+                assert_eq!(subscriber.message().await["data"], event);
+            }
+            assert!(http.is_silent().await);
+            let response = if passes {
+                waiter.pass();
+                let response = http.response().await;
+                assert_eq!(response.status, status);
+                response
+            } else {
+                waiter.refuse();
+                let response = http.response().await;
+                assert_eq!((response.status, &*response.reason()), (403, "no"));
+                response
+            };
+            assert!(exposes(&response));
+            assert_eq!(response.header("Access-Control-Allow-Origin"), Some(ORIGIN));
+        }
+        assert_eq!(house.waiting(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_change_by_an_embedded_request_settles_too_and_one_that_fails_need_not() {
+    let mut house = House::of_resources();
+    house.all_wait(Some(Settle));
+    let mut embedded = Embedded::two_way(house.server.address).await;
+    let [(put, ..), ..] = changes();
+    embedded.request(&put).await;
+    let waiter = house.waiter_at(Settle, "/r/a").await;
+    let unmet = put.clone().header("If-None-Match", "*");
+    assert_eq!(embedded.exchange(unmet).await.status, 412);
+    waiter.pass();
+    assert_eq!(embedded.next().await.status, 201);
+
+    embedded.request(&put).await;
+    let waiter = house.waiter_at(Settle, "/r/a").await;
+    embedded.outer.http.reset();
+    waiter.given_up().await;
+    house.waits(0).await;
 }

@@ -6,8 +6,7 @@ mod implied;
 mod order;
 mod replies;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use mirant::bayeux::Message;
 use mirant::extensions::{Extension, MessageInfo, Refusal, Wait};
@@ -70,11 +69,11 @@ fn no() -> Refusal {
     Refusal::Failed("403::no".into())
 }
 
-/// Lets those messages wait whose `ext` says so, or admits none without a wait.
+/// Lets those messages wait whose `ext` says so, or at one stage all.
 #[derive(Debug)]
 struct Porter {
     asked: mpsc::UnboundedSender<Waiter>,
-    admits_none: Arc<AtomicBool>,
+    all_at: Arc<Mutex<Option<Stage>>>,
 }
 
 impl Porter {
@@ -83,7 +82,7 @@ impl Porter {
             Admit => "admit",
             Settle => "settle",
         };
-        if stage == Settle || !self.admits_none.load(Ordering::Relaxed) {
+        if *self.all_at.lock().unwrap() != Some(stage) {
             message.extension(name)?;
         }
         let (verdict, given) = oneshot::channel();
@@ -123,7 +122,7 @@ impl Extension for Porter {
 struct House {
     server: TestServer,
     waiters: mpsc::UnboundedReceiver<Waiter>,
-    admits_none: Arc<AtomicBool>,
+    all_at: Arc<Mutex<Option<Stage>>>,
 }
 
 impl House {
@@ -133,10 +132,10 @@ impl House {
 
     fn with(set: &[&str]) -> Self {
         let (asked, waiters) = mpsc::unbounded_channel();
-        let admits_none = Arc::<AtomicBool>::default();
+        let all_at = Arc::<Mutex<Option<Stage>>>::default();
         let porter = Porter {
             asked,
-            admits_none: Arc::clone(&admits_none),
+            all_at: Arc::clone(&all_at),
         };
         let additions = Additions {
             extensions: vec![Box::new(porter)],
@@ -145,13 +144,13 @@ impl House {
         Self {
             server: TestServer::start_with(set, additions),
             waiters,
-            admits_none,
+            all_at,
         }
     }
 
-    /// From now on no message is admitted without a wait.
-    fn admit_none(&self) {
-        self.admits_none.store(true, Ordering::Relaxed);
+    /// From now on all messages wait at this stage, whatever they say; or none does.
+    fn all_wait(&self, stage: Option<Stage>) {
+        *self.all_at.lock().unwrap() = stage;
     }
 
     /// The next that waits.

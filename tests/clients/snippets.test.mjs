@@ -31,6 +31,8 @@ const RUNS = {
     const printed = await shell.run(text);
     assert.equal(printed.match(/"successful":true/g)?.length, 3, printed);
   },
+  '"channel":"/chat/demo","data":"hello",': publishes('/chat/demo', 'hello'),
+  'curl -s $U -d \'{"channel":"/a","data":"hi"': publishes('/a', 'hi'),
   "import { CometD, LongPollingTransport }": inPage({ cometd: '/static/cometd/cometd.js' }),
   'curl http://127.0.0.1:8080/cometd -d': async (text, { shell, url }) => {
     const subscriber = await RawSession.open(url);
@@ -128,6 +130,11 @@ const RUNS = {
     const [, admin] = await printed.until(/admin on (http:\S+)\/metrics/);
     assert.equal((await fetch(`${admin}/healthz`)).status, 200);
   },
+  'ExecStart=': async (text, { shell }) => {
+    await writeFile(join(shell.folder, 'mirant.toml'), '');
+    const [, command] = /^ExecStart=\/usr\/local\/bin\/(.*)$/m.exec(text);
+    await shell.start(command.replace('/etc/', '')).until(/listening on \S+\/cometd/);
+  },
   '[[access]]                              # everybody': isConfiguration,
   'reason = "announcements come from the team"': isConfiguration,
   'mirant explain --config': async (text, { shell }) => {
@@ -204,6 +211,17 @@ function snippetWith(part) {
 async function publish(url, channel, data) {
   const session = await RawSession.open(url);
   await session.ask(channel, { data });
+}
+
+/** Runs what publishes, and waits for it as a subscriber. */
+function publishes(channel, data) {
+  return async (text, { shell, url }) => {
+    const subscriber = await RawSession.open(url);
+    await subscriber.ask('/meta/subscribe', { subscription: channel });
+    await shell.run(text);
+    const events = (await subscriber.ask('/meta/connect')).slice(0, -1);
+    assert.deepEqual(events.map((event) => [event.channel, event.data]), [[channel, data]]);
+  };
 }
 
 /** Starts servers, and waits for what they print. */

@@ -50,7 +50,7 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "user")]
     anonymous: bool,
 
-    /// The client's address; without it rules about addresses do not fit
+    /// The client's address; without it rules about addresses do not match
     #[arg(long, value_name = "ADDRESS")]
     address: Option<IpAddr>,
 

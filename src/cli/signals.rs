@@ -43,7 +43,7 @@ impl Signals {
     /// Has the server stop at the first signal, and returns the second.
     pub(super) async fn second(&mut self, stop: oneshot::Sender<()>) -> Signal {
         let first = self.next().await;
-        tracing::info!("{first}: a second signal stops at once");
+        tracing::info!("{first}: stopping; send it again to stop at once");
         // Who has stopped by itself needs not be told.
         let _ = stop.send(());
         self.next().await

@@ -67,6 +67,11 @@ pub(super) fn listen(path: &Path, mode: Mode) -> io::Result<(UnixListener, Socke
             remove_stale(path)?;
             socket.bind(path)?;
         }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().unwrap_or(path).display();
+            let why = format!("there is no directory {folder}: create it first");
+            return Err(io::Error::new(io::ErrorKind::NotFound, why));
+        }
         bound => bound?,
     }
     let file = SocketFile::at(path)?;

@@ -47,7 +47,7 @@ pub(super) struct Load {
     /// Print the result as one JSON object; its fields are listed below
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// Tell on standard error how far the run is, also if that is no terminal
+    /// Report progress on standard error even if that is not a terminal
     #[arg(long, global = true)]
     pub(super) progress: bool,
 }

@@ -1,6 +1,6 @@
 //! Unix sockets, which are files: that of a server which is gone is replaced, and ours goes when we do.
 
-use std::fs::{self, Metadata, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -61,6 +61,7 @@ impl Drop for SocketFile {
 /// # Errors
 /// Another server listens there, what is there is no socket, or the kernel refuses.
 pub(super) fn listen(path: &Path, mode: Mode) -> io::Result<(UnixListener, SocketFile)> {
+    let _alone = lock_folder(path);
     let socket = UnixSocket::new_stream()?;
     match socket.bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -80,10 +81,16 @@ pub(super) fn listen(path: &Path, mode: Mode) -> io::Result<(UnixListener, Socke
     Ok((socket.listen(BACKLOG)?, file))
 }
 
+/// Locks the folder of a path while a server begins to listen there: another one that starts in the same
+/// moment would take it for gone between the calls by which it binds and listens. A folder that cannot be
+/// read is not locked.
+fn lock_folder(path: &Path) -> Option<File> {
+    let folder = File::open(path.parent()?).ok()?;
+    folder.lock().ok()?;
+    Some(folder)
+}
+
 /// Removes the socket of a server that is gone.
-///
-/// Of two servers that start in the same moment the second may take the first for gone: between the
-/// calls by which that binds and listens.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let refuse = |why| Err(io::Error::new(io::ErrorKind::AddrInUse, why));
     match fs::symlink_metadata(path) {

@@ -24,7 +24,7 @@ pub struct WaitBounds {
 impl Default for WaitBounds {
     fn default() -> Self {
         Self {
-            max_wait: Duration::from_secs(10),
+            max_wait: Duration::from_secs(5),
             max_waiting: 10_000,
         }
     }

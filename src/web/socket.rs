@@ -55,6 +55,7 @@ pub struct Socket {
     peer: Peer,
     /// What was done for what came by it, since that was asked last.
     work: AtomicU32,
+    is_reset: bool,
 }
 
 impl Socket {
@@ -66,6 +67,7 @@ impl Socket {
             ahead: BytesMut::new(),
             peer,
             work: AtomicU32::new(0),
+            is_reset: false,
         }
     }
 
@@ -115,7 +117,14 @@ impl Socket {
         let mut buffer = ReadBuf::uninit(&mut space);
         let read = ready!(self.poll_read(&mut buffer, context));
         self.ahead.extend_from_slice(buffer.filled());
+        self.is_reset |= read.is_err();
         Poll::Ready(read.is_ok() && !buffer.filled().is_empty())
+    }
+
+    /// Tells whether the client was found to have reset the connection: it reads no more.
+    #[must_use]
+    pub fn is_reset(&self) -> bool {
+        self.is_reset
     }
 
     /// Does the same, with room for so many bytes, within bounds.

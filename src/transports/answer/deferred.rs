@@ -5,8 +5,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use http::StatusCode;
+
 use super::{Answer, Step, Wait};
 use crate::web::{Response, Socket};
+
+/// What a client is told that closed its side of the connection too soon.
+const UNDONE: &str =
+    "the request was given up, as its client closed its side of the connection while it waited";
 
 /// An answer that is made of what a future leads to.
 pub struct Deferred<F, M> {
@@ -62,7 +68,8 @@ where
     }
 
     fn give_up(&mut self) -> Option<Response> {
-        None
+        let is_undone = !self.is_done && self.make.take().is_some();
+        is_undone.then(|| Response::error(StatusCode::SERVICE_UNAVAILABLE, UNDONE))
     }
 
     fn keeps_order(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::Sleep;
@@ -15,6 +15,7 @@ use crate::web::{Response, Socket};
 pub struct Delay {
     response: Option<Response>,
     sleep: Pin<Box<Sleep>>,
+    is_stopping: bool,
 }
 
 impl Delay {
@@ -24,21 +25,24 @@ impl Delay {
         Self {
             response: Some(response),
             sleep: Box::pin(tokio::time::sleep(delay)),
+            is_stopping: false,
         }
     }
 }
 
 impl Wait for Delay {
     fn poll(&mut self, _: &Socket, context: &mut Context<'_>) -> Poll<Step> {
-        let waited = self.sleep.as_mut().poll(context);
-        waited.map(|()| match self.response.take() {
+        if !self.is_stopping {
+            ready!(self.sleep.as_mut().poll(context));
+        }
+        Poll::Ready(match self.response.take() {
             Some(response) => Step::Last(response, None),
             None => Step::End,
         })
     }
 
     fn stop(&mut self) {
-        self.sleep.set(tokio::time::sleep(Duration::ZERO));
+        self.is_stopping = true;
     }
 
     fn give_up(&mut self) -> Option<Response> {

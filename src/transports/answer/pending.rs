@@ -116,8 +116,13 @@ impl Pending {
                 is_stopped = true;
                 self.wait.stop();
             }
-            if !self.wait.survives_half_close() && socket.poll_closed(context).is_ready() {
-                return Poll::Ready(self.closed());
+            if socket.poll_closed(context).is_ready() {
+                if socket.is_reset() {
+                    return Poll::Ready(Arrived::Lost);
+                }
+                if !self.wait.survives_half_close() {
+                    return Poll::Ready(self.closed());
+                }
             }
             let step = ready!(self.wait.poll(socket, context));
             Poll::Ready(match step {

@@ -141,7 +141,7 @@ impl Connection {
     /// Reads requests, as long as the outgoing has room for their responses.
     fn read(&mut self, socket: &mut Socket, outgoing: &mut Outgoing, context: &mut Context<'_>) {
         while outgoing.goes_on()
-            && !self.keeps_order()
+            && self.may_read()
             && let Some(embedded) = self
                 .embedded
                 .as_mut()
@@ -165,10 +165,17 @@ impl Connection {
         }
     }
 
-    /// Tells whether what comes next has to wait for something that is pending.
-    fn keeps_order(&mut self) -> bool {
+    /// Tells whether what comes next need not wait for something that is pending.
+    fn may_read(&mut self) -> bool {
         let mut pending = self.pending.iter_mut();
-        pending.any(|pending| pending.wait().keeps_order())
+        let keeps_order = pending.any(|pending| pending.wait().keeps_order());
+        !(keeps_order || self.is_full() && self.owes_answer())
+    }
+
+    /// Tells whether a request that is done waits for its answer.
+    fn owes_answer(&mut self) -> bool {
+        let mut pending = self.pending.iter_mut();
+        pending.any(|pending| pending.wait().survives_half_close())
     }
 
     /// Notices that the client is gone once nothing is read of it. Before that, it has asked for all
@@ -182,13 +189,31 @@ impl Connection {
         if self.pending.is_empty() || !outgoing.goes_on() {
             return;
         }
-        let is_gone = if self.has_read_all() {
+        let is_closed = if self.has_read_all() {
             socket.poll_discard(context).is_ready()
         } else {
-            self.keeps_order() && socket.poll_closed(context).is_ready()
+            !self.may_read() && socket.poll_closed(context).is_ready()
         };
-        if is_gone {
-            outgoing.lose();
+        if !is_closed {
+            return;
+        }
+        if socket.is_reset() || !self.owes_answer() {
+            return outgoing.lose();
+        }
+        self.end_reading(outgoing);
+    }
+
+    /// Reads no more, and gives up what is pending, but for the answers to requests that are done.
+    fn end_reading(&mut self, outgoing: &mut Outgoing) {
+        if let Some(embedded) = &mut self.embedded {
+            embedded.end();
+        }
+        for mut pending in std::mem::take(&mut self.pending) {
+            if pending.wait().survives_half_close() {
+                self.pending.push(pending);
+            } else if let Some(response) = pending.give_up() {
+                self.respond(&response, &pending.location, pending.omits_body, outgoing);
+            }
         }
     }
 
@@ -249,7 +274,8 @@ impl Connection {
             // A connect has displaced another, which makes room for it.
             self.advance(outgoing, socket, context);
         }
-        if !self.is_full() {
+        // What is done is to be answered, so no more is read until there is room.
+        if !self.is_full() || pending.wait().survives_half_close() {
             return self.pending.push(pending);
         }
         pending.give_up();
@@ -293,16 +319,8 @@ impl Connection {
         let location = fault.location.unwrap_or_else(|| embedded.location.clone());
         let response = Response::error(fault.status, fault.reason);
         self.respond(&response, &location, false, outgoing);
-        if !fault.is_last {
-            return;
-        }
-        if let Some(embedded) = &mut self.embedded {
-            embedded.end();
-        }
-        for mut pending in std::mem::take(&mut self.pending) {
-            if let Some(response) = pending.give_up() {
-                self.respond(&response, &pending.location, pending.omits_body, outgoing);
-            }
+        if fault.is_last {
+            self.end_reading(outgoing);
         }
     }
 
@@ -373,7 +391,9 @@ impl Connection {
                 }
                 Due::Request => {
                     self.refuse(Fault::late(), outgoing);
-                    self.end(outgoing);
+                    if self.pending.is_empty() {
+                        self.end(outgoing);
+                    }
                 }
                 Due::End => self.end(outgoing),
             }

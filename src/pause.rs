@@ -31,9 +31,10 @@ impl Pauses {
         self.until
     }
 
-    /// Ends a sleep, and returns when the last pause ended.
-    pub fn wake(&mut self, now: Instant) -> Option<Instant> {
-        if self.until.is_some_and(|until| was_paused(until, now)) {
+    /// Ends a sleep, at which this is the first that was due, and returns when the last pause ended.
+    pub fn wake(&mut self, first: Option<Instant>, now: Instant) -> Option<Instant> {
+        // What became due while there was nobody to wait for came in the middle of a pause.
+        if self.until.or(first).is_some_and(|due| was_paused(due, now)) {
             self.resumed = Some(now);
         }
         self.resumed
@@ -64,7 +65,7 @@ mod tests {
             let mut pauses = Pauses::default();
             assert_eq!(pauses.sleep(next.map(at), start), until.map(at));
             let resumed = is_pause.then(|| at(woken));
-            assert_eq!(pauses.wake(at(woken)), resumed, "{next:?} {woken}");
+            assert_eq!(pauses.wake(None, at(woken)), resumed, "{next:?} {woken}");
         }
     }
 
@@ -74,7 +75,18 @@ mod tests {
         let later = start + Duration::from_secs(5);
         let mut pauses = Pauses::default();
         assert_eq!(pauses.sleep(Some(start), later), Some(later));
-        assert_eq!(pauses.wake(later), None);
+        assert_eq!(pauses.wake(Some(start), later), None);
+    }
+
+    #[test]
+    fn what_is_overdue_though_nobody_was_waited_for_came_just_before_a_pause() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        for (due, resumed) in [(5, Some(at(7))), (7, None)] {
+            let mut pauses = Pauses::default();
+            assert_eq!(pauses.sleep(None, start), None);
+            assert_eq!(pauses.wake(Some(at(due)), at(7)), resumed);
+        }
     }
 
     #[test]
@@ -83,10 +95,10 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut pauses = Pauses::default();
         pauses.sleep(Some(at(1)), start);
-        assert_eq!(pauses.wake(at(9)), Some(at(9)));
+        assert_eq!(pauses.wake(None, at(9)), Some(at(9)));
         pauses.sleep(Some(at(10)), at(9));
-        assert_eq!(pauses.wake(at(10)), Some(at(9)));
+        assert_eq!(pauses.wake(None, at(10)), Some(at(9)));
         pauses.sleep(Some(at(11)), at(10));
-        assert_eq!(pauses.wake(at(20)), Some(at(20)));
+        assert_eq!(pauses.wake(None, at(20)), Some(at(20)));
     }
 }

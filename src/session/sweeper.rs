@@ -88,8 +88,8 @@ pub async fn sweep(timers: &Timers, fire: impl Fn(ClientId, Instant, Tick)) {
     loop {
         let earlier = timers.earlier.notified();
         let now = clock();
-        let resumed = pauses.wake(now);
         let next = timers.take_due(now, &mut due);
+        let resumed = pauses.wake(due.first().map(|(at, _)| *at), now);
         for (at, id) in due.drain(..) {
             fire(id, at, Tick { now, resumed });
         }

@@ -1,40 +1,40 @@
-//! What counts: each thread in a place of its own, since what one writes the others have to fetch again.
+//! What counts: each thread in a stripe of its own, since what one writes the others have to fetch again.
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 
 /// How many threads count without touching what others have counted.
-const PLACES: usize = 8;
+const STRIPES: usize = 8;
 
-/// A place on a cache line of its own.
+/// A stripe on a cache line of its own.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Place(AtomicI64);
+struct Stripe(AtomicI64);
 
 #[derive(Debug, Default)]
-struct Places([Place; PLACES]);
+struct Stripes([Stripe; STRIPES]);
 
-impl Places {
+impl Stripes {
     fn add(&self, more: i64) {
-        self.0[own_place()].0.fetch_add(more, Relaxed);
+        self.0[own_stripe()].0.fetch_add(more, Relaxed);
     }
 
     fn sum(&self) -> i64 {
-        self.0.iter().map(|place| place.0.load(Relaxed)).sum()
+        self.0.iter().map(|stripe| stripe.0.load(Relaxed)).sum()
     }
 }
 
-/// The place of this thread: threads take turns.
-fn own_place() -> usize {
+/// The stripe of this thread: threads take turns.
+fn own_stripe() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
-        static OWN: usize = NEXT.fetch_add(1, Relaxed) % PLACES;
+        static OWN: usize = NEXT.fetch_add(1, Relaxed) % STRIPES;
     }
     OWN.with(|own| *own)
 }
 
 /// A count that only grows.
 #[derive(Debug, Default)]
-pub struct Counter(Places);
+pub struct Counter(Stripes);
 
 impl Counter {
     /// Counts one more.
@@ -58,7 +58,7 @@ impl Counter {
 
 /// A number that goes up and down.
 #[derive(Debug, Default)]
-pub struct Gauge(Places);
+pub struct Gauge(Stripes);
 
 impl Gauge {
     /// Counts one more.
@@ -93,7 +93,7 @@ mod tests {
     fn threads_count_together() {
         let (counter, gauge) = (Counter::default(), Gauge::default());
         thread::scope(|scope| {
-            for _ in 0..PLACES + 3 {
+            for _ in 0..STRIPES + 3 {
                 scope.spawn(|| {
                     for _ in 0..100 {
                         counter.increment();
@@ -104,7 +104,7 @@ mod tests {
                 });
             }
         });
-        assert_eq!(counter.value(), 100 * (PLACES as u64 + 3));
-        assert_eq!(gauge.value(), -2 * (PLACES as i64 + 3));
+        assert_eq!(counter.value(), 100 * (STRIPES as u64 + 3));
+        assert_eq!(gauge.value(), -2 * (STRIPES as i64 + 3));
     }
 }

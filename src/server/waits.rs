@@ -42,14 +42,14 @@ impl WaitingRoom {
             self.metrics.limited(Limit::MaxWaiting);
             let refuse = |pending: Pending| (pending.index, failed(BayeuxError::TooManyWaiting));
             return Waits {
-                place: None,
+                seat: None,
                 pending: Vec::new(),
                 refused: asked.into_pending().into_iter().map(refuse).collect(),
             };
         };
         self.metrics.waiting_batches.increment();
         Waits {
-            place: Some(Place {
+            seat: Some(Seat {
                 deadline: Box::pin(sleep_until((now + self.max_wait).into())),
                 metrics: Arc::clone(&self.metrics),
                 _permit: permit,
@@ -135,7 +135,7 @@ impl IntoIterator for Verdicts {
 /// The waits of a batch. Dropped, they are given up.
 pub(super) struct Waits {
     /// The batch's, while some are pending.
-    place: Option<Place>,
+    seat: Option<Seat>,
     pending: Vec<Pending>,
     refused: Vec<(usize, Refusal)>,
 }
@@ -143,10 +143,10 @@ pub(super) struct Waits {
 impl Waits {
     /// Waits until all are over. Whenever one of them may go on all are looked at: a batch is short.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Verdicts> {
-        if let Some(place) = &mut self.place {
+        if let Some(seat) = &mut self.seat {
             let refused = &mut self.refused;
             self.pending
-                .retain_mut(|pending| match pending.poll(context, &place.metrics) {
+                .retain_mut(|pending| match pending.poll(context, &seat.metrics) {
                     Poll::Pending => true,
                     Poll::Ready(Ok(())) => false,
                     Poll::Ready(Err(refusal)) => {
@@ -155,15 +155,15 @@ impl Waits {
                     }
                 });
             if !self.pending.is_empty() {
-                if place.deadline.as_mut().poll(context).is_pending() {
+                if seat.deadline.as_mut().poll(context).is_pending() {
                     return Poll::Pending;
                 }
-                place.metrics.limited(Limit::MaxWait);
+                seat.metrics.limited(Limit::MaxWait);
                 let late = self.pending.drain(..).map(|pending| pending.index);
                 refused.extend(late.map(|index| (index, failed(BayeuxError::WaitTimedOut))));
             }
             refused.sort_by_key(|(index, _)| *index);
-            self.place = None;
+            self.seat = None;
         }
         let refused = std::mem::take(&mut self.refused);
         Poll::Ready(Verdicts::from(refused))
@@ -180,13 +180,13 @@ impl fmt::Debug for Waits {
 }
 
 /// A batch's place among those that wait; dropped, it is free.
-struct Place {
+struct Seat {
     deadline: Pin<Box<Sleep>>,
     metrics: Arc<Metrics>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Drop for Place {
+impl Drop for Seat {
     fn drop(&mut self) {
         self.metrics.waiting_batches.decrement();
     }

@@ -9,7 +9,7 @@ use tokio::time::Sleep;
 
 use super::{changed, exposed, unchanged};
 use crate::resources::{Watch, Woken};
-use crate::transports::answer::{Step, Wait};
+use crate::transports::answer::{PendingAnswer, Step};
 use crate::web::{Response, Socket};
 
 /// The next change of a resource, or none in the time that there is.
@@ -39,7 +39,7 @@ impl NextChange {
     }
 }
 
-impl Wait for NextChange {
+impl PendingAnswer for NextChange {
     /// Waits for a change, the deadline, or the server's end.
     fn poll(&mut self, _: &Socket, context: &mut Context<'_>) -> Poll<Step> {
         let response = if let Poll::Ready(woken) = self.watch.poll_changed(context) {
@@ -61,7 +61,7 @@ impl Wait for NextChange {
 #[derive(Debug)]
 pub(super) struct Changes(pub(super) Watch);
 
-impl Wait for Changes {
+impl PendingAnswer for Changes {
     fn poll(&mut self, _: &Socket, context: &mut Context<'_>) -> Poll<Step> {
         self.0.poll_changed(context).map(|woken| match woken {
             Woken::Stopped => Step::End,

@@ -17,17 +17,17 @@ pub(super) struct Chunked {
     text: Vec<u8>,
     /// The bytes of the text before this are used.
     start: usize,
-    place: Place,
+    part: Part,
 }
 
 /// What comes next.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
-enum Place {
+enum Part {
     /// The length of a chunk.
     #[default]
     Size,
     /// So much of a chunk and of the line end behind it.
-    Within(usize),
+    Data(usize),
     /// Nothing: the response is whole.
     End,
 }
@@ -60,7 +60,7 @@ impl Chunked {
             if self.text.len() > before {
                 return Poll::Ready(Ok(()));
             }
-            if self.place == Place::End {
+            if self.part == Part::End {
                 let text = "a stream without a reply".to_owned();
                 return Poll::Ready(Err(Fault::Closed(text)));
             }
@@ -77,29 +77,29 @@ impl Chunked {
         let mut at = 0;
         loop {
             let rest = &bytes[at..];
-            match self.place {
-                Place::Size => {
+            match self.part {
+                Part::Size => {
                     let Some(end) = memchr(b'\n', rest) else {
                         return Ok(at);
                     };
                     at += end + 1;
-                    self.place = match parse_chunk_size(&rest[..end])? {
-                        0 => Place::End,
-                        size => Place::Within(size + TAIL),
+                    self.part = match parse_chunk_size(&rest[..end])? {
+                        0 => Part::End,
+                        size => Part::Data(size + TAIL),
                     };
                 }
-                Place::Within(left) => {
+                Part::Data(left) => {
                     let text = rest.len().min(left - left.min(TAIL));
                     self.text.extend_from_slice(&rest[..text]);
                     let used = rest.len().min(left);
                     at += used;
                     if used < left {
-                        self.place = Place::Within(left - used);
+                        self.part = Part::Data(left - used);
                         return Ok(at);
                     }
-                    self.place = Place::Size;
+                    self.part = Part::Size;
                 }
-                Place::End => return Ok(at),
+                Part::End => return Ok(at),
             }
         }
     }
@@ -121,7 +121,7 @@ mod tests {
                     at += chunked.take(&bytes[at..cut]).unwrap();
                 }
                 assert_eq!(chunked.bytes(), b"[{}][{\"a\":1}]\n", "{first} {second}");
-                assert_eq!((at, chunked.place), (end, Place::End));
+                assert_eq!((at, chunked.part), (end, Part::End));
             }
         }
     }

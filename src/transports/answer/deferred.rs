@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use http::StatusCode;
 
-use super::{Answer, Step, Wait};
+use super::{Answer, PendingAnswer, Step};
 use crate::web::{Response, Socket};
 
 /// What a client is told that closed its side of the connection too soon.
@@ -54,7 +54,7 @@ impl<F, M> fmt::Debug for Deferred<F, M> {
     }
 }
 
-impl<F, M> Wait for Deferred<F, M>
+impl<F, M> PendingAnswer for Deferred<F, M>
 where
     F: Future + Unpin + Send,
     M: FnOnce(F::Output, &Socket) -> Answer + Send,

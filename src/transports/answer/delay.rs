@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Sleep;
 
-use super::{Step, Wait};
+use super::{PendingAnswer, Step};
 use crate::web::{Response, Socket};
 
 /// A response that is kept back, unless its client leaves or the server stops.
@@ -30,7 +30,7 @@ impl Delay {
     }
 }
 
-impl Wait for Delay {
+impl PendingAnswer for Delay {
     fn poll(&mut self, _: &Socket, context: &mut Context<'_>) -> Poll<Step> {
         if !self.is_stopping {
             ready!(self.sleep.as_mut().poll(context));

@@ -19,7 +19,7 @@ pub use self::deferred::Deferred;
 pub use self::delay::Delay;
 pub use self::link::{Link, Times};
 pub use self::outgoing::{MAX_WRITE, Outgoing, limit_of};
-pub use self::pending::{Arrived, Pending, Step, Wait};
+pub use self::pending::{Arrived, Pending, PendingAnswer, Step};
 pub use self::streaming::{Around, Streaming, run};
 use super::gate::{Decision, share};
 use crate::web::Response;
@@ -37,7 +37,7 @@ pub enum Answer {
 
 impl Answer {
     /// Makes the answer that comes of a wait.
-    pub fn later(wait: impl Wait + 'static) -> Self {
+    pub fn later(wait: impl PendingAnswer + 'static) -> Self {
         Self::Later(Box::new(Pending::new(wait)))
     }
 

@@ -14,7 +14,7 @@ use crate::web::{Response, Socket};
 /// Something that a response is waited for of.
 ///
 /// Dropped, it lets go of all that it holds, as if its client had gone.
-pub trait Wait: std::fmt::Debug + Send {
+pub trait PendingAnswer: std::fmt::Debug + Send {
     /// Waits for what comes next. Whoever calls this has looked before whether the client is gone, as
     /// far as the runtime knows: what is taken for a client is lost with it.
     fn poll(&mut self, socket: &Socket, context: &mut Context<'_>) -> Poll<Step>;
@@ -60,7 +60,7 @@ pub enum Step {
 
 /// A request whose answer is yet to come, and who may read it.
 #[derive(Debug)]
-pub struct Pending<W: ?Sized = dyn Wait> {
+pub struct Pending<W: ?Sized = dyn PendingAnswer> {
     /// The answer is shared with the page of this origin.
     shared: Option<Shared>,
     wait: W,
@@ -81,7 +81,7 @@ pub enum Arrived {
     Lost,
 }
 
-impl<W: Wait> Pending<W> {
+impl<W: PendingAnswer> Pending<W> {
     /// Makes one whose answer is for no page of another origin.
     #[must_use]
     pub fn new(wait: W) -> Self {
@@ -96,7 +96,7 @@ impl Pending {
     }
 
     /// Returns what is waited for.
-    pub fn wait(&mut self) -> &mut dyn Wait {
+    pub fn wait(&mut self) -> &mut dyn PendingAnswer {
         &mut self.wait
     }
 

@@ -26,7 +26,7 @@ pub const RESOURCE_METHODS: &str = "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS
 
 /// What is at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Area {
     Messages,
     EventStream,
     Resource,
@@ -74,7 +74,7 @@ impl Gate {
     /// Tells whether a path is one that the gate decides about.
     #[must_use]
     pub fn is_at(&self, path: &str) -> bool {
-        self.place(path).is_some()
+        self.area(path).is_some()
     }
 
     /// Tells whether a transport is on.
@@ -132,27 +132,27 @@ impl Gate {
             return self.requests(head);
         }
         let path = head.uri.path();
-        let place = self.place(path).ok_or(Rejection::NOTHING)?;
+        let area = self.area(path).ok_or(Rejection::NOTHING)?;
         if head.method == Method::OPTIONS {
-            return Ok(Purpose::Preflight(match place {
-                Place::Resource => RESOURCE_METHODS,
-                Place::Messages | Place::EventStream => METHODS,
+            return Ok(Purpose::Preflight(match area {
+                Area::Resource => RESOURCE_METHODS,
+                Area::Messages | Area::EventStream => METHODS,
             }));
         }
         let is_get = head.method == Method::GET;
-        match place {
-            Place::Resource => Ok(Purpose::Resource),
-            Place::EventStream if is_get => Ok(Purpose::EventStream),
-            Place::EventStream => Err(Rejection::method("open an event stream by GET")),
-            Place::Messages if is_upgrade(head) => {
+        match area {
+            Area::Resource => Ok(Purpose::Resource),
+            Area::EventStream if is_get => Ok(Purpose::EventStream),
+            Area::EventStream => Err(Rejection::method("open an event stream by GET")),
+            Area::Messages if is_upgrade(head) => {
                 self.check(Transport::WebSocket)?;
                 Ok(Purpose::WebSocket)
             }
-            Place::Messages if is_get && let Some(id) = self.session_of(head) => {
+            Area::Messages if is_get && let Some(id) = self.session_of(head) => {
                 self.check(Transport::EventSource)?;
                 Ok(Purpose::SessionStream(id))
             }
-            Place::Messages => self.messages(head),
+            Area::Messages => self.messages(head),
         }
     }
 
@@ -182,9 +182,9 @@ impl Gate {
         if Coding::of(&head.headers) != Coding::Plain {
             return Err(Rejection::CODED_REQUESTS);
         }
-        match self.place(head.uri.path()) {
-            Some(Place::Messages | Place::Resource) => Ok(Purpose::Requests),
-            Some(Place::EventStream) | None => Err(Rejection::NOTHING_EMBEDDED),
+        match self.area(head.uri.path()) {
+            Some(Area::Messages | Area::Resource) => Ok(Purpose::Requests),
+            Some(Area::EventStream) | None => Err(Rejection::NOTHING_EMBEDDED),
         }
     }
 
@@ -195,25 +195,25 @@ impl Gate {
         if is_upgrade(head) {
             return Err(Rejection::EMBEDDED_UPGRADE);
         }
-        match self.place(head.uri.path()) {
-            Some(Place::Resource) => Ok(Purpose::Resource),
-            Some(Place::Messages) if head.method == Method::POST => {
+        match self.area(head.uri.path()) {
+            Some(Area::Resource) => Ok(Purpose::Resource),
+            Some(Area::Messages) if head.method == Method::POST => {
                 self.check_posts()?;
                 Ok(Purpose::Messages)
             }
-            Some(Place::Messages) => Err(Rejection::EMBEDDED_METHOD),
-            Some(Place::EventStream) | None => Err(Rejection::NOTHING_EMBEDDED),
+            Some(Area::Messages) => Err(Rejection::EMBEDDED_METHOD),
+            Some(Area::EventStream) | None => Err(Rejection::NOTHING_EMBEDDED),
         }
     }
 
-    fn place(&self, path: &str) -> Option<Place> {
+    fn area(&self, path: &str) -> Option<Area> {
         let is_resource = |base: &String| is_at_or_below(path, base);
         if self.resource_path.as_ref().is_some_and(is_resource) {
-            Some(Place::Resource)
+            Some(Area::Resource)
         } else if self.event_stream_path.as_deref() == Some(path) {
-            Some(Place::EventStream)
+            Some(Area::EventStream)
         } else {
-            is_at_or_below(path, &self.path).then_some(Place::Messages)
+            is_at_or_below(path, &self.path).then_some(Area::Messages)
         }
     }
 

@@ -7,7 +7,7 @@ use http::StatusCode;
 use crate::bayeux::{Message, meta, text};
 use crate::server::HeldConnect;
 use crate::session::Stream;
-use crate::transports::answer::{Step, Wait};
+use crate::transports::answer::{PendingAnswer, Step};
 use crate::transports::arrays::{EMBEDDED_HEAD, array};
 use crate::transports::gate::Decision;
 use crate::transports::streaming::{Coming, ConnectStream};
@@ -37,7 +37,7 @@ impl ConnectResponses {
     }
 }
 
-impl Wait for ConnectResponses {
+impl PendingAnswer for ConnectResponses {
     fn poll(&mut self, _: &Socket, context: &mut Context<'_>) -> Poll<Step> {
         self.0.poll(context).map(|coming| match coming {
             Coming::Events(events) => Step::Next(messages(array(&events, &[])), events),

@@ -21,7 +21,7 @@ use self::embedded::Embedded;
 use self::outer::OuterResponse;
 use self::pending_request::PendingRequest;
 pub use self::requests::Bounds;
-use super::answer::{self, Answer, Wait};
+use super::answer::{self, Answer, PendingAnswer};
 use super::gate::Decision;
 use super::settings::StreamingSettings;
 use crate::web::{Response, Transfer};
@@ -29,7 +29,7 @@ use crate::web::{Response, Transfer};
 /// Opens the response to a request whose own responses come one after the other.
 pub fn open(
     decision: &Decision<'_>,
-    wait: impl Wait + 'static,
+    wait: impl PendingAnswer + 'static,
     settings: &StreamingSettings,
 ) -> Answer {
     let (outer, response) = OuterResponse::begin(decision);

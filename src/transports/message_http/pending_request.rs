@@ -23,7 +23,7 @@ impl PendingRequest {
         }
     }
 
-    pub(super) fn wait(&mut self) -> &mut dyn answer::Wait {
+    pub(super) fn wait(&mut self) -> &mut dyn answer::PendingAnswer {
         self.answer.wait()
     }
 

@@ -9,7 +9,7 @@ use super::format::Format;
 use crate::bayeux::Reply;
 use crate::server::HeldConnect;
 use crate::session::Resume;
-use crate::transports::answer::{Carried, Step, Wait};
+use crate::transports::answer::{Carried, PendingAnswer, Step};
 use crate::transports::arrays::array;
 use crate::transports::legacy;
 use crate::transports::runtime::now;
@@ -53,7 +53,7 @@ impl HeldPoll {
     }
 }
 
-impl Wait for HeldPoll {
+impl PendingAnswer for HeldPoll {
     fn poll(&mut self, socket: &Socket, context: &mut Context<'_>) -> Poll<Step> {
         self.connect
             .poll_resumed(now, context)

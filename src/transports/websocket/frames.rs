@@ -10,8 +10,8 @@ use crate::web::websocket::{self, CloseCode, FrameKind};
 /// How a client's frames are made.
 #[derive(Debug)]
 pub(super) struct Frames {
-    /// From how many bytes on a message is deflated, if the client inflates.
-    pub(super) deflates_from: Option<u64>,
+    /// From how many bytes on a message is deflated; never at `u64::MAX`, if the client does not inflate.
+    pub(super) deflates_from: u64,
 }
 
 impl Frames {
@@ -46,7 +46,7 @@ impl Frames {
     }
 
     fn is_deflated(&self, size: usize) -> bool {
-        self.deflates_from.is_some_and(|least| size as u64 >= least)
+        size as u64 >= self.deflates_from
     }
 }
 

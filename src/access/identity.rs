@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::settings::Action;
 use crate::bayeux::ChannelPattern;
@@ -18,6 +19,8 @@ pub struct Identity {
     pub claims: Vec<(String, String)>,
     /// What this one is allowed where no rule decides.
     pub grants: Vec<Grant>,
+    /// When it is over, by the time of day; nothing: never.
+    pub expires: Option<SystemTime>,
 }
 
 impl Identity {

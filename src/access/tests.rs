@@ -147,6 +147,7 @@ fn grants_come_behind_the_rules() {
         identity: Some(Arc::new(Identity {
             user: "u1".to_owned(),
             grants: grants.clone(),
+            expires: None,
             ..Identity::default()
         })),
         address: address.parse().ok(),
@@ -418,6 +419,7 @@ fn some_subject() -> impl Strategy<Value = Subject> {
                 roles: has_role.then(|| "r".to_owned()).into_iter().collect(),
                 claims: values.into_iter().map(claim).collect(),
                 grants: Vec::new(),
+                expires: None,
             })
         }),
         address: None,

@@ -46,6 +46,36 @@ pub enum BayeuxError {
     ExtensionFailed,
     /// The server is at `max_sessions`.
     TooManySessions,
+    /// What a client shows of who it is does not have the form of a token, or of user and password.
+    CredentialsMalformed,
+    /// A token is longer than `authentication.max_token_length`.
+    TokenTooLong,
+    /// A token is of no issuer that the server knows.
+    TokenIssuerUnknown,
+    /// A token is signed by a key that its issuer does not have.
+    TokenKeyUnknown,
+    /// A token names an algorithm that its key is not for.
+    TokenAlgorithmDenied,
+    /// A token's signature is not that of its key.
+    TokenSignatureInvalid,
+    /// A token's time is over; its session ends.
+    TokenExpired,
+    /// A token's time has yet to begin.
+    TokenNotYetValid,
+    /// A token is meant for others.
+    TokenAudienceInvalid,
+    /// A token lacks a claim that it must have, or has one of another form.
+    TokenClaimInvalid,
+    /// The keys of a token's issuer cannot be had now.
+    TokenKeysUnavailable,
+    /// A token of another user than the session's.
+    UserChanged,
+    /// No such user, or another password.
+    PasswordInvalid,
+    /// Too many passwords were wrong, of this user or from this address.
+    TooManyAttempts,
+    /// The webhook that decides gives no answer now.
+    WebhookUnavailable,
     /// The message had to wait, and the server is at `extensions.max_waiting`.
     TooManyWaiting,
     /// The message waited for `extensions.max_wait`.
@@ -76,6 +106,21 @@ impl BayeuxError {
             Self::ChannelInvalid => "405::channel_invalid",
             Self::MessageIdInvalid => "405::message_id_invalid",
             Self::ConnectDisplaced => "409::connect_displaced",
+            Self::CredentialsMalformed => "401::credentials_malformed",
+            Self::TokenTooLong => "401::token_too_long",
+            Self::TokenIssuerUnknown => "401::token_issuer_unknown",
+            Self::TokenKeyUnknown => "401::token_key_unknown",
+            Self::TokenAlgorithmDenied => "401::token_algorithm_denied",
+            Self::TokenSignatureInvalid => "401::token_signature_invalid",
+            Self::TokenExpired => "401::token_expired",
+            Self::TokenNotYetValid => "401::token_not_yet_valid",
+            Self::TokenAudienceInvalid => "401::token_audience_invalid",
+            Self::TokenClaimInvalid => "401::token_claim_invalid",
+            Self::TokenKeysUnavailable => "503::token_keys_unavailable",
+            Self::UserChanged => "403::user_changed",
+            Self::PasswordInvalid => "401::password_invalid",
+            Self::TooManyAttempts => "429::too_many_attempts",
+            Self::WebhookUnavailable => "503::webhook_unavailable",
             Self::ExtensionFailed => "500::extension_failed",
             Self::TooManySessions => "503::too_many_sessions",
             Self::TooManyWaiting => "503::too_many_waiting",

@@ -132,6 +132,7 @@ fn explained(args: Args) -> Result<(String, bool), String> {
         roles: args.role,
         claims: args.claim,
         grants: Vec::new(),
+        expires: None,
     });
     let subject = Subject {
         identity: identity.map(Arc::new),

@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 23] = [
+const LAYERS: [(&str, &[&str]); 24] = [
     ("bayeux", &[]),
     ("access", &["bayeux"]),
     ("peer", &[]),
     ("metrics", &["peer"]),
+    ("authentication", &["bayeux", "access", "metrics"]),
     ("pause", &[]),
     ("web", &["pause", "peer"]),
     ("extensions", &["bayeux", "access"]),

@@ -135,6 +135,9 @@ impl MessageInfo {
 pub enum Refusal {
     /// It fails with this error, as `code:arguments:text`, such as `403:/vip:not_for_you`.
     Failed(Cow<'static, str>),
+    /// It fails with such an error, and may succeed after this time: a handshake's client is advised to
+    /// come back then, and HTTP says so by `Retry-After`.
+    Later(Cow<'static, str>, Duration),
     /// Its session ends, as if the client had disconnected.
     Disconnect,
 }

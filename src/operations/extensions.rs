@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Actor, Scope};
 use crate::bayeux::{Advice, ClientId, Message, Reply};
@@ -14,13 +15,22 @@ const REFUSED: &str = "refused";
 /// An operation is not done because an extension refuses it, to a client that does not speak Bayeux.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.reason())]
-pub struct Denied(Cow<'static, str>);
+pub struct Denied {
+    error: Cow<'static, str>,
+    retry: Option<Duration>,
+}
 
 impl Denied {
     /// Returns the code of the extension's error, if it begins with a number.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
         self.parts()[0].parse().ok()
+    }
+
+    /// Returns after which time the same may succeed, if that is known.
+    #[must_use]
+    pub fn retry(&self) -> Option<Duration> {
+        self.retry
     }
 
     /// Returns what the error says: its text, or if that is empty its arguments.
@@ -33,20 +43,22 @@ impl Denied {
 
     /// Returns code, arguments and text; what is not of this form is all text.
     fn parts(&self) -> [&str; 3] {
-        let mut parts = self.0.splitn(3, ':');
+        let mut parts = self.error.splitn(3, ':');
         match [parts.next(), parts.next(), parts.next()] {
             [Some(code), Some(arguments), Some(text)] => [code, arguments, text],
-            _ => ["", "", &self.0],
+            _ => ["", "", &self.error],
         }
     }
 }
 
 impl From<Refusal> for Denied {
     fn from(refusal: Refusal) -> Self {
-        Self(match refusal {
-            Refusal::Failed(error) => error,
-            Refusal::Disconnect => Cow::Borrowed(REFUSED),
-        })
+        let (error, retry) = match refusal {
+            Refusal::Failed(error) => (error, None),
+            Refusal::Later(error, retry) => (error, Some(retry)),
+            Refusal::Disconnect => (Cow::Borrowed(REFUSED), None),
+        };
+        Self { error, retry }
     }
 }
 
@@ -54,12 +66,28 @@ impl From<Refusal> for Denied {
 #[must_use]
 pub fn refused(reply: Reply<'_>, refusal: Refusal) -> Reply<'_> {
     match refusal {
-        Refusal::Failed(error) => reply.refused(error),
+        Refusal::Failed(error) | Refusal::Later(error, _) => reply.refused(error),
         Refusal::Disconnect => reply.advised(Advice::none()),
     }
 }
 
 impl Scope<'_> {
+    /// Makes a reply one to a handshake that was refused: its client is advised to come back only if it
+    /// may succeed then.
+    #[must_use]
+    pub fn handshake_refused<'a>(
+        &self,
+        reply: Reply<'a>,
+        refusal: Refusal,
+        actor: &Actor<'_>,
+    ) -> Reply<'a> {
+        let advice = match refusal {
+            Refusal::Later(_, retry) => self.shared.full_advice(retry, actor.is_blind, self.now),
+            Refusal::Failed(_) | Refusal::Disconnect => Advice::none(),
+        };
+        refused(reply, refusal).advised(advice)
+    }
+
     /// Lets the extensions look at a message: those of all sessions, then those of its own.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::{Actor, Scope, ack, checked_id, refused, texts};
+use super::{Actor, Scope, ack, checked_id, texts};
 use crate::bayeux::{Advice, BayeuxError, ClientId, Field, Message, RandomId, Reply};
 use crate::extensions::{Begun, Refusal};
 use crate::metrics::{Limit, Notice};
@@ -74,9 +74,7 @@ pub fn apply<'a>(
             let reply = reply.failed(BayeuxError::TooManySessions);
             (reply.advised(advice), None)
         }
-        Err(NotBegun::Forbidden(refusal)) => {
-            (refused(reply, refusal).advised(Advice::none()), None)
-        }
+        Err(NotBegun::Forbidden(refusal)) => (scope.handshake_refused(reply, refusal, actor), None),
     }
 }
 

@@ -8,7 +8,7 @@ use super::outcome::{Departure, Outcome};
 use super::request::{Request, is_of};
 use super::waits::{Asked, Verdicts};
 use super::{BayeuxServer, HeldConnect, held, random_id};
-use crate::bayeux::{Advice, ChannelName, Message, Reply, meta};
+use crate::bayeux::{ChannelName, Message, Reply, meta};
 use crate::extensions::Refusal;
 use crate::operations::{self, Actor, Effect, Scope};
 use crate::services::Call;
@@ -115,9 +115,9 @@ impl Pass<'_> {
                 }
                 reply
             }
-            Err(refusal) => {
-                operations::refused(Reply::to(message), refusal).advised(Advice::none())
-            }
+            Err(refusal) => self
+                .scope
+                .handshake_refused(Reply::to(message), refusal, &self.actor),
         };
         let mut unsettled = Asked::default();
         if self.scope.shared.extensions.may_wait() {

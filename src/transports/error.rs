@@ -88,7 +88,8 @@ impl Error {
     fn status(&self) -> StatusCode {
         match self {
             Self::Gate(refusal) => refusal.status,
-            Self::Denied(denied) => denial::status(denied),
+            // It has a response of its own.
+            Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::Charset(charset) => charset.status(),
             Self::Coding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) | Self::Inflate(NotInflated::TooLarge) => {
@@ -120,6 +121,7 @@ impl From<Error> for Response {
         match error {
             Error::Gate(refusal) => return refusal.into(),
             Error::Upgrade(error) => return error.into(),
+            Error::Denied(denied) => return denial::response(&denied),
             _ => {}
         }
         let response = Self::error(error.status(), &error.to_string());

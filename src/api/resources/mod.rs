@@ -80,7 +80,7 @@ impl From<Error> for Response {
             Error::NotWritten(NotWritten::Result(_)) => StatusCode::UNPROCESSABLE_ENTITY,
             Error::NotWritten(NotWritten::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
             Error::Denied(denied) | Error::NotWritten(NotWritten::Denied(denied)) => {
-                denial::status(denied)
+                return denial::response(denied);
             }
             Error::NotWritten(NotWritten::Data(_) | NotWritten::NoData | NotWritten::Unmet(_))
             | Error::Date

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::extensions::{Denied, refused};
-use super::handshake::{self, NotBegun};
+use super::handshake;
 use super::implied::Implied;
 use super::{Actor, Scope, implied, subscribe, subscriptions};
 use crate::bayeux::{BayeuxError, ChannelPattern, ClientId, RandomId, Reply};
@@ -16,19 +16,10 @@ use crate::session::{Beginning, EndReason, Session, Stream};
 /// Why there is no stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotOpened {
-    /// There are too many sessions, or it may not be subscribed to these channels.
+    /// It may not be subscribed to these channels.
     Failed(BayeuxError),
-    /// An extension refuses it, or access rules do not allow it.
+    /// There are too many sessions, an extension refuses it, or access rules do not allow it.
     Denied(Denied),
-}
-
-impl From<NotBegun> for NotOpened {
-    fn from(not_begun: NotBegun) -> Self {
-        match not_begun {
-            NotBegun::Full => Self::Failed(BayeuxError::TooManySessions),
-            NotBegun::Forbidden(refusal) => refusal.into(),
-        }
-    }
 }
 
 impl From<BayeuxError> for NotOpened {

@@ -23,15 +23,6 @@ pub struct Handshaken {
     pub new_cookie: Option<RandomId>,
 }
 
-/// Why no session began.
-#[derive(Debug)]
-pub(super) enum NotBegun {
-    /// The server has as many as it may.
-    Full,
-    /// Access rules do not allow it.
-    Forbidden(Refusal),
-}
-
 /// Makes a session.
 ///
 /// Required: `channel`. Optional: `version`, `minimumVersion`, `supportedConnectionTypes` (absent:
@@ -68,13 +59,7 @@ pub fn apply<'a>(
             }
             (reply, Some(handshaken))
         }
-        Err(NotBegun::Full) => {
-            let shared = scope.shared;
-            let advice = shared.full_advice(RETRY_WHEN_FULL, actor.is_blind, scope.now);
-            let reply = reply.failed(BayeuxError::TooManySessions);
-            (reply.advised(advice), None)
-        }
-        Err(NotBegun::Forbidden(refusal)) => (scope.handshake_refused(reply, refusal, actor), None),
+        Err(refusal) => (scope.handshake_refused(reply, refusal, actor), None),
     }
 }
 
@@ -87,10 +72,10 @@ pub(super) fn begin(
     mut begun: Begun,
     scope: &Scope<'_>,
     mut random: impl FnMut() -> RandomId,
-) -> Result<Handshaken, NotBegun> {
+) -> Result<Handshaken, Refusal> {
     let mut subject = actor.subject();
     subject.identity = begun.identity.take().or(subject.identity);
-    scope.may_handshake(&subject).map_err(NotBegun::Forbidden)?;
+    scope.may_handshake(&subject)?;
     let is_full = usize::try_from(scope.metrics().sessions.value())
         .is_ok_and(|sessions| sessions >= scope.shared.settings.max_sessions);
     if is_full {
@@ -101,7 +86,8 @@ pub(super) fn begin(
                 "a handshake was refused: the server has bayeux.max_sessions sessions"
             );
         }
-        return Err(NotBegun::Full);
+        let error = BayeuxError::TooManySessions.text();
+        return Err(Refusal::Later(error.into(), RETRY_WHEN_FULL));
     }
     // Whoever made it: another server of this host shares the browser's cookies, and would have its
     // sessions lost if this one replaced them. The secret is the client id.

@@ -95,7 +95,6 @@ impl Error {
             Self::TooLarge(_) | Self::Inflate(NotInflated::TooLarge) => {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
-            Self::NotSubscribed(BayeuxError::TooManySessions) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoOrigin
             | Self::NotSubscribed(
                 BayeuxError::TooManySubscriptions

@@ -101,6 +101,52 @@ async fn an_extension_can_end_a_session() {
     assert_eq!(server.metrics().sessions.value(), 0);
 }
 
+/// Has no time for anybody now.
+#[derive(Debug)]
+struct Busy;
+
+impl Extension for Busy {
+    fn incoming(&self, _: &mut Message<'_>, _: &MessageInfo) -> Result<(), Refusal> {
+        Err(Refusal::Later(
+            "503::directory_down".into(),
+            Duration::from_millis(2500),
+        ))
+    }
+}
+
+#[tokio::test]
+async fn an_extension_can_say_when_to_try_again() {
+    let additions = Additions {
+        extensions: vec![Box::new(Busy)],
+        handlers: Vec::new(),
+    };
+    let set = "channel=[{ pattern = '/a', resource = true }]";
+    let server = TestServer::start_with(&[set], additions);
+    let reply = Client::new(server.address).handshake().await;
+    assert_eq!(reply["error"], "503::directory_down");
+    let advice = json!({"reconnect": "retry", "interval": 2500, "timeout": 30_000});
+    assert_eq!(reply["advice"], advice);
+    for request in [
+        Request::new("GET", "/events?channel=/a"),
+        Request::new("GET", "/resources/a"),
+        Request::new("PUT", "/resources/a").body("1"),
+        Request::new("DELETE", "/resources/a"),
+    ] {
+        let response = server.open().await.exchange(request).await;
+        assert_eq!(
+            (response.status, &*response.reason()),
+            (503, "directory_down")
+        );
+        assert_eq!(response.header("Retry-After"), Some("3"));
+    }
+    let reply = only(server.post(r#"{"channel":"/a"}"#).await.messages());
+    assert_eq!(
+        reply.get("advice"),
+        None,
+        "it is about more than this message"
+    );
+}
+
 /// Panics when it is told to.
 #[derive(Debug)]
 struct Panicking;

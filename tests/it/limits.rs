@@ -151,6 +151,14 @@ async fn at_max_sessions_a_handshake_is_refused_and_told_to_retry_later() {
     assert!(reply["advice"]["interval"].as_u64().unwrap() >= 1000);
     assert!(reply.get("clientId").is_none());
     assert_eq!(counted(&server, Limit::MaxSessions), 1);
+    let stream = Request::new("GET", "/events?channel=/a");
+    let response = server.open().await.exchange(stream).await;
+    assert_eq!(
+        (response.status, &*response.reason()),
+        (503, "too_many_sessions")
+    );
+    assert_eq!(response.header("Retry-After"), Some("10"));
+    assert_eq!(counted(&server, Limit::MaxSessions), 2);
     first.disconnect().await;
     assert_eq!(second.handshake().await["successful"], true);
 }

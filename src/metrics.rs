@@ -10,7 +10,7 @@ mod notices;
 use notices::Quota;
 
 pub use counts::{Counter, Gauge};
-pub use labels::{Dropped, EndReason, Forbidden, Limit};
+pub use labels::{Dropped, EndReason, Forbidden, Limit, PasswordOutcome};
 pub use notices::{Notice, Permit};
 
 use crate::peer::Peer;
@@ -69,6 +69,7 @@ pub struct Metrics {
     dropped: [Counter; Dropped::ALL.len()],
     ended: [Counter; EndReason::ALL.len()],
     forbidden: [Counter; Forbidden::ALL.len()],
+    passwords: [Counter; PasswordOutcome::ALL.len()],
     limits: [Counter; Limit::ALL.len()],
     /// The log lines that clients cause, by what they are about; and those of bounds that nobody else
     /// tells of.
@@ -88,6 +89,11 @@ impl Metrics {
     /// Counts what access rules did not allow.
     pub fn forbidden(&self, what: Forbidden) {
         self.forbidden[what as usize].increment();
+    }
+
+    /// Counts a password that a client has shown.
+    pub fn password(&self, outcome: PasswordOutcome) {
+        self.passwords[outcome as usize].increment();
     }
 
     /// Counts a session's end.
@@ -197,6 +203,17 @@ impl Metrics {
             ),
             &actions,
             &self.forbidden,
+        );
+        let outcomes = PasswordOutcome::ALL.map(PasswordOutcome::label);
+        family(
+            &mut out,
+            (
+                "passwords_total",
+                "Passwords that clients have shown.",
+                "outcome",
+            ),
+            &outcomes,
+            &self.passwords,
         );
         let limits = Limit::ALL.map(Limit::label);
         family(

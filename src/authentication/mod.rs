@@ -5,6 +5,8 @@
 //! transport.
 
 mod fault;
+pub mod passwords;
+mod problem;
 
 use std::fmt;
 use std::future::Future;
@@ -15,6 +17,7 @@ use serde_json::value::RawValue;
 
 use crate::access::Identity;
 pub use fault::Fault;
+pub use problem::Problem;
 
 /// Who a client has shown to be.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@ pub mod bench;
 mod check_config;
 mod default_config;
 mod explain;
+mod hash_password;
 mod logging;
 mod serve;
 mod signals;
@@ -37,6 +38,8 @@ enum Command {
     CheckConfig(check_config::Args),
     /// Say whether somebody may do something, and which rule decides that.
     Explain(explain::Args),
+    /// Hash a password for a [[user]] entry; it is asked for, or read from standard input.
+    HashPassword(hash_password::Args),
     /// Load a Bayeux server and report what it can do.
     Bench(bench::Args),
     /// Print a configuration file with every key, its default and its meaning.
@@ -50,6 +53,7 @@ impl Cli {
             Command::Serve(args) => serve::run(args),
             Command::CheckConfig(args) => check_config::run(args),
             Command::Explain(args) => explain::run(args),
+            Command::HashPassword(args) => hash_password::run(&args),
             Command::Bench(args) => bench::main(&args),
             Command::DefaultConfig => default_config::run(),
         }

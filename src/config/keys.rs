@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use super::Config;
 use crate::access::Rule;
+use crate::authentication::passwords::User;
 use crate::listener::{ListenAddress, NotAMode, NotAnAddress};
 use crate::router::settings::ChannelOptions;
 
@@ -25,7 +26,7 @@ pub(super) struct List {
 }
 
 /// The lists, in the order of the file.
-pub(super) const LISTS: [List; 2] = [
+pub(super) const LISTS: [List; 3] = [
     List {
         key: "channel",
         required: "pattern",
@@ -38,6 +39,12 @@ pub(super) const LISTS: [List; 2] = [
         advice: "say whom it is about, such as who = \"anyone\"",
         example: r#"[{ allow = ["subscribe"], channels = ["/chat/**"], who = "anyone" }]"#,
     },
+    List {
+        key: "user",
+        required: "name",
+        advice: "name the user, such as name = \"u1\"",
+        example: r#"[{ name = "u1", password_hash = "$argon2id$…" }]"#,
+    },
 ];
 
 /// Finds the list of this key.
@@ -46,7 +53,7 @@ pub(super) fn list(key: &str) -> Option<&'static List> {
 }
 
 /// The sections, in the order of the file.
-pub(super) const SECTIONS: [&str; 10] = [
+pub(super) const SECTIONS: [&str; 11] = [
     "http",
     "bayeux",
     "websocket",
@@ -55,6 +62,7 @@ pub(super) const SECTIONS: [&str; 10] = [
     "resources",
     "extensions",
     "services",
+    "authentication",
     "log",
     "admin",
 ];
@@ -83,6 +91,7 @@ pub(super) fn known() -> Vec<String> {
 pub(super) fn known_of(list: &List) -> Vec<String> {
     let entry = match list.key {
         "access" => serde_json::to_value(Rule::default()),
+        "user" => serde_json::to_value(User::default()),
         _ => serde_json::to_value(ChannelOptions::default()),
     };
     names(&entry.unwrap_or_default())
@@ -252,6 +261,7 @@ pub(super) fn check(key: &str, value: Value) -> Result<(), toml::de::Error> {
             ChannelOptions::deserialize(Value::Table(entry)).map(drop)
         }
         "access" => Rule::deserialize(Value::Table(entry)).map(drop),
+        "user" => User::deserialize(Value::Table(entry)).map(drop),
         _ => {
             let config = Table::from_iter([(section.to_owned(), Value::Table(entry))]);
             Config::deserialize(Value::Table(config)).map(drop)

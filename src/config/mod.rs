@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::authentication::passwords;
 use crate::bayeux::Limits;
 use crate::{access, extensions, listener, resources, router, services, session, transports};
 
@@ -63,6 +64,10 @@ pub struct Config {
     pub channel: Vec<router::settings::ChannelOptions>,
     /// Who may do what.
     pub access: Vec<access::Rule>,
+    /// Who clients are.
+    pub authentication: Authentication,
+    /// Who may log in with a password.
+    pub user: Vec<passwords::User>,
     /// What is logged, and how.
     pub log: Log,
     /// The operator's own listeners.
@@ -97,6 +102,15 @@ pub struct Resources {
     /// What is kept of them.
     #[serde(flatten)]
     pub kept: resources::settings::Settings,
+}
+
+/// The `[authentication]` section.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Authentication {
+    /// Bounds of password checks.
+    #[serde(flatten)]
+    pub passwords: passwords::Settings,
 }
 
 /// The `[log]` section.

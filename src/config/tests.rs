@@ -134,6 +134,7 @@ mod default_text {
         assert_eq!(config.http.max_connections, Some(50_000));
         assert_eq!(config.channel.len(), 1);
         assert_eq!(config.access.len(), 1);
+        assert_eq!(config.user.len(), 1);
     }
 }
 
@@ -175,7 +176,7 @@ mod known_keys {
         ];
         let http = include_str!("../listener/settings.rs");
         let here = include_str!("mod.rs");
-        let mut expected = BTreeSet::from(["channel", "access"].map(str::to_owned));
+        let mut expected = BTreeSet::from(["channel", "access", "user"].map(str::to_owned));
         let mut add = |section: &str, names: Vec<String>| {
             assert!(!names.is_empty(), "{section}");
             for name in names {
@@ -199,6 +200,8 @@ mod known_keys {
         add("extensions", fields(extensions, "WaitBounds"));
         let services = include_str!("../services/settings.rs");
         add("services", fields(services, "Settings"));
+        let passwords = include_str!("../authentication/passwords/settings.rs");
+        add("authentication", fields(passwords, "Settings"));
         add("log", fields(here, "Log"));
         add("admin", fields(here, "Admin"));
         assert_eq!(BTreeSet::from_iter(keys::known()), expected);
@@ -212,6 +215,11 @@ mod known_keys {
         assert_eq!(
             BTreeSet::from_iter(keys::known_of(&keys::LISTS[1])),
             BTreeSet::from_iter(access)
+        );
+        let user = fields(passwords, "User");
+        assert_eq!(
+            BTreeSet::from_iter(keys::known_of(&keys::LISTS[2])),
+            BTreeSet::from_iter(user)
         );
         let sections = fields(here, "Config");
         let lists = keys::LISTS.iter().map(|list| list.key);

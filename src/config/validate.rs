@@ -12,6 +12,7 @@ use forms::{
 
 use super::{Config, Problem};
 use crate::access::{Access, Rule};
+use crate::authentication::passwords::Passwords;
 use crate::router::settings::ChannelOptions;
 use crate::services::Settings as Services;
 use crate::web::cookies::{SameSite, Settings as Cookie};
@@ -25,6 +26,8 @@ const MIN_HEADER_SIZE: u64 = 8 * 1024;
 
 /// Below this a single message would not fit.
 const MIN_MESSAGE_SIZE: u64 = 1024;
+/// The least that Argon2 takes.
+const MIN_PASSWORD_MEMORY: u64 = 8 * 1024;
 /// Below it a segment or two of a connection with large ones would wait for the client each time.
 const MIN_UNSENT: u64 = 4096;
 const MAX_UNSENT: u64 = 1 << 30;
@@ -44,6 +47,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.cookie(&config.bayeux.transports.browser_cookie);
     checks.channels(&config.channel);
     checks.access(&config.access);
+    checks.users(config);
     checks.services(&config.services);
     checks.log(config);
     checks.problems
@@ -119,6 +123,10 @@ impl Checks {
                 config.extensions.max_inactivity,
             ),
             ("extensions.max_wait", config.extensions.waits.max_wait),
+            (
+                "authentication.max_password_delay",
+                config.authentication.passwords.max_password_delay,
+            ),
         ];
         let any = [
             ("bayeux.interval", session.interval),
@@ -209,6 +217,25 @@ impl Checks {
                 config.extensions.waits.max_waiting,
             ),
         ];
+        let passwords = &config.authentication.passwords;
+        let counts = counts.into_iter().chain([
+            (
+                "authentication.max_password_checks",
+                passwords.max_password_checks,
+            ),
+            (
+                "authentication.max_password_length",
+                passwords.max_password_length,
+            ),
+            (
+                "authentication.max_wrong_passwords",
+                passwords.max_wrong_passwords,
+            ),
+            (
+                "authentication.wrong_passwords",
+                passwords.wrong_passwords as usize,
+            ),
+        ]);
         let rate = session.reconnect_rate;
         self.require(rate >= 1, "bayeux.reconnect_rate", "must be 1 or more");
         for (key, count) in counts {
@@ -246,6 +273,11 @@ impl Checks {
                 "websocket.deflate_threshold",
                 config.websocket.deflate_threshold,
                 1,
+            ),
+            (
+                "authentication.max_password_memory",
+                config.authentication.passwords.max_password_memory,
+                MIN_PASSWORD_MEMORY,
             ),
             (
                 "resources.max_bytes",
@@ -404,6 +436,13 @@ impl Checks {
         for problem in Access::new(rules).err().unwrap_or_default() {
             let key = format!("access[{}].{}", problem.index, problem.name);
             self.refuse(&key, problem.value, &problem.fix);
+        }
+    }
+
+    fn users(&mut self, config: &Config) {
+        let problems = Passwords::problems(&config.user, &config.authentication.passwords);
+        for problem in problems {
+            self.refuse(&problem.key, problem.value, &problem.fix);
         }
     }
 

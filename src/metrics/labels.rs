@@ -184,6 +184,31 @@ impl Forbidden {
     }
 }
 
+/// What a password turned out to be; its label says the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordOutcome {
+    /// It is the user's.
+    Right,
+    /// There is no such user, or the password is another.
+    Wrong,
+    /// It was not looked at, after too many that were wrong.
+    Delayed,
+}
+
+impl PasswordOutcome {
+    pub(super) const ALL: [Self; 3] = [Self::Right, Self::Wrong, Self::Delayed];
+
+    /// Returns the label that metrics carry.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Right => "right",
+            Self::Wrong => "wrong",
+            Self::Delayed => "delayed",
+        }
+    }
+}
+
 /// Which of the events a session may not have queued was dropped; its label is the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dropped {

@@ -32,10 +32,12 @@ pub enum Notice {
     Socket,
     /// An extension failed while a message waited for it.
     Extension,
+    /// A password was wrong.
+    Password,
 }
 
 impl Notice {
-    pub(super) const COUNT: usize = Self::Extension as usize + 1;
+    pub(super) const COUNT: usize = Self::Password as usize + 1;
 
     /// What a refusal with this HTTP status is about.
     pub(super) fn of_status(status: u16) -> Self {

@@ -96,6 +96,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
         &[
             "bayeux",
             "access",
+            "authentication",
             "extensions",
             "services",
             "session",

@@ -40,6 +40,7 @@ mod lost_polls;
 mod many;
 mod message_http;
 mod one_door;
+mod passwords;
 mod pauses;
 mod plugins;
 mod publish;

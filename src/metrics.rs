@@ -60,6 +60,8 @@ pub struct Metrics {
     pub resent: Counter,
     /// Connects answered late, because they repeat the id of an unknown session.
     pub delayed_unknown: Counter,
+    /// Subscriptions that sessions lost because they may not have them any more.
+    pub lost_subscriptions: Counter,
     /// Clients that were told to wait before they come back, because many did.
     pub spread_reconnects: Counter,
     /// Requests from other origins that were refused.
@@ -269,7 +271,7 @@ impl Metrics {
         ]
     }
 
-    fn counters(&self) -> [(&str, &str, &Counter); 13] {
+    fn counters(&self) -> [(&str, &str, &Counter); 14] {
         [
             (
                 "handshakes_total",
@@ -315,6 +317,11 @@ impl Metrics {
                 "delayed_unknown_total",
                 "Connects answered late, because they repeat the id of an unknown session.",
                 &self.delayed_unknown,
+            ),
+            (
+                "lost_subscriptions_total",
+                "Subscriptions that sessions lost because they may not have them any more.",
+                &self.lost_subscriptions,
             ),
             (
                 "spread_reconnects_total",

@@ -26,7 +26,7 @@ use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
 use crate::services::{Reach, Services};
 use crate::session;
-use crate::session::{Browsers, EndReason, Reconnects, Sessions, Shared, Tick, Timers, sweep};
+use crate::session::{Browsers, Reconnects, Sessions, Shared, Tick, Timers, sweep};
 
 pub use admit::Admission;
 pub use batch::STEP;
@@ -136,8 +136,8 @@ impl BayeuxServer {
         let Some(session) = self.core.sessions.find(id) else {
             return;
         };
-        if session.on_timer(due, tick) {
-            self.core.scope(tick.now).end(&session, EndReason::Expired);
+        if let Some(reason) = session.on_timer(due, tick) {
+            self.core.scope(tick.now).end(&session, reason);
         }
     }
 

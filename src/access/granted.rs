@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::compiled::Finding;
-use super::identity::Subject;
+use super::identity::{Identity, Subject};
 use super::settings::Action;
 use super::{Access, Asked, Decision};
 use crate::bayeux::{ChannelKind, ChannelName, ChannelPattern};
 
-/// What somebody may do. It is small, since every session keeps one: a pointer, and if there are rules
-/// some sixty bytes and two for each rule that could decide.
+/// What somebody may do, and who that is. It is small, since every session keeps one: a pointer, and if
+/// there are rules or it is known who it is some sixty bytes and two for each rule that could decide.
 #[derive(Debug, Clone, Default)]
 pub struct Granted(Option<Arc<Rights>>);
 
@@ -25,7 +25,7 @@ struct Rights {
 impl Granted {
     /// Finds what somebody may do.
     pub(super) fn new(access: &Arc<Access>, subject: Subject) -> Self {
-        if access.is_open() {
+        if access.is_open() && subject.identity.is_none() {
             return Self(None);
         }
         let concerning = |action| access.concerning(action, &subject);
@@ -40,10 +40,22 @@ impl Granted {
     /// Tells whether everything is allowed, because there are no rules.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.0.is_none()
+        self.0.as_ref().is_none_or(|rights| rights.access.is_open())
     }
 
-    /// Returns whom it is about, if there are rules.
+    /// Tells whether it is this one: nothing else was granted since.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.as_ref().map(Arc::as_ptr) == other.0.as_ref().map(Arc::as_ptr)
+    }
+
+    /// Returns who it is, if that is known.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Arc<Identity>> {
+        self.subject()?.identity.as_ref()
+    }
+
+    /// Returns whom it is about, if there are rules or it is known who it is.
     #[must_use]
     pub fn subject(&self) -> Option<&Subject> {
         self.0.as_ref().map(|rights| &rights.subject)
@@ -77,6 +89,9 @@ impl Rights {
         if channel.kind() == ChannelKind::Meta {
             return Decision::NOT_GRANTED;
         }
+        if self.access.is_open() {
+            return Decision::OPEN;
+        }
         let identity = self.subject.identity.as_deref();
         for &index in &self.publish {
             let rule = self.access.rule(index);
@@ -90,6 +105,9 @@ impl Rights {
     fn subscribe(&self, pattern: &ChannelPattern) -> Decision {
         if pattern.kind() == ChannelKind::Meta {
             return Decision::NOT_GRANTED;
+        }
+        if self.access.is_open() {
+            return Decision::OPEN;
         }
         let identity = self.subject.identity.as_deref();
         for &index in &self.subscribe {

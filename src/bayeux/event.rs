@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::{ChannelBound, ChannelName, Message, Name};
+use super::meta::SUBSCRIBE;
+use super::{ChannelBound, ChannelName, ChannelPattern, Message, Name};
 
 /// What stands before the channel's name in every event.
 const BEFORE_CHANNEL: &[u8] = b"{\"channel\":\"";
@@ -130,6 +131,23 @@ impl<'a> Draft<'a> {
 }
 
 impl Event {
+    /// Makes what tells a client that it is no longer subscribed to something: like the reply to a subscribe
+    /// that fails.
+    #[must_use]
+    pub fn subscription_lost(pattern: &ChannelPattern, error: &str) -> Self {
+        let subscription = serde_json::to_string(pattern.as_str()).expect("a string is JSON");
+        let error = serde_json::to_string(error).expect("a string is JSON");
+        let json = format!(
+            r#"{{"channel":"{SUBSCRIBE}","successful":false,"subscription":{subscription},"error":{error}}}"#
+        );
+        Self {
+            json: json.into(),
+            channel_length: SUBSCRIBE.len(),
+            bound: None,
+            framed: Default::default(),
+        }
+    }
+
     /// Sets what a session may have queued of the event's channel, the same for all its events.
     #[must_use]
     pub fn bounded(self, bound: Option<ChannelBound>) -> Self {

@@ -137,14 +137,17 @@ pub enum EndReason {
     MaxQueue,
     /// An extension ended it.
     Refused,
+    /// What its client had shown of who it is has expired.
+    IdentityExpired,
 }
 
 impl EndReason {
-    pub(super) const ALL: [Self; 4] = [
+    pub(super) const ALL: [Self; 5] = [
         Self::Disconnect,
         Self::Expired,
         Self::MaxQueue,
         Self::Refused,
+        Self::IdentityExpired,
     ];
 
     /// Returns the label that metrics and log lines carry.
@@ -155,6 +158,7 @@ impl EndReason {
             Self::Expired => "expired",
             Self::MaxQueue => "max_queue",
             Self::Refused => "refused",
+            Self::IdentityExpired => "identity_expired",
         }
     }
 }

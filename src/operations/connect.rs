@@ -66,6 +66,7 @@ pub fn ended(reply: Reply<'_>, reason: EndReason, handshake: impl FnOnce() -> Ad
         EndReason::Expired | EndReason::MaxQueue => reply
             .failed(BayeuxError::SessionUnknown)
             .advised(handshake()),
+        EndReason::IdentityExpired => reply.failed(BayeuxError::TokenExpired).advised(handshake()),
     }
 }
 

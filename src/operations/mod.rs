@@ -9,6 +9,7 @@ mod extensions;
 mod handshake;
 mod implied;
 mod publish;
+mod renewal;
 pub mod resources;
 mod subscribe;
 mod unsubscribe;
@@ -24,8 +25,8 @@ use serde_json::value::RawValue;
 
 use crate::access::{Access, Identity};
 use crate::bayeux::{
-    Advice, BayeuxError, ChannelBound, ChannelKind, ChannelName, ChannelPattern, Draft, Event,
-    Limits, Message, RandomId, Reply, meta, text,
+    Advice, BayeuxError, ChannelBound, ChannelKind, ChannelName, ChannelPattern, ClientId, Draft,
+    Event, Limits, Message, RandomId, Reply, meta, text,
 };
 use crate::metrics::{Limit, Metrics};
 use crate::resources::Resources;
@@ -92,8 +93,22 @@ impl Scope<'_> {
         self.router.delivery(channel, &self.shared.settings)
     }
 
+    /// Returns why the session of a connect has ended lately, if that could not be said before.
+    fn lately_ended(&self, id: ClientId) -> Option<EndReason> {
+        if self.sessions.take_overtaken(id, self.now) {
+            Some(EndReason::Disconnect)
+        } else if self.sessions.take_outlived(id, self.now) {
+            Some(EndReason::IdentityExpired)
+        } else {
+            None
+        }
+    }
+
     /// Ends a session and removes every trace of it; does nothing if it had ended before.
     pub fn end(&self, session: &Arc<Session>, reason: EndReason) {
+        if reason == EndReason::IdentityExpired && !session.holds_connect() {
+            self.sessions.outlive(session.id(), self.now);
+        }
         let Some(subscriptions) = session.end(reason) else {
             return;
         };
@@ -198,10 +213,9 @@ fn without_session<'a>(
         return (reply.failed(BayeuxError::SessionUnknown), Effect::None);
     }
     let (shared, now) = (scope.shared, scope.now);
-    let take_overtaken = |id| scope.sessions.take_overtaken(id, now);
-    if message.client_id.is_some_and(take_overtaken) {
+    if let Some(reason) = message.client_id.and_then(|id| scope.lately_ended(id)) {
         let advice = || shared.handshake_advice(actor.is_blind, now);
-        let reply = connect::ended(reply, EndReason::Disconnect, advice);
+        let reply = connect::ended(reply, reason, advice);
         return (reply, Effect::None);
     }
     let id = (

@@ -22,10 +22,21 @@ pub(super) fn apply<'a>(
         Ok(patterns) => patterns,
         Err(error) => return reply.failed(error),
     };
+    let granted = session.granted();
     if let Err(refusal) = scope.may_subscribe(&patterns, Some(session), actor) {
         return refused(reply, refusal);
     }
-    reply.outcome(to(&patterns, session, scope))
+    if let Err(error) = to(&patterns, session, scope) {
+        return reply.failed(error);
+    }
+    // Whoever took a right from it meanwhile may not have seen these.
+    if !session.granted().is(&granted)
+        && let Err(refusal) = scope.may_subscribe(&patterns, Some(session), actor)
+    {
+        scope.router.unsubscribe(session, &patterns);
+        return refused(reply, refusal);
+    }
+    reply
 }
 
 /// Subscribes a session to all of these, or to none.

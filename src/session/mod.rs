@@ -296,20 +296,30 @@ impl Session {
         self.finish(inner, wake);
     }
 
-    /// Handles what was due; returns true when the session has expired and has to end.
-    pub fn on_timer(&self, due: Instant, tick: Tick) -> bool {
+    /// Says when it ends whatever its client does; without a time it does not.
+    pub fn set_end(&self, ends: Option<Instant>) {
+        let mut inner = self.lock();
+        inner.state.set_end(ends);
+        self.after(inner, Wake::default());
+    }
+
+    /// Handles what was due; returns why the session has to end, if it does.
+    pub fn on_timer(&self, due: Instant, tick: Tick) -> Option<EndReason> {
         let mut inner = self.lock();
         if inner.armed != Some(due) {
-            return false;
+            return None;
         }
         inner.armed = None;
+        if inner.state.is_over(tick.now) {
+            return Some(EndReason::IdentityExpired);
+        }
         let settings = &self.shared.settings;
         let (wake, expired) = inner.state.on_timer(tick.now, tick.resumed, settings);
         if expired && inner.state.is_kept_in_vain(settings) {
             self.shared.metrics.limited(Limit::MaxUnconnected);
         }
         self.finish(inner, wake);
-        expired
+        expired.then_some(EndReason::Expired)
     }
 
     /// Returns what all sessions share.
@@ -340,6 +350,12 @@ impl Session {
     #[must_use]
     pub fn is_subscribed_to(&self, patterns: &[ChannelPattern]) -> bool {
         self.lock().state.is_subscribed_to(patterns)
+    }
+
+    /// Returns what it is subscribed to.
+    #[must_use]
+    pub fn subscriptions(&self) -> Vec<ChannelPattern> {
+        self.lock().state.subscriptions()
     }
 
     /// Returns how many channels and patterns it would be subscribed to with these.

@@ -16,6 +16,8 @@ use crate::bayeux::ClientId;
 pub struct Sessions {
     by_id: DashMap<ClientId, Arc<Session>, BuildHasherDefault<IdHasher>>,
     departed: Departed,
+    /// Those who have to show again who they are, and had no connect held that could be answered so.
+    outlived: Departed,
     unknown: UnknownSessions,
 }
 
@@ -46,6 +48,18 @@ impl Sessions {
     #[must_use]
     pub fn take_overtaken(&self, id: ClientId, now: Instant) -> bool {
         self.departed.take(id, now)
+    }
+
+    /// Notes a client that has to show again who it is, and has no connect held to be told so.
+    pub fn outlive(&self, id: ClientId, now: Instant) {
+        self.outlived.add(id, now);
+    }
+
+    /// Tells whether a connect is of a client that has to show again who it is, by at most 10 s late;
+    /// true once.
+    #[must_use]
+    pub fn take_outlived(&self, id: ClientId, now: Instant) -> bool {
+        self.outlived.take(id, now)
     }
 
     /// Notes a connect whose session is unknown, by the client id that it names, and returns how late

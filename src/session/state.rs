@@ -152,6 +152,7 @@ impl State {
             timeout: begun.timeout,
             interval: begun.interval,
             max_interval: begun.max_interval,
+            ends: None,
         };
         let mut queue = Queue::default();
         for event in &begun.events {
@@ -301,6 +302,20 @@ impl State {
         Some((std::mem::take(&mut self.subscriptions).into_vec(), wake))
     }
 
+    /// Says when the session ends whatever its client does.
+    pub(super) fn set_end(&mut self, ends: Option<Instant>) {
+        let times = Times {
+            ends,
+            ..self.times()
+        };
+        self.times = times.are_own().then(|| Box::new(times));
+    }
+
+    /// Tells whether it is time for the end that was set.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.times().ends.is_some_and(|ends| ends <= now)
+    }
+
     /// Does what is due: wakes whoever has to act (first result), or expires (second). `resumed` is
     /// when the last pause of the process ended.
     pub(super) fn on_timer(
@@ -345,7 +360,8 @@ impl State {
         let is_unresumed = self.held.as_ref().is_some_and(|held| !held.is_resumed);
         let lazy = self.queue.lazy_deadline();
         let lazy = lazy.filter(|_| is_unresumed || self.is_streamed(settings));
-        end.into_iter().chain(lazy).min()
+        let own_end = self.times().ends;
+        end.into_iter().chain(lazy).chain(own_end).min()
     }
 
     /// Returns when the session expires if no connect is held: not while its stream keeps it, or its
@@ -392,6 +408,10 @@ impl State {
     /// Tells whether it is subscribed to these, and to nothing else.
     pub(super) fn is_subscribed_to(&self, patterns: &[ChannelPattern]) -> bool {
         self.subscriptions.len() == patterns.len() && self.count_with(patterns) == patterns.len()
+    }
+
+    pub(super) fn subscriptions(&self) -> Vec<ChannelPattern> {
+        self.subscriptions.to_vec()
     }
 
     pub(super) fn count_with(&self, patterns: &[ChannelPattern]) -> usize {

@@ -70,6 +70,14 @@ impl Subscriptions {
     }
 
     /// Returns all of them, in no order.
+    pub(super) fn to_vec(&self) -> Vec<ChannelPattern> {
+        match self {
+            Self::Few(list) => list.clone(),
+            Self::Many(set) => set.iter().cloned().collect(),
+        }
+    }
+
+    /// Returns all of them, in no order.
     pub(super) fn into_vec(self) -> Vec<ChannelPattern> {
         match self {
             Self::Few(list) => list,

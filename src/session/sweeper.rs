@@ -168,7 +168,7 @@ mod tests {
         session.connect(&connect(far), now);
         let mut due = Vec::new();
         shared.timers.take_due(first, &mut due);
-        assert!(!session.on_timer(due[0].0, tick(first)));
+        assert_eq!(session.on_timer(due[0].0, tick(first)), None);
         for nearer in 0..1000 {
             session.connect(&connect(far - Duration::from_millis(nearer)), now);
             assert_eq!(shared.timers.len(), 1, "after {nearer} connects");
@@ -177,7 +177,8 @@ mod tests {
         due.clear();
         assert_eq!(shared.timers.take_due(last, &mut due), None);
         assert_eq!(due, [(last, session.id())], "the nearest is what is kept");
-        assert!(session.on_timer(last, tick(last)), "and it expires then");
+        let ended = session.on_timer(last, tick(last));
+        assert_eq!(ended, Some(EndReason::Expired), "and it expires then");
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! The times of a session that an extension gave it, instead of those of all.
+//! The times of a session that are its own: those that an extension gave it, instead of those of all, and
+//! its end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Settings;
 
@@ -10,11 +11,16 @@ pub(super) struct Times {
     pub(super) timeout: Option<Duration>,
     pub(super) interval: Option<Duration>,
     pub(super) max_interval: Option<Duration>,
+    /// When it ends whatever its client does: who it is has to be shown again then.
+    pub(super) ends: Option<Instant>,
 }
 
 impl Times {
     pub(super) fn are_own(&self) -> bool {
-        self.timeout.is_some() || self.interval.is_some() || self.max_interval.is_some()
+        self.timeout.is_some()
+            || self.interval.is_some()
+            || self.max_interval.is_some()
+            || self.ends.is_some()
     }
 
     /// How long a connect is held when nothing happens.

@@ -1,0 +1,81 @@
+//! A session whose client shows again who it is, or whose rights change otherwise.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Scope;
+use crate::access::{Granted, Identity, Subject};
+use crate::bayeux::{BayeuxError, Event};
+use crate::session::{Delivered, EndReason, Session};
+
+impl Scope<'_> {
+    /// Takes what the client of a session shows later of who it is: what lasts as long as what was shown
+    /// before, or longer, takes its place. What does not is passed over.
+    ///
+    /// # Errors
+    /// It is another user, or the session's has not shown who it is.
+    pub fn renew(
+        &self,
+        session: &Arc<Session>,
+        identity: &Arc<Identity>,
+    ) -> Result<(), BayeuxError> {
+        let granted = session.granted();
+        let Some(before) = granted.identity() else {
+            return Err(BayeuxError::UserChanged);
+        };
+        if before.user != identity.user {
+            return Err(BayeuxError::UserChanged);
+        }
+        // What is checked again is mostly the same.
+        if Arc::ptr_eq(before, identity) || is_earlier(identity, before) {
+            return Ok(());
+        }
+        let address = granted.subject().and_then(|subject| subject.address);
+        let subject = Subject {
+            identity: Some(Arc::clone(identity)),
+            address,
+        };
+        session.set_end(self.end_of(identity));
+        self.regrant(session, self.access.for_subject(subject));
+        tracing::debug!(client_id = ?session.id(), "the client has shown again who it is");
+        Ok(())
+    }
+
+    /// Returns when a session ends that belongs to this one, if it has to.
+    pub(super) fn end_of(&self, identity: &Identity) -> Option<Instant> {
+        let expires = identity.expires?;
+        let left = expires.duration_since((self.time_of_day)());
+        // More than the clock can say is for ever.
+        self.now.checked_add(left.unwrap_or_default())
+    }
+
+    /// Grants a session something else than before; what it is subscribed to and may not be any more it
+    /// loses, and its client is told.
+    fn regrant(&self, session: &Arc<Session>, granted: Granted) {
+        session.grant(granted.clone());
+        for pattern in session.subscriptions() {
+            let decision = granted.subscribe(&pattern);
+            if decision.allowed {
+                continue;
+            }
+            self.router
+                .unsubscribe(session, std::slice::from_ref(&pattern));
+            let reason = granted.reason(decision).unwrap_or_default();
+            let error = BayeuxError::SubscribeForbidden.about(&[pattern.as_str(), reason]);
+            tracing::debug!(client_id = ?session.id(), channel = pattern.as_str(), "a subscription was lost");
+            self.metrics().lost_subscriptions.increment();
+            let event = Arc::new(Event::subscription_lost(&pattern, &error));
+            if session.deliver(&event, None, || self.now) == Delivered::Refused {
+                return self.end(session, EndReason::MaxQueue);
+            }
+        }
+    }
+}
+
+fn is_earlier(one: &Identity, other: &Identity) -> bool {
+    match (one.expires, other.expires) {
+        (Some(one), Some(other)) => one < other,
+        (Some(_), None) => true,
+        (None, _) => false,
+    }
+}

@@ -166,7 +166,8 @@ impl Metrics {
             head(&mut out, name, help, "gauge");
             line(&mut out, name, "", &gauge.value());
         }
-        for (name, help, counter) in self.counters() {
+        let counters = self.counters().into_iter().chain(self.more_counters());
+        for (name, help, counter) in counters {
             head(&mut out, name, help, "counter");
             line(&mut out, name, "", &counter.value());
         }
@@ -271,7 +272,7 @@ impl Metrics {
         ]
     }
 
-    fn counters(&self) -> [(&str, &str, &Counter); 14] {
+    fn counters(&self) -> [(&str, &str, &Counter); 8] {
         [
             (
                 "handshakes_total",
@@ -313,6 +314,11 @@ impl Metrics {
                 "Events sent again because their client did not acknowledge them.",
                 &self.resent,
             ),
+        ]
+    }
+
+    fn more_counters(&self) -> [(&str, &str, &Counter); 6] {
+        [
             (
                 "delayed_unknown_total",
                 "Connects answered late, because they repeat the id of an unknown session.",

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::access::{self, Access};
 use crate::admin::Admin;
+use crate::authentication::Authenticator;
 use crate::bayeux::ChannelPattern;
 use crate::config::{self, Config};
 use crate::demo::Demo;
@@ -108,6 +109,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         resources: resources.kept,
         has_ack: extensions.ack,
         access: Arc::new(access),
+        authenticator: Authenticator::default(),
         waits: extensions.waits,
         extensions: extensions.build(additions.extensions),
         services,

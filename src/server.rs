@@ -4,11 +4,13 @@ mod admit;
 mod batch;
 mod core;
 mod held;
+mod identify;
 mod outcome;
 mod request;
 mod resources;
 mod settle;
 mod streams;
+mod verdicts;
 mod waits;
 
 use std::sync::Arc;
@@ -17,11 +19,12 @@ use std::time::Instant;
 use self::core::Core;
 use self::waits::WaitingRoom;
 use crate::access::Access;
+use crate::authentication::Authenticator;
 use crate::bayeux::{ClientId, Limits, Message, RandomId};
 use crate::extensions::{Pipeline, WaitBounds};
 use crate::metrics::Metrics;
 pub use crate::operations::resources::{ByteRange, NotWritten};
-pub use crate::operations::{Actor, Denied, Implied, NotOpened};
+pub use crate::operations::{Actor, Denied, Implied, NotOpened, Who};
 use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
 use crate::services::{Reach, Services};
@@ -34,7 +37,7 @@ pub use held::HeldConnect;
 pub use outcome::{Outcome, Settled, Settlement};
 pub use request::Request;
 pub use resources::{Changed, Unsettled};
-pub use waits::Verdicts;
+pub use verdicts::Verdicts;
 
 /// A Bayeux server without a network.
 #[derive(Debug)]
@@ -43,6 +46,7 @@ pub struct BayeuxServer {
     /// The same, for handlers.
     reach: Arc<dyn Reach>,
     services: Services,
+    authenticator: Authenticator,
     waiting: WaitingRoom,
 }
 
@@ -63,6 +67,8 @@ pub struct Parts {
     pub has_ack: bool,
     /// Who may do what.
     pub access: Arc<Access>,
+    /// What checks who clients are.
+    pub authenticator: Authenticator,
     /// What looks at all messages.
     pub extensions: Pipeline,
     /// How long and how many may wait for them.
@@ -101,6 +107,7 @@ impl BayeuxServer {
             reach: Arc::clone(&core) as Arc<dyn Reach>,
             core,
             services: parts.services,
+            authenticator: parts.authenticator,
             waiting,
         }
     }

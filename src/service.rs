@@ -6,10 +6,9 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 
 use crate::api::resources;
-use crate::bayeux::RandomId;
 use crate::metrics::Metrics;
 use crate::transports::answer::Answer;
-use crate::transports::gate::{Decision, Gate, Purpose, Rejection, add};
+use crate::transports::gate::{Decision, Gate, Purpose, Rejection, Sender, add};
 use crate::transports::message_http::{self, AnswerEmbedded, Bounds};
 use crate::transports::polling::{callback_polling, long_polling};
 use crate::transports::streaming::{self, event_source, multipart};
@@ -112,9 +111,9 @@ impl Service {
 }
 
 impl AnswerEmbedded for Service {
-    fn answer(&self, request: Request, outer_cookies: &[RandomId], socket: &Socket) -> Answer {
+    fn answer(&self, request: Request, outer: &Sender, socket: &Socket) -> Answer {
         let Request { head, body } = request;
-        let decision = self.gate().decide_embedded(&head, outer_cookies);
+        let decision = self.gate().decide_embedded(&head, outer);
         self.serve(&decision, &head, body, socket)
     }
 

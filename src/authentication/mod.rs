@@ -4,6 +4,7 @@
 //! ([`Check::Pending`]) that a message waits for before it is processed. It knows no session and no
 //! transport.
 
+mod authenticator;
 mod fault;
 pub mod passwords;
 mod problem;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::access::Identity;
+pub use authenticator::Authenticator;
 pub use fault::Fault;
 pub use problem::Problem;
 

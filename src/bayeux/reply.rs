@@ -35,7 +35,7 @@ pub struct Reply<'a> {
     advice: Option<Advice>,
     fields: Vec<Field>,
     /// Entries of `ext`, by name, each with its JSON.
-    ext: Vec<(&'static str, String)>,
+    ext: Vec<(Cow<'static, str>, String)>,
 }
 
 impl<'a> Reply<'a> {
@@ -126,9 +126,9 @@ impl<'a> Reply<'a> {
         self.fields.push(field);
     }
 
-    /// Adds an entry to `ext`.
-    pub fn extend(&mut self, name: &'static str, json: String) {
-        self.ext.push((name, json));
+    /// Adds an entry to `ext`, under a name as it stands in a JSON string.
+    pub fn extend(&mut self, name: impl Into<Cow<'static, str>>, json: String) {
+        self.ext.push((name.into(), json));
     }
 
     /// Returns the error, if it is a failure that has one.

@@ -156,7 +156,7 @@ mod known_keys {
                 let renamed = attribute
                     .split_once("rename = \"")
                     .and_then(|(_, rest)| rest.split('"').next());
-                if !attribute.contains("flatten") {
+                if !attribute.contains("flatten") && !attribute.contains("(skip)") {
                     names.push(renamed.unwrap_or(field).to_owned());
                 }
                 attribute = "";

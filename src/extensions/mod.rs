@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::access::Identity;
+use crate::authentication::{Fault, Shown};
 use crate::bayeux::{ClientId, Draft, Event, Message, Reply};
 pub use activity::Activity;
 pub use settings::{Settings, WaitBounds};
@@ -101,10 +102,14 @@ pub trait Extension: fmt::Debug + Send + Sync {
 }
 
 /// A message's way through the server.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct MessageInfo {
     /// The session it is of, if there is one.
     pub client_id: Option<ClientId>,
+    /// Who its session's client has shown to be, or without a session its request.
+    pub identity: Option<Arc<Identity>>,
+    /// What the head of its request shows that the configuration asks for.
+    pub shown: Option<Arc<Shown>>,
     /// The address of its client, if it has one and it is known.
     pub address: Option<IpAddr>,
     /// When it came in, by the clock that measures.
@@ -140,6 +145,15 @@ pub enum Refusal {
     Later(Cow<'static, str>, Duration),
     /// Its session ends, as if the client had disconnected.
     Disconnect,
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        match fault.retry {
+            None => Self::Failed(fault.text().into()),
+            Some(retry) => Self::Later(fault.text().into(), retry),
+        }
+    }
 }
 
 /// A session that begins, and what is its own.

@@ -48,6 +48,8 @@ impl Extension for Noting {
 
 fn info() -> MessageInfo {
     MessageInfo {
+        identity: None,
+        shown: None,
         client_id: None,
         address: None,
         at: Instant::now(),

@@ -14,7 +14,7 @@ impl Actor<'_> {
     /// Returns who it is to rules.
     pub(super) fn subject(&self) -> Subject {
         Subject {
-            identity: self.identity.cloned(),
+            identity: self.who.identity().cloned(),
             address: self.address,
         }
     }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Actor, Scope};
-use crate::bayeux::{Advice, ClientId, Message, Reply};
+use super::{Actor, Scope, Who};
+use crate::bayeux::{Advice, Message, Reply};
 use crate::extensions::{Begun, MessageInfo, Refusal, Wait};
 use crate::session::{EndReason, Session};
 
@@ -101,7 +101,7 @@ impl Scope<'_> {
         if !self.has_extensions(session) {
             return Ok(());
         }
-        let info = self.info(session.map(|session| session.id()), actor);
+        let info = self.info(session, actor);
         let mut passed = self.shared.extensions.incoming(message, &info);
         if let Some(session) = session {
             passed = passed.and_then(|()| session.incoming(message, &info));
@@ -130,15 +130,18 @@ impl Scope<'_> {
         if !extensions.may_wait() {
             return Vec::new();
         }
-        let info = self.info(session.map(|session| session.id()), actor);
+        let info = self.info(session, actor);
         extensions.settle(message, &info)
     }
 
     /// Lets the extensions look at a handshake, and say how its session is to begin.
     ///
     /// # Errors
-    /// One refuses it.
+    /// What its client shows of who it is is not valid, or one of them refuses it.
     pub fn begin(&self, message: &mut Message<'_>, actor: &Actor<'_>) -> Result<Begun, Refusal> {
+        if let Who::Unknown(refusal) = actor.who {
+            return Err(refusal.clone());
+        }
         self.incoming(message, None, actor)?;
         let mut begun = Begun::new(self.now);
         self.shared.extensions.begin(message, &mut begun);
@@ -156,7 +159,7 @@ impl Scope<'_> {
         if !self.has_extensions(session) {
             return;
         }
-        let info = self.info(session.map(|session| session.id()), actor);
+        let info = self.info(session, actor);
         match session {
             Some(session) => session.reply(reply, message, &info),
             None => self.shared.extensions.reply(reply, message, &info),
@@ -174,9 +177,14 @@ impl Scope<'_> {
 
     /// Returns what the extensions are told of a message.
     #[must_use]
-    pub fn info(&self, client_id: Option<ClientId>, actor: &Actor<'_>) -> MessageInfo {
+    pub fn info(&self, session: Option<&Arc<Session>>, actor: &Actor<'_>) -> MessageInfo {
         MessageInfo {
-            client_id,
+            client_id: session.map(|session| session.id()),
+            identity: match session {
+                Some(session) => session.granted().identity().cloned(),
+                None => actor.who.identity().cloned(),
+            },
+            shown: actor.shown.cloned(),
             address: actor.address,
             at: self.now,
             clocks: self.clocks,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::{Actor, Scope, ack, checked_id, texts};
+use super::{Actor, Scope, Who, ack, checked_id, texts};
 use crate::bayeux::{Advice, BayeuxError, ClientId, Field, Message, RandomId, Reply};
 use crate::extensions::{Begun, Refusal};
 use crate::metrics::{Limit, Notice};
@@ -57,6 +57,11 @@ pub fn apply<'a>(
                 session.acknowledge();
                 reply.extend(ack::NAME, "true".to_owned());
             }
+            if let Who::Known(known) = actor.who {
+                for (name, json) in &known.ext {
+                    reply.extend(in_string(name), json.get().to_owned());
+                }
+            }
             (reply, Some(handshaken))
         }
         Err(refusal) => (scope.handshake_refused(reply, refusal, actor), None),
@@ -102,6 +107,9 @@ pub(super) fn begin(
         Arc::clone(scope.shared),
         begun,
     );
+    if let Some(identity) = &subject.identity {
+        session.set_end(scope.end_of(identity));
+    }
     session.grant(scope.access.for_subject(subject));
     scope.sessions.add(Arc::clone(&session));
     scope.metrics().sessions.increment();
@@ -112,6 +120,12 @@ pub(super) fn begin(
         session,
         new_cookie,
     })
+}
+
+/// Returns a text as it stands in a JSON string.
+fn in_string(text: &str) -> String {
+    let quoted = serde_json::to_string(text).expect("a string is JSON");
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 fn has_type_in_common(sent: Option<&RawValue>, ours: &[&str]) -> bool {

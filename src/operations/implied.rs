@@ -26,6 +26,12 @@ pub enum Implied<'a> {
 }
 
 impl Implied<'_> {
+    /// Returns the handshake that the beginning of an event stream stands for.
+    #[must_use]
+    pub fn handshake() -> Message<'static> {
+        handshake()
+    }
+
     /// Returns the session that it names, if the actor may use that.
     pub fn session(&self, actor: &Actor<'_>, scope: &Scope<'_>) -> Option<Arc<Session>> {
         let (Self::Continued(_, id) | Self::Joined(id)) = self else {

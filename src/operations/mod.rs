@@ -24,10 +24,12 @@ use indexmap::IndexSet;
 use serde_json::value::RawValue;
 
 use crate::access::{Access, Identity};
+use crate::authentication::{Known, Shown};
 use crate::bayeux::{
     Advice, BayeuxError, ChannelBound, ChannelKind, ChannelName, ChannelPattern, ClientId, Draft,
     Event, Limits, Message, RandomId, Reply, meta, text,
 };
+use crate::extensions::Refusal;
 use crate::metrics::{Limit, Metrics};
 use crate::resources::Resources;
 use crate::router::{Delivery, Router};
@@ -126,8 +128,10 @@ impl Scope<'_> {
 pub struct Actor<'a> {
     /// The address that its client has, if it has one and it is known.
     pub address: Option<IpAddr>,
-    /// Who it is, if its request has shown that; a session's client is whom its handshake has shown.
-    pub identity: Option<&'a Arc<Identity>>,
+    /// Who it is, as far as its request shows that; a session's client is whom its handshake has shown.
+    pub who: Who<'a>,
+    /// What the head of its request shows that the configuration asks for.
+    pub shown: Option<&'a Arc<Shown>>,
     /// The browser cookies of its request that have the form of this server's.
     pub cookies: &'a [RandomId],
     /// Whether a connect may be held, as far as its transport can.
@@ -143,6 +147,39 @@ pub struct Actor<'a> {
     pub may_publish_without_session: bool,
     /// Whether its client would not see that nothing listens any more, as by scripts of a page.
     pub is_blind: bool,
+}
+
+/// Who sends a request.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Who<'a> {
+    /// It shows nothing.
+    #[default]
+    Anonymous,
+    /// It shows who it is.
+    Known(&'a Known),
+    /// What it shows is not valid, or could not be checked.
+    Unknown(&'a Refusal),
+}
+
+impl<'a> Who<'a> {
+    /// Returns who it is, if that is known.
+    #[must_use]
+    pub fn identity(self) -> Option<&'a Arc<Identity>> {
+        match self {
+            Self::Known(known) => Some(&known.identity),
+            Self::Anonymous | Self::Unknown(_) => None,
+        }
+    }
+}
+
+impl<'a> From<Option<Result<&'a Known, &'a Refusal>>> for Who<'a> {
+    fn from(shown: Option<Result<&'a Known, &'a Refusal>>) -> Self {
+        match shown {
+            None => Self::Anonymous,
+            Some(Ok(known)) => Self::Known(known),
+            Some(Err(refusal)) => Self::Unknown(refusal),
+        }
+    }
 }
 
 /// What a message did, beside its reply.
@@ -264,6 +301,8 @@ fn on_channel<'a>(
             reply.failed(BayeuxError::SessionUnknown)
         } else if !scope.router.settings().publish_without_session {
             reply.failed(BayeuxError::SessionMissing)
+        } else if let Who::Unknown(refusal) = actor.who {
+            refused(reply, refusal.clone())
         } else if let Err(refusal) = scope.may_publish(&channel, None, actor) {
             refused(reply, refusal)
         } else {

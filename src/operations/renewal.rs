@@ -36,7 +36,7 @@ impl Scope<'_> {
             address,
         };
         session.set_end(self.end_of(identity));
-        self.regrant(session, self.access.for_subject(subject));
+        self.regrant(session, &self.access.for_subject(subject));
         tracing::debug!(client_id = ?session.id(), "the client has shown again who it is");
         Ok(())
     }
@@ -51,7 +51,7 @@ impl Scope<'_> {
 
     /// Grants a session something else than before; what it is subscribed to and may not be any more it
     /// loses, and its client is told.
-    fn regrant(&self, session: &Arc<Session>, granted: Granted) {
+    fn regrant(&self, session: &Arc<Session>, granted: &Granted) {
         session.grant(granted.clone());
         for pattern in session.subscriptions() {
             let decision = granted.subscribe(&pattern);

@@ -1,5 +1,5 @@
-//! What happens before a batch is processed, or a request that stands for messages, if an extension asks
-//! somebody outside first.
+//! What happens before a batch is processed, or a request that stands for messages: it is found who its
+//! client is, and extensions may ask somebody outside. Mostly there is nothing to do, or it is done at once.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,8 +9,11 @@ use std::time::Instant;
 
 use super::BayeuxServer;
 use super::request::{Request, is_of};
-use super::waits::{Asked, Verdicts, Waits};
+use super::verdicts::Verdicts;
+use super::waits::{Asked, Waits};
+use crate::authentication::Known;
 use crate::bayeux::{Message, meta};
+use crate::extensions::Refusal;
 use crate::operations::{Actor, Denied, Implied};
 use crate::session::{BeingWritten, Session};
 
@@ -33,27 +36,38 @@ impl Future for Admission {
 }
 
 impl BayeuxServer {
-    /// Asks the extensions whether a batch has to wait before it is processed; mostly none has. The verdicts
-    /// are for [`process`](Self::process), with the same messages: keep their texts, and parse them again.
+    /// Finds whether a batch has to wait before it is processed; mostly it has not. Then what is known of its
+    /// messages is among its verdicts. When the wait is over ask again, with the verdicts that it ends in and
+    /// the same messages: keep their texts, and parse them again.
     ///
     /// To be called within a Tokio runtime.
     #[must_use]
     pub fn admission(
         &self,
         batch: &[Message<'_>],
-        request: &Request<'_>,
+        request: &mut Request<'_>,
         now: Instant,
     ) -> Option<Admission> {
-        if !self.core.shared.extensions.may_wait() {
+        if self.authenticator.is_on() && !request.admitted.are_identified() {
+            let asked = self.identify(batch, request);
+            if !asked.is_empty() {
+                return Some(self.wait_for(asked, batch, request, now));
+            }
+        }
+        if !self.core.shared.extensions.may_wait() || request.admitted.are_complete() {
             return None;
         }
-        self.ask(batch, request, now)
+        let asked = self.ask(batch, request, now);
+        if asked.is_empty() {
+            return None;
+        }
+        request.admitted.set_complete();
+        Some(self.wait_for(asked, batch, request, now))
     }
 
-    fn ask(&self, batch: &[Message<'_>], request: &Request<'_>, now: Instant) -> Option<Admission> {
-        let handshake = batch
-            .iter()
-            .position(|message| message.is_on(meta::HANDSHAKE));
+    /// Asks the extensions.
+    fn ask(&self, batch: &[Message<'_>], request: &Request<'_>, now: Instant) -> Asked {
+        let handshake = handshake_in(batch);
         let session = if handshake.is_none() {
             self.session_of(batch, request, now)
         } else {
@@ -67,28 +81,53 @@ impl BayeuxServer {
                 continue;
             }
             let own = session.as_ref().filter(|session| is_of(message, session));
-            let info = scope.info(own.map(|session| session.id()), &request.actor);
+            let who = request.admitted.who(index);
+            let info = scope.info(
+                own,
+                &Actor {
+                    who,
+                    ..request.actor
+                },
+            );
             asked.note(index, self.core.shared.extensions.admit(message, &info));
         }
-        self.wait(asked, session.as_ref(), now)
+        asked
+    }
+
+    fn wait_for(
+        &self,
+        asked: Asked,
+        batch: &[Message<'_>],
+        request: &mut Request<'_>,
+        now: Instant,
+    ) -> Admission {
+        let session = match handshake_in(batch) {
+            None => self.session_of(batch, request, now),
+            Some(_) => None,
+        };
+        self.wait(
+            asked,
+            std::mem::take(&mut request.admitted),
+            session.as_ref(),
+            now,
+        )
     }
 
     fn wait(
         &self,
         asked: Asked,
+        verdicts: Verdicts,
         session: Option<&Arc<Session>>,
         now: Instant,
-    ) -> Option<Admission> {
-        if asked.is_empty() {
-            return None;
-        }
-        Some(Admission {
-            waits: self.waiting.enter(asked, now),
+    ) -> Admission {
+        Admission {
+            waits: self.waiting.enter(asked, verdicts, now),
             _alive: session.map(|session| BeingWritten::of(session, false)),
-        })
+        }
     }
 
-    /// Asks the extensions whether a request that stands for messages has to wait before it is served.
+    /// Finds whether a request that stands for messages has to wait before it is served, as
+    /// [`admission`](Self::admission) does for those.
     ///
     /// To be called within a Tokio runtime.
     #[must_use]
@@ -96,42 +135,79 @@ impl BayeuxServer {
         &self,
         implied: &Implied<'_>,
         actor: &Actor<'_>,
+        verdicts: &mut Verdicts,
         now: Instant,
     ) -> Option<Admission> {
-        if !self.core.shared.extensions.may_wait() {
+        let scope = self.core.scope(now);
+        let is_unidentified = self.authenticator.is_on() && !verdicts.are_identified();
+        let asks = self.core.shared.extensions.may_wait() && !verdicts.are_complete();
+        if !is_unidentified && !asks {
             return None;
         }
-        let extensions = &self.core.shared.extensions;
-        let scope = self.core.scope(now);
         let session = implied.session(actor, &scope);
-        let info = scope.info(session.as_ref().map(|session| session.id()), actor);
+        if is_unidentified {
+            let asked = self.identify_implied(implied, actor, verdicts);
+            if !asked.is_empty() {
+                return Some(self.wait(asked, std::mem::take(verdicts), session.as_ref(), now));
+            }
+        }
+        if !asks {
+            return None;
+        }
+        let who = verdicts.who(0);
+        let info = scope.info(session.as_ref(), &Actor { who, ..*actor });
         let mut asked = Asked::default();
         let mut index = 0;
         implied.each(&scope, |message| {
             // Without its session it is not done.
             if message.client_id.is_none() || session.is_some() {
-                asked.note(index, extensions.admit(message, &info));
+                asked.note(index, self.core.shared.extensions.admit(message, &info));
             }
             index += 1;
         });
-        self.wait(asked, session.as_ref(), now)
+        if asked.is_empty() {
+            return None;
+        }
+        verdicts.set_complete();
+        Some(self.wait(asked, std::mem::take(verdicts), session.as_ref(), now))
     }
 
-    /// Takes the verdicts on a request that stands for messages.
+    /// Takes the verdicts on a request that stands for messages; returns who sends it, if it shows that.
     ///
     /// # Errors
-    /// It is refused, and its session has ended if that disconnects.
+    /// It is refused, and its session has ended if that disconnects; or what it shows of who its client is
+    /// is not valid, and no session says so instead.
     pub fn admitted(
         &self,
         implied: &Implied<'_>,
         verdicts: Verdicts,
         actor: &Actor<'_>,
         now: Instant,
-    ) -> Result<(), Denied> {
-        verdicts.into_result().map_err(|refusal| {
-            let scope = self.core.scope(now);
-            let session = implied.session(actor, &scope);
-            scope.ended_by(refusal, session.as_ref()).into()
-        })
+    ) -> Result<Option<Known>, Denied> {
+        let scope = self.core.scope(now);
+        let (passed, shown) = verdicts.into_parts();
+        if passed.is_ok() && shown.is_none() {
+            return Ok(None);
+        }
+        let session = implied.session(actor, &scope);
+        let ended_by = |refusal: Refusal| scope.ended_by(refusal, session.as_ref());
+        passed.map_err(ended_by)?;
+        match (shown, &session) {
+            (Some(Ok(known)), Some(session)) => {
+                // Who it is to others does not matter to a session.
+                let _ = scope.renew(session, &known.identity);
+                Ok(Some(known))
+            }
+            (Some(Ok(known)), None) => Ok(Some(known)),
+            (Some(Err(refusal)), None) => Err(refusal.into()),
+            (Some(Err(_)) | None, _) => Ok(None),
+        }
     }
+}
+
+/// Returns where the handshake of a batch stands, if it has one.
+pub(super) fn handshake_in(batch: &[Message<'_>]) -> Option<usize> {
+    batch
+        .iter()
+        .position(|message| message.is_on(meta::HANDSHAKE))
 }

@@ -4,13 +4,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::admit::handshake_in;
 use super::outcome::{Departure, Outcome};
 use super::request::{Request, is_of};
-use super::waits::{Asked, Verdicts};
+use super::verdicts::Verdicts;
+use super::waits::Asked;
 use super::{BayeuxServer, HeldConnect, held, random_id};
 use crate::bayeux::{ChannelName, Message, Reply, meta};
 use crate::extensions::Refusal;
-use crate::operations::{self, Actor, Effect, Scope};
+use crate::operations::{self, Actor, Effect, Scope, Who};
 use crate::services::Call;
 use crate::session::{Carrier, Session, Taken};
 
@@ -69,16 +71,16 @@ impl BayeuxServer {
             ..request.actor
         };
         let scope = self.core.scope(now);
-        let pass = Pass {
-            server: self,
-            scope,
-            actor,
-        };
-        let handshake = batch
-            .iter()
-            .position(|message| message.is_on(meta::HANDSHAKE));
+        let handshake = handshake_in(batch);
         if let Some(index) = handshake {
             let admitted = request.admitted.take(index);
+            let known = request.admitted.take_known(index);
+            let who = known.as_ref().map_or(actor.who, Who::Known);
+            let pass = Pass {
+                server: self,
+                scope,
+                actor: Actor { who, ..actor },
+            };
             let outcome = pass.handshake(&mut batch[index], admitted);
             let session = outcome.session.as_ref();
             // Else the stream has its events only after the reply.
@@ -92,6 +94,17 @@ impl BayeuxServer {
         if let Some((stream, session)) = request.stream.take().zip(session.as_ref()) {
             stream.attach(session, now);
         }
+        let shown = request.admitted.take_request();
+        let who = Who::from(shown.as_ref().map(Result::as_ref));
+        if let Some((identity, session)) = who.identity().zip(session.as_ref()) {
+            // Who somebody is to others does not matter to a session.
+            let _ = scope.renew(session, identity);
+        }
+        let pass = Pass {
+            server: self,
+            scope,
+            actor: Actor { who, ..actor },
+        };
         pass.messages(batch, session.as_ref(), &mut request)
     }
 }
@@ -254,7 +267,9 @@ impl Pass<'_> {
     ) -> (Reply<'a>, Effect) {
         let index = progress.outcome.replies.len();
         let passed = match progress.admitted.take(index) {
-            Ok(()) => self.scope.incoming(message, session, &self.actor),
+            Ok(()) => self
+                .renew(index, session, progress)
+                .and_then(|()| self.scope.incoming(message, session, &self.actor)),
             Err(refusal) => Err(self.scope.ended_by(refusal, session)),
         };
         if let Err(refusal) = passed {
@@ -275,6 +290,23 @@ impl Pass<'_> {
             self.settle(message, index, session, &applied.0, &mut progress.unsettled);
         }
         applied
+    }
+
+    /// Takes what a message shows of who the client of its session is.
+    fn renew(
+        &self,
+        index: usize,
+        session: Option<&Arc<Session>>,
+        progress: &mut Progress<'_, '_>,
+    ) -> Result<(), Refusal> {
+        let known = progress.admitted.take_known(index);
+        match known.zip(session) {
+            Some((known, session)) => {
+                let renewed = self.scope.renew(session, &known.identity);
+                renewed.map_err(|error| Refusal::Failed(error.text().into()))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Asks the extensions what the reply to a message has to wait for. A connect may be held, or not, for
@@ -304,7 +336,10 @@ impl Pass<'_> {
         unsettled: Asked,
     ) -> Outcome<'a> {
         let (now, address) = (self.scope.now, self.actor.address);
-        let waits = self.server.waiting.enter(unsettled, now);
+        let waits = self
+            .server
+            .waiting
+            .enter(unsettled, Verdicts::default(), now);
         departure.keep_back(outcome, batch, (now, address), waits)
     }
 

@@ -151,6 +151,8 @@ impl HeldConnect {
         };
         let info = MessageInfo {
             client_id: Some(self.session.id()),
+            identity: self.session.granted().identity().cloned(),
+            shown: None,
             address: self.address,
             at: self.at,
             clocks,

@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::HeldConnect;
-use super::waits::{Verdicts, Waits};
+use super::verdicts::Verdicts;
+use super::waits::Waits;
 use serde_json::value::RawValue;
 
 use crate::bayeux::{ClientId, Event, Field, RandomId, Reply};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::BayeuxServer;
-use super::waits::Verdicts;
+use super::verdicts::Verdicts;
 use crate::bayeux::Message;
 use crate::operations::Actor;
 use crate::session::{Session, Stream};

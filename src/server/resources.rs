@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use super::BayeuxServer;
+use super::verdicts::Verdicts;
 use super::waits::{Asked, Waits};
 use crate::bayeux::{ChannelKind, ChannelName};
 use crate::operations::resources::{self, ByteRange, NotWritten};
@@ -138,7 +139,8 @@ impl BayeuxServer {
         let (written, waits) = changed?;
         let mut asked = Asked::default();
         asked.note(0, waits);
-        let unsettled = (!asked.is_empty()).then(|| Unsettled(self.waiting.enter(asked, now)));
+        let unsettled = (!asked.is_empty())
+            .then(|| Unsettled(self.waiting.enter(asked, Verdicts::default(), now)));
         Ok(Changed { written, unsettled })
     }
 }

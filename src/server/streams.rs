@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::{BayeuxServer, Verdicts, random_id};
 use crate::bayeux::{ClientId, Reply};
-use crate::operations::{Actor, NotOpened, event_stream};
+use crate::operations::{Actor, Implied, NotOpened, event_stream};
 use crate::session::{Beginning, Stream};
 
 impl BayeuxServer {
@@ -26,7 +26,7 @@ impl BayeuxServer {
     }
 
     /// Makes a stream of a session whose client sends its messages by requests of their own, after
-    /// the event `last` if it is given. `admitted` says what became of its [`Implied::Joined`](super::Implied::Joined).
+    /// the event `last` if it is given. `admitted` says what became of its [`Implied::Joined`].
     ///
     /// # Errors
     /// There is no such session for these cookies, or an extension refuses it: the reply to the connect
@@ -39,12 +39,14 @@ impl BayeuxServer {
         admitted: Verdicts,
         now: Instant,
     ) -> Result<(Stream, Beginning), Box<Reply<'static>>> {
-        event_stream::join(
-            id,
-            actor,
-            last,
-            admitted.into_result(),
-            &self.core.scope(now),
-        )
+        let scope = self.core.scope(now);
+        let (admitted, shown) = admitted.into_parts();
+        if let Some(Ok(known)) = shown
+            && let Some(session) = Implied::Joined(id).session(actor, &scope)
+        {
+            // Who somebody is to others does not matter to a session.
+            let _ = scope.renew(&session, &known.identity);
+        }
+        event_stream::join(id, actor, last, admitted, &scope)
     }
 }

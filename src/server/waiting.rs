@@ -115,6 +115,7 @@ impl Rig {
             resources: ResourceBounds::default(),
             has_ack: true,
             access: Arc::default(),
+            authenticator: crate::authentication::Authenticator::default(),
             extensions: row.into(),
             waits: WaitBounds {
                 max_waiting,
@@ -147,9 +148,9 @@ impl Rig {
     }
 
     fn admission(&self, text: &str) -> Option<Admission> {
-        let request = Self::request(By::default());
+        let mut request = Self::request(By::default());
         self.server
-            .admission(&parsed(text), &request, now() - self.ago)
+            .admission(&parsed(text), &mut request, now() - self.ago)
     }
 
     fn process<'a>(&self, text: &'a str, by: By<'_>) -> Outcome<'a> {
@@ -705,14 +706,18 @@ async fn what_stands_for_messages_waits_as_these_would() {
         (Implied::Changed(&channel, Some(b"no JSON")), false),
     ] {
         let actor = Actor::default();
-        let admission = rig.server.implied_admission(&implied, &actor, now());
+        let admission =
+            rig.server
+                .implied_admission(&implied, &actor, &mut Verdicts::default(), now());
         assert_eq!(admission.is_some(), waits, "{implied:?}");
         assert_eq!(
             rig.server.metrics().waiting_batches.value(),
             i64::from(waits)
         );
         let none = Rig::new();
-        let admission = none.server.implied_admission(&implied, &actor, now());
+        let admission =
+            none.server
+                .implied_admission(&implied, &actor, &mut Verdicts::default(), now());
         assert!(admission.is_none(), "{implied:?}");
     }
 }

@@ -1,5 +1,5 @@
 //! What the messages of a batch wait for, all at once: bounded in time and in number, and an extension
-//! that fails fails its message only.
+//! or a check that fails fails its message only.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep_until};
 
+use super::verdicts::{Place, Verdicts};
+use crate::authentication::{Checking, Known};
 use crate::bayeux::BayeuxError;
 use crate::extensions::{Refusal, Wait, WaitBounds};
 use crate::metrics::{Limit, Metrics, Notice};
@@ -36,15 +38,17 @@ impl WaitingRoom {
     }
 
     /// Takes a place for a batch, within a Tokio runtime; if there is none all its messages that would
-    /// wait are refused.
-    pub(super) fn enter(&self, asked: Asked, now: Instant) -> Waits {
+    /// wait are refused. `verdicts` are those that are known already.
+    pub(super) fn enter(&self, asked: Asked, mut verdicts: Verdicts, now: Instant) -> Waits {
         let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
             self.metrics.limited(Limit::MaxWaiting);
-            let refuse = |pending: Pending| (pending.index, failed(BayeuxError::TooManyWaiting));
+            for pending in asked.into_pending() {
+                verdicts.refuse(pending.place, failed(BayeuxError::TooManyWaiting));
+            }
             return Waits {
                 seat: None,
                 pending: Vec::new(),
-                refused: asked.into_pending().into_iter().map(refuse).collect(),
+                verdicts,
             };
         };
         self.metrics.waiting_batches.increment();
@@ -55,13 +59,15 @@ impl WaitingRoom {
                 _permit: permit,
             }),
             pending: asked.into_pending(),
-            refused: Vec::new(),
+            verdicts,
         }
     }
 }
 
-/// Which messages of a batch wait, by their index in it, and for what. Mostly none does: then it is one
-/// word, as [`Verdicts`] are.
+/// What is waited for; who a client is if that is what it shows.
+type Awaited = Pin<Box<dyn Future<Output = Result<Option<Known>, Refusal>> + Send>>;
+
+/// Which messages of a batch wait, and for what. Mostly none does: then it is one word, as [`Verdicts`] are.
 #[derive(Default)]
 pub(super) struct Asked(Option<Box<Waiting>>);
 
@@ -72,10 +78,20 @@ impl Asked {
     /// Notes what a message waits for, if it does.
     pub(super) fn note(&mut self, index: usize, waits: Vec<Wait>) {
         if !waits.is_empty() {
-            let waits = waits.into();
-            let waiting = self.0.get_or_insert_default();
-            waiting.0.push(Pending { index, waits });
+            let place = Place::Message(index);
+            let waits = waits.into_iter().map(awaited).collect();
+            self.pending().push(Pending { place, waits });
         }
+    }
+
+    /// Notes a check that is going on.
+    pub(super) fn note_check(&mut self, place: Place, checking: Checking) {
+        let waits = VecDeque::from([checked(checking)]);
+        self.pending().push(Pending { place, waits });
+    }
+
+    fn pending(&mut self) -> &mut Vec<Pending> {
+        &mut self.0.get_or_insert_default().0
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -87,86 +103,41 @@ impl Asked {
     }
 }
 
-/// What became of the messages of a batch that waited: those that are not named may go on.
-#[derive(Debug, Default)]
-pub struct Verdicts(Option<Box<Refused>>);
-
-#[derive(Debug)]
-struct Refused(VecDeque<(usize, Refusal)>);
-
-impl Verdicts {
-    /// Takes that on a message; they are asked for in order.
-    pub(super) fn take(&mut self, index: usize) -> Result<(), Refusal> {
-        let Some(refused) = &mut self.0 else {
-            return Ok(());
-        };
-        match refused.0.front() {
-            Some((at, _)) if *at == index => refused.0.pop_front().map_or(Ok(()), |it| Err(it.1)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Returns the first refusal, for a request that is served only if all its messages may go on.
-    ///
-    /// # Errors
-    /// One of them is refused.
-    pub(super) fn into_result(self) -> Result<(), Refusal> {
-        self.into_iter().next().map_or(Ok(()), |it| Err(it.1))
-    }
-}
-
-impl From<Vec<(usize, Refusal)>> for Verdicts {
-    fn from(refused: Vec<(usize, Refusal)>) -> Self {
-        Self((!refused.is_empty()).then(|| Box::new(Refused(refused.into()))))
-    }
-}
-
-impl IntoIterator for Verdicts {
-    type Item = (usize, Refusal);
-    type IntoIter = std::collections::vec_deque::IntoIter<(usize, Refusal)>;
-
-    /// Goes through the refusals, in the order of the messages.
-    fn into_iter(self) -> Self::IntoIter {
-        let refused = self.0.map(|refused| refused.0);
-        refused.unwrap_or_default().into_iter()
-    }
-}
-
 /// The waits of a batch. Dropped, they are given up.
 pub(super) struct Waits {
     /// The batch's, while some are pending.
     seat: Option<Seat>,
     pending: Vec<Pending>,
-    refused: Vec<(usize, Refusal)>,
+    verdicts: Verdicts,
 }
 
 impl Waits {
     /// Waits until all are over. Whenever one of them may go on all are looked at: a batch is short.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Verdicts> {
         if let Some(seat) = &mut self.seat {
-            let refused = &mut self.refused;
-            self.pending
-                .retain_mut(|pending| match pending.poll(context, &seat.metrics) {
+            let verdicts = &mut self.verdicts;
+            self.pending.retain_mut(|pending| {
+                match pending.poll(context, verdicts, &seat.metrics) {
                     Poll::Pending => true,
                     Poll::Ready(Ok(())) => false,
                     Poll::Ready(Err(refusal)) => {
-                        refused.push((pending.index, refusal));
+                        verdicts.refuse(pending.place, refusal);
                         false
                     }
-                });
+                }
+            });
             if !self.pending.is_empty() {
                 if seat.deadline.as_mut().poll(context).is_pending() {
                     return Poll::Pending;
                 }
                 seat.metrics.limited(Limit::MaxWait);
-                let late = self.pending.drain(..).map(|pending| pending.index);
-                refused.extend(late.map(|index| (index, failed(BayeuxError::WaitTimedOut))));
+                for late in self.pending.drain(..) {
+                    verdicts.refuse(late.place, failed(BayeuxError::WaitTimedOut));
+                }
             }
-            refused.sort_by_key(|(index, _)| *index);
             self.seat = None;
         }
-        let refused = std::mem::take(&mut self.refused);
-        Poll::Ready(Verdicts::from(refused))
+        Poll::Ready(std::mem::take(&mut self.verdicts))
     }
 }
 
@@ -174,7 +145,7 @@ impl fmt::Debug for Waits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waits")
             .field("pending", &self.pending.len())
-            .field("refused", &self.refused)
+            .field("verdicts", &self.verdicts)
             .finish_non_exhaustive()
     }
 }
@@ -194,19 +165,27 @@ impl Drop for Seat {
 
 /// What a message waits for, one after the other.
 struct Pending {
-    index: usize,
-    waits: VecDeque<Wait>,
+    place: Place,
+    waits: VecDeque<Awaited>,
 }
 
 impl Pending {
-    fn poll(&mut self, context: &mut Context<'_>, metrics: &Metrics) -> Poll<Result<(), Refusal>> {
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        verdicts: &mut Verdicts,
+        metrics: &Metrics,
+    ) -> Poll<Result<(), Refusal>> {
         while let Some(wait) = self.waits.front_mut() {
             // What has panicked is not polled again.
             let polled = catch_unwind(AssertUnwindSafe(|| wait.as_mut().poll(context)));
             match polled {
                 Ok(Poll::Pending) => return Poll::Pending,
-                Ok(Poll::Ready(Ok(()))) => {
+                Ok(Poll::Ready(Ok(known))) => {
                     self.waits.pop_front();
+                    if let Some(known) = known {
+                        verdicts.know(self.place, known);
+                    }
                 }
                 Ok(Poll::Ready(Err(refusal))) => return Poll::Ready(Err(refusal)),
                 Err(_) => {
@@ -222,6 +201,14 @@ impl Pending {
         }
         Poll::Ready(Ok(()))
     }
+}
+
+fn awaited(wait: Wait) -> Awaited {
+    Box::pin(async move { wait.await.map(|()| None) })
+}
+
+fn checked(checking: Checking) -> Awaited {
+    Box::pin(async move { checking.await.map(Some).map_err(Refusal::from) })
 }
 
 fn failed(error: BayeuxError) -> Refusal {

@@ -74,6 +74,7 @@ impl Rig {
             resources: ResourceBounds::default(),
             has_ack: true,
             access: Arc::default(),
+            authenticator: crate::authentication::Authenticator::default(),
             extensions: Pipeline::default(),
             waits: WaitBounds::default(),
             services: Services::default(),

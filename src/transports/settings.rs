@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use http::HeaderName;
 use serde::{Deserialize, Serialize};
 
 /// A transport a client may ask for by name.
@@ -57,6 +58,21 @@ pub fn connection_types(transports: &[Transport]) -> Vec<&'static str> {
     names.flatten().copied().collect()
 }
 
+/// What the gate asks heads for of who sent their requests.
+#[derive(Debug, Clone, Default)]
+pub struct Shows {
+    /// Whether `Authorization: Bearer` holds a token.
+    pub bearer: bool,
+    /// The cookie that may hold one.
+    pub cookie: Option<String>,
+    /// The query parameter of event streams that may hold one.
+    pub query_parameter: Option<String>,
+    /// The headers that the webhook is told.
+    pub headers: Vec<HeaderName>,
+    /// The cookies that it is told.
+    pub cookies: Vec<String>,
+}
+
 /// The settings of the Bayeux endpoint.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default)]
@@ -73,6 +89,9 @@ pub struct Settings {
     /// The browser cookie.
     #[serde(flatten)]
     pub browser_cookie: crate::web::cookies::Settings,
+    /// What heads are asked for of who sent their requests; it is set elsewhere.
+    #[serde(skip)]
+    pub shows: Shows,
 }
 
 impl Default for Settings {
@@ -92,6 +111,7 @@ impl Default for Settings {
             duplicate_meta_connect_status: 409,
             callback_without_origin: false,
             browser_cookie: crate::web::cookies::Settings::default(),
+            shows: Shows::default(),
         }
     }
 }

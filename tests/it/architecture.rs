@@ -13,7 +13,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
     ("authentication", &["bayeux", "access", "metrics"]),
     ("pause", &[]),
     ("web", &["pause", "peer"]),
-    ("extensions", &["bayeux", "access"]),
+    ("extensions", &["bayeux", "access", "authentication"]),
     ("services", &["bayeux"]),
     (
         "session",
@@ -25,6 +25,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
         "operations",
         &[
             "bayeux",
+            "authentication",
             "access",
             "metrics",
             "extensions",
@@ -37,6 +38,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
         "server",
         &[
             "bayeux",
+            "authentication",
             "access",
             "metrics",
             "extensions",
@@ -50,6 +52,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
     (
         "transports",
         &[
+            "authentication",
             "bayeux",
             "metrics",
             "pause",
@@ -111,6 +114,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
         "run",
         &[
             "config",
+            "authentication",
             "access",
             "listener",
             "admin",

@@ -16,7 +16,9 @@ use percent_encoding::percent_decode_str;
 use crate::bayeux::{ChannelName, DataError};
 use crate::metrics::{Limit, Metrics};
 use crate::resources::{Conditions, Current, Had, Unmet, Version, Woken, Written};
-use crate::server::{Actor, ByteRange, Changed, Denied, Implied, NotWritten, Unsettled, Verdicts};
+use crate::server::{
+    Actor, ByteRange, Changed, Denied, Implied, NotWritten, Unsettled, Verdicts, Who,
+};
 use crate::transports::answer::{Answer, Deferred};
 use crate::transports::gate::{Decision, RESOURCE_METHODS as METHODS};
 use crate::transports::{Endpoint, Transport, admitted, denial, message_http, now};
@@ -109,27 +111,28 @@ pub fn serve(
     body: &Bytes,
     socket: &Socket,
 ) -> Answer {
-    answer(endpoint, decision, head, body, socket, None)
+    answer(endpoint, decision, head, body, socket, Verdicts::default())
 }
 
 /// Who asks for a resource.
 fn actor<'d>(decision: &'d Decision<'_>, socket: &Socket) -> Actor<'d> {
     Actor {
         address: socket.peer().ip(),
+        shown: decision.shown.as_ref(),
         cookies: &decision.cookies,
         is_request: true,
         ..Actor::default()
     }
 }
 
-/// Does so, with verdicts if it has waited.
+/// Does so, with verdicts as far as it has waited.
 fn answer(
     endpoint: &Arc<Endpoint>,
     decision: &Decision<'_>,
     head: &Head,
     body: &Bytes,
     socket: &Socket,
-    verdicts: Option<Verdicts>,
+    verdicts: Verdicts,
 ) -> Answer {
     let answer = route(endpoint, decision, head, body, socket, verdicts).unwrap_or_else(|error| {
         count(&error, endpoint.server.metrics());
@@ -164,28 +167,26 @@ fn route(
     head: &Head,
     body: &Bytes,
     socket: &Socket,
-    verdicts: Option<Verdicts>,
+    mut verdicts: Verdicts,
 ) -> Result<Answer, Error> {
     let (server, headers) = (&endpoint.server, &head.headers);
     let channel = channel(endpoint, head.uri.path()).ok_or(Error::NoResource)?;
     let actor = actor(decision, socket);
     let implied = implied(&channel, head, body).ok_or(Error::Method)?;
-    match verdicts {
-        Some(verdicts) => server.admitted(&implied, verdicts, &actor, now())?,
-        None => {
-            if let Some(admission) = server.implied_admission(&implied, &actor, now()) {
-                let (head, body) = (head.clone(), body.clone());
-                return Ok(admitted::after(
-                    admission,
-                    endpoint,
-                    decision,
-                    move |verdicts, endpoint, decision, socket| {
-                        answer(endpoint, decision, &head, &body, socket, Some(verdicts))
-                    },
-                ));
-            }
-        }
+    if let Some(admission) = server.implied_admission(&implied, &actor, &mut verdicts, now()) {
+        let (head, body) = (head.clone(), body.clone());
+        return Ok(admitted::after(
+            admission,
+            endpoint,
+            decision,
+            move |verdicts, endpoint, decision, socket| {
+                answer(endpoint, decision, &head, &body, socket, verdicts)
+            },
+        ));
     }
+    let known = server.admitted(&implied, verdicts, &actor, now())?;
+    let who = known.as_ref().map_or(Who::Anonymous, Who::Known);
+    let actor = Actor { who, ..actor };
     let conditions = Conditions {
         absent: headers::if_none_match(headers),
         ..headers::conditions(headers)

@@ -1,11 +1,13 @@
 //! What the gate decides about a request.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Uri, header};
 
 use super::rejection::Rejection;
-use super::{Coding, accept};
+use super::{Coding, Sender, accept};
+use crate::authentication::Shown;
 use crate::bayeux::{ClientId, RandomId};
 use crate::web::{Head, Persistence, Response, cors};
 
@@ -54,6 +56,8 @@ pub struct Decision<'h> {
     pub coding: Coding,
     /// The browser cookies that have the form of this server's.
     pub cookies: Box<[RandomId]>,
+    /// What it shows of its client, as far as the configuration asks for that.
+    pub shown: Option<Arc<Shown>>,
     /// The origin of the page that may read the answer, if it is not this server's.
     pub origin: Option<HeaderValue>,
     /// It may be answered by a script: it says that it comes from a page that may use the server.
@@ -83,6 +87,7 @@ impl<'h> Decision<'h> {
             content_type: headers.text(&header::CONTENT_TYPE).map(Cow::Borrowed),
             coding: Coding::Plain,
             cookies,
+            shown: None,
             origin: None,
             may_script: false,
             accepts_parts: accept::is_parts(headers),
@@ -114,6 +119,7 @@ impl<'h> Decision<'h> {
             persistence: self.persistence,
             coding: self.coding,
             cookies: self.cookies,
+            shown: self.shown,
             origin: self.origin,
             may_script: self.may_script,
             accepts_parts: self.accepts_parts,
@@ -128,6 +134,15 @@ impl<'h> Decision<'h> {
     pub fn cacheable(&self) -> Option<Decision<'static>> {
         let is_complete = self.purpose == Purpose::Messages && self.coding == Coding::Plain;
         is_complete.then(|| self.clone().into_owned())
+    }
+
+    /// Returns who sent it.
+    #[must_use]
+    pub fn sender(&self) -> Sender {
+        Sender {
+            cookies: self.cookies.clone(),
+            shown: self.shown.clone(),
+        }
     }
 
     /// Lets the page that sent the request read a response, if its origin is allowed.

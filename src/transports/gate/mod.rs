@@ -7,13 +7,15 @@
 mod accept;
 mod decision;
 mod rejection;
+mod shown;
 
 use http::{Method, header};
 
 pub use self::accept::{Coding, holds_requests};
 pub use self::decision::{Decision, Purpose, add, share};
 pub use self::rejection::Rejection;
-use super::settings::{ResourceSettings, Settings, Transport};
+pub use self::shown::Sender;
+use super::settings::{ResourceSettings, Settings, Shows, Transport};
 use crate::bayeux::{ClientId, RandomId};
 use crate::web::cors::{AllowedOrigins, Verdict};
 use crate::web::websocket::is_upgrade;
@@ -44,6 +46,7 @@ pub struct Gate {
     transports: Vec<Transport>,
     origins: AllowedOrigins,
     cookie: String,
+    shows: Shows,
     scripts_need_no_origin: bool,
 }
 
@@ -63,6 +66,7 @@ impl Gate {
             transports: settings.transports.clone(),
             origins,
             cookie: settings.browser_cookie.name.clone(),
+            shows: settings.shows.clone(),
             scripts_need_no_origin: settings.callback_without_origin,
         };
         gate.event_stream_path = gate
@@ -102,8 +106,10 @@ impl Gate {
                 (verdict.echoed(), purpose, Coding::of(&head.headers))
             }
         };
+        let is_event_stream = purpose == Purpose::EventStream;
         Decision {
             origin,
+            shown: self.shows.of(head, is_event_stream),
             may_script: says_origin || self.scripts_need_no_origin,
             coding,
             ..Decision::new(head, purpose, cookies)
@@ -111,18 +117,20 @@ impl Gate {
     }
 
     /// Decides about a request that is embedded in another, for which the origin was checked, and whose
-    /// `outer_cookies` it has if it brings none.
+    /// sender it has if it says nothing of that.
     #[must_use]
-    pub fn decide_embedded<'h>(&self, head: &'h Head, outer_cookies: &[RandomId]) -> Decision<'h> {
+    pub fn decide_embedded<'h>(&self, head: &'h Head, outer: &Sender) -> Decision<'h> {
         let cookies = if head.headers.contains(&header::COOKIE) {
             self.cookies(&head.headers)
         } else {
-            outer_cookies.into()
+            outer.cookies.clone()
         };
+        let shown = self.shows.of(head, false);
         let purpose = self.embedded_purpose(head).unwrap_or_else(Purpose::from);
         Decision {
             coding: Coding::of(&head.headers),
             is_embedded: true,
+            shown: shown.or_else(|| outer.shown.clone()),
             ..Decision::new(head, purpose, cookies)
         }
     }

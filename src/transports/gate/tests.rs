@@ -50,7 +50,7 @@ fn check(gate: &Gate, cases: &[(&str, &str, &str)], is_embedded: bool) {
     for (line, fields, expected) in cases {
         let head = head(line, fields);
         let decision = if is_embedded {
-            gate.decide_embedded(&head, &[])
+            gate.decide_embedded(&head, &Sender::default())
         } else {
             gate.decide(&head)
         };
@@ -283,6 +283,10 @@ fn a_page_may_use_the_server_or_not() {
 fn cookies_are_a_requests_own_or_those_of_the_one_around_it() {
     let gate = gate(None, &[]);
     let outer: [RandomId; 1] = ["1zzzzzzzzzzzzzzzzzzzzz".parse().expect("an id")];
+    let sender = Sender {
+        cookies: outer.into(),
+        shown: None,
+    };
     let own: RandomId = ID.parse().expect("an id");
     let cookie = format!("Cookie: a=b; BAYEUX_BROWSER=\"{ID}\"|Cookie: BAYEUX_BROWSER=x");
     let cases: [(&str, &[RandomId], &[RandomId]); 3] = [
@@ -294,7 +298,7 @@ fn cookies_are_a_requests_own_or_those_of_the_one_around_it() {
         let head = head("POST /cometd", fields);
         assert_eq!(*gate.decide(&head).cookies, *alone, "{fields}");
         assert_eq!(
-            *gate.decide_embedded(&head, &outer).cookies,
+            *gate.decide_embedded(&head, &sender).cookies,
             *embedded,
             "{fields}"
         );

@@ -5,17 +5,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::requests::{Bounds, Next, Requests};
-use crate::bayeux::RandomId;
 use crate::metrics::Metrics;
 use crate::transports::answer::Answer;
-use crate::transports::gate::Decision;
+use crate::transports::gate::{Decision, Sender};
 use crate::transports::runtime::now;
 use crate::web::{Request, Socket, Transfer};
 
 /// Who answers requests that are embedded in another.
 pub trait AnswerEmbedded: Debug + Send + Sync {
-    /// Answers one, which has the browser cookies of the outer one if it brings none.
-    fn answer(&self, request: Request, outer_cookies: &[RandomId], socket: &Socket) -> Answer;
+    /// Answers one, which has the sender of the outer one if it says nothing of that.
+    fn answer(&self, request: Request, outer: &Sender, socket: &Socket) -> Answer;
 
     /// Returns the figures.
     fn metrics(&self) -> &Metrics;
@@ -28,8 +27,8 @@ pub(super) struct Embedded {
     requests: Requests,
     /// The outer request's target, for what is of no other.
     pub(super) location: Box<str>,
-    /// The outer request's cookies, for requests that have none.
-    cookies: Box<[RandomId]>,
+    /// The outer request's sender, for requests that say nothing of that.
+    sender: Sender,
     /// Since when a request has begun to arrive.
     pub(super) begun: Option<Instant>,
     /// Since when nothing has happened.
@@ -49,7 +48,7 @@ impl Embedded {
             answers,
             requests: Requests::new(body, bounds),
             location: decision.location(),
-            cookies: decision.cookies.clone(),
+            sender: decision.sender(),
             begun: None,
             idle: None,
             has_ended: false,
@@ -86,6 +85,6 @@ impl Embedded {
 
     /// Has a request answered.
     pub(super) fn answer(&self, request: Request, socket: &Socket) -> Answer {
-        self.answers.answer(request, &self.cookies, socket)
+        self.answers.answer(request, &self.sender, socket)
     }
 }

@@ -50,16 +50,16 @@ impl Exchange {
         if self.source == Source::Fields {
             self.texts = legacy::in_utf8(self.texts);
         }
-        self.run(endpoint, decision, socket, None)
+        self.run(endpoint, decision, socket, Verdicts::default())
     }
 
-    /// Does so with verdicts on the messages, if they had to wait before they are processed.
+    /// Does so with verdicts on the messages, as far as they have waited before they are processed.
     fn run(
         self,
         endpoint: &Arc<Endpoint>,
         decision: &Decision<'_>,
         socket: &Socket,
-        verdicts: Option<Verdicts>,
+        verdicts: Verdicts,
     ) -> Result<Answer, Error> {
         let mut batch = self.parse(endpoint)?;
         let way = Way::asked(&batch, decision, &self.format, endpoint);
@@ -70,18 +70,16 @@ impl Exchange {
         }
         let mut stream = Stream::of_connect();
         let is_client_gone = || socket.has_closed();
-        let is_admitted = verdicts.is_some();
-        let request = Request {
+        let mut request = Request {
             actor: self.actor(way, endpoint, decision, socket),
             is_client_gone: &is_client_gone,
             delivers_on_publish: matches!(self.format, Format::Json | Format::Embedded),
             stream: is_stream.then_some(&mut stream),
             aside,
             needs_own_handshake: false,
-            admitted: verdicts.unwrap_or_default(),
+            admitted: verdicts,
         };
-        if !is_admitted && let Some(admission) = endpoint.server.admission(&batch, &request, now())
-        {
+        if let Some(admission) = endpoint.server.admission(&batch, &mut request, now()) {
             drop(batch);
             return Ok(self.after(admission, endpoint, decision));
         }
@@ -116,7 +114,7 @@ impl Exchange {
         let endpoint = Arc::clone(endpoint);
         let decision = decision.clone().into_owned();
         Answer::later(Deferred::before(admission, move |verdicts, socket| {
-            self.run(&endpoint, &decision, socket, Some(verdicts))
+            self.run(&endpoint, &decision, socket, verdicts)
                 .unwrap_or_else(|error| Response::from(error).into())
                 .shared(&decision)
         }))
@@ -173,6 +171,7 @@ impl Exchange {
     ) -> Actor<'d> {
         Actor {
             address: socket.peer().ip(),
+            shown: decision.shown.as_ref(),
             cookies: &decision.cookies,
             may_be_held: true,
             lifetime: (way != Way::Once).then_some(endpoint.streaming.lifetime),

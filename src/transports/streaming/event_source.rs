@@ -20,7 +20,7 @@ use tokio::time::Sleep;
 use super::heartbeat::Heartbeat;
 use crate::bayeux::{ClientId, Event, Reply};
 use crate::metrics::{Gauge, Metrics};
-use crate::server::{Actor, Implied, Verdicts};
+use crate::server::{Actor, Implied, Verdicts, Who};
 use crate::session::{Beginning, Stream, StreamStep};
 use crate::transports::answer::{Answer, Around, MAX_WRITE, Outgoing, Streaming};
 use crate::transports::arrays::array;
@@ -52,36 +52,49 @@ pub fn join(
     let last = last.and_then(LastEvent::of);
     let last = last.filter(|last| last.session == id);
     let last = last.map(|last| last.number);
-    let joined = move |admitted: Verdicts,
-                       endpoint: &Arc<Endpoint>,
-                       decision: &Decision<'_>,
-                       socket: &Socket| {
-        let (server, actor) = (&endpoint.server, actor(decision, socket));
-        match server.join_stream(id, &actor, last, admitted, now()) {
-            Ok((stream, beginning)) => open(endpoint, stream, true, beginning),
-            Err(reply) => only_reply(&reply).into(),
-        }
-    };
-    let (server, actor) = (&endpoint.server, actor(decision, socket));
-    let admission = server.implied_admission(&Implied::Joined(id), &actor, now());
-    let Some(admission) = admission else {
-        return Ok(joined(Verdicts::default(), endpoint, decision, socket));
-    };
-    Ok(admitted::after(
-        admission,
+    Ok(joined(
         endpoint,
         decision,
-        move |admitted, endpoint, decision, socket| match is_there(socket) {
-            Ok(()) => joined(admitted, endpoint, decision, socket),
-            Err(error) => Response::from(error).into(),
-        },
+        id,
+        last,
+        socket,
+        Verdicts::default(),
     ))
+}
+
+/// Opens it, with verdicts on what it stands for as far as that has waited.
+fn joined(
+    endpoint: &Arc<Endpoint>,
+    decision: &Decision<'_>,
+    id: ClientId,
+    last: Option<u64>,
+    socket: &Socket,
+    mut verdicts: Verdicts,
+) -> Answer {
+    let (server, actor) = (&endpoint.server, actor(decision, socket));
+    let implied = Implied::Joined(id);
+    if let Some(admission) = server.implied_admission(&implied, &actor, &mut verdicts, now()) {
+        return admitted::after(
+            admission,
+            endpoint,
+            decision,
+            move |verdicts, endpoint, decision, socket| match is_there(socket) {
+                Ok(()) => joined(endpoint, decision, id, last, socket, verdicts),
+                Err(error) => Response::from(error).into(),
+            },
+        );
+    }
+    match server.join_stream(id, &actor, last, verdicts, now()) {
+        Ok((stream, beginning)) => open(endpoint, stream, true, beginning),
+        Err(reply) => only_reply(&reply).into(),
+    }
 }
 
 /// Who opens a stream.
 fn actor<'d>(decision: &'d Decision<'_>, socket: &Socket) -> Actor<'d> {
     Actor {
         address: socket.peer().ip(),
+        shown: decision.shown.as_ref(),
         cookies: &decision.cookies,
         is_request: true,
         ..Actor::default()
@@ -133,7 +146,7 @@ pub fn serve(
         has_received: last_id.is_some(),
         last: last_id.and_then(LastEvent::of),
     };
-    opening.ask(endpoint, decision, socket)
+    opening.ask(endpoint, decision, socket, Verdicts::default())
 }
 
 /// A stream of channels that is yet to be opened.
@@ -146,28 +159,33 @@ struct Opening {
 }
 
 impl Opening {
-    /// Opens it once the extensions admit that.
+    /// Opens it once it is admitted, with verdicts as far as it has waited for that.
     fn ask(
         self,
         endpoint: &Arc<Endpoint>,
         decision: &Decision<'_>,
         socket: &Socket,
+        mut verdicts: Verdicts,
     ) -> Result<Answer, Error> {
         let (server, actor) = (&endpoint.server, actor(decision, socket));
-        match server.implied_admission(&self.implied(), &actor, now()) {
-            None => self.open(endpoint, decision, socket),
-            Some(admission) => Ok(admitted::after(
+        let implied = self.implied();
+        if let Some(admission) = server.implied_admission(&implied, &actor, &mut verdicts, now()) {
+            return Ok(admitted::after(
                 admission,
                 endpoint,
                 decision,
-                |admitted, endpoint, decision, socket| {
+                |verdicts, endpoint, decision, socket| {
                     is_there(socket)
-                        .and_then(|()| self.check(admitted, endpoint, decision, socket))
-                        .and_then(|()| self.open(endpoint, decision, socket))
+                        .and_then(|()| self.ask(endpoint, decision, socket, verdicts))
                         .unwrap_or_else(|error| Response::from(error).into())
                 },
-            )),
+            ));
         }
+        let known = server
+            .admitted(&implied, verdicts, &actor, now())
+            .map_err(Error::Denied)?;
+        let who = known.as_ref().map_or(Who::Anonymous, Who::Known);
+        self.open(endpoint, decision, &Actor { who, ..actor }, socket)
     }
 
     fn implied(&self) -> Implied<'_> {
@@ -177,31 +195,21 @@ impl Opening {
         }
     }
 
-    fn check(
-        &self,
-        admitted: Verdicts,
-        endpoint: &Endpoint,
-        decision: &Decision<'_>,
-        socket: &Socket,
-    ) -> Result<(), Error> {
-        let (server, actor) = (&endpoint.server, actor(decision, socket));
-        let admitted = server.admitted(&self.implied(), admitted, &actor, now());
-        admitted.map_err(Error::Denied)
-    }
-
     fn open(
         self,
         endpoint: &Arc<Endpoint>,
         decision: &Decision<'_>,
+        actor: &Actor<'_>,
         socket: &Socket,
     ) -> Result<Answer, Error> {
         let last = self.last.map(|last| (last.session, last.number));
-        let (server, actor) = (&endpoint.server, actor(decision, socket));
-        let opened = server.open_stream(&self.channels, &actor, last, now());
+        let opened = endpoint
+            .server
+            .open_stream(&self.channels, actor, last, now());
         let Some((stream, mut beginning)) = opened.map_err(Error::from)? else {
             // What it asks for now is more than what was admitted.
             let anew = Self { last: None, ..self };
-            return anew.ask(endpoint, decision, socket);
+            return anew.ask(endpoint, decision, socket, Verdicts::default());
         };
         beginning.is_complete &= self.last.is_some() || !self.has_received;
         Ok(open(endpoint, stream, false, beginning))

@@ -64,7 +64,7 @@ pub fn serve(
         cookies: decision.cookies.clone(),
         stream: Stream::opened(now()),
         held: None,
-        waiting: None,
+        waiting: decision.shown.clone().map(Waiting::of),
         clock: Clock::new(now()),
     });
     Ok(Answer::Stream(accepted.response, connection))
@@ -84,7 +84,7 @@ struct Connection {
     /// Dropped before the stream, so that it counts as lost and not as resumed.
     held: Option<HeldConnect>,
     stream: Stream,
-    /// Nothing until the first batch has to wait.
+    /// Nothing until the first batch has to wait, if its head shows nothing.
     waiting: Option<Box<Waiting>>,
     clock: Clock,
 }
@@ -162,7 +162,7 @@ impl Connection {
                 self.finish(outcome, outgoing);
                 context.waker().wake_by_ref();
             } else if let Some((text, verdicts)) = waiting.admitted(context) {
-                self.process(text, Some(verdicts), socket, outgoing);
+                self.process(text, verdicts, socket, outgoing);
                 // Meanwhile its client may have sent what shows that it is there, and more to read.
                 self.clock.hear(now());
                 context.waker().wake_by_ref();
@@ -248,14 +248,14 @@ impl Connection {
 
     fn answer(&mut self, text: Bytes, socket: &Socket, outgoing: &mut Outgoing) {
         outgoing.note_read(text.len());
-        self.process(text, None, socket, outgoing);
+        self.process(text, Verdicts::default(), socket, outgoing);
     }
 
-    /// Processes a batch, with verdicts on its messages if they had to wait before.
+    /// Processes a batch, with verdicts on its messages as far as they have waited before.
     fn process(
         &mut self,
         text: Bytes,
-        verdicts: Option<Verdicts>,
+        verdicts: Verdicts,
         socket: &Socket,
         outgoing: &mut Outgoing,
     ) {
@@ -272,10 +272,10 @@ impl Connection {
             }
         };
         let is_client_gone = || socket.has_closed();
-        let is_admitted = verdicts.is_some();
-        let request = Request {
+        let mut request = Request {
             actor: Actor {
                 address: socket.peer().ip(),
+                shown: self.waiting.as_ref().and_then(|waiting| waiting.shown()),
                 cookies: &self.cookies,
                 may_be_held: true,
                 may_publish_without_session: true,
@@ -286,9 +286,9 @@ impl Connection {
             stream: Some(&mut self.stream),
             aside,
             needs_own_handshake: self.needs_own_handshake,
-            admitted: verdicts.unwrap_or_default(),
+            admitted: verdicts,
         };
-        if !is_admitted && let Some(admission) = self.server.admission(&batch, &request, now()) {
+        if let Some(admission) = self.server.admission(&batch, &mut request, now()) {
             drop(batch);
             let [text] = texts;
             return self.waiting().admit(admission, text);

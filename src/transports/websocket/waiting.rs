@@ -2,18 +2,21 @@
 //! yet.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+use crate::authentication::Shown;
 use crate::server::{Admission, Settled, Settlement, Verdicts};
 
 /// How many batches' replies may wait before no more is read.
 const MAX_SETTLEMENTS: usize = 64;
 
-/// The batches that wait.
+/// The batches that wait, and what the head of the upgrade shows: most WebSockets have neither.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
+    shown: Option<Arc<Shown>>,
     /// The batch that is to be processed next, as it came.
     admission: Option<(Admission, Bytes)>,
     settlements: Vec<Settlement>,
@@ -22,6 +25,18 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    /// Makes that of a WebSocket whose head shows something.
+    pub(super) fn of(shown: Arc<Shown>) -> Box<Self> {
+        Box::new(Self {
+            shown: Some(shown),
+            ..Self::default()
+        })
+    }
+
+    pub(super) fn shown(&self) -> Option<&Arc<Shown>> {
+        self.shown.as_ref()
+    }
+
     /// Keeps a batch until its messages are admitted.
     pub(super) fn admit(&mut self, admission: Admission, text: Bytes) {
         self.admission = Some((admission, text));

@@ -1,0 +1,92 @@
+//! Who sends a batch: what the head of its request shows, and its messages.
+//!
+//! A handshake shows who the client of its session is. Of other batches the first message that shows
+//! something does so for its session, which is renewed by it. What the head of a request shows counts for
+//! each message that shows nothing itself, and does not matter to sessions that it is not about.
+
+use super::BayeuxServer;
+use super::admit::handshake_in;
+use super::request::Request;
+use super::verdicts::{Place, Verdicts};
+use super::waits::Asked;
+use crate::authentication::Check;
+use crate::bayeux::Message;
+use crate::operations::{Actor, Implied};
+
+impl BayeuxServer {
+    /// Checks what a batch shows, into its verdicts; what takes its time is returned.
+    pub(super) fn identify(&self, batch: &[Message<'_>], request: &mut Request<'_>) -> Asked {
+        let (authenticator, actor) = (&self.authenticator, request.actor);
+        let mut checks = Checks::of(&mut request.admitted);
+        let shown = actor.shown.map(|shown| &**shown);
+        match handshake_in(batch) {
+            Some(index) => {
+                let check = authenticator.handshake(&batch[index], shown, actor.address);
+                checks.take(Place::Message(index), check);
+            }
+            None => {
+                let check = shown.and_then(|shown| authenticator.request(shown));
+                checks.take(Place::Request, check);
+                let mut messages = batch.iter().enumerate();
+                let first = messages
+                    .find_map(|(index, message)| Some((index, authenticator.message(message)?)));
+                if let Some((index, check)) = first {
+                    checks.take(Place::Message(index), Some(check));
+                }
+            }
+        }
+        checks.end()
+    }
+
+    /// Checks what a request shows that stands for messages.
+    pub(super) fn identify_implied(
+        &self,
+        implied: &Implied<'_>,
+        actor: &Actor<'_>,
+        verdicts: &mut Verdicts,
+    ) -> Asked {
+        let mut checks = Checks::of(verdicts);
+        let shown = actor.shown.map(|shown| &**shown);
+        let check = if let Implied::Begun(_) = implied {
+            let handshake = Implied::handshake();
+            self.authenticator
+                .handshake(&handshake, shown, actor.address)
+        } else {
+            shown.and_then(|shown| self.authenticator.request(shown))
+        };
+        checks.take(Place::Request, check);
+        checks.end()
+    }
+}
+
+/// The checks of a batch.
+struct Checks<'v> {
+    verdicts: &'v mut Verdicts,
+    asked: Asked,
+}
+
+impl<'v> Checks<'v> {
+    fn of(verdicts: &'v mut Verdicts) -> Self {
+        Self {
+            verdicts,
+            asked: Asked::default(),
+        }
+    }
+
+    fn take(&mut self, place: Place, check: Option<Check>) {
+        match check {
+            None => {}
+            Some(Check::Done(Ok(known))) => self.verdicts.know(place, known),
+            Some(Check::Done(Err(fault))) => self.verdicts.refuse(place, fault.into()),
+            Some(Check::Pending(checking)) => self.asked.note_check(place, checking),
+        }
+    }
+
+    /// Ends the checks that are done at once.
+    fn end(self) -> Asked {
+        if !self.asked.is_empty() {
+            self.verdicts.set_identified();
+        }
+        self.asked
+    }
+}

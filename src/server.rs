@@ -29,7 +29,7 @@ use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
 use crate::services::{Reach, Services};
 use crate::session;
-use crate::session::{Browsers, Reconnects, Sessions, Shared, Tick, Timers, sweep};
+use crate::session::{Browsers, Reconnects, Sessions, Shared, Shares, Tick, Timers, sweep};
 
 pub use admit::Admission;
 pub use batch::STEP;
@@ -88,6 +88,7 @@ impl BayeuxServer {
         let shared = Shared {
             settings: parts.session,
             browsers: Browsers::default(),
+            shares: Shares::default(),
             timers: Timers::default(),
             reconnects: Reconnects::default(),
             extensions: parts.extensions,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use mirant::bayeux::{ChannelName, ClientId, Draft, Event, Limits, RandomId};
 use mirant::extensions::{Begun, Pipeline};
 use mirant::metrics::Metrics;
-use mirant::session::{Browser, Browsers, Reconnects, Session, Settings, Shared, Timers};
+use mirant::session::{Browser, Browsers, Reconnects, Session, Settings, Shared, Shares, Timers};
 use serde_json::value::RawValue;
 
 /// What the sessions of one measurement share.
@@ -14,6 +14,7 @@ pub(crate) fn shared(settings: Settings) -> Arc<Shared> {
     Arc::new(Shared {
         settings,
         browsers: Browsers::default(),
+        shares: Shares::default(),
         timers: Timers::default(),
         reconnects: Reconnects::default(),
         extensions: Pipeline::default(),
@@ -33,6 +34,7 @@ pub(crate) fn session(shared: &Arc<Shared>) -> Arc<Session> {
         false,
         Arc::clone(shared),
         begun,
+        None,
     )
 }
 

@@ -44,6 +44,10 @@ pub enum BayeuxError {
     ConnectDisplaced,
     /// An extension failed while the message waited for it.
     ExtensionFailed,
+    /// The user is at `max_sessions_per_user`.
+    TooManySessionsOfUser,
+    /// The address is at `max_sessions_per_address`.
+    TooManySessionsOfAddress,
     /// The server is at `max_sessions`.
     TooManySessions,
     /// What a client shows of who it is does not have the form of a token, or of user and password.
@@ -121,6 +125,8 @@ impl BayeuxError {
             Self::PasswordInvalid => "401::password_invalid",
             Self::TooManyAttempts => "429::too_many_attempts",
             Self::WebhookUnavailable => "503::webhook_unavailable",
+            Self::TooManySessionsOfUser => "429:user:too_many_sessions",
+            Self::TooManySessionsOfAddress => "429:address:too_many_sessions",
             Self::ExtensionFailed => "500::extension_failed",
             Self::TooManySessions => "503::too_many_sessions",
             Self::TooManyWaiting => "503::too_many_waiting",

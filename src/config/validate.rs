@@ -202,6 +202,14 @@ impl Checks {
             ("bayeux.max_queue", session.max_queue),
             ("bayeux.max_replay", session.max_replay),
             ("bayeux.max_sessions", session.max_sessions),
+            (
+                "bayeux.max_sessions_per_user",
+                session.max_sessions_per_user.unwrap_or(1),
+            ),
+            (
+                "bayeux.max_sessions_per_address",
+                session.max_sessions_per_address.unwrap_or(1),
+            ),
             ("bayeux.max_subscriptions", session.max_subscriptions),
             ("bayeux.max_channels", config.bayeux.router.max_channels),
             (

@@ -25,6 +25,10 @@ pub enum Limit {
     MaxMessageIdLength,
     /// `bayeux.max_sessions`.
     MaxSessions,
+    /// `bayeux.max_sessions_per_user`.
+    MaxSessionsPerUser,
+    /// `bayeux.max_sessions_per_address`.
+    MaxSessionsPerAddress,
     /// `bayeux.max_subscriptions`.
     MaxSubscriptions,
     /// `bayeux.max_channels`.
@@ -52,7 +56,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 25] = [
         Self::MaxConnections,
         Self::HeaderTimeout,
         Self::BodyTimeout,
@@ -64,6 +68,8 @@ impl Limit {
         Self::MaxDepth,
         Self::MaxMessageIdLength,
         Self::MaxSessions,
+        Self::MaxSessionsPerUser,
+        Self::MaxSessionsPerAddress,
         Self::MaxSubscriptions,
         Self::MaxChannels,
         Self::MaxSessionsPerBrowser,
@@ -110,6 +116,8 @@ impl Limit {
             Self::MaxDepth => "bayeux.max_depth",
             Self::MaxMessageIdLength => "bayeux.max_message_id_length",
             Self::MaxSessions => "bayeux.max_sessions",
+            Self::MaxSessionsPerUser => "bayeux.max_sessions_per_user",
+            Self::MaxSessionsPerAddress => "bayeux.max_sessions_per_address",
             Self::MaxSubscriptions => "bayeux.max_subscriptions",
             Self::MaxChannels => "bayeux.max_channels",
             Self::MaxSessionsPerBrowser => "bayeux.max_sessions_per_browser",

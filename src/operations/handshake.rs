@@ -1,18 +1,14 @@
 //! `/meta/handshake`: a new session (specification section 4.1).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::{Actor, Scope, Who, ack, checked_id, texts};
+use super::{Actor, Scope, Who, ack, checked_id, room, texts};
 use crate::bayeux::{Advice, BayeuxError, ClientId, Field, Message, RandomId, Reply};
 use crate::extensions::{Begun, Refusal};
-use crate::metrics::{Limit, Notice};
-use crate::session::Session;
 
-/// How long a client is asked to wait when the server has no room for its session.
-const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
+use crate::session::Session;
 
 /// A new session, and the cookie its browser has yet to be given.
 #[derive(Debug)]
@@ -71,7 +67,8 @@ pub fn apply<'a>(
 /// Makes a session for the browser that a request came from.
 ///
 /// # Errors
-/// Access rules do not allow it, or the server has as many sessions as it may.
+/// Access rules do not allow it, or there are as many sessions as there may be, on the server or of the same user
+/// or address.
 pub(super) fn begin(
     actor: &Actor<'_>,
     mut begun: Begun,
@@ -81,19 +78,7 @@ pub(super) fn begin(
     let mut subject = actor.subject();
     subject.identity = begun.identity.take().or(subject.identity);
     scope.may_handshake(&subject)?;
-    let is_full = usize::try_from(scope.metrics().sessions.value())
-        .is_ok_and(|sessions| sessions >= scope.shared.settings.max_sessions);
-    if is_full {
-        scope.metrics().limited(Limit::MaxSessions);
-        if let Some(permit) = scope.metrics().may_log(Notice::Session) {
-            tracing::warn!(
-                suppressed = permit.suppressed,
-                "a handshake was refused: the server has bayeux.max_sessions sessions"
-            );
-        }
-        let error = BayeuxError::TooManySessions.text();
-        return Err(Refusal::Later(error.into(), RETRY_WHEN_FULL));
-    }
+    let share = room::take(&subject, scope)?;
     // Whoever made it: another server of this host shares the browser's cookies, and would have its
     // sessions lost if this one replaced them. The secret is the client id.
     let returned = actor.cookies.first().copied();
@@ -106,6 +91,7 @@ pub(super) fn begin(
         returned.is_some(),
         Arc::clone(scope.shared),
         begun,
+        share,
     );
     if let Some(identity) = &subject.identity {
         session.set_end(scope.end_of(identity));

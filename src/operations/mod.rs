@@ -11,6 +11,7 @@ mod implied;
 mod publish;
 mod renewal;
 pub mod resources;
+mod room;
 mod subscribe;
 mod unsubscribe;
 
@@ -117,6 +118,9 @@ impl Scope<'_> {
         self.router.forget(session, &subscriptions);
         self.sessions.remove(session.id());
         self.shared.browsers.remove_session(session.browser().id());
+        if let Some(share) = session.share() {
+            self.shared.shares.remove(share);
+        }
         self.metrics().sessions.decrement();
         self.metrics().ended(reason);
         tracing::debug!(client_id = ?session.id(), reason = reason.label(), "session ended");

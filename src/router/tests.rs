@@ -7,7 +7,9 @@ use super::*;
 use crate::bayeux::{Draft, EventFields, Limits, Message, RandomId};
 use crate::extensions::{Begun, Pipeline};
 use crate::metrics::Metrics;
-use crate::session::{Browser, Browsers, Carrier, MaxQueuePolicy, Reconnects, Shared, Timers};
+use crate::session::{
+    Browser, Browsers, Carrier, MaxQueuePolicy, Reconnects, Shared, Shares, Timers,
+};
 
 struct Rig {
     router: Router,
@@ -19,6 +21,7 @@ impl Rig {
         let shared = Shared {
             settings: crate::session::Settings::default(),
             browsers: Browsers::default(),
+            shares: Shares::default(),
             timers: Timers::default(),
             reconnects: Reconnects::default(),
             extensions: Pipeline::default(),
@@ -38,6 +41,7 @@ impl Rig {
             false,
             Arc::clone(&self.shared),
             Begun::new(Instant::now()),
+            None,
         );
         self.router
             .subscribe(&session, &parsed(patterns))

@@ -18,6 +18,7 @@ mod registry;
 mod replying;
 pub mod settings;
 mod shared;
+mod shares;
 mod state;
 mod stream;
 mod stream_slot;
@@ -48,6 +49,7 @@ pub use registry::Sessions;
 pub use replying::Carrier;
 pub use settings::{MaxQueuePolicy, Settings};
 pub use shared::Shared;
+pub use shares::{Share, Shares};
 pub use state::{Connected, Resume};
 use state::{State, Wake};
 pub use stream::{Beginning, Stream, StreamStep};
@@ -69,6 +71,8 @@ pub struct Session {
     extensions: Option<Box<Pipeline>>,
     /// What its client may do.
     granted: RwLock<Granted>,
+    /// As whose it counts, if that is limited.
+    share: Option<Box<Share>>,
     inner: Mutex<Inner>,
 }
 
@@ -96,6 +100,7 @@ impl Session {
         is_bound: bool,
         shared: Arc<Shared>,
         begun: Begun,
+        share: Option<Box<Share>>,
     ) -> Arc<Self> {
         let now = begun.now;
         let state = State::new(browser.id(), is_bound, &shared.settings, &begun);
@@ -117,6 +122,7 @@ impl Session {
             marks: AtomicU8::new(0),
             extensions,
             granted: RwLock::default(),
+            share,
             inner,
         });
         session.after(session.lock(), Wake::default());
@@ -162,6 +168,12 @@ impl Session {
     #[must_use]
     pub fn browser(&self) -> &Arc<Browser> {
         &self.browser
+    }
+
+    /// Returns as whose it counts, if that is limited.
+    #[must_use]
+    pub fn share(&self) -> Option<&Share> {
+        self.share.as_deref()
     }
 
     /// Takes a connect, which displaces the one that is held. The number tells it from all others of

@@ -55,6 +55,10 @@ pub struct Settings {
     pub max_response_size: ByteSize,
     /// Sessions on this server; a handshake above it is refused.
     pub max_sessions: usize,
+    /// Sessions of one user.
+    pub max_sessions_per_user: Option<usize>,
+    /// Sessions of one address, of IPv6 one network of 64 bits.
+    pub max_sessions_per_address: Option<usize>,
     /// Channels and patterns one session may be subscribed to.
     pub max_subscriptions: usize,
     /// Held connects of one browser (one cookie); below zero: no bound; zero: none is held.
@@ -97,6 +101,8 @@ impl Default for Settings {
             max_replay: 100,
             max_response_size: ByteSize::kib(900),
             max_sessions: 200_000,
+            max_sessions_per_user: None,
+            max_sessions_per_address: None,
             max_subscriptions: 1000,
             max_sessions_per_browser: 1,
             multi_session_interval: Duration::from_secs(2),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Browsers, Reconnects, Settings, Timers};
+use super::{Browsers, Reconnects, Settings, Shares, Timers};
 use crate::bayeux::Advice;
 use crate::extensions::Pipeline;
 use crate::metrics::Metrics;
@@ -15,6 +15,8 @@ pub struct Shared {
     pub settings: Settings,
     /// The browsers they run in.
     pub browsers: Browsers,
+    /// How many of them are whose.
+    pub shares: Shares,
     /// When each of them is due.
     pub timers: Timers,
     /// When the clients come back that lose theirs.

@@ -247,12 +247,15 @@ mod tests {
     use crate::extensions::{Begun, Pipeline};
     use crate::metrics::Metrics;
     use crate::session::state::tests::event;
-    use crate::session::{Browser, Browsers, Delivered, Reconnects, Settings, Shared, Timers};
+    use crate::session::{
+        Browser, Browsers, Delivered, Reconnects, Settings, Shared, Shares, Timers,
+    };
 
     fn session() -> Arc<Session> {
         let shared = Shared {
             settings: Settings::default(),
             browsers: Browsers::default(),
+            shares: Shares::default(),
             timers: Timers::default(),
             reconnects: Reconnects::default(),
             extensions: Pipeline::default(),
@@ -266,6 +269,7 @@ mod tests {
             false,
             Arc::new(shared),
             begun,
+            None,
         )
     }
 

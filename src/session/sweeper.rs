@@ -117,12 +117,14 @@ mod tests {
     use crate::extensions::{Begun, Pipeline};
     use crate::session::{
         Browser, Browsers, Connect, EndReason, EventsBy, Reconnects, Session, Settings, Shared,
+        Shares,
     };
 
     fn session() -> (Arc<Session>, Arc<Shared>, Instant) {
         let shared = Arc::new(Shared {
             settings: Settings::default(),
             browsers: Browsers::default(),
+            shares: Shares::default(),
             timers: Timers::default(),
             reconnects: Reconnects::default(),
             extensions: Pipeline::default(),
@@ -136,6 +138,7 @@ mod tests {
             false,
             Arc::clone(&shared),
             Begun::new(now),
+            None,
         );
         (session, shared, now)
     }

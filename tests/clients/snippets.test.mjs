@@ -137,6 +137,7 @@ const RUNS = {
   },
   '[[access]]                              # everybody': isConfiguration,
   'reason = "announcements come from the team"': isConfiguration,
+  '[bayeux]\nmax_sessions_per_user': isConfiguration,
   'mirant explain --config': async (text, { shell }) => {
     await writeFile(join(shell.folder, 'mirant.toml'), snippetWith('come from the team"'));
     assert.equal(await shell.run(`${text.trimEnd()} || [ $? = 1 ]`), snippetWith('refused by access[1]'));

@@ -49,6 +49,7 @@ mod reconnects;
 mod repeats;
 mod resources;
 mod services;
+mod shares;
 mod shutdown;
 mod signals;
 mod slow_readers;

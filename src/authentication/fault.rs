@@ -23,6 +23,13 @@ impl Fault {
         self.error.about(&[&self.detail])
     }
 
+    /// Says more.
+    #[must_use]
+    pub fn because(self, detail: impl Into<Cow<'static, str>>) -> Self {
+        let detail = detail.into();
+        Self { detail, ..self }
+    }
+
     /// Says when to try again.
     #[must_use]
     pub fn retry_after(self, retry: Duration) -> Self {

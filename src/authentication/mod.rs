@@ -8,6 +8,8 @@ mod authenticator;
 mod fault;
 pub mod passwords;
 mod problem;
+mod secret;
+pub mod token;
 
 use std::fmt;
 use std::future::Future;
@@ -20,6 +22,7 @@ use crate::access::Identity;
 pub use authenticator::Authenticator;
 pub use fault::Fault;
 pub use problem::Problem;
+pub use secret::Secret;
 
 /// Who a client has shown to be.
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ use toml::{Table, Value};
 use super::Config;
 use crate::access::Rule;
 use crate::authentication::passwords::User;
+use crate::authentication::token::settings::Issuer;
 use crate::listener::{ListenAddress, NotAMode, NotAnAddress};
 use crate::router::settings::ChannelOptions;
 
@@ -17,33 +18,42 @@ use crate::router::settings::ChannelOptions;
 pub(super) struct List {
     /// The key.
     pub(super) key: &'static str,
-    /// What every entry needs.
-    pub(super) required: &'static str,
-    /// What to write for that.
-    pub(super) advice: &'static str,
+    /// What every entry needs, if there is such a key, and what to write for that.
+    pub(super) required: Option<(&'static str, &'static str)>,
+    /// The keys whose values are not shown, because a secret may stand there by mistake.
+    pub(super) secret: &'static [&'static str],
     /// What to write for the list.
     example: &'static str,
 }
 
 /// The lists, in the order of the file.
-pub(super) const LISTS: [List; 3] = [
+pub(super) const LISTS: [List; 4] = [
     List {
         key: "channel",
-        required: "pattern",
-        advice: "name its channels, such as pattern = \"/chat/**\"",
+        required: Some((
+            "pattern",
+            "name its channels, such as pattern = \"/chat/**\"",
+        )),
+        secret: &[],
         example: r#"[{ pattern = "/chat/**", lazy = true }]"#,
     },
     List {
         key: "access",
-        required: "who",
-        advice: "say whom it is about, such as who = \"anyone\"",
+        required: Some(("who", "say whom it is about, such as who = \"anyone\"")),
+        secret: &[],
         example: r#"[{ allow = ["subscribe"], channels = ["/chat/**"], who = "anyone" }]"#,
     },
     List {
         key: "user",
-        required: "name",
-        advice: "name the user, such as name = \"u1\"",
+        required: Some(("name", "name the user, such as name = \"u1\"")),
+        secret: &["password_hash"],
         example: r#"[{ name = "u1", password_hash = "$argon2id$…" }]"#,
+    },
+    List {
+        key: "issuer",
+        required: None,
+        secret: &["secret", "private_key", "public_key", "jwks"],
+        example: r#"[{ iss = "https://id.example.com", secret = { env = "TOKEN_SECRET" } }]"#,
     },
 ];
 
@@ -92,6 +102,7 @@ pub(super) fn known_of(list: &List) -> Vec<String> {
     let entry = match list.key {
         "access" => serde_json::to_value(Rule::default()),
         "user" => serde_json::to_value(User::default()),
+        "issuer" => serde_json::to_value(Issuer::default()),
         _ => serde_json::to_value(ChannelOptions::default()),
     };
     names(&entry.unwrap_or_default())
@@ -262,6 +273,7 @@ pub(super) fn check(key: &str, value: Value) -> Result<(), toml::de::Error> {
         }
         "access" => Rule::deserialize(Value::Table(entry)).map(drop),
         "user" => User::deserialize(Value::Table(entry)).map(drop),
+        "issuer" => Issuer::deserialize(Value::Table(entry)).map(drop),
         _ => {
             let config = Table::from_iter([(section.to_owned(), Value::Table(entry))]);
             Config::deserialize(Value::Table(config)).map(drop)

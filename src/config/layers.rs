@@ -195,7 +195,7 @@ impl Layers {
         let &List {
             key,
             required,
-            advice,
+            secret,
             ..
         } = list;
         let entries: Option<Vec<&Table>> = value
@@ -207,7 +207,9 @@ impl Layers {
         };
         let known = keys::known_of(list);
         for (index, entry) in entries.into_iter().enumerate() {
-            if !entry.contains_key(required) {
+            if let Some((required, advice)) = required
+                && !entry.contains_key(required)
+            {
                 self.problems.push(format!(
                     "{origin}: {key}[{index}] has no {required}; {advice}"
                 ));
@@ -219,7 +221,10 @@ impl Layers {
                     let hint = hint(keys::nearest(name, known.iter().map(String::as_str)));
                     self.problems
                         .push(format!("{origin}: unknown key {full}; {hint}"));
-                } else if keys::check(&of_entry, value.clone()).is_err() {
+                } else if keys::check(&of_entry, value.clone()).is_ok() {
+                } else if secret.contains(&name.as_str()) {
+                    self.refuse_secret(&full, &of_entry, origin);
+                } else {
                     self.refuse_value(&full, &of_entry, value, origin);
                 }
             }
@@ -236,6 +241,19 @@ impl Layers {
         let refusal = Kind::of(key).refusal(value);
         self.problems
             .push(format!("{origin}: {shown} = {value}: {refusal}"));
+    }
+
+    /// Refuses a value that may be a secret, without showing it.
+    fn refuse_secret(&mut self, shown: &str, key: &str, origin: &Source) {
+        let refusal = Kind::of(key).refusal(&Value::Boolean(false));
+        let origin = match origin {
+            Source::Set(argument) => {
+                let (key, _) = argument.split_once('=').unwrap_or((argument, ""));
+                Source::Set(format!("{key}=…"))
+            }
+            other => other.clone(),
+        };
+        self.problems.push(format!("{origin}: {shown}: {refusal}"));
     }
 
     fn refuse_key(&mut self, key: &str, origin: &Source) {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::authentication::passwords;
+use crate::authentication::{passwords, token};
 use crate::bayeux::Limits;
 use crate::{access, extensions, listener, resources, router, services, session, transports};
 
@@ -68,6 +68,8 @@ pub struct Config {
     pub authentication: Authentication,
     /// Who may log in with a password.
     pub user: Vec<passwords::User>,
+    /// Who may issue tokens.
+    pub issuer: Vec<token::settings::Issuer>,
     /// What is logged, and how.
     pub log: Log,
     /// The operator's own listeners.
@@ -104,13 +106,16 @@ pub struct Resources {
     pub kept: resources::settings::Settings,
 }
 
-/// The `[authentication]` section.
+/// The `[authentication]` section, which several modules share.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Authentication {
     /// Bounds of password checks.
     #[serde(flatten)]
     pub passwords: passwords::Settings,
+    /// Bounds on tokens.
+    #[serde(flatten)]
+    pub tokens: token::Settings,
 }
 
 /// The `[log]` section.

@@ -129,12 +129,17 @@ mod default_text {
 
     #[test]
     fn examples_are_valid() {
+        // A key excludes the others.
+        let others = ["public_key", "private_key", "jwks"].map(|key| format!("{key} = "));
         let text = with_examples().replace("browser_cookie_secure = false", "");
-        let config = file(&text).unwrap();
+        let lines = text.lines();
+        let fitting = lines.filter(|line| !others.iter().any(|other| line.starts_with(other)));
+        let config = file(&fitting.collect::<Vec<_>>().join("\n")).unwrap();
         assert_eq!(config.http.max_connections, Some(50_000));
         assert_eq!(config.channel.len(), 1);
         assert_eq!(config.access.len(), 1);
         assert_eq!(config.user.len(), 1);
+        assert_eq!(config.issuer.len(), 1);
     }
 }
 
@@ -176,7 +181,8 @@ mod known_keys {
         ];
         let http = include_str!("../listener/settings.rs");
         let here = include_str!("mod.rs");
-        let mut expected = BTreeSet::from(["channel", "access", "user"].map(str::to_owned));
+        let lists = ["channel", "access", "user", "issuer"];
+        let mut expected = BTreeSet::from(lists.map(str::to_owned));
         let mut add = |section: &str, names: Vec<String>| {
             assert!(!names.is_empty(), "{section}");
             for name in names {
@@ -202,6 +208,8 @@ mod known_keys {
         add("services", fields(services, "Settings"));
         let passwords = include_str!("../authentication/passwords/settings.rs");
         add("authentication", fields(passwords, "Settings"));
+        let tokens = include_str!("../authentication/token/settings.rs");
+        add("authentication", fields(tokens, "Settings"));
         add("log", fields(here, "Log"));
         add("admin", fields(here, "Admin"));
         assert_eq!(BTreeSet::from_iter(keys::known()), expected);
@@ -220,6 +228,10 @@ mod known_keys {
         assert_eq!(
             BTreeSet::from_iter(keys::known_of(&keys::LISTS[2])),
             BTreeSet::from_iter(user)
+        );
+        assert_eq!(
+            BTreeSet::from_iter(keys::known_of(&keys::LISTS[3])),
+            BTreeSet::from_iter(fields(tokens, "Issuer"))
         );
         let sections = fields(here, "Config");
         let lists = keys::LISTS.iter().map(|list| list.key);

@@ -13,6 +13,7 @@ use forms::{
 use super::{Config, Problem};
 use crate::access::{Access, Rule};
 use crate::authentication::passwords::Passwords;
+use crate::authentication::token::{self, settings::Issuer};
 use crate::router::settings::ChannelOptions;
 use crate::services::Settings as Services;
 use crate::web::cookies::{SameSite, Settings as Cookie};
@@ -28,6 +29,8 @@ const MIN_HEADER_SIZE: u64 = 8 * 1024;
 const MIN_MESSAGE_SIZE: u64 = 1024;
 /// The least that Argon2 takes.
 const MIN_PASSWORD_MEMORY: u64 = 8 * 1024;
+/// Below it no token fits.
+const MIN_TOKEN: u64 = 128;
 /// Below it a segment or two of a connection with large ones would wait for the client each time.
 const MIN_UNSENT: u64 = 4096;
 const MAX_UNSENT: u64 = 1 << 30;
@@ -48,6 +51,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.channels(&config.channel);
     checks.access(&config.access);
     checks.users(config);
+    checks.issuers(&config.issuer);
     checks.services(&config.services);
     checks.log(config);
     checks.problems
@@ -224,6 +228,14 @@ impl Checks {
                 "extensions.max_waiting",
                 config.extensions.waits.max_waiting,
             ),
+            (
+                "authentication.max_token_claims",
+                config.authentication.tokens.max_token_claims,
+            ),
+            (
+                "authentication.max_checked_tokens",
+                config.authentication.tokens.max_checked_tokens,
+            ),
         ];
         let passwords = &config.authentication.passwords;
         let counts = counts.into_iter().chain([
@@ -277,6 +289,11 @@ impl Checks {
                 MIN_MESSAGE_SIZE,
             ),
             ("bayeux.max_queue_bytes", session.max_queue_bytes, 1),
+            (
+                "authentication.max_token_length",
+                config.authentication.tokens.max_token_length,
+                MIN_TOKEN,
+            ),
             (
                 "websocket.deflate_threshold",
                 config.websocket.deflate_threshold,
@@ -450,6 +467,12 @@ impl Checks {
     fn users(&mut self, config: &Config) {
         let problems = Passwords::problems(&config.user, &config.authentication.passwords);
         for problem in problems {
+            self.refuse(&problem.key, problem.value, &problem.fix);
+        }
+    }
+
+    fn issuers(&mut self, issuers: &[Issuer]) {
+        for problem in token::settings::problems(issuers) {
             self.refuse(&problem.key, problem.value, &problem.fix);
         }
     }

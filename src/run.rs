@@ -9,7 +9,10 @@ use tokio::task::JoinSet;
 
 use crate::access::{self, Access};
 use crate::admin::Admin;
-use crate::authentication::Authenticator;
+use crate::authentication::passwords::Passwords;
+use crate::authentication::settings::Sources;
+use crate::authentication::token::Tokens;
+use crate::authentication::{self, Authenticator};
 use crate::bayeux::ChannelPattern;
 use crate::config::{self, Config};
 use crate::demo::Demo;
@@ -22,7 +25,7 @@ use crate::router::Router;
 use crate::server::{BayeuxServer, Parts};
 use crate::service::Service;
 use crate::services::Handler;
-use crate::transports::{self, connection_types};
+use crate::transports::{self, Shows, connection_types};
 use crate::web::cors::NotAnOrigin;
 use crate::web::{Hosts, Page};
 
@@ -38,9 +41,12 @@ pub enum StartError {
     /// Access rules cannot be used.
     #[error("{}", listed(.0))]
     Access(Vec<access::Problem>),
+    /// Issuers or users cannot be used.
+    #[error("{}", listed(.0))]
+    Authentication(Vec<authentication::Problem>),
 }
 
-fn listed(problems: &[access::Problem]) -> String {
+fn listed(problems: &[impl ToString]) -> String {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     lines.join("; ")
 }
@@ -79,7 +85,7 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
 pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bound, StartError> {
     let Config {
         http,
-        bayeux,
+        mut bayeux,
         websocket,
         eventsource,
         streaming,
@@ -88,11 +94,25 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         services,
         channel,
         access,
+        authentication,
+        issuer,
+        user,
         admin,
         ..
     } = config;
     let access = Access::new(&access).map_err(StartError::Access)?;
     let metrics = Arc::new(Metrics::default());
+    let tokens = Tokens::new(
+        &authentication.tokens,
+        &issuer,
+        &access.claims(),
+        &bayeux.limits,
+    )
+    .map_err(StartError::Authentication)?;
+    let passwords = Passwords::new(&user, &authentication.passwords, Arc::clone(&metrics))
+        .map_err(StartError::Authentication)?;
+    bayeux.transports.shows = shows(&authentication.sources, &tokens);
+    let authenticator = Authenticator::new(tokens, passwords);
     let demo = demo.then(|| Demo::new(&bayeux.transports.path));
     let max_message_size = bayeux.limits.max_message_size.as_u64();
     let router = Router::new(bayeux.router, &channel);
@@ -109,7 +129,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         resources: resources.kept,
         has_ack: extensions.ack,
         access: Arc::new(access),
-        authenticator: Authenticator::default(),
+        authenticator,
         waits: extensions.waits,
         extensions: extensions.build(additions.extensions),
         services,
@@ -148,6 +168,19 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         stop,
         shutdown_timeout: http.shutdown_timeout,
     })
+}
+
+/// What heads are asked for: nothing if there is nobody to check it.
+fn shows(sources: &Sources, tokens: &Tokens) -> Shows {
+    if tokens.is_empty() {
+        return Shows::default();
+    }
+    Shows {
+        bearer: true,
+        cookie: sources.cookie.clone(),
+        query_parameter: sources.query_parameter.clone(),
+        ..Shows::default()
+    }
 }
 
 fn public_routes(

@@ -1,19 +1,47 @@
-//! What checks what clients show.
+//! What checks what clients show, by what that is.
 
 use core::net::IpAddr;
+use std::borrow::Cow;
+use std::time::SystemTime;
 
-use super::{Check, Shown};
-use crate::bayeux::Message;
+use serde_json::value::RawValue;
+
+use super::passwords::Passwords;
+use super::token::Tokens;
+use super::{Check, Fault, Shown};
+use crate::bayeux::{BayeuxError, Message, fields, text};
+
+/// The entry of `ext` in which messages show who their client is.
+const AUTHENTICATION: &str = "authentication";
 
 /// What checks what clients show; without anything to check by it is off, and everybody is anonymous.
 #[derive(Debug, Default)]
-pub struct Authenticator {}
+pub struct Authenticator {
+    tokens: Option<Tokens>,
+    passwords: Option<Passwords>,
+}
+
+/// What a message shows.
+#[derive(Debug, PartialEq, Eq)]
+enum Credentials<'a> {
+    Token(Cow<'a, str>),
+    Password(Cow<'a, str>, Cow<'a, str>),
+}
 
 impl Authenticator {
+    /// Makes one that checks tokens if there are issuers, and passwords if there are users.
+    #[must_use]
+    pub fn new(tokens: Tokens, passwords: Passwords) -> Self {
+        Self {
+            tokens: (!tokens.is_empty()).then_some(tokens),
+            passwords: (!passwords.is_empty()).then_some(passwords),
+        }
+    }
+
     /// Tells whether there is anything to check by.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        false
+        self.tokens.is_some() || self.passwords.is_some()
     }
 
     /// Checks what a handshake shows, or if it shows nothing the head of its request; nothing if neither
@@ -25,21 +53,87 @@ impl Authenticator {
         shown: Option<&Shown>,
         address: Option<IpAddr>,
     ) -> Option<Check> {
-        let _ = (message, shown, address);
-        None
+        match credentials(message) {
+            None => self.request(shown?),
+            Some(Ok(Credentials::Token(token))) => Some(self.token(&token)),
+            Some(Ok(Credentials::Password(user, password))) => Some(match &self.passwords {
+                Some(passwords) => passwords.check(&user, &password, address),
+                None => Fault::from(BayeuxError::PasswordInvalid).into(),
+            }),
+            Some(Err(error)) => Some(Fault::from(error).into()),
+        }
     }
 
-    /// Checks what a later message of a session shows; nothing if it shows nothing.
+    /// Checks the token that a later message of a session shows; nothing if it shows none. A password counts
+    /// in handshakes only.
     #[must_use]
     pub fn message(&self, message: &Message<'_>) -> Option<Check> {
-        let _ = message;
-        None
+        match credentials(message)? {
+            Ok(Credentials::Token(token)) => Some(self.token(&token)),
+            Ok(Credentials::Password(..)) => None,
+            Err(error) => Some(Fault::from(error).into()),
+        }
     }
 
-    /// Checks what the head of a request shows; nothing if it shows nothing.
+    /// Checks the token that the head of a request shows; nothing if it shows none.
     #[must_use]
     pub fn request(&self, shown: &Shown) -> Option<Check> {
-        let _ = shown;
-        None
+        shown.token.as_deref().map(|token| self.token(token))
+    }
+
+    fn token(&self, token: &str) -> Check {
+        match &self.tokens {
+            Some(tokens) => tokens.check(token, SystemTime::now()),
+            None => Fault::from(BayeuxError::TokenIssuerUnknown).into(),
+        }
+    }
+}
+
+/// Reads what a message shows; nothing if it shows nothing.
+fn credentials<'a>(message: &'a Message<'_>) -> Option<Result<Credentials<'a>, BayeuxError>> {
+    let shown = message.extension(AUTHENTICATION)?;
+    Some(read(shown).ok_or(BayeuxError::CredentialsMalformed))
+}
+
+fn read(shown: &RawValue) -> Option<Credentials<'_>> {
+    match fields(shown, ["token", "user", "password"])? {
+        [Some(token), ..] => text(token).map(Credentials::Token),
+        [None, Some(user), Some(password)] => {
+            Some(Credentials::Password(text(user)?, text(password)?))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_shows_a_token_or_a_user_and_a_password() {
+        let token = |text: &'static str| Some(Ok(Credentials::Token(text.into())));
+        let malformed = || Some(Err(BayeuxError::CredentialsMalformed));
+        let cases = [
+            ("{}", None),
+            (r#"{"ext":{}}"#, None),
+            (r#"{"ext":7}"#, None),
+            (r#"{"ext":{"authentication":null}}"#, None),
+            (r#"{"ext":{"authentication":{"token":"a.b.c"}}}"#, token("a.b.c")),
+            (r#"{"ext":{"authentication":{"token":"a\u002eb","user":7}}}"#, token("a.b")),
+            (
+                r#"{"ext":{"authentication":{"user":"u","password":"p","x":1}}}"#,
+                Some(Ok(Credentials::Password("u".into(), "p".into()))),
+            ),
+            (r#"{"ext":{"authentication":{"user":"u"}}}"#, malformed()),
+            (r#"{"ext":{"authentication":{"user":"u","password":7}}}"#, malformed()),
+            (r#"{"ext":{"authentication":{"token":7}}}"#, malformed()),
+            (r#"{"ext":{"authentication":{"token":"\ud800"}}}"#, malformed()),
+            (r#"{"ext":{"authentication":{}}}"#, malformed()),
+            (r#"{"ext":{"authentication":"a.b.c"}}"#, malformed()),
+        ];
+        for (text, expected) in cases {
+            let message: Message<'_> = serde_json::from_str(text).expect("a message");
+            assert_eq!(credentials(&message), expected, "{text}");
+        }
     }
 }

@@ -10,6 +10,7 @@ pub mod passwords;
 mod problem;
 mod secret;
 pub mod token;
+pub mod settings;
 
 use std::fmt;
 use std::future::Future;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::authentication::{passwords, token};
+use crate::authentication::{self, passwords, token};
 use crate::bayeux::Limits;
 use crate::{access, extensions, listener, resources, router, services, session, transports};
 
@@ -110,6 +110,9 @@ pub struct Resources {
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Authentication {
+    /// Where requests may show a token.
+    #[serde(flatten)]
+    pub sources: authentication::settings::Sources,
     /// Bounds of password checks.
     #[serde(flatten)]
     pub passwords: passwords::Settings,

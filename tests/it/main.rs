@@ -11,6 +11,7 @@ mod ack;
 mod additions;
 mod admin;
 mod architecture;
+mod authentication;
 mod batches;
 mod bench;
 mod browsers;

@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) use client::{Client, only};
 pub(crate) use events::{Block, Events};
-pub(crate) use http::{Http, Request, Response, percent};
+pub(crate) use http::{Http, Request, Response, bear, percent};
 pub(crate) use message_http::{Embedded, two_way};
 pub(crate) use random::Random;
 pub(crate) use receiver::{Receiver, Way};

@@ -1,5 +1,6 @@
 //! HTTP/1 by hand: requests as bytes, responses by their Content-Length, nothing hidden.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 
 use serde_json::Value;
@@ -8,6 +9,21 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::{SILENCE, within};
+
+thread_local! {
+    /// Header lines that every request of this test has besides its own.
+    static BORNE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Gives every request of this test a header line besides its own from now on; an empty one is none.
+pub(crate) fn bear(line: &str) {
+    let line = if line.is_empty() {
+        String::new()
+    } else {
+        format!("{line}\r\n")
+    };
+    BORNE.set(line);
+}
 
 /// A request under construction.
 #[derive(Clone)]
@@ -80,6 +96,7 @@ impl Request {
         if let Some(body) = &self.body {
             text += &format!("Content-Length: {}\r\n", body.len());
         }
+        BORNE.with_borrow(|line| text += line);
         text += "\r\n";
         [text.as_bytes(), self.body.as_deref().unwrap_or_default()].concat()
     }

@@ -8,6 +8,8 @@
 pub mod bayeux;
 // Who may do what.
 pub mod access;
+// HTTP requests that the server makes itself.
+pub mod outbound;
 // Who a client is.
 pub mod authentication;
 // Who is at the other end of a connection.

@@ -56,6 +56,12 @@ pub struct Metrics {
     pub delivered: Counter,
     /// Events that were put back because their response could not be written.
     pub restored: Counter,
+    /// Fetches of issuers' keys that brought them.
+    pub key_fetches: Counter,
+    /// Fetches of issuers' keys that did not.
+    pub failed_key_fetches: Counter,
+    /// Sources of issuers' keys whose last fetch failed.
+    pub failing_key_sources: Gauge,
     /// Events that were sent again because their client did not acknowledge them.
     pub resent: Counter,
     /// Connects answered late, because they repeat the id of an unknown session.
@@ -228,8 +234,13 @@ impl Metrics {
         out
     }
 
-    fn gauges(&self) -> [(&str, &str, &Gauge); 11] {
+    fn gauges(&self) -> [(&str, &str, &Gauge); 12] {
         [
+            (
+                "failing_key_sources",
+                "Sources of the keys of issuers of tokens whose last fetch failed.",
+                &self.failing_key_sources,
+            ),
             ("connections", "Open connections.", &self.connections),
             ("sessions", "Sessions alive.", &self.sessions),
             (
@@ -272,8 +283,18 @@ impl Metrics {
         ]
     }
 
-    fn counters(&self) -> [(&str, &str, &Counter); 8] {
+    fn counters(&self) -> [(&str, &str, &Counter); 10] {
         [
+            (
+                "key_fetches_total",
+                "Fetches of the keys of issuers of tokens that brought them.",
+                &self.key_fetches,
+            ),
+            (
+                "failed_key_fetches_total",
+                "Fetches of the keys of issuers of tokens that failed.",
+                &self.failed_key_fetches,
+            ),
             (
                 "handshakes_total",
                 "Successful handshakes.",

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{EXIT_USAGE, with_causes};
+use super::{EXIT_USAGE, token, with_causes};
 use crate::config::{self, Config, Sources};
 
 /// The arguments of `mirant check-config`.
@@ -30,13 +30,15 @@ pub(super) fn run(args: Args) -> ExitCode {
         set: args.set,
         ..Sources::default()
     };
-    match Config::load(&sources, []) {
+    let loaded = Config::load(&sources, []).map_err(|error| with_causes(&error));
+    // Keys are read from where they are; those at a URL are not fetched.
+    match loaded.and_then(|loaded| token::tokens(&loaded.config)) {
         Ok(_) => {
             println!("{shown}: ok");
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("{}", with_causes(&error));
+            eprintln!("{error}");
             ExitCode::from(EXIT_USAGE)
         }
     }

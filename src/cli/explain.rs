@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use super::{EXIT_FAILURE, EXIT_USAGE, with_causes};
+use super::{EXIT_FAILURE, EXIT_USAGE, block_on, token, with_causes};
 use crate::access::{Access, Action, Asked, Decision, Finding, Identity, Rule, Subject};
 use crate::bayeux::{ChannelKind, ChannelName, ChannelPattern, Limits};
 use crate::config::{Config, Sources, may_match_alike};
@@ -19,11 +20,12 @@ use crate::router::settings::ChannelOptions;
 Examples:
   mirant explain --config mirant.toml --anonymous subscribe '/chat/**'
   mirant explain --config mirant.toml --user u1 --role editor publish /chat/1
+  mirant explain --config mirant.toml --token - publish /chat/1 < token.txt
 
 The environment is left out, so that the answer depends on the file and --set alone.
 
 Exit codes: 0 it is allowed; 1 it is refused; 2 wrong arguments or configuration.",
-    group(clap::ArgGroup::new("who").required(true).args(["user", "anonymous"]))
+    group(clap::ArgGroup::new("who").required(true).args(["user", "token", "anonymous"]))
 )]
 pub(super) struct Args {
     /// The TOML file with the rules, or - for standard input; without it the defaults hold
@@ -46,6 +48,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME=VALUE", requires = "user", value_parser = claim)]
     claim: Vec<(String, String)>,
 
+    /// The client's token, of an [[issuer]]; or - for standard input
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+
     /// The client has no user
     #[arg(long, conflicts_with = "user")]
     anonymous: bool,
@@ -63,7 +69,7 @@ pub(super) struct Args {
     channel: Option<String>,
 }
 
-fn claim(text: &str) -> Result<(String, String), &'static str> {
+pub(super) fn claim(text: &str) -> Result<(String, String), &'static str> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
@@ -119,37 +125,48 @@ fn explained(args: Args) -> Result<(String, bool), String> {
         ..Sources::default()
     };
     let loaded = Config::load(&sources, []).map_err(|error| with_causes(&error))?;
-    let Config {
-        access: rules,
-        channel: options,
-        bayeux,
-        ..
-    } = loaded.config;
-    let wanted = wanted(args.action, args.channel.as_deref(), &bayeux.limits)?;
-    let access = Access::new(&rules).map_err(|problems| format!("{problems:?}"))?;
-    let identity = args.user.map(|user| Identity {
-        user,
-        roles: args.role,
-        claims: args.claim,
-        grants: Vec::new(),
-        expires: None,
-    });
+    let config = loaded.config;
+    let wanted = wanted(args.action, args.channel.as_deref(), &config.bayeux.limits)?;
+    let access = Access::new(&config.access).map_err(|problems| format!("{problems:?}"))?;
+    let identity = match args.token {
+        Some(token) => Some(identity_of(token, &config)?),
+        None => args.user.map(|user| {
+            Arc::new(Identity {
+                user,
+                roles: args.role,
+                claims: args.claim,
+                ..Identity::default()
+            })
+        }),
+    };
     let subject = Subject {
-        identity: identity.map(Arc::new),
+        identity,
         address: args.address,
     };
     let decision = access.decide(wanted.asked(), &subject);
     let mut lines = Vec::new();
     for (index, finding) in access.explain(wanted.asked(), &subject) {
-        lines.push(format!("access[{index}] {}", shown(&rules[index])));
+        lines.push(format!("access[{index}] {}", shown(&config.access[index])));
         lines.push(format!("    {}", meaning(finding)));
     }
     if !lines.is_empty() {
         lines.push(String::new());
     }
     lines.push(verdict(&access, decision));
-    lines.extend(options_of(&wanted, &options));
+    lines.extend(options_of(&wanted, &config.channel));
     Ok((lines.join("\n"), decision.allowed))
+}
+
+/// Returns who shows a token.
+fn identity_of(token: String, config: &Config) -> Result<Arc<Identity>, String> {
+    let token = token::read(token)?;
+    let tokens = token::tokens(config)?;
+    let outcome = block_on(token::outcome(&tokens, &token, SystemTime::now()));
+    let outcome = outcome.map_err(|error| error.to_string())?;
+    outcome.map(|known| known.identity).map_err(|fault| {
+        let why = "`mirant token check` says more";
+        format!("the token is refused: {}; {why}", fault.text())
+    })
 }
 
 fn wanted(action: Action, channel: Option<&str>, limits: &Limits) -> Result<Wanted, String> {
@@ -201,7 +218,10 @@ fn verdict(access: &Access, decision: Decision) -> String {
     let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
     match (allowed, rule) {
         (true, Some(rule)) => format!("allowed by access[{rule}]"),
-        (true, None) => "allowed, as everything is: there is no [[access]]".to_owned(),
+        (true, None) if access.is_open() => {
+            "allowed, as everything is: there is no [[access]]".to_owned()
+        }
+        (true, None) => "allowed by the token itself: no [[access]] decides".to_owned(),
         (false, Some(rule)) => format!("refused by access[{rule}]{reason}"),
         (false, None) if access.is_open() => "refused: meta channels are the server's".to_owned(),
         (false, None) => "refused: no [[access]] allows it".to_owned(),

@@ -8,6 +8,7 @@ mod hash_password;
 mod logging;
 mod serve;
 mod signals;
+mod token;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,9 @@ enum Command {
     Explain(explain::Args),
     /// Hash a password for a [[user]] entry; it is asked for, or read from standard input.
     HashPassword(hash_password::Args),
+    /// Make tokens, and say what is in one and why it is refused.
+    #[command(subcommand)]
+    Token(token::Command),
     /// Load a Bayeux server and report what it can do.
     Bench(bench::Args),
     /// Print a configuration file with every key, its default and its meaning.
@@ -54,6 +58,7 @@ impl Cli {
             Command::CheckConfig(args) => check_config::run(args),
             Command::Explain(args) => explain::run(args),
             Command::HashPassword(args) => hash_password::run(&args),
+            Command::Token(command) => token::run(command),
             Command::Bench(args) => bench::main(&args),
             Command::DefaultConfig => default_config::run(),
         }

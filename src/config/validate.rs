@@ -31,6 +31,8 @@ const MIN_MESSAGE_SIZE: u64 = 1024;
 const MIN_PASSWORD_MEMORY: u64 = 8 * 1024;
 /// Below it no token fits.
 const MIN_TOKEN: u64 = 128;
+/// Below it a single key would not fit.
+const MIN_JWKS: u64 = 1024;
 /// Below it a segment or two of a connection with large ones would wait for the client each time.
 const MIN_UNSENT: u64 = 4096;
 const MAX_UNSENT: u64 = 1 << 30;
@@ -45,6 +47,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.durations(config);
     checks.intervals(config);
     checks.counts(config);
+    checks.credentials(config);
     checks.sizes(config);
     checks.listener(config);
     checks.cookie(&config.bayeux.transports.browser_cookie);
@@ -108,6 +111,7 @@ impl Checks {
     }
 
     fn durations(&mut self, config: &Config) {
+        let tokens = &config.authentication.tokens;
         let (http, session) = (&config.http, &config.bayeux.session);
         let above_zero = [
             ("http.header_timeout", http.header_timeout),
@@ -127,6 +131,10 @@ impl Checks {
                 config.extensions.max_inactivity,
             ),
             ("extensions.max_wait", config.extensions.waits.max_wait),
+            ("authentication.jwks_timeout", tokens.jwks_timeout),
+            ("authentication.jwks_max_age", tokens.jwks_max_age),
+            ("authentication.jwks_max_stale", tokens.jwks_max_stale),
+            ("authentication.jwks_min_interval", tokens.jwks_min_interval),
             (
                 "authentication.max_password_delay",
                 config.authentication.passwords.max_password_delay,
@@ -228,17 +236,19 @@ impl Checks {
                 "extensions.max_waiting",
                 config.extensions.waits.max_waiting,
             ),
-            (
-                "authentication.max_token_claims",
-                config.authentication.tokens.max_token_claims,
-            ),
-            (
-                "authentication.max_checked_tokens",
-                config.authentication.tokens.max_checked_tokens,
-            ),
         ];
+        let rate = session.reconnect_rate;
+        self.require(rate >= 1, "bayeux.reconnect_rate", "must be 1 or more");
+        for (key, count) in counts {
+            self.require(count >= 1, key, "must be 1 or more");
+        }
+    }
+
+    /// The counts of `[authentication]`.
+    fn credentials(&mut self, config: &Config) {
         let passwords = &config.authentication.passwords;
-        let counts = counts.into_iter().chain([
+        let tokens = &config.authentication.tokens;
+        let counts = [
             (
                 "authentication.max_password_checks",
                 passwords.max_password_checks,
@@ -255,9 +265,13 @@ impl Checks {
                 "authentication.wrong_passwords",
                 passwords.wrong_passwords as usize,
             ),
-        ]);
-        let rate = session.reconnect_rate;
-        self.require(rate >= 1, "bayeux.reconnect_rate", "must be 1 or more");
+            ("authentication.max_token_claims", tokens.max_token_claims),
+            (
+                "authentication.max_checked_tokens",
+                tokens.max_checked_tokens,
+            ),
+            ("authentication.max_jwks_keys", tokens.max_jwks_keys),
+        ];
         for (key, count) in counts {
             self.require(count >= 1, key, "must be 1 or more");
         }
@@ -293,6 +307,11 @@ impl Checks {
                 "authentication.max_token_length",
                 config.authentication.tokens.max_token_length,
                 MIN_TOKEN,
+            ),
+            (
+                "authentication.max_jwks_size",
+                config.authentication.tokens.max_jwks_size,
+                MIN_JWKS,
             ),
             (
                 "websocket.deflate_threshold",

@@ -5,12 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 24] = [
+const LAYERS: [(&str, &[&str]); 25] = [
     ("bayeux", &[]),
     ("access", &["bayeux"]),
     ("peer", &[]),
     ("metrics", &["peer"]),
-    ("authentication", &["bayeux", "access", "metrics"]),
+    ("outbound", &[]),
+    (
+        "authentication",
+        &["bayeux", "access", "metrics", "outbound"],
+    ),
     ("pause", &[]),
     ("web", &["pause", "peer"]),
     ("extensions", &["bayeux", "access", "authentication"]),

@@ -19,12 +19,12 @@ const MAX_TIME: f64 = 253_402_300_799.0;
 /// What is looked for in claims.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    aud: Vec<String>,
+    pub(super) aud: Vec<String>,
     leeway: Duration,
     require_expiry: bool,
-    user: String,
-    roles: String,
-    channels: String,
+    pub(super) user: String,
+    pub(super) roles: String,
+    pub(super) channels: String,
     /// Further claims, for which rules ask.
     others: Vec<String>,
     max_claims: usize,

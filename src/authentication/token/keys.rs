@@ -4,11 +4,7 @@ use serde_json::Value;
 
 use super::key::Key;
 use super::parse::Token;
-use crate::authentication::Fault;
 use crate::bayeux::BayeuxError;
-
-/// How many keys a set may hold that we can use.
-pub(super) const MAX_KEYS: usize = 100;
 
 /// Keys that are valid at the same time.
 #[derive(Debug, Default)]
@@ -24,7 +20,7 @@ impl Keys {
     ///
     /// # Errors
     /// It is neither, or has none or too many that can be used.
-    pub(super) fn parse(json: &[u8]) -> Result<Self, String> {
+    pub(super) fn parse(json: &[u8], max: usize) -> Result<Self, String> {
         let json: Value = serde_json::from_slice(json)
             .map_err(|_| "must be a JWK or a JWK set, in JSON".to_owned())?;
         let listed = match json.get("keys") {
@@ -33,11 +29,21 @@ impl Keys {
             None => std::slice::from_ref(&json),
         };
         let keys: Vec<Key> = listed.iter().filter_map(Key::jwk).collect();
-        match keys.len() {
-            0 => Err("has no key that can check signatures".to_owned()),
-            1..=MAX_KEYS => Ok(Self(keys)),
-            _ => Err(format!("must have at most {MAX_KEYS} keys")),
+        if keys.is_empty() {
+            return Err("has no key that can check signatures".to_owned());
         }
+        if keys.len() > max {
+            return Err(format!(
+                "must have at most authentication.max_jwks_keys, {max}"
+            ));
+        }
+        Ok(Self(keys))
+    }
+
+    /// Returns what the first is for, and its name.
+    pub(super) fn first(&self) -> Option<(jsonwebtoken::Algorithm, Option<String>)> {
+        let key = self.0.first()?;
+        Some((*key.algorithms.first()?, key.kid.clone()))
     }
 
     /// Names all of them.
@@ -61,14 +67,14 @@ impl Keys {
     ///
     /// # Errors
     /// There is none of that name; or none for that algorithm; or none has signed it.
-    pub(super) fn signer(&self, token: &Token<'_>) -> Result<&Key, Fault> {
+    pub(super) fn signer(&self, token: &Token<'_>) -> Result<&Key, BayeuxError> {
         let is_named = |key: &&Key| match (&token.kid, &key.kid) {
             (Some(wanted), Some(own)) => wanted == own,
             _ => true,
         };
         let mut named = self.0.iter().filter(is_named).peekable();
         if named.peek().is_none() {
-            return Err(BayeuxError::TokenKeyUnknown.into());
+            return Err(BayeuxError::TokenKeyUnknown);
         }
         let is_for = |key: &&Key| {
             let mut own = key.algorithms.iter();
@@ -76,10 +82,10 @@ impl Keys {
         };
         let mut fitting = named.filter(is_for).peekable();
         if fitting.peek().is_none() {
-            return Err(BayeuxError::TokenAlgorithmDenied.into());
+            return Err(BayeuxError::TokenAlgorithmDenied);
         }
         fitting
             .find(|key| key.signed(token))
-            .ok_or_else(|| BayeuxError::TokenSignatureInvalid.into())
+            .ok_or(BayeuxError::TokenSignatureInvalid)
     }
 }

@@ -6,10 +6,13 @@
 
 mod checked;
 mod claims;
+mod create;
+mod examine;
 mod issuer;
 mod key;
 mod keys;
 mod parse;
+mod remote;
 pub mod settings;
 
 use std::sync::Arc;
@@ -20,11 +23,20 @@ use serde_json::Value;
 use super::{Check, Fault, Known, Problem};
 use crate::access::Identity;
 use crate::bayeux::{BayeuxError, Limits};
+use crate::metrics::Metrics;
+use crate::outbound::{self, Outbound};
 use checked::{Checked, Entry};
 use claims::Wanted;
-use issuer::Issuer;
+pub use create::Wish;
+pub use examine::{Examined, Signer};
+use issuer::{Fetching, Issuer};
 use parse::Token;
+use remote::{Bounds, Refresh, Remote};
+use settings::Jwks;
 pub use settings::Settings;
+
+/// How many sets of keys are fetched at once.
+const MAX_FETCHES: usize = 4;
 
 /// Checks tokens. A copy is the same.
 #[derive(Debug, Clone)]
@@ -38,7 +50,7 @@ struct Inner {
 }
 
 impl Tokens {
-    /// Reads the keys of all issuers.
+    /// Reads the keys of all issuers; those that are at a URL are fetched later.
     ///
     /// `claims` are the names of claims that rules ask for; `limits` are those of channels.
     ///
@@ -49,13 +61,15 @@ impl Tokens {
         issuers: &[settings::Issuer],
         claims: &[&str],
         limits: &Limits,
+        metrics: &Arc<Metrics>,
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = settings::problems(issuers);
         let mut compiled = Vec::new();
-        if problems.is_empty() {
+        if problems.is_empty() && !issuers.is_empty() {
+            let fetching = fetching(settings, issuers, metrics);
             for (index, issuer) in issuers.iter().enumerate() {
                 let wanted = Wanted::new(issuer, claims, settings.max_token_claims, limits);
-                match Issuer::new(issuer, wanted) {
+                match Issuer::new(issuer, wanted, &fetching) {
                     Ok(issuer) => compiled.push(issuer),
                     Err((name, fix)) => problems.push(Problem {
                         key: format!("issuer[{index}].{name}"),
@@ -75,30 +89,120 @@ impl Tokens {
         })))
     }
 
+    /// Begins to fetch keys that are at a URL, within a Tokio runtime, so that they are there when the first
+    /// token comes.
+    pub fn fetch_keys(&self) {
+        for remote in self.0.issuers.iter().filter_map(Issuer::remote) {
+            let _in_the_background = remote.refresh();
+        }
+    }
+
     /// Tells whether there is no issuer, so that no token is any good.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.issuers.is_empty()
     }
 
-    /// Finds who shows a token.
+    /// Finds who shows a token, within a Tokio runtime. It takes its time only if the issuer's keys are at a
+    /// URL, and are not known, or none of them has the name that the token gives.
     #[must_use]
     pub fn check(&self, token: &str, now: SystemTime) -> Check {
-        let outcome = self.0.check(token, now);
-        Check::Done(outcome.map(|identity| Known {
-            identity,
-            ext: Vec::new(),
+        let refused = match self.0.check(token, now) {
+            Ok(identity) => return Check::Done(Ok(known(identity))),
+            Err(refused) => refused,
+        };
+        let mut fetches = Vec::new();
+        for remote in &refused.may_help {
+            if let Refresh::Going(fetch) = remote.refresh() {
+                fetches.push(fetch);
+            }
+        }
+        if fetches.is_empty() {
+            return refused.fault().into();
+        }
+        let (tokens, token) = (self.clone(), token.to_owned());
+        Check::Pending(Box::pin(async move {
+            for fetch in fetches {
+                fetch.await;
+            }
+            let outcome = tokens.0.check(&token, now);
+            outcome.map(known).map_err(Refused::fault)
         }))
     }
 }
 
+fn known(identity: Arc<Identity>) -> Known {
+    Known {
+        identity,
+        ext: Vec::new(),
+    }
+}
+
+/// Makes what fetches keys, if any are to be fetched.
+fn fetching(settings: &Settings, issuers: &[settings::Issuer], metrics: &Arc<Metrics>) -> Fetching {
+    let bounds = outbound::Bounds {
+        timeout: settings.jwks_timeout,
+        max_response: usize::try_from(settings.max_jwks_size.as_u64()).unwrap_or(usize::MAX),
+        max_requests: MAX_FETCHES,
+    };
+    let are_there = |issuer: &settings::Issuer| matches!(issuer.jwks, Some(Jwks::There { .. }));
+    let outbound = if issuers.iter().any(are_there) {
+        let outbound = Outbound::new(bounds).map(Arc::new);
+        outbound.map_err(|error| {
+            format!("needs certificate authorities; install ca-certificates, or set SSL_CERT_FILE: {error}")
+        })
+    } else {
+        Err("is not fetched".to_owned())
+    };
+    Fetching {
+        bounds: Bounds {
+            max_age: settings.jwks_max_age,
+            max_stale: settings.jwks_max_stale,
+            min_interval: settings.jwks_min_interval,
+            max_keys: settings.max_jwks_keys,
+        },
+        outbound,
+        metrics: Arc::clone(metrics),
+    }
+}
+
+/// A token that is refused, and whose keys might help if they were fetched.
+#[derive(Debug)]
+struct Refused {
+    fault: Fault,
+    may_help: Vec<Arc<Remote>>,
+}
+
+impl Refused {
+    /// Returns why, and when it may be otherwise.
+    fn fault(self) -> Fault {
+        let next = self.may_help.iter().map(|remote| remote.next_fetch()).min();
+        match next {
+            Some(next) if self.fault.error == BayeuxError::TokenKeysUnavailable => {
+                self.fault.retry_after(next)
+            }
+            _ => self.fault,
+        }
+    }
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Self {
+            fault,
+            may_help: Vec::new(),
+        }
+    }
+}
+
 impl Inner {
-    fn check(&self, text: &str, now: SystemTime) -> Result<Arc<Identity>, Fault> {
+    fn check(&self, text: &str, now: SystemTime) -> Result<Arc<Identity>, Refused> {
         if text.len() as u64 > self.max_length {
-            return Err(BayeuxError::TokenTooLong.into());
+            return Err(Fault::from(BayeuxError::TokenTooLong).into());
         }
         if let Some(entry) = self.checked.find(text) {
-            let has_key = self.issuers[entry.issuer].keys().0 == entry.generation;
+            let (generation, keys) = self.issuers[entry.issuer].keys();
+            let has_key = keys.is_some() && generation == entry.generation;
             let expires = entry.identity.expires;
             if has_key && expires.is_none_or(|expires| expires > now) {
                 return Ok(entry.identity);
@@ -106,44 +210,66 @@ impl Inner {
             self.checked.remove(text);
         }
         let token = Token::parse(text)?;
-        let (issuer, generation) = self.issuer(&token)?;
-        let identity = self.issuers[issuer].wanted.identity(&token.claims, now)?;
-        let identity = Arc::new(identity);
+        let signer = self.signer(&token)?;
+        let wanted = &self.issuers[signer.issuer].wanted;
+        let identity = Arc::new(wanted.identity(&token.claims, now)?);
         let entry = Entry {
             identity: Arc::clone(&identity),
-            issuer,
-            generation,
+            issuer: signer.issuer,
+            generation: signer.generation,
         };
         self.checked.insert(text, entry);
         Ok(identity)
     }
 
-    /// Finds the issuer that has signed a token, and the generation of its keys.
-    fn issuer(&self, token: &Token<'_>) -> Result<(usize, u64), Fault> {
+    /// Finds who has signed a token.
+    fn signer(&self, token: &Token<'_>) -> Result<Signer, Refused> {
         let iss = match token.claims.get("iss") {
             None => None,
             Some(Value::String(iss)) => Some(iss.as_str()),
-            Some(_) => return Err(Fault::from(BayeuxError::TokenClaimInvalid).because("iss")),
-        };
-        let mut nearest = Fault::from(BayeuxError::TokenIssuerUnknown);
-        for (index, issuer) in self.issuers.iter().enumerate() {
-            if !issuer.issues(iss) {
-                continue;
+            Some(_) => {
+                let fault = Fault::from(BayeuxError::TokenClaimInvalid);
+                return Err(fault.because("iss").into());
             }
-            let (generation, keys) = issuer.keys();
-            match keys.signer(token) {
-                Ok(_) => return Ok((index, generation)),
-                Err(fault) if nearness(&fault) > nearness(&nearest) => nearest = fault,
-                Err(_) => {}
+        };
+        let mut refused = Refused::from(Fault::from(BayeuxError::TokenIssuerUnknown));
+        let numbered = self.issuers.iter().enumerate();
+        for (issuer, candidate) in numbered.filter(|(_, issuer)| issuer.issues(iss)) {
+            let (generation, keys) = candidate.keys();
+            let signed = keys.as_ref().map_or_else(
+                || Err(BayeuxError::TokenKeysUnavailable),
+                |keys| keys.signer(token),
+            );
+            match signed {
+                Ok(key) => {
+                    return Ok(Signer {
+                        issuer,
+                        generation,
+                        kid: key.kid.clone(),
+                    });
+                }
+                Err(error) => {
+                    let is_missing = matches!(
+                        error,
+                        BayeuxError::TokenKeysUnavailable | BayeuxError::TokenKeyUnknown
+                    );
+                    let remote = candidate.remote().filter(|_| is_missing);
+                    refused.may_help.extend(remote.cloned());
+                    if nearness(error) > nearness(refused.fault.error) {
+                        refused.fault = error.into();
+                    }
+                }
             }
         }
-        Err(nearest)
+        Err(refused)
     }
 }
 
-/// Of several issuers that refuse a token, the one counts that came nearest to accepting it.
-fn nearness(fault: &Fault) -> u8 {
-    match fault.error {
+/// Of several issuers that refuse a token, the one counts that came nearest to accepting it; but one whose
+/// keys are missing may accept it yet.
+fn nearness(error: BayeuxError) -> u8 {
+    match error {
+        BayeuxError::TokenKeysUnavailable => 4,
         BayeuxError::TokenSignatureInvalid => 3,
         BayeuxError::TokenAlgorithmDenied => 2,
         BayeuxError::TokenKeyUnknown => 1,

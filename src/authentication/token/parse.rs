@@ -12,7 +12,9 @@ use crate::bayeux::BayeuxError;
 /// A token, taken apart.
 #[derive(Debug)]
 pub(super) struct Token<'t> {
-    /// The algorithm that it names, if it is one that we know.
+    /// The algorithm that it names.
+    pub(super) names: String,
+    /// The same, if it is one that we know.
     pub(super) algorithm: Option<Algorithm>,
     /// The name of its key.
     pub(super) kid: Option<String>,
@@ -50,6 +52,7 @@ impl<'t> Token<'t> {
         URL_SAFE_NO_PAD.decode(signature).map_err(|_| malformed())?;
         Ok(Self {
             algorithm: header.alg.parse().ok(),
+            names: header.alg,
             kid: header.kid,
             claims,
             signed,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::authentication::Problem;
 use crate::authentication::secret::{Secret, single};
+use crate::outbound;
 
 /// How many issuers there may be.
 pub const MAX_ISSUERS: usize = 100;
@@ -25,6 +26,22 @@ pub struct Settings {
     pub max_token_claims: usize,
     /// How many tokens are known without another look at their signature.
     pub max_checked_tokens: usize,
+    /// How long a fetch of keys may take.
+    #[serde(with = "humantime_serde")]
+    pub jwks_timeout: Duration,
+    /// Bytes of a set of keys at a URL.
+    pub max_jwks_size: ByteSize,
+    /// How many keys of a set there may be that can be used.
+    pub max_jwks_keys: usize,
+    /// How old keys may be before they are fetched again.
+    #[serde(with = "humantime_serde")]
+    pub jwks_max_age: Duration,
+    /// How old they may be if they cannot be fetched.
+    #[serde(with = "humantime_serde")]
+    pub jwks_max_stale: Duration,
+    /// The time from one fetch of keys to the next, at least.
+    #[serde(with = "humantime_serde")]
+    pub jwks_min_interval: Duration,
 }
 
 impl Default for Settings {
@@ -33,6 +50,12 @@ impl Default for Settings {
             max_token_length: ByteSize::kib(8),
             max_token_claims: 100,
             max_checked_tokens: 10_000,
+            jwks_timeout: Duration::from_secs(3),
+            max_jwks_size: ByteSize::kib(256),
+            max_jwks_keys: 100,
+            jwks_max_age: Duration::from_secs(10 * 60),
+            jwks_max_stale: Duration::from_secs(24 * 60 * 60),
+            jwks_min_interval: Duration::from_secs(10),
         }
     }
 }
@@ -90,10 +113,15 @@ impl Default for Issuer {
     }
 }
 
-/// Where public keys are: `{ file = "/path" }` or `{ env = "NAME" }`.
+/// Where public keys are: `{ url = "https://…" }`, `{ file = "/path" }` or `{ env = "NAME" }`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Jwks {
+    /// They are fetched, and again now and then.
+    There {
+        /// The URL.
+        url: String,
+    },
     /// They are read once.
     Here(Secret),
 }
@@ -101,10 +129,11 @@ pub enum Jwks {
 impl<'de> Deserialize<'de> for Jwks {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match single(deserializer) {
+            Some((key, url)) if key == "url" => Ok(Self::There { url }),
             Some((key, value)) if key == "env" => Ok(Self::Here(Secret::Env(value))),
             Some((key, value)) if key == "file" => Ok(Self::Here(Secret::File(value.into()))),
             _ => Err(de::Error::custom(
-                "expected { file = \"/path\" } or { env = \"NAME\" }",
+                "expected { url = \"https://…\" }, { file = \"/path\" } or { env = \"NAME\" }",
             )),
         }
     }
@@ -181,6 +210,11 @@ impl Issuer {
             &|| humantime::format_duration(self.leeway).to_string(),
             "must be at most \"1h\"",
         );
+        if let Some(Jwks::There { url }) = &self.jwks
+            && let Err(fix) = outbound::url(url)
+        {
+            require(false, "jwks", &|| self.shown("jwks"), fix);
+        }
         for (name, claim) in [
             ("user_claim", &self.user_claim),
             ("roles_claim", &self.roles_claim),
@@ -199,6 +233,12 @@ impl Issuer {
     pub(super) fn shown(&self, name: &str) -> String {
         let table = toml::Table::try_from(self).unwrap_or_default();
         table.get(name).map(ToString::to_string).unwrap_or_default()
+    }
+
+    /// Returns the key that says where its keys are.
+    #[must_use]
+    pub fn source(&self) -> &'static str {
+        self.sources().first().copied().unwrap_or_default()
     }
 
     /// Lists the keys that say where keys are.

@@ -71,9 +71,14 @@ fn public(name: &str) -> Issuer {
     }
 }
 
+fn made(issuers: &[Issuer], claims: &[&str]) -> Result<Tokens, Vec<Problem>> {
+    let (settings, limits) = (Settings::default(), Limits::default());
+    Tokens::new(&settings, issuers, claims, &limits, &Arc::default())
+}
+
 fn tokens(issuers: &[Issuer]) -> Tokens {
     let claims = ["org", "a.b"];
-    Tokens::new(&Settings::default(), issuers, &claims, &Limits::default()).expect("issuers")
+    made(issuers, &claims).expect("issuers")
 }
 
 /// Tokens of one issuer with a secret.
@@ -626,7 +631,7 @@ fn problem(content: &[u8], set: fn(&mut Issuer, Option<Secret>)) -> String {
     let file = Temporary::new(content);
     let mut issuer = Issuer::default();
     set(&mut issuer, file.secret());
-    let problems = Tokens::new(&Settings::default(), &[issuer], &[], &Limits::default());
+    let problems = made(&[issuer], &[]);
     let problems = problems.err().unwrap_or_default();
     let shown: Vec<String> = problems
         .iter()
@@ -678,7 +683,7 @@ fn what_is_wrong_with_a_key_is_said() {
                 issuer.public_key = file;
                 issuer.algorithms = vec![Algorithm::RS256];
             }),
-            "issuer[0].algorithms: the key of public_key is for none of these",
+            "issuer[0].algorithms: its key is for none of these",
         ),
         (
             problem(b"", |_, _| {}),

@@ -86,6 +86,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
     (
         "listener",
         &[
+            "network",
             "peer",
             "server",
             "transports",

@@ -14,6 +14,7 @@ use super::{Config, Problem};
 use crate::access::{Access, Rule};
 use crate::authentication::passwords::Passwords;
 use crate::authentication::token::{self, settings::Issuer};
+use crate::listener::{NotAProxy, Proxies};
 use crate::router::settings::ChannelOptions;
 use crate::services::Settings as Services;
 use crate::web::cookies::{SameSite, Settings as Cookie};
@@ -103,6 +104,14 @@ impl Checks {
                 self.refuse(key, shown(entry), fix);
             }
         }
+        if let Err(NotAProxy { entry, fix }) = Proxies::new(http) {
+            self.refuse("http.trusted_proxies", shown(&entry), &fix);
+        }
+        self.require(
+            !http.proxy_protocol || !http.trusted_proxies.is_empty(),
+            "http.proxy_protocol",
+            "name the proxies in http.trusted_proxies: from nobody else its headers are taken",
+        );
         for origin in &http.allowed_origins {
             if let Some(fix) = origin_fix(origin) {
                 self.refuse("http.allowed_origins", shown(origin), fix);
@@ -204,6 +213,10 @@ impl Checks {
             (
                 "http.max_connections",
                 config.http.max_connections.unwrap_or(1),
+            ),
+            (
+                "http.max_connections_per_address",
+                config.http.max_connections_per_address.unwrap_or(1),
             ),
             ("http.max_headers", config.http.max_headers),
             ("bayeux.max_batch", limits.max_batch),

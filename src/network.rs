@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 /// An address, or all that begin as it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Network {
+pub(crate) struct Network {
     first: IpAddr,
     /// How many bits are the same.
     prefix: u32,
@@ -15,7 +15,7 @@ impl Network {
     ///
     /// # Errors
     /// What to write instead.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let form = || {
             "must be an address or a network, such as \"192.0.2.7\", \"10.0.0.0/8\" or \"2001:db8::/32\""
                 .to_owned()
@@ -47,10 +47,16 @@ impl Network {
     }
 
     /// Tells whether an address is in it. An IPv4 address that came by IPv6 counts as IPv4.
-    pub(super) fn contains(&self, address: IpAddr) -> bool {
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         width(address) == width(self.first) && first_of(address, self.prefix) == self.first
     }
+}
+
+/// What counts as one address: of IPv6 the first 64 bits, since whoever has one has all that begin so.
+pub(crate) fn block(address: IpAddr) -> IpAddr {
+    let address = address.to_canonical();
+    first_of(address, width(address).min(64))
 }
 
 /// How many bits an address has.
@@ -99,6 +105,18 @@ mod tests {
             let parsed = Network::parse(network).expect(network);
             let is_in = parsed.contains(address.parse().expect(address));
             assert_eq!(is_in, expected, "{address} in {network}");
+        }
+    }
+
+    #[test]
+    fn of_ipv6_a_block_is_64_bits() {
+        for (address, expected) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ] {
+            let address: IpAddr = address.parse().expect(address);
+            assert_eq!(block(address).to_string(), expected);
         }
     }
 

@@ -5,19 +5,27 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 24] = [
+const LAYERS: [(&str, &[&str]); 25] = [
     ("bayeux", &[]),
     ("access", &["bayeux"]),
     ("peer", &[]),
     ("metrics", &["peer"]),
     ("authentication", &["bayeux", "access", "metrics"]),
     ("pause", &[]),
+    ("rates", &["metrics"]),
     ("web", &["pause", "peer"]),
     ("extensions", &["bayeux", "access", "authentication"]),
     ("services", &["bayeux"]),
     (
         "session",
-        &["bayeux", "access", "metrics", "pause", "extensions"],
+        &[
+            "bayeux",
+            "access",
+            "rates",
+            "metrics",
+            "pause",
+            "extensions",
+        ],
     ),
     ("router", &["bayeux", "session"]),
     ("resources", &["bayeux", "metrics"]),
@@ -27,6 +35,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
             "bayeux",
             "authentication",
             "access",
+            "rates",
             "metrics",
             "extensions",
             "session",
@@ -40,6 +49,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
             "bayeux",
             "authentication",
             "access",
+            "rates",
             "metrics",
             "extensions",
             "services",
@@ -102,6 +112,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
             "authentication",
             "extensions",
             "services",
+            "rates",
             "session",
             "router",
             "resources",
@@ -115,6 +126,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
         &[
             "config",
             "authentication",
+            "rates",
             "access",
             "listener",
             "admin",
@@ -137,8 +149,9 @@ const LAYERS: [(&str, &[&str]); 24] = [
 const FREE: [&str; 3] = ["lib", "main", "cli"];
 
 /// Where neither the network nor the clock may be named.
-const PURE: [&str; 10] = [
+const PURE: [&str; 11] = [
     "bayeux",
+    "rates",
     "access",
     "extensions",
     "router",

@@ -100,6 +100,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         authentication,
         issuer,
         user,
+        rates,
         admin,
         ..
     } = config;
@@ -120,9 +121,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
     let max_message_size = bayeux.limits.max_message_size.as_u64();
     let router = Router::new(bayeux.router, &channel);
     let mut services = services.build(&bayeux.limits);
-    for (pattern, handler) in additions.handlers {
-        services.add(pattern, handler);
-    }
+    services.extend(additions.handlers);
     let server = Arc::new(BayeuxServer::new(Parts {
         limits: bayeux.limits,
         connection_types: connection_types(&bayeux.transports.transports),
@@ -131,6 +130,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         resources: resources.kept,
         has_ack: extensions.ack,
         access: Arc::new(access),
+        rates,
         authenticator,
         waits: extensions.waits,
         extensions: extensions.build(additions.extensions),

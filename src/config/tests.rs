@@ -212,6 +212,8 @@ mod known_keys {
         add("authentication", fields(tokens, "Settings"));
         let sources = include_str!("../authentication/settings.rs");
         add("authentication", fields(sources, "Sources"));
+        let rates = include_str!("../rates/settings.rs");
+        add("rates", fields(rates, "Settings"));
         add("log", fields(here, "Log"));
         add("admin", fields(here, "Admin"));
         assert_eq!(BTreeSet::from_iter(keys::known()), expected);

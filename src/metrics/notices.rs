@@ -20,6 +20,8 @@ pub enum Notice {
     ProxyHeader,
     /// A session found no room.
     Session,
+    /// A message or a handshake came too soon.
+    Rate,
     /// A session's queue is full.
     Queue,
     /// A channel's bound in it was reached.

@@ -17,12 +17,20 @@ const LAYERS: [(&str, &[&str]); 25] = [
         &["bayeux", "access", "metrics", "outbound"],
     ),
     ("pause", &[]),
+    ("rates", &["metrics"]),
     ("web", &["pause", "peer"]),
     ("extensions", &["bayeux", "access", "authentication"]),
     ("services", &["bayeux"]),
     (
         "session",
-        &["bayeux", "access", "metrics", "pause", "extensions"],
+        &[
+            "bayeux",
+            "access",
+            "rates",
+            "metrics",
+            "pause",
+            "extensions",
+        ],
     ),
     ("router", &["bayeux", "session"]),
     ("resources", &["bayeux", "metrics"]),
@@ -32,6 +40,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
             "bayeux",
             "authentication",
             "access",
+            "rates",
             "metrics",
             "extensions",
             "session",
@@ -45,6 +54,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
             "bayeux",
             "authentication",
             "access",
+            "rates",
             "metrics",
             "extensions",
             "services",
@@ -108,6 +118,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
             "authentication",
             "extensions",
             "services",
+            "rates",
             "session",
             "router",
             "resources",
@@ -121,6 +132,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
         &[
             "config",
             "authentication",
+            "rates",
             "access",
             "listener",
             "admin",
@@ -143,8 +155,9 @@ const LAYERS: [(&str, &[&str]); 25] = [
 const FREE: [&str; 3] = ["lib", "main", "cli"];
 
 /// Where neither the network nor the clock may be named.
-const PURE: [&str; 10] = [
+const PURE: [&str; 11] = [
     "bayeux",
+    "rates",
     "access",
     "extensions",
     "router",

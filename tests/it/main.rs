@@ -49,6 +49,7 @@ mod plugins;
 mod proxy_protocol;
 mod publish;
 mod queue;
+mod rates;
 mod reconnects;
 mod repeats;
 mod resources;

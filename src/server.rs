@@ -6,6 +6,7 @@ mod core;
 mod held;
 mod identify;
 mod outcome;
+mod relief;
 mod request;
 mod resources;
 mod settle;

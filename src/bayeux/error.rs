@@ -48,6 +48,8 @@ pub enum BayeuxError {
     TooManySessionsOfUser,
     /// The address is at `max_sessions_per_address`.
     TooManySessionsOfAddress,
+    /// The memory that all clients share is short.
+    MemoryShort,
     /// The server is at `max_sessions`.
     TooManySessions,
     /// What a client shows of who it is does not have the form of a token, or of user and password.
@@ -128,6 +130,7 @@ impl BayeuxError {
             Self::TooManySessionsOfUser => "429:user:too_many_sessions",
             Self::TooManySessionsOfAddress => "429:address:too_many_sessions",
             Self::ExtensionFailed => "500::extension_failed",
+            Self::MemoryShort => "503::memory_short",
             Self::TooManySessions => "503::too_many_sessions",
             Self::TooManyWaiting => "503::too_many_waiting",
             Self::WaitTimedOut => "503::wait_timed_out",

@@ -11,6 +11,7 @@ use crate::access::Rule;
 use crate::authentication::passwords::User;
 use crate::authentication::token::settings::Issuer;
 use crate::listener::{ListenAddress, NotAMode, NotAnAddress};
+use crate::memory::settings::NotAnAmount;
 use crate::router::settings::ChannelOptions;
 
 /// A list of tables: a key that is not inside a section.
@@ -63,7 +64,7 @@ pub(super) fn list(key: &str) -> Option<&'static List> {
 }
 
 /// The sections, in the order of the file.
-pub(super) const SECTIONS: [&str; 11] = [
+pub(super) const SECTIONS: [&str; 12] = [
     "http",
     "bayeux",
     "websocket",
@@ -73,6 +74,7 @@ pub(super) const SECTIONS: [&str; 11] = [
     "extensions",
     "services",
     "authentication",
+    "memory",
     "log",
     "admin",
 ];
@@ -158,6 +160,8 @@ pub(super) enum Kind {
     Duration,
     /// A number of bytes, or text that `bytesize` reads.
     Size,
+    /// The same, or a share in percent.
+    Amount,
     /// A whole number and the bounds of its type, where an operator could meet them.
     Whole {
         /// Whether it may be below zero.
@@ -193,6 +197,8 @@ impl Kind {
             Self::Text
         } else if accepts("1s".into()) {
             Self::Duration
+        } else if accepts("1%".into()) {
+            Self::Amount
         } else if accepts("1KiB".into()) {
             Self::Size
         } else if accepts(1.into()) {
@@ -243,6 +249,7 @@ impl Kind {
             Self::Size => {
                 "expected a number of bytes such as 65536, or a size such as \"64KiB\"".to_owned()
             }
+            Self::Amount => format!("{NotAnAmount}"),
             Self::Whole { short: true, .. } => "expected a whole number up to 65535".to_owned(),
             Self::Whole { signed: true, .. } => {
                 format!("expected a whole number from {} to {}", i32::MIN, i32::MAX)

@@ -22,7 +22,9 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::memory::{Budget, Kind};
 use crate::metrics::{Limit, Metrics, Notice};
+use crate::transports::answer::Surroundings;
 use crate::transports::message_http::Bounds;
 use crate::web::{Head, Persistence, Response, Socket};
 pub use address::{BoundAddress, ListenAddress, NotAnAddress};
@@ -38,6 +40,8 @@ const RESERVED_DESCRIPTORS: u64 = 64;
 const MAX_PERMITS: usize = u32::MAX as usize;
 /// How long to wait before accepting again when the system is out of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What a connection takes: its task, its entry in the runtime, and what it waits for, such as a held connect.
+const CONNECTION: usize = 1280;
 
 /// What all connections of a listener share.
 #[derive(Debug)]
@@ -50,6 +54,16 @@ struct Shared {
     stopping: watch::Receiver<bool>,
     /// Hashes heads, with keys that no client knows.
     hashes: RandomState,
+}
+
+impl Surroundings for Shared {
+    fn is_stopping(&self) -> bool {
+        Self::is_stopping(self)
+    }
+
+    fn memory(&self) -> &Arc<Budget> {
+        &self.metrics.memory
+    }
 }
 
 impl Shared {
@@ -205,6 +219,7 @@ struct Open {
 impl Open {
     fn new(permit: OwnedSemaphorePermit, metrics: Arc<Metrics>) -> Self {
         metrics.connections.increment();
+        metrics.memory.add(Kind::Connections, CONNECTION);
         Self {
             _permit: permit,
             metrics,
@@ -215,6 +230,7 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.metrics.connections.decrement();
+        self.metrics.memory.sub(Kind::Connections, CONNECTION);
     }
 }
 

@@ -53,10 +53,12 @@ pub enum Limit {
     MaxWait,
     /// `extensions.max_waiting`.
     MaxWaiting,
+    /// `memory.budget`.
+    Memory,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 25] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::MaxConnections,
         Self::HeaderTimeout,
         Self::BodyTimeout,
@@ -82,6 +84,7 @@ impl Limit {
         Self::MaxEmbeddedRequests,
         Self::MaxWait,
         Self::MaxWaiting,
+        Self::Memory,
     ];
 
     /// Tells whether whoever reaches it logs that with more than its name, or whether it is reached in
@@ -130,6 +133,7 @@ impl Limit {
             Self::MaxEmbeddedRequests => "streaming.max_embedded_requests",
             Self::MaxWait => "extensions.max_wait",
             Self::MaxWaiting => "extensions.max_waiting",
+            Self::Memory => "memory.budget",
         }
     }
 }
@@ -147,15 +151,18 @@ pub enum EndReason {
     Refused,
     /// What its client had shown of who it is has expired.
     IdentityExpired,
+    /// Memory was short, and it took much.
+    Memory,
 }
 
 impl EndReason {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Disconnect,
         Self::Expired,
         Self::MaxQueue,
         Self::Refused,
         Self::IdentityExpired,
+        Self::Memory,
     ];
 
     /// Returns the label that metrics and log lines carry.
@@ -167,6 +174,7 @@ impl EndReason {
             Self::MaxQueue => "max_queue",
             Self::Refused => "refused",
             Self::IdentityExpired => "identity_expired",
+            Self::Memory => "memory",
         }
     }
 }

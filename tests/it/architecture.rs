@@ -5,25 +5,35 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 24] = [
-    ("bayeux", &[]),
+const LAYERS: [(&str, &[&str]); 26] = [
+    ("stripes", &[]),
+    ("memory", &["stripes"]),
+    ("bayeux", &["memory"]),
     ("access", &["bayeux"]),
     ("peer", &[]),
-    ("metrics", &["peer"]),
+    ("metrics", &["stripes", "memory", "peer"]),
     ("authentication", &["bayeux", "access", "metrics"]),
     ("pause", &[]),
-    ("web", &["pause", "peer"]),
+    ("web", &["memory", "pause", "peer"]),
     ("extensions", &["bayeux", "access", "authentication"]),
     ("services", &["bayeux"]),
     (
         "session",
-        &["bayeux", "access", "metrics", "pause", "extensions"],
+        &[
+            "memory",
+            "bayeux",
+            "access",
+            "metrics",
+            "pause",
+            "extensions",
+        ],
     ),
-    ("router", &["bayeux", "session"]),
-    ("resources", &["bayeux", "metrics"]),
+    ("router", &["memory", "bayeux", "session"]),
+    ("resources", &["memory", "bayeux", "metrics"]),
     (
         "operations",
         &[
+            "memory",
             "bayeux",
             "authentication",
             "access",
@@ -37,6 +47,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
     (
         "server",
         &[
+            "memory",
             "bayeux",
             "authentication",
             "access",
@@ -53,6 +64,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
         "transports",
         &[
             "authentication",
+            "memory",
             "bayeux",
             "metrics",
             "pause",
@@ -85,6 +97,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
     (
         "listener",
         &[
+            "memory",
             "peer",
             "server",
             "transports",
@@ -97,6 +110,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
     (
         "config",
         &[
+            "memory",
             "bayeux",
             "access",
             "authentication",
@@ -113,6 +127,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
     (
         "run",
         &[
+            "memory",
             "config",
             "authentication",
             "access",

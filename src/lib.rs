@@ -4,6 +4,10 @@
 //! and handlers to one ([`extensions`], [`services`], [`bayeux`]), and the core that benchmarks measure. How
 //! HTTP is spoken is private.
 
+// How threads count beside each other.
+mod stripes;
+// One budget of memory for all that clients make grow.
+pub mod memory;
 // The protocol, without I/O or a clock.
 pub mod bayeux;
 // Networks of addresses, such as 10.0.0.0/8.

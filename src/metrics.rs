@@ -1,6 +1,7 @@
 //! Every figure the server counts, its name, and the text a monitoring system reads.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Instant;
 
 mod counts;
@@ -13,11 +14,14 @@ pub use counts::{Counter, Gauge};
 pub use labels::{Dropped, EndReason, Forbidden, Limit, PasswordOutcome};
 pub use notices::{Notice, Permit};
 
+use crate::memory::{Budget, Kind};
 use crate::peer::Peer;
 
 /// The figures of one server.
 #[derive(Debug, Default)]
 pub struct Metrics {
+    /// The memory that all clients share.
+    pub memory: Arc<Budget>,
     /// Open connections.
     pub connections: Gauge,
     /// HTTP requests answered by status: 1xx to 5xx.
@@ -76,6 +80,12 @@ pub struct Metrics {
     pub refused_hosts: Counter,
     /// Connections of proxies that were closed because they did not say whose they are.
     pub refused_proxy_headers: Counter,
+    /// Handshakes that were refused because memory was short.
+    pub memory_refused_handshakes: Counter,
+    /// What would have grown and was refused because there was no memory left.
+    pub memory_refused: Counter,
+    /// Connections that were cut because they held much while memory was short.
+    pub memory_cut: Counter,
     dropped: [Counter; Dropped::ALL.len()],
     ended: [Counter; EndReason::ALL.len()],
     forbidden: [Counter; Forbidden::ALL.len()],
@@ -90,6 +100,15 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// Makes the figures of a server with a budget of memory.
+    #[must_use]
+    pub fn of(memory: Budget) -> Self {
+        Self {
+            memory: Arc::new(memory),
+            ..Self::default()
+        }
+    }
+
     /// Counts a response.
     pub fn responded(&self, status: u16) {
         let class = usize::from(status / 100).clamp(1, 5) - 1;
@@ -233,7 +252,32 @@ impl Metrics {
             &limits,
             &self.limits,
         );
+        self.memory(&mut out);
         out
+    }
+
+    fn memory(&self, out: &mut String) {
+        let help = "Bytes of memory that are counted, by what they are for.";
+        head(out, "memory_bytes", help, "gauge");
+        for kind in Kind::ALL {
+            let labels = format!("{{kind=\"{}\"}}", kind.label());
+            line(out, "memory_bytes", &labels, &self.memory.of(kind));
+        }
+        for (name, help, bytes) in [
+            (
+                "memory_allocated_bytes",
+                "Bytes of memory that are allocated in the whole process.",
+                self.memory.allocated(),
+            ),
+            (
+                "memory_budget_bytes",
+                "Bytes of memory that all clients share (memory.budget).",
+                self.memory.bytes(),
+            ),
+        ] {
+            head(out, name, help, "gauge");
+            line(out, name, "", &bytes);
+        }
     }
 
     fn gauges(&self) -> [(&str, &str, &Gauge); 12] {
@@ -340,7 +384,7 @@ impl Metrics {
         ]
     }
 
-    fn more_counters(&self) -> [(&str, &str, &Counter); 7] {
+    fn more_counters(&self) -> [(&str, &str, &Counter); 10] {
         [
             (
                 "delayed_unknown_total",
@@ -376,6 +420,21 @@ impl Metrics {
                 "refused_proxy_headers_total",
                 "Connections of proxies closed because they did not say whose they are.",
                 &self.refused_proxy_headers,
+            ),
+            (
+                "memory_refused_handshakes_total",
+                "Handshakes refused because memory was short.",
+                &self.memory_refused_handshakes,
+            ),
+            (
+                "memory_refused_total",
+                "Publishes, subscribes and changes of resources refused because no memory was left.",
+                &self.memory_refused,
+            ),
+            (
+                "memory_cut_total",
+                "Connections cut because they held much while memory was short.",
+                &self.memory_cut,
             ),
         ]
     }

@@ -19,6 +19,7 @@ use crate::demo::Demo;
 use crate::extensions::Extension;
 use crate::listener::{self, Listener, ListeningSocket, NotAProxy, Proxies, Routes};
 pub use crate::listener::{BindError, BoundAddress, ListenAddress};
+use crate::memory::Budget;
 use crate::metrics::Metrics;
 use crate::plugins::Plugins;
 use crate::router::Router;
@@ -101,11 +102,12 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         issuer,
         user,
         rates,
+        memory,
         admin,
         ..
     } = config;
     let access = Access::new(&access).map_err(StartError::Access)?;
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::new(Metrics::of(Budget::new(memory.budget.bytes())));
     let tokens = Tokens::new(
         &authentication.tokens,
         &issuer,
@@ -241,6 +243,12 @@ impl Bound {
         self.public.0.max_connections()
     }
 
+    /// Returns how many bytes of memory all clients share.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.server.metrics().memory.bytes()
+    }
+
     /// Returns the server.
     #[must_use]
     pub fn server(&self) -> &Arc<BayeuxServer> {
@@ -253,6 +261,8 @@ impl Bound {
         let mut tasks = JoinSet::new();
         let sweeping = Arc::clone(&self.server);
         tasks.spawn(async move { sweeping.sweep().await });
+        let relieving = Arc::clone(&self.server);
+        tasks.spawn(async move { relieving.relieve().await });
         let mut listeners = Vec::new();
         for (listener, sockets) in [self.public, self.admin] {
             let listener = Arc::new(listener);

@@ -7,6 +7,7 @@ mod held;
 mod identify;
 mod outcome;
 mod pace;
+mod relief;
 mod request;
 mod resources;
 mod settle;

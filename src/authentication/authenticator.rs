@@ -118,16 +118,28 @@ mod tests {
             (r#"{"ext":{}}"#, None),
             (r#"{"ext":7}"#, None),
             (r#"{"ext":{"authentication":null}}"#, None),
-            (r#"{"ext":{"authentication":{"token":"a.b.c"}}}"#, token("a.b.c")),
-            (r#"{"ext":{"authentication":{"token":"a\u002eb","user":7}}}"#, token("a.b")),
+            (
+                r#"{"ext":{"authentication":{"token":"a.b.c"}}}"#,
+                token("a.b.c"),
+            ),
+            (
+                r#"{"ext":{"authentication":{"token":"a\u002eb","user":7}}}"#,
+                token("a.b"),
+            ),
             (
                 r#"{"ext":{"authentication":{"user":"u","password":"p","x":1}}}"#,
                 Some(Ok(Credentials::Password("u".into(), "p".into()))),
             ),
             (r#"{"ext":{"authentication":{"user":"u"}}}"#, malformed()),
-            (r#"{"ext":{"authentication":{"user":"u","password":7}}}"#, malformed()),
+            (
+                r#"{"ext":{"authentication":{"user":"u","password":7}}}"#,
+                malformed(),
+            ),
             (r#"{"ext":{"authentication":{"token":7}}}"#, malformed()),
-            (r#"{"ext":{"authentication":{"token":"\ud800"}}}"#, malformed()),
+            (
+                r#"{"ext":{"authentication":{"token":"\ud800"}}}"#,
+                malformed(),
+            ),
             (r#"{"ext":{"authentication":{}}}"#, malformed()),
             (r#"{"ext":{"authentication":"a.b.c"}}"#, malformed()),
         ];

@@ -9,8 +9,8 @@ mod fault;
 pub mod passwords;
 mod problem;
 mod secret;
-pub mod token;
 pub mod settings;
+pub mod token;
 
 use std::fmt;
 use std::future::Future;

@@ -53,6 +53,8 @@ pub enum BayeuxError {
     TooManySessionsOfUser,
     /// The address is at `max_sessions_per_address`.
     TooManySessionsOfAddress,
+    /// The memory that all clients share is short.
+    MemoryShort,
     /// The server is at `max_sessions`.
     TooManySessions,
     /// What a client shows of who it is does not have the form of a token, or of user and password.
@@ -135,6 +137,7 @@ impl BayeuxError {
             Self::TooManyMessages => "429:MS:too_many_messages",
             Self::TooManyHandshakes => "429:MS:too_many_handshakes",
             Self::ExtensionFailed => "500::extension_failed",
+            Self::MemoryShort => "503::memory_short",
             Self::TooManySessions => "503::too_many_sessions",
             Self::TooManyWaiting => "503::too_many_waiting",
             Self::WaitTimedOut => "503::wait_timed_out",

@@ -1,16 +1,19 @@
 //! A broadcast as its subscribers receive it: encoded once, shared by all of them.
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::meta::SUBSCRIBE;
 use super::{ChannelBound, ChannelName, ChannelPattern, Message, Name};
+use crate::memory::{Budget, Kind, sizes};
 
 /// What stands before the channel's name in every event.
 const BEFORE_CHANNEL: &[u8] = b"{\"channel\":\"";
+const BEFORE_DATA: &[u8] = b"\",\"data\":";
+const BEFORE_EXT: &[u8] = b",\"ext\":";
 
 /// A message on its way to subscribers, `{"channel":…,"data":…}` and what else was relayed.
 #[derive(Debug)]
@@ -20,6 +23,8 @@ pub struct Event {
     channel_length: usize,
     bound: Option<ChannelBound>,
     framed: [OnceLock<Bytes>; Framing::COUNT],
+    /// Where it counts, with all its forms, as long as anyone has it.
+    memory: Option<Arc<Budget>>,
 }
 
 /// A form in which transports write an event, the same for all receivers.
@@ -103,15 +108,22 @@ impl<'a> Draft<'a> {
     pub fn encode(&self) -> Event {
         let (data, ext) = (self.data.get(), self.ext.as_ref());
         let name = self.channel.as_str();
-        let size = data.len() + ext.map_or(0, |ext| ext.get().len()) + name.len() + 32;
+        // Exactly: events may be kept for long.
+        let around = BEFORE_CHANNEL.len() + BEFORE_DATA.len() + b"}".len();
+        let ext_size = ext.map_or(0, |ext| BEFORE_EXT.len() + ext.get().len());
+        let field = |(name, value): &(Name<'_>, Cow<'_, RawValue>)| {
+            name.json().len() + value.get().len() + b",:".len()
+        };
+        let custom_size: usize = self.custom.iter().map(field).sum();
+        let size = around + name.len() + data.len() + ext_size + custom_size;
         let mut json = Vec::with_capacity(size);
         json.extend_from_slice(BEFORE_CHANNEL);
         // A channel name holds no character that JSON escapes.
         json.extend_from_slice(name.as_bytes());
-        json.extend_from_slice(b"\",\"data\":");
+        json.extend_from_slice(BEFORE_DATA);
         json.extend_from_slice(data.as_bytes());
         if let Some(ext) = ext {
-            json.extend_from_slice(b",\"ext\":");
+            json.extend_from_slice(BEFORE_EXT);
             json.extend_from_slice(ext.get().as_bytes());
         }
         for (name, value) in &self.custom {
@@ -121,11 +133,13 @@ impl<'a> Draft<'a> {
             json.extend_from_slice(value.get().as_bytes());
         }
         json.push(b'}');
+        debug_assert_eq!(json.len(), size);
         Event {
             json: json.into(),
             channel_length: name.len(),
             bound: None,
             framed: Default::default(),
+            memory: None,
         }
     }
 }
@@ -145,13 +159,30 @@ impl Event {
             channel_length: SUBSCRIBE.len(),
             bound: None,
             framed: Default::default(),
+            memory: None,
         }
     }
 
     /// Sets what a session may have queued of the event's channel, the same for all its events.
     #[must_use]
-    pub fn bounded(self, bound: Option<ChannelBound>) -> Self {
-        Self { bound, ..self }
+    pub fn bounded(mut self, bound: Option<ChannelBound>) -> Self {
+        self.bound = bound;
+        self
+    }
+
+    /// Counts it from now on, as long as anyone has it.
+    #[must_use]
+    pub fn counted(mut self, memory: &Arc<Budget>) -> Self {
+        memory.add(Kind::Events, self.size());
+        self.memory = Some(Arc::clone(memory));
+        self
+    }
+
+    /// Returns the bytes that it takes, behind an `Arc`.
+    fn size(&self) -> usize {
+        let framed = self.framed.iter().filter_map(OnceLock::get);
+        let framed: usize = framed.map(|frame| sizes::block(frame.len())).sum();
+        sizes::shared(size_of::<Self>()) + sizes::block(self.json.len()) + framed
     }
 
     /// Returns what a session may have queued of its channel, if that has a bound of its own.
@@ -170,13 +201,27 @@ impl Event {
 
     /// Returns the event in a form; `encode` makes it of the JSON object for the first who asks.
     pub fn framed(&self, framing: Framing, encode: impl FnOnce(&[u8]) -> Vec<u8>) -> &Bytes {
-        self.framed[framing as usize].get_or_init(|| encode(&self.json).into())
+        self.framed[framing as usize].get_or_init(|| {
+            let frame = Bytes::from(encode(&self.json));
+            if let Some(memory) = &self.memory {
+                memory.add(Kind::Events, sizes::block(frame.len()));
+            }
+            frame
+        })
     }
 
     /// Returns the event as a JSON object.
     #[must_use]
     pub fn json(&self) -> &Bytes {
         &self.json
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        if let Some(memory) = &self.memory {
+            memory.sub(Kind::Events, self.size());
+        }
     }
 }
 
@@ -220,6 +265,21 @@ mod tests {
             event(text, none).as_deref(),
             Some(r#"{"channel":"/a/b","data":{"b" : 1.10,"a":1e400}}"#)
         );
+    }
+
+    #[test]
+    fn an_event_is_counted_with_its_forms_until_nobody_has_it() {
+        let memory = Arc::new(Budget::default());
+        let event = parsed(r#"{"channel":"/a","data":1}"#, ALL).expect("data");
+        let event = event.counted(&memory);
+        let alone = memory.of(Kind::Events);
+        assert_eq!(alone, event.size() as u64);
+        for _ in 0..2 {
+            event.framed(Framing::WebSocket, |_| vec![0; 1000]);
+        }
+        assert_eq!(memory.of(Kind::Events), alone + 1024);
+        drop(event);
+        assert_eq!(memory.of(Kind::Events), 0);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bytesize::ByteSize;
 use tokio::sync::oneshot;
 
 use super::signals::{Signal, Signals};
@@ -120,7 +121,11 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), ServeError> {
     if demo && let Some(address) = bound.addresses().iter().find_map(BoundAddress::ip) {
         print_demo(address, &path);
     }
-    tracing::info!(max_connections = bound.max_connections(), "serving");
+    tracing::info!(
+        max_connections = bound.max_connections(),
+        memory = %ByteSize(bound.memory()),
+        "serving"
+    );
     let (stop, stopped) = oneshot::channel::<()>();
     let run = bound.run(async {
         // The other end is kept until it says so.

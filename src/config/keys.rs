@@ -11,6 +11,7 @@ use crate::access::Rule;
 use crate::authentication::passwords::User;
 use crate::authentication::token::settings::Issuer;
 use crate::listener::{ListenAddress, NotAMode, NotAnAddress};
+use crate::memory::settings::NotAnAmount;
 use crate::router::settings::ChannelOptions;
 
 /// A list of tables: a key that is not inside a section.
@@ -74,6 +75,7 @@ pub(super) const SECTIONS: [&str; 12] = [
     "services",
     "authentication",
     "rates",
+    "memory",
     "log",
     "admin",
 ];
@@ -159,6 +161,8 @@ pub(super) enum Kind {
     Duration,
     /// A number of bytes, or text that `bytesize` reads.
     Size,
+    /// The same, or a share in percent.
+    Amount,
     /// A whole number and the bounds of its type, where an operator could meet them.
     Whole {
         /// Whether it may be below zero.
@@ -194,6 +198,8 @@ impl Kind {
             Self::Text
         } else if accepts("1s".into()) {
             Self::Duration
+        } else if accepts("1%".into()) {
+            Self::Amount
         } else if accepts("1KiB".into()) {
             Self::Size
         } else if accepts(1.into()) {
@@ -244,6 +250,7 @@ impl Kind {
             Self::Size => {
                 "expected a number of bytes such as 65536, or a size such as \"64KiB\"".to_owned()
             }
+            Self::Amount => format!("{NotAnAmount}"),
             Self::Whole { short: true, .. } => "expected a whole number up to 65535".to_owned(),
             Self::Whole { signed: true, .. } => {
                 format!("expected a whole number from {} to {}", i32::MIN, i32::MAX)

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::authentication::{self, passwords, token};
 use crate::bayeux::Limits;
 use crate::{
-    access, extensions, listener, rates, resources, router, services, session, transports,
+    access, extensions, listener, memory, rates, resources, router, services, session, transports,
 };
 
 pub use error::{ConfigError, Problem};
@@ -74,6 +74,8 @@ pub struct Config {
     pub issuer: Vec<token::settings::Issuer>,
     /// How fast clients may be.
     pub rates: rates::Settings,
+    /// The memory that all clients share.
+    pub memory: memory::Settings,
     /// What is logged, and how.
     pub log: Log,
     /// The operator's own listeners.

@@ -214,6 +214,8 @@ mod known_keys {
         add("authentication", fields(sources, "Sources"));
         let rates = include_str!("../rates/settings.rs");
         add("rates", fields(rates, "Settings"));
+        let memory = include_str!("../memory/settings.rs");
+        add("memory", fields(memory, "Settings"));
         add("log", fields(here, "Log"));
         add("admin", fields(here, "Admin"));
         assert_eq!(BTreeSet::from_iter(keys::known()), expected);
@@ -257,6 +259,7 @@ mod known_keys {
             ("channel.lazy_timeout", Kind::Duration),
             ("channel.lazy", Kind::Flag),
             ("bayeux.max_queue_bytes", Kind::Size),
+            ("memory.budget", Kind::Amount),
             ("http.gzip_threshold", Kind::Size),
             ("bayeux.max_queue", whole(false, false)),
             ("bayeux.max_sessions_per_browser", whole(true, false)),

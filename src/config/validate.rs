@@ -5,6 +5,8 @@ mod forms;
 use std::collections::HashSet;
 use std::time::Duration;
 
+use bytesize::ByteSize;
+
 pub(crate) use forms::may_match_alike;
 use forms::{
     is_cookie_attribute, is_log_filter, is_token, origin_fix, path_fix, pattern_fix, service_fix,
@@ -15,6 +17,8 @@ use crate::access::{Access, Rule};
 use crate::authentication::passwords::Passwords;
 use crate::authentication::token::{self, settings::Issuer};
 use crate::listener::{NotAProxy, Proxies};
+use crate::memory::Amount;
+use crate::memory::settings::MIN_BUDGET;
 use crate::rates::Settings as Rates;
 use crate::router::settings::ChannelOptions;
 use crate::services::Settings as Services;
@@ -375,6 +379,14 @@ impl Checks {
                 "authentication.max_password_memory",
                 config.authentication.passwords.max_password_memory,
                 MIN_PASSWORD_MEMORY,
+            ),
+            (
+                "memory.budget",
+                match config.memory.budget {
+                    Amount::Size(size) => size,
+                    Amount::Percent(_) => ByteSize(MIN_BUDGET),
+                },
+                MIN_BUDGET,
             ),
             (
                 "resources.max_bytes",

@@ -15,6 +15,7 @@ use super::head_cache::HeadCache;
 use super::http1::{self, CONTINUE, Open, Reading, Unreadable};
 use super::respond::{Rest, respond, write};
 use super::routes::Known;
+use crate::metrics::Limit;
 use crate::pause::was_paused;
 use crate::server::STEP;
 use crate::transports::answer::{self, Answer, Arrived, Link, Pending, Streaming, Times};
@@ -54,8 +55,7 @@ pub(super) async fn serve(socket: Box<Socket>, shared: &Shared) {
             step = taken.step(&socket, shared);
         }
         while let Step::Pending(pending, persistence) = step {
-            let is_stopping = || shared.is_stopping();
-            step = match pending.arrived(&mut socket, is_stopping).await {
+            step = match pending.arrived(&mut socket, shared).await {
                 Arrived::Answer(answer) => Taken::new(answer, persistence).step(&socket, shared),
                 Arrived::Closed(response) => closed(&socket, response, persistence, shared),
                 Arrived::Lost => return,
@@ -276,10 +276,15 @@ fn has_arrived<'c>(
 }
 
 async fn refuse(refusal: Unreadable, head: Option<&Head>, mut socket: Socket, shared: &Shared) {
+    // It is the last: while its client reads why, nothing is kept of what it has sent.
+    drop(socket.take_ahead());
     if let Some(limit) = refusal.limit {
         shared.metrics.limited(limit);
     }
     let mut response = Response::error(refusal.status, refusal.reason);
+    if refusal.limit == Some(Limit::Memory) {
+        response = response.header("Retry-After", b"1");
+    }
     if let Some(head) = head {
         shared.proxies.identify(head, &mut socket);
         response = shared.routes.find(head).share(response);

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use super::Shared;
 use super::hyper_io::HyperIo;
 use super::proxy_protocol::is_begun;
+use crate::memory::{Charge, Kind};
 use crate::metrics::Limit;
 use crate::transports::gate::holds_requests;
 use crate::transports::message_http::Bounds;
@@ -51,6 +52,11 @@ pub(super) struct Open {
     pub(super) head: Head,
     pub(super) body: Transfer,
 }
+
+/// What it takes to read a head of which a part has come: hyper's parser and buffers, and what is around them.
+const READING: usize = 20 * 1024;
+/// What it takes to read a body, beside the body.
+const COLLECTING: usize = 4 * 1024;
 
 /// How long a request that has arrived in part may take for the rest when the server stops.
 const REST_AT_STOP: Duration = Duration::from_secs(1);
@@ -83,6 +89,12 @@ impl Unreadable {
         status: StatusCode::REQUEST_TIMEOUT,
         reason: "the request's body did not arrive within http.body_timeout",
         limit: Some(Limit::BodyTimeout),
+    };
+
+    const NO_MEMORY: Self = Self {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        reason: "the server has no memory left for the request (memory.budget)",
+        limit: Some(Limit::Memory),
     };
 
     const STOPPING: Self = Self {
@@ -138,12 +150,14 @@ impl From<Fault> for Unreadable {
 /// Reads the next request of a socket on which something has arrived, whatever it is.
 pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
     let bounds = shared.bounds();
-    let (verdict, mut socket) = read_head(socket, bounds, shared).await;
+    let mut charge = Charge::new(&shared.metrics.memory, Kind::Requests, READING);
+    let (verdict, mut socket) = read_head(socket, bounds, &charge, shared).await;
     let mut arrived = socket.take_ahead();
     let parsed = parse(&mut arrived, bounds);
     socket.put_back(arrived);
     match (parsed, verdict) {
         (_, Verdict::Late) => Reading::Refused(Unreadable::HEADER_TIMEOUT, None, socket),
+        (_, Verdict::Cut) => Reading::Refused(Unreadable::NO_MEMORY, None, socket),
         (_, Verdict::Stopping) => Reading::Refused(Unreadable::STOPPING, None, socket),
         (Parsed::Partial, Verdict::Ended) => Reading::Closed,
         (Parsed::Partial, verdict) => {
@@ -168,7 +182,10 @@ pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
         {
             Reading::Refused(Unreadable::TOO_LARGE, Some(head), socket)
         }
-        (Parsed::Head(head, Ok(body)), Verdict::Head) => collect(*head, body, socket, shared).await,
+        (Parsed::Head(head, Ok(body)), Verdict::Head) => {
+            charge.set(0);
+            collect(*head, body, socket, &mut charge, shared).await
+        }
         (Parsed::Head(head, Ok(_)), verdict) => {
             let refusal = Unreadable::of_status(verdict.status());
             Reading::Refused(refusal, Some(head), socket)
@@ -187,6 +204,8 @@ enum Verdict {
     Late,
     /// The server stops, and it did not arrive in the time that is left.
     Stopping,
+    /// Memory is short, and it takes too much.
+    Cut,
     /// Nothing: the client closed the connection, or speaks something else.
     Ended,
 }
@@ -195,7 +214,9 @@ impl Verdict {
     fn status(self) -> StatusCode {
         match self {
             Self::Refused(status) => status,
-            Self::Head | Self::Late | Self::Stopping | Self::Ended => StatusCode::BAD_REQUEST,
+            Self::Head | Self::Late | Self::Stopping | Self::Cut | Self::Ended => {
+                StatusCode::BAD_REQUEST
+            }
         }
     }
 
@@ -210,7 +231,12 @@ impl Verdict {
 }
 
 /// Has hyper read a head, and returns the socket with all that was read.
-async fn read_head(socket: Socket, bounds: Bounds, shared: &Shared) -> (Verdict, Socket) {
+async fn read_head(
+    socket: Socket,
+    bounds: Bounds,
+    charge: &Charge,
+    shared: &Shared,
+) -> (Verdict, Socket) {
     let has_head = AtomicBool::new(false);
     let service = service_fn(|request: Request<Incoming>| {
         // Before hyper reads on.
@@ -233,12 +259,15 @@ async fn read_head(socket: Socket, bounds: Bounds, shared: &Shared) -> (Verdict,
         if has_head.load(Relaxed) {
             return Poll::Ready(Verdict::Head);
         }
+        if charge.poll_cut(context).is_ready() {
+            return Poll::Ready(Verdict::Cut);
+        }
         ended.map(|_| Verdict::Ended)
     });
     let read = in_time(read, shared.settings.header_timeout, shared).await;
     let io = connection.into_parts().io;
     let verdict = match (read, io.refused) {
-        (Ok(Verdict::Head), _) => Verdict::Head,
+        (Ok(verdict @ (Verdict::Head | Verdict::Cut)), _) => verdict,
         (_, Some(status)) => Verdict::Refused(status),
         (Ok(verdict), None) => verdict,
         (Err(Missed::Timeout), None) => Verdict::Late,
@@ -310,7 +339,13 @@ fn parse(arrived: &mut Bytes, bounds: Bounds) -> Parsed {
 }
 
 /// Reads the body of a request.
-async fn collect(head: Head, body: Transfer, mut socket: Socket, shared: &Shared) -> Reading {
+async fn collect(
+    head: Head,
+    body: Transfer,
+    mut socket: Socket,
+    charge: &mut Charge,
+    shared: &Shared,
+) -> Reading {
     let settings = &shared.settings;
     let is_waited_for = head.expects_continue() && !body.has_ended() && !socket.has_ahead();
     if is_waited_for {
@@ -319,7 +354,7 @@ async fn collect(head: Head, body: Transfer, mut socket: Socket, shared: &Shared
             return Reading::Closed;
         }
     }
-    let read = read_body(body, &mut socket, shared.max_message_size);
+    let read = read_body(body, &mut socket, shared.max_message_size, charge);
     let read = in_time(read, settings.body_timeout, shared).await;
     // An empty buffer may still hold on to memory.
     let ahead = socket.take_ahead();
@@ -337,11 +372,16 @@ async fn collect(head: Head, body: Transfer, mut socket: Socket, shared: &Shared
 }
 
 /// Reads a body into one piece of memory, however small the pieces it comes in.
-async fn read_body(mut body: Transfer, socket: &mut Socket, max: u64) -> Result<Bytes, Unreadable> {
+async fn read_body(
+    mut body: Transfer,
+    socket: &mut Socket,
+    max: u64,
+    charge: &mut Charge,
+) -> Result<Bytes, Unreadable> {
     if let Some(length) = body.length() {
         let length = usize::try_from(length).map_err(|_| Unreadable::TOO_LARGE)?;
         while let missing @ 1.. = length.saturating_sub(socket.arrived_bytes().len()) {
-            fill(socket, missing).await?;
+            fill(socket, missing, 0, charge).await?;
         }
         return Ok(socket.arrived_bytes().split_to(length).freeze());
     }
@@ -352,13 +392,22 @@ async fn read_body(mut body: Transfer, socket: &mut Socket, max: u64) -> Result<
             return Ok(whole.freeze());
         }
         let missing = usize::try_from(body.announced()).unwrap_or(usize::MAX);
-        fill(socket, missing).await?;
+        fill(socket, missing, whole.capacity(), charge).await?;
     }
 }
 
-/// Waits for more of a body.
-fn fill(socket: &mut Socket, missing: usize) -> impl Future<Output = Result<(), Unreadable>> {
+/// Waits for more of a body, of which so many bytes are kept elsewhere; not if there is no memory for more.
+fn fill(
+    socket: &mut Socket,
+    missing: usize,
+    kept: usize,
+    charge: &mut Charge,
+) -> impl Future<Output = Result<(), Unreadable>> {
     poll_fn(move |context| {
+        charge.set(COLLECTING + socket.memory() + kept);
+        if !charge.may_grow() || charge.poll_cut(context).is_ready() {
+            return Poll::Ready(Err(Unreadable::NO_MEMORY));
+        }
         let is_there = std::task::ready!(socket.poll_fill_much(missing, context));
         Poll::Ready(is_there.then_some(()).ok_or(Unreadable::BODY))
     })

@@ -26,8 +26,10 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::memory::{Budget, Kind};
 use crate::metrics::{Limit, Metrics, Notice};
 use crate::peer::Peer;
+use crate::transports::answer::Surroundings;
 use crate::transports::message_http::Bounds;
 use crate::web::{Head, Socket};
 pub use address::{BoundAddress, ListenAddress, NotAnAddress};
@@ -45,6 +47,8 @@ pub use settings::Settings;
 
 /// How long to wait before accepting again when the system is out of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What a connection takes: its task, its entry in the runtime, and what it waits for, such as a held connect.
+const CONNECTION: usize = 1280;
 
 /// What all connections of a listener share.
 #[derive(Debug)]
@@ -59,6 +63,16 @@ struct Shared {
     stopping: watch::Receiver<bool>,
     /// Hashes heads, with keys that no client knows.
     hashes: RandomState,
+}
+
+impl Surroundings for Shared {
+    fn is_stopping(&self) -> bool {
+        Self::is_stopping(self)
+    }
+
+    fn memory(&self) -> &Arc<Budget> {
+        &self.metrics.memory
+    }
 }
 
 impl Shared {
@@ -268,6 +282,7 @@ impl Open {
         shared: Arc<Shared>,
     ) -> Self {
         shared.metrics.connections.increment();
+        shared.metrics.memory.add(Kind::Connections, CONNECTION);
         Self {
             _permit: permit,
             counted,
@@ -304,6 +319,10 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.shared.metrics.connections.decrement();
+        self.shared
+            .metrics
+            .memory
+            .sub(Kind::Connections, CONNECTION);
     }
 }
 

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use http::StatusCode;
 
 use super::Shared;
+use crate::memory::{Charge, Kind, sizes};
 use crate::transports::answer::{Carried, limit_of};
 use crate::web::{Persistence, Response, Socket, Why};
 
@@ -91,16 +92,23 @@ impl Rest {
     /// Writes what is left; false if the client did not take it, whose events go back to their
     /// session.
     async fn write(self: Box<Self>, socket: &mut Socket, shared: &Shared) -> bool {
-        let is_displaced = |context: &mut Context<'_>| match &self.carried {
-            Some(carried) => carried.poll_displaced(context),
-            None => Poll::Pending,
+        let bytes = sizes::block(self.bytes.capacity());
+        let charge = Charge::new(&shared.metrics.memory, Kind::Responses, bytes);
+        let is_useless = |context: &mut Context<'_>| {
+            if charge.poll_cut(context).is_ready() {
+                return Poll::Ready(());
+            }
+            match &self.carried {
+                Some(carried) => carried.poll_displaced(context),
+                None => Poll::Pending,
+            }
         };
         let result = match self.written {
             Ok(written) if written == self.bytes.len() => Ok(()),
             Ok(written) => {
                 let _writing = self.carried.as_ref().and_then(Carried::writing);
                 let patience = shared.settings.patience();
-                let rest = socket.write_rest(&self.bytes, written, patience, is_displaced);
+                let rest = socket.write_rest(&self.bytes, written, patience, is_useless);
                 rest.await.map_err(|error| error.why)
             }
             Err(error) => Err(Why::Failed(error)),

@@ -1,9 +1,8 @@
 //! What counts: each thread in a stripe of its own, since what one writes the others have to fetch again.
 
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
-/// How many threads count without touching what others have counted.
-const STRIPES: usize = 8;
+use crate::stripes::{STRIPES, own_stripe};
 
 /// A stripe on a cache line of its own.
 #[derive(Debug, Default)]
@@ -21,15 +20,6 @@ impl Stripes {
     fn sum(&self) -> i64 {
         self.0.iter().map(|stripe| stripe.0.load(Relaxed)).sum()
     }
-}
-
-/// The stripe of this thread: threads take turns.
-fn own_stripe() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static OWN: usize = NEXT.fetch_add(1, Relaxed) % STRIPES;
-    }
-    OWN.with(|own| *own)
 }
 
 /// A count that only grows.

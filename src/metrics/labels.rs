@@ -65,10 +65,12 @@ pub enum Limit {
     MaxWait,
     /// `extensions.max_waiting`.
     MaxWaiting,
+    /// `memory.budget`.
+    Memory,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 31] = [
+    pub(super) const ALL: [Self; 32] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -100,6 +102,7 @@ impl Limit {
         Self::MaxEmbeddedRequests,
         Self::MaxWait,
         Self::MaxWaiting,
+        Self::Memory,
     ];
 
     /// Tells whether whoever reaches it logs that with more than its name, or whether it is reached in
@@ -154,6 +157,7 @@ impl Limit {
             Self::MaxEmbeddedRequests => "streaming.max_embedded_requests",
             Self::MaxWait => "extensions.max_wait",
             Self::MaxWaiting => "extensions.max_waiting",
+            Self::Memory => "memory.budget",
         }
     }
 }
@@ -171,15 +175,18 @@ pub enum EndReason {
     Refused,
     /// What its client had shown of who it is has expired.
     IdentityExpired,
+    /// Memory was short, and it took much.
+    Memory,
 }
 
 impl EndReason {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Disconnect,
         Self::Expired,
         Self::MaxQueue,
         Self::Refused,
         Self::IdentityExpired,
+        Self::Memory,
     ];
 
     /// Returns the label that metrics and log lines carry.
@@ -191,6 +198,7 @@ impl EndReason {
             Self::MaxQueue => "max_queue",
             Self::Refused => "refused",
             Self::IdentityExpired => "identity_expired",
+            Self::Memory => "memory",
         }
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn apply<'a>(
 pub fn ended(reply: Reply<'_>, reason: EndReason, handshake: impl FnOnce() -> Advice) -> Reply<'_> {
     match reason {
         EndReason::Disconnect | EndReason::Refused => reply.advised(Advice::none()),
-        EndReason::Expired | EndReason::MaxQueue => reply
+        EndReason::Expired | EndReason::MaxQueue | EndReason::Memory => reply
             .failed(BayeuxError::SessionUnknown)
             .advised(handshake()),
         EndReason::IdentityExpired => reply.failed(BayeuxError::TokenExpired).advised(handshake()),

@@ -105,6 +105,7 @@ fn wanted(
     scope.incoming(&mut message, Some(session), actor)?;
     let patterns = subscriptions(&message, scope.limits)?;
     scope.may_subscribe(&patterns, Some(session), actor)?;
+    scope.has_memory()?;
     Ok(patterns)
 }
 

@@ -78,6 +78,7 @@ pub(super) fn begin(
     let mut subject = actor.subject();
     subject.identity = begun.identity.take().or(subject.identity);
     scope.may_handshake(&subject)?;
+    scope.has_memory_for_session()?;
     let share = room::take(&subject, scope)?;
     // Whoever made it: another server of this host shares the browser's cookies, and would have its
     // sessions lost if this one replaced them. The secret is the client id.

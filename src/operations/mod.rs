@@ -8,6 +8,7 @@ pub mod event_stream;
 mod extensions;
 mod handshake;
 mod implied;
+mod memory;
 mod pace;
 mod publish;
 mod renewal;
@@ -91,7 +92,12 @@ impl Scope<'_> {
     #[must_use]
     pub fn encode(&self, event: &mut Draft<'_>, bound: Option<ChannelBound>) -> Arc<Event> {
         self.shared.extensions.publish(event, self.time_of_day);
-        Arc::new(event.encode().bounded(bound))
+        Arc::new(
+            event
+                .encode()
+                .bounded(bound)
+                .counted(&self.metrics().memory),
+        )
     }
 
     /// Returns how events of a channel are delivered.
@@ -311,7 +317,10 @@ fn on_channel<'a>(
             reply.failed(BayeuxError::SessionMissing)
         } else if let Who::Unknown(refusal) = actor.who {
             refused(reply, refusal.clone())
-        } else if let Err(refusal) = scope.may_publish(&channel, None, actor) {
+        } else if let Err(refusal) = scope
+            .may_publish(&channel, None, actor)
+            .and_then(|()| scope.has_memory())
+        {
             refused(reply, refusal)
         } else {
             publish::apply(message, &channel, None, scope)
@@ -325,7 +334,8 @@ fn on_channel<'a>(
         ChannelKind::Service => Effect::Called(channel.clone()),
         ChannelKind::Broadcast => Effect::Published,
     };
-    if let Err(refusal) = scope.may_publish(&channel, Some(session), actor) {
+    let permitted = scope.may_publish(&channel, Some(session), actor);
+    if let Err(refusal) = permitted.and_then(|()| scope.has_memory()) {
         return (refused(reply, refusal), Effect::None);
     }
     let publisher = Some(session.id());

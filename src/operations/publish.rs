@@ -10,7 +10,6 @@ use crate::bayeux::{
 };
 use crate::resources::{Conditions, Unmet, Write, Written};
 use crate::router::Delivery;
-use crate::session::EndReason;
 
 /// Publishes a message: on a broadcast channel to all its subscribers; on a service channel to the
 /// server, which acknowledges it.
@@ -86,8 +85,8 @@ pub(super) fn announce<K, E>(
         .publish(draft.channel, &event, publisher, delivery, scope.now);
     scope.note_work(published.visited);
     scope.metrics().delivered.add(published.receivers);
-    for session in published.full {
-        scope.end(&session, EndReason::MaxQueue);
+    for (session, reason) in published.ended {
+        scope.end(&session, reason);
     }
     Ok(kept)
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Scope;
 use crate::access::{Granted, Identity, Subject};
 use crate::bayeux::{BayeuxError, Event};
-use crate::session::{Delivered, EndReason, Session};
+use crate::session::Session;
 
 impl Scope<'_> {
     /// Takes what the client of a session shows later of who it is: what lasts as long as what was shown
@@ -64,9 +64,11 @@ impl Scope<'_> {
             let error = BayeuxError::SubscribeForbidden.about(&[pattern.as_str(), reason]);
             tracing::debug!(client_id = ?session.id(), channel = pattern.as_str(), "a subscription was lost");
             self.metrics().lost_subscriptions.increment();
-            let event = Arc::new(Event::subscription_lost(&pattern, &error));
-            if session.deliver(&event, None, || self.now) == Delivered::Refused {
-                return self.end(session, EndReason::MaxQueue);
+            let event = Arc::new(
+                Event::subscription_lost(&pattern, &error).counted(&self.metrics().memory),
+            );
+            if let Some(reason) = session.deliver(&event, None, || self.now).end() {
+                return self.end(session, reason);
             }
         }
     }

@@ -179,6 +179,7 @@ fn publish(
     let mut message = implied::publish(&name, Some(data));
     scope.incoming(&mut message, None, actor)?;
     scope.may_publish(channel, None, actor)?;
+    scope.has_memory()?;
     let draft = draft(&message, channel, scope).ok_or(NotWritten::NoData)?;
     let written = announce(draft, None, scope, |draft: &Draft<'_>, _| {
         let kept = if draft.data.get() == data.get() {

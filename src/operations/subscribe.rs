@@ -23,7 +23,8 @@ pub(super) fn apply<'a>(
         Err(error) => return reply.failed(error),
     };
     let granted = session.granted();
-    if let Err(refusal) = scope.may_subscribe(&patterns, Some(session), actor) {
+    let permitted = scope.may_subscribe(&patterns, Some(session), actor);
+    if let Err(refusal) = permitted.and_then(|()| scope.has_memory()) {
         return refused(reply, refusal);
     }
     if let Err(error) = to(&patterns, session, scope) {

@@ -21,6 +21,7 @@ use bytes::Bytes;
 use dashmap::DashMap;
 
 use crate::bayeux::ChannelName;
+use crate::memory::Kind;
 use crate::metrics::{Limit, Metrics};
 use resource::{Content, Resource, State};
 pub use settings::Settings;
@@ -182,6 +183,7 @@ impl Resources {
         let number = self.changes.fetch_add(1, Relaxed) + 1;
         let version = Version::after(state.version, at, number);
         let before = state.kept_bytes(resource);
+        let memory_before = state.memory(resource);
         state.range = match write {
             Write::Range(_, range) => Some((state.version, range.clone())),
             Write::Whole(_) | Write::Delete => None,
@@ -193,6 +195,8 @@ impl Resources {
         state.shares_second = current.is_some() && !version.is_after(state.version.modified());
         state.version = version;
         self.count_bytes(before, state.kept_bytes(resource));
+        let memory = &self.metrics.memory;
+        memory.resize(Kind::Resources, memory_before, state.memory(resource));
         let wakers = state.take_wakers();
         drop(state);
         wakers.into_iter().for_each(std::task::Waker::wake);
@@ -226,6 +230,8 @@ impl Resources {
                 continue;
             }
             self.count_bytes(state.kept_bytes(&resource), 0);
+            let memory = &self.metrics.memory;
+            memory.sub(Kind::Resources, state.memory(&resource));
             self.metrics.resources.decrement();
             self.metrics.limited(limit);
             state.content = Content::Nothing;

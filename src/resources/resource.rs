@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::{Current, Version};
 use crate::bayeux::ChannelName;
+use crate::memory::sizes;
 
 /// What there is of a resource.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -85,6 +86,18 @@ impl State {
             Content::Deleted => name,
             Content::Whole(data) => name + data.len(),
         }
+    }
+
+    /// Returns the bytes that it takes, with its entries in what finds it.
+    pub(super) fn memory(&self, resource: &Resource) -> usize {
+        const ENTRIES: usize = 128;
+        let data = match &self.content {
+            Content::Nothing => return 0,
+            Content::Deleted => 0,
+            Content::Whole(data) => sizes::block(data.len()),
+        };
+        let name = sizes::shared(resource.channel.as_str().len());
+        sizes::shared(size_of::<Resource>()) + ENTRIES + name + data
     }
 
     pub(super) fn is_idle(&self) -> bool {

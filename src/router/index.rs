@@ -7,6 +7,7 @@ use dashmap::DashMap;
 use indexmap::IndexSet;
 
 use crate::bayeux::{ChannelName, ChannelPattern};
+use crate::memory::{Kind, sizes};
 use crate::session::{IdHasher, Session};
 
 /// A session in a set of subscribers, the same as another if its client id is.
@@ -34,6 +35,18 @@ impl Hash for Subscriber {
 }
 
 type Set = IndexSet<Subscriber, BuildHasherDefault<IdHasher>>;
+
+/// What a subscription takes beside its text, which the session's list has: a place in the set, one in the
+/// index of that, and one in the list; each has room for half as many again.
+const SUBSCRIPTION: usize = 80;
+/// What a channel or pattern takes with its first: its entry, and its set with the least room.
+const CHANNEL: usize = sizes::shared(size_of::<Subscribers>()) + 160;
+
+/// Returns the bytes of a subscription, which is a channel's only one.
+fn size(pattern: &ChannelPattern, is_only: bool) -> usize {
+    let channel = if is_only { CHANNEL } else { 0 };
+    SUBSCRIPTION + sizes::shared(pattern.as_str().len()) + channel
+}
 
 /// The subscribers of one channel or pattern; an empty set is on its way out of the index.
 #[derive(Debug, Default)]
@@ -105,7 +118,10 @@ impl Index {
             });
             let mut state = subscribers.write();
             if !state.is_gone {
-                state.set.insert(Subscriber(Arc::clone(session)));
+                let size = size(pattern, state.set.is_empty());
+                if state.set.insert(Subscriber(Arc::clone(session))) {
+                    session.memory().add(Kind::Subscriptions, size);
+                }
                 return;
             }
             drop(state);
@@ -118,7 +134,11 @@ impl Index {
             return;
         };
         let mut state = subscribers.write();
-        state.set.swap_remove(&Subscriber(Arc::clone(session)));
+        let is_removed = state.set.swap_remove(&Subscriber(Arc::clone(session)));
+        if is_removed {
+            let size = size(pattern, state.set.is_empty());
+            session.memory().sub(Kind::Subscriptions, size);
+        }
         let leaves = state.set.is_empty() && !std::mem::replace(&mut state.is_gone, true);
         drop(state);
         if leaves {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::bayeux::{ChannelName, ChannelPattern, ClientId, Event};
-use crate::session::{self, Delivered, Session};
+use crate::session::{self, Delivered, EndReason, Session};
 use index::Index;
 pub use options::Delivery;
 use options::Options;
@@ -42,8 +42,8 @@ pub struct Published {
     pub visited: usize,
     /// The sessions that it is queued for.
     pub receivers: usize,
-    /// The sessions that have to end because their queues are full.
-    pub full: Vec<Arc<Session>>,
+    /// The sessions that have to end, and why: their queues are full, or there is no memory for them.
+    pub ended: Vec<(Arc<Session>, EndReason)>,
 }
 
 impl Router {
@@ -151,10 +151,11 @@ impl Router {
                     continue;
                 }
                 let session = subscriber.session();
-                match session.deliver(event, delivery.lazy, || now) {
-                    Delivered::Queued => published.receivers += 1,
-                    Delivered::Dropped => {}
-                    Delivered::Refused => published.full.push(Arc::clone(session)),
+                let delivered = session.deliver(event, delivery.lazy, || now);
+                if delivered == Delivered::Queued {
+                    published.receivers += 1;
+                } else if let Some(reason) = delivered.end() {
+                    published.ended.push((Arc::clone(session), reason));
                 }
             }
         }

@@ -1,11 +1,14 @@
 //! What happens before a batch is processed, or a request that stands for messages: it is found who its
 //! client is, and extensions may ask somebody outside. Mostly there is nothing to do, or it is done at once.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
+
+use serde_json::value::RawValue;
 
 use super::BayeuxServer;
 use super::request::{Request, is_of};
@@ -33,6 +36,16 @@ impl Future for Admission {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Verdicts> {
         self.waits.poll(context)
     }
+}
+
+/// Returns about how many bytes the text of a batch has.
+pub(super) fn size(batch: &[Message<'_>]) -> usize {
+    const NAMES: usize = 128;
+    let field = |data: &Option<Cow<'_, RawValue>>| data.as_ref().map_or(0, |data| data.get().len());
+    let sizes = batch
+        .iter()
+        .map(|message| NAMES + field(&message.data) + field(&message.ext));
+    sizes.sum()
 }
 
 impl BayeuxServer {
@@ -111,6 +124,7 @@ impl BayeuxServer {
         self.wait(
             asked,
             std::mem::take(&mut request.admitted),
+            size(batch),
             session.as_ref(),
             now,
         )
@@ -120,12 +134,13 @@ impl BayeuxServer {
         &self,
         asked: Asked,
         mut verdicts: Verdicts,
+        bytes: usize,
         session: Option<&Arc<Session>>,
         now: Instant,
     ) -> Admission {
         verdicts.set_paced();
         Admission {
-            waits: self.waiting.enter(asked, verdicts, now),
+            waits: self.waiting.enter(asked, verdicts, bytes, now),
             _alive: session.map(|session| BeingWritten::of(session, false)),
         }
     }
@@ -153,10 +168,15 @@ impl BayeuxServer {
             return None;
         }
         let session = implied.session(actor, &scope);
+        let mut bytes = 0;
+        implied.each(&scope, |message| {
+            bytes += size(std::slice::from_ref(message));
+        });
         if is_unidentified {
             let asked = self.identify_implied(implied, actor, verdicts);
             if !asked.is_empty() {
-                return Some(self.wait(asked, std::mem::take(verdicts), session.as_ref(), now));
+                let verdicts = std::mem::take(verdicts);
+                return Some(self.wait(asked, verdicts, bytes, session.as_ref(), now));
             }
         }
         if !asks {
@@ -177,7 +197,13 @@ impl BayeuxServer {
             return None;
         }
         verdicts.set_complete();
-        Some(self.wait(asked, std::mem::take(verdicts), session.as_ref(), now))
+        Some(self.wait(
+            asked,
+            std::mem::take(verdicts),
+            bytes,
+            session.as_ref(),
+            now,
+        ))
     }
 
     /// Takes the verdicts on a request that stands for messages; returns who sends it, if it shows that.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::admit::handshake_in;
+use super::admit::{handshake_in, size};
 use super::outcome::{Departure, Outcome};
 use super::request::{Request, is_of};
 use super::verdicts::Verdicts;
@@ -339,7 +339,7 @@ impl Pass<'_> {
         let waits = self
             .server
             .waiting
-            .enter(unsettled, Verdicts::default(), now);
+            .enter(unsettled, Verdicts::default(), size(batch), now);
         departure.keep_back(outcome, batch, (now, address), waits)
     }
 

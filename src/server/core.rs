@@ -11,7 +11,7 @@ use crate::rates::Rates;
 use crate::resources::Resources;
 use crate::router::Router;
 use crate::services::Reach;
-use crate::session::{Delivered, EndReason, Sessions, Shared};
+use crate::session::{Delivered, Sessions, Shared};
 
 /// Sessions, subscriptions, resources, and their bounds.
 #[derive(Debug)]
@@ -54,10 +54,11 @@ impl Reach for Core {
         };
         let scope = self.scope(Instant::now());
         let event = scope.encode(&mut event.clone(), None);
-        match session.deliver(&event, None, || scope.now) {
-            Delivered::Queued => self.shared.metrics.delivered.increment(),
-            Delivered::Dropped => {}
-            Delivered::Refused => scope.end(&session, EndReason::MaxQueue),
+        let delivered = session.deliver(&event, None, || scope.now);
+        if delivered == Delivered::Queued {
+            self.shared.metrics.delivered.increment();
+        } else if let Some(reason) = delivered.end() {
+            scope.end(&session, reason);
         }
         true
     }

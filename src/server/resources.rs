@@ -140,7 +140,7 @@ impl BayeuxServer {
         let mut asked = Asked::default();
         asked.note(0, waits);
         let unsettled = (!asked.is_empty())
-            .then(|| Unsettled(self.waiting.enter(asked, Verdicts::default(), now)));
+            .then(|| Unsettled(self.waiting.enter(asked, Verdicts::default(), 0, now)));
         Ok(Changed { written, unsettled })
     }
 }

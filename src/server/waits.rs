@@ -17,7 +17,11 @@ use super::verdicts::{Place, Verdicts};
 use crate::authentication::{Checking, Known};
 use crate::bayeux::BayeuxError;
 use crate::extensions::{Refusal, Wait, WaitBounds};
+use crate::memory::{Charge, Kind};
 use crate::metrics::{Limit, Metrics, Notice};
+
+/// What a batch that waits takes beside its text: its timer, what it waits for, and what is to be done then.
+const SEAT: usize = 2048;
 
 /// The room for batches that wait.
 #[derive(Debug)]
@@ -38,8 +42,14 @@ impl WaitingRoom {
     }
 
     /// Takes a place for a batch, within a Tokio runtime; if there is none all its messages that would
-    /// wait are refused. `verdicts` are those that are known already.
-    pub(super) fn enter(&self, asked: Asked, mut verdicts: Verdicts, now: Instant) -> Waits {
+    /// wait are refused. `verdicts` are those that are known already; the batch has so many bytes.
+    pub(super) fn enter(
+        &self,
+        asked: Asked,
+        mut verdicts: Verdicts,
+        bytes: usize,
+        now: Instant,
+    ) -> Waits {
         let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
             self.metrics.limited(Limit::MaxWaiting);
             for pending in asked.into_pending() {
@@ -57,6 +67,7 @@ impl WaitingRoom {
                 deadline: Box::pin(sleep_until((now + self.max_wait).into())),
                 metrics: Arc::clone(&self.metrics),
                 _permit: permit,
+                _charge: Charge::new(&self.metrics.memory, Kind::Waits, SEAT + bytes),
             }),
             pending: asked.into_pending(),
             verdicts,
@@ -155,6 +166,7 @@ struct Seat {
     deadline: Pin<Box<Sleep>>,
     metrics: Arc<Metrics>,
     _permit: OwnedSemaphorePermit,
+    _charge: Charge,
 }
 
 impl Drop for Seat {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::queue::Beside;
 use crate::bayeux::Event;
+use crate::memory::sizes;
 
 /// The events that were sent, until a connect names the reply that they went with first.
 #[derive(Debug, Default)]
@@ -65,6 +66,12 @@ impl Acks {
             events: self.sent.len(),
             bytes: self.bytes,
         }
+    }
+
+    /// Returns the bytes of the places of events.
+    pub(super) fn places(&self) -> usize {
+        let places = self.sent.capacity() * size_of::<(u64, Arc<Event>)>();
+        sizes::block(size_of::<Self>()) + sizes::block(places)
     }
 
     /// Notes what goes for the first time with the next reply, and returns that reply's number.

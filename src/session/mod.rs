@@ -26,6 +26,7 @@ mod subscriptions;
 mod sweeper;
 mod times;
 mod unknown_sessions;
+mod weight;
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -35,6 +36,7 @@ use std::time::{Duration, Instant};
 use crate::access::Granted;
 use crate::bayeux::{Advice, ChannelPattern, ClientId, Event, RandomId};
 use crate::extensions::{Begun, Pipeline};
+use crate::memory::{Budget, Level};
 use crate::metrics::Limit;
 use crate::rates::Bucket;
 
@@ -92,6 +94,8 @@ struct Inner {
     held_browser: Option<Arc<Browser>>,
     /// When the timer of this session fires.
     armed: Option<Instant>,
+    /// What is counted of the places of its events.
+    places: u32,
 }
 
 impl Session {
@@ -116,6 +120,7 @@ impl Session {
             reply_waker: None,
             held_browser: None,
             armed: None,
+            places: 0,
         });
         let session = Arc::new(Self {
             id,
@@ -129,6 +134,7 @@ impl Session {
             bucket: Bucket::default(),
             inner,
         });
+        session.count_itself();
         session.after(session.lock(), Wake::default());
         session
     }
@@ -280,6 +286,10 @@ impl Session {
             return Delivered::Dropped;
         };
         let mut inner = self.lock();
+        // One event for many sessions may double all their queues before anyone could be ended.
+        if inner.state.queue_grows_long() && self.memory().level() == Level::Full {
+            return Delivered::NoMemory;
+        }
         let lazy = lazy.map(|lazy| now() + lazy);
         let (pushed, wake) = inner.state.deliver(&event, lazy, &self.shared.settings);
         self.finish(inner, wake);
@@ -360,6 +370,12 @@ impl Session {
         }
         self.finish(inner, wake);
         expired.then_some(EndReason::Expired)
+    }
+
+    /// Returns the memory that all clients share.
+    #[must_use]
+    pub fn memory(&self) -> &Arc<Budget> {
+        &self.shared.metrics.memory
     }
 
     /// Returns what all sessions share.
@@ -449,6 +465,7 @@ impl Session {
         let connect = inner.waker.take_if(|_| wake.connect);
         let stream = inner.stream_waker.take_if(|_| wake.stream);
         let reply = inner.reply_waker.take_if(|_| wake.reply);
+        self.count_places(&mut inner);
         let due = inner.state.next_deadline(&self.shared.settings);
         let due = due.filter(|due| inner.armed.is_none_or(|armed| *due < armed));
         let timers = &self.shared.timers;

@@ -1,7 +1,7 @@
 //! What is counted and said of a session that is given more than it may have queued.
 
 use super::queue::{AtBound, Pushed};
-use super::{MaxQueuePolicy, Session};
+use super::{EndReason, MaxQueuePolicy, Session};
 use crate::bayeux::Event;
 use crate::metrics::{Dropped, Limit, Notice};
 
@@ -15,6 +15,20 @@ pub enum Delivered {
     Dropped,
     /// As many are queued as may be, and the session has to end.
     Refused,
+    /// There is no memory for a longer queue, and the session has to end.
+    NoMemory,
+}
+
+impl Delivered {
+    /// Returns why the session has to end, if it has.
+    #[must_use]
+    pub fn end(self) -> Option<EndReason> {
+        match self {
+            Self::Queued | Self::Dropped => None,
+            Self::Refused => Some(EndReason::MaxQueue),
+            Self::NoMemory => Some(EndReason::Memory),
+        }
+    }
 }
 
 impl Session {

@@ -76,6 +76,21 @@ impl Queue {
         self.events.len()
     }
 
+    /// Returns the bytes of the places of events, but for those of a few.
+    pub(super) fn places(&self) -> usize {
+        self.events.places()
+    }
+
+    /// Tells whether the next event needs more places than there are, of which there are many.
+    pub(super) fn grows_long(&self) -> bool {
+        self.events.grows_long()
+    }
+
+    /// Returns the bytes of all events.
+    pub(super) fn bytes(&self) -> usize {
+        self.events.bytes()
+    }
+
     /// Tells whether nothing is queued.
     pub(super) fn is_empty(&self) -> bool {
         self.events.is_empty()

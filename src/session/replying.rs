@@ -57,7 +57,10 @@ impl Session {
     /// Takes the events that a reply may carry; that to a connect none, if a newer one has come.
     pub fn take_events(self: &Arc<Self>, carrier: Carrier) -> Taken {
         let settings = &self.shared.settings;
-        let taken = carrier.drain(&mut self.lock().state, settings);
+        let mut inner = self.lock();
+        let taken = carrier.drain(&mut inner.state, settings);
+        self.count_places(&mut inner);
+        drop(inner);
         self.in_flight(taken, carrier.connect())
     }
 

@@ -294,6 +294,11 @@ impl State {
         }
         self.phase = Phase::Ended(reason);
         self.queue = Queue::default();
+        // Whoever holds on to the session is not to hold on to these.
+        if let Some(acks) = &mut self.acks {
+            **acks = Acks::default();
+        }
+        self.stream_slot.stop_replay();
         let wake = Wake {
             connect: self.resume(),
             stream: true,
@@ -391,6 +396,24 @@ impl State {
 
     fn times(&self) -> Times {
         self.times.as_deref().copied().unwrap_or_default()
+    }
+
+    /// Returns the bytes of the places that its events have, but for those of the few that are there for a
+    /// moment.
+    pub(super) fn places(&self) -> usize {
+        let acks = self.acks.as_ref().map_or(0, |acks| acks.places());
+        self.queue.places() + self.stream_slot.places() + acks
+    }
+
+    /// Tells whether the next event asks for a longer queue than anyone should need.
+    pub(super) fn queue_grows_long(&self) -> bool {
+        self.queue.grows_long()
+    }
+
+    /// Returns the same with the events.
+    pub(super) fn weight(&self) -> usize {
+        let acks = self.acks.as_ref().map_or(0, |acks| acks.size().bytes);
+        self.places() + self.queue.bytes() + self.stream_slot.kept_bytes() + acks
     }
 
     pub(super) fn add_subscription(&mut self, pattern: &ChannelPattern) -> bool {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::Settings;
 use crate::bayeux::Event;
+use crate::memory::sizes;
 
 /// Where events leave beside replies.
 #[derive(Debug, Default)]
@@ -127,6 +128,19 @@ impl StreamSlot {
             self.left -= count as u64;
         }
         own.is_some()
+    }
+
+    /// Returns the bytes of the places of events that are kept.
+    pub(super) fn places(&self) -> usize {
+        self.replay.as_ref().map_or(0, |replay| {
+            let places = replay.events.capacity() * size_of::<Arc<Event>>();
+            sizes::block(size_of::<Replay>()) + sizes::block(places)
+        })
+    }
+
+    /// Returns the bytes of the events that are kept.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.replay.as_ref().map_or(0, |replay| replay.bytes)
     }
 
     pub(super) fn is_replaying(&self) -> bool {

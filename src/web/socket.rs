@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::io::Io;
 use super::patience::{Patience, Progress, Slowness};
+use crate::memory::sizes;
 use crate::pause::was_paused;
 use crate::peer::Peer;
 
@@ -222,6 +223,12 @@ impl Socket {
     #[must_use]
     pub fn has_ahead(&self) -> bool {
         !self.ahead.is_empty()
+    }
+
+    /// Returns the bytes of memory that hold what was sent ahead.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        sizes::block(self.ahead.capacity())
     }
 
     /// Writes as much as the kernel takes at once; nothing if it takes none.

@@ -5,12 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 25] = [
-    ("bayeux", &[]),
+const LAYERS: [(&str, &[&str]); 29] = [
+    ("stripes", &[]),
+    ("memory", &["stripes"]),
+    ("bayeux", &["memory"]),
     ("network", &[]),
     ("access", &["bayeux", "network"]),
     ("peer", &[]),
-    ("metrics", &["peer"]),
+    ("metrics", &["stripes", "memory", "peer"]),
     ("outbound", &[]),
     (
         "authentication",
@@ -18,12 +20,13 @@ const LAYERS: [(&str, &[&str]); 25] = [
     ),
     ("pause", &[]),
     ("rates", &["metrics"]),
-    ("web", &["pause", "peer"]),
+    ("web", &["memory", "pause", "peer"]),
     ("extensions", &["bayeux", "access", "authentication"]),
     ("services", &["bayeux"]),
     (
         "session",
         &[
+            "memory",
             "bayeux",
             "access",
             "rates",
@@ -32,11 +35,12 @@ const LAYERS: [(&str, &[&str]); 25] = [
             "extensions",
         ],
     ),
-    ("router", &["bayeux", "session"]),
-    ("resources", &["bayeux", "metrics"]),
+    ("router", &["memory", "bayeux", "session"]),
+    ("resources", &["memory", "bayeux", "metrics"]),
     (
         "operations",
         &[
+            "memory",
             "bayeux",
             "authentication",
             "access",
@@ -51,6 +55,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
     (
         "server",
         &[
+            "memory",
             "bayeux",
             "authentication",
             "access",
@@ -68,6 +73,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
         "transports",
         &[
             "authentication",
+            "memory",
             "bayeux",
             "metrics",
             "pause",
@@ -101,6 +107,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
         "listener",
         &[
             "network",
+            "memory",
             "peer",
             "server",
             "transports",
@@ -113,6 +120,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
     (
         "config",
         &[
+            "memory",
             "bayeux",
             "access",
             "authentication",
@@ -130,6 +138,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
     (
         "run",
         &[
+            "memory",
             "config",
             "authentication",
             "rates",

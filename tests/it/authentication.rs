@@ -91,13 +91,33 @@ fn shown() -> Vec<(&'static str, String, Option<&'static str>)> {
     let expired = token("u1", -1);
     vec![
         ("nothing", String::new(), Some("403")),
-        ("another scheme", "Authorization: Basic dTE6cA==".to_owned(), Some("403")),
+        (
+            "another scheme",
+            "Authorization: Basic dTE6cA==".to_owned(),
+            Some("403"),
+        ),
         ("a token", bearer(&good), None),
-        ("a token, the scheme in small letters", bearer(&good).replace("Bearer", "bearer"), None),
+        (
+            "a token, the scheme in small letters",
+            bearer(&good).replace("Bearer", "bearer"),
+            None,
+        ),
         ("a token in a cookie", cookie(&good), None),
-        ("an expired token", bearer(&expired), Some("401 token_expired")),
-        ("an expired token in a cookie", cookie(&expired), Some("401 token_expired")),
-        ("what is no token", bearer("x"), Some("401 credentials_malformed")),
+        (
+            "an expired token",
+            bearer(&expired),
+            Some("401 token_expired"),
+        ),
+        (
+            "an expired token in a cookie",
+            cookie(&expired),
+            Some("401 token_expired"),
+        ),
+        (
+            "what is no token",
+            bearer("x"),
+            Some("401 credentials_malformed"),
+        ),
     ]
 }
 
@@ -169,10 +189,16 @@ async fn a_handshake_shows_a_token_in_its_ext_whatever_carries_it() {
     let server = server(&[EDITORS]);
     let cases = [
         (json!({"token": token("u1", 600)}), Value::Null),
-        (json!({"token": token("u1", -1)}), json!("401::token_expired")),
+        (
+            json!({"token": token("u1", -1)}),
+            json!("401::token_expired"),
+        ),
         (json!({"token": 7}), json!("401::credentials_malformed")),
         (json!({}), json!("401::credentials_malformed")),
-        (json!({"user": "u1", "password": "p"}), json!("401::password_invalid")),
+        (
+            json!({"user": "u1", "password": "p"}),
+            json!("401::password_invalid"),
+        ),
         (Value::Null, json!("403::handshake_denied")),
     ];
     for (ext, error) in cases {
@@ -180,7 +206,11 @@ async fn a_handshake_shows_a_token_in_its_ext_whatever_carries_it() {
         let text = json!([message]).to_string();
         let mut replies = Vec::new();
         replies.push(only(server.post(text.clone()).await.messages()));
-        let jsonp = server.open().await.exchange(Request::jsonp("cb", &text)).await;
+        let jsonp = server
+            .open()
+            .await
+            .exchange(Request::jsonp("cb", &text))
+            .await;
         replies.push(only(jsonp.messages_for("cb")));
         let mut socket = WebSocket::open(server.address).await;
         replies.push(socket.call(message.clone()).await);
@@ -220,7 +250,8 @@ async fn the_message_counts_before_the_head_and_the_bearer_before_the_cookie() {
 async fn a_query_shows_a_token_to_event_streams_only() {
     let server = server(&[EDITORS]);
     let token = token("u1", 600);
-    let (_stream, _) = Events::open(server.address, &format!("/events?channel=/a&token={token}")).await;
+    let (_stream, _) =
+        Events::open(server.address, &format!("/events?channel=/a&token={token}")).await;
     let get = |target: String| Request::new("GET", &target);
     let refused = [
         (get("/events?channel=/a".to_owned()), 403),
@@ -250,7 +281,10 @@ async fn embedded_requests_have_the_token_of_the_outer_one() {
     assert_eq!(stream.exchange(put.clone()).await.status, 201);
     let own = format!("Bearer {}", token("u1", -1));
     let response = stream.exchange(put.header("Authorization", &own)).await;
-    assert_eq!((response.status, &*response.reason()), (401, "token_expired"));
+    assert_eq!(
+        (response.status, &*response.reason()),
+        (401, "token_expired")
+    );
     let text = json!([handshake(Value::Null)]).to_string();
     let reply = only(stream.exchange(Request::post(text)).await.messages());
     assert_eq!(reply["successful"], true, "{reply}");
@@ -279,8 +313,13 @@ async fn a_session_ends_with_its_token_and_whoever_waits_is_told() {
     let mut away = of(&server, "u1", 2).await;
     let mut later = of(&server, "u1", 600).await;
     let mut socket = WebSocket::open(server.address).await;
-    let shaken = socket.call(handshake(json!({"token": token("u1", 2)}))).await;
-    shaken["clientId"].as_str().unwrap().clone_into(&mut socket.id);
+    let shaken = socket
+        .call(handshake(json!({"token": token("u1", 2)})))
+        .await;
+    shaken["clientId"]
+        .as_str()
+        .unwrap()
+        .clone_into(&mut socket.id);
     bear(&format!("Authorization: Bearer {}", token("u1", 2)));
     let (mut events, _) = Events::open(server.address, "/events?channel=/a").await;
     bear("");
@@ -362,9 +401,7 @@ async fn a_session_loses_what_its_newer_token_does_not_allow() {
         { allow = ['subscribe', 'publish'], channels = ['/room/{claim.room}'], who = 'authenticated' }, \
         { allow = ['subscribe', 'publish'], channels = ['/all'], who = 'anyone' }]";
     let server = server(&[rules]);
-    let shows = |rooms: Value, seconds| {
-        json!({"authentication": {"token": with_claims("u1", seconds, json!({ "room": rooms }))}})
-    };
+    let shows = |rooms: Value, seconds| json!({"authentication": {"token": with_claims("u1", seconds, json!({ "room": rooms }))}});
     let mut client = Client::new(server.address);
     let ext = shows(json!(["a", "b"]), 300);
     client.handshake_with(json!({ "ext": ext })).await;
@@ -376,7 +413,9 @@ async fn a_session_loses_what_its_newer_token_does_not_allow() {
     let mut renewing = publish("/room/b");
     renewing["ext"] = shows(json!("b"), 600);
     let messages = client.send([renewing]).await;
-    let reply = messages.iter().find(|message| message["channel"] == "/room/b");
+    let reply = messages
+        .iter()
+        .find(|message| message["channel"] == "/room/b");
     assert_eq!(reply.unwrap()["successful"], true, "{messages:?}");
     let refused = client.call(publish("/room/a")).await;
     assert_eq!(refused["error"], "403:/room/a:publish_denied");
@@ -405,7 +444,12 @@ async fn a_session_loses_what_its_newer_token_does_not_allow() {
         .map(|message| message["channel"].as_str().unwrap())
         .collect();
     assert_eq!(news, ["/room/b", "/all"]);
-    assert!(server.metrics().render().contains("mirant_lost_subscriptions_total 1"));
+    assert!(
+        server
+            .metrics()
+            .render()
+            .contains("mirant_lost_subscriptions_total 1")
+    );
 }
 
 #[tokio::test]
@@ -413,7 +457,10 @@ async fn a_websocket_shows_what_its_upgrade_shows() {
     let server = server(&[EDITORS]);
     for (line, error) in [
         (format!("Bearer {}", token("u1", 600)), Value::Null),
-        (format!("Bearer {}", token("u1", -1)), json!("401::token_expired")),
+        (
+            format!("Bearer {}", token("u1", -1)),
+            json!("401::token_expired"),
+        ),
     ] {
         let request = upgrade().header("Authorization", &line);
         let mut socket = WebSocket::open_with(server.address, request).await;
@@ -430,8 +477,15 @@ async fn another_token_on_the_same_connection_is_another_client() {
     let mut http: Http = server.open().await;
     let body = json!([handshake(Value::Null)]).to_string();
     let (one, two) = (token("u1", 600), token("u2", 600));
-    for (token, is_allowed) in [(&one, true), (&one, true), (&one, true), (&two, false), (&one, true)] {
-        let request = Request::post(body.clone()).header("Authorization", &format!("Bearer {token}"));
+    for (token, is_allowed) in [
+        (&one, true),
+        (&one, true),
+        (&one, true),
+        (&two, false),
+        (&one, true),
+    ] {
+        let request =
+            Request::post(body.clone()).header("Authorization", &format!("Bearer {token}"));
         let reply = only(http.exchange(request).await.messages());
         assert_eq!(reply["successful"], is_allowed);
     }

@@ -41,6 +41,7 @@ mod logs;
 mod long_polling;
 mod lost_polls;
 mod many;
+mod memory;
 mod message_http;
 mod one_door;
 mod passwords;

@@ -10,9 +10,13 @@ use std::sync::Arc;
 use super::indexed::Indexed;
 use super::plain::Plain;
 use crate::bayeux::Event;
+use crate::memory::sizes;
 
 /// Up to so many events are scanned rather than indexed.
 const SCANNED: usize = 16;
+/// As many places a queue has with its first event. They come and go with every event that a stream takes at
+/// once, and count with the session.
+const FIRST: usize = 4;
 
 /// Events in order.
 #[derive(Debug)]
@@ -49,6 +53,24 @@ impl Events {
             Self::Plain(plain) => plain.bytes,
             Self::Indexed(indexed) => indexed.bytes(),
         }
+    }
+
+    /// Returns the bytes of the places that events have, of a short queue none.
+    pub(super) fn places(&self) -> usize {
+        match self {
+            Self::Plain(plain) if plain.events.capacity() <= FIRST => 0,
+            Self::Plain(plain) => sizes::block(plain.events.capacity() * size_of::<Arc<Event>>()),
+            Self::Indexed(indexed) => indexed.places(),
+        }
+    }
+
+    /// Tells whether there is no place for one more event, and there are many.
+    pub(super) fn grows_long(&self) -> bool {
+        let (used, places) = match self {
+            Self::Plain(plain) => (plain.events.len(), plain.events.capacity()),
+            Self::Indexed(indexed) => indexed.used_places(),
+        };
+        used == places && places > SCANNED
     }
 
     /// Returns the oldest event.

@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::bayeux::Event;
+use crate::memory::sizes;
 
 /// The events of each channel in a queue: of all channels, or of those with a bound of their own.
 #[derive(Debug, Default)]
@@ -36,6 +37,14 @@ impl Index {
             index.add_last(event, place);
         }
         index
+    }
+
+    /// Returns about how many bytes it takes, for so many slots: the table, the names, and the numbers.
+    pub(super) fn places(&self, slots: usize) -> usize {
+        const NAME: usize = 48;
+        let entry = size_of::<(Box<str>, Numbers)>() + 1;
+        let table = sizes::block(self.by_channel.capacity() * entry * 8 / 7);
+        table + self.by_channel.len() * NAME + slots * size_of::<usize>() * 2
     }
 
     /// Tells whether all channels' events are in it.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::index::Index;
 use super::plain::Plain;
 use crate::bayeux::Event;
+use crate::memory::sizes;
 
 /// Events in slots, and where those of a channel are.
 #[derive(Debug)]
@@ -47,6 +48,16 @@ impl Indexed {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    pub(super) fn places(&self) -> usize {
+        let slots = self.slots.capacity() * size_of::<Option<Arc<Event>>>();
+        sizes::block(size_of::<Self>()) + sizes::block(slots) + self.index.places(self.slots.len())
+    }
+
+    /// Returns how many slots are used, and how many there is room for.
+    pub(super) fn used_places(&self) -> (usize, usize) {
+        (self.slots.len(), self.slots.capacity())
     }
 
     pub(super) fn first(&self) -> Option<&Arc<Event>> {

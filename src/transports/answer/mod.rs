@@ -19,7 +19,7 @@ pub use self::deferred::Deferred;
 pub use self::delay::Delay;
 pub use self::link::{Link, Times};
 pub use self::outgoing::{MAX_WRITE, Outgoing, limit_of};
-pub use self::pending::{Arrived, Pending, PendingAnswer, Step};
+pub use self::pending::{Arrived, Pending, PendingAnswer, Step, Surroundings};
 pub use self::streaming::{Around, Streaming, run};
 use super::gate::{Decision, share};
 use crate::web::Response;

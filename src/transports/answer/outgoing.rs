@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::Carried;
 use crate::bayeux::Event;
+use crate::memory::{Charge, Kind, sizes};
 use crate::metrics::{Limit, Metrics};
 use crate::server::STEP;
 use crate::session::{BeingWritten, InFlight, Session, Stream};
@@ -214,11 +215,20 @@ impl Outgoing {
         let written_to = |session| BeingWritten::of(&session, to_connect);
         let sessions = [self.session.take(), stream.session().cloned()];
         let _writing = sessions.map(|session| session.map(written_to));
+        // What is shared is counted with the event.
+        let places = self.events.capacity() * size_of::<(usize, Arc<Event>)>();
+        let bytes = sizes::block(self.own.capacity()) + sizes::block(places);
+        let charge = Charge::new(&metrics.memory, Kind::Responses, bytes);
         // Another connection waits for what this one does not write.
-        let poll_lost = |context: &mut Context<'_>| match &self.replied {
-            Some(in_flight) => in_flight.poll_displaced(context),
-            None if self.has_events() => stream.poll_lost(context),
-            None => Poll::Pending,
+        let poll_lost = |context: &mut Context<'_>| {
+            if charge.poll_cut(context).is_ready() {
+                return Poll::Ready(());
+            }
+            match &self.replied {
+                Some(in_flight) => in_flight.poll_displaced(context),
+                None if self.has_events() => stream.poll_lost(context),
+                None => Poll::Pending,
+            }
         };
         let rest = socket.write_rest(self.all(), written, patience, poll_lost);
         match rest.await {

@@ -8,6 +8,7 @@ use http::HeaderValue;
 
 use super::{Answer, Carried, shared_with};
 use crate::bayeux::Event;
+use crate::memory::{Budget, Charge, Kind};
 use crate::session::Stream;
 use crate::web::{Response, Socket};
 
@@ -58,11 +59,22 @@ pub enum Step {
     Lost,
 }
 
+/// What is around a connection that waits.
+pub trait Surroundings {
+    /// Tells whether the server stops, at which the task is woken.
+    fn is_stopping(&self) -> bool;
+
+    /// Returns the memory that all clients share.
+    fn memory(&self) -> &Arc<Budget>;
+}
+
 /// A request whose answer is yet to come, and who may read it.
 #[derive(Debug)]
 pub struct Pending<W: ?Sized = dyn PendingAnswer> {
     /// The answer is shared with the page of this origin.
     shared: Option<Shared>,
+    /// What came behind the request meanwhile.
+    ahead: Option<Box<Charge>>,
     wait: W,
 }
 
@@ -85,7 +97,11 @@ impl<W: PendingAnswer> Pending<W> {
     /// Makes one whose answer is for no page of another origin.
     #[must_use]
     pub fn new(wait: W) -> Self {
-        Self { shared: None, wait }
+        Self {
+            shared: None,
+            ahead: None,
+            wait,
+        }
     }
 }
 
@@ -103,16 +119,15 @@ impl Pending {
     /// Waits for the answer, or the client's end.
     ///
     /// The client's end is looked at first: events are not given to a socket known to be dead.
-    /// `is_stopping` tells whether the server stops, at which the task is woken.
     pub fn arrived(
         mut self: Box<Self>,
         socket: &mut Socket,
-        is_stopping: impl Fn() -> bool,
+        around: &impl Surroundings,
     ) -> impl Future<Output = Arrived> {
         let mut is_stopped = false;
         // An `async fn` would keep its arguments twice.
         poll_fn(move |context| {
-            if !is_stopped && is_stopping() {
+            if !is_stopped && around.is_stopping() {
                 is_stopped = true;
                 self.wait.stop();
             }
@@ -124,6 +139,11 @@ impl Pending {
                     return Poll::Ready(self.closed());
                 }
             }
+            if (socket.has_ahead() || self.ahead.is_some())
+                && self.poll_cut(socket, around.memory(), context).is_ready()
+            {
+                return Poll::Ready(Arrived::Lost);
+            }
             let step = ready!(self.wait.poll(socket, context));
             Poll::Ready(match step {
                 Step::Last(response, carried) => {
@@ -134,6 +154,20 @@ impl Pending {
                 Step::Next(..) | Step::End | Step::Lost => Arrived::Lost,
             })
         })
+    }
+
+    /// Counts what has come behind the request; ready if that has to go.
+    #[cold]
+    fn poll_cut(
+        &mut self,
+        socket: &Socket,
+        memory: &Arc<Budget>,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        let new = || Box::new(Charge::new(memory, Kind::Requests, 0));
+        let ahead = self.ahead.get_or_insert_with(new);
+        ahead.set(socket.memory());
+        ahead.poll_cut(context)
     }
 
     fn closed(&mut self) -> Arrived {

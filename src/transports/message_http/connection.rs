@@ -163,6 +163,12 @@ impl Connection {
             // An empty buffer may still hold on to memory.
             *arrived = BytesMut::new();
         }
+        if let Some(embedded) = &mut self.embedded
+            && embedded.poll_cut(socket, context).is_ready()
+        {
+            embedded.metrics().limited(Limit::Memory);
+            outgoing.lose();
+        }
     }
 
     /// Tells whether what comes next need not wait for something that is pending.

@@ -2,9 +2,11 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use super::requests::{Bounds, Next, Requests};
+use crate::memory::{Charge, Kind};
 use crate::metrics::Metrics;
 use crate::transports::answer::Answer;
 use crate::transports::gate::{Decision, Sender};
@@ -35,6 +37,8 @@ pub(super) struct Embedded {
     pub(super) idle: Option<Instant>,
     /// The body has ended, or is not read any more.
     pub(super) has_ended: bool,
+    /// What of a request has come that is not whole.
+    partial: Charge,
 }
 
 impl Embedded {
@@ -44,7 +48,9 @@ impl Embedded {
         body: Transfer,
         bounds: Bounds,
     ) -> Self {
+        let partial = Charge::new(&answers.metrics().memory, Kind::Requests, 0);
         Self {
+            partial,
             answers,
             requests: Requests::new(body, bounds),
             location: decision.location(),
@@ -71,6 +77,16 @@ impl Embedded {
             }
         }
         next
+    }
+
+    /// Counts what has come of a request; ready if that has to go, because there is no memory for it.
+    pub(super) fn poll_cut(&mut self, socket: &Socket, context: &mut Context<'_>) -> Poll<()> {
+        self.partial.set(socket.memory() + self.requests.memory());
+        if self.partial.may_grow() {
+            self.partial.poll_cut(context)
+        } else {
+            Poll::Ready(())
+        }
     }
 
     /// Reads no more.

@@ -4,6 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::{StatusCode, header};
 use httparse::Status;
 
+use crate::memory::sizes;
 use crate::metrics::Limit;
 use crate::web::transfer::Malformed;
 use crate::web::{Head, Request, Transfer, strict};
@@ -112,6 +113,11 @@ enum Within {
 }
 
 impl Requests {
+    /// Returns the bytes of memory that hold what is not a whole request.
+    pub(super) fn memory(&self) -> usize {
+        sizes::block(self.plain.capacity())
+    }
+
     pub(super) fn new(transfer: Transfer, bounds: Bounds) -> Self {
         Self {
             transfer,

@@ -26,6 +26,7 @@ use super::endpoint::Endpoint;
 use super::gate::Decision;
 use super::runtime::{aside, now};
 use crate::bayeux::{BatchError, BayeuxError, RandomId, Reply};
+use crate::memory::{Charge, Kind};
 use crate::metrics::{Gauge, Limit, Metrics, Notice};
 use crate::pause::was_paused;
 use crate::server::{Actor, BayeuxServer, HeldConnect, Outcome, Request, Verdicts};
@@ -66,6 +67,7 @@ pub fn serve(
         held: None,
         waiting: decision.shown.clone().map(Waiting::of),
         clock: Clock::new(now()),
+        partial: None,
     });
     Ok(Answer::Stream(accepted.response, connection))
 }
@@ -87,6 +89,8 @@ struct Connection {
     /// Nothing until the first batch has to wait, if its head shows nothing.
     waiting: Option<Box<Waiting>>,
     clock: Clock,
+    /// What of a message has come that is not whole, or not read yet.
+    partial: Option<Box<Charge>>,
 }
 
 impl Streaming for Connection {
@@ -107,6 +111,7 @@ impl Streaming for Connection {
         }
         self.go_on(socket, &mut outgoing, context);
         self.watch_end(socket, around.is_stopping, &mut outgoing, context);
+        self.count_partial(socket, &mut outgoing, context);
         if outgoing.is_lost() {
             return Poll::Ready(outgoing);
         }
@@ -183,6 +188,29 @@ impl Connection {
         let is_unread = !self.may_read() || is_stopping && self.has_waiting();
         if is_unread && socket.poll_closed(context).is_ready() {
             outgoing.lose();
+        }
+    }
+
+    /// Counts what has come of messages that are not read yet; it has to go if there is no memory for it.
+    fn count_partial(
+        &mut self,
+        socket: &Socket,
+        outgoing: &mut Outgoing,
+        context: &mut Context<'_>,
+    ) {
+        let bytes = socket.memory() + self.reader.memory();
+        if bytes == 0 {
+            self.partial = None;
+            return;
+        }
+        let memory = &self.server.metrics().memory;
+        let new = || Box::new(Charge::new(memory, Kind::Requests, 0));
+        let partial = self.partial.get_or_insert_with(new);
+        partial.set(bytes);
+        if !partial.may_grow() || partial.poll_cut(context).is_ready() {
+            self.server.metrics().limited(Limit::Memory);
+            let reason = "the server has no memory left for the message (memory.budget)";
+            self.refuse(CloseCode::Again, reason, socket, outgoing);
         }
     }
 

@@ -8,6 +8,7 @@ use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
 use super::deflate::{self, InflateError};
 use super::frame::{MAX_CONTROL, apply_mask};
+use crate::memory::sizes;
 
 /// What came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +67,8 @@ pub enum Side {
 pub struct Reader {
     side: Side,
     may_be_deflated: bool,
-    max_size: usize,
+    /// In a word as small as it may be: there is one for every WebSocket.
+    max_size: u32,
     /// A message whose last frame is yet to come.
     partial: Option<Box<Partial>>,
 }
@@ -87,7 +89,7 @@ impl Reader {
         Self {
             side,
             may_be_deflated,
-            max_size,
+            max_size: u32::try_from(max_size).unwrap_or(u32::MAX),
             partial: None,
         }
     }
@@ -96,6 +98,14 @@ impl Reader {
     #[must_use]
     pub fn is_within_message(&self) -> bool {
         self.partial.is_some()
+    }
+
+    /// Returns the bytes of memory that hold frames of a message that has come in part.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| {
+            sizes::block(size_of::<Partial>()) + sizes::block(partial.payload.capacity())
+        })
     }
 
     /// Takes what comes next out of the bytes that have arrived; nothing if more are needed.
@@ -165,7 +175,7 @@ impl Reader {
             .map_or(0, |partial| partial.payload.len());
         usize::try_from(length)
             .ok()
-            .filter(|length| before.saturating_add(*length) <= self.max_size)
+            .filter(|length| before.saturating_add(*length) <= self.max_size as usize)
             .ok_or(Failure::SIZE)
     }
 
@@ -243,7 +253,7 @@ impl Reader {
         payload: BytesMut,
     ) -> Result<Incoming, Failure> {
         let payload = if is_deflated {
-            let inflated = deflate::inflate(&payload, self.max_size);
+            let inflated = deflate::inflate(&payload, self.max_size as usize);
             Bytes::from(inflated.map_err(|error| match error {
                 InflateError::TooLarge => Failure::SIZE,
                 InflateError::Malformed => Failure {

@@ -113,6 +113,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         &issuer,
         &access.claims(),
         &bayeux.limits,
+        &metrics,
     )
     .map_err(StartError::Authentication)?;
     let passwords = Passwords::new(&user, &authentication.passwords, Arc::clone(&metrics))

@@ -64,7 +64,7 @@ pub(super) fn list(key: &str) -> Option<&'static List> {
 }
 
 /// The sections, in the order of the file.
-pub(super) const SECTIONS: [&str; 12] = [
+pub(super) const SECTIONS: [&str; 13] = [
     "http",
     "bayeux",
     "websocket",

@@ -90,8 +90,8 @@ impl Level {
     fn at(used: u64, budget: u64) -> Self {
         match used / (budget / 16).max(1) {
             ..PRESSED => Self::Ample,
-            ..SHORT => Self::Pressed,
-            ..FULL => Self::Short,
+            PRESSED..SHORT => Self::Pressed,
+            SHORT..FULL => Self::Short,
             _ => Self::Full,
         }
     }

@@ -18,6 +18,8 @@ mod peer;
 pub mod metrics;
 // How a pause of the process is told from silence.
 mod pause;
+// How fast clients may be.
+pub mod rates;
 // What looks at messages on their way.
 pub mod extensions;
 // What takes the messages on service channels.

@@ -88,6 +88,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         services,
         channel,
         access,
+        rates,
         admin,
         ..
     } = config;
@@ -98,9 +99,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
     let router = Router::new(bayeux.router, &channel);
     let types = connection_types(&bayeux.transports.transports);
     let mut services = services.build(&bayeux.limits);
-    for (pattern, handler) in additions.handlers {
-        services.add(pattern, handler);
-    }
+    services.extend(additions.handlers);
     let server = Arc::new(BayeuxServer::new(Parts {
         limits: bayeux.limits,
         connection_types: types,
@@ -109,6 +108,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         resources: resources.kept,
         has_ack: extensions.ack,
         access: Arc::new(access),
+        rates,
         authenticator: Authenticator::default(),
         waits: extensions.waits,
         extensions: extensions.build(additions.extensions),

@@ -6,6 +6,7 @@ mod core;
 mod held;
 mod identify;
 mod outcome;
+mod pace;
 mod request;
 mod resources;
 mod settle;
@@ -25,6 +26,7 @@ use crate::extensions::{Pipeline, WaitBounds};
 use crate::metrics::Metrics;
 pub use crate::operations::resources::{ByteRange, NotWritten};
 pub use crate::operations::{Actor, Denied, Implied, NotOpened, Who};
+use crate::rates::{self, Rates};
 use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
 use crate::services::{Reach, Services};
@@ -67,6 +69,8 @@ pub struct Parts {
     pub has_ack: bool,
     /// Who may do what.
     pub access: Arc<Access>,
+    /// How fast clients may be.
+    pub rates: rates::Settings,
     /// What checks who clients are.
     pub authenticator: Authenticator,
     /// What looks at all messages.
@@ -102,6 +106,7 @@ impl BayeuxServer {
             router: parts.router,
             resources: Arc::new(resources),
             access: parts.access,
+            rates: Rates::new(&parts.rates, Instant::now()),
             shared: Arc::new(shared),
         });
         Self {

@@ -28,6 +28,7 @@ pub(crate) fn server(mut session: session::Settings) -> BayeuxServer {
         resources: resources::Settings::default(),
         has_ack: true,
         access: Arc::default(),
+        rates: mirant::rates::Settings::default(),
         authenticator: mirant::authentication::Authenticator::default(),
         extensions: Pipeline::default(),
         waits: WaitBounds::default(),

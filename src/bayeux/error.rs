@@ -42,6 +42,11 @@ pub enum BayeuxError {
     MessageIdInvalid,
     /// A newer connect took the place of this one, which was held.
     ConnectDisplaced,
+    /// Messages come faster than `rates.messages_per_session` or `rates.messages_per_address`; these
+    /// milliseconds are to be waited.
+    TooManyMessages,
+    /// Handshakes come faster than `rates.handshakes_per_address`; these milliseconds are to be waited.
+    TooManyHandshakes,
     /// An extension failed while the message waited for it.
     ExtensionFailed,
     /// The user is at `max_sessions_per_user`.
@@ -127,6 +132,8 @@ impl BayeuxError {
             Self::WebhookUnavailable => "503::webhook_unavailable",
             Self::TooManySessionsOfUser => "429:user:too_many_sessions",
             Self::TooManySessionsOfAddress => "429:address:too_many_sessions",
+            Self::TooManyMessages => "429:MS:too_many_messages",
+            Self::TooManyHandshakes => "429:MS:too_many_handshakes",
             Self::ExtensionFailed => "500::extension_failed",
             Self::TooManySessions => "503::too_many_sessions",
             Self::TooManyWaiting => "503::too_many_waiting",

@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::authentication::{passwords, token};
 use crate::bayeux::Limits;
-use crate::{access, extensions, listener, resources, router, services, session, transports};
+use crate::{
+    access, extensions, listener, rates, resources, router, services, session, transports,
+};
 
 pub use error::{ConfigError, Problem};
 pub(crate) use validate::may_match_alike;
@@ -70,6 +72,8 @@ pub struct Config {
     pub user: Vec<passwords::User>,
     /// Who may issue tokens.
     pub issuer: Vec<token::settings::Issuer>,
+    /// How fast clients may be.
+    pub rates: rates::Settings,
     /// What is logged, and how.
     pub log: Log,
     /// The operator's own listeners.

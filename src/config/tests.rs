@@ -210,6 +210,8 @@ mod known_keys {
         add("authentication", fields(passwords, "Settings"));
         let tokens = include_str!("../authentication/token/settings.rs");
         add("authentication", fields(tokens, "Settings"));
+        let rates = include_str!("../rates/settings.rs");
+        add("rates", fields(rates, "Settings"));
         add("log", fields(here, "Log"));
         add("admin", fields(here, "Admin"));
         assert_eq!(BTreeSet::from_iter(keys::known()), expected);

@@ -14,6 +14,7 @@ use super::{Config, Problem};
 use crate::access::{Access, Rule};
 use crate::authentication::passwords::Passwords;
 use crate::authentication::token::{self, settings::Issuer};
+use crate::rates::Settings as Rates;
 use crate::router::settings::ChannelOptions;
 use crate::services::Settings as Services;
 use crate::web::cookies::{SameSite, Settings as Cookie};
@@ -33,6 +34,10 @@ const MIN_PASSWORD_MEMORY: u64 = 8 * 1024;
 const MIN_TOKEN: u64 = 128;
 /// Below it a single key would not fit.
 const MIN_JWKS: u64 = 1024;
+/// What a millionth of a second still tells apart.
+const MAX_RATE: u32 = 1_000_000;
+/// What takes some 300 MB.
+const MAX_ADDRESSES: usize = 1 << 24;
 /// Below it a segment or two of a connection with large ones would wait for the client each time.
 const MIN_UNSENT: u64 = 4096;
 const MAX_UNSENT: u64 = 1 << 30;
@@ -49,6 +54,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.counts(config);
     checks.credentials(config);
     checks.sizes(config);
+    checks.rates(&config.rates);
     checks.listener(config);
     checks.cookie(&config.bayeux.transports.browser_cookie);
     checks.channels(&config.channel);
@@ -275,6 +281,40 @@ impl Checks {
         for (key, count) in counts {
             self.require(count >= 1, key, "must be 1 or more");
         }
+    }
+
+    fn rates(&mut self, rates: &Rates) {
+        let pairs = [
+            (
+                "rates.messages_per_session",
+                rates.messages_per_session,
+                rates.messages_per_session_burst,
+            ),
+            (
+                "rates.messages_per_address",
+                rates.messages_per_address,
+                rates.messages_per_address_burst,
+            ),
+            (
+                "rates.handshakes_per_address",
+                rates.handshakes_per_address,
+                rates.handshakes_per_address_burst,
+            ),
+        ];
+        for (key, rate, burst) in pairs {
+            let burst_key = format!("{key}_burst");
+            for (key, number) in [(key, rate), (&burst_key, burst)] {
+                let fits = number.is_none_or(|number| (1..=MAX_RATE).contains(&number));
+                self.require(fits, key, "must be 1 to 1000000");
+            }
+            let fix = format!("does nothing without {key}");
+            self.require(burst.is_none() || rate.is_some(), &burst_key, &fix);
+        }
+        self.require(
+            (1..=MAX_ADDRESSES).contains(&rates.max_addresses),
+            "rates.max_addresses",
+            "must be 1 to 16777216",
+        );
     }
 
     fn sizes(&mut self, config: &Config) {

@@ -29,6 +29,14 @@ pub enum Limit {
     MaxSessionsPerUser,
     /// `bayeux.max_sessions_per_address`.
     MaxSessionsPerAddress,
+    /// `rates.messages_per_session`.
+    MessagesPerSession,
+    /// `rates.messages_per_address`.
+    MessagesPerAddress,
+    /// `rates.handshakes_per_address`.
+    HandshakesPerAddress,
+    /// `rates.max_addresses`.
+    MaxAddresses,
     /// `bayeux.max_subscriptions`.
     MaxSubscriptions,
     /// `bayeux.max_channels`.
@@ -56,7 +64,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 25] = [
+    pub(super) const ALL: [Self; 29] = [
         Self::MaxConnections,
         Self::HeaderTimeout,
         Self::BodyTimeout,
@@ -70,6 +78,10 @@ impl Limit {
         Self::MaxSessions,
         Self::MaxSessionsPerUser,
         Self::MaxSessionsPerAddress,
+        Self::MessagesPerSession,
+        Self::MessagesPerAddress,
+        Self::HandshakesPerAddress,
+        Self::MaxAddresses,
         Self::MaxSubscriptions,
         Self::MaxChannels,
         Self::MaxSessionsPerBrowser,
@@ -118,6 +130,10 @@ impl Limit {
             Self::MaxSessions => "bayeux.max_sessions",
             Self::MaxSessionsPerUser => "bayeux.max_sessions_per_user",
             Self::MaxSessionsPerAddress => "bayeux.max_sessions_per_address",
+            Self::MessagesPerSession => "rates.messages_per_session",
+            Self::MessagesPerAddress => "rates.messages_per_address",
+            Self::HandshakesPerAddress => "rates.handshakes_per_address",
+            Self::MaxAddresses => "rates.max_addresses",
             Self::MaxSubscriptions => "bayeux.max_subscriptions",
             Self::MaxChannels => "bayeux.max_channels",
             Self::MaxSessionsPerBrowser => "bayeux.max_sessions_per_browser",

@@ -16,6 +16,8 @@ pub enum Notice {
     Accept,
     /// A session found no room.
     Session,
+    /// A message or a handshake came too soon.
+    Rate,
     /// A session's queue is full.
     Queue,
     /// A channel's bound in it was reached.

@@ -38,6 +38,9 @@ pub(super) fn apply<'a>(
         }),
         ack: ack::number(message),
     };
+    if let Some(advice) = scope.put_off(&connect, session, actor) {
+        return (reply.advised(advice), Effect::None);
+    }
     let (connected, connect) = session.connect(&connect, scope.now);
     let effect = Effect::Connected(connect);
     let advice = || session.advice(actor.is_blind, scope.now);

@@ -9,7 +9,7 @@ use super::extensions::{Denied, refused};
 use super::handshake;
 use super::implied::Implied;
 use super::{Actor, Scope, implied, subscribe, subscriptions};
-use crate::bayeux::{BayeuxError, ChannelPattern, ClientId, RandomId, Reply};
+use crate::bayeux::{Advice, BayeuxError, ChannelPattern, ClientId, RandomId, Reply};
 use crate::extensions::Refusal;
 use crate::session::{Beginning, EndReason, Session, Stream};
 
@@ -135,6 +135,10 @@ pub fn join(
     joined.ok_or_else(|| {
         let reply = Reply::to(&message);
         let mut reply = match passed {
+            Err(Refusal::Later(error, wait)) => {
+                let advice = Advice::retry(wait, scope.shared.settings.timeout);
+                reply.refused(error).advised(advice)
+            }
             Err(refusal) => refused(reply, refusal),
             Ok(()) => reply
                 .failed(BayeuxError::SessionUnknown)

@@ -8,6 +8,7 @@ pub mod event_stream;
 mod extensions;
 mod handshake;
 mod implied;
+mod pace;
 mod publish;
 mod renewal;
 pub mod resources;
@@ -32,6 +33,7 @@ use crate::bayeux::{
 };
 use crate::extensions::Refusal;
 use crate::metrics::{Limit, Metrics};
+use crate::rates::Rates;
 use crate::resources::Resources;
 use crate::router::{Delivery, Router};
 use crate::session::{EndReason, Session, Sessions, Shared};
@@ -55,6 +57,8 @@ pub struct Scope<'s> {
     pub resources: &'s Arc<Resources>,
     /// Who may do what.
     pub access: &'s Arc<Access>,
+    /// How fast clients may be.
+    pub rates: &'s Rates,
     /// What all sessions share.
     pub shared: &'s Arc<Shared>,
     /// The bounds of names and batches.

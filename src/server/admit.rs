@@ -48,6 +48,7 @@ impl BayeuxServer {
         request: &mut Request<'_>,
         now: Instant,
     ) -> Option<Admission> {
+        self.pace(batch, request, now);
         if self.authenticator.is_on() && !request.admitted.are_identified() {
             let asked = self.identify(batch, request);
             if !asked.is_empty() {
@@ -77,7 +78,9 @@ impl BayeuxServer {
         let mut asked = Asked::default();
         for (index, message) in batch.iter().enumerate() {
             // Those beside a handshake are passed over.
-            if handshake.is_some_and(|handshake| handshake != index) {
+            if handshake.is_some_and(|handshake| handshake != index)
+                || request.admitted.is_refused(index)
+            {
                 continue;
             }
             let own = session.as_ref().filter(|session| is_of(message, session));
@@ -116,10 +119,11 @@ impl BayeuxServer {
     fn wait(
         &self,
         asked: Asked,
-        verdicts: Verdicts,
+        mut verdicts: Verdicts,
         session: Option<&Arc<Session>>,
         now: Instant,
     ) -> Admission {
+        verdicts.set_paced();
         Admission {
             waits: self.waiting.enter(asked, verdicts, now),
             _alive: session.map(|session| BeingWritten::of(session, false)),
@@ -138,6 +142,10 @@ impl BayeuxServer {
         verdicts: &mut Verdicts,
         now: Instant,
     ) -> Option<Admission> {
+        self.pace_implied(implied, actor, verdicts, now);
+        if verdicts.is_refused(0) {
+            return None;
+        }
         let scope = self.core.scope(now);
         let is_unidentified = self.authenticator.is_on() && !verdicts.are_identified();
         let asks = self.core.shared.extensions.may_wait() && !verdicts.are_complete();

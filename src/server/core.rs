@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 use crate::access::Access;
 use crate::bayeux::{ClientId, Draft, Limits};
 use crate::operations::{self, Scope};
+use crate::rates::Rates;
 use crate::resources::Resources;
 use crate::router::Router;
 use crate::services::Reach;
@@ -22,6 +23,7 @@ pub(super) struct Core {
     pub(super) router: Router,
     pub(super) resources: Arc<Resources>,
     pub(super) access: Arc<Access>,
+    pub(super) rates: Rates,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -32,6 +34,7 @@ impl Core {
             router: &self.router,
             resources: &self.resources,
             access: &self.access,
+            rates: &self.rates,
             shared: &self.shared,
             limits: &self.limits,
             connection_types: &self.connection_types,

@@ -20,6 +20,7 @@ impl BayeuxServer {
         let mut checks = Checks::of(&mut request.admitted);
         let shown = actor.shown.map(|shown| &**shown);
         match handshake_in(batch) {
+            Some(index) if checks.verdicts.is_refused(index) => {}
             Some(index) => {
                 let check = authenticator.handshake(&batch[index], shown, actor.address);
                 checks.take(Place::Message(index), check);

@@ -98,6 +98,7 @@ impl World {
             resources: ResourceBounds::default(),
             has_ack: true,
             access: Arc::default(),
+            rates: crate::rates::Settings::default(),
             authenticator: crate::authentication::Authenticator::default(),
             extensions: vec![Box::new(Storing) as Box<dyn Extension>].into(),
             waits: WaitBounds::default(),

@@ -22,6 +22,8 @@ pub struct Verdicts(Option<Box<Reached>>);
 
 #[derive(Debug, Default)]
 struct Reached {
+    /// The messages have been counted.
+    is_paced: bool,
     /// What the request's head and the messages show has been checked.
     is_identified: bool,
     /// The extensions have been asked too.
@@ -55,6 +57,21 @@ impl Verdicts {
             Place::Request => reached.request = Some(Ok(known)),
             Place::Message(index) => reached.known.push((index, known)),
         }
+    }
+
+    /// Tells whether a message is refused already.
+    pub(super) fn is_refused(&self, index: usize) -> bool {
+        let mut refused = self.0.iter().flat_map(|reached| &reached.refused);
+        refused.any(|(other, _)| *other == index)
+    }
+
+    /// Notes that the messages have been counted.
+    pub(super) fn set_paced(&mut self) {
+        self.0.get_or_insert_default().is_paced = true;
+    }
+
+    pub(super) fn are_paced(&self) -> bool {
+        self.0.as_ref().is_some_and(|reached| reached.is_paced)
     }
 
     /// Notes that all is checked that the request and the messages show.

@@ -115,6 +115,7 @@ impl Rig {
             resources: ResourceBounds::default(),
             has_ack: true,
             access: Arc::default(),
+            rates: crate::rates::Settings::default(),
             authenticator: crate::authentication::Authenticator::default(),
             extensions: row.into(),
             waits: WaitBounds {

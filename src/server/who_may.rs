@@ -74,6 +74,7 @@ impl Rig {
             resources: ResourceBounds::default(),
             has_ack: true,
             access: Arc::default(),
+            rates: crate::rates::Settings::default(),
             authenticator: crate::authentication::Authenticator::default(),
             extensions: Pipeline::default(),
             waits: WaitBounds::default(),

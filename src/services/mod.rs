@@ -136,6 +136,11 @@ impl Services {
         self.handlers.push((pattern, handler));
     }
 
+    /// Adds handlers, each for the service channels that match its pattern, behind those that are there.
+    pub fn extend(&mut self, handlers: Vec<(ChannelPattern, Arc<dyn Handler>)>) {
+        self.handlers.extend(handlers);
+    }
+
     /// Tells whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

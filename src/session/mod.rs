@@ -36,6 +36,7 @@ use crate::access::Granted;
 use crate::bayeux::{Advice, ChannelPattern, ClientId, Event, RandomId};
 use crate::extensions::{Begun, Pipeline};
 use crate::metrics::Limit;
+use crate::rates::Bucket;
 
 pub use crate::metrics::EndReason;
 pub use being_written::BeingWritten;
@@ -73,6 +74,8 @@ pub struct Session {
     granted: RwLock<Granted>,
     /// As whose it counts, if that is limited.
     share: Option<Box<Share>>,
+    /// How fast its client may be.
+    bucket: Bucket,
     inner: Mutex<Inner>,
 }
 
@@ -123,6 +126,7 @@ impl Session {
             extensions,
             granted: RwLock::default(),
             share,
+            bucket: Bucket::default(),
             inner,
         });
         session.after(session.lock(), Wake::default());
@@ -174,6 +178,30 @@ impl Session {
     #[must_use]
     pub fn share(&self) -> Option<&Share> {
         self.share.as_deref()
+    }
+
+    /// Returns what counts its client's messages.
+    #[must_use]
+    pub fn bucket(&self) -> &Bucket {
+        &self.bucket
+    }
+
+    /// Tells whether a connect would get nothing: it displaces one that is held, or is answered at once
+    /// although there is nothing for it. A session's first is never in vain.
+    #[must_use]
+    pub fn is_in_vain(&self, connect: &Connect, now: Instant) -> bool {
+        self.lock()
+            .state
+            .is_in_vain(connect, &self.shared.settings, now)
+    }
+
+    /// Answers a connect without doing what it asks for, since it comes too soon; returns how long its client
+    /// is to be advised to wait. The session lives as long as that takes, and the held connect stays held.
+    pub fn put_off(&self, wait: Duration, now: Instant) -> Duration {
+        let mut inner = self.lock();
+        let interval = inner.state.put_off(wait, &self.shared.settings, now);
+        self.after(inner, Wake::default());
+        interval
     }
 
     /// Takes a connect, which displaces the one that is held. The number tells it from all others of

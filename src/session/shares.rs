@@ -8,6 +8,7 @@ use dashmap::{DashMap, Entry};
 use super::Settings;
 use crate::access::Subject;
 use crate::metrics::Limit;
+use crate::rates::client_network;
 
 /// The users and the addresses with at least one session. There are no more of them than sessions.
 #[derive(Debug, Default)]
@@ -40,7 +41,7 @@ impl Shares {
         let address = subject
             .address
             .filter(|_| of_address.is_some())
-            .map(network);
+            .map(client_network);
         if user.is_none() && address.is_none() {
             return Ok(None);
         }
@@ -58,14 +59,6 @@ impl Shares {
     pub fn remove(&self, share: &Share) {
         self.users.remove(share.user.as_ref());
         self.addresses.remove(share.address.as_ref());
-    }
-}
-
-/// What counts as one address: of IPv6 a network of 64 bits, all of which one host may have.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) >> 64 << 64).into()),
     }
 }
 

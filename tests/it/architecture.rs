@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 25] = [
+const LAYERS: [(&str, &[&str]); 26] = [
     ("bayeux", &[]),
     ("access", &["bayeux"]),
     ("peer", &[]),
@@ -16,12 +16,20 @@ const LAYERS: [(&str, &[&str]); 25] = [
         &["bayeux", "access", "metrics", "outbound"],
     ),
     ("pause", &[]),
+    ("rates", &["metrics"]),
     ("web", &["pause", "peer"]),
     ("extensions", &["bayeux", "access", "authentication"]),
     ("services", &["bayeux"]),
     (
         "session",
-        &["bayeux", "access", "metrics", "pause", "extensions"],
+        &[
+            "bayeux",
+            "access",
+            "rates",
+            "metrics",
+            "pause",
+            "extensions",
+        ],
     ),
     ("router", &["bayeux", "session"]),
     ("resources", &["bayeux", "metrics"]),
@@ -31,6 +39,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
             "bayeux",
             "authentication",
             "access",
+            "rates",
             "metrics",
             "extensions",
             "session",
@@ -44,6 +53,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
             "bayeux",
             "authentication",
             "access",
+            "rates",
             "metrics",
             "extensions",
             "services",
@@ -106,6 +116,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
             "authentication",
             "extensions",
             "services",
+            "rates",
             "session",
             "router",
             "resources",
@@ -119,6 +130,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
         &[
             "config",
             "authentication",
+            "rates",
             "access",
             "listener",
             "admin",
@@ -141,8 +153,9 @@ const LAYERS: [(&str, &[&str]); 25] = [
 const FREE: [&str; 3] = ["lib", "main", "cli"];
 
 /// Where neither the network nor the clock may be named.
-const PURE: [&str; 10] = [
+const PURE: [&str; 11] = [
     "bayeux",
+    "rates",
     "access",
     "extensions",
     "router",

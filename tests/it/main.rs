@@ -45,6 +45,7 @@ mod pauses;
 mod plugins;
 mod publish;
 mod queue;
+mod rates;
 mod reconnects;
 mod repeats;
 mod resources;

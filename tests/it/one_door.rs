@@ -280,7 +280,7 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    async fn to(server: &TestServer, way: Way) -> Self {
+    pub(crate) async fn to(server: &TestServer, way: Way) -> Self {
         let put = Request::new("PUT", AT).body("\"old\"");
         assert!(server.open().await.exchange(put).await.status < 300);
         Self::of(server, way).await

@@ -27,6 +27,18 @@ const WITHOUT_SENSE: &[(&str, &str)] = &[
     ),
     ("bayeux.transports=[]", "[]: name at least one transport"),
     (
+        "rates.messages_per_session=1000001",
+        "1000001: must be 1 to 1000000",
+    ),
+    (
+        "rates.handshakes_per_address_burst=5",
+        "5: does nothing without rates.handshakes_per_address",
+    ),
+    (
+        "rates.max_addresses=20000000",
+        "20000000: must be 1 to 16777216",
+    ),
+    (
         "bayeux.transports=long-polling,long-polling",
         "[\"long-polling\",\"long-polling\"]: name each transport only once",
     ),
@@ -123,6 +135,11 @@ fn values_at_the_bounds_are_fine() {
         ],
         &["bayeux.max_sessions_per_browser=-1"],
         &["bayeux.timeout=366days"],
+        &[
+            "rates.messages_per_session=1000000",
+            "rates.messages_per_session_burst=1",
+            "rates.max_addresses=1",
+        ],
         &["http.max_header_size=8KiB", "bayeux.max_message_size=1KiB"],
         &[
             "bayeux.browser_cookie_same_site=none",

@@ -93,6 +93,44 @@ impl State {
         Connected::MultipleClients
     }
 
+    /// Tells whether a connect would get nothing, but for the first.
+    pub(in crate::session) fn is_in_vain(
+        &self,
+        connect: &Connect,
+        settings: &Settings,
+        now: Instant,
+    ) -> bool {
+        if self.phase != Phase::Connected || self.is_stopping {
+            return false;
+        }
+        let timeout = connect.advice.and_then(|advice| advice.timeout);
+        let is_answered = timeout.is_some_and(|timeout| timeout.is_zero())
+            || !connect.may_be_held
+            || connect.events_by == EventsBy::OtherStream
+            || (settings.polling && connect.events_by == EventsBy::Replies);
+        let displaces = self.held.as_ref().is_some_and(|held| !held.is_resumed);
+        let has_events = self.may_drain(settings) && self.has_something_due(now);
+        displaces || (is_answered && !has_events)
+    }
+
+    /// Notes that a connect was answered without more; its client waits for so long at least.
+    pub(in crate::session) fn put_off(
+        &mut self,
+        wait: Duration,
+        settings: &Settings,
+        now: Instant,
+    ) -> Duration {
+        // The next is told that it need not wait so long any more.
+        self.needs_advice = true;
+        let interval = self.interval(settings).max(wait);
+        if self.held.is_none() {
+            let max_interval = self.times().max_interval(settings);
+            self.expiry = self.expiry.max(now + interval + max_interval);
+            self.connected = now;
+        }
+        interval
+    }
+
     /// Returns how long a client that polls waits until its next poll: the longer nothing happens,
     /// the longer.
     fn next_polling_interval(&mut self, settings: &Settings) -> Duration {

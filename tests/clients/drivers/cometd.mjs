@@ -50,10 +50,12 @@ export function cometdDriver(cometd, report, load) {
      *   fails
      * @param {string[]} [options.resumes] what it listens to if its session is one of the page before
      * @param {object} [options.configuration] more of it
+     * @param {boolean} [options.patient] whether a refused handshake is not the end
      * @param {object} [options.ext] what its handshake says to extensions
      */
     async connect(url, options) {
       const { transports, extensions: names = [], alternates, resumes = [], configuration, ext } = options;
+      const { patient } = options;
       for (const name of names) {
         extensions[name] = new (await load(name))();
         cometd.registerExtension(name.toLowerCase(), extensions[name]);
@@ -68,7 +70,7 @@ export function cometdDriver(cometd, report, load) {
         cometd.addListener('/meta/handshake', ({ successful, failure, error, ext }) => {
           if (ext?.reload) resumes.forEach((channel) => cometd.subscribe(channel, listener));
           if (successful) handshakes += 1;
-          else if (!failure) reject(new Error(`handshake refused: ${error}`));
+          else if (!failure && !patient) reject(new Error(`handshake refused: ${error}`));
         });
         cometd.addListener('/meta/connect', ({ successful }) => {
           if (!successful || connected === handshakes) return;

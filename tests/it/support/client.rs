@@ -28,6 +28,15 @@ impl Client {
         }
     }
 
+    /// A client with connections that are open.
+    pub(crate) fn over(address: SocketAddr, messages: Http, poll: Http) -> Self {
+        Self {
+            messages: Some(messages),
+            poll: Some(poll),
+            ..Self::new(address)
+        }
+    }
+
     pub(crate) fn without_cookies(mut self) -> Self {
         self.keeps_cookies = false;
         self

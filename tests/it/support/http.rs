@@ -1,6 +1,6 @@
 //! HTTP/1 by hand: requests as bytes, responses by their Content-Length, nothing hidden.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use serde_json::Value;
 use socket2::SockRef;
@@ -178,6 +178,13 @@ pub(crate) struct Http {
 impl Http {
     pub(crate) async fn open(address: SocketAddr) -> Self {
         Self::of(within(TcpStream::connect(address)).await.unwrap())
+    }
+
+    /// Opens a connection from an address of this machine's own.
+    pub(crate) async fn open_from(address: SocketAddr, from: Ipv4Addr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        Self::of(within(socket.connect(address)).await.unwrap())
     }
 
     /// Opens a connection with segments as over Ethernet, whose kernel keeps little of what was not

@@ -6,6 +6,8 @@
 
 // The protocol, without I/O or a clock.
 pub mod bayeux;
+// Networks of addresses, such as 10.0.0.0/8.
+mod network;
 // Who may do what.
 pub mod access;
 // HTTP requests that the server makes itself.

@@ -13,7 +13,6 @@
 mod compiled;
 mod granted;
 mod identity;
-mod network;
 mod pattern;
 pub mod settings;
 mod who;

@@ -1,8 +1,8 @@
 //! Whom a rule is about, ready to be asked.
 
 use super::identity::Subject;
-use super::network::Network;
 use super::settings::{All, OneOf, Who, Word};
+use crate::network::Network;
 
 /// A compiled [`Who`].
 #[derive(Debug)]

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 /// Bottom to top: a module, and the modules it may name beside itself.
 const LAYERS: [(&str, &[&str]); 25] = [
     ("bayeux", &[]),
-    ("access", &["bayeux"]),
+    ("network", &[]),
+    ("access", &["bayeux", "network"]),
     ("peer", &[]),
     ("metrics", &["peer"]),
     ("outbound", &[]),

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 /// An address, or all that begin as it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Network {
+pub(crate) struct Network {
     first: IpAddr,
     /// How many bits are the same.
     prefix: u32,
@@ -15,7 +15,7 @@ impl Network {
     ///
     /// # Errors
     /// What to write instead.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let form = || {
             "must be an address or a network, such as \"192.0.2.7\", \"10.0.0.0/8\" or \"2001:db8::/32\""
                 .to_owned()
@@ -47,7 +47,7 @@ impl Network {
     }
 
     /// Tells whether an address is in it. An IPv4 address that came by IPv6 counts as IPv4.
-    pub(super) fn contains(&self, address: IpAddr) -> bool {
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         width(address) == width(self.first) && first_of(address, self.prefix) == self.first
     }

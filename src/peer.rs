@@ -1,4 +1,5 @@
-//! Who is at the other end of a connection, as the kernel told when the connection was accepted.
+//! Who is at the other end of a connection: as the kernel told when it was accepted, or as a proxy tells that
+//! is trusted to.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +12,8 @@ pub enum Peer {
     Inet(IpAddr, u16),
     /// It is a process of this machine, which has connected to a Unix socket.
     Unix(Option<Credentials>),
+    /// It is behind a proxy, which has named its address for the request that is being served.
+    Behind(IpAddr),
 }
 
 /// As whom a process has connected (`SO_PEERCRED`).
@@ -27,7 +30,7 @@ impl Peer {
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
-            Self::Inet(ip, _) => Some(*ip),
+            Self::Inet(ip, _) | Self::Behind(ip) => Some(*ip),
             Self::Unix(_) => None,
         }
     }
@@ -39,11 +42,13 @@ impl From<SocketAddr> for Peer {
     }
 }
 
-/// For logs: `192.0.2.1:40312`, `[2001:db8::1]:40312`, `unix:uid=33,pid=1211`, `unix`.
+/// For logs: `192.0.2.1:40312`, `[2001:db8::1]:40312`, `unix:uid=33,pid=1211`, `unix`; `192.0.2.1` behind a
+/// proxy.
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Inet(ip, port) => SocketAddr::new(*ip, *port).fmt(f),
+            Self::Behind(ip) => ip.fmt(f),
             Self::Unix(None) => f.write_str("unix"),
             Self::Unix(Some(Credentials { uid, pid: 0 })) => write!(f, "unix:uid={uid}"),
             Self::Unix(Some(Credentials { uid, pid })) => write!(f, "unix:uid={uid},pid={pid}"),
@@ -73,6 +78,11 @@ mod tests {
                 inet("[2001:db8::1]:80"),
                 "[2001:db8::1]:80",
                 Some("2001:db8::1"),
+            ),
+            (
+                Peer::Behind([192, 0, 2, 1].into()),
+                "192.0.2.1",
+                Some("192.0.2.1"),
             ),
             (unix(33, 1211), "unix:uid=33,pid=1211", None),
             (unix(0, 0), "unix:uid=0", None),

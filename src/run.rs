@@ -14,7 +14,7 @@ use crate::bayeux::ChannelPattern;
 use crate::config::{self, Config};
 use crate::demo::Demo;
 use crate::extensions::Extension;
-use crate::listener::{self, Listener, ListeningSocket, Routes};
+use crate::listener::{self, Listener, ListeningSocket, NotAProxy, Proxies, Routes};
 pub use crate::listener::{BindError, BoundAddress, ListenAddress};
 use crate::metrics::Metrics;
 use crate::plugins::Plugins;
@@ -35,6 +35,9 @@ pub enum StartError {
     /// An entry of `http.allowed_origins` is not an origin.
     #[error(transparent)]
     Origin(#[from] NotAnOrigin),
+    /// An entry of `http.trusted_proxies` names no proxy.
+    #[error(transparent)]
+    Proxy(#[from] NotAProxy),
     /// Access rules cannot be used.
     #[error("{}", listed(.0))]
     Access(Vec<access::Problem>),
@@ -129,18 +132,19 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         &http.allowed_origins,
     )?;
     let max_connections = listener::max_connections(&http);
-    let listener = |routes| {
+    let listener = |proxies, routes| {
         Listener::new(
             http.clone(),
             max_connections,
             max_message_size,
+            proxies,
             routes,
             Arc::clone(&metrics),
             stopping.clone(),
         )
     };
-    let public = listener(public_routes(&http, demo, bayeux));
-    let admin = listener(admin_routes(&admin, &server));
+    let public = listener(Proxies::new(&http)?, public_routes(&http, demo, bayeux));
+    let admin = listener(Proxies::default(), admin_routes(&admin, &server));
     Ok(Bound {
         server,
         public: (public, public_listeners),

@@ -14,6 +14,7 @@ use super::{Config, Problem};
 use crate::access::{Access, Rule};
 use crate::authentication::passwords::Passwords;
 use crate::authentication::token::{self, settings::Issuer};
+use crate::listener::{NotAProxy, Proxies};
 use crate::router::settings::ChannelOptions;
 use crate::services::Settings as Services;
 use crate::web::cookies::{SameSite, Settings as Cookie};
@@ -102,6 +103,9 @@ impl Checks {
             if let Some(fix) = hosts::fix(entry) {
                 self.refuse(key, shown(entry), fix);
             }
+        }
+        if let Err(NotAProxy { entry, fix }) = Proxies::new(http) {
+            self.refuse("http.trusted_proxies", shown(&entry), &fix);
         }
         for origin in &http.allowed_origins {
             if let Some(fix) = origin_fix(origin) {

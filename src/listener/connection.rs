@@ -162,6 +162,7 @@ fn take_whole(socket: &mut Socket, cache: &mut HeadCache<Known>, shared: &Shared
         let text = arrived.slice(body.clone());
         arrived.advance(body.end);
         socket.put_back(arrived);
+        socket.set_client(known.client());
         let answer = known.serve(text, socket);
         return Taken::new(answer, known.persistence()).step(socket, shared);
     }
@@ -170,16 +171,24 @@ fn take_whole(socket: &mut Socket, cache: &mut HeadCache<Known>, shared: &Shared
     let Some((Request { head, body }, text)) = taken else {
         return Step::Unread;
     };
+    shared.proxies.identify(&head, socket);
     let route = shared.route(&head);
-    cache.observe(&text, body.len(), &shared.hashes, || route.cacheable());
+    let client = socket.client();
+    cache.observe(&text, body.len(), &shared.hashes, || {
+        route.cacheable(client)
+    });
     let answer = route.serve(&head, body, socket);
     Taken::new(answer, Persistence::of(&head)).step(socket, shared)
 }
 
 /// Has the next request served, of which something has arrived; nothing when the connection ends.
-async fn take(socket: Socket, shared: &Shared) -> Option<(Taken, Socket)> {
+async fn take(mut socket: Socket, shared: &Shared) -> Option<(Taken, Socket)> {
+    // Of what cannot be read it is not known whose it is.
+    socket.set_client(None);
     match http1::read(socket, shared).await {
-        Reading::Request(request, socket) => Some((serve_whole(*request, &socket, shared), socket)),
+        Reading::Request(request, mut socket) => {
+            Some((serve_whole(*request, &mut socket, shared), socket))
+        }
         Reading::Open(open, socket) => begin_open(*open, socket, shared).await,
         Reading::Refused(refusal, head, socket) => {
             refuse(refusal, head.as_deref(), socket, shared).await;
@@ -190,8 +199,9 @@ async fn take(socket: Socket, shared: &Shared) -> Option<(Taken, Socket)> {
 }
 
 /// Has a request answered whose body has arrived.
-fn serve_whole(request: Request, socket: &Socket, shared: &Shared) -> Taken {
+fn serve_whole(request: Request, socket: &mut Socket, shared: &Shared) -> Taken {
     let Request { head, body } = request;
+    shared.proxies.identify(&head, socket);
     let answer = shared.route(&head).serve(&head, body, socket);
     Taken::new(answer, Persistence::of(&head))
 }
@@ -199,6 +209,7 @@ fn serve_whole(request: Request, socket: &Socket, shared: &Shared) -> Taken {
 /// Has a request answered whose body is still to come; its connection ends with the response.
 async fn begin_open(open: Open, mut socket: Socket, shared: &Shared) -> Option<(Taken, Socket)> {
     let Open { head, body } = open;
+    shared.proxies.identify(&head, &mut socket);
     let answer = shared.route(&head).open(body, shared.bounds());
     if matches!(answer, Answer::Stream(..)) && head.expects_continue() {
         let written = socket.write(CONTINUE, shared.settings.patience()).await;
@@ -270,6 +281,7 @@ async fn refuse(refusal: Unreadable, head: Option<&Head>, mut socket: Socket, sh
     }
     let mut response = Response::error(refusal.status, refusal.reason);
     if let Some(head) = head {
+        shared.proxies.identify(head, &mut socket);
         response = shared.routes.find(head).share(response);
     }
     let is_taken = write(&mut socket, &response, Persistence::LAST, shared).await;

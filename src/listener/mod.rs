@@ -8,6 +8,7 @@ mod head_cache;
 mod http1;
 mod hyper_io;
 mod mode;
+mod proxies;
 mod respond;
 mod routes;
 pub mod settings;
@@ -28,6 +29,7 @@ use crate::web::{Head, Persistence, Response, Socket};
 pub use address::{BoundAddress, ListenAddress, NotAnAddress};
 pub use bind::{BindError, ListeningSocket, listen};
 pub use mode::NotAMode;
+pub use proxies::{NotAProxy, Proxies};
 use routes::Route;
 pub use routes::Routes;
 pub use settings::Settings;
@@ -44,6 +46,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 struct Shared {
     settings: Settings,
     max_message_size: u64,
+    proxies: Proxies,
     routes: Routes,
     metrics: Arc<Metrics>,
     /// Turns true when the server stops, and does not change otherwise.
@@ -93,6 +96,7 @@ impl Listener {
         settings: Settings,
         max_connections: usize,
         max_message_size: u64,
+        proxies: Proxies,
         routes: Routes,
         metrics: Arc<Metrics>,
         stopping: watch::Receiver<bool>,
@@ -100,6 +104,7 @@ impl Listener {
         let shared = Shared {
             settings,
             max_message_size,
+            proxies,
             routes,
             metrics,
             stopping,
@@ -141,11 +146,14 @@ impl Listener {
         let _ = self.connections.acquire_many(all).await;
     }
 
-    fn open(&self, socket: Socket) {
+    fn open(&self, mut socket: Socket) {
         let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
             self.refuse(&socket);
             return;
         };
+        if self.shared.proxies.trusts(socket.peer()) {
+            socket.begin_proxied();
+        }
         let socket = Box::new(socket);
         let open = Open::new(permit, Arc::clone(&self.shared.metrics));
         let shared = Arc::clone(&self.shared);

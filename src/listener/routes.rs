@@ -1,5 +1,6 @@
 //! What is served at which path.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -85,13 +86,14 @@ impl Route<'_, '_> {
         }
     }
 
-    /// Returns what is known of further requests whose heads have the same bytes, if that is all there
-    /// is to know of them.
-    pub(super) fn cacheable(&self) -> Option<Known> {
+    /// Returns what is known of further requests whose heads have the same bytes, and so the same client, if
+    /// that is all there is to know of them.
+    pub(super) fn cacheable(&self, client: Option<IpAddr>) -> Option<Known> {
         match self {
             Self::Service(service, decision) => Some(Known {
                 service: Arc::clone(service),
                 decision: decision.cacheable()?,
+                client,
             }),
             Self::Page(_) | Self::Misdirected(_) | Self::Nothing => None,
         }
@@ -103,9 +105,15 @@ impl Route<'_, '_> {
 pub(super) struct Known {
     service: Arc<Service>,
     decision: Decision<'static>,
+    client: Option<IpAddr>,
 }
 
 impl Known {
+    /// Returns whose they are, if a proxy sends them.
+    pub(super) fn client(&self) -> Option<IpAddr> {
+        self.client
+    }
+
     pub(super) fn persistence(&self) -> Persistence {
         self.decision.persistence
     }
@@ -148,7 +156,7 @@ mod tests {
         request.parse(&text).expect("a head");
         let head = Head::parsed(&request, &text).expect("a head");
         let route = routes.find(&head);
-        assert!(route.cacheable().is_none());
+        assert!(route.cacheable(None).is_none());
         match route {
             Route::Page(page) => format!("{page:?}"),
             Route::Misdirected(_) => "misdirected".to_owned(),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::address::ListenAddress;
 use super::mode::Mode;
 use crate::web::Patience;
+use crate::web::forwarded::ForwardedHeader;
 
 /// Connections the kernel keeps for a listener until they are accepted; it takes fewer if
 /// `net.core.somaxconn` says so.
@@ -25,6 +26,10 @@ pub struct Settings {
     pub hosts: Vec<String>,
     /// The origins whose pages may use this server from another site; `*` is any.
     pub allowed_origins: Vec<String>,
+    /// The proxies that are trusted to name their clients: addresses, networks, or `unix`.
+    pub trusted_proxies: Vec<String>,
+    /// The header by which they do.
+    pub forwarded_header: ForwardedHeader,
     /// Connections held at once; absent: what the file-descriptor limit allows.
     pub max_connections: Option<usize>,
     /// How long a request's line and headers may take to arrive; above it: 408.
@@ -74,6 +79,8 @@ impl Default for Settings {
             unix_mode: Mode::GROUP,
             hosts: Vec::new(),
             allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::default(),
             max_connections: None,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),

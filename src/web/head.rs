@@ -127,7 +127,7 @@ impl Headers {
     }
 
     /// Returns all values of a field.
-    pub fn get_all(&self, name: &HeaderName) -> impl Iterator<Item = &[u8]> {
+    pub fn get_all(&self, name: &HeaderName) -> impl DoubleEndedIterator<Item = &[u8]> {
         let name = name.as_str().as_bytes();
         let initial = initial(name);
         let fields = self.fields.iter();

@@ -4,6 +4,7 @@ pub mod charset;
 pub mod cookies;
 pub mod cors;
 pub mod form;
+pub mod forwarded;
 pub mod gzip;
 pub mod head;
 pub mod hosts;

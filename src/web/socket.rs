@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::{self, MaybeUninit};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
@@ -53,6 +54,8 @@ pub struct Socket {
     io: Io,
     ahead: BytesMut,
     peer: Peer,
+    /// The proxy that has connected, if it names the client of each request.
+    proxy: Option<Box<Peer>>,
     /// What was done for what came by it, since that was asked last.
     work: AtomicU32,
     is_reset: bool,
@@ -66,15 +69,44 @@ impl Socket {
             io,
             ahead: BytesMut::new(),
             peer,
+            proxy: None,
             work: AtomicU32::new(0),
             is_reset: false,
         }
     }
 
-    /// Returns who is at the other end.
+    /// Returns who is at the other end: the client whose request is being served, as far as that is known.
     #[must_use]
     pub fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// Takes notice that a proxy is at the other end, which is trusted to name the client of each request.
+    pub fn begin_proxied(&mut self) {
+        self.proxy = Some(Box::new(self.peer));
+    }
+
+    /// Tells whether it is.
+    #[must_use]
+    pub fn is_proxied(&self) -> bool {
+        self.proxy.is_some()
+    }
+
+    /// Returns the client that it has named for this request.
+    #[must_use]
+    pub fn client(&self) -> Option<IpAddr> {
+        match self.peer {
+            Peer::Behind(client) => Some(client),
+            Peer::Inet(..) | Peer::Unix(_) => None,
+        }
+    }
+
+    /// Takes notice of the client that the proxy names for the next request. If it names none, the proxy
+    /// counts as the client.
+    pub fn set_client(&mut self, client: Option<IpAddr>) {
+        if let Some(proxy) = &self.proxy {
+            self.peer = client.map_or(**proxy, Peer::Behind);
+        }
     }
 
     /// Notes that work was done for what came by it.

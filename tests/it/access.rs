@@ -72,7 +72,12 @@ fn refusal(way: Way, kind: Kind) -> String {
 }
 
 /// Says what is wrong with a way in, if something is.
-async fn wrong(server: &TestServer, way: Way, kind: Kind, is_allowed: bool) -> Option<String> {
+pub(crate) async fn wrong(
+    server: &TestServer,
+    way: Way,
+    kind: Kind,
+    is_allowed: bool,
+) -> Option<String> {
     // Something to be read and changed, unless that is what is refused.
     let put = Request::new("PUT", "/resources/r/a").body("\"old\"");
     server.open().await.exchange(put).await;

@@ -90,6 +90,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
     (
         "listener",
         &[
+            "network",
             "peer",
             "server",
             "transports",

@@ -9,6 +9,7 @@ mod support;
 mod access;
 mod ack;
 mod additions;
+mod addresses;
 mod admin;
 mod architecture;
 mod batches;

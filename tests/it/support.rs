@@ -5,6 +5,7 @@ mod events;
 mod http;
 mod message_http;
 pub(crate) mod program;
+mod proxy;
 mod random;
 mod receiver;
 mod relay;
@@ -26,6 +27,7 @@ pub(crate) use client::{Client, only};
 pub(crate) use events::{Block, Events};
 pub(crate) use http::{Http, Request, Response, percent};
 pub(crate) use message_http::{Embedded, two_way};
+pub(crate) use proxy::{Says, proxy_to};
 pub(crate) use random::Random;
 pub(crate) use receiver::{Receiver, Way};
 pub(crate) use relay::{Folder, relay_to};
@@ -61,6 +63,11 @@ impl TestServer {
     /// relay.
     pub(crate) fn start_at(listen: ListenAddress, set: &[&str]) -> Self {
         Self::start_on(listen, set, Additions::default())
+    }
+
+    /// Does so with a server that a program has added to.
+    pub(crate) fn start_at_with(listen: ListenAddress, set: &[&str], additions: Additions) -> Self {
+        Self::start_on(listen, set, additions)
     }
 
     fn start_on(listen: ListenAddress, set: &[&str], additions: Additions) -> Self {

@@ -91,6 +91,15 @@ const WITHOUT_SENSE: &[(&str, &str)] = &[
     ),
     ("bayeux.max_queue_bytes=0", "0: must be 1 or more bytes"),
     ("http.listen=[]", "[]: name at least one address"),
+    (
+        "http.trusted_proxies=::1,home",
+        "\"home\": must be an address or a network",
+    ),
+    (
+        "http.trusted_proxies=10.0.0.1/8",
+        "\"10.0.0.1/8\": has more than the first 8 bits",
+    ),
+    ("http.forwarded_header=x-real-ip", "\"x-real-ip\": expected"),
     ("log.level=inof", "\"inof\": expected off, error"),
     ("log.level=", "\"\": expected off, error"),
     (

@@ -74,6 +74,8 @@ pub struct Metrics {
     pub refused_origins: Counter,
     /// Requests for other hosts that were refused.
     pub refused_hosts: Counter,
+    /// Connections of proxies that were closed because they did not say whose they are.
+    pub refused_proxy_headers: Counter,
     dropped: [Counter; Dropped::ALL.len()],
     ended: [Counter; EndReason::ALL.len()],
     forbidden: [Counter; Forbidden::ALL.len()],
@@ -338,7 +340,7 @@ impl Metrics {
         ]
     }
 
-    fn more_counters(&self) -> [(&str, &str, &Counter); 6] {
+    fn more_counters(&self) -> [(&str, &str, &Counter); 7] {
         [
             (
                 "delayed_unknown_total",
@@ -369,6 +371,11 @@ impl Metrics {
                 "refused_hosts_total",
                 "Requests for other hosts that were refused.",
                 &self.refused_hosts,
+            ),
+            (
+                "refused_proxy_headers_total",
+                "Connections of proxies closed because they did not say whose they are.",
+                &self.refused_proxy_headers,
             ),
         ]
     }

@@ -53,6 +53,12 @@ impl Network {
     }
 }
 
+/// What counts as one address: of IPv6 the first 64 bits, since whoever has one has all that begin so.
+pub(crate) fn block(address: IpAddr) -> IpAddr {
+    let address = address.to_canonical();
+    first_of(address, width(address).min(64))
+}
+
 /// How many bits an address has.
 fn width(address: IpAddr) -> u32 {
     if address.is_ipv4() { 32 } else { 128 }
@@ -99,6 +105,18 @@ mod tests {
             let parsed = Network::parse(network).expect(network);
             let is_in = parsed.contains(address.parse().expect(address));
             assert_eq!(is_in, expected, "{address} in {network}");
+        }
+    }
+
+    #[test]
+    fn of_ipv6_a_block_is_64_bits() {
+        for (address, expected) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ] {
+            let address: IpAddr = address.parse().expect(address);
+            assert_eq!(block(address).to_string(), expected);
         }
     }
 

@@ -99,14 +99,13 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
     let demo = demo.then(|| Demo::new(&bayeux.transports.path));
     let max_message_size = bayeux.limits.max_message_size.as_u64();
     let router = Router::new(bayeux.router, &channel);
-    let types = connection_types(&bayeux.transports.transports);
     let mut services = services.build(&bayeux.limits);
     for (pattern, handler) in additions.handlers {
         services.add(pattern, handler);
     }
     let server = Arc::new(BayeuxServer::new(Parts {
         limits: bayeux.limits,
-        connection_types: types,
+        connection_types: connection_types(&bayeux.transports.transports),
         session: bayeux.session,
         router,
         resources: resources.kept,

@@ -107,6 +107,11 @@ impl Checks {
         if let Err(NotAProxy { entry, fix }) = Proxies::new(http) {
             self.refuse("http.trusted_proxies", shown(&entry), &fix);
         }
+        self.require(
+            !http.proxy_protocol || !http.trusted_proxies.is_empty(),
+            "http.proxy_protocol",
+            "name the proxies in http.trusted_proxies: from nobody else its headers are taken",
+        );
         for origin in &http.allowed_origins {
             if let Some(fix) = origin_fix(origin) {
                 self.refuse("http.allowed_origins", shown(origin), fix);
@@ -208,6 +213,10 @@ impl Checks {
             (
                 "http.max_connections",
                 config.http.max_connections.unwrap_or(1),
+            ),
+            (
+                "http.max_connections_per_address",
+                config.http.max_connections_per_address.unwrap_or(1),
             ),
             ("http.max_headers", config.http.max_headers),
             ("bayeux.max_batch", limits.max_batch),

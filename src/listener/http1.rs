@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::hyper_io::HyperIo;
+use super::proxy_protocol::is_begun;
 use crate::metrics::Limit;
 use crate::transports::gate::holds_requests;
 use crate::transports::message_http::Bounds;
@@ -90,6 +91,13 @@ impl Unreadable {
         limit: None,
     };
 
+    const PROXY_HEADER: Self = Self {
+        status: StatusCode::BAD_REQUEST,
+        reason: "the connection begins with a PROXY protocol header, which is read from http.trusted_proxies if \
+            http.proxy_protocol is on",
+        limit: None,
+    };
+
     fn malformed(malformed: Malformed) -> Self {
         Self {
             reason: malformed.reason(),
@@ -141,6 +149,9 @@ pub(super) async fn read(socket: Socket, shared: &Shared) -> Reading {
         (Parsed::Partial, verdict) => {
             let refusal = Unreadable::of_status(verdict.status());
             Reading::Refused(refusal, None, socket)
+        }
+        (Parsed::Refused(_), _) if is_begun(socket.arrived_bytes()) => {
+            Reading::Refused(Unreadable::PROXY_HEADER, None, socket)
         }
         (Parsed::Refused(status), verdict) => {
             let refusal = Unreadable::of_status(verdict.status_or(status));

@@ -3,12 +3,16 @@
 mod address;
 mod bind;
 mod connection;
+mod descriptors;
 mod fast_path;
 mod head_cache;
 mod http1;
 mod hyper_io;
 mod mode;
+mod per_address;
 mod proxies;
+mod proxy_protocol;
+mod refusal;
 mod respond;
 mod routes;
 pub mod settings;
@@ -20,24 +24,25 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::metrics::{Limit, Metrics, Notice};
+use crate::peer::Peer;
 use crate::transports::message_http::Bounds;
-use crate::web::{Head, Persistence, Response, Socket};
+use crate::web::{Head, Socket};
 pub use address::{BoundAddress, ListenAddress, NotAnAddress};
 pub use bind::{BindError, ListeningSocket, listen};
+pub use descriptors::max_connections;
+use descriptors::{Lack, Spare, are_lacking};
 pub use mode::NotAMode;
+use per_address::{Counted, PerAddress};
 pub use proxies::{NotAProxy, Proxies};
+use proxy_protocol::Fault;
+use refusal::Full;
 use routes::Route;
 pub use routes::Routes;
 pub use settings::Settings;
 
-/// File descriptors that are not for connections: listeners, the runtime's own, logs.
-const RESERVED_DESCRIPTORS: u64 = 64;
-/// As many as can be waited for at once.
-const MAX_PERMITS: usize = u32::MAX as usize;
 /// How long to wait before accepting again when the system is out of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -47,6 +52,7 @@ struct Shared {
     settings: Settings,
     max_message_size: u64,
     proxies: Proxies,
+    per_address: Arc<PerAddress>,
     routes: Routes,
     metrics: Arc<Metrics>,
     /// Turns true when the server stops, and does not change otherwise.
@@ -59,6 +65,41 @@ impl Shared {
     /// Tells whether the server stops, or is gone, without a lock.
     fn is_stopping(&self) -> bool {
         !matches!(self.stopping.has_changed(), Ok(false))
+    }
+
+    /// Takes notice of who has connected: a proxy, or somebody whose connections are counted.
+    ///
+    /// # Errors
+    /// There are as many of these as there may be.
+    fn receive(&self, socket: &mut Socket) -> Result<Option<Box<Counted>>, Full> {
+        if self.proxies.trusts(socket.peer()) {
+            socket.begin_proxied();
+            return Ok(None);
+        }
+        let Some(address) = socket.peer().ip() else {
+            return Ok(None);
+        };
+        let full = Full::Address(self.per_address.max());
+        let counted = self.per_address.count(address).ok_or(full)?;
+        Ok(Some(Box::new(counted)))
+    }
+
+    /// Takes notice of a connection that is closed because its proxy does not say whose it is.
+    fn close_unnamed(&self, fault: Fault, socket: &Socket) {
+        if fault == Fault::Nothing {
+            return;
+        }
+        self.metrics.refused_proxy_headers.increment();
+        if let Some(limit) = fault.limit() {
+            self.metrics.limited(limit);
+        }
+        if let Some(permit) = self.metrics.may_log(Notice::ProxyHeader) {
+            tracing::warn!(
+                remote = %socket.peer(),
+                suppressed = permit.suppressed,
+                "a connection of a proxy was closed: {fault}"
+            );
+        }
     }
 
     /// Finds out who answers a request.
@@ -90,7 +131,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Makes a listener for so many connections at once.
+    /// Makes a listener for so many connections at once; those proxies are trusted to say whose theirs are.
     #[must_use]
     pub fn new(
         settings: Settings,
@@ -101,10 +142,12 @@ impl Listener {
         metrics: Arc<Metrics>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
+        let max_of_one = settings.max_connections_per_address;
         let shared = Shared {
             settings,
             max_message_size,
             proxies,
+            per_address: PerAddress::new(max_of_one.unwrap_or(most_of(max_connections))),
             routes,
             metrics,
             stopping,
@@ -126,6 +169,7 @@ impl Listener {
     /// Accepts connections until the server stops; then the socket is closed.
     pub async fn accept(&self, socket: ListeningSocket) {
         let mut stopping = self.shared.stopping.clone();
+        let mut spare = Spare::new();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -134,6 +178,7 @@ impl Listener {
             };
             match accepted {
                 Ok(socket) => self.open(socket),
+                Err(error) if are_lacking(&error) => self.go_without(&socket, &mut spare).await,
                 Err(error) => self.pause(&error).await,
             }
         }
@@ -147,42 +192,46 @@ impl Listener {
     }
 
     fn open(&self, mut socket: Socket) {
+        let shared = &self.shared;
         let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
-            self.refuse(&socket);
-            return;
+            return Full::Connections(self.max_connections).refuse(&socket, shared);
         };
-        if self.shared.proxies.trusts(socket.peer()) {
-            socket.begin_proxied();
-        }
-        let socket = Box::new(socket);
-        let open = Open::new(permit, Arc::clone(&self.shared.metrics));
-        let shared = Arc::clone(&self.shared);
+        let counted = match shared.receive(&mut socket) {
+            Ok(counted) => counted,
+            Err(full) => return full.refuse(&socket, shared),
+        };
+        let mut open = Open::new(permit, counted, Arc::clone(shared));
+        let mut socket = Box::new(socket);
         tokio::spawn(async move {
-            connection::serve(socket, &shared).await;
+            let is_named = !socket.is_proxied() || !open.shared.proxies.speak_first();
+            if is_named || Box::pin(open.hear_proxy(&mut socket)).await {
+                connection::serve(socket, &open.shared).await;
+            }
             drop(open);
         });
     }
 
-    fn refuse(&self, socket: &Socket) {
-        self.shared.metrics.limited(Limit::MaxConnections);
-        self.shared
-            .metrics
-            .responded(StatusCode::SERVICE_UNAVAILABLE.as_u16());
-        if let Some(permit) = self.shared.metrics.may_log(Notice::Connection) {
-            tracing::warn!(
-                remote = %socket.peer(),
-                max = self.max_connections,
+    /// Goes on when there is no file descriptor for another connection: refuses it, or waits for one.
+    async fn go_without(&self, listening: &ListeningSocket, spare: &mut Spare) {
+        let shared = &self.shared;
+        let refuse = |socket: &Socket| Full::Descriptors.refuse(socket, shared);
+        let lack = spare.refuse_one(listening, &shared.settings, refuse);
+        if lack == Lack::NothingWaits {
+            return;
+        }
+        if let Some(permit) = shared.metrics.may_log(Notice::Accept) {
+            tracing::error!(
+                limit = descriptors::limit(),
+                connections = shared.metrics.connections.value(),
                 suppressed = permit.suppressed,
-                "a connection was refused: there are http.max_connections"
+                "connections are refused, because no file descriptor is left: raise their limit (ulimit -n, \
+                 LimitNOFILE= in systemd), or set http.max_connections below it"
             );
         }
-        let response = Response::error(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the server has no room for another connection",
-        )
-        .header("Retry-After", b"5");
-        // Whether the client reads it is its own affair: nothing waits for it.
-        let _ = socket.write_some(&response.encode(Persistence::LAST));
+        if lack == Lack::Lasting {
+            shared.metrics.limited(Limit::FileDescriptors);
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+        }
     }
 
     /// Some errors are of one connection, and some last until something is freed.
@@ -207,39 +256,58 @@ impl Listener {
 /// Counts a connection as long as it is open.
 struct Open {
     _permit: OwnedSemaphorePermit,
-    metrics: Arc<Metrics>,
+    /// Among those of its address, if it counts for one.
+    counted: Option<Box<Counted>>,
+    shared: Arc<Shared>,
 }
 
 impl Open {
-    fn new(permit: OwnedSemaphorePermit, metrics: Arc<Metrics>) -> Self {
-        metrics.connections.increment();
+    fn new(
+        permit: OwnedSemaphorePermit,
+        counted: Option<Box<Counted>>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        shared.metrics.connections.increment();
         Self {
             _permit: permit,
-            metrics,
+            counted,
+            shared,
         }
+    }
+
+    /// Hears from a proxy whose connection it is; false if it is not to be served.
+    async fn hear_proxy(&mut self, socket: &mut Socket) -> bool {
+        let shared = &self.shared;
+        let proxy = socket.peer();
+        let client = match proxy_protocol::read(socket, shared).await {
+            Ok(client) => client.map(Peer::from),
+            Err(fault) => {
+                shared.close_unnamed(fault, socket);
+                return false;
+            }
+        };
+        // Who is not named counts as the proxy, but may be anybody, and name nobody himself.
+        socket.set_peer(client.unwrap_or(proxy));
+        if client.is_some() {
+            match shared.receive(socket) {
+                Ok(counted) => self.counted = counted,
+                Err(full) => {
+                    full.refuse(socket, shared);
+                    return false;
+                }
+            }
+        }
+        true
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.metrics.connections.decrement();
+        self.shared.metrics.connections.decrement();
     }
 }
 
-/// Raises the limit of file descriptors as far as it goes, and returns how many connections there may
-/// be at once: as the settings say, or as many as that limit then allows.
-#[must_use]
-pub fn max_connections(settings: &Settings) -> usize {
-    let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
-    let limit = limit.saturating_sub(RESERVED_DESCRIPTORS).max(1);
-    let possible = usize::try_from(limit).unwrap_or(usize::MAX);
-    let wanted = settings.max_connections.unwrap_or(possible);
-    if wanted > possible {
-        tracing::warn!(
-            wanted,
-            possible,
-            "http.max_connections is above the limit of file descriptors (ulimit -n)"
-        );
-    }
-    wanted.min(MAX_PERMITS)
+/// Nine tenths, and one at least.
+fn most_of(connections: usize) -> usize {
+    connections - connections / 10
 }

@@ -27,6 +27,8 @@ pub struct Proxies {
     networks: Box<[Network]>,
     trusts_unix: bool,
     header: ForwardedHeader,
+    /// They say whose connection it is before all else.
+    speak_first: bool,
 }
 
 impl Proxies {
@@ -49,6 +51,7 @@ impl Proxies {
             networks: networks.collect::<Result<_, _>>()?,
             trusts_unix: !unix.is_empty(),
             header: http.forwarded_header,
+            speak_first: http.proxy_protocol,
         })
     }
 
@@ -59,6 +62,11 @@ impl Proxies {
             Peer::Unix(_) => self.trusts_unix,
             Peer::Behind(_) => false,
         }
+    }
+
+    /// Tells whether their connections begin with a header of the PROXY protocol.
+    pub(super) fn speak_first(&self) -> bool {
+        self.speak_first
     }
 
     fn has(&self, ip: IpAddr) -> bool {

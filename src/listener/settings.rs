@@ -30,8 +30,12 @@ pub struct Settings {
     pub trusted_proxies: Vec<String>,
     /// The header by which they do.
     pub forwarded_header: ForwardedHeader,
+    /// Whether connections of these proxies begin with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
     /// Connections held at once; absent: what the file-descriptor limit allows.
     pub max_connections: Option<usize>,
+    /// Connections of one address at once, of IPv6 of one /64; absent: nine tenths of all.
+    pub max_connections_per_address: Option<usize>,
     /// How long a request's line and headers may take to arrive; above it: 408.
     #[serde(with = "humantime_serde")]
     pub header_timeout: Duration,
@@ -81,7 +85,9 @@ impl Default for Settings {
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             forwarded_header: ForwardedHeader::default(),
+            proxy_protocol: false,
             max_connections: None,
+            max_connections_per_address: None,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             keep_alive_timeout: Duration::from_secs(75),

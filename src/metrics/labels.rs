@@ -5,6 +5,10 @@
 pub enum Limit {
     /// `http.max_connections`.
     MaxConnections,
+    /// `http.max_connections_per_address`.
+    MaxConnectionsPerAddress,
+    /// The process's own limit on file descriptors, which is no key.
+    FileDescriptors,
     /// `http.header_timeout`.
     HeaderTimeout,
     /// `http.body_timeout`.
@@ -56,8 +60,10 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 25] = [
+    pub(super) const ALL: [Self; 27] = [
         Self::MaxConnections,
+        Self::MaxConnectionsPerAddress,
+        Self::FileDescriptors,
         Self::HeaderTimeout,
         Self::BodyTimeout,
         Self::WriteTimeout,
@@ -106,6 +112,8 @@ impl Limit {
     pub fn label(self) -> &'static str {
         match self {
             Self::MaxConnections => "http.max_connections",
+            Self::MaxConnectionsPerAddress => "http.max_connections_per_address",
+            Self::FileDescriptors => "file_descriptors",
             Self::HeaderTimeout => "http.header_timeout",
             Self::BodyTimeout => "http.body_timeout",
             Self::WriteTimeout => "http.write_timeout",

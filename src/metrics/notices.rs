@@ -12,8 +12,12 @@ const PERIOD: Duration = Duration::from_secs(10);
 pub enum Notice {
     /// A connection found no room.
     Connection,
+    /// An address has as many as it may.
+    ConnectionOfAddress,
     /// The system had none for another.
     Accept,
+    /// A proxy did not say whose connection it is.
+    ProxyHeader,
     /// A session found no room.
     Session,
     /// A session's queue is full.

@@ -81,6 +81,12 @@ impl Socket {
         self.peer
     }
 
+    /// Takes notice of whose connection it is, as a proxy has said before all else.
+    pub fn set_peer(&mut self, peer: Peer) {
+        self.peer = peer;
+        self.proxy = None;
+    }
+
     /// Takes notice that a proxy is at the other end, which is trusted to name the client of each request.
     pub fn begin_proxied(&mut self) {
         self.proxy = Some(Box::new(self.peer));

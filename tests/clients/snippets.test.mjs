@@ -138,6 +138,8 @@ const RUNS = {
   '[[access]]                              # everybody': isConfiguration,
   'reason = "announcements come from the team"': isConfiguration,
   '[bayeux]\nmax_sessions_per_user': isConfiguration,
+  '\nforwarded_header = ': isConfiguration,
+  '\nproxy_protocol = true': isConfiguration,
   'mirant explain --config': async (text, { shell }) => {
     await writeFile(join(shell.folder, 'mirant.toml'), snippetWith('come from the team"'));
     assert.equal(await shell.run(`${text.trimEnd()} || [ $? = 1 ]`), snippetWith('refused by access[1]'));

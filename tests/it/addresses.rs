@@ -12,7 +12,9 @@ use serde_json::json;
 use crate::access::wrong;
 use crate::one_door::{Kind, WAYS, Way};
 use crate::support::program::Serving;
-use crate::support::{Client, Embedded, Folder, Http, Request, Says, TestServer, proxy_to, within};
+use crate::support::{
+    Client, Embedded, Folder, Http, Request, Says, TestServer, proxy_to, proxy_v1, proxy_v2, within,
+};
 
 const RESOURCES: &str = "channel=[{ pattern = '/**', resource = true }]";
 const DIRECT: &str = "bayeux.publish_without_session=true";
@@ -59,7 +61,7 @@ impl Witness {
     }
 }
 
-/// How a trusted proxy names a client, and what the server has to be told of that.
+/// How a trusted proxy names a client in requests, and what the server has to be told of that.
 fn forms(client: &str) -> [(Says, &'static str); 3] {
     let forged = "192.0.2.66";
     [
@@ -80,6 +82,15 @@ fn forms(client: &str) -> [(Says, &'static str); 3] {
             "http.forwarded_header=x-forwarded-for",
         ),
     ]
+}
+
+/// The same, or at the beginning of a connection.
+fn all_forms(client: &str) -> Vec<(Says, &'static str)> {
+    let on = "http.proxy_protocol=true";
+    let mut forms = forms(client).to_vec();
+    forms.push((Says::First(proxy_v1(client)), on));
+    forms.push((Says::First(proxy_v2(client)), on));
+    forms
 }
 
 /// Tries all ways in for a client; says what is wrong with some.
@@ -109,7 +120,7 @@ async fn whatever_way_a_request_comes_a_trusted_proxy_says_whose_it_is() {
         let deny =
             format!("{{ deny = ['{action}'], {channels}who = {{ address = '203.0.113.0/24' }} }}");
         let access = format!("access=[{deny}, {REST}]");
-        let (refused, allowed) = (forms("203.0.113.7"), forms("198.51.100.7"));
+        let (refused, allowed) = (all_forms("203.0.113.7"), all_forms("198.51.100.7"));
         for (clients, is_allowed) in [(refused, false), (allowed, true)] {
             for (says, form) in clients {
                 let witness = Witness::default();

@@ -27,7 +27,7 @@ pub(crate) use client::{Client, only};
 pub(crate) use events::{Block, Events};
 pub(crate) use http::{Http, Request, Response, percent};
 pub(crate) use message_http::{Embedded, two_way};
-pub(crate) use proxy::{Says, proxy_to};
+pub(crate) use proxy::{Says, proxy_to, proxy_v1, proxy_v2};
 pub(crate) use random::Random;
 pub(crate) use receiver::{Receiver, Way};
 pub(crate) use relay::{Folder, relay_to};

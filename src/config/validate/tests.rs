@@ -99,6 +99,10 @@ const WITHOUT_SENSE: &[(&str, &str)] = &[
         "http.trusted_proxies=10.0.0.1/8",
         "\"10.0.0.1/8\": has more than the first 8 bits",
     ),
+    (
+        "http.proxy_protocol=true",
+        "true: name the proxies in http.trusted_proxies",
+    ),
     ("http.forwarded_header=x-real-ip", "\"x-real-ip\": expected"),
     ("log.level=inof", "\"inof\": expected off, error"),
     ("log.level=", "\"\": expected off, error"),

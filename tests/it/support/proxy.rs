@@ -1,6 +1,6 @@
 //! A proxy between clients and a server, which says whom it speaks for.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
@@ -12,6 +12,31 @@ pub(crate) enum Says {
     InHeads(String),
     /// In bytes that it sends before all else.
     First(Vec<u8>),
+}
+
+/// A header of the PROXY protocol, version 1, of a client at this address.
+pub(crate) fn proxy_v1(client: &str) -> Vec<u8> {
+    let family = if client.contains(':') { 6 } else { 4 };
+    format!("PROXY TCP{family} {client} {client} 4711 80\r\n").into_bytes()
+}
+
+/// The same in version 2, with a TLV behind it.
+pub(crate) fn proxy_v2(client: &str) -> Vec<u8> {
+    let (family, address) = match client.parse().unwrap() {
+        IpAddr::V4(v4) => (0x11, v4.octets().to_vec()),
+        IpAddr::V6(v6) => (0x21, v6.octets().to_vec()),
+    };
+    let ports: &[u8] = &[0x12, 0x67, 0, 80];
+    let tlv: &[u8] = &[1, 0, 2, b'h', b'2'];
+    let rest = [&address, &address, ports, tlv].concat();
+    let length = u16::try_from(rest.len()).unwrap().to_be_bytes();
+    [
+        b"\r\n\r\n\0\r\nQUIT\n".as_slice(),
+        &[0x21, family],
+        &length,
+        &rest,
+    ]
+    .concat()
 }
 
 /// Begins to hand connections on to a server; returns where the proxy takes them.

@@ -67,10 +67,14 @@ pub enum Limit {
     MaxWaiting,
     /// `memory.budget`.
     Memory,
+    /// `authentication.max_token_length`.
+    MaxTokenLength,
+    /// `authentication.max_token_claims`.
+    MaxTokenClaims,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 32] = [
+    pub(super) const ALL: [Self; 34] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -103,6 +107,8 @@ impl Limit {
         Self::MaxWait,
         Self::MaxWaiting,
         Self::Memory,
+        Self::MaxTokenLength,
+        Self::MaxTokenClaims,
     ];
 
     /// Tells whether whoever reaches it logs that with more than its name, or whether it is reached in
@@ -119,6 +125,8 @@ impl Limit {
                 | Self::MaxEmbeddedRequests
                 | Self::MaxWait
                 | Self::MaxWaiting
+                | Self::MaxTokenLength
+                | Self::MaxTokenClaims
         )
     }
 
@@ -158,6 +166,8 @@ impl Limit {
             Self::MaxWait => "extensions.max_wait",
             Self::MaxWaiting => "extensions.max_waiting",
             Self::Memory => "memory.budget",
+            Self::MaxTokenLength => "authentication.max_token_length",
+            Self::MaxTokenClaims => "authentication.max_token_claims",
         }
     }
 }

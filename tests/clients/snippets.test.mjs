@@ -140,11 +140,22 @@ const RUNS = {
   '[bayeux]\nmax_sessions_per_user': isConfiguration,
   '\nforwarded_header = ': isConfiguration,
   '\nproxy_protocol = true': isConfiguration,
-  'mirant explain --config': async (text, { shell }) => {
+  'mirant explain --config mirant.toml --anonymous': async (text, { shell }) => {
     await writeFile(join(shell.folder, 'mirant.toml'), snippetWith('come from the team"'));
     assert.equal(await shell.run(`${text.trimEnd()} || [ $? = 1 ]`), snippetWith('refused by access[1]'));
   },
-  'refused by access[1]': async (text, { shell }) => RUNS['mirant explain --config'](snippetWith('mirant explain'), { shell }),
+  'refused by access[1]': async (text, { shell }) => RUNS['mirant explain --config mirant.toml --anonymous'](snippetWith('mirant explain'), { shell }),
+  'secret = { env = "TOKEN_SECRET" }': async (text, { shell }) => {
+    await writeFile(join(shell.folder, 'snippet.toml'), text);
+    const command = 'TOKEN_SECRET=$(openssl rand -hex 32) mirant check-config snippet.toml';
+    assert.equal(await shell.run(command), 'snippet.toml: ok\n');
+  },
+  'mirant token create --config': async (text, { shell }) => {
+    await writeFile(join(shell.folder, 'mirant.toml'), snippetWith('secret = { env = "TOKEN_SECRET" }'));
+    const printed = await shell.run(text);
+    assert.match(printed, /^user: u1\nroles: editor\n[^]*^accepted\n[^]*^allowed by access\[1\]$/m);
+  },
+  'jwks = { url': isConfiguration,
   'mirant bench idle': parsed,
   'mirant bench fan-out --url http://10.0.0.5': parsed,
 };

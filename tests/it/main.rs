@@ -63,6 +63,7 @@ mod slow_streams;
 mod streamed;
 mod subscribe;
 mod timeouts;
+mod tokens;
 mod unix_socket;
 mod unsubscribe;
 mod waiting;

@@ -1,6 +1,7 @@
 //! What a token says of its bearer, once it is known to be genuine.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
@@ -9,6 +10,7 @@ use super::settings::Issuer;
 use crate::access::{Action, Grant, Identity};
 use crate::authentication::Fault;
 use crate::bayeux::{BayeuxError, ChannelKind, ChannelPattern, Limits};
+use crate::metrics::{Limit, Metrics};
 
 /// Bytes of a user's name: what a log line can bear.
 const MAX_USER: usize = 256;
@@ -29,6 +31,7 @@ pub(super) struct Wanted {
     others: Vec<String>,
     max_claims: usize,
     limits: Limits,
+    metrics: Arc<Metrics>,
 }
 
 impl Wanted {
@@ -37,6 +40,7 @@ impl Wanted {
         others: &[&str],
         max_claims: usize,
         limits: &Limits,
+        metrics: &Arc<Metrics>,
     ) -> Self {
         Self {
             aud: issuer.aud.clone(),
@@ -48,6 +52,7 @@ impl Wanted {
             others: others.iter().map(|&name| name.to_owned()).collect(),
             max_claims,
             limits: limits.clone(),
+            metrics: Arc::clone(metrics),
         }
     }
 
@@ -119,10 +124,17 @@ impl Wanted {
             Some(Value::String(text)) => text.split_whitespace().collect(),
             Some(list) => texts(list).ok_or_else(|| invalid(&self.roles))?,
         };
-        if roles.len() > self.max_claims {
-            return Err(invalid(&self.roles));
-        }
+        self.bounded(roles.len(), &self.roles)?;
         Ok(roles.into_iter().map(str::to_owned).collect())
+    }
+
+    /// Checks how many values a claim has.
+    fn bounded(&self, count: usize, claim: &str) -> Result<(), Fault> {
+        if count > self.max_claims {
+            self.metrics.limited(Limit::MaxTokenClaims);
+            return Err(invalid(claim));
+        }
+        Ok(())
     }
 
     fn others(&self, claims: &Map<String, Value>) -> Result<Vec<(String, String)>, Fault> {
@@ -134,9 +146,7 @@ impl Wanted {
                 None => Vec::new(),
             };
             all.extend(values.into_iter().map(|value| (name.clone(), value)));
-            if all.len() > self.max_claims {
-                return Err(invalid(name));
-            }
+            self.bounded(all.len(), name)?;
         }
         Ok(all)
     }
@@ -160,9 +170,7 @@ impl Wanted {
             };
             let channels = texts(channels).ok_or_else(invalid)?;
             count += channels.len();
-            if count > self.max_claims {
-                return Err(invalid());
-            }
+            self.bounded(count, &self.channels)?;
             let channels = channels.into_iter().map(|text| {
                 let pattern = ChannelPattern::parse(text, &self.limits).ok();
                 pattern.filter(|pattern| pattern.kind() != ChannelKind::Meta)

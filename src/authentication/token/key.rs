@@ -125,6 +125,11 @@ impl Key {
         }
     }
 
+    /// Tells whether whoever knows it can sign, too.
+    pub(super) fn is_secret(&self) -> bool {
+        self.checks.family() == AlgorithmFamily::Hmac
+    }
+
     /// Tells whether a token is signed by this key, with an algorithm of this key.
     pub(super) fn signed(&self, token: &Token<'_>) -> bool {
         token.algorithm.is_some_and(|algorithm| {

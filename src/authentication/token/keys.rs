@@ -53,6 +53,12 @@ impl Keys {
         }
     }
 
+    /// Takes secrets away. Returns whether there are others.
+    pub(super) fn without_secrets(&mut self) -> bool {
+        self.0.retain(|key| !key.is_secret());
+        !self.0.is_empty()
+    }
+
     /// Leaves each key only the algorithms that are among these. Returns whether any has one then.
     pub(super) fn narrow(&mut self, algorithms: &[jsonwebtoken::Algorithm]) -> bool {
         for key in &mut self.0 {

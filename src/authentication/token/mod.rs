@@ -23,7 +23,7 @@ use serde_json::Value;
 use super::{Check, Fault, Known, Problem};
 use crate::access::Identity;
 use crate::bayeux::{BayeuxError, Limits};
-use crate::metrics::Metrics;
+use crate::metrics::{Limit, Metrics};
 use crate::outbound::{self, Outbound};
 use checked::{Checked, Entry};
 use claims::Wanted;
@@ -45,6 +45,7 @@ pub struct Tokens(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     max_length: u64,
+    metrics: Arc<Metrics>,
     issuers: Vec<Issuer>,
     checked: Checked,
 }
@@ -68,7 +69,8 @@ impl Tokens {
         if problems.is_empty() && !issuers.is_empty() {
             let fetching = fetching(settings, issuers, metrics);
             for (index, issuer) in issuers.iter().enumerate() {
-                let wanted = Wanted::new(issuer, claims, settings.max_token_claims, limits);
+                let wanted =
+                    Wanted::new(issuer, claims, settings.max_token_claims, limits, metrics);
                 match Issuer::new(issuer, wanted, &fetching) {
                     Ok(issuer) => compiled.push(issuer),
                     Err((name, fix)) => problems.push(Problem {
@@ -84,6 +86,7 @@ impl Tokens {
         }
         Ok(Self(Arc::new(Inner {
             max_length: settings.max_token_length.as_u64(),
+            metrics: Arc::clone(metrics),
             issuers: compiled,
             checked: Checked::new(settings.max_checked_tokens),
         })))
@@ -198,6 +201,7 @@ impl From<Fault> for Refused {
 impl Inner {
     fn check(&self, text: &str, now: SystemTime) -> Result<Arc<Identity>, Refused> {
         if text.len() as u64 > self.max_length {
+            self.metrics.limited(Limit::MaxTokenLength);
             return Err(Fault::from(BayeuxError::TokenTooLong).into());
         }
         if let Some(entry) = self.checked.find(text) {

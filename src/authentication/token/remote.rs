@@ -138,6 +138,7 @@ impl Remote {
     }
 
     async fn fetch(&self) {
+        let _ended = Ended(&self.ended);
         let outcome = self.fetched().await;
         let has_failed = outcome.is_err();
         match outcome {
@@ -159,7 +160,6 @@ impl Remote {
             (true, false) => self.metrics.failing_key_sources.decrement(),
             _ => {}
         }
-        self.ended.send_modify(|ended| *ended += 1);
     }
 
     async fn fetched(&self) -> Result<(Keys, Bytes, Duration), String> {
@@ -176,6 +176,11 @@ impl Remote {
         let text = response.into_body();
         let mut keys = Keys::parse(&text, self.bounds.max_keys)
             .map_err(|what| format!("the answer {what}"))?;
+        if !keys.without_secrets() {
+            return Err(
+                "the answer has nothing but secrets, which everybody can read there".to_owned(),
+            );
+        }
         if !self.algorithms.is_empty() && !keys.narrow(&self.algorithms) {
             return Err("none of its keys is for the algorithms of the issuer".to_owned());
         }
@@ -211,6 +216,15 @@ impl Remote {
     fn lock(&self) -> MutexGuard<'_, State> {
         // What it holds is whole whatever happened to who put it there.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says at its end that a fetch has ended, however that came.
+struct Ended<'r>(&'r watch::Sender<u64>);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|ended| *ended += 1);
     }
 }
 

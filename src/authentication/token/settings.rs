@@ -210,10 +210,8 @@ impl Issuer {
             &|| humantime::format_duration(self.leeway).to_string(),
             "must be at most \"1h\"",
         );
-        if let Some(Jwks::There { url }) = &self.jwks
-            && let Err(fix) = outbound::url(url)
-        {
-            require(false, "jwks", &|| self.shown("jwks"), fix);
+        if let Some((shown, fix)) = self.url_problem() {
+            require(false, "jwks", &|| shown.clone(), fix);
         }
         for (name, claim) in [
             ("user_claim", &self.user_claim),
@@ -227,6 +225,19 @@ impl Issuer {
             );
         }
         problems
+    }
+
+    /// Finds what is wrong with the URL of its keys, which is shown unless a password may stand in it.
+    fn url_problem(&self) -> Option<(String, &'static str)> {
+        let Some(Jwks::There { url }) = &self.jwks else {
+            return None;
+        };
+        let fix = outbound::url(url).err()?;
+        let shown = match url.contains('@') {
+            true => "…".to_owned(),
+            false => self.shown("jwks"),
+        };
+        Some((shown, fix))
     }
 
     /// Shows the value of a key, as it would stand in a file.

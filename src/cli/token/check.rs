@@ -38,6 +38,8 @@ pub(in crate::cli) struct Args {
 pub(super) fn run(args: Args) -> Result<ExitCode, String> {
     let token = read(args.token)?;
     let (tokens, config) = args.place.tokens()?;
+    // Why keys cannot be fetched is in the log.
+    crate::cli::logging::start(&config.log).map_err(|error| error.to_string())?;
     let now = SystemTime::now();
     let outcome = block_on(outcome(&tokens, &token, now)).map_err(|error| error.to_string())?;
     for line in contents(&tokens, &token, &config) {
@@ -192,7 +194,7 @@ fn reason(fault: &Fault, tokens: &Tokens, token: &str, now: SystemTime) -> Strin
         ),
         BayeuxError::TokenClaimInvalid => "the claim is missing, or has another form".to_owned(),
         BayeuxError::TokenKeysUnavailable => {
-            "the keys of its issuer cannot be fetched; the log says why".to_owned()
+            "the keys of its issuer cannot be had; the log on standard error says why".to_owned()
         }
         _ => "it is not accepted".to_owned(),
     }

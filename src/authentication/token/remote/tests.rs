@@ -181,6 +181,10 @@ async fn keys_that_cannot_be_had_are_asked_for_again_after_a_while() {
         Answer::Raw("no HTTP\r\n\r\n".to_owned()),
         Answer::Raw(response("no JSON", "")),
         Answer::Raw(response(r#"{"keys":[]}"#, "")),
+        Answer::Raw(response(
+            r#"{"kty":"oct","k":"MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI"}"#,
+            "",
+        )),
         Answer::Raw(response(&" ".repeat(5000), "")),
         Answer::Keys(vec!["rsa", "rsa-other"], ""),
     ];

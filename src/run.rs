@@ -9,11 +9,12 @@ use tokio::task::JoinSet;
 
 use crate::access::{self, Access};
 use crate::admin::Admin;
-use crate::authentication::Authenticator;
+use crate::authentication::webhook::Webhook;
+use crate::authentication::{self, Authenticator};
 use crate::bayeux::ChannelPattern;
 use crate::config::{self, Config};
 use crate::demo::Demo;
-use crate::extensions::Extension;
+use crate::extensions::{AskingWebhook, Extension};
 use crate::listener::{self, Listener, ListeningSocket, Routes};
 pub use crate::listener::{BindError, BoundAddress, ListenAddress};
 use crate::metrics::Metrics;
@@ -38,9 +39,18 @@ pub enum StartError {
     /// Access rules cannot be used.
     #[error("{}", listed(.0))]
     Access(Vec<access::Problem>),
+    /// Settings of who clients are cannot be used.
+    #[error("{}", listed(.0))]
+    Authentication(Vec<authentication::Problem>),
 }
 
-fn listed(problems: &[access::Problem]) -> String {
+impl From<Vec<authentication::Problem>> for StartError {
+    fn from(problems: Vec<authentication::Problem>) -> Self {
+        Self::Authentication(problems)
+    }
+}
+
+fn listed(problems: &[impl ToString]) -> String {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     lines.join("; ")
 }
@@ -88,30 +98,30 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         services,
         channel,
         access,
+        webhook,
         admin,
         ..
     } = config;
     let access = Access::new(&access).map_err(StartError::Access)?;
     let metrics = Arc::new(Metrics::default());
+    let webhook = Webhook::new(&webhook, &bayeux.limits, Arc::clone(&metrics))?;
     let demo = demo.then(|| Demo::new(&bayeux.transports.path));
     let max_message_size = bayeux.limits.max_message_size.as_u64();
-    let router = Router::new(bayeux.router, &channel);
     let types = connection_types(&bayeux.transports.transports);
     let mut services = services.build(&bayeux.limits);
-    for (pattern, handler) in additions.handlers {
-        services.add(pattern, handler);
-    }
+    let handlers = additions.handlers.into_iter();
+    handlers.for_each(|(pattern, handler)| services.add(pattern, handler));
     let server = Arc::new(BayeuxServer::new(Parts {
         limits: bayeux.limits,
         connection_types: types,
         session: bayeux.session,
-        router,
+        router: Router::new(bayeux.router, &channel),
         resources: resources.kept,
         has_ack: extensions.ack,
         access: Arc::new(access),
         authenticator: Authenticator::default(),
         waits: extensions.waits,
-        extensions: extensions.build(additions.extensions),
+        extensions: extensions.build(more(webhook.as_ref(), additions.extensions)),
         services,
         metrics: Arc::clone(&metrics),
     }));
@@ -148,6 +158,12 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         stop,
         shutdown_timeout: http.shutdown_timeout,
     })
+}
+
+/// Returns the extensions behind those of `[extensions]`.
+fn more(webhook: Option<&Webhook>, additions: Vec<Box<dyn Extension>>) -> Vec<Box<dyn Extension>> {
+    let webhook = AskingWebhook::boxed(webhook).into_iter();
+    webhook.chain(additions).collect()
 }
 
 fn public_routes(

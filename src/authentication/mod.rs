@@ -6,10 +6,12 @@
 
 mod authenticator;
 mod fault;
+mod generations;
 pub mod passwords;
 mod problem;
 mod secret;
 pub mod token;
+pub mod webhook;
 
 use std::fmt;
 use std::future::Future;

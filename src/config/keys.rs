@@ -63,7 +63,7 @@ pub(super) fn list(key: &str) -> Option<&'static List> {
 }
 
 /// The sections, in the order of the file.
-pub(super) const SECTIONS: [&str; 11] = [
+pub(super) const SECTIONS: [&str; 12] = [
     "http",
     "bayeux",
     "websocket",
@@ -73,6 +73,7 @@ pub(super) const SECTIONS: [&str; 11] = [
     "extensions",
     "services",
     "authentication",
+    "webhook",
     "log",
     "admin",
 ];

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::authentication::{passwords, token};
+use crate::authentication::{passwords, token, webhook};
 use crate::bayeux::Limits;
 use crate::{access, extensions, listener, resources, router, services, session, transports};
 
@@ -66,6 +66,8 @@ pub struct Config {
     pub access: Vec<access::Rule>,
     /// Who clients are.
     pub authentication: Authentication,
+    /// Who decides outside.
+    pub webhook: webhook::Settings,
     /// Who may log in with a password.
     pub user: Vec<passwords::User>,
     /// Who may issue tokens.

@@ -210,6 +210,8 @@ mod known_keys {
         add("authentication", fields(passwords, "Settings"));
         let tokens = include_str!("../authentication/token/settings.rs");
         add("authentication", fields(tokens, "Settings"));
+        let webhook = include_str!("../authentication/webhook/settings.rs");
+        add("webhook", fields(webhook, "Settings"));
         add("log", fields(here, "Log"));
         add("admin", fields(here, "Admin"));
         assert_eq!(BTreeSet::from_iter(keys::known()), expected);

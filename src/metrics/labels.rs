@@ -53,10 +53,12 @@ pub enum Limit {
     MaxWait,
     /// `extensions.max_waiting`.
     MaxWaiting,
+    /// `webhook.max_waiting`.
+    MaxWebhookWaiting,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 25] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::MaxConnections,
         Self::HeaderTimeout,
         Self::BodyTimeout,
@@ -82,6 +84,7 @@ impl Limit {
         Self::MaxEmbeddedRequests,
         Self::MaxWait,
         Self::MaxWaiting,
+        Self::MaxWebhookWaiting,
     ];
 
     /// Tells whether whoever reaches it logs that with more than its name, or whether it is reached in
@@ -98,6 +101,7 @@ impl Limit {
                 | Self::MaxEmbeddedRequests
                 | Self::MaxWait
                 | Self::MaxWaiting
+                | Self::MaxWebhookWaiting
         )
     }
 
@@ -130,6 +134,7 @@ impl Limit {
             Self::MaxEmbeddedRequests => "streaming.max_embedded_requests",
             Self::MaxWait => "extensions.max_wait",
             Self::MaxWaiting => "extensions.max_waiting",
+            Self::MaxWebhookWaiting => "webhook.max_waiting",
         }
     }
 }
@@ -217,6 +222,43 @@ impl PasswordOutcome {
             Self::Right => "right",
             Self::Wrong => "wrong",
             Self::Delayed => "delayed",
+        }
+    }
+}
+
+/// What became of a question to the webhook; its label says the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebhookOutcome {
+    /// It may be.
+    Allowed,
+    /// It may not.
+    Denied,
+    /// There was no answer, or none that is understood.
+    Failed,
+    /// Its client went away, or had waited for too long.
+    GivenUp,
+    /// The answer was known: nobody was asked.
+    Cached,
+}
+
+impl WebhookOutcome {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Allowed,
+        Self::Denied,
+        Self::Failed,
+        Self::GivenUp,
+        Self::Cached,
+    ];
+
+    /// Returns the label that metrics carry.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+            Self::GivenUp => "given_up",
+            Self::Cached => "cached",
         }
     }
 }

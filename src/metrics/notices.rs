@@ -34,10 +34,12 @@ pub enum Notice {
     Extension,
     /// A password was wrong.
     Password,
+    /// The webhook gave no answer.
+    Webhook,
 }
 
 impl Notice {
-    pub(super) const COUNT: usize = Self::Password as usize + 1;
+    pub(super) const COUNT: usize = Self::Webhook as usize + 1;
 
     /// What a refusal with this HTTP status is about.
     pub(super) fn of_status(status: u16) -> Self {

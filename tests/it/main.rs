@@ -60,6 +60,7 @@ mod timeouts;
 mod unix_socket;
 mod unsubscribe;
 mod waiting;
+mod webhook;
 mod websocket;
 mod who_may;
 mod work;

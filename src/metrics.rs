@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 mod counts;
 mod labels;
@@ -11,7 +11,7 @@ mod notices;
 use notices::Quota;
 
 pub use counts::{Counter, Gauge};
-pub use labels::{Dropped, EndReason, Forbidden, Limit, PasswordOutcome};
+pub use labels::{Dropped, EndReason, Forbidden, Limit, PasswordOutcome, WebhookOutcome};
 pub use notices::{Notice, Permit};
 
 use crate::memory::{Budget, Kind};
@@ -46,6 +46,8 @@ pub struct Metrics {
     pub watched_resources: Gauge,
     /// Batches that wait for an extension, before they are processed or before their replies leave.
     pub waiting_batches: Gauge,
+    /// Questions to the webhook whose answer is waited for.
+    pub webhook_calls: Gauge,
     /// Successful handshakes.
     pub handshakes: Counter,
     /// Held connects that a newer one displaced.
@@ -86,10 +88,13 @@ pub struct Metrics {
     pub memory_refused: Counter,
     /// Connections that were cut because they held much while memory was short.
     pub memory_cut: Counter,
+    /// Milliseconds that questions to the webhook took.
+    webhook_milliseconds: Counter,
     dropped: [Counter; Dropped::ALL.len()],
     ended: [Counter; EndReason::ALL.len()],
     forbidden: [Counter; Forbidden::ALL.len()],
     passwords: [Counter; PasswordOutcome::ALL.len()],
+    webhook: [Counter; WebhookOutcome::ALL.len()],
     limits: [Counter; Limit::ALL.len()],
     /// The log lines that clients cause, by what they are about; and those of bounds that nobody else
     /// tells of.
@@ -123,6 +128,17 @@ impl Metrics {
     /// Counts a password that a client has shown.
     pub fn password(&self, outcome: PasswordOutcome) {
         self.passwords[outcome as usize].increment();
+    }
+
+    /// Counts what became of a question to the webhook.
+    pub fn webhook(&self, outcome: WebhookOutcome) {
+        self.webhook[outcome as usize].increment();
+    }
+
+    /// Counts how long a question to the webhook took.
+    pub fn webhook_took(&self, time: Duration) {
+        let milliseconds = usize::try_from(time.as_millis()).unwrap_or(usize::MAX);
+        self.webhook_milliseconds.add(milliseconds);
     }
 
     /// Counts a session's end.
@@ -234,17 +250,7 @@ impl Metrics {
             &actions,
             &self.forbidden,
         );
-        let outcomes = PasswordOutcome::ALL.map(PasswordOutcome::label);
-        family(
-            &mut out,
-            (
-                "passwords_total",
-                "Passwords that clients have shown.",
-                "outcome",
-            ),
-            &outcomes,
-            &self.passwords,
-        );
+        self.render_checks(&mut out);
         let limits = Limit::ALL.map(Limit::label);
         family(
             &mut out,
@@ -280,7 +286,29 @@ impl Metrics {
         }
     }
 
-    fn gauges(&self) -> [(&str, &str, &Gauge); 12] {
+    /// Writes what became of checks of who clients are.
+    fn render_checks(&self, out: &mut String) {
+        let outcomes = PasswordOutcome::ALL.map(PasswordOutcome::label);
+        family(
+            out,
+            (
+                "passwords_total",
+                "Passwords that clients have shown.",
+                "outcome",
+            ),
+            &outcomes,
+            &self.passwords,
+        );
+        let outcomes = WebhookOutcome::ALL.map(WebhookOutcome::label);
+        family(
+            out,
+            ("webhook_total", "Questions to the webhook.", "outcome"),
+            &outcomes,
+            &self.webhook,
+        );
+    }
+
+    fn gauges(&self) -> [(&str, &str, &Gauge); 14] {
         [
             (
                 "failing_key_sources",
@@ -325,6 +353,11 @@ impl Metrics {
                 "waiting_batches",
                 "Batches that wait for an extension.",
                 &self.waiting_batches,
+            ),
+            (
+                "webhook_calls",
+                "Questions to the webhook whose answer is waited for.",
+                &self.webhook_calls,
             ),
         ]
     }
@@ -384,7 +417,7 @@ impl Metrics {
         ]
     }
 
-    fn more_counters(&self) -> [(&str, &str, &Counter); 10] {
+    fn more_counters(&self) -> [(&str, &str, &Counter); 11] {
         [
             (
                 "delayed_unknown_total",
@@ -435,6 +468,11 @@ impl Metrics {
                 "memory_cut_total",
                 "Connections cut because they held much while memory was short.",
                 &self.memory_cut,
+            ),
+            (
+                "webhook_milliseconds_total",
+                "Milliseconds that questions to the webhook took.",
+                &self.webhook_milliseconds,
             ),
         ]
     }

@@ -12,11 +12,12 @@ use crate::admin::Admin;
 use crate::authentication::passwords::Passwords;
 use crate::authentication::settings::Sources;
 use crate::authentication::token::Tokens;
+use crate::authentication::webhook::Webhook;
 use crate::authentication::{self, Authenticator};
 use crate::bayeux::ChannelPattern;
 use crate::config::{self, Config};
 use crate::demo::Demo;
-use crate::extensions::Extension;
+use crate::extensions::{AskingWebhook, Extension};
 use crate::listener::{self, Listener, ListeningSocket, NotAProxy, Proxies, Routes};
 pub use crate::listener::{BindError, BoundAddress, ListenAddress};
 use crate::memory::Budget;
@@ -45,9 +46,15 @@ pub enum StartError {
     /// Access rules cannot be used.
     #[error("{}", listed(.0))]
     Access(Vec<access::Problem>),
-    /// Issuers or users cannot be used.
+    /// Settings of who clients are cannot be used.
     #[error("{}", listed(.0))]
     Authentication(Vec<authentication::Problem>),
+}
+
+impl From<Vec<authentication::Problem>> for StartError {
+    fn from(problems: Vec<authentication::Problem>) -> Self {
+        Self::Authentication(problems)
+    }
 }
 
 fn listed(problems: &[impl ToString]) -> String {
@@ -103,6 +110,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         user,
         rates,
         memory,
+        webhook,
         admin,
         ..
     } = config;
@@ -114,12 +122,11 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         &access.claims(),
         &bayeux.limits,
         &metrics,
-    )
-    .map_err(StartError::Authentication)?;
-    let passwords = Passwords::new(&user, &authentication.passwords, Arc::clone(&metrics))
-        .map_err(StartError::Authentication)?;
-    bayeux.transports.shows = shows(&authentication.sources, &tokens);
-    let authenticator = Authenticator::new(tokens, passwords);
+    )?;
+    let passwords = Passwords::new(&user, &authentication.passwords, Arc::clone(&metrics))?;
+    bayeux.transports.shows = shows(&authentication.sources, &tokens, &webhook);
+    let webhook = Webhook::new(&webhook, &bayeux.limits, Arc::clone(&metrics))?;
+    let authenticator = Authenticator::new(tokens, passwords, webhook.clone());
     let demo = demo.then(|| Demo::new(&bayeux.transports.path));
     let max_message_size = bayeux.limits.max_message_size.as_u64();
     let router = Router::new(bayeux.router, &channel);
@@ -129,14 +136,14 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         limits: bayeux.limits,
         connection_types: connection_types(&bayeux.transports.transports),
         session: bayeux.session,
-        router,
+        router: Router::new(bayeux.router, &channel),
         resources: resources.kept,
         has_ack: extensions.ack,
         access: Arc::new(access),
         rates,
         authenticator,
         waits: extensions.waits,
-        extensions: extensions.build(additions.extensions),
+        extensions: extensions.build(more(webhook.as_ref(), additions.extensions)),
         services,
         metrics: Arc::clone(&metrics),
     }));
@@ -176,17 +183,26 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
     })
 }
 
-/// What heads are asked for: nothing if there is nobody to check it.
-fn shows(sources: &Sources, tokens: &Tokens) -> Shows {
-    if tokens.is_empty() {
-        return Shows::default();
+/// What heads are asked for: nothing if there is nobody to tell.
+fn shows(sources: &Sources, tokens: &Tokens, webhook: &webhook::Settings) -> Shows {
+    let mut shows = Shows::default();
+    if !tokens.is_empty() {
+        shows.bearer = true;
+        shows.cookie.clone_from(&sources.cookie);
+        shows.query_parameter.clone_from(&sources.query_parameter);
     }
-    Shows {
-        bearer: true,
-        cookie: sources.cookie.clone(),
-        query_parameter: sources.query_parameter.clone(),
-        ..Shows::default()
+    if webhook.url.is_some() {
+        let names = webhook.headers.iter();
+        shows.headers = names.filter_map(|name| name.parse().ok()).collect();
+        shows.cookies.clone_from(&webhook.cookies);
     }
+    shows
+}
+
+/// Returns the extensions behind those of `[extensions]`.
+fn more(webhook: Option<&Webhook>, additions: Vec<Box<dyn Extension>>) -> Vec<Box<dyn Extension>> {
+    let webhook = AskingWebhook::boxed(webhook).into_iter();
+    webhook.chain(additions).collect()
 }
 
 fn public_routes(

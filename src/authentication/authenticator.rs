@@ -8,7 +8,9 @@ use serde_json::value::RawValue;
 
 use super::passwords::Passwords;
 use super::token::Tokens;
+use super::webhook::Webhook;
 use super::{Check, Fault, Shown};
+use crate::access::Action;
 use crate::bayeux::{BayeuxError, Message, fields, text};
 
 /// The entry of `ext` in which messages show who their client is.
@@ -19,6 +21,8 @@ const AUTHENTICATION: &str = "authentication";
 pub struct Authenticator {
     tokens: Option<Tokens>,
     passwords: Option<Passwords>,
+    /// Who decides about handshakes instead.
+    webhook: Option<Webhook>,
 }
 
 /// What a message shows.
@@ -29,10 +33,12 @@ enum Credentials<'a> {
 }
 
 impl Authenticator {
-    /// Makes one that checks tokens if there are issuers, and passwords if there are users.
+    /// Makes one that checks tokens if there are issuers, and passwords if there are users, and asks the
+    /// webhook if that decides about handshakes.
     #[must_use]
-    pub fn new(tokens: Tokens, passwords: Passwords) -> Self {
+    pub fn new(tokens: Tokens, passwords: Passwords, webhook: Option<Webhook>) -> Self {
         Self {
+            webhook: webhook.filter(|webhook| webhook.decides(Action::Handshake)),
             tokens: (!tokens.is_empty()).then_some(tokens),
             passwords: (!passwords.is_empty()).then_some(passwords),
         }
@@ -41,11 +47,11 @@ impl Authenticator {
     /// Tells whether there is anything to check by.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.tokens.is_some() || self.passwords.is_some()
+        self.tokens.is_some() || self.passwords.is_some() || self.webhook.is_some()
     }
 
     /// Checks what a handshake shows, or if it shows nothing the head of its request; nothing if neither
-    /// does. `address` is its client's.
+    /// does. If the webhook decides, it is asked instead, whatever is shown. `address` is its client's.
     #[must_use]
     pub fn handshake(
         &self,
@@ -53,6 +59,9 @@ impl Authenticator {
         shown: Option<&Shown>,
         address: Option<IpAddr>,
     ) -> Option<Check> {
+        if let Some(webhook) = &self.webhook {
+            return Some(webhook.handshake(message, shown, address));
+        }
         match credentials(message) {
             None => self.request(shown?),
             Some(Ok(Credentials::Token(token))) => Some(self.token(&token)),

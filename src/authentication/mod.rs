@@ -6,11 +6,13 @@
 
 mod authenticator;
 mod fault;
+mod generations;
 pub mod passwords;
 mod problem;
 mod secret;
 pub mod settings;
 pub mod token;
+pub mod webhook;
 
 use std::fmt;
 use std::future::Future;

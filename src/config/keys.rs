@@ -64,7 +64,7 @@ pub(super) fn list(key: &str) -> Option<&'static List> {
 }
 
 /// The sections, in the order of the file.
-pub(super) const SECTIONS: [&str; 13] = [
+pub(super) const SECTIONS: [&str; 14] = [
     "http",
     "bayeux",
     "websocket",
@@ -76,6 +76,7 @@ pub(super) const SECTIONS: [&str; 13] = [
     "authentication",
     "rates",
     "memory",
+    "webhook",
     "log",
     "admin",
 ];

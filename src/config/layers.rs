@@ -184,7 +184,11 @@ impl Layers {
         } else if let Some(list) = keys::list(key) {
             self.put_list(list, value, origin);
         } else if keys::check(key, value.clone()).is_err() {
-            self.refuse_value(key, key, &value, origin);
+            if key.ends_with(".secret") {
+                self.refuse_secret(key, key, origin);
+            } else {
+                self.refuse_value(key, key, &value, origin);
+            }
         } else {
             self.keep(key, value, origin);
         }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::authentication::{self, passwords, token};
+use crate::authentication::{self, passwords, token, webhook};
 use crate::bayeux::Limits;
 use crate::{
     access, extensions, listener, memory, rates, resources, router, services, session, transports,
@@ -68,6 +68,8 @@ pub struct Config {
     pub access: Vec<access::Rule>,
     /// Who clients are.
     pub authentication: Authentication,
+    /// Who decides outside.
+    pub webhook: webhook::Settings,
     /// Who may log in with a password.
     pub user: Vec<passwords::User>,
     /// Who may issue tokens.

@@ -216,6 +216,8 @@ mod known_keys {
         add("rates", fields(rates, "Settings"));
         let memory = include_str!("../memory/settings.rs");
         add("memory", fields(memory, "Settings"));
+        let webhook = include_str!("../authentication/webhook/settings.rs");
+        add("webhook", fields(webhook, "Settings"));
         add("log", fields(here, "Log"));
         add("admin", fields(here, "Admin"));
         assert_eq!(BTreeSet::from_iter(keys::known()), expected);

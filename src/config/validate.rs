@@ -65,6 +65,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.channels(&config.channel);
     checks.access(&config.access);
     checks.users(config);
+    checks.webhook(config);
     checks.issuers(&config.issuer);
     checks.services(&config.services);
     checks.log(config);
@@ -154,6 +155,8 @@ impl Checks {
             ("authentication.jwks_max_age", tokens.jwks_max_age),
             ("authentication.jwks_max_stale", tokens.jwks_max_stale),
             ("authentication.jwks_min_interval", tokens.jwks_min_interval),
+            ("webhook.timeout", config.webhook.timeout),
+            ("webhook.retry", config.webhook.retry),
             (
                 "authentication.max_password_delay",
                 config.authentication.passwords.max_password_delay,
@@ -161,6 +164,7 @@ impl Checks {
         ];
         let any = [
             ("bayeux.interval", session.interval),
+            ("webhook.cache", config.webhook.cache),
             ("bayeux.max_client_interval", session.max_client_interval),
             ("bayeux.max_unknown_delay", session.max_unknown_delay),
             ("bayeux.max_reconnect_spread", session.max_reconnect_spread),
@@ -375,6 +379,7 @@ impl Checks {
                 config.websocket.deflate_threshold,
                 1,
             ),
+            ("webhook.max_answer_size", config.webhook.max_answer_size, 1),
             (
                 "authentication.max_password_memory",
                 config.authentication.passwords.max_password_memory,
@@ -552,6 +557,26 @@ impl Checks {
         let problems = Passwords::problems(&config.user, &config.authentication.passwords);
         for problem in problems {
             self.refuse(&problem.key, problem.value, &problem.fix);
+        }
+    }
+
+    fn webhook(&mut self, config: &Config) {
+        for problem in config.webhook.problems() {
+            self.refuse(&problem.key, problem.value, &problem.fix);
+        }
+        self.require(
+            config.webhook.url.is_none()
+                || config.webhook.timeout <= config.extensions.waits.max_wait,
+            "webhook.timeout",
+            "must not be above extensions.max_wait, which ends all waits",
+        );
+        let counts = [
+            ("webhook.max_concurrent", config.webhook.max_concurrent),
+            ("webhook.max_waiting", config.webhook.max_waiting),
+            ("webhook.max_cached", config.webhook.max_cached),
+        ];
+        for (key, count) in counts {
+            self.require(count >= 1, key, "must be 1 or more");
         }
     }
 

@@ -11,6 +11,7 @@ mod activity;
 pub mod settings;
 mod timestamp;
 mod timesync;
+mod webhook;
 
 use core::net::IpAddr;
 use std::borrow::Cow;
@@ -26,6 +27,7 @@ use crate::bayeux::{ClientId, Draft, Event, Message, Reply};
 pub use activity::Activity;
 pub use settings::{Settings, WaitBounds};
 pub use timestamp::Timestamp;
+pub use webhook::AskingWebhook;
 
 /// What a message waits for: a future that ends when it may go on, or is refused. It runs on the task of
 /// its client's connection, so it may not block; it is dropped when the client goes away, or after

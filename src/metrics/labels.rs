@@ -71,10 +71,12 @@ pub enum Limit {
     MaxTokenLength,
     /// `authentication.max_token_claims`.
     MaxTokenClaims,
+    /// `webhook.max_waiting`.
+    MaxWebhookWaiting,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 34] = [
+    pub(super) const ALL: [Self; 35] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -109,6 +111,7 @@ impl Limit {
         Self::Memory,
         Self::MaxTokenLength,
         Self::MaxTokenClaims,
+        Self::MaxWebhookWaiting,
     ];
 
     /// Tells whether whoever reaches it logs that with more than its name, or whether it is reached in
@@ -127,6 +130,7 @@ impl Limit {
                 | Self::MaxWaiting
                 | Self::MaxTokenLength
                 | Self::MaxTokenClaims
+                | Self::MaxWebhookWaiting
         )
     }
 
@@ -168,6 +172,7 @@ impl Limit {
             Self::Memory => "memory.budget",
             Self::MaxTokenLength => "authentication.max_token_length",
             Self::MaxTokenClaims => "authentication.max_token_claims",
+            Self::MaxWebhookWaiting => "webhook.max_waiting",
         }
     }
 }
@@ -259,6 +264,43 @@ impl PasswordOutcome {
             Self::Right => "right",
             Self::Wrong => "wrong",
             Self::Delayed => "delayed",
+        }
+    }
+}
+
+/// What became of a question to the webhook; its label says the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebhookOutcome {
+    /// It may be.
+    Allowed,
+    /// It may not.
+    Denied,
+    /// There was no answer, or none that is understood.
+    Failed,
+    /// Its client went away, or had waited for too long.
+    GivenUp,
+    /// The answer was known: nobody was asked.
+    Cached,
+}
+
+impl WebhookOutcome {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Allowed,
+        Self::Denied,
+        Self::Failed,
+        Self::GivenUp,
+        Self::Cached,
+    ];
+
+    /// Returns the label that metrics carry.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+            Self::GivenUp => "given_up",
+            Self::Cached => "cached",
         }
     }
 }

@@ -42,10 +42,12 @@ pub enum Notice {
     Password,
     /// Memory is short.
     Memory,
+    /// The webhook gave no answer.
+    Webhook,
 }
 
 impl Notice {
-    pub(super) const COUNT: usize = Self::Memory as usize + 1;
+    pub(super) const COUNT: usize = Self::Webhook as usize + 1;
 
     /// What a refusal with this HTTP status is about.
     pub(super) fn of_status(status: u16) -> Self {

@@ -1,5 +1,6 @@
 // Every snippet of README.md and docs/ is run as it is printed, but for the name of the host.
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { mkdtemp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -156,6 +157,28 @@ const RUNS = {
     assert.match(printed, /^user: u1\nroles: editor\n[^]*^accepted\n[^]*^allowed by access\[1\]$/m);
   },
   'jwks = { url': isConfiguration,
+  'mirant hash-password': async (text, { shell }) => {
+    const printed = await shell.run(`printf sesame | ${text}`);
+    assert.match(printed, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$\S+\$\S+\n$/);
+  },
+  'password_hash = "$argon2id$': isConfiguration,
+  '[webhook]\nurl = ': isConfiguration,
+  '{"allow": true, "user": "u1"': async (text) => {
+    const [allowed, denied] = text.trimEnd().split(/\n(?=\{)/).map((answer) => JSON.parse(answer));
+    assert.deepEqual([allowed.allow, denied.allow], [true, false]);
+  },
+  'def is_signed(secret, headers, body)': async (text, { shell }) => {
+    const id = 'msg_1';
+    const time = Math.floor(Date.now() / 1000);
+    const body = '{"action":"handshake"}';
+    const signature = (secret) => createHmac('sha256', secret).update(`${id}.${time}.${body}`).digest('base64');
+    const call = (secret) => {
+      const headers = { 'webhook-id': id, 'webhook-timestamp': `${time}`, 'webhook-signature': `v1,${signature(secret)}` };
+      return `print(is_signed(b"secret", ${JSON.stringify(headers)}, b'${body}'))`;
+    };
+    await writeFile(join(shell.folder, 'signed.py'), `${text}\n${call('secret')}\n${call('other')}\n`);
+    assert.equal(await shell.run(`python3 ${shell.folder}/signed.py`), 'True\nFalse\n');
+  },
   'mirant bench idle': parsed,
   'mirant bench fan-out --url http://10.0.0.5': parsed,
 };

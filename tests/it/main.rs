@@ -67,6 +67,7 @@ mod tokens;
 mod unix_socket;
 mod unsubscribe;
 mod waiting;
+mod webhook;
 mod websocket;
 mod who_may;
 mod work;

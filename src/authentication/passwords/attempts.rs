@@ -5,14 +5,14 @@
 //! wrong for the same user from the same address: strangers who guess lock nobody out. Counts fade, by one
 //! a minute.
 //!
-//! What is remembered is bounded: names and addresses as a keyed hash, in two generations of which the
-//! older is forgotten when the younger is full.
+//! What is remembered is bounded, and names and addresses are only there as a keyed hash.
 
 use core::net::IpAddr;
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::authentication::generations::Generations;
 
 /// What the first attempt too many waits.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
@@ -37,7 +37,7 @@ pub(super) struct Bounds {
 pub(super) struct Attempts {
     bounds: Bounds,
     hasher: RandomState,
-    counts: Mutex<Generations>,
+    counts: Mutex<Generations<u64, Count>>,
 }
 
 /// Who attempts; each is a number that stands for the name, the address, or both.
@@ -84,12 +84,12 @@ impl Attempts {
     /// Returns how long an attempt has to wait; nothing: it may be made.
     pub(super) fn wait(&self, who: Who, now: Instant) -> Option<Duration> {
         let mut counts = self.lock();
-        let pair = counts.find(who.pair);
+        let pair = counts.find(&who.pair);
         let mut waits = vec![self.wait_of(pair, self.bounds.free, now)];
         if !pair.is_some_and(|count| count.is_trusted) {
             for number in [Some(who.user), who.address].into_iter().flatten() {
                 let free = self.bounds.free.saturating_mul(MANY);
-                waits.push(self.wait_of(counts.find(number), free, now));
+                waits.push(self.wait_of(counts.find(&number), free, now));
             }
         }
         waits.into_iter().max().filter(|wait| !wait.is_zero())
@@ -115,7 +115,7 @@ impl Attempts {
                 true => self.bounds.free,
                 false => self.bounds.free.saturating_mul(MANY),
             };
-            let before = counts.find(number);
+            let before = counts.find(&number);
             let wrong = before.map_or(0, |count| count.wrong_at(now));
             let count = Count {
                 wrong: (wrong + 1).min(self.most(free)),
@@ -141,7 +141,7 @@ impl Attempts {
         until.saturating_duration_since(now)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Generations> {
+    fn lock(&self) -> MutexGuard<'_, Generations<u64, Count>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -162,40 +162,6 @@ fn network(address: IpAddr) -> IpAddr {
             let [a, b, c, d, ..] = address.segments();
             [a, b, c, d, 0, 0, 0, 0].into()
         }
-    }
-}
-
-/// A bounded map that forgets what was not asked for in a long time.
-#[derive(Debug)]
-struct Generations {
-    young: HashMap<u64, Count>,
-    old: HashMap<u64, Count>,
-    half: usize,
-}
-
-impl Generations {
-    fn new(max: usize) -> Self {
-        Self {
-            young: HashMap::new(),
-            old: HashMap::new(),
-            half: (max / 2).max(1),
-        }
-    }
-
-    fn find(&mut self, number: u64) -> Option<Count> {
-        if let Some(count) = self.young.get(&number) {
-            return Some(*count);
-        }
-        let count = self.old.remove(&number)?;
-        self.put(number, count);
-        Some(count)
-    }
-
-    fn put(&mut self, number: u64, count: Count) {
-        if self.young.len() >= self.half && !self.young.contains_key(&number) {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(number, count);
     }
 }
 

@@ -95,13 +95,23 @@ pub struct Metrics {
     forbidden: [Counter; Forbidden::ALL.len()],
     passwords: [Counter; PasswordOutcome::ALL.len()],
     webhook: [Counter; WebhookOutcome::ALL.len()],
-    limits: [Counter; Limit::ALL.len()],
+    limits: EachLimit<Counter>,
     /// The log lines that clients cause, by what they are about; and those of bounds that nobody else
     /// tells of.
     notices: [Quota; Notice::COUNT],
-    bounds: [Quota; Limit::ALL.len()],
+    bounds: EachLimit<Quota>,
     /// Log lines that were not written, because there were too many of their kind.
     suppressed: Counter,
+}
+
+/// One of something for each limit; of more than 32 the standard library makes no default.
+#[derive(Debug)]
+struct EachLimit<T>([T; Limit::ALL.len()]);
+
+impl<T: Default> Default for EachLimit<T> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| T::default()))
+    }
 }
 
 impl Metrics {
@@ -159,11 +169,11 @@ impl Metrics {
 
     /// Counts that a bound was reached, and logs it now and then.
     pub fn limited(&self, limit: Limit) {
-        self.limits[limit as usize].increment();
+        self.limits.0[limit as usize].increment();
         if limit.is_told_elsewhere() {
             return;
         }
-        if let Some(permit) = self.permit(&self.bounds[limit as usize]) {
+        if let Some(permit) = self.permit(&self.bounds.0[limit as usize]) {
             let (key, suppressed) = (limit.label(), permit.suppressed);
             tracing::info!(suppressed, "a bound was reached: {key}");
         }
@@ -198,7 +208,7 @@ impl Metrics {
     /// Returns how often a bound was reached.
     #[must_use]
     pub fn limit_count(&self, limit: Limit) -> u64 {
-        self.limits[limit as usize].value()
+        self.limits.0[limit as usize].value()
     }
 
     /// Returns all figures in the Prometheus text format.
@@ -256,7 +266,7 @@ impl Metrics {
             &mut out,
             ("limit_reached_total", "Times a bound was reached.", "limit"),
             &limits,
-            &self.limits,
+            &self.limits.0,
         );
         self.memory(&mut out);
         out
@@ -308,7 +318,7 @@ impl Metrics {
         );
     }
 
-    fn gauges(&self) -> [(&str, &str, &Gauge); 14] {
+    fn gauges(&self) -> [(&str, &str, &Gauge); 13] {
         [
             (
                 "failing_key_sources",

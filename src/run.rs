@@ -12,7 +12,7 @@ use crate::admin::Admin;
 use crate::authentication::passwords::Passwords;
 use crate::authentication::settings::Sources;
 use crate::authentication::token::Tokens;
-use crate::authentication::webhook::Webhook;
+use crate::authentication::webhook::{Settings as WebhookSettings, Webhook};
 use crate::authentication::{self, Authenticator};
 use crate::bayeux::ChannelPattern;
 use crate::config::{self, Config};
@@ -129,7 +129,6 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
     let authenticator = Authenticator::new(tokens, passwords, webhook.clone());
     let demo = demo.then(|| Demo::new(&bayeux.transports.path));
     let max_message_size = bayeux.limits.max_message_size.as_u64();
-    let router = Router::new(bayeux.router, &channel);
     let mut services = services.build(&bayeux.limits);
     services.extend(additions.handlers);
     let server = Arc::new(BayeuxServer::new(Parts {
@@ -184,7 +183,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
 }
 
 /// What heads are asked for: nothing if there is nobody to tell.
-fn shows(sources: &Sources, tokens: &Tokens, webhook: &webhook::Settings) -> Shows {
+fn shows(sources: &Sources, tokens: &Tokens, webhook: &WebhookSettings) -> Shows {
     let mut shows = Shows::default();
     if !tokens.is_empty() {
         shows.bearer = true;

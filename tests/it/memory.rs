@@ -582,3 +582,34 @@ async fn partial_bodies_do_not_make_more_than_there_may_be() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn no_session_begins_while_memory_is_short_and_those_that_are_there_are_served() {
+    let server = Server::start(&[&LASTING[..], &["memory.budget=16MiB"]].concat());
+    let mut neighbour = WebSocket::client(server.address).await;
+    neighbour.subscribe("/neighbour").await;
+    let mut http = Http::open(server.address).await;
+    let handshake = r#"[{"channel":"/meta/handshake"}]"#;
+    let refused = loop {
+        let reply = http.exchange(Request::post(handshake)).await.messages();
+        if reply[0]["successful"] == false {
+            break reply[0].clone();
+        }
+    };
+    assert_eq!(refused["error"], "503::memory_short");
+    assert_eq!(refused["advice"]["reconnect"], "retry");
+    assert!(
+        refused["advice"]["interval"].as_u64() >= Some(10_000),
+        "{refused}"
+    );
+    let stream = http
+        .exchange(Request::new("GET", "/events?channel=/a"))
+        .await;
+    assert_eq!(stream.status, 503);
+    assert_eq!(stream.header("Retry-After"), Some("10"));
+    let mut served = Served::default();
+    served.publish(&mut neighbour).await;
+    assert_eq!((served.received, served.refused), (1, 0));
+    let figures = server.figures().await;
+    assert!(figures.of("mirant_memory_refused_handshakes_total") >= 2.0);
+}

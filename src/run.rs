@@ -274,6 +274,7 @@ impl Bound {
     /// Serves until `shutdown`, then answers every held connect, waits for responses to leave, but
     /// not longer than `http.shutdown_timeout`, and returns.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        self.server.prepare();
         let mut tasks = JoinSet::new();
         let sweeping = Arc::clone(&self.server);
         tasks.spawn(async move { sweeping.sweep().await });

@@ -138,6 +138,13 @@ impl BayeuxServer {
         session.map_or(0, |session| session.marks())
     }
 
+    /// Fetches what has to be had from elsewhere before the first client asks for it, in the background.
+    ///
+    /// To be called within a Tokio runtime.
+    pub fn prepare(&self) {
+        self.authenticator.prepare();
+    }
+
     /// Fires the timers of all sessions, for ever.
     pub async fn sweep(&self) {
         sweep(&self.core.shared.timers, |id, due, tick| {

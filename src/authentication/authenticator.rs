@@ -50,6 +50,13 @@ impl Authenticator {
         self.tokens.is_some() || self.passwords.is_some() || self.webhook.is_some()
     }
 
+    /// Fetches the keys of issuers in the background, within a Tokio runtime.
+    pub fn prepare(&self) {
+        if let Some(tokens) = &self.tokens {
+            tokens.fetch_keys();
+        }
+    }
+
     /// Checks what a handshake shows, or if it shows nothing the head of its request; nothing if neither
     /// does. If the webhook decides, it is asked instead, whatever is shown. `address` is its client's.
     #[must_use]

@@ -11,10 +11,7 @@ use super::token::Tokens;
 use super::webhook::Webhook;
 use super::{Check, Fault, Shown};
 use crate::access::Action;
-use crate::bayeux::{BayeuxError, Message, fields, text};
-
-/// The entry of `ext` in which messages show who their client is.
-const AUTHENTICATION: &str = "authentication";
+use crate::bayeux::{AUTHENTICATION, BayeuxError, Message, fields, text};
 
 /// What checks what clients show; without anything to check by it is off, and everybody is anonymous.
 #[derive(Debug, Default)]

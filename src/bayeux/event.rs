@@ -7,7 +7,8 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::meta::SUBSCRIBE;
-use super::{ChannelBound, ChannelName, ChannelPattern, Message, Name};
+use super::value::without;
+use super::{AUTHENTICATION, ChannelBound, ChannelName, ChannelPattern, Message, Name};
 use crate::memory::{Budget, Kind, sizes};
 
 /// What stands before the channel's name in every event.
@@ -78,7 +79,7 @@ impl<'a> Draft<'a> {
     /// which clients would take it for a reply.
     ///
     /// The fields of the protocol that belong to publisher and server alone are left out: a
-    /// subscriber's client would obey an `advice`.
+    /// subscriber's client would obey an `advice`, and who sees a token could use it.
     #[must_use]
     pub fn of(
         message: &Message<'a>,
@@ -89,7 +90,7 @@ impl<'a> Draft<'a> {
         Some(Self {
             channel,
             data: message.data.clone()?,
-            ext: message.ext.clone().filter(|_| fields.ext),
+            ext: message.ext.as_ref().filter(|_| fields.ext).and_then(public),
             custom: custom.unwrap_or_default(),
         })
     }
@@ -140,6 +141,17 @@ impl<'a> Draft<'a> {
             bound: None,
             framed: Default::default(),
             memory: None,
+        }
+    }
+}
+
+/// Returns the `ext` that others may see: without what shows who its client is. Nothing if nothing is left.
+fn public<'a>(ext: &Cow<'a, RawValue>) -> Option<Cow<'a, RawValue>> {
+    match ext {
+        Cow::Borrowed(ext) => without(ext, AUTHENTICATION),
+        Cow::Owned(ext) => {
+            let left = without(ext, AUTHENTICATION)?;
+            Some(Cow::Owned(left.into_owned()))
         }
     }
 }

@@ -10,6 +10,9 @@ use serde_json::value::RawValue;
 use super::value::{Name, fields};
 use super::{ClientId, meta, text};
 
+/// The entry of `ext` in which messages show who their client is, which is nobody else's business.
+pub const AUTHENTICATION: &str = "authentication";
+
 /// One message of a batch. Extensions may replace what subscribers receive of it. Fields that are
 /// `null` or absent are alike, but for `data` and `id`.
 #[derive(Debug, Clone, Default)]

@@ -20,7 +20,7 @@ pub use error::BayeuxError;
 pub use event::{Draft, Event, EventFields, Framing};
 pub use json::{BatchError, DataError, parse_batches, parse_data};
 pub use limits::Limits;
-pub use message::Message;
+pub use message::{AUTHENTICATION, Message};
 pub use reply::{Field, Reply};
 pub use value::{Name, fields, number, text, whole};
 

@@ -58,6 +58,54 @@ pub fn fields<'a, const N: usize>(
         .ok()
 }
 
+/// Returns an object without the fields of this name, the others in their own bytes; nothing if none is left.
+/// Other values are returned as they are.
+#[must_use]
+pub fn without<'a>(object: &'a RawValue, name: &str) -> Option<Cow<'a, RawValue>> {
+    let bytes = object.get().as_bytes();
+    let is_there = memchr::memmem::find(bytes, name.as_bytes()).is_some();
+    // It may also be written with escapes.
+    if !is_there && memchr::memchr(b'\\', bytes).is_none() {
+        return Some(Cow::Borrowed(object));
+    }
+    let entries = serde_json::Deserializer::from_str(object.get()).deserialize_map(Entries);
+    let Ok(entries) = entries else {
+        return Some(Cow::Borrowed(object));
+    };
+    let is_other = |(own, _): &&(&RawValue, &RawValue)| text(own).as_deref() != Some(name);
+    let kept: Vec<String> = entries
+        .iter()
+        .filter(is_other)
+        .map(|(name, value)| format!("{name}:{value}"))
+        .collect();
+    if kept.len() == entries.len() {
+        return Some(Cow::Borrowed(object));
+    }
+    if kept.is_empty() {
+        return None;
+    }
+    let text = format!("{{{}}}", kept.join(","));
+    RawValue::from_string(text).ok().map(Cow::Owned)
+}
+
+struct Entries;
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = Vec<(&'de RawValue, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+}
+
 struct Fields<'n, const N: usize>([&'n str; N]);
 
 impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
@@ -121,6 +169,30 @@ impl PartialEq<str> for Name<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_object_is_left_without_a_field_and_keeps_the_bytes_of_the_others() {
+        let cases = [
+            ("{}", Some("{}")),
+            ("7", Some("7")),
+            (r#""secret""#, Some(r#""secret""#)),
+            (r#"{"a" : 1.0 }"#, Some(r#"{"a" : 1.0 }"#)),
+            (r#"{"a":"secret"}"#, Some(r#"{"a":"secret"}"#)),
+            (r#"{"secret":1}"#, None),
+            (r#"{"secret":1,"secret":2}"#, None),
+            (r#"{"s\u0065cret":1}"#, None),
+            (
+                r#"{"a": 1.0,"secret":{"b":2}, "c":[ ]}"#,
+                Some(r#"{"a":1.0,"c":[ ]}"#),
+            ),
+            (r#"{"\ud800":1,"secret":2}"#, Some(r#"{"\ud800":1}"#)),
+        ];
+        for (text, expected) in cases {
+            let raw: &RawValue = serde_json::from_str(text).expect("JSON");
+            let left = without(raw, "secret");
+            assert_eq!(left.as_ref().map(|left| left.get()), expected, "{text}");
+        }
+    }
 
     #[test]
     fn a_number_is_the_same_however_it_is_written() {

@@ -275,7 +275,8 @@ async fn a_query_shows_a_token_to_event_streams_only() {
 async fn embedded_requests_have_the_token_of_the_outer_one() {
     let server = server(&[EDITORS]);
     bear(&format!("Authorization: Bearer {}", token("u1", 600)));
-    let mut stream = Embedded::open(server.address, two_way()).await;
+    let outer = two_way().header("Transfer-Encoding", "chunked");
+    let mut stream = Embedded::open(server.address, outer).await;
     bear("");
     let put = Request::new("PUT", "/resources/r/a").body("1");
     assert_eq!(stream.exchange(put.clone()).await.status, 201);
@@ -324,13 +325,15 @@ async fn a_session_ends_with_its_token_and_whoever_waits_is_told() {
     let (mut events, _) = Events::open(server.address, "/events?channel=/a").await;
     bear("");
     let connect = json!({"channel": "/meta/connect", "connectionType": "xhr-streaming"});
-    let streaming = of(&server, "u1", 2).await;
+    let mut streaming = of(&server, "u1", 2).await;
+    streaming.connect().await;
     let body = json!([streaming.message(connect)]).to_string();
     let mut stream = Streamed::open(server.address, streaming.request(body)).await;
     for client in [&mut polling, &mut later] {
         client.connect().await;
         client.poll().await;
     }
+    socket.call(json!({"channel": "/meta/connect"})).await;
     socket.hold("1").await;
     assert_expired(&only(polling.polled().await));
     assert_expired(&socket.message().await);
@@ -416,7 +419,17 @@ async fn a_session_loses_what_its_newer_token_does_not_allow() {
     let reply = messages
         .iter()
         .find(|message| message["channel"] == "/room/b");
-    assert_eq!(reply.unwrap()["successful"], true, "{messages:?}");
+    assert_eq!(
+        reply.unwrap()["ext"],
+        Value::Null,
+        "nobody else sees the token"
+    );
+    let is_published = |message: &&Value| message["successful"] == true;
+    assert_eq!(
+        messages.iter().filter(is_published).count(),
+        1,
+        "{messages:?}"
+    );
     let refused = client.call(publish("/room/a")).await;
     assert_eq!(refused["error"], "403:/room/a:publish_denied");
     let mut publisher = Client::new(server.address);

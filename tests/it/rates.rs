@@ -244,6 +244,7 @@ async fn calls_of_services_are_limited_before_their_handlers_see_them() {
         .partition(|message| message.get("successful").is_none());
     let fine = replies.iter().filter(|reply| reply["successful"] == true);
     assert_eq!(fine.count(), 3);
+    eprintln!("{messages:?}");
     let echoes = echoes.len() + client.queued().await.len();
     assert_eq!(echoes, 3);
 }

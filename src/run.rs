@@ -94,6 +94,9 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
 /// # Errors
 /// As those of [`bind`].
 pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bound, StartError> {
+    let metrics = Arc::new(Metrics::of(Budget::new(config.memory.budget.bytes())));
+    let access = Access::new(&config.access).map_err(StartError::Access)?;
+    let clients = Clients::new(&config, &access, &metrics)?;
     let Config {
         http,
         mut bayeux,
@@ -104,29 +107,11 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         extensions,
         services,
         channel,
-        access,
-        authentication,
-        issuer,
-        user,
         rates,
-        memory,
-        webhook,
         admin,
         ..
     } = config;
-    let access = Access::new(&access).map_err(StartError::Access)?;
-    let metrics = Arc::new(Metrics::of(Budget::new(memory.budget.bytes())));
-    let tokens = Tokens::new(
-        &authentication.tokens,
-        &issuer,
-        &access.claims(),
-        &bayeux.limits,
-        &metrics,
-    )?;
-    let passwords = Passwords::new(&user, &authentication.passwords, Arc::clone(&metrics))?;
-    bayeux.transports.shows = shows(&authentication.sources, &tokens, &webhook);
-    let webhook = Webhook::new(&webhook, &bayeux.limits, Arc::clone(&metrics))?;
-    let authenticator = Authenticator::new(tokens, passwords, webhook.clone());
+    bayeux.transports.shows = clients.shows;
     let demo = demo.then(|| Demo::new(&bayeux.transports.path));
     let max_message_size = bayeux.limits.max_message_size.as_u64();
     let mut services = services.build(&bayeux.limits);
@@ -140,9 +125,9 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         has_ack: extensions.ack,
         access: Arc::new(access),
         rates,
-        authenticator,
+        authenticator: clients.authenticator,
         waits: extensions.waits,
-        extensions: extensions.build(more(webhook.as_ref(), additions.extensions)),
+        extensions: extensions.build(more(clients.webhook.as_ref(), additions.extensions)),
         services,
         metrics: Arc::clone(&metrics),
     }));
@@ -180,6 +165,32 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         stop,
         shutdown_timeout: http.shutdown_timeout,
     })
+}
+
+/// What finds who clients are.
+struct Clients {
+    authenticator: Authenticator,
+    webhook: Option<Webhook>,
+    shows: Shows,
+}
+
+impl Clients {
+    fn new(
+        config: &Config,
+        access: &Access,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, Vec<authentication::Problem>> {
+        let (settings, limits) = (&config.authentication, &config.bayeux.limits);
+        let claims = access.claims();
+        let tokens = Tokens::new(&settings.tokens, &config.issuer, &claims, limits, metrics)?;
+        let passwords = Passwords::new(&config.user, &settings.passwords, Arc::clone(metrics))?;
+        let webhook = Webhook::new(&config.webhook, limits, Arc::clone(metrics))?;
+        Ok(Self {
+            shows: shows(&settings.sources, &tokens, &config.webhook),
+            authenticator: Authenticator::new(tokens, passwords, webhook.clone()),
+            webhook,
+        })
+    }
 }
 
 /// What heads are asked for: nothing if there is nobody to tell.

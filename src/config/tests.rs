@@ -222,25 +222,17 @@ mod known_keys {
         add("admin", fields(here, "Admin"));
         assert_eq!(BTreeSet::from_iter(keys::known()), expected);
 
-        let channel = fields(&bayeux[2], "ChannelOptions");
-        assert_eq!(
-            BTreeSet::from_iter(keys::known_of(&keys::LISTS[0])),
-            BTreeSet::from_iter(channel)
-        );
-        let access = fields(include_str!("../access/settings.rs"), "Rule");
-        assert_eq!(
-            BTreeSet::from_iter(keys::known_of(&keys::LISTS[1])),
-            BTreeSet::from_iter(access)
-        );
-        let user = fields(passwords, "User");
-        assert_eq!(
-            BTreeSet::from_iter(keys::known_of(&keys::LISTS[2])),
-            BTreeSet::from_iter(user)
-        );
-        assert_eq!(
-            BTreeSet::from_iter(keys::known_of(&keys::LISTS[3])),
-            BTreeSet::from_iter(fields(tokens, "Issuer"))
-        );
+        let access = include_str!("../access/settings.rs");
+        let entries = [
+            fields(&bayeux[2], "ChannelOptions"),
+            fields(access, "Rule"),
+            fields(passwords, "User"),
+            fields(tokens, "Issuer"),
+        ];
+        for (list, fields) in keys::LISTS.iter().zip(entries) {
+            let known = BTreeSet::from_iter(keys::known_of(list));
+            assert_eq!(known, BTreeSet::from_iter(fields), "{}", list.key);
+        }
         let sections = fields(here, "Config");
         let lists = keys::LISTS.iter().map(|list| list.key);
         let known: Vec<&str> = keys::SECTIONS.into_iter().chain(lists).collect();

@@ -33,10 +33,10 @@ fn signed(claims: &Value, secret: &str) -> String {
 
 /// A token of an editor, which expires in so many seconds.
 fn token(user: &str, seconds: i64) -> String {
-    with_claims(user, seconds, json!({}))
+    with_claims(user, seconds, &json!({}))
 }
 
-fn with_claims(user: &str, seconds: i64, more: Value) -> String {
+fn with_claims(user: &str, seconds: i64, more: &Value) -> String {
     let mut claims = json!({
         "sub": user,
         "roles": ["editor"],
@@ -176,7 +176,7 @@ async fn what_a_head_shows_counts_for_every_way_in() {
     assert!(attempts > 250, "{attempts}");
 }
 
-fn handshake(ext: Value) -> Value {
+fn handshake(ext: &Value) -> Value {
     json!({
         "channel": "/meta/handshake", "version": "1.0", "clientId": null,
         "supportedConnectionTypes": ["long-polling", "callback-polling", "websocket"],
@@ -202,7 +202,7 @@ async fn a_handshake_shows_a_token_in_its_ext_whatever_carries_it() {
         (Value::Null, json!("403::handshake_denied")),
     ];
     for (ext, error) in cases {
-        let message = handshake(ext.clone());
+        let message = handshake(&ext);
         let text = json!([message]).to_string();
         let mut replies = Vec::new();
         replies.push(only(server.post(text.clone()).await.messages()));
@@ -231,7 +231,7 @@ async fn the_message_counts_before_the_head_and_the_bearer_before_the_cookie() {
     let server = server(&[rule]);
     let handshaken = async |line: String, ext: Value| {
         bear(&line);
-        let text = json!([handshake(ext)]).to_string();
+        let text = json!([handshake(&ext)]).to_string();
         let reply = only(server.post(text).await.messages());
         bear("");
         reply["successful"] == true
@@ -265,7 +265,7 @@ async fn a_query_shows_a_token_to_event_streams_only() {
         let challenge = response.header("WWW-Authenticate");
         assert_eq!(challenge.is_some(), status == 401, "{response:?}");
     }
-    let text = json!([handshake(Value::Null)]).to_string();
+    let text = json!([handshake(&Value::Null)]).to_string();
     let posted = Request::post(text).to(&format!("/cometd?token={token}"));
     let reply = only(server.open().await.exchange(posted).await.messages());
     assert_eq!(reply["error"], "403::handshake_denied");
@@ -286,7 +286,7 @@ async fn embedded_requests_have_the_token_of_the_outer_one() {
         (response.status, &*response.reason()),
         (401, "token_expired")
     );
-    let text = json!([handshake(Value::Null)]).to_string();
+    let text = json!([handshake(&Value::Null)]).to_string();
     let reply = only(stream.exchange(Request::post(text)).await.messages());
     assert_eq!(reply["successful"], true, "{reply}");
 }
@@ -315,7 +315,7 @@ async fn a_session_ends_with_its_token_and_whoever_waits_is_told() {
     let mut later = of(&server, "u1", 600).await;
     let mut socket = WebSocket::open(server.address).await;
     let shaken = socket
-        .call(handshake(json!({"token": token("u1", 2)})))
+        .call(handshake(&json!({"token": token("u1", 2)})))
         .await;
     shaken["clientId"]
         .as_str()
@@ -365,7 +365,7 @@ async fn a_newer_token_of_the_same_user_keeps_the_session() {
         (token("u1", -1), json!("401::token_expired")),
         ("x".to_owned(), json!("401::credentials_malformed")),
         // It lasts less long, and changes nothing.
-        (with_claims("u1", 1, json!({"roles": []})), Value::Null),
+        (with_claims("u1", 1, &json!({"roles": []})), Value::Null),
         (token("u1", 600), Value::Null),
     ] {
         let reply = by_message.call(publish(renewal(token))).await;
@@ -404,7 +404,7 @@ async fn a_session_loses_what_its_newer_token_does_not_allow() {
         { allow = ['subscribe', 'publish'], channels = ['/room/{claim.room}'], who = 'authenticated' }, \
         { allow = ['subscribe', 'publish'], channels = ['/all'], who = 'anyone' }]";
     let server = server(&[rules]);
-    let shows = |rooms: Value, seconds| json!({"authentication": {"token": with_claims("u1", seconds, json!({ "room": rooms }))}});
+    let shows = |rooms: Value, seconds| json!({"authentication": {"token": with_claims("u1", seconds, &json!({ "room": rooms }))}});
     let mut client = Client::new(server.address);
     let ext = shows(json!(["a", "b"]), 300);
     client.handshake_with(json!({ "ext": ext })).await;
@@ -477,7 +477,7 @@ async fn a_websocket_shows_what_its_upgrade_shows() {
     ] {
         let request = upgrade().header("Authorization", &line);
         let mut socket = WebSocket::open_with(server.address, request).await;
-        let reply = socket.call(handshake(Value::Null)).await;
+        let reply = socket.call(handshake(&Value::Null)).await;
         assert_eq!(reply["error"], error, "{reply}");
     }
 }
@@ -488,7 +488,7 @@ async fn another_token_on_the_same_connection_is_another_client() {
     let rule = "access=[{ allow = ['handshake'], who = { user = 'u1' } }]";
     let server = server(&[rule]);
     let mut http: Http = server.open().await;
-    let body = json!([handshake(Value::Null)]).to_string();
+    let body = json!([handshake(&Value::Null)]).to_string();
     let (one, two) = (token("u1", 600), token("u2", 600));
     for (token, is_allowed) in [
         (&one, true),

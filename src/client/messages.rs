@@ -22,21 +22,25 @@ pub(crate) const SUBSCRIBE: &str = "/meta/subscribe";
 const SUCCESS: &[u8] = b"\"successful\":true";
 const REFUSAL: &[u8] = b"\"successful\":false";
 
-/// A handshake.
-pub(crate) fn handshake(connection_type: ConnectionType) -> Vec<u8> {
+/// A handshake, which may show a token.
+pub(crate) fn handshake(connection_type: ConnectionType, token: Option<&str>) -> Vec<u8> {
     let types = match connection_type {
         ConnectionType::LongPolling => vec![connection_type.name()],
         ConnectionType::WebSocket | ConnectionType::XhrStreaming => {
             vec![connection_type.name(), ConnectionType::LongPolling.name()]
         }
     };
-    batch(&json!({
+    let mut message = json!({
         "id": "1",
         "channel": HANDSHAKE,
         "version": "1.0",
         "minimumVersion": "1.0",
         "supportedConnectionTypes": types,
-    }))
+    });
+    if let Some(token) = token {
+        message["ext"] = json!({ "authentication": { "token": token } });
+    }
+    batch(&message)
 }
 
 /// A connect; the first asks, as CometD's clients do, to be answered at once.

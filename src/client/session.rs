@@ -17,6 +17,8 @@ pub(crate) struct Server {
     pub(crate) addresses: Vec<SocketAddr>,
     /// How sessions speak.
     pub(crate) connection_type: ConnectionType,
+    /// What its handshakes show of who their client is.
+    pub(crate) token: Option<String>,
     /// How long it may take to answer.
     pub(crate) timeout: Duration,
 }
@@ -88,7 +90,7 @@ impl Session {
 
     /// Handshakes, and keeps the cookies that come with the reply.
     pub(crate) async fn handshake(&mut self, server: &Server) -> Result<(), Fault> {
-        let batch = messages::handshake(server.connection_type);
+        let batch = messages::handshake(server.connection_type, server.token.as_deref());
         self.client_id = self.ask(server, &batch, HANDSHAKE).await?.client_id;
         self.connection.keep_cookies();
         Ok(())

@@ -35,6 +35,9 @@ pub(super) struct Load {
     /// then [default: the next when all have the last; storm: as fast as the server takes them]
     #[arg(long, global = true, value_name = "PER_SECOND")]
     pub(super) rate: Option<Rate>,
+    /// A token that all handshakes show, of a server that wants one; event streams show none
+    #[arg(long, global = true, env = "MIRANT_TOKEN", hide_env_values = true)]
+    pub(super) token: Option<String>,
     /// Process of the server, on this host, whose processor time and memory are read from /proc
     #[arg(long, global = true, value_name = "PROCESS_ID")]
     pub(super) pid: Option<u32>,

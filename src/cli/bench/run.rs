@@ -90,6 +90,7 @@ impl Run {
                 url: load.url.clone(),
                 addresses,
                 connection_type: load.transport.connection_type(),
+                token: load.token.clone(),
                 timeout: load.timeout,
             },
             transport: load.transport,

@@ -77,10 +77,20 @@ impl Authenticator {
         }
     }
 
+    /// Returns what a later message of a session shows, as it is; nothing if it shows nothing that counts.
+    #[must_use]
+    pub fn shown_by<'m>(&self, message: &'m Message<'_>) -> Option<&'m str> {
+        self.tokens.as_ref()?;
+        Some(message.extension(AUTHENTICATION)?.get())
+    }
+
     /// Checks the token that a later message of a session shows; nothing if it shows none. A password counts
     /// in handshakes only.
     #[must_use]
     pub fn message(&self, message: &Message<'_>) -> Option<Check> {
+        if self.tokens.is_none() {
+            return None;
+        }
         match credentials(message)? {
             Ok(Credentials::Token(token)) => Some(self.token(&token)),
             Ok(Credentials::Password(..)) => None,

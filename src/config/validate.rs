@@ -62,6 +62,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.rates(&config.rates);
     checks.listener(config);
     checks.cookie(&config.bayeux.transports.browser_cookie);
+    checks.shared_cookies(config);
     checks.channels(&config.channel);
     checks.access(&config.access);
     checks.users(config);
@@ -455,6 +456,28 @@ impl Checks {
             "bayeux.duplicate_meta_connect_status",
             "must be an HTTP error status, 400 to 599",
         );
+    }
+
+    /// A browser sends a cookie that shows who its user is whatever page asks: it is not to be any page.
+    fn shared_cookies(&mut self, config: &Config) {
+        let is_any = |origin: &String| origin == "*";
+        let serves_any = config.http.allowed_origins.iter().any(is_any)
+            || config.bayeux.transports.callback_without_origin;
+        let keys = [
+            (
+                "authentication.cookie",
+                config.authentication.sources.cookie.is_some(),
+            ),
+            ("webhook.cookies", !config.webhook.cookies.is_empty()),
+        ];
+        for (key, is_set) in keys {
+            self.require(
+                !(is_set && serves_any),
+                key,
+                "any page could act for whoever is logged in: list the origins in http.allowed_origins, without \
+                 \"*\", and leave bayeux.callback_without_origin off",
+            );
+        }
     }
 
     fn cookie(&mut self, cookie: &Cookie) {

@@ -186,6 +186,15 @@ impl<'a> Who<'a> {
     }
 }
 
+impl Who<'_> {
+    /// Returns for how long it is known who it is, if there is an end to that.
+    #[must_use]
+    pub fn left(self, now: SystemTime) -> Option<Duration> {
+        let expires = self.identity()?.expires?;
+        Some(expires.duration_since(now).unwrap_or_default())
+    }
+}
+
 impl<'a> From<Option<Result<&'a Known, &'a Refusal>>> for Who<'a> {
     fn from(shown: Option<Result<&'a Known, &'a Refusal>>) -> Self {
         match shown {

@@ -19,25 +19,32 @@ impl Scope<'_> {
         session: &Arc<Session>,
         identity: &Arc<Identity>,
     ) -> Result<(), BayeuxError> {
-        let granted = session.granted();
-        let Some(before) = granted.identity() else {
-            return Err(BayeuxError::UserChanged);
-        };
-        if before.user != identity.user {
-            return Err(BayeuxError::UserChanged);
-        }
         // What is checked again is mostly the same.
-        if Arc::ptr_eq(before, identity) || is_earlier(identity, before) {
+        let is_same = |before: &Arc<Identity>| Arc::ptr_eq(before, identity);
+        if session.granted().identity().is_some_and(is_same) {
             return Ok(());
         }
-        let address = granted.subject().and_then(|subject| subject.address);
-        let subject = Subject {
-            identity: Some(Arc::clone(identity)),
-            address,
-        };
-        session.set_end(self.end_of(identity));
-        self.regrant(session, &self.access.for_subject(subject));
-        tracing::debug!(client_id = ?session.id(), "the client has shown again who it is");
+        let changed = session.regrant(|granted| {
+            let before = granted.identity().ok_or(BayeuxError::UserChanged)?;
+            if before.user != identity.user {
+                return Err(BayeuxError::UserChanged);
+            }
+            if is_earlier(identity, before) {
+                return Ok(None);
+            }
+            let subject = Subject {
+                identity: Some(Arc::clone(identity)),
+                address: granted.subject().and_then(|subject| subject.address),
+            };
+            Ok(Some((
+                self.access.for_subject(subject),
+                self.end_of(identity),
+            )))
+        })?;
+        if let Some(granted) = changed {
+            tracing::debug!(client_id = ?session.id(), "the client has shown again who it is");
+            self.take_away(session, &granted);
+        }
         Ok(())
     }
 
@@ -49,10 +56,8 @@ impl Scope<'_> {
         self.now.checked_add(left.unwrap_or_default())
     }
 
-    /// Grants a session something else than before; what it is subscribed to and may not be any more it
-    /// loses, and its client is told.
-    fn regrant(&self, session: &Arc<Session>, granted: &Granted) {
-        session.grant(granted.clone());
+    /// Takes away what a session is subscribed to and may not be any more; its client is told.
+    fn take_away(&self, session: &Arc<Session>, granted: &Granted) {
         for pattern in session.subscriptions() {
             let decision = granted.subscribe(&pattern);
             if decision.allowed {

@@ -10,6 +10,7 @@ use super::request::{Request, is_of};
 use super::verdicts::Verdicts;
 use super::waits::Asked;
 use super::{BayeuxServer, HeldConnect, held, random_id};
+use crate::authentication::Known;
 use crate::bayeux::{ChannelName, Message, Reply, meta};
 use crate::extensions::Refusal;
 use crate::operations::{self, Actor, Effect, Scope, Who};
@@ -266,10 +267,13 @@ impl Pass<'_> {
         progress: &mut Progress<'_, 'a>,
     ) -> (Reply<'a>, Effect) {
         let index = progress.outcome.replies.len();
+        let known = progress.admitted.take_known(index);
+        let who = known.as_ref().map_or(self.actor.who, Who::Known);
+        let actor = &Actor { who, ..self.actor };
         let passed = match progress.admitted.take(index) {
             Ok(()) => self
-                .renew(index, session, progress)
-                .and_then(|()| self.scope.incoming(message, session, &self.actor)),
+                .renew(known.as_ref(), session)
+                .and_then(|()| self.scope.incoming(message, session, actor)),
             Err(refusal) => Err(self.scope.ended_by(refusal, session)),
         };
         if let Err(refusal) = passed {
@@ -282,7 +286,7 @@ impl Pass<'_> {
             };
             return (reply, effect);
         }
-        let applied = operations::apply(message, session, &self.actor, &self.scope);
+        let applied = operations::apply(message, session, actor, &self.scope);
         if let ((_, Effect::Called(channel)), Some(session)) = (&applied, session) {
             self.call(message, channel, session);
         }
@@ -293,13 +297,7 @@ impl Pass<'_> {
     }
 
     /// Takes what a message shows of who the client of its session is.
-    fn renew(
-        &self,
-        index: usize,
-        session: Option<&Arc<Session>>,
-        progress: &mut Progress<'_, '_>,
-    ) -> Result<(), Refusal> {
-        let known = progress.admitted.take_known(index);
+    fn renew(&self, known: Option<&Known>, session: Option<&Arc<Session>>) -> Result<(), Refusal> {
         match known.zip(session) {
             Some((known, session)) => {
                 let renewed = self.scope.renew(session, &known.identity);

@@ -1,16 +1,18 @@
 //! Who sends a batch: what the head of its request shows, and its messages.
 //!
 //! A handshake shows who the client of its session is. Of other batches the first message that shows
-//! something does so for its session, which is renewed by it. What the head of a request shows counts for
-//! each message that shows nothing itself, and does not matter to sessions that it is not about.
+//! something does so for its session, which is renewed by it; what others show has to be the same. What the
+//! head of a request shows counts for each message that shows nothing itself, and does not matter to sessions
+//! that it is not about. Nor does what a connect shows, or a disconnect, if it is not valid: clients that show
+//! the same with each message are not to lose a session for it that goes on.
 
 use super::BayeuxServer;
 use super::admit::handshake_in;
 use super::request::Request;
 use super::verdicts::{Place, Verdicts};
 use super::waits::Asked;
-use crate::authentication::Check;
-use crate::bayeux::Message;
+use crate::authentication::{Check, Fault};
+use crate::bayeux::{BayeuxError, Message, meta};
 use crate::operations::{Actor, Implied};
 
 impl BayeuxServer {
@@ -28,11 +30,21 @@ impl BayeuxServer {
             None => {
                 let check = shown.and_then(|shown| authenticator.request(shown));
                 checks.take(Place::Request, check);
-                let mut messages = batch.iter().enumerate();
-                let first = messages
-                    .find_map(|(index, message)| Some((index, authenticator.message(message)?)));
-                if let Some((index, check)) = first {
-                    checks.take(Place::Message(index), Some(check));
+                let mut first = None;
+                for (index, message) in batch.iter().enumerate() {
+                    let Some(own) = authenticator.shown_by(message) else {
+                        continue;
+                    };
+                    let place = match message.meta {
+                        Some(meta::CONNECT | meta::DISCONNECT) => Place::Request,
+                        _ => Place::Message(index),
+                    };
+                    if *first.get_or_insert(own) == own {
+                        checks.take(place, authenticator.message(message));
+                    } else if place != Place::Request {
+                        let fault = Fault::from(BayeuxError::CredentialsMalformed);
+                        checks.take(place, Some(fault.into()));
+                    }
                 }
             }
         }

@@ -150,6 +150,24 @@ impl Session {
         *self.granted.write().unwrap_or_else(PoisonError::into_inner) = granted;
     }
 
+    /// Changes what its client may do, and when it ends whatever its client does, by what was granted before;
+    /// both at once for whoever else does so.
+    ///
+    /// # Errors
+    /// Those of `change`; nothing is changed.
+    pub fn regrant<E>(
+        &self,
+        change: impl FnOnce(&Granted) -> Result<Option<(Granted, Option<Instant>)>, E>,
+    ) -> Result<Option<Granted>, E> {
+        let mut granted = self.granted.write().unwrap_or_else(PoisonError::into_inner);
+        let Some((changed, ends)) = change(&granted)? else {
+            return Ok(None);
+        };
+        *granted = changed.clone();
+        self.set_end(ends);
+        Ok(Some(changed))
+    }
+
     /// Returns what its client may do.
     #[must_use]
     pub fn granted(&self) -> Granted {

@@ -503,3 +503,78 @@ async fn another_token_on_the_same_connection_is_another_client() {
         assert_eq!(reply["successful"], is_allowed);
     }
 }
+
+#[tokio::test]
+async fn a_connect_and_a_disconnect_do_not_fail_for_what_they_show() {
+    let server = server(&[EDITORS]);
+    let mut client = of(&server, "u1", 600).await;
+    let ext = json!({"authentication": {"token": token("u1", -1)}});
+    let replies = client.connect_with(json!({ "ext": ext.clone() })).await;
+    assert_eq!(only(replies)["successful"], true);
+    let publish = json!({"channel": "/a", "data": 1, "ext": ext.clone()});
+    assert_eq!(client.call(publish).await["error"], "401::token_expired");
+    let leave = json!({"channel": "/meta/disconnect", "ext": ext});
+    assert_eq!(client.call(leave).await["successful"], true);
+}
+
+#[tokio::test]
+async fn without_a_session_each_message_is_whose_token_it_shows() {
+    let rules = "access=[{ allow = ['publish'], channels = ['/{user}'], who = 'authenticated' }]";
+    let server = server(&[rules]);
+    let ext = |token: String| json!({"authentication": {"token": token}});
+    let (one, two) = (token("u1", 600), token("u2", 600));
+    let batch = json!([
+        {"channel": "/u1", "data": 1, "ext": ext(one.clone())},
+        {"channel": "/u2", "data": 2, "ext": ext(two)},
+        {"channel": "/u1", "data": 3, "ext": ext(one)},
+        {"channel": "/u1", "data": 4},
+    ]);
+    let errors = async |line: String| {
+        bear(&line);
+        let replies = server.post(batch.to_string()).await.messages();
+        bear("");
+        let errors = replies.iter().map(|reply| reply["error"].clone());
+        errors.collect::<Vec<Value>>()
+    };
+    let other = json!("401::credentials_malformed");
+    let plain = [
+        Value::Null,
+        other.clone(),
+        Value::Null,
+        json!("403:/u1:publish_denied"),
+    ];
+    assert_eq!(errors(String::new()).await, plain);
+    let borne = [Value::Null, other, Value::Null, Value::Null];
+    let line = format!("Authorization: Bearer {}", token("u1", 600));
+    assert_eq!(errors(line).await, borne);
+}
+
+#[tokio::test]
+async fn waits_for_a_resource_end_with_the_token() {
+    let server = server(&[EDITORS]);
+    bear(&format!("Authorization: Bearer {}", token("u1", 3)));
+    let put = Request::new("PUT", "/resources/r/a").body("1");
+    assert_eq!(server.open().await.exchange(put).await.status, 201);
+    let wait = Request::new("GET", "/resources/r/a")
+        .header("When-Modified-After", "Fri, 31 Dec 9999 23:59:59 GMT");
+    let mut http = server.open().await;
+    http.send(wait.bytes()).await;
+    let watch = wait.header("Accept", "message/http");
+    let mut stream = Embedded::open(server.address, watch).await;
+    bear("");
+    assert_eq!(http.response().await.status, 204);
+    stream.ended().await;
+}
+
+#[tokio::test]
+async fn a_websocket_whose_head_has_expired_is_closed_with_its_session() {
+    let server = server(&[EDITORS]);
+    let bearer = format!("Bearer {}", token("u1", 2));
+    let request = upgrade().header("Authorization", &bearer);
+    let mut socket = WebSocket::open_with(server.address, request).await;
+    socket.handshake().await;
+    socket.call(json!({"channel": "/meta/connect"})).await;
+    socket.hold("1").await;
+    assert_expired(&socket.message().await);
+    socket.closed().await;
+}

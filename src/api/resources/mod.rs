@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{HeaderName, Method, StatusCode, header};
@@ -288,11 +289,12 @@ fn wait(
     let had = headers::if_none_match(headers).map_or(Had::Until(date), Had::Versions);
     let server = &endpoint.server;
     let mut watch = server.watch_resource(channel, &had, actor, now())?;
+    let left = actor.who.left(SystemTime::now());
     let has_responses = head.method == Method::GET
         && endpoint.gate.is_on(Transport::MessageHttp)
         && decision.accepts_responses;
     if has_responses {
-        let changes = Changes(watch);
+        let changes = Changes::new(watch, left);
         return Ok(if decision.is_embedded {
             Answer::later(changes)
         } else {
@@ -304,6 +306,7 @@ fn wait(
         Poll::Pending => {
             let is_exposed = is_exposed(decision, head);
             let timeout = endpoint.resources.timeout;
+            let timeout = left.map_or(timeout, |left| left.min(timeout));
             Ok(Answer::later(NextChange::new(watch, timeout, is_exposed)))
         }
     }

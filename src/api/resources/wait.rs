@@ -57,13 +57,29 @@ impl PendingAnswer for NextChange {
     }
 }
 
-/// All changes of a resource, each a response.
+/// All changes of a resource, each a response, for as long as it is known who asks.
 #[derive(Debug)]
-pub(super) struct Changes(pub(super) Watch);
+pub(super) struct Changes {
+    watch: Watch,
+    ends: Option<Pin<Box<Sleep>>>,
+}
+
+impl Changes {
+    /// Those of a client of whom it is known for so long who it is, if there is an end to that.
+    pub(super) fn new(watch: Watch, left: Option<Duration>) -> Self {
+        let ends = left.map(|left| Box::pin(tokio::time::sleep(left)));
+        Self { watch, ends }
+    }
+}
 
 impl PendingAnswer for Changes {
     fn poll(&mut self, _: &Socket, context: &mut Context<'_>) -> Poll<Step> {
-        self.0.poll_changed(context).map(|woken| match woken {
+        if let Some(ends) = &mut self.ends
+            && ends.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Step::End);
+        }
+        self.watch.poll_changed(context).map(|woken| match woken {
             Woken::Stopped => Step::End,
             changed_to @ Woken::Changed(..) => Step::Next(changed(changed_to), Vec::new()),
         })

@@ -121,7 +121,7 @@ impl Tokens {
             }
         }
         if fetches.is_empty() {
-            return refused.fault().into();
+            return refused.before_fetch().into();
         }
         let (tokens, token) = (self.clone(), token.to_owned());
         Check::Pending(Box::pin(async move {
@@ -129,7 +129,7 @@ impl Tokens {
                 fetch.await;
             }
             let outcome = tokens.0.check(&token, now);
-            outcome.map(known).map_err(Refused::fault)
+            outcome.map(known).map_err(Refused::after_fetch)
         }))
     }
 }
@@ -177,15 +177,21 @@ struct Refused {
 }
 
 impl Refused {
-    /// Returns why, and when it may be otherwise.
-    fn fault(self) -> Fault {
+    /// Returns why, and when it may be otherwise: when keys are fetched next that may be the ones.
+    fn before_fetch(self) -> Fault {
         let next = self.may_help.iter().map(|remote| remote.next_fetch()).min();
         match next {
-            Some(next) if self.fault.error == BayeuxError::TokenKeysUnavailable => {
-                self.fault.retry_after(next)
-            }
-            _ => self.fault,
+            Some(next) => self.fault.retry_after(next),
+            None => self.fault,
         }
+    }
+
+    /// The same, with keys that have just been fetched if they could be.
+    fn after_fetch(self) -> Fault {
+        if self.fault.error == BayeuxError::TokenKeysUnavailable {
+            return self.before_fetch();
+        }
+        self.fault
     }
 }
 
@@ -253,10 +259,12 @@ impl Inner {
                     });
                 }
                 Err(error) => {
-                    let is_missing = matches!(
-                        error,
-                        BayeuxError::TokenKeysUnavailable | BayeuxError::TokenKeyUnknown
-                    );
+                    // Without a name a new key cannot be told from a wrong one.
+                    let is_missing = token.kid.is_none()
+                        || matches!(
+                            error,
+                            BayeuxError::TokenKeysUnavailable | BayeuxError::TokenKeyUnknown
+                        );
                     let remote = candidate.remote().filter(|_| is_missing);
                     refused.may_help.extend(remote.cloned());
                     if nearness(error) > nearness(refused.fault.error) {

@@ -325,6 +325,12 @@ impl Connection {
         self.finish(outcome, outgoing);
     }
 
+    /// Tells whether the head of the upgrade shows who its client is.
+    fn shows(&self) -> bool {
+        let shown = self.waiting.as_ref().and_then(|waiting| waiting.shown());
+        shown.is_some_and(|shown| shown.token.is_some())
+    }
+
     fn waiting(&mut self) -> &mut Waiting {
         self.waiting.get_or_insert_default()
     }
@@ -407,6 +413,10 @@ impl Connection {
                 close(outgoing, CloseCode::Normal, DISPLACED);
             }
             Poll::Ready(StreamStep::Ended(EndReason::Disconnect)) => self.waiting().end(),
+            // What its head shows has expired too: its client has to open another.
+            Poll::Ready(StreamStep::Ended(EndReason::IdentityExpired)) if self.shows() => {
+                self.waiting().end();
+            }
             // Its client hears of it when it speaks next, and may handshake again.
             Poll::Ready(StreamStep::Ended(_)) | Poll::Pending => {}
         }

@@ -49,6 +49,13 @@ pub(super) struct Who {
     address: Option<u64>,
 }
 
+impl Who {
+    /// Returns the number that stands for the user from the address.
+    pub(super) fn pair(self) -> u64 {
+        self.pair
+    }
+}
+
 /// The wrong passwords of someone.
 #[derive(Debug, Clone, Copy)]
 struct Count {

@@ -7,6 +7,7 @@
 
 mod attempts;
 mod hash;
+mod pending;
 pub mod settings;
 
 use core::net::IpAddr;
@@ -23,7 +24,11 @@ use crate::metrics::{Metrics, Notice, PasswordOutcome};
 use attempts::{Attempts, Bounds, Who};
 use hash::Hash;
 pub use hash::{Cost, CostError, MAX_LANES, MAX_PASSES, hash};
+use pending::PendingChecks;
 pub use settings::{Claim, Settings, User};
+
+/// When to try again whose user has many checks waiting.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Far more than what is written by hand.
 pub const MAX_USERS: usize = 10_000;
@@ -34,6 +39,8 @@ pub struct Passwords {
     inner: Arc<Inner>,
     /// A place for each check that goes on.
     places: Arc<Semaphore>,
+    /// Those that wait for one too.
+    pending: PendingChecks,
     max_length: usize,
 }
 
@@ -74,6 +81,7 @@ impl Passwords {
                 }),
                 metrics,
             }),
+            pending: PendingChecks::default(),
             places: Arc::new(Semaphore::new(
                 settings.max_password_checks.min(Semaphore::MAX_PERMITS),
             )),
@@ -110,13 +118,17 @@ impl Passwords {
         if let Err(fault) = self.inner.may_try(who) {
             return fault.into();
         }
+        let Some(entered) = self.pending.enter(who.pair()) else {
+            self.inner.metrics.password(PasswordOutcome::Delayed);
+            return too_many(RETRY).into();
+        };
         let (user, password) = (user.to_owned(), password.to_owned());
         let (inner, places) = (Arc::clone(&self.inner), Arc::clone(&self.places));
         Check::Pending(Box::pin(async move {
             let place = places.acquire_owned().await;
             // It goes on if the client goes away, and holds its place until it is over.
             let checked = tokio::task::spawn_blocking(move || {
-                let _place = place;
+                let (_place, _entered) = (place, entered);
                 inner.check(&user, &password, who, address)
             });
             let failed = |_| Err(BayeuxError::ExtensionFailed.into());

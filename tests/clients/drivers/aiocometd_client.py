@@ -21,21 +21,33 @@ def report(kind, **details):
 
 
 class Watcher(Extension):
-    """Reports the end of a reconnection: a connect and all subscriptions answered anew."""
+    """Reports the end of a reconnection: a connect and all subscriptions answered anew.
+
+    Reports refusals as well, and shows who the client is.
+    """
 
     def __init__(self):
         self.channels = set()
+        self.shown = None
+        self.is_shown_in_all = False
         self._handshakes = 0
         self._missing = None
 
     async def outgoing(self, payload, headers):
-        """Part of the interface; nothing to do."""
+        """Adds to messages what is to be shown."""
+        for message in payload:
+            is_handshake = message["channel"] == "/meta/handshake"
+            if self.shown and (self.is_shown_in_all or is_handshake):
+                message["ext"] = {"authentication": self.shown}
 
     async def incoming(self, payload, headers=None):
         """Looks at every reply."""
         for message in payload:
             if message.get("successful"):
                 self._watch(message)
+            elif "successful" in message:
+                said = {part: message.get(part) for part in ("channel", "subscription", "error")}
+                report("refusal", **said, reconnect=message.get("advice", {}).get("reconnect"))
 
     def _watch(self, reply):
         if reply["channel"] == "/meta/handshake":
@@ -69,6 +81,11 @@ class Driver:
         await self._client.open()
         self._receiving = asyncio.ensure_future(self._receive())
         return self._client.connection_type.value
+
+    async def show(self, authentication, is_in_all=False):
+        """Shows from now on who it is, in handshakes only or in all messages."""
+        self._watcher.shown = authentication
+        self._watcher.is_shown_in_all = is_in_all
 
     async def subscribe(self, channel):
         """Subscribes; the messages are reported."""

@@ -1,3 +1,5 @@
+import { Shown, refusal } from './shown.mjs';
+
 const transportOf = (cometd) => cometd.getTransport().type ?? cometd.getTransport().getType();
 
 /** What comes with binary data, as numbers: reports are JSON. */
@@ -28,6 +30,7 @@ function deciding(cometd, choose) {
 export function cometdDriver(cometd, report, load) {
   const subscriptions = new Map();
   const extensions = {};
+  const shown = new Shown();
   let handshakes = 0;
   let connected = 0;
 
@@ -78,8 +81,17 @@ export function cometdDriver(cometd, report, load) {
           if (connected > 1) report({ type: 'reconnected' });
           else resolve(transportOf(cometd));
         });
+        cometd.addListener('/meta/unsuccessful', (reply) => {
+          if (!reply.failure) report(refusal(reply));
+        });
         cometd.handshake(ext && { ext });
       });
+    },
+
+    /** Shows from now on who it is; see `Shown`. */
+    show(...what) {
+      shown.set(...what);
+      cometd.registerExtension('shown', { outgoing: (message) => shown.in(message) });
     },
 
     subscribe(channel) {

@@ -14,8 +14,13 @@ export function eventSourceDriver(report) {
     connect(url) {
       const stream = new EventSource(url, { withCredentials: true });
       for (const type of ['message', 'gap']) stream.addEventListener(type, hear);
+      let opened = 0;
       return new Promise((resolve, reject) => {
-        stream.onopen = () => resolve('eventsource');
+        stream.onopen = () => {
+          opened += 1;
+          if (opened > 1) report({ type: 'reconnected' });
+          else resolve('eventsource');
+        };
         stream.onerror = () => {
           if (stream.readyState === EventSource.CLOSED) reject(new Error('refused'));
         };

@@ -1,3 +1,5 @@
+import { Shown, refusal } from './shown.mjs';
+
 /** What Faye would use before the transport under test, if it is not told otherwise. */
 const TRANSPORTS = [
   'websocket',
@@ -36,6 +38,7 @@ function nextTransport(Faye) {
 export function fayeDriver(Faye, report) {
   const subscriptions = new Map();
   const replies = new Map();
+  const shown = new Shown();
   let client;
   let session = 0;
   let missing = null;
@@ -65,7 +68,8 @@ export function fayeDriver(Faye, report) {
 
   const settled = (deferrable) =>
     new Promise((resolve, reject) => {
-      deferrable.then(() => resolve(), reject);
+      // Faye's errors do not leave a page in one piece.
+      deferrable.then(() => resolve(), ({ message }) => reject(new Error(message)));
     });
 
   return {
@@ -76,11 +80,12 @@ export function fayeDriver(Faye, report) {
       }
       client.addExtension({
         outgoing(message, pass) {
-          pass(ext && message.channel === '/meta/handshake' ? { ...message, ext } : message);
+          pass(shown.in(ext && message.channel === '/meta/handshake' ? { ...message, ext } : message));
         },
         incoming(message, pass) {
           pass(message);
           if (message.successful === undefined) return;
+          if (!message.successful) report(refusal(message));
           watch(message);
           replies.get(message.channel)?.(message);
         },
@@ -90,6 +95,11 @@ export function fayeDriver(Faye, report) {
       client.connect();
       await connected;
       return transport;
+    },
+
+    /** Shows from now on who it is; see `Shown`. */
+    show(...what) {
+      shown.set(...what);
     },
 
     subscribe(channel) {

@@ -96,5 +96,8 @@ export async function browserPeer(
     await tab.reload();
     await isReady();
   };
+  /** Keeps a cookie of the page's origin that no script sees. */
+  peer.setCookie = (key, value) =>
+    context.addCookies([{ name: key, value, url: origin, httpOnly: true }]);
   return peer;
 }

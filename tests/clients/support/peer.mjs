@@ -12,6 +12,8 @@ export class Peer {
   messages = [];
   /** The times that messages carried. */
   timestamps = [];
+  /** The replies that said no, each as one text: channel, subscription, error, and advice to reconnect. */
+  refusals = [];
   /** How often the client has replaced a lost session. */
   reconnections = 0;
   /** Requests to the server that wait for their response. */
@@ -45,6 +47,11 @@ export class Peer {
         this.messages.push({ channel: event.channel, data: event.data });
         if (event.timestamp !== undefined) this.timestamps.push(event.timestamp);
         break;
+      case 'refusal': {
+        const { channel, subscription, error, reconnect } = event;
+        this.refusals.push([channel, subscription, error, reconnect].filter(Boolean).join(' '));
+        break;
+      }
       case 'reconnected':
         this.reconnections += 1;
         break;

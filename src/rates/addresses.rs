@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 
 use super::bucket::Rate;
-use super::client_network;
+use crate::network::block;
 use std::time::Duration;
 
 /// How many addresses have their places together.
@@ -62,7 +62,7 @@ impl Addresses {
     /// # Errors
     /// There is none.
     pub(super) fn take(&self, address: IpAddr, now: u64) -> Result<(), Empty> {
-        let hash = self.hasher.hash_one(client_network(address));
+        let hash = self.hasher.hash_one(block(address));
         let group = usize::try_from(hash % self.groups.len() as u64).unwrap_or_default();
         // It is whole between any two calls, so also after a panic elsewhere.
         let mut group = self.groups[group]

@@ -123,12 +123,3 @@ impl Rates {
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 }
-
-/// What counts as one address: of IPv6 a network of 64 bits, all of which one host may have.
-#[must_use]
-pub fn client_network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) >> 64 << 64).into()),
-    }
-}

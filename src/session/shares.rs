@@ -8,7 +8,7 @@ use dashmap::{DashMap, Entry};
 use super::Settings;
 use crate::access::Subject;
 use crate::metrics::Limit;
-use crate::rates::client_network;
+use crate::network::block;
 
 /// The users and the addresses with at least one session. There are no more of them than sessions.
 #[derive(Debug, Default)]
@@ -38,10 +38,7 @@ impl Shares {
         // Who has no name is not known to be one and the same.
         let identity = identity.filter(|identity| !identity.user.is_empty());
         let user = identity.map(|identity| identity.user.as_str().into());
-        let address = subject
-            .address
-            .filter(|_| of_address.is_some())
-            .map(client_network);
+        let address = subject.address.filter(|_| of_address.is_some()).map(block);
         if user.is_none() && address.is_none() {
             return Ok(None);
         }

@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::authentication::generations::Generations;
+use crate::network::block;
 
 /// What the first attempt too many waits.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
@@ -80,7 +81,7 @@ impl Attempts {
     }
 
     pub(super) fn who(&self, user: &str, address: Option<IpAddr>) -> Who {
-        let address = address.map(network);
+        let address = address.map(block);
         Who {
             pair: self.number((0, user, address)),
             user: self.number((1, user)),
@@ -158,17 +159,6 @@ impl Count {
         let passed = now.saturating_duration_since(self.last).as_millis() / FADES.as_millis();
         let faded = u32::try_from(passed).unwrap_or(u32::MAX);
         self.wrong.saturating_sub(faded)
-    }
-}
-
-/// Returns what one client has at least: of IPv6 a network of 64 bits.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            [a, b, c, d, 0, 0, 0, 0].into()
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::extensions::{Denied, refused};
 use super::handshake;
 use super::implied::Implied;
-use super::{Actor, Scope, implied, subscribe, subscriptions};
+use super::{Actor, Scope, connect, implied, subscribe, subscriptions};
 use crate::bayeux::{Advice, BayeuxError, ChannelPattern, ClientId, RandomId, Reply};
 use crate::extensions::Refusal;
 use crate::session::{Beginning, EndReason, Session, Stream};
@@ -141,6 +141,10 @@ pub fn join(
                 reply.refused(error).advised(advice)
             }
             Err(refusal) => refused(reply, refusal),
+            Ok(()) if scope.sessions.take_outlived(id, scope.now) => {
+                let advice = || scope.shared.handshake_advice(actor.is_blind, scope.now);
+                connect::ended(reply, EndReason::IdentityExpired, advice)
+            }
             Ok(()) => reply
                 .failed(BayeuxError::SessionUnknown)
                 .advised(scope.shared.handshake_advice(actor.is_blind, scope.now)),

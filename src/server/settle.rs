@@ -127,11 +127,15 @@ impl Kept {
         let message = &self.messages[index];
         let is_handshake = matches!(self.departure, Departure::Handshake);
         let ends = is_handshake || refusal == Refusal::Disconnect;
-        let mut reply = refused(message.refused.clone(), refusal);
-        if is_handshake || message.meta == Some(meta::DISCONNECT) {
+        let reply = message.refused.clone();
+        let reply = if is_handshake {
+            scope.handshake_refused(reply, refusal, &Actor::default())
+        } else if message.meta == Some(meta::DISCONNECT) {
             // There is no session to go on with.
-            reply = reply.advised(Advice::none());
-        }
+            refused(reply, refusal).advised(Advice::none())
+        } else {
+            refused(reply, refusal)
+        };
         let own = self.outcome.session.as_ref();
         let own = own.filter(|session| is_handshake || message.client_id == Some(session.id()));
         if let Some(session) = own.filter(|_| ends) {

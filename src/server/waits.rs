@@ -22,6 +22,8 @@ use crate::metrics::{Limit, Metrics, Notice};
 
 /// What a batch that waits takes beside its text: its timer, what it waits for, and what is to be done then.
 const SEAT: usize = 2048;
+/// After which time whoever waited in vain may try again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The room for batches that wait.
 #[derive(Debug)]
@@ -53,7 +55,7 @@ impl WaitingRoom {
         let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
             self.metrics.limited(Limit::MaxWaiting);
             for pending in asked.into_pending() {
-                verdicts.refuse(pending.place, failed(BayeuxError::TooManyWaiting));
+                verdicts.refuse(pending.place, later(BayeuxError::TooManyWaiting));
             }
             return Waits {
                 seat: None,
@@ -143,7 +145,7 @@ impl Waits {
                 }
                 seat.metrics.limited(Limit::MaxWait);
                 for late in self.pending.drain(..) {
-                    verdicts.refuse(late.place, failed(BayeuxError::WaitTimedOut));
+                    verdicts.refuse(late.place, later(BayeuxError::WaitTimedOut));
                 }
             }
             self.seat = None;
@@ -225,4 +227,8 @@ fn checked(checking: Checking) -> Awaited {
 
 fn failed(error: BayeuxError) -> Refusal {
     Refusal::Failed(error.text().into())
+}
+
+fn later(error: BayeuxError) -> Refusal {
+    Refusal::Later(error.text().into(), RETRY)
 }

@@ -1,9 +1,9 @@
 //! The bounds of waiting, and the times that do not pass while a message waits.
 
 use mirant::metrics::Limit;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Admit, House, Sender, Settle, Way, channels, publish};
+use super::{Admit, House, Sender, Settle, Stage, Way, channels, publish};
 use crate::support::{Request, WebSocket, only};
 
 #[tokio::test]
@@ -60,6 +60,70 @@ async fn only_so_many_batches_wait_at_once() {
             house.waiter_at(stage, "/4").await.pass();
             assert_eq!(only(second.replies().await)["successful"], true, "{way:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_waited_in_vain_is_told_when_to_come_back() {
+    let bounds = [
+        ("extensions.max_wait=50ms", "503::wait_timed_out"),
+        ("extensions.max_waiting=1", "503::too_many_waiting"),
+    ];
+    for (bound, error) in bounds {
+        for stage in [Admit, Settle] {
+            for way in Way::ALL {
+                let mut house = House::with(&[bound]);
+                let mut first = Sender::new(&house.server, Way::LongPolling).await;
+                let mut second = Sender::new(&house.server, way).await;
+                let sessions = house.server.metrics().sessions.value();
+                let _waiter = if error == "503::too_many_waiting" {
+                    first.send([publish("/1", &[Admit])]).await;
+                    Some(house.waiter_at(Admit, "/1").await)
+                } else {
+                    None
+                };
+                second.send([handshake(stage)]).await;
+                check(&only(second.replies().await), error);
+                assert_eq!(house.server.metrics().sessions.value(), sessions, "{way:?}");
+            }
+        }
+    }
+}
+
+fn handshake(stage: Stage) -> Value {
+    json!({
+        "channel": "/meta/handshake", "version": "1.0", "ext": stage.ext(),
+        "supportedConnectionTypes": ["long-polling", "callback-polling", "websocket"],
+    })
+}
+
+fn check(reply: &Value, error: &str) {
+    assert_eq!(reply["channel"], "/meta/handshake", "{reply}");
+    assert_eq!(reply["error"], error, "{reply}");
+    assert_eq!(reply["advice"]["reconnect"], "retry", "{reply}");
+    assert_eq!(reply["advice"]["interval"], 1000, "{reply}");
+}
+
+#[tokio::test]
+async fn a_request_that_waited_in_vain_is_told_when_to_come_back() {
+    for (bound, reason) in [
+        ("extensions.max_wait=50ms", "wait_timed_out"),
+        ("extensions.max_waiting=1", "too_many_waiting"),
+    ] {
+        let mut house = House::with(&[bound]);
+        let mut first = house.server.open().await;
+        house.all_wait(Some(Admit));
+        let stream = Request::new("GET", "/events?channel=/a").bytes();
+        first.send(stream.clone()).await;
+        let _handshake = house.waiter_at(Admit, "/meta/handshake").await;
+        let mut last = first;
+        if reason == "too_many_waiting" {
+            last = house.server.open().await;
+            last.send(stream).await;
+        }
+        let response = last.response().await;
+        assert_eq!((response.status, &*response.reason()), (503, reason));
+        assert_eq!(response.header("Retry-After"), Some("1"), "{response:?}");
     }
 }
 

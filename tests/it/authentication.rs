@@ -1,5 +1,7 @@
 //! Who a client is, by the tokens that it shows: every way in, until when, and what becomes of its session.
 
+use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{EncodingKey, Header, encode};
@@ -57,11 +59,15 @@ fn server(settings: &[&str]) -> TestServer {
     TestServer::start(&all)
 }
 
-/// A file with the secret, as the configuration names it.
+/// A file with the secret, as the configuration names it; tests run at once, and it is written once.
 fn secret_file() -> String {
-    let path = std::env::temp_dir().join(format!("mirant-token-secret-{}", std::process::id()));
-    std::fs::write(&path, SECRET).expect("the file is written");
-    format!("{{ file = '{}' }}", path.display())
+    static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let name = format!("mirant-token-secret-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, SECRET).expect("the file is written");
+        path
+    });
+    format!("{{ file = '{}' }}", FILE.display())
 }
 
 /// Tells whether an attempt is one of a session that began before.

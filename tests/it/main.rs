@@ -37,6 +37,7 @@ mod http;
 mod lazy;
 mod legacy;
 mod limits;
+mod logins;
 mod logs;
 mod long_polling;
 mod lost_polls;

@@ -14,11 +14,11 @@ use tokio::sync::Semaphore;
 
 use crate::support::Folder;
 
-pub(super) const SECRET: &str = "planted-webhook-secret";
+pub(crate) const SECRET: &str = "planted-webhook-secret";
 
 /// What it answers.
 #[derive(Debug, Clone)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// This, with 200.
     Json(Value),
     /// These bytes.
@@ -31,14 +31,14 @@ pub(super) enum Answer {
 
 /// A request that came in.
 #[derive(Debug, Clone)]
-pub(super) struct Question {
+pub(crate) struct Question {
     /// By name in small letters.
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) text: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) text: String,
 }
 
 impl Question {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap()
     }
 }
@@ -51,15 +51,15 @@ struct State {
 }
 
 /// The webhook; what is wrong with a signature fails the test in the end.
-pub(super) struct Hook {
-    pub(super) url: String,
+pub(crate) struct Hook {
+    pub(crate) url: String,
     folder: Folder,
     state: Arc<Mutex<State>>,
     gate: Arc<Semaphore>,
 }
 
 impl Hook {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let folder = Folder::new(&format!("webhook-{}", address.port()));
@@ -80,7 +80,7 @@ impl Hook {
     }
 
     /// What a server has to be told to ask it.
-    pub(super) fn set(&self) -> Vec<String> {
+    pub(crate) fn set(&self) -> Vec<String> {
         let secret = self.folder.file("secret");
         vec![
             format!("webhook.url={}", self.url),
@@ -89,25 +89,25 @@ impl Hook {
     }
 
     /// Answers so from now on.
-    pub(super) fn answer(&self, action: &'static str, answer: Answer) {
+    pub(crate) fn answer(&self, action: &'static str, answer: Answer) {
         self.state.lock().unwrap().answers.insert(action, answer);
     }
 
     /// Allows everything, as in the beginning.
-    pub(super) fn allow(&self) {
+    pub(crate) fn allow(&self) {
         self.state.lock().unwrap().answers.clear();
     }
 
     /// Lets so many go on that are held.
-    pub(super) fn release(&self, count: usize) {
+    pub(crate) fn release(&self, count: usize) {
         self.gate.add_permits(count);
     }
 
-    pub(super) fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.state.lock().unwrap().questions.len()
     }
 
-    pub(super) fn questions(&self) -> Vec<Question> {
+    pub(crate) fn questions(&self) -> Vec<Question> {
         std::mem::take(&mut self.state.lock().unwrap().questions)
     }
 }
@@ -122,7 +122,7 @@ impl Drop for Hook {
 }
 
 /// An answer with 200, whose body is this.
-pub(super) fn ok(body: &str) -> Vec<u8> {
+pub(crate) fn ok(body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
 }

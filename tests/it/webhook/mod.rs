@@ -1,6 +1,6 @@
 //! A webhook decides, whatever way something comes in; without an answer nothing is done.
 
-mod hook;
+pub(crate) mod hook;
 
 use std::time::{Duration, Instant};
 

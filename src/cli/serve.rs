@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::signals::{Signal, Signals};
 use super::{EXIT_FAILURE, EXIT_USAGE, block_on, complain, logging};
+use crate::access::Action;
 use crate::config::{Config, ConfigError, Loaded, LogFormat, PassedOver, Sources};
 use crate::listener::{BoundAddress, ListenAddress};
 use crate::run::{StartError, bind};
@@ -107,9 +108,12 @@ pub(super) fn run(args: Args) -> ExitCode {
 pub async fn serve(config: Config, demo: bool) -> Result<(), ServeError> {
     let path = config.bayeux.transports.path.clone();
     let is_open = config.access.is_empty();
+    let identifying = identifying(&config);
     let bound = bind(config, demo)?;
-    if is_open {
-        warn_if_exposed(&bound.addresses());
+    match identifying {
+        _ if !is_open => {}
+        Some(key) => warn_of_no_rules(key),
+        None => warn_if_exposed(&bound.addresses()),
     }
     let mut signals = Signals::new()?;
     for address in bound.addresses() {
@@ -135,6 +139,25 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), ServeError> {
         () = run => Ok(()),
         second = signals.second(stop) => Err(ServeError::StoppedAtOnce(second)),
     }
+}
+
+/// Returns the key of what finds who clients are, if something does.
+fn identifying(config: &Config) -> Option<&'static str> {
+    let keys = [
+        (!config.issuer.is_empty(), "[[issuer]]"),
+        (!config.user.is_empty(), "[[user]]"),
+        (config.webhook.decides(Action::Handshake), "webhook.decides"),
+    ];
+    let mut set = keys.into_iter().filter(|(is_set, _)| *is_set);
+    set.next().map(|(_, key)| key)
+}
+
+/// Warns that it does not matter who clients are, where no access rule says so.
+fn warn_of_no_rules(key: &str) {
+    tracing::warn!(
+        "{key} says who clients are, but without [[access]] entries whoever shows nothing may \
+         subscribe to every channel and publish on it; [[access]] entries say who may do what"
+    );
 }
 
 /// Warns if others than this machine can reach a server without access rules.

@@ -9,8 +9,9 @@ use mirant::run::Additions;
 use mirant::services::{Call, Handler};
 use serde_json::{Value, json};
 
+use crate::logins::hash_of;
 use crate::one_door::{Attempt, Kind, Ready, WAYS, Way, state};
-use crate::support::program::{Serving, mirant};
+use crate::support::program::{ConfigFile, Serving, mirant};
 use crate::support::{Client, Events, Request, TestServer, WebSocket, only};
 
 const RESOURCES: &str = "channel=[{ pattern = '/**', resource = true }]";
@@ -366,4 +367,49 @@ async fn the_log_names_the_rule_and_warns_of_an_open_server() {
     assert!(warnings[0].contains("[[access]]"), "{open}");
     let local = log("127.0.0.1:0", &[]).await;
     assert!(!local.contains("WARN"), "{local}");
+}
+
+#[test]
+fn the_log_warns_if_it_does_not_matter_who_clients_are() {
+    use std::process::Stdio;
+
+    let secret = ConfigFile::new("no-rules-secret", "a secret that is long enough to be one");
+    let file = format!("{{ file = '{}' }}", secret.path());
+    let hash = hash_of("sesame");
+    let issuer = format!("issuer=[{{ secret = {file} }}]");
+    let user = format!("user=[{{ name = 'u1', password_hash = '{hash}' }}]");
+    let webhook = [
+        "webhook.url=http://127.0.0.1:9/".to_owned(),
+        format!("webhook.secret={file}"),
+    ];
+    let decides = |actions: &str| [&webhook[..], &[format!("webhook.decides={actions}")]].concat();
+    let rule = "access=[{ allow = ['handshake'], who = 'authenticated' }]";
+    let cases = [
+        (vec![issuer.clone()], Some("[[issuer]]")),
+        (vec![user], Some("[[user]]")),
+        (webhook.to_vec(), Some("webhook.decides")),
+        (decides("handshake,publish"), Some("webhook.decides")),
+        (decides("publish"), None),
+        (vec![issuer, rule.to_owned()], None),
+    ];
+    for listen in ["127.0.0.1:0", "0.0.0.0:0"] {
+        for (set, named) in &cases {
+            if named.is_none() && listen == "0.0.0.0:0" {
+                continue;
+            }
+            let mut command = mirant(&["serve", "--listen", listen]);
+            for setting in set {
+                command.args(["--set", setting]);
+            }
+            let log = Serving::of(command.stderr(Stdio::piped())).log();
+            let warnings = log.lines().filter(|line| line.contains("WARN"));
+            let warnings: Vec<&str> = warnings.collect();
+            assert_eq!(warnings.len(), usize::from(named.is_some()), "{log}");
+            for warning in warnings {
+                let key = named.unwrap();
+                assert!(warning.contains(&format!("{key} says who")), "{log}");
+                assert!(warning.contains("[[access]]"), "{log}");
+            }
+        }
+    }
 }

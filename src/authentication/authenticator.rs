@@ -88,9 +88,7 @@ impl Authenticator {
     /// in handshakes only.
     #[must_use]
     pub fn message(&self, message: &Message<'_>) -> Option<Check> {
-        if self.tokens.is_none() {
-            return None;
-        }
+        self.tokens.as_ref()?;
         match credentials(message)? {
             Ok(Credentials::Token(token)) => Some(self.token(&token)),
             Ok(Credentials::Password(..)) => None,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{WAYS, client_of, handshake, problem, shake, shake_with};
 use crate::one_door::Way;
-use crate::support::{Events, Http, Request, Response, TestServer, bear, only};
+use crate::support::{Events, Http, Request, Response, TestServer, bear, only, until};
 use crate::webhook::hook::{Answer, Hook};
 
 const UNAVAILABLE: &str = "503::webhook_unavailable";
@@ -223,4 +223,33 @@ async fn it_is_told_the_headers_and_cookies_that_are_named_and_no_client_id() {
             "{way:?}: {all}"
         );
     }
+}
+
+#[tokio::test]
+async fn who_goes_away_before_the_answer_leaves_nothing() {
+    let hook = Hook::new().await;
+    let bounds = ["webhook.max_concurrent=1", "extensions.max_waiting=1"];
+    let server = server(&hook, &bounds);
+    let text = json!([handshake(&Value::Null)]).to_string();
+    let requests = [
+        Request::post(text.clone()),
+        Request::jsonp("cb", &text),
+        Request::new("GET", "/events?channel=/a"),
+    ];
+    let metrics = server.metrics();
+    for request in requests {
+        hook.answer("handshake", Answer::Held);
+        hook.questions();
+        let mut http = server.open().await;
+        http.send(request.bytes()).await;
+        until(|| hook.asked() == 1).await;
+        assert_eq!(metrics.waiting_batches.value(), 1);
+        http.reset();
+        until(|| metrics.waiting_batches.value() == 0).await;
+        assert_eq!(metrics.webhook_calls.value(), 0);
+        assert_eq!(metrics.sessions.value(), 0);
+    }
+    hook.allow();
+    let reply = shake(server.address, Way::LongPolling, &Value::Null).await;
+    assert_eq!(reply["successful"], true, "its place is free: {reply}");
 }

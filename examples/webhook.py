@@ -3,13 +3,17 @@
 
     WEBHOOK_SECRET=... python3 examples/webhook.py 9000
 
+In Mirant's configuration: [webhook] with url = "http://127.0.0.1:9000/" and secret = { env = "WEBHOOK_SECRET" }.
+
 It lets in who shows {"password": "sesame"} in the ext of the handshake, and lets everybody publish
 anywhere but below /news.
 """
 import base64, hashlib, hmac, json, os, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-SECRET = os.environ["WEBHOOK_SECRET"].encode()
+TEXT = os.environ["WEBHOOK_SECRET"]
+# Behind whsec_ it is base64, as Standard Webhooks have it.
+SECRET = base64.b64decode(TEXT[6:]) if TEXT.startswith("whsec_") else TEXT.encode()
 
 
 def is_signed(headers, body):

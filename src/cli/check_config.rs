@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use super::{EXIT_USAGE, token, with_causes};
+use super::{EXIT_USAGE, listed, token, with_causes};
+use crate::authentication::webhook::Webhook;
 use crate::config::{self, Config, Sources};
 
 /// The arguments of `mirant check-config`.
@@ -32,8 +34,12 @@ pub(super) fn run(args: Args) -> ExitCode {
     };
     let loaded = Config::load(&sources, []).map_err(|error| with_causes(&error));
     // Keys are read from where they are; those at a URL are not fetched.
-    match loaded.and_then(|loaded| token::tokens(&loaded.config)) {
-        Ok(_) => {
+    let checked = loaded.and_then(|loaded| {
+        token::tokens(&loaded.config)?;
+        webhook(&loaded.config)
+    });
+    match checked {
+        Ok(()) => {
             println!("{shown}: ok");
             ExitCode::SUCCESS
         }
@@ -42,4 +48,10 @@ pub(super) fn run(args: Args) -> ExitCode {
             ExitCode::from(EXIT_USAGE)
         }
     }
+}
+
+/// Reads the secret of the webhook.
+fn webhook(config: &Config) -> Result<(), String> {
+    let webhook = Webhook::new(&config.webhook, &config.bayeux.limits, Arc::default());
+    webhook.map(drop).map_err(|problems| listed(&problems))
 }

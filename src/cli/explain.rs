@@ -153,6 +153,9 @@ fn explained(args: Args) -> Result<(String, bool), String> {
         lines.push(String::new());
     }
     lines.push(verdict(&access, decision));
+    if config.webhook.decides(wanted.asked().action()) {
+        lines.push("the webhook decides as well, and is not asked here".to_owned());
+    }
     lines.extend(options_of(&wanted, &config.channel));
     Ok((lines.join("\n"), decision.allowed))
 }

@@ -78,6 +78,12 @@ fn complain(error: &dyn std::error::Error) {
     eprintln!("mirant: {}", with_causes(error));
 }
 
+/// Says all that is wrong with settings, a line each.
+fn listed(problems: &[impl ToString]) -> String {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    lines.join("\n  ")
+}
+
 /// Says what went wrong and why; an error's own text does not repeat its cause.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();

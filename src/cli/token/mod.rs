@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::{EXIT_USAGE, with_causes};
+use super::{EXIT_USAGE, listed, with_causes};
 use crate::access::Access;
 use crate::authentication::Secret;
 use crate::authentication::token::Tokens;
@@ -87,8 +87,5 @@ pub(super) fn tokens(config: &Config) -> Result<Tokens, String> {
         &config.bayeux.limits,
         &Arc::default(),
     );
-    tokens.map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        lines.join("\n  ")
-    })
+    tokens.map_err(|problems| listed(&problems))
 }

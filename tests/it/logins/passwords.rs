@@ -160,7 +160,7 @@ async fn roles_and_claims_of_a_user_count_in_rules() {
 
 #[tokio::test]
 async fn who_goes_away_during_a_check_leaves_nothing() {
-    const CLIENTS: usize = 8;
+    const CLIENTS: usize = 16;
     let hash = hash_that_takes("sesame", ByteSize::mib(32), 4);
     let server = TestServer::start(&[
         &format!("user=[{{ name = 'u1', password_hash = '{hash}' }}]"),

@@ -12,7 +12,7 @@ use super::{Budget, Kind, Level};
 /// Who holds so much has a place among the largest: fewer are worth no search.
 const LARGE: usize = 8 * 1024;
 
-/// Counts bytes of a kind until it is dropped. Beyond [`LARGE`] it can be cut, if memory is short.
+/// Counts bytes of a kind until it is dropped. Beyond 8 KiB it can be cut, if memory is short.
 #[derive(Debug)]
 pub struct Charge {
     budget: Arc<Budget>,

@@ -2,7 +2,7 @@
 //!
 //! To check one takes time and memory on purpose, so it is done on threads for what blocks, a few at a time;
 //! a user who does not exist costs as much as one who does. Who was wrong too often has to wait
-//! ([`attempts`]), and what waits for its turn is asked again by then: of many guesses at once few get
+//! (see `attempts.rs`), and what waits for its turn is asked again by then: of many guesses at once few get
 //! further.
 
 mod attempts;

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use jsonwebtoken::{EncodingKey, Header, encode};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use crate::one_door::{Kind, Ready, WAYS, Way};
@@ -12,6 +13,7 @@ use crate::support::{
     Client, Embedded, Events, Http, Request, Streamed, TestServer, WebSocket, bear, only, two_way,
     upgrade,
 };
+use crate::tokens::key_server;
 
 const SECRET: &str = "a secret that is long enough to be one";
 const ISSUER: &str = "issuer=[{ secret = { env = 'MIRANT_TEST_TOKEN_SECRET' }, leeway = '0s' }]";
@@ -583,4 +585,68 @@ async fn a_websocket_whose_head_has_expired_is_closed_with_its_session() {
     socket.hold("1").await;
     assert_expired(&socket.message().await);
     socket.closed().await;
+}
+
+/// A token that the key `sig-1` of tests/keys/keycloak.json has signed.
+fn of_keycloak(kid: &str) -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys/rsa.pem");
+    let pem = std::fs::read(path).expect("a key");
+    let key = EncodingKey::from_rsa_pem(&pem).expect("a key");
+    let header = Header {
+        kid: Some(kid.to_owned()),
+        ..Header::new(Algorithm::RS256)
+    };
+    let claims = json!({
+        "preferred_username": "alice", "exp": now() + 600,
+        "realm_access": {"roles": ["editor"]},
+    });
+    encode(&header, &claims, &key).expect("a token")
+}
+
+fn with_keys_at(url: &str) -> TestServer {
+    let issuer = format!(
+        "issuer=[{{ jwks = {{ url = '{url}' }}, user_claim = 'preferred_username', \
+         roles_claim = 'realm_access.roles' }}]"
+    );
+    TestServer::start(&[&*issuer, EDITORS])
+}
+
+#[tokio::test]
+async fn the_keys_of_an_identity_provider_are_fetched_once_for_all_who_wait() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys/keycloak.json");
+    let (url, asked) = key_server(std::fs::read_to_string(path).expect("keys"));
+    let server = with_keys_at(&url);
+    let text = json!([handshake(&json!({"token": of_keycloak("sig-1")}))]).to_string();
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        let mut http = server.open().await;
+        http.send(Request::post(text.clone()).bytes()).await;
+        clients.push(http);
+    }
+    for mut http in clients {
+        let reply = only(http.response().await.messages());
+        assert_eq!(reply["successful"], true, "{reply}");
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    let unknown = json!([handshake(&json!({"token": of_keycloak("none")}))]).to_string();
+    let reply = only(server.post(unknown).await.messages());
+    assert_eq!(reply["error"], "401::token_key_unknown", "{reply}");
+    assert_eq!(reply["advice"]["reconnect"], "retry", "the keys may be new");
+}
+
+#[tokio::test]
+async fn without_the_keys_clients_are_told_when_to_come_back() {
+    let server = with_keys_at("http://127.0.0.1:1/");
+    let token = of_keycloak("sig-1");
+    let text = json!([handshake(&json!({ "token": token }))]).to_string();
+    let reply = only(server.post(text).await.messages());
+    assert_eq!(reply["error"], "503::token_keys_unavailable", "{reply}");
+    assert_eq!(reply["advice"]["reconnect"], "retry", "{reply}");
+    assert!(reply["advice"]["interval"].as_u64() > Some(0), "{reply}");
+    let request = Request::new("GET", "/events?channel=/a");
+    let request = request.header("Authorization", &format!("Bearer {token}"));
+    let response = server.open().await.exchange(request).await;
+    assert_eq!(response.status, 503, "{response:?}");
+    assert!(response.header("Retry-After").is_some(), "{response:?}");
+    assert_eq!(server.metrics().sessions.value(), 0);
 }

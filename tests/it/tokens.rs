@@ -201,7 +201,7 @@ fn explain_takes_a_token() {
 }
 
 /// A server of keys that answers every request alike; it ends with the tests.
-fn key_server(body: String) -> (String, Arc<AtomicUsize>) {
+pub(crate) fn key_server(body: String) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/certs", listener.local_addr().unwrap());
     let asked = Arc::new(AtomicUsize::new(0));

@@ -1,0 +1,314 @@
+//! The figures as text, in the form that Prometheus reads.
+
+use std::fmt::Write;
+
+use super::labels::{Dropped, EndReason, Forbidden, Limit, PasswordOutcome, WebhookOutcome};
+use super::{Counter, Gauge, Metrics};
+use crate::memory::Kind;
+
+impl Metrics {
+    /// Returns all figures in the Prometheus text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut out = String::with_capacity(4096);
+        for (name, help, gauge) in self.gauges() {
+            head(&mut out, name, help, "gauge");
+            line(&mut out, name, "", &gauge.value());
+        }
+        let counters = self.counters().into_iter().chain(self.more_counters());
+        for (name, help, counter) in counters {
+            head(&mut out, name, help, "counter");
+            line(&mut out, name, "", &counter.value());
+        }
+        let status = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+        family(
+            &mut out,
+            ("responses_total", "HTTP responses.", "status"),
+            &status,
+            &self.responses,
+        );
+        let dropped = Dropped::ALL.map(Dropped::label);
+        family(
+            &mut out,
+            (
+                "dropped_total",
+                "Events dropped because too many were queued.",
+                "policy",
+            ),
+            &dropped,
+            &self.dropped,
+        );
+        let reasons = EndReason::ALL.map(EndReason::label);
+        family(
+            &mut out,
+            ("sessions_ended_total", "Sessions that ended.", "reason"),
+            &reasons,
+            &self.ended,
+        );
+        let actions = Forbidden::ALL.map(Forbidden::label);
+        family(
+            &mut out,
+            (
+                "forbidden_total",
+                "What access rules did not allow.",
+                "action",
+            ),
+            &actions,
+            &self.forbidden,
+        );
+        self.render_checks(&mut out);
+        let limits = Limit::ALL.map(Limit::label);
+        family(
+            &mut out,
+            ("limit_reached_total", "Times a bound was reached.", "limit"),
+            &limits,
+            &self.limits.0,
+        );
+        self.memory(&mut out);
+        out
+    }
+
+    fn memory(&self, out: &mut String) {
+        let help = "Bytes of memory that are counted, by what they are for.";
+        head(out, "memory_bytes", help, "gauge");
+        for kind in Kind::ALL {
+            let labels = format!("{{kind=\"{}\"}}", kind.label());
+            line(out, "memory_bytes", &labels, &self.memory.of(kind));
+        }
+        for (name, help, bytes) in [
+            (
+                "memory_allocated_bytes",
+                "Bytes of memory that are allocated in the whole process.",
+                self.memory.allocated(),
+            ),
+            (
+                "memory_budget_bytes",
+                "Bytes of memory that all clients share (memory.budget).",
+                self.memory.bytes(),
+            ),
+        ] {
+            head(out, name, help, "gauge");
+            line(out, name, "", &bytes);
+        }
+    }
+
+    /// Writes what became of checks of who clients are.
+    fn render_checks(&self, out: &mut String) {
+        let outcomes = PasswordOutcome::ALL.map(PasswordOutcome::label);
+        family(
+            out,
+            (
+                "passwords_total",
+                "Passwords that clients have shown.",
+                "outcome",
+            ),
+            &outcomes,
+            &self.passwords,
+        );
+        let outcomes = WebhookOutcome::ALL.map(WebhookOutcome::label);
+        family(
+            out,
+            ("webhook_total", "Questions to the webhook.", "outcome"),
+            &outcomes,
+            &self.webhook,
+        );
+    }
+
+    fn gauges(&self) -> [(&str, &str, &Gauge); 13] {
+        [
+            (
+                "failing_key_sources",
+                "Sources of the keys of issuers of tokens whose last fetch failed.",
+                &self.failing_key_sources,
+            ),
+            ("connections", "Open connections.", &self.connections),
+            ("sessions", "Sessions alive.", &self.sessions),
+            (
+                "held_connects",
+                "Connects that are held.",
+                &self.held_connects,
+            ),
+            ("websockets", "Open WebSockets.", &self.websockets),
+            ("event_streams", "Open event streams.", &self.event_streams),
+            (
+                "streamed_connects",
+                "Connects whose responses are streams.",
+                &self.streamed_connects,
+            ),
+            (
+                "message_streams",
+                "Open responses of type message/http.",
+                &self.message_streams,
+            ),
+            (
+                "resources",
+                "Resources kept, deleted ones included.",
+                &self.resources,
+            ),
+            (
+                "resource_bytes",
+                "Bytes of the resources kept.",
+                &self.resource_bytes,
+            ),
+            (
+                "watched_resources",
+                "Waits for a resource to change.",
+                &self.watched_resources,
+            ),
+            (
+                "waiting_batches",
+                "Batches that wait for an extension.",
+                &self.waiting_batches,
+            ),
+            (
+                "webhook_calls",
+                "Questions to the webhook whose answer is waited for.",
+                &self.webhook_calls,
+            ),
+        ]
+    }
+
+    fn counters(&self) -> [(&str, &str, &Counter); 10] {
+        [
+            (
+                "key_fetches_total",
+                "Fetches of the keys of issuers of tokens that brought them.",
+                &self.key_fetches,
+            ),
+            (
+                "failed_key_fetches_total",
+                "Fetches of the keys of issuers of tokens that failed.",
+                &self.failed_key_fetches,
+            ),
+            (
+                "handshakes_total",
+                "Successful handshakes.",
+                &self.handshakes,
+            ),
+            (
+                "displaced_connects_total",
+                "Held connects that a newer one displaced.",
+                &self.displaced_connects,
+            ),
+            (
+                "lost_connects_total",
+                "Held connects whose client went away.",
+                &self.lost_connects,
+            ),
+            (
+                "dead_peers_total",
+                "WebSockets whose client did not answer a ping.",
+                &self.dead_peers,
+            ),
+            (
+                "published_total",
+                "Messages that clients published.",
+                &self.published,
+            ),
+            (
+                "delivered_total",
+                "Events put into sessions' queues.",
+                &self.delivered,
+            ),
+            (
+                "restored_total",
+                "Events put back because their response could not be written.",
+                &self.restored,
+            ),
+            (
+                "resent_total",
+                "Events sent again because their client did not acknowledge them.",
+                &self.resent,
+            ),
+        ]
+    }
+
+    fn more_counters(&self) -> [(&str, &str, &Counter); 11] {
+        [
+            (
+                "delayed_unknown_total",
+                "Connects answered late, because they repeat the id of an unknown session.",
+                &self.delayed_unknown,
+            ),
+            (
+                "lost_subscriptions_total",
+                "Subscriptions that sessions lost because they may not have them any more.",
+                &self.lost_subscriptions,
+            ),
+            (
+                "spread_reconnects_total",
+                "Clients told to wait before they come back, because many did.",
+                &self.spread_reconnects,
+            ),
+            (
+                "refused_origins_total",
+                "Requests from other origins that were refused.",
+                &self.refused_origins,
+            ),
+            (
+                "log_lines_suppressed_total",
+                "Log lines that were not written, because there were too many of their kind.",
+                &self.suppressed,
+            ),
+            (
+                "refused_hosts_total",
+                "Requests for other hosts that were refused.",
+                &self.refused_hosts,
+            ),
+            (
+                "refused_proxy_headers_total",
+                "Connections of proxies closed because they did not say whose they are.",
+                &self.refused_proxy_headers,
+            ),
+            (
+                "memory_refused_handshakes_total",
+                "Handshakes refused because memory was short.",
+                &self.memory_refused_handshakes,
+            ),
+            (
+                "memory_refused_total",
+                "Publishes, subscribes and changes of resources refused because no memory was left.",
+                &self.memory_refused,
+            ),
+            (
+                "memory_cut_total",
+                "Connections cut because they held much while memory was short.",
+                &self.memory_cut,
+            ),
+            (
+                "webhook_milliseconds_total",
+                "Milliseconds that questions to the webhook took.",
+                &self.webhook_milliseconds,
+            ),
+        ]
+    }
+}
+
+fn family(
+    out: &mut String,
+    (name, help, key): (&str, &str, &str),
+    values: &[&str],
+    counters: &[Counter],
+) {
+    head(out, name, help, "counter");
+    for (value, counter) in values.iter().zip(counters) {
+        line(
+            out,
+            name,
+            &format!("{{{key}=\"{value}\"}}"),
+            &counter.value(),
+        );
+    }
+}
+
+fn head(out: &mut String, name: &str, help: &str, kind: &str) {
+    write!(
+        out,
+        "# HELP mirant_{name} {help}\n# TYPE mirant_{name} {kind}\n"
+    )
+    .expect("a String takes every write");
+}
+
+fn line(out: &mut String, name: &str, labels: &str, value: &dyn std::fmt::Display) {
+    writeln!(out, "mirant_{name}{labels} {value}").expect("a String takes every write");
+}

@@ -15,7 +15,7 @@ import { onStage } from './support/stage.mjs';
 const SECRET = 'a secret that is long enough to be one';
 const LATER = 600;
 /** Seconds that are enough to begin a session, and soon over. */
-const SOON = 4;
+const SOON = 8;
 
 const inBrowser = (page) => (stage, name) => browserPeer(stage, name, browser, page);
 const CLIENTS = [

@@ -130,7 +130,7 @@ impl BayeuxError {
             Self::TokenKeysUnavailable => "503::token_keys_unavailable",
             Self::UserChanged => "403::user_changed",
             Self::PasswordInvalid => "401::password_invalid",
-            Self::TooManyAttempts => "429::too_many_attempts",
+            Self::TooManyAttempts => "429:MS:too_many_attempts",
             Self::WebhookUnavailable => "503::webhook_unavailable",
             Self::TooManySessionsOfUser => "429:user:too_many_sessions",
             Self::TooManySessionsOfAddress => "429:address:too_many_sessions",

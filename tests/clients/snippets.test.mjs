@@ -173,7 +173,11 @@ const RUNS = {
     assert.match(printed, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$\S+\$\S+\n$/);
   },
   'password_hash = "$argon2id$': isConfiguration,
-  '[webhook]\nurl = ': isConfiguration,
+  '[webhook]\nurl = ': async (text, { shell }) => {
+    await writeFile(join(shell.folder, 'snippet.toml'), text);
+    const command = 'WEBHOOK_SECRET=$(openssl rand -hex 32) mirant check-config snippet.toml';
+    assert.equal(await shell.run(command), 'snippet.toml: ok\n');
+  },
   '{"allow": true, "user": "u1"': async (text) => {
     const [allowed, denied] = text.trimEnd().split(/\n(?=\{)/).map((answer) => JSON.parse(answer));
     assert.deepEqual([allowed.allow, denied.allow], [true, false]);

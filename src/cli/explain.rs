@@ -45,7 +45,7 @@ pub(super) struct Args {
     role: Vec<String>,
 
     /// What else is known of that user; may be repeated
-    #[arg(long, value_name = "NAME=VALUE", requires = "user", value_parser = claim)]
+    #[arg(long, value_name = "NAME=VALUE", requires = "user", value_parser = token::claim)]
     claim: Vec<(String, String)>,
 
     /// The client's token, of an [[issuer]]; or - for standard input
@@ -67,11 +67,6 @@ pub(super) struct Args {
     /// The channel; to subscribe, also a pattern such as /chat/**
     #[arg(value_name = "CHANNEL", required_if_eq_any([("action", "subscribe"), ("action", "publish")]))]
     channel: Option<String>,
-}
-
-pub(super) fn claim(text: &str) -> Result<(String, String), &'static str> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// What is asked for, with its channel.

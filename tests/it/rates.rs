@@ -224,9 +224,14 @@ async fn a_handshake_too_soon_is_told_when_to_try_again() {
         );
         assert_eq!(response.header("Retry-After"), Some("1"));
     }
-    tokio::time::sleep(Duration::from_millis(wait)).await;
-    tokio::time::sleep(Duration::from_millis(wait)).await;
-    assert_eq!(client.handshake().await["successful"], true);
+    // The stream may have had the first that came free.
+    for _ in 0..2 {
+        if reply["successful"] != true {
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            reply = client.handshake().await;
+        }
+    }
+    assert_eq!(reply["successful"], true, "{reply}");
 }
 
 #[tokio::test]

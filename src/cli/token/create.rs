@@ -39,7 +39,7 @@ pub(in crate::cli) struct Args {
     expires: Duration,
 
     /// A further claim; may be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = crate::cli::explain::claim)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = super::claim)]
     claim: Vec<(String, String)>,
 
     /// A channel or pattern that the token allows to subscribe to; may be repeated

@@ -89,3 +89,12 @@ pub(super) fn tokens(config: &Config) -> Result<Tokens, String> {
     );
     tokens.map_err(|problems| listed(&problems))
 }
+
+/// Reads a claim of the command line.
+///
+/// # Errors
+/// It is not of the form.
+pub(super) fn claim(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}

@@ -24,7 +24,10 @@ const LAYERS: [(&str, &[&str]); 31] = [
     ("rates", &["network", "metrics"]),
     ("web", &["memory", "pause", "peer"]),
     ("extensions", &["bayeux", "access", "authentication"]),
-    ("services", &["bayeux"]),
+    (
+        "services",
+        &["bayeux", "alias", "access", "metrics", "lifecycle"],
+    ),
     (
         "session",
         &[
@@ -52,6 +55,7 @@ const LAYERS: [(&str, &[&str]); 31] = [
             "rates",
             "metrics",
             "extensions",
+            "services",
             "session",
             "router",
             "resources",

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::access::{self, Access};
 use crate::admin::Admin;
+use crate::authentication::api_keys::ApiKeys;
 use crate::authentication::passwords::Passwords;
 use crate::authentication::settings::Sources;
 use crate::authentication::token::Tokens;
@@ -182,22 +183,25 @@ impl Clients {
     ) -> Result<Self, Vec<authentication::Problem>> {
         let (settings, limits) = (&config.authentication, &config.bayeux.limits);
         let claims = access.claims();
+        let keys = ApiKeys::new(&config.api.key, None, limits)?;
         let tokens = Tokens::new(&settings.tokens, &config.issuer, &claims, limits, metrics)?;
         let passwords = Passwords::new(&config.user, &settings.passwords, Arc::clone(metrics))?;
         let webhook = Webhook::new(&config.webhook, limits, Arc::clone(metrics))?;
         Ok(Self {
-            shows: shows(&settings.sources, &tokens, &config.webhook),
-            authenticator: Authenticator::new(tokens, passwords, webhook.clone()),
+            shows: shows(&keys, &settings.sources, &tokens, &config.webhook),
+            authenticator: Authenticator::new(keys, tokens, passwords, webhook.clone()),
             webhook,
         })
     }
 }
 
 /// What heads are asked for: nothing if there is nobody to tell.
-fn shows(sources: &Sources, tokens: &Tokens, webhook: &WebhookSettings) -> Shows {
-    let mut shows = Shows::default();
+fn shows(keys: &ApiKeys, sources: &Sources, tokens: &Tokens, webhook: &WebhookSettings) -> Shows {
+    let mut shows = Shows {
+        bearer: !keys.is_empty() || !tokens.is_empty(),
+        ..Shows::default()
+    };
     if !tokens.is_empty() {
-        shows.bearer = true;
         shows.cookie.clone_from(&sources.cookie);
         shows.query_parameter.clone_from(&sources.query_parameter);
     }

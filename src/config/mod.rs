@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::authentication::{self, passwords, token, webhook};
+use crate::authentication::{self, api_keys, passwords, token, webhook};
 use crate::bayeux::Limits;
 use crate::{
     access, extensions, listener, memory, rates, resources, router, services, session, transports,
@@ -82,6 +82,8 @@ pub struct Config {
     pub log: Log,
     /// The operator's own listeners.
     pub admin: Admin,
+    /// What application servers may do.
+    pub api: Api,
 }
 
 /// The `[bayeux]` section, which several modules share.
@@ -166,6 +168,14 @@ pub struct Admin {
     pub listen: Vec<ListenAddress>,
     /// The hosts for which they answer beside addresses and `localhost`.
     pub hosts: Vec<String>,
+}
+
+/// The `[api]` section.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Api {
+    /// The keys by which application servers are known.
+    pub key: Vec<api_keys::Key>,
 }
 
 /// What the command line contributes; each field wins over the ones before it.

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::authentication::{self, api_keys, passwords, token, webhook};
 use crate::bayeux::Limits;
 use crate::{
-    access, extensions, listener, memory, rates, resources, router, services, session, transports,
+    access, extensions, http_api, listener, memory, rates, resources, router, services, session,
+    transports,
 };
 
 pub use error::{ConfigError, Problem};
@@ -174,6 +175,15 @@ pub struct Admin {
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Api {
+    /// The addresses that serve the HTTP API; without one it is not served there.
+    pub listen: Vec<ListenAddress>,
+    /// The hosts for which these answer beside addresses and `localhost`.
+    pub hosts: Vec<String>,
+    /// Whether the addresses of clients serve it, too.
+    pub public: bool,
+    /// Its bounds.
+    #[serde(flatten)]
+    pub bounds: http_api::Settings,
     /// The keys by which application servers are known.
     pub key: Vec<api_keys::Key>,
 }

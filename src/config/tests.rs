@@ -225,6 +225,10 @@ mod known_keys {
         add("log", fields(here, "Log"));
         add("admin", fields(here, "Admin"));
         add("api", fields(here, "Api"));
+        add(
+            "api",
+            fields(include_str!("../http_api/settings.rs"), "Settings"),
+        );
         assert_eq!(BTreeSet::from_iter(keys::known()), expected);
 
         let access = include_str!("../access/settings.rs");

@@ -101,6 +101,7 @@ impl Checks {
         let hosts = [
             ("http.hosts", &http.hosts),
             ("admin.hosts", &config.admin.hosts),
+            ("api.hosts", &config.api.hosts),
         ];
         for (key, entry) in hosts
             .iter()
@@ -150,6 +151,10 @@ impl Checks {
             ("authentication.jwks_max_age", tokens.jwks_max_age),
             ("authentication.jwks_max_stale", tokens.jwks_max_stale),
             ("authentication.jwks_min_interval", tokens.jwks_min_interval),
+            (
+                "api.idempotency_window",
+                config.api.bounds.idempotency_window,
+            ),
             ("webhook.timeout", config.webhook.timeout),
             ("webhook.retry", config.webhook.retry),
             (
@@ -246,6 +251,11 @@ impl Checks {
             ),
             ("bayeux.max_subscriptions", session.max_subscriptions),
             ("bayeux.max_channels", config.bayeux.router.max_channels),
+            ("api.max_messages", config.api.bounds.max_messages),
+            (
+                "api.max_idempotency_keys",
+                config.api.bounds.max_idempotency_keys,
+            ),
             (
                 "resources.max_resources",
                 config.resources.kept.max_resources,

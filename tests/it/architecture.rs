@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 31] = [
+const LAYERS: [(&str, &[&str]); 32] = [
     ("stripes", &[]),
     ("memory", &["stripes"]),
     ("bayeux", &["memory"]),
@@ -103,6 +103,17 @@ const LAYERS: [(&str, &[&str]); 31] = [
         ],
     ),
     (
+        "http_api",
+        &[
+            "authentication",
+            "bayeux",
+            "metrics",
+            "server",
+            "transports",
+            "web",
+        ],
+    ),
+    (
         "service",
         &["bayeux", "metrics", "transports", "api", "web"],
     ),
@@ -118,6 +129,7 @@ const LAYERS: [(&str, &[&str]); 31] = [
             "peer",
             "server",
             "transports",
+            "http_api",
             "service",
             "metrics",
             "pause",
@@ -138,6 +150,7 @@ const LAYERS: [(&str, &[&str]); 31] = [
             "router",
             "resources",
             "transports",
+            "http_api",
             "listener",
             "web",
         ],
@@ -156,6 +169,7 @@ const LAYERS: [(&str, &[&str]); 31] = [
             "demo",
             "plugins",
             "transports",
+            "http_api",
             "service",
             "server",
             "bayeux",

@@ -14,12 +14,12 @@ use forms::{
 };
 
 use super::{Config, Problem};
+use crate::authentication::api_keys::Permission;
 use crate::listener::{NotAProxy, Proxies};
 use crate::memory::Amount;
 use crate::memory::settings::MIN_BUDGET;
 use crate::router::settings::ChannelOptions;
 use crate::services::Settings as Services;
-use crate::services::connected;
 use crate::web::cookies::{SameSite, Settings as Cookie};
 use crate::web::hosts;
 
@@ -62,8 +62,9 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.users(config);
     checks.webhook(config);
     checks.issuers(&config.issuer);
+    checks.api_keys(config);
     checks.services(&config.services);
-    checks.backends(&config.backends);
+    checks.backends(config);
     checks.log(config);
     checks.problems
 }
@@ -102,6 +103,7 @@ impl Checks {
         let hosts = [
             ("http.hosts", &http.hosts),
             ("admin.hosts", &config.admin.hosts),
+            ("api.hosts", &config.api.hosts),
         ];
         for (key, entry) in hosts
             .iter()
@@ -151,6 +153,10 @@ impl Checks {
             ("authentication.jwks_max_age", tokens.jwks_max_age),
             ("authentication.jwks_max_stale", tokens.jwks_max_stale),
             ("authentication.jwks_min_interval", tokens.jwks_min_interval),
+            (
+                "api.idempotency_window",
+                config.api.bounds.idempotency_window,
+            ),
             ("webhook.timeout", config.webhook.timeout),
             ("webhook.retry", config.webhook.retry),
             ("backends.call_timeout", config.backends.call_timeout),
@@ -218,7 +224,19 @@ impl Checks {
         }
     }
 
-    fn backends(&mut self, backends: &connected::Settings) {
+    fn backends(&mut self, config: &Config) {
+        let backends = &config.backends;
+        for (index, key) in config.api.key.iter().enumerate() {
+            if key.allow.contains(&Permission::Calls) && backends.role.is_none() {
+                let fix =
+                    "name in backends.role the role of those who take calls, such as \"backend\"";
+                self.refuse(
+                    &format!("api.key[{index}].allow"),
+                    "\"calls\"".to_owned(),
+                    fix,
+                );
+            }
+        }
         let key = "backends.role";
         self.require(
             backends.role.as_deref() != Some(""),
@@ -273,6 +291,11 @@ impl Checks {
             ),
             ("bayeux.max_subscriptions", session.max_subscriptions),
             ("bayeux.max_channels", config.bayeux.router.max_channels),
+            ("api.max_messages", config.api.bounds.max_messages),
+            (
+                "api.max_idempotency_keys",
+                config.api.bounds.max_idempotency_keys,
+            ),
             (
                 "resources.max_resources",
                 config.resources.kept.max_resources,

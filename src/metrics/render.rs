@@ -246,7 +246,7 @@ impl Metrics {
         ]
     }
 
-    fn more_counters(&self) -> [(&str, &str, &Counter); 12] {
+    fn more_counters(&self) -> [(&str, &str, &Counter); 13] {
         [
             (
                 "backends_events_dropped_total",
@@ -282,6 +282,11 @@ impl Metrics {
                 "refused_hosts_total",
                 "Requests for other hosts that were refused.",
                 &self.refused_hosts,
+            ),
+            (
+                "refused_keys_total",
+                "Requests for the API without a valid key.",
+                &self.refused_keys,
             ),
             (
                 "refused_proxy_headers_total",

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 31] = [
+const LAYERS: [(&str, &[&str]); 32] = [
     ("stripes", &[]),
     ("memory", &["stripes"]),
     ("bayeux", &["memory"]),
@@ -107,6 +107,17 @@ const LAYERS: [(&str, &[&str]); 31] = [
         ],
     ),
     (
+        "http_api",
+        &[
+            "authentication",
+            "bayeux",
+            "metrics",
+            "server",
+            "transports",
+            "web",
+        ],
+    ),
+    (
         "service",
         &["bayeux", "metrics", "transports", "api", "web"],
     ),
@@ -122,6 +133,7 @@ const LAYERS: [(&str, &[&str]); 31] = [
             "peer",
             "server",
             "transports",
+            "http_api",
             "service",
             "metrics",
             "pause",
@@ -142,6 +154,7 @@ const LAYERS: [(&str, &[&str]); 31] = [
             "router",
             "resources",
             "transports",
+            "http_api",
             "listener",
             "web",
         ],
@@ -160,6 +173,7 @@ const LAYERS: [(&str, &[&str]); 31] = [
             "demo",
             "plugins",
             "transports",
+            "http_api",
             "service",
             "server",
             "bayeux",

@@ -1,4 +1,5 @@
 //! HTTP requests that the server makes itself: for the keys of issuers, and to a webhook. It knows neither.
+//! `signature.rs` signs them.
 //!
 //! [`Outbound::send`] takes a request with an absolute URL and the whole body, and returns the response with
 //! the whole body, whatever its status. All of it, the wait for a free place included, has
@@ -6,6 +7,8 @@
 //! the environment names are not asked, and cookies are not kept. Connections stay open for the next request.
 //! A URL that begins with `https` is trusted by the certificate authorities of the system, so that those of a
 //! company count, and `SSL_CERT_FILE` and `SSL_CERT_DIR` say others.
+
+mod signature;
 
 use std::io;
 use std::time::Duration;
@@ -19,6 +22,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Semaphore;
+
+pub use signature::{Signed, Signer, random_id};
 
 /// Bytes of a response's head.
 const MAX_HEAD: usize = 64 * 1024;

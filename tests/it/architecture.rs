@@ -13,7 +13,7 @@ const LAYERS: [(&str, &[&str]); 29] = [
     ("access", &["bayeux", "network"]),
     ("peer", &[]),
     ("metrics", &["stripes", "memory", "peer"]),
-    ("outbound", &[]),
+    ("outbound", &["network"]),
     (
         "authentication",
         &["bayeux", "network", "access", "metrics", "outbound"],

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use mirant::alias::Aliases;
 use mirant::bayeux::{ChannelName, ClientId, Draft, Event, Limits, RandomId};
 use mirant::extensions::{Begun, Pipeline};
+use mirant::lifecycle::Lifecycle;
 use mirant::metrics::Metrics;
 use mirant::session::{Browser, Browsers, Reconnects, Session, Settings, Shared, Shares, Timers};
 use serde_json::value::RawValue;
@@ -18,6 +20,8 @@ pub(crate) fn shared(settings: Settings) -> Arc<Shared> {
         timers: Timers::default(),
         reconnects: Reconnects::default(),
         extensions: Pipeline::default(),
+        aliases: Aliases::default(),
+        lifecycle: Lifecycle::default(),
         metrics: Arc::new(Metrics::default()),
     })
 }

@@ -5,14 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 29] = [
+const LAYERS: [(&str, &[&str]); 31] = [
     ("stripes", &[]),
     ("memory", &["stripes"]),
     ("bayeux", &["memory"]),
+    ("alias", &["bayeux"]),
     ("network", &[]),
     ("access", &["bayeux", "network"]),
     ("peer", &[]),
     ("metrics", &["stripes", "memory", "peer"]),
+    ("lifecycle", &["bayeux", "alias", "metrics"]),
     ("outbound", &["network"]),
     (
         "authentication",
@@ -28,15 +30,17 @@ const LAYERS: [(&str, &[&str]); 29] = [
         &[
             "memory",
             "bayeux",
+            "alias",
             "access",
             "network",
             "rates",
             "metrics",
+            "lifecycle",
             "pause",
             "extensions",
         ],
     ),
-    ("router", &["memory", "bayeux", "session"]),
+    ("router", &["memory", "bayeux", "lifecycle", "session"]),
     ("resources", &["memory", "bayeux", "metrics"]),
     (
         "operations",
@@ -58,6 +62,8 @@ const LAYERS: [(&str, &[&str]); 29] = [
         &[
             "memory",
             "bayeux",
+            "alias",
+            "lifecycle",
             "authentication",
             "access",
             "rates",
@@ -140,6 +146,7 @@ const LAYERS: [(&str, &[&str]); 29] = [
         "run",
         &[
             "memory",
+            "lifecycle",
             "config",
             "authentication",
             "rates",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 mod counts;
+mod hooks;
 mod labels;
 mod notices;
 mod render;
@@ -11,6 +12,7 @@ mod render;
 use notices::Quota;
 
 pub use counts::{Counter, Gauge};
+pub use hooks::{HookCall, HookEvent, Hooks};
 pub use labels::{Dropped, EndReason, Forbidden, Limit, PasswordOutcome, WebhookOutcome};
 pub use notices::{Notice, Permit};
 
@@ -48,6 +50,8 @@ pub struct Metrics {
     pub waiting_batches: Gauge,
     /// Questions to the webhook whose answer is waited for.
     pub webhook_calls: Gauge,
+    /// What hooks answer and are told.
+    pub hooks: Hooks,
     /// Successful handshakes.
     pub handshakes: Counter,
     /// Held connects that a newer one displaced.

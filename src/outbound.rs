@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HeaderValue, USER_AGENT};
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -51,8 +51,13 @@ pub enum Failure {
     #[error("no answer within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
     /// The response is too large.
-    #[error("the answer is larger than {0} bytes")]
-    TooLarge(usize),
+    #[error("the answer is larger than {max} bytes")]
+    TooLarge {
+        /// What it may be.
+        max: usize,
+        /// What its head says.
+        status: StatusCode,
+    },
     /// There is no connection: nothing was sent.
     #[error("{}", with_causes(.0.as_ref()))]
     Unconnected(Box<dyn std::error::Error + Send + Sync>),
@@ -131,7 +136,10 @@ impl Outbound {
         let max = self.bounds.max_response;
         match Limited::new(body, max).collect().await {
             Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
-            Err(error) if error.is::<LengthLimitError>() => Err(Failure::TooLarge(max)),
+            Err(error) if error.is::<LengthLimitError>() => Err(Failure::TooLarge {
+                max,
+                status: head.status,
+            }),
             Err(error) => Err(Failure::Broken(error)),
         }
     }

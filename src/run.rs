@@ -18,6 +18,7 @@ use crate::bayeux::ChannelPattern;
 use crate::config::{self, Config};
 use crate::demo::Demo;
 use crate::extensions::{AskingWebhook, Extension};
+use crate::hooks::Hooks;
 use crate::lifecycle::Lifecycle;
 use crate::listener::{self, Listener, ListeningSocket, NotAProxy, Proxies, Routes};
 pub use crate::listener::{BindError, BoundAddress, ListenAddress};
@@ -69,6 +70,7 @@ pub struct Bound {
     server: Arc<BayeuxServer>,
     public: (Listener, Vec<ListeningSocket>),
     admin: (Listener, Vec<ListeningSocket>),
+    hooks: Hooks,
     stop: watch::Sender<bool>,
     shutdown_timeout: Duration,
 }
@@ -98,6 +100,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
     let metrics = Arc::new(Metrics::of(Budget::new(config.memory.budget.bytes())));
     let access = Access::new(&config.access).map_err(StartError::Access)?;
     let clients = Clients::new(&config, &access, &metrics)?;
+    let hooks = Hooks::new(&config.hook, &config.bayeux.limits, &metrics)?;
     let Config {
         http,
         mut bayeux,
@@ -116,6 +119,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
     let demo = demo.then(|| Demo::new(&bayeux.transports.path));
     let max_message_size = bayeux.limits.max_message_size.as_u64();
     let mut services = services.build(&bayeux.limits);
+    services.extend(hooks.handlers());
     services.extend(additions.handlers);
     let server = Arc::new(BayeuxServer::new(Parts {
         limits: bayeux.limits,
@@ -130,7 +134,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         waits: extensions.waits,
         extensions: extensions.build(more(clients.webhook.as_ref(), additions.extensions)),
         services,
-        lifecycle: Lifecycle::default(),
+        lifecycle: Lifecycle::from(hooks.listeners()),
         metrics: Arc::clone(&metrics),
     }));
 
@@ -164,6 +168,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         server,
         public: (public, public_listeners),
         admin: (admin, admin_listeners),
+        hooks,
         stop,
         shutdown_timeout: http.shutdown_timeout,
     })
@@ -293,6 +298,11 @@ impl Bound {
         tasks.spawn(async move { sweeping.sweep().await });
         let relieving = Arc::clone(&self.server);
         tasks.spawn(async move { relieving.relieve().await });
+        let hooks = Arc::new(self.hooks);
+        let telling = Arc::clone(&hooks);
+        // Apart from the others, because it ends once it is stopped.
+        let mut delivering = JoinSet::new();
+        delivering.spawn(async move { telling.deliver().await });
         let mut listeners = Vec::new();
         for (listener, sockets) in [self.public, self.admin] {
             let listener = Arc::new(listener);
@@ -313,17 +323,28 @@ impl Bound {
         );
         self.stop.send_replace(true);
         self.server.stop();
+        hooks.stop();
+        let end = tokio::time::Instant::now() + self.shutdown_timeout;
         let closed = async {
             for listener in &listeners {
                 listener.closed().await;
             }
         };
-        if tokio::time::timeout(self.shutdown_timeout, closed)
-            .await
-            .is_err()
-        {
-            let left = self.server.metrics().connections.value();
+        let (closed, told) = tokio::join!(
+            tokio::time::timeout_at(end, closed),
+            tokio::time::timeout_at(end, delivering.join_next()),
+        );
+        let metrics = self.server.metrics();
+        if closed.is_err() {
+            let left = metrics.connections.value();
             tracing::warn!(left, "connections were cut (http.shutdown_timeout)");
+        }
+        if told.is_err() {
+            let left = metrics.hooks.queued.value();
+            tracing::warn!(
+                left,
+                "events did not reach their hooks (http.shutdown_timeout)"
+            );
         }
         tracing::info!("stopped");
     }

@@ -10,6 +10,7 @@ use super::Config;
 use crate::access::Rule;
 use crate::authentication::passwords::User;
 use crate::authentication::token::settings::Issuer;
+use crate::hooks::Hook;
 use crate::listener::{ListenAddress, NotAMode, NotAnAddress};
 use crate::memory::settings::NotAnAmount;
 use crate::router::settings::ChannelOptions;
@@ -28,7 +29,7 @@ pub(super) struct List {
 }
 
 /// The lists, in the order of the file.
-pub(super) const LISTS: [List; 4] = [
+pub(super) const LISTS: [List; 5] = [
     List {
         key: "channel",
         required: Some((
@@ -55,6 +56,15 @@ pub(super) const LISTS: [List; 4] = [
         required: None,
         secret: &["secret", "private_key", "public_key", "jwks"],
         example: r#"[{ iss = "https://id.example.com", secret = { env = "TOKEN_SECRET" } }]"#,
+    },
+    List {
+        key: "hook",
+        required: Some((
+            "url",
+            "say where it is, such as url = \"https://app.example.com/hook\"",
+        )),
+        secret: &["secrets", "url"],
+        example: r#"[{ url = "https://app.example.com/hook", secrets = [{ env = "HOOK_SECRET" }], events = ["subscribed"] }]"#,
     },
 ];
 
@@ -107,6 +117,7 @@ pub(super) fn known_of(list: &List) -> Vec<String> {
         "access" => serde_json::to_value(Rule::default()),
         "user" => serde_json::to_value(User::default()),
         "issuer" => serde_json::to_value(Issuer::default()),
+        "hook" => serde_json::to_value(Hook::default()),
         _ => serde_json::to_value(ChannelOptions::default()),
     };
     names(&entry.unwrap_or_default())
@@ -283,6 +294,7 @@ pub(super) fn check(key: &str, value: Value) -> Result<(), toml::de::Error> {
         "access" => Rule::deserialize(Value::Table(entry)).map(drop),
         "user" => User::deserialize(Value::Table(entry)).map(drop),
         "issuer" => Issuer::deserialize(Value::Table(entry)).map(drop),
+        "hook" => Hook::deserialize(Value::Table(entry)).map(drop),
         _ => {
             let config = Table::from_iter([(section.to_owned(), Value::Table(entry))]);
             Config::deserialize(Value::Table(config)).map(drop)

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::authentication::{self, passwords, token, webhook};
 use crate::bayeux::Limits;
 use crate::{
-    access, extensions, listener, memory, rates, resources, router, services, session, transports,
+    access, extensions, hooks, listener, memory, rates, resources, router, services, session,
+    transports,
 };
 
 pub use error::{ConfigError, Problem};
@@ -74,6 +75,8 @@ pub struct Config {
     pub user: Vec<passwords::User>,
     /// Who may issue tokens.
     pub issuer: Vec<token::settings::Issuer>,
+    /// Which applications answer calls and hear what happens.
+    pub hook: Vec<hooks::Hook>,
     /// How fast clients may be.
     pub rates: rates::Settings,
     /// The memory that all clients share.

@@ -140,6 +140,7 @@ mod default_text {
         assert_eq!(config.access.len(), 1);
         assert_eq!(config.user.len(), 1);
         assert_eq!(config.issuer.len(), 1);
+        assert_eq!(config.hook.len(), 1);
     }
 }
 
@@ -181,7 +182,7 @@ mod known_keys {
         ];
         let http = include_str!("../listener/settings.rs");
         let here = include_str!("mod.rs");
-        let lists = ["channel", "access", "user", "issuer"];
+        let lists = ["channel", "access", "user", "issuer", "hook"];
         let mut expected = BTreeSet::from(lists.map(str::to_owned));
         let mut add = |section: &str, names: Vec<String>| {
             assert!(!names.is_empty(), "{section}");
@@ -228,6 +229,7 @@ mod known_keys {
             fields(access, "Rule"),
             fields(passwords, "User"),
             fields(tokens, "Issuer"),
+            fields(include_str!("../hooks/settings.rs"), "Hook"),
         ];
         for (list, fields) in keys::LISTS.iter().zip(entries) {
             let known = BTreeSet::from_iter(keys::known_of(list));

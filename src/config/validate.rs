@@ -61,6 +61,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.users(config);
     checks.webhook(config);
     checks.issuers(&config.issuer);
+    checks.hooks(&config.hook);
     checks.services(&config.services);
     checks.log(config);
     checks.problems

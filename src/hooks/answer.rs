@@ -67,8 +67,8 @@ pub(super) fn read<'a, B: AsRef<[u8]>>(
     if !text.trim_ascii_start().starts_with(b"{") {
         return Err("it is no JSON object".to_owned());
     }
-    let body: Body<'_> = serde_json::from_slice(text)
-        .map_err(|error| format!("it is not understood: {error}"))?;
+    let body: Body<'_> =
+        serde_json::from_slice(text).map_err(|error| format!("it is not understood: {error}"))?;
     if body.publish.len() > max_publishes {
         return Err("it has more to publish than max_publishes".to_owned());
     }
@@ -104,7 +104,9 @@ mod tests {
     use super::*;
 
     fn shown(status: u16, text: &str) -> String {
-        let response = Response::builder().status(status).body(text.as_bytes().to_vec());
+        let response = Response::builder()
+            .status(status)
+            .body(text.as_bytes().to_vec());
         let response = response.expect("a response");
         match read(&response, 2, &Limits::default()) {
             Err(error) => error,
@@ -135,7 +137,11 @@ mod tests {
                 r#"{"publish":[{"channel":"/a","data":[ 1]},{"channel":"/b/","data":{}}],"reply":0}"#,
                 "/a=[ 1] /b={} reply 0",
             ),
-            (200, r#"{"publish":[{"channel":"/a","data":1}]}"#, "/a=1 reply null"),
+            (
+                200,
+                r#"{"publish":[{"channel":"/a","data":1}]}"#,
+                "/a=1 reply null",
+            ),
             (204, "", "reply null"),
             (200, "", none),
             (200, "null", none),
@@ -161,7 +167,10 @@ mod tests {
             "{\"publish\":[{\"channel\":\"/a\",\"data\":1,\"ext\":{}}]}",
         ] {
             let error = shown(200, text);
-            assert!(error.starts_with("it is not understood: "), "{text}: {error}");
+            assert!(
+                error.starts_with("it is not understood: "),
+                "{text}: {error}"
+            );
         }
         for channel in ["/meta/connect", "/service/a", "/a/*", "a", ""] {
             let text = format!(r#"{{"publish":[{{"channel":"{channel}","data":1}}]}}"#);

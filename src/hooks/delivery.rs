@@ -64,14 +64,15 @@ pub(super) enum Verdict {
     Refused(usize),
 }
 
-/// What is to be done next, while no batch is on its way.
+/// What is to be done next, while no batch is on its way; and how many events were dropped just now because they
+/// are too old.
 #[derive(Debug)]
 pub(super) enum Next<T> {
-    /// Send this; so many before it were dropped just now because they are too old.
+    /// Send this.
     Send(Batch<T>, usize),
     /// Wait until then, or until there are more events.
-    At(Instant),
-    /// Wait until there are events; so many were dropped just now because they are too old.
+    At(Instant, usize),
+    /// Wait until there are events.
     Nothing(usize),
 }
 
@@ -130,16 +131,24 @@ impl<T> Delivery<T> {
             return Next::Nothing(expired);
         };
         let due = first.since + self.bounds.batch_wait;
-        if expired == 0 && self.queue.len() < self.bounds.max_batch && now < due {
-            return Next::At(due);
+        if self.queue.len() < self.bounds.max_batch && now < due {
+            return Next::At(due, expired);
         }
+        Next::Send(self.batch(), expired)
+    }
+
+    /// Makes a batch of those that wait although it is not time; none if there are none.
+    pub(super) fn rest(&mut self) -> Option<Batch<T>> {
+        (!self.queue.is_empty()).then(|| self.batch())
+    }
+
+    fn batch(&mut self) -> Batch<T> {
         let count = self.queue.len().min(self.bounds.max_batch);
-        let batch = Batch {
+        Batch {
             events: self.queue.drain(..count).collect(),
             dropped: std::mem::take(&mut self.dropped),
             failures: 0,
-        };
-        Next::Send(batch, expired)
+        }
     }
 
     /// Says what is to be done with a batch after an attempt to send it. What it said to be dropped and those

@@ -5,9 +5,10 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
+use super::backoff::Backoff;
 use super::delivery::Bounds;
 use crate::authentication::{Problem, Secret};
-use crate::hooks::backoff::Backoff;
+use crate::lifecycle::Kind;
 use crate::outbound::{self, Destinations};
 
 /// How many hooks there may be.
@@ -27,7 +28,7 @@ pub struct Hook {
     /// The service channels whose calls it answers, or patterns of them.
     pub calls: Vec<String>,
     /// The events that it is told.
-    pub events: Vec<EventName>,
+    pub events: Vec<Kind>,
     /// The channels, or patterns of them, of whose events it is told.
     pub channels: Vec<String>,
     /// Whether it may be at an address that is not public.
@@ -132,7 +133,8 @@ impl Hook {
             problems.push(("url", "\"…\"".to_owned(), fix));
         }
         if self.secrets.is_empty() {
-            let fix = "name a secret that requests are signed with, such as [{ env = \"HOOK_SECRET\" }]";
+            let fix =
+                "name a secret that requests are signed with, such as [{ env = \"HOOK_SECRET\" }]";
             problems.push(("secrets", "[]".to_owned(), fix));
         }
         if self.calls.is_empty() && self.events.is_empty() {
@@ -193,24 +195,6 @@ pub fn problems(hooks: &[Hook]) -> Vec<Problem> {
     problems
 }
 
-/// The events that a hook can be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventName {
-    /// A client has a session.
-    SessionBegun,
-    /// A session ended.
-    SessionEnded,
-    /// A session has a subscription.
-    Subscribed,
-    /// A session has lost one.
-    Unsubscribed,
-    /// A channel or pattern has a first subscriber.
-    Occupied,
-    /// It has none any more.
-    Vacated,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,7 +204,7 @@ mod tests {
         let good = || Hook {
             url: "https://app.example.com/hook?x=y".to_owned(),
             secrets: vec![Secret::Env("S".to_owned())],
-            events: vec![EventName::Subscribed],
+            events: vec![Kind::Subscribed],
             ..Hook::default()
         };
         let with = |change: fn(&mut Hook)| {
@@ -261,12 +245,21 @@ mod tests {
             (with(|hook| hook.max_queue = 0), "max_queue"),
             (with(|hook| hook.max_batch = 0), "max_batch"),
             (with(|hook| hook.max_publishes = 0), ""),
-            (with(|hook| hook.max_answer_size = ByteSize(0)), "max_answer_size"),
+            (
+                with(|hook| hook.max_answer_size = ByteSize(0)),
+                "max_answer_size",
+            ),
             (with(|hook| hook.timeout = Duration::ZERO), "timeout"),
             (with(|hook| hook.batch_wait = Duration::ZERO), ""),
-            (with(|hook| hook.batch_wait = 2 * MAX_DURATION), "batch_wait"),
+            (
+                with(|hook| hook.batch_wait = 2 * MAX_DURATION),
+                "batch_wait",
+            ),
             (with(|hook| hook.max_age = Duration::ZERO), "max_age"),
-            (with(|hook| hook.max_backoff = Duration::from_millis(499)), "max_backoff"),
+            (
+                with(|hook| hook.max_backoff = Duration::from_millis(499)),
+                "max_backoff",
+            ),
         ];
         for (hook, expected) in cases {
             let problems = problems(std::slice::from_ref(&hook));

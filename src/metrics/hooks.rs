@@ -45,11 +45,7 @@ impl Hooks {
         let help = "Events that wait to be delivered to hooks.";
         gauge(out, ("hook_events_queued", help), &self.queued);
         for (name, help, value) in [
-            (
-                "hook_requests_total",
-                "Requests to hooks.",
-                &self.requests,
-            ),
+            ("hook_requests_total", "Requests to hooks.", &self.requests),
             (
                 "hook_milliseconds_total",
                 "Milliseconds that requests to hooks took.",

@@ -73,10 +73,14 @@ pub enum Limit {
     MaxTokenClaims,
     /// `webhook.max_waiting`.
     MaxWebhookWaiting,
+    /// `max_waiting` of a `[[hook]]`.
+    MaxHookWaiting,
+    /// `max_queue` of a `[[hook]]`.
+    MaxHookQueue,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 35] = [
+    pub(super) const ALL: [Self; 37] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -112,6 +116,8 @@ impl Limit {
         Self::MaxTokenLength,
         Self::MaxTokenClaims,
         Self::MaxWebhookWaiting,
+        Self::MaxHookWaiting,
+        Self::MaxHookQueue,
     ];
 
     /// Tells whether whoever reaches it logs that with more than its name, or whether it is reached in
@@ -131,6 +137,8 @@ impl Limit {
                 | Self::MaxTokenLength
                 | Self::MaxTokenClaims
                 | Self::MaxWebhookWaiting
+                | Self::MaxHookWaiting
+                | Self::MaxHookQueue
         )
     }
 
@@ -173,6 +181,8 @@ impl Limit {
             Self::MaxTokenLength => "authentication.max_token_length",
             Self::MaxTokenClaims => "authentication.max_token_claims",
             Self::MaxWebhookWaiting => "webhook.max_waiting",
+            Self::MaxHookWaiting => "hook.max_waiting",
+            Self::MaxHookQueue => "hook.max_queue",
         }
     }
 }

@@ -91,8 +91,8 @@ impl Call {
         self.answer(data, "false")
     }
 
-    /// Tells the caller in words that the call failed.
-    fn fail_with(&self, error: &str) -> bool {
+    /// Tells the caller in words that the call failed; false if it is gone.
+    pub fn fail_with(&self, error: &str) -> bool {
         let error = serde_json::json!({ "error": error });
         serde_json::value::to_raw_value(&error).is_ok_and(|data| self.fail(&data))
     }

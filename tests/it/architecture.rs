@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 31] = [
+const LAYERS: [(&str, &[&str]); 32] = [
     ("stripes", &[]),
     ("memory", &["stripes"]),
     ("bayeux", &["memory"]),
@@ -25,6 +25,19 @@ const LAYERS: [(&str, &[&str]); 31] = [
     ("web", &["memory", "pause", "peer"]),
     ("extensions", &["bayeux", "access", "authentication"]),
     ("services", &["bayeux"]),
+    (
+        "hooks",
+        &[
+            "memory",
+            "bayeux",
+            "access",
+            "metrics",
+            "lifecycle",
+            "outbound",
+            "authentication",
+            "services",
+        ],
+    ),
     (
         "session",
         &[
@@ -132,6 +145,7 @@ const LAYERS: [(&str, &[&str]); 31] = [
             "access",
             "authentication",
             "extensions",
+            "hooks",
             "services",
             "rates",
             "session",
@@ -160,6 +174,7 @@ const LAYERS: [(&str, &[&str]); 31] = [
             "server",
             "bayeux",
             "extensions",
+            "hooks",
             "services",
             "router",
             "metrics",
@@ -172,7 +187,7 @@ const LAYERS: [(&str, &[&str]); 31] = [
 const FREE: [&str; 3] = ["lib", "main", "cli"];
 
 /// Where neither the network nor the clock may be named.
-const PURE: [&str; 11] = [
+const PURE: [&str; 15] = [
     "bayeux",
     "rates",
     "access",
@@ -180,6 +195,10 @@ const PURE: [&str; 11] = [
     "router",
     "resources",
     "operations",
+    "hooks/answer.rs",
+    "hooks/backoff.rs",
+    "hooks/delivery.rs",
+    "hooks/delivery",
     "session/state.rs",
     "session/state",
     "session/queue.rs",

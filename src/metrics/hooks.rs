@@ -14,7 +14,8 @@ pub struct Hooks {
     pub queued: Gauge,
     /// Requests that were sent again.
     pub retries: Counter,
-    requests: Counter,
+    /// Requests, whatever became of them.
+    pub requests: Counter,
     milliseconds: Counter,
     call_outcomes: [Counter; HookCall::ALL.len()],
     event_outcomes: [Counter; HookEvent::ALL.len()],

@@ -25,6 +25,7 @@ use compiled::Compiled;
 pub use compiled::Finding;
 pub use granted::Granted;
 pub use identity::{Grant, Identity, Subject};
+pub(crate) use pattern::covers;
 pub use settings::{Action, Rule, Who};
 
 /// How many rules there may be: far more than anyone oversees, and few enough for small numbers.

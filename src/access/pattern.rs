@@ -52,7 +52,7 @@ impl Tail {
 }
 
 /// Tells whether one pattern without variables matches every channel that another does.
-pub(super) fn covers(pattern: &ChannelPattern, subscription: &str) -> bool {
+pub(crate) fn covers(pattern: &ChannelPattern, subscription: &str) -> bool {
     let (base, tail) = parts(pattern.as_str());
     let (subscribed, further) = parts(subscription);
     let rest = subscribed.strip_prefix(base);

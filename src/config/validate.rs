@@ -63,6 +63,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.webhook(config);
     checks.issuers(&config.issuer);
     checks.api_keys(config);
+    checks.hooks(&config.hook);
     checks.services(&config.services);
     checks.backends(config);
     checks.log(config);

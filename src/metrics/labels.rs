@@ -75,10 +75,14 @@ pub enum Limit {
     MaxWebhookWaiting,
     /// `backends.max_calls` or `backends.max_calls_per_session`.
     MaxCalls,
+    /// `max_waiting` of a `[[hook]]`.
+    MaxHookWaiting,
+    /// `max_queue` of a `[[hook]]`.
+    MaxHookQueue,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 36] = [
+    pub(super) const ALL: [Self; 38] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -115,6 +119,8 @@ impl Limit {
         Self::MaxTokenClaims,
         Self::MaxWebhookWaiting,
         Self::MaxCalls,
+        Self::MaxHookWaiting,
+        Self::MaxHookQueue,
     ];
 
     /// Tells whether whoever reaches it logs that with more than its name, or whether it is reached in
@@ -135,6 +141,8 @@ impl Limit {
                 | Self::MaxTokenClaims
                 | Self::MaxWebhookWaiting
                 | Self::MaxCalls
+                | Self::MaxHookWaiting
+                | Self::MaxHookQueue
         )
     }
 
@@ -178,6 +186,8 @@ impl Limit {
             Self::MaxTokenClaims => "authentication.max_token_claims",
             Self::MaxWebhookWaiting => "webhook.max_waiting",
             Self::MaxCalls => "backends.max_calls",
+            Self::MaxHookWaiting => "hook.max_waiting",
+            Self::MaxHookQueue => "hook.max_queue",
         }
     }
 }

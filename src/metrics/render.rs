@@ -13,14 +13,12 @@ impl Metrics {
     #[must_use]
     pub fn render(&self) -> String {
         let mut out = String::with_capacity(4096);
-        for (name, help, gauge) in self.gauges() {
-            head(&mut out, name, help, "gauge");
-            line(&mut out, name, "", &gauge.value());
+        for (name, help, value) in self.gauges() {
+            gauge(&mut out, (name, help), value);
         }
         let counters = self.counters().into_iter().chain(self.more_counters());
-        for (name, help, counter) in counters {
-            head(&mut out, name, help, "counter");
-            line(&mut out, name, "", &counter.value());
+        for (name, help, value) in counters {
+            counter(&mut out, (name, help), value);
         }
         let status = ["1xx", "2xx", "3xx", "4xx", "5xx"];
         family(
@@ -66,6 +64,7 @@ impl Metrics {
             &limits,
             &self.limits.0,
         );
+        self.hooks.render(&mut out);
         self.memory(&mut out);
         out
     }
@@ -317,7 +316,17 @@ impl Metrics {
     }
 }
 
-fn family(
+pub(super) fn gauge(out: &mut String, (name, help): (&str, &str), gauge: &Gauge) {
+    head(out, name, help, "gauge");
+    line(out, name, "", &gauge.value());
+}
+
+pub(super) fn counter(out: &mut String, (name, help): (&str, &str), counter: &Counter) {
+    head(out, name, help, "counter");
+    line(out, name, "", &counter.value());
+}
+
+pub(super) fn family(
     out: &mut String,
     (name, help, key): (&str, &str, &str),
     values: &[&str],

@@ -178,6 +178,24 @@ const RUNS = {
     const command = 'WEBHOOK_SECRET=$(openssl rand -hex 32) mirant check-config snippet.toml';
     assert.equal(await shell.run(command), 'snippet.toml: ok\n');
   },
+  '[[hook]]\nurl = ': async (text, { shell }) => {
+    await writeFile(join(shell.folder, 'snippet.toml'), text);
+    const command = 'HOOK_SECRET=$(openssl rand -hex 32) mirant check-config snippet.toml';
+    assert.equal(await shell.run(command), 'snippet.toml: ok\n');
+  },
+  '{"call": {"id"': isJson,
+  '{"reply": {"number": 7}': isJson,
+  '{"events": [{"id"': isJson,
+  'def is_from_mirant': async (text, { shell }) => {
+    const call = (secret) => `print(is_from_mirant(b"secret", ${signedBy('old', secret)}, b'{}'))`;
+    await writeFile(join(shell.folder, 'signed.py'), `${text}\n${call('secret')}\n${call('other')}\n`);
+    assert.equal(await shell.run(`python3 ${shell.folder}/signed.py`), 'True\nFalse\n');
+  },
+  'function isFromMirant': async (text, { shell }) => {
+    const call = (secret) => `console.log(isFromMirant('secret', ${signedBy('old', secret)}, '{}'));`;
+    await writeFile(join(shell.folder, 'signed.mjs'), `${text}\n${call('secret')}\n${call('other')}\n`);
+    assert.equal(await shell.run(`${process.execPath} ${shell.folder}/signed.mjs`), 'true\nfalse\n');
+  },
   '{"allow": true, "user": "u1"': async (text) => {
     const [allowed, denied] = text.trimEnd().split(/\n(?=\{)/).map((answer) => JSON.parse(answer));
     assert.deepEqual([allowed.allow, denied.allow], [true, false]);
@@ -252,6 +270,19 @@ async function allSnippets() {
     all.push(...found.map((snippet) => ({ ...snippet, place: `${guide}:${snippet.line}` })));
   }
   return all;
+}
+
+/** The headers of a request with the body `{}` that is signed by several secrets, as JSON. */
+function signedBy(...secrets) {
+  const time = Math.floor(Date.now() / 1000);
+  const signature = (secret) => createHmac('sha256', secret).update(`msg_1.${time}.{}`).digest('base64');
+  const signatures = secrets.map((secret) => `v1,${signature(secret)}`);
+  return JSON.stringify({ 'webhook-id': 'msg_1', 'webhook-timestamp': `${time}`, 'webhook-signature': signatures.join(' ') });
+}
+
+/** Checks JSON values, each of which begins a line. */
+async function isJson(text) {
+  for (const value of text.trimEnd().split(/\n(?=\{)/)) JSON.parse(value);
 }
 
 /** The snippet that has this in its text. */

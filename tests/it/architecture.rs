@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 32] = [
+const LAYERS: [(&str, &[&str]); 33] = [
     ("stripes", &[]),
     ("memory", &["stripes"]),
     ("bayeux", &["memory"]),
@@ -15,7 +15,7 @@ const LAYERS: [(&str, &[&str]); 32] = [
     ("peer", &[]),
     ("metrics", &["stripes", "memory", "peer"]),
     ("lifecycle", &["bayeux", "alias", "metrics"]),
-    ("outbound", &[]),
+    ("outbound", &["network"]),
     (
         "authentication",
         &["bayeux", "network", "access", "metrics", "outbound"],
@@ -27,6 +27,20 @@ const LAYERS: [(&str, &[&str]); 32] = [
     (
         "services",
         &["bayeux", "alias", "access", "metrics", "lifecycle"],
+    ),
+    (
+        "hooks",
+        &[
+            "memory",
+            "bayeux",
+            "alias",
+            "access",
+            "metrics",
+            "lifecycle",
+            "outbound",
+            "authentication",
+            "services",
+        ],
     ),
     (
         "session",
@@ -148,6 +162,7 @@ const LAYERS: [(&str, &[&str]); 32] = [
             "access",
             "authentication",
             "extensions",
+            "hooks",
             "services",
             "rates",
             "session",
@@ -178,6 +193,7 @@ const LAYERS: [(&str, &[&str]); 32] = [
             "server",
             "bayeux",
             "extensions",
+            "hooks",
             "services",
             "router",
             "metrics",
@@ -190,7 +206,7 @@ const LAYERS: [(&str, &[&str]); 32] = [
 const FREE: [&str; 3] = ["lib", "main", "cli"];
 
 /// Where neither the network nor the clock may be named.
-const PURE: [&str; 11] = [
+const PURE: [&str; 15] = [
     "bayeux",
     "rates",
     "access",
@@ -198,6 +214,10 @@ const PURE: [&str; 11] = [
     "router",
     "resources",
     "operations",
+    "hooks/answer.rs",
+    "hooks/backoff.rs",
+    "hooks/delivery.rs",
+    "hooks/delivery",
     "session/state.rs",
     "session/state",
     "session/queue.rs",

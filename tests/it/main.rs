@@ -32,6 +32,7 @@ mod event_source;
 mod extensions;
 mod framing;
 mod handshake;
+mod hooks;
 mod hostile;
 mod hosts;
 mod http;

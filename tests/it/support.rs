@@ -9,6 +9,7 @@ mod proxy;
 mod random;
 mod receiver;
 mod relay;
+mod signed;
 mod streamed;
 mod websocket;
 
@@ -31,6 +32,7 @@ pub(crate) use proxy::{Says, proxy_to, proxy_v1, proxy_v2};
 pub(crate) use random::Random;
 pub(crate) use receiver::{Receiver, Way};
 pub(crate) use relay::{Folder, relay_to};
+pub(crate) use signed::{Posted, ok};
 pub(crate) use streamed::{Streamed, take_chunk};
 pub(crate) use websocket::{WebSocket, upgrade};
 

@@ -203,7 +203,7 @@ impl Connected {
             let mut calls = self.lock();
             if let Some(overdue) = calls.next_overdue(now) {
                 drop(calls);
-                self.refuse(overdue.caller, BayeuxError::CallTimedOut);
+                self.refuse(overdue.caller, BayeuxError::BackendTimedOut);
                 continue;
             }
             let Some(orphan) = calls.next_orphan() else {
@@ -230,12 +230,12 @@ impl Connected {
     #[expect(clippy::needless_pass_by_value, reason = "it is over")]
     fn refuse(&self, caller: Caller, error: BayeuxError) {
         let outcome = match error {
-            BayeuxError::CallTimedOut => CallOutcome::TimedOut,
+            BayeuxError::BackendTimedOut => CallOutcome::TimedOut,
             BayeuxError::BackendGone => CallOutcome::Gone,
             _ => CallOutcome::Refused,
         };
         self.metrics.call(outcome);
-        caller.refuse(error);
+        caller.refuse(error, "");
     }
 
     /// Locks what is whole between any two calls, so also after a panic elsewhere.

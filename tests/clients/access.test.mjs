@@ -1,6 +1,5 @@
 // Who clients are: real ones log in, are refused, show a newer token in time or too late, and lose a right.
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,8 +10,8 @@ import { browserPeer, launch } from './support/browser.mjs';
 import { cometd9, faye14 } from './support/node-peer.mjs';
 import { withShell } from './support/shell.mjs';
 import { onStage } from './support/stage.mjs';
+import { SECRET, tokenOf } from './support/tokens.mjs';
 
-const SECRET = 'a secret that is long enough to be one';
 const LATER = 600;
 /** Seconds that are enough to begin a session, and soon over. */
 const SOON = 8;
@@ -62,13 +61,7 @@ after(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** A token of u1 that expires in so many seconds. */
-function token(seconds, claims = {}, secret = SECRET) {
-  const exp = Math.floor(Date.now() / 1000) + seconds;
-  const parts = [{ alg: 'HS256' }, { sub: 'u1', exp, ...claims }];
-  const signed = parts.map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
-  return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
-}
+const token = (seconds, claims, secret) => tokenOf('u1', seconds, claims, secret);
 
 /** What a client shows, and with which error its handshake is refused. */
 const REFUSED = {

@@ -62,12 +62,38 @@ class Watcher(Extension):
             report("reconnected")
 
 
+class Calls(Extension):
+    """Hands the answers of services, which aiocometd does not take for events, to those who called."""
+
+    def __init__(self):
+        self._next = None
+        self._waiting = {}
+
+    def answer_to_next(self):
+        """Returns what will be the answer to what is published next."""
+        self._next = asyncio.get_running_loop().create_future()
+        return self._next
+
+    async def outgoing(self, payload, headers):
+        """Keeps the id of a call."""
+        if self._next and payload[0]["channel"].startswith("/service/"):
+            self._waiting[payload[0]["id"]] = self._next
+            self._next = None
+
+    async def incoming(self, payload, headers=None):
+        """Looks for answers."""
+        for message in payload:
+            if message.get("id") in self._waiting and "data" in message:
+                self._waiting.pop(message["id"]).set_result(message)
+
+
 class Driver:
     """The operations of support/peer.mjs."""
 
     def __init__(self):
         self._client = None
         self._watcher = Watcher()
+        self._calls = Calls()
         self._receiving = None
 
     async def connect(self, url, options):
@@ -76,7 +102,7 @@ class Driver:
         # aiocometd-ng 0.5.6 bounds the time of a reconnection in a way that Python 3.10 and later
         # refuse. Zero is no bound.
         self._client = client.Client(
-            url, types, extensions=[self._watcher], connection_timeout=0
+            url, types, extensions=[self._watcher, self._calls], connection_timeout=0
         )
         await self._client.open()
         self._receiving = asyncio.ensure_future(self._receive())
@@ -100,6 +126,16 @@ class Driver:
     async def publish(self, channel, data):
         """Publishes and waits for the reply."""
         await self._client.publish(channel, data)
+
+    async def remoteCall(self, target, content, _timeout):
+        """Calls a service; how that ended."""
+        answered = self._calls.answer_to_next()
+        try:
+            await self._client.publish(f"/service/{target}", content)
+        except client.exceptions.ServerError:
+            pass  # an answer that says so, and came before the reply
+        answer = await answered
+        return {name: answer[name] for name in ("successful", "data", "error") if name in answer}
 
     async def disconnect(self):
         """Ends the session."""

@@ -19,6 +19,30 @@ function deciding(cometd, choose) {
   };
 }
 
+/** `remoteCall` as a client has it, or of a client before 3.1: the answer is an event with the id of the call. */
+function callsOf(cometd) {
+  if (cometd.remoteCall) return (...args) => cometd.remoteCall(...args);
+  const waiting = new Map();
+  let next;
+  cometd.registerExtension('calls', {
+    outgoing(message) {
+      if (next) waiting.set(message.id, next);
+      next = undefined;
+      return message;
+    },
+    incoming(message) {
+      if (message.data === undefined || !waiting.has(message.id)) return message;
+      waiting.get(message.id)(message);
+      waiting.delete(message.id);
+      return null;
+    },
+  });
+  return (target, content, _timeout, answered) => {
+    next = answered;
+    cometd.publish(`/service/${target}`, content);
+  };
+}
+
 /**
  * Drives a `CometD` object, of cometd.js 3 to 9 or of its jQuery binding; in Node and in browsers.
  *
@@ -31,6 +55,7 @@ export function cometdDriver(cometd, report, load) {
   const subscriptions = new Map();
   const extensions = {};
   const shown = new Shown();
+  const remoteCall = callsOf(cometd);
   let handshakes = 0;
   let connected = 0;
 
@@ -115,10 +140,18 @@ export function cometdDriver(cometd, report, load) {
     /** Calls a service, with a bound of its own; resolves with how that ended. */
     remoteCall(target, content, timeout) {
       return new Promise((resolve) => {
-        cometd.remoteCall(target, content, timeout, ({ successful, data, error }) =>
-          resolve({ successful, data, error }),
-        );
+        remoteCall(target, content, timeout, ({ successful, data, error }) => resolve({ successful, data, error }));
       });
+    },
+
+    /** Makes many calls of a service at once. How each ends is reported, and again whatever else comes of it. */
+    remoteCalls(target, contents) {
+      cometd.addListener(`/service/${target}`, (again) => report({ type: 'message', channel: 'again', data: again }));
+      for (const content of contents) {
+        remoteCall(target, content, 0, ({ successful, data, error }) =>
+          report({ type: 'message', channel: 'answer', data: { content, successful, data, error } }),
+        );
+      }
     },
 
     /** What its TimeSyncExtension knows, in milliseconds. */

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import * as backends from './support/backend-snippets.mjs';
 import { launch } from './support/browser.mjs';
 import { guides, read, snippets } from './support/documents.mjs';
 import { RawSession, post } from './support/requests.mjs';
@@ -183,7 +184,7 @@ const RUNS = {
     const command = 'HOOK_SECRET=$(openssl rand -hex 32) mirant check-config snippet.toml';
     assert.equal(await shell.run(command), 'snippet.toml: ok\n');
   },
-  '{"call": {"id"': isJson,
+  '{"call": {"id": "msg_': isJson,
   '{"reply": {"number": 7}': isJson,
   '{"events": [{"id"': isJson,
   'def is_from_mirant': async (text, { shell }) => {
@@ -212,6 +213,21 @@ const RUNS = {
     await writeFile(join(shell.folder, 'signed.py'), `${text}\n${call('secret')}\n${call('other')}\n`);
     assert.equal(await shell.run(`python3 ${shell.folder}/signed.py`), 'True\nFalse\n');
   },
+  '[backends]\nrole = ': isConfiguration,
+  'npm install cometd cometd-nodejs-client': backends.startsApplication,
+  "cometd.remoteCall('rpc/add'": backends.calls,
+  '"clientId": "CALLER"': backends.exchanges,
+  '"ext": {"sender"': backends.publishesUnderAName,
+  '{"event": "session_begun"': backends.tells,
+  '"/service/events", "data"': backends.tellsInMessages,
+  '[api]\nlisten = ': isConfiguration,
+  'curl http://127.0.0.1:8081/api/v1/publish': backends.pushes('curl', 'push.sh'),
+  'import json, os, urllib.request': backends.pushes('python3', 'push.py'),
+  '<?php': backends.pushes('php', 'push.php'),
+  "require 'net/http'": backends.pushes('ruby', 'push.rb'),
+  'console.log(await (await fetch(': backends.pushes('node', 'push.mjs'),
+  'package main': backends.pushes('go', 'push.go'),
+  'class Publish': backends.pushes('java', 'Publish.java'),
   'mirant bench idle': parsed,
   'mirant bench fan-out --url http://10.0.0.5': parsed,
 };
@@ -232,6 +248,14 @@ const SETTINGS = [
   'channel=[{pattern="/chat/**", resource=true}]',
 ];
 
+/** Languages that are not on this machine. */
+const LEFT_OUT = {
+  '<?php': backends.leftOut('php'),
+  "require 'net/http'": backends.leftOut('ruby'),
+  'package main': backends.leftOut('go'),
+  'class Publish': backends.leftOut('java'),
+};
+
 const WAYS = { ...RUNS, ...NOT_RUN };
 const waysOf = ({ text }) => Object.keys(WAYS).filter((sign) => text.includes(sign));
 
@@ -249,7 +273,7 @@ describe('snippets', () => {
   for (const snippet of ALL) {
     const [sign] = waysOf(snippet);
     if (!sign) continue;
-    const skip = NOT_RUN[sign] && `not run: ${NOT_RUN[sign]}`;
+    const skip = NOT_RUN[sign] ? `not run: ${NOT_RUN[sign]}` : LEFT_OUT[sign];
     test(`${snippet.place}: ${sign.trim().split('\n')[0]}`, { skip }, () =>
       onStage(SETTINGS, (stage) =>
         withShell(async (shell) => {

@@ -12,15 +12,17 @@ import { within } from './within.mjs';
 const pathOf = (relative) => fileURLToPath(new URL(relative, import.meta.url));
 const PACKAGES = { cometd: 'cometd-9', 'cometd-nodejs-client': 'cometd-nodejs-client-2' };
 
-/** Makes a folder in which the packages of the example are installed, and the example itself is. */
-async function installed(example) {
-  const folder = await mkdtemp(join(tmpdir(), 'mirant-example-'));
+/** Installs the packages of the examples in a folder, as npm does. */
+export async function install(folder) {
   await mkdir(join(folder, 'node_modules'));
   for (const [name, target] of Object.entries(PACKAGES)) {
     await symlink(pathOf(`../node_modules/${target}`), join(folder, 'node_modules', name));
   }
-  await copyFile(pathOf(`../../../examples/${example}`), join(folder, example));
-  return folder;
+}
+
+/** Puts an example into a folder. */
+export function copyExample(example, folder) {
+  return copyFile(pathOf(`../../../examples/${example}`), join(folder, example));
 }
 
 /** An application server that runs. */
@@ -74,7 +76,9 @@ class Application {
  * @param {RegExp} [ready] what it writes then
  */
 export async function application(stage, example, token, ready = /^takes calls$/) {
-  const folder = await installed(example);
+  const folder = await mkdtemp(join(tmpdir(), 'mirant-example-'));
+  await install(folder);
+  await copyExample(example, folder);
   const command = example.endsWith('.py') ? pathOf('../.venv/bin/python') : process.execPath;
   const env = { ...process.env, MIRANT_URL: stage.server.url, MIRANT_TOKEN: token, http_proxy: '', HTTP_PROXY: '' };
   const child = spawn(command, [join(folder, example)], { env, stdio: ['ignore', 'pipe', 'pipe'] });

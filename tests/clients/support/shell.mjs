@@ -45,10 +45,10 @@ class Shell {
     this.folder = folder;
   }
 
-  /** Runs a script to its end; what it wrote. */
-  async run(script) {
+  /** Runs a script to its end, which comes in so many milliseconds; what it wrote. */
+  async run(script, bound = 30_000) {
     const run = this.start(script);
-    const [code] = await within(`the end of: ${script}`, run.exit, 30_000).catch((error) => {
+    const [code] = await within(`the end of: ${script}`, run.exit, bound).catch((error) => {
       throw new Error(`${error.message}\n${run.text}\n${run.errors}`);
     });
     if (code !== 0) throw new Error(`exit code ${code} of ${script}\n${run.text}\n${run.errors}`);

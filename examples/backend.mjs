@@ -34,16 +34,23 @@ const SERVICES = {
 
 /** Answers a call: publishes on its channel, with the call's id in ext. */
 async function answer({ channel, data, ext: { call } }) {
-  const reply = (result, told) => cometd.publish(channel, result, { ext: { call: { id: call.id, ...told } } });
+  const reply = (result, told) => {
+    if (cometd.isDisconnected()) return; // the call is another's by now
+    cometd.publish(channel, result, { ext: { call: { id: call.id, ...told } } });
+  };
   try {
-    const service = SERVICES[channel] ?? (() => Promise.reject(new Error(`there is no ${channel}`)));
+    const service = SERVICES[channel];
+    if (!service) throw new Error(`there is no ${channel}`);
     reply(await service(data, call));
   } catch ({ message }) {
     reply({ error: message }, { successful: false });
   }
 }
 
-function hear({ data: { events, dropped = 0 } }) {
+/** Hears of sessions and channels. What clients publish on the same channel are calls, as everywhere. */
+function hear(message) {
+  if (message.ext?.call) return answer(message);
+  const { events, dropped } = message.data;
   if (dropped) console.log(`${dropped} events were dropped`);
   for (const { event, user, session, channel } of events) {
     console.log([event, user ?? session, channel].filter(Boolean).join(' '));

@@ -66,6 +66,7 @@ async def answer(client, message):
 
 
 def hear(data):
+    """Hears of sessions and channels."""
     if data.get("dropped"):
         print(data["dropped"], "events were dropped", flush=True)
     for event in data["events"]:
@@ -85,7 +86,8 @@ async def main():
         await client.subscribe("/service/rpc/*")
         print("takes calls", flush=True)
         async for message in client:
-            if message["channel"] == "/service/events":
+            # What clients publish on /service/events are calls, as everywhere.
+            if "call" not in message.get("ext", {}):
                 hear(message["data"])
             else:
                 task = asyncio.create_task(answer(client, message))

@@ -98,8 +98,11 @@ for (const example of APPLICATIONS) {
         const [told] = await reader.ask('/meta/connect');
         const data = { text: 'tea is ready', user: 'u1' };
         assert.deepEqual(told, { channel: '/news', data, ext: { sender: 'backend' } });
+        // A client that tells of what did not happen makes a call that there is not.
+        const forged = await peer.perform('remoteCall', 'events', { events: [{ event: 'forged' }] }, 0);
+        assert.equal(forged.successful, false);
         await peer.disconnect();
-        await app.until(/^session_ended u1/);
+        assert.equal(await app.until(/^session_ended u1|forged/), 'session_ended u1');
       }));
 
     test('shows a key, and ends if it is refused', () =>

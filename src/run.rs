@@ -14,12 +14,12 @@ use crate::authentication::settings::Sources;
 use crate::authentication::token::Tokens;
 use crate::authentication::webhook::{Settings as WebhookSettings, Webhook};
 use crate::authentication::{self, Authenticator};
-use crate::bayeux::ChannelPattern;
+use crate::bayeux::{ChannelName, ChannelPattern, Limits};
 use crate::config::{self, Config};
 use crate::demo::Demo;
 use crate::extensions::{AskingWebhook, Extension};
 use crate::hooks::Hooks;
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle;
 use crate::listener::{self, Listener, ListeningSocket, NotAProxy, Proxies, Routes};
 pub use crate::listener::{BindError, BoundAddress, ListenAddress};
 use crate::memory::Budget;
@@ -28,7 +28,8 @@ use crate::plugins::Plugins;
 use crate::router::Router;
 use crate::server::{BayeuxServer, Parts};
 use crate::service::Service;
-use crate::services::Handler;
+use crate::services::connected::{self, Announcer, Connected};
+use crate::services::{Handler, Services};
 use crate::transports::{self, Shows, connection_types};
 use crate::web::cors::NotAnOrigin;
 use crate::web::{Hosts, Page};
@@ -100,54 +101,45 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
     let metrics = Arc::new(Metrics::of(Budget::new(config.memory.budget.bytes())));
     let access = Access::new(&config.access).map_err(StartError::Access)?;
     let clients = Clients::new(&config, &access, &metrics)?;
-    let hooks = Hooks::new(&config.hook, &config.bayeux.limits, &metrics)?;
-    let Config {
-        http,
-        mut bayeux,
-        websocket,
-        eventsource,
-        streaming,
-        resources,
-        extensions,
-        services,
-        channel,
-        rates,
-        admin,
-        ..
-    } = config;
-    bayeux.transports.shows = clients.shows;
-    let demo = demo.then(|| Demo::new(&bayeux.transports.path));
-    let max_message_size = bayeux.limits.max_message_size.as_u64();
-    let mut services = services.build(&bayeux.limits);
-    services.extend(hooks.handlers());
+    let applications = Applications::new(&config, &metrics)?;
+    let mut services = config.services.build(&config.bayeux.limits);
+    applications.serve(&mut services);
     services.extend(additions.handlers);
     let server = Arc::new(BayeuxServer::new(Parts {
-        limits: bayeux.limits,
-        connection_types: connection_types(&bayeux.transports.transports),
-        session: bayeux.session,
-        router: Router::new(bayeux.router, &channel),
-        resources: resources.kept,
-        has_ack: extensions.ack,
+        limits: config.bayeux.limits.clone(),
+        connection_types: connection_types(&config.bayeux.transports.transports),
+        session: config.bayeux.session,
+        router: Router::new(config.bayeux.router, &config.channel),
+        resources: config.resources.kept,
+        has_ack: config.extensions.ack,
         access: Arc::new(access),
-        rates,
+        rates: config.rates,
         authenticator: clients.authenticator,
-        waits: extensions.waits,
-        extensions: extensions.build(more(clients.webhook.as_ref(), additions.extensions)),
+        waits: config.extensions.waits,
+        extensions: config
+            .extensions
+            .build(more(clients.webhook.as_ref(), additions.extensions)),
         services,
-        lifecycle: Lifecycle::from(hooks.listeners()),
+        lifecycle: applications.listeners().into(),
+        connected: applications.connected,
+        announcer: applications.announcer,
         metrics: Arc::clone(&metrics),
     }));
+    let Config { http, admin, .. } = config;
+    let mut transports = config.bayeux.transports;
+    transports.shows = clients.shows;
+    let demo = demo.then(|| Demo::new(&transports.path));
 
     let (stop, stopping) = watch::channel(false);
     let public_listeners = listener::listen(&http.listen, &http)?;
     let admin_listeners = listener::listen(&admin.listen, &http)?;
     let bayeux = transports::Endpoint::new(
         Arc::clone(&server),
-        bayeux.transports,
-        websocket,
-        eventsource,
-        streaming,
-        resources.http,
+        transports,
+        config.websocket,
+        config.eventsource,
+        config.streaming,
+        config.resources.http,
         &http.allowed_origins,
     )?;
     let max_connections = listener::max_connections(&http);
@@ -155,7 +147,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         Listener::new(
             http.clone(),
             max_connections,
-            max_message_size,
+            config.bayeux.limits.max_message_size.as_u64(),
             proxies,
             routes,
             Arc::clone(&metrics),
@@ -168,10 +160,45 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         server,
         public: (public, public_listeners),
         admin: (admin, admin_listeners),
-        hooks,
+        hooks: applications.hooks,
         stop,
         shutdown_timeout: http.shutdown_timeout,
     })
+}
+
+/// Who answers calls and hears what happens, outside.
+struct Applications {
+    connected: Arc<Connected>,
+    announcer: Option<Arc<Announcer>>,
+    hooks: Hooks,
+}
+
+impl Applications {
+    fn new(config: &Config, metrics: &Arc<Metrics>) -> Result<Self, Vec<authentication::Problem>> {
+        let (backends, limits) = (&config.backends, &config.bayeux.limits);
+        let connected = Arc::new(Connected::new(backends, Arc::clone(metrics)));
+        Ok(Self {
+            announcer: announcer(backends, &connected, limits),
+            connected,
+            hooks: Hooks::new(&config.hook, limits, metrics)?,
+        })
+    }
+
+    /// Has them take calls: those that are connected first.
+    fn serve(&self, services: &mut Services) {
+        if self.connected.is_on() {
+            services.answer_all();
+            services.add(ChannelPattern::services(), Arc::clone(&self.connected) as _);
+        }
+        services.extend(self.hooks.handlers());
+    }
+
+    fn listeners(&self) -> Vec<Arc<dyn lifecycle::Listener>> {
+        let mut listeners = self.hooks.listeners();
+        let announcer = self.announcer.iter();
+        listeners.extend(announcer.map(|announcer| Arc::clone(announcer) as _));
+        listeners
+    }
 }
 
 /// What finds who clients are.
@@ -214,6 +241,21 @@ fn shows(sources: &Sources, tokens: &Tokens, webhook: &WebhookSettings) -> Shows
         shows.cookies.clone_from(&webhook.cookies);
     }
     shows
+}
+
+/// Makes what tells connected application servers of sessions and channels, if they are to hear of them.
+fn announcer(
+    settings: &connected::Settings,
+    connected: &Arc<Connected>,
+    limits: &Limits,
+) -> Option<Arc<Announcer>> {
+    let channel = settings
+        .events_channel
+        .as_deref()
+        .filter(|_| connected.is_on())?;
+    let channel = ChannelName::parse(channel, limits).ok()?;
+    let announcer = Announcer::new(channel, settings.max_events, Arc::clone(connected));
+    Some(Arc::new(announcer))
 }
 
 /// Returns the extensions behind those of `[extensions]`.
@@ -296,6 +338,8 @@ impl Bound {
         let mut tasks = JoinSet::new();
         let sweeping = Arc::clone(&self.server);
         tasks.spawn(async move { sweeping.sweep().await });
+        let attending = Arc::clone(&self.server);
+        tasks.spawn(async move { attending.attend().await });
         let relieving = Arc::clone(&self.server);
         tasks.spawn(async move { relieving.relieve().await });
         let hooks = Arc::new(self.hooks);

@@ -91,14 +91,18 @@ pub enum BayeuxError {
     CallFailed,
     /// The application that was called gives no answer that counts.
     BackendFailed,
-    /// The application that was called gives no answer in time.
-    BackendTimedOut,
-    /// More calls wait for the application that is called than may.
-    TooManyCalls,
     /// The message had to wait, and the server is at `extensions.max_waiting`.
     TooManyWaiting,
     /// The message waited for `extensions.max_wait`.
     WaitTimedOut,
+    /// There is no application server that takes calls on this channel.
+    NoBackend,
+    /// The application server that had a call on this channel is gone, and there is no other.
+    BackendGone,
+    /// A call on this channel was not answered within `backends.call_timeout`, or the `timeout` of a `[[hook]]`.
+    CallTimedOut,
+    /// There are too many calls under way, of all clients or of this one.
+    TooManyCalls,
 }
 
 impl BayeuxError {
@@ -142,8 +146,6 @@ impl BayeuxError {
             Self::WebhookUnavailable => "503::webhook_unavailable",
             Self::CallFailed => "500:CHANNEL:call_failed",
             Self::BackendFailed => "502:CHANNEL:backend_failed",
-            Self::BackendTimedOut => "504:CHANNEL:backend_timed_out",
-            Self::TooManyCalls => "503:CHANNEL:too_many_calls",
             Self::TooManySessionsOfUser => "429:user:too_many_sessions",
             Self::TooManySessionsOfAddress => "429:address:too_many_sessions",
             Self::TooManyMessages => "429:MS:too_many_messages",
@@ -153,6 +155,10 @@ impl BayeuxError {
             Self::TooManySessions => "503::too_many_sessions",
             Self::TooManyWaiting => "503::too_many_waiting",
             Self::WaitTimedOut => "503::wait_timed_out",
+            Self::NoBackend => "503:CHANNEL:no_backend",
+            Self::BackendGone => "503:CHANNEL:backend_gone",
+            Self::CallTimedOut => "504:CHANNEL:call_timed_out",
+            Self::TooManyCalls => "503:CHANNEL:too_many_calls",
         }
     }
 

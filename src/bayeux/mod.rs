@@ -22,7 +22,7 @@ pub use json::{BatchError, DataError, parse_batches, parse_data};
 pub use limits::Limits;
 pub use message::{AUTHENTICATION, Message};
 pub use reply::{Field, Reply};
-pub use value::{Name, fields, number, text, whole};
+pub use value::{Name, fields, number, text, whole, without};
 
 /// The channel names of the protocol's own messages (specification section 5).
 pub mod meta {

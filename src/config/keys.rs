@@ -74,7 +74,7 @@ pub(super) fn list(key: &str) -> Option<&'static List> {
 }
 
 /// The sections, in the order of the file.
-pub(super) const SECTIONS: [&str; 14] = [
+pub(super) const SECTIONS: [&str; 15] = [
     "http",
     "bayeux",
     "websocket",
@@ -83,6 +83,7 @@ pub(super) const SECTIONS: [&str; 14] = [
     "resources",
     "extensions",
     "services",
+    "backends",
     "authentication",
     "rates",
     "memory",

@@ -24,12 +24,16 @@ const LAYERS: [(&str, &[&str]); 32] = [
     ("rates", &["network", "metrics"]),
     ("web", &["memory", "pause", "peer"]),
     ("extensions", &["bayeux", "access", "authentication"]),
-    ("services", &["bayeux"]),
+    (
+        "services",
+        &["bayeux", "alias", "access", "metrics", "lifecycle"],
+    ),
     (
         "hooks",
         &[
             "memory",
             "bayeux",
+            "alias",
             "access",
             "metrics",
             "lifecycle",
@@ -65,6 +69,7 @@ const LAYERS: [(&str, &[&str]); 32] = [
             "rates",
             "metrics",
             "extensions",
+            "services",
             "session",
             "router",
             "resources",

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 29] = [
+const LAYERS: [(&str, &[&str]); 30] = [
     ("stripes", &[]),
+    ("smallest", &[]),
     ("memory", &["stripes"]),
     ("bayeux", &["memory"]),
     ("network", &[]),
@@ -36,7 +37,7 @@ const LAYERS: [(&str, &[&str]); 29] = [
             "extensions",
         ],
     ),
-    ("router", &["memory", "bayeux", "session"]),
+    ("router", &["smallest", "memory", "bayeux", "session"]),
     ("resources", &["memory", "bayeux", "metrics"]),
     (
         "operations",
@@ -165,7 +166,8 @@ const LAYERS: [(&str, &[&str]); 29] = [
 const FREE: [&str; 3] = ["lib", "main", "cli"];
 
 /// Where neither the network nor the clock may be named.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
+    "smallest",
     "bayeux",
     "rates",
     "access",

@@ -12,6 +12,8 @@ pub mod smallest;
 pub mod memory;
 // The protocol, without I/O or a clock.
 pub mod bayeux;
+// What a session is called in the hearing of others.
+pub mod alias;
 // Networks of addresses, such as 10.0.0.0/8.
 mod network;
 // Who may do what.
@@ -24,6 +26,8 @@ pub mod authentication;
 mod peer;
 // What the server counts.
 pub mod metrics;
+// What begins and ends, for application servers.
+pub mod lifecycle;
 // How a pause of the process is told from silence.
 mod pause;
 // How fast clients may be.

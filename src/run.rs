@@ -18,6 +18,7 @@ use crate::bayeux::ChannelPattern;
 use crate::config::{self, Config};
 use crate::demo::Demo;
 use crate::extensions::{AskingWebhook, Extension};
+use crate::lifecycle::Lifecycle;
 use crate::listener::{self, Listener, ListeningSocket, NotAProxy, Proxies, Routes};
 pub use crate::listener::{BindError, BoundAddress, ListenAddress};
 use crate::memory::Budget;
@@ -129,6 +130,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         waits: extensions.waits,
         extensions: extensions.build(more(clients.webhook.as_ref(), additions.extensions)),
         services,
+        lifecycle: Lifecycle::default(),
         metrics: Arc::clone(&metrics),
     }));
 

@@ -21,9 +21,11 @@ use std::time::Instant;
 use self::core::Core;
 use self::waits::WaitingRoom;
 use crate::access::Access;
+use crate::alias::Aliases;
 use crate::authentication::Authenticator;
 use crate::bayeux::{ClientId, Limits, Message, RandomId};
 use crate::extensions::{Pipeline, WaitBounds};
+use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 pub use crate::operations::resources::{ByteRange, NotWritten};
 pub use crate::operations::{Actor, Denied, Implied, NotOpened, Who};
@@ -80,8 +82,32 @@ pub struct Parts {
     pub waits: WaitBounds,
     /// What takes the messages on service channels.
     pub services: Services,
+    /// Who hears of what begins and ends.
+    pub lifecycle: Lifecycle,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+}
+
+impl Default for Parts {
+    /// Those of a server for long-polling whose settings are the defaults, with nothing added.
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            connection_types: vec!["long-polling"],
+            session: session::Settings::default(),
+            router: Router::default(),
+            resources: ResourceBounds::default(),
+            has_ack: true,
+            access: Arc::default(),
+            rates: rates::Settings::default(),
+            authenticator: Authenticator::default(),
+            extensions: Pipeline::default(),
+            waits: WaitBounds::default(),
+            services: Services::default(),
+            lifecycle: Lifecycle::default(),
+            metrics: Arc::default(),
+        }
+    }
 }
 
 impl BayeuxServer {
@@ -97,6 +123,8 @@ impl BayeuxServer {
             timers: Timers::default(),
             reconnects: Reconnects::default(),
             extensions: parts.extensions,
+            aliases: Aliases::default(),
+            lifecycle: parts.lifecycle,
             metrics: parts.metrics,
         };
         let core = Arc::new(Core {
@@ -185,6 +213,8 @@ fn random_id() -> RandomId {
     RandomId::from_random(bytes)
 }
 
+#[cfg(test)]
+mod lives;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]

@@ -1,16 +1,12 @@
 //! A server without a network, and clients that wait for events by long-polling.
 
-use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
 use mirant::bayeux::{Limits, Message, parse_batches};
-use mirant::extensions::{Pipeline, WaitBounds};
-use mirant::resources;
 use mirant::router::{self, Router};
 use mirant::server::{Actor, BayeuxServer, HeldConnect, Outcome, Parts, Request, Verdicts};
-use mirant::services::Services;
 use mirant::session;
 
 /// Makes a server that has room for any number of sessions and channels.
@@ -21,19 +17,9 @@ pub(crate) fn server(mut session: session::Settings) -> BayeuxServer {
         ..router::Settings::default()
     };
     BayeuxServer::new(Parts {
-        limits: Limits::default(),
-        connection_types: vec!["long-polling"],
         session,
         router: Router::new(router, &[]),
-        resources: resources::Settings::default(),
-        has_ack: true,
-        access: Arc::default(),
-        rates: mirant::rates::Settings::default(),
-        authenticator: mirant::authentication::Authenticator::default(),
-        extensions: Pipeline::default(),
-        waits: WaitBounds::default(),
-        services: Services::default(),
-        metrics: Arc::default(),
+        ..Parts::default()
     })
 }
 

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use mirant::alias::Aliases;
 use mirant::bayeux::{ChannelName, ClientId, Draft, Event, Limits, RandomId};
 use mirant::extensions::{Begun, Pipeline};
+use mirant::lifecycle::Lifecycle;
 use mirant::metrics::Metrics;
 use mirant::session::{
     Browser, Browsers, Origin, Reconnects, Session, Settings, Shared, Shares, Timers,
@@ -20,6 +22,8 @@ pub(crate) fn shared(settings: Settings) -> Arc<Shared> {
         timers: Timers::default(),
         reconnects: Reconnects::default(),
         extensions: Pipeline::default(),
+        aliases: Aliases::default(),
+        lifecycle: Lifecycle::default(),
         metrics: Arc::new(Metrics::default()),
     })
 }

@@ -57,6 +57,12 @@ impl RandomId {
         Self(u128::from_le_bytes(bytes))
     }
 
+    /// Returns the bytes that it is made of.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_le_bytes()
+    }
+
     /// Returns 64 of the random bits, as good a hash as any.
     #[must_use]
     pub fn hash_bits(self) -> u64 {

@@ -16,7 +16,7 @@ mod value;
 pub use advice::{Advice, ClientAdvice, Reconnect};
 pub use bound::{ChannelBound, MaxQueuePolicy};
 pub use channel::{ChannelKind, ChannelName, ChannelPattern, InvalidChannel};
-pub use client_id::{ClientId, RandomId};
+pub use client_id::{ClientId, NotAnId, RandomId};
 pub use error::BayeuxError;
 pub use event::{Draft, Event, EventFields, Framing};
 pub use json::{BatchError, DataError, parse_batches, parse_data};

@@ -99,6 +99,7 @@ pub(super) fn begin(
         session.set_end(scope.end_of(identity));
     }
     session.grant(scope.access.for_subject(subject));
+    session.tell_begun();
     scope.sessions.add(Arc::clone(&session));
     scope.metrics().sessions.increment();
     scope.metrics().handshakes.increment();

@@ -8,6 +8,7 @@ use indexmap::IndexSet;
 
 use super::rate::Rate;
 use crate::bayeux::{ChannelName, ChannelPattern};
+use crate::lifecycle::{Kind as Lived, LifecycleEvent};
 use crate::memory::{Kind, sizes};
 use crate::session::{IdHasher, Session};
 
@@ -95,6 +96,13 @@ impl Subscribers {
     }
 }
 
+/// Tells of the first and the last subscriber of a channel or pattern, which is locked, so that both are heard
+/// in their order.
+fn tell(kind: Lived, pattern: &ChannelPattern, session: &Session) {
+    let lifecycle = &session.shared().lifecycle;
+    lifecycle.tell(|| LifecycleEvent::of_channel(kind, pattern));
+}
+
 /// All channels and patterns that have subscribers.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -134,9 +142,13 @@ impl Index {
             });
             let mut state = subscribers.write();
             if !state.is_gone {
-                let size = size(pattern, state.set.is_empty());
+                let is_first = state.set.is_empty();
                 if state.set.insert(Subscriber(Arc::clone(session))) {
+                    let size = size(pattern, is_first);
                     session.memory().add(Kind::Subscriptions, size);
+                }
+                if is_first {
+                    tell(Lived::Occupied, pattern, session);
                 }
                 return;
             }
@@ -152,8 +164,12 @@ impl Index {
         let mut state = subscribers.write();
         let is_removed = state.set.swap_remove(&Subscriber(Arc::clone(session)));
         if is_removed {
-            let size = size(pattern, state.set.is_empty());
+            let is_last = state.set.is_empty();
+            let size = size(pattern, is_last);
             session.memory().sub(Kind::Subscriptions, size);
+            if is_last {
+                tell(Lived::Vacated, pattern, session);
+            }
         }
         let leaves = state.set.is_empty() && !std::mem::replace(&mut state.is_gone, true);
         drop(state);

@@ -51,6 +51,12 @@ pub struct Published {
     pub ended: Vec<(Arc<Session>, EndReason)>,
 }
 
+impl Default for Router {
+    fn default() -> Self {
+        Self::new(Settings::default(), &[])
+    }
+}
+
 impl Router {
     /// Makes a router without subscriptions.
     #[must_use]

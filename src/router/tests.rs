@@ -25,6 +25,8 @@ impl Rig {
             timers: Timers::default(),
             reconnects: Reconnects::default(),
             extensions: Pipeline::default(),
+            aliases: crate::alias::Aliases::default(),
+            lifecycle: crate::lifecycle::Lifecycle::default(),
             metrics: Arc::new(Metrics::default()),
         };
         Self {

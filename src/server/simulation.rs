@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::bayeux::Message;
 use crate::extensions::Extension;
-use crate::router::Settings as RouterSettings;
 use crate::session::{Resume, Settings, Taken};
 
 mod settling;
@@ -91,19 +90,9 @@ impl World {
             ..Settings::default()
         };
         let server = BayeuxServer::new(Parts {
-            limits: Limits::default(),
-            connection_types: vec!["long-polling"],
             session,
-            router: Router::new(RouterSettings::default(), &[]),
-            resources: ResourceBounds::default(),
-            has_ack: true,
-            access: Arc::default(),
-            rates: crate::rates::Settings::default(),
-            authenticator: crate::authentication::Authenticator::default(),
             extensions: vec![Box::new(Storing) as Box<dyn Extension>].into(),
-            waits: WaitBounds::default(),
-            services: Services::default(),
-            metrics: Arc::default(),
+            ..Parts::default()
         });
         Self {
             seed,

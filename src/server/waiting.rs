@@ -15,7 +15,6 @@ use crate::bayeux::{BayeuxError, ChannelName, Event, Reply};
 use crate::extensions::{Extension, MessageInfo, Refusal, Wait};
 use crate::metrics::Limit;
 use crate::operations::Actor;
-use crate::router::Settings as RouterSettings;
 use crate::session::{Resume, Session, Settings, Stream};
 
 type Answer = oneshot::Sender<Result<(), Refusal>>;
@@ -108,22 +107,12 @@ impl Rig {
         let mut row: Vec<Box<dyn Extension>> = vec![Box::new(gate.clone())];
         row.extend(more);
         let server = BayeuxServer::new(Parts {
-            limits: Limits::default(),
-            connection_types: vec!["long-polling"],
-            session: Settings::default(),
-            router: Router::new(RouterSettings::default(), &[]),
-            resources: ResourceBounds::default(),
-            has_ack: true,
-            access: Arc::default(),
-            rates: crate::rates::Settings::default(),
-            authenticator: crate::authentication::Authenticator::default(),
             extensions: row.into(),
             waits: WaitBounds {
                 max_waiting,
                 ..WaitBounds::default()
             },
-            services: Services::default(),
-            metrics: Arc::default(),
+            ..Parts::default()
         });
         Self {
             server,

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::bayeux::Message;
-use crate::router::Settings as RouterSettings;
-use crate::session::{Session, Settings, Stream};
+use crate::session::{Session, Stream};
 
 const CHANNEL: &str = "/a";
 
@@ -66,21 +65,7 @@ fn at(begun: Instant, seconds: i64) -> Instant {
 
 impl Rig {
     fn new(past: Past) -> Self {
-        let server = BayeuxServer::new(Parts {
-            limits: Limits::default(),
-            connection_types: vec!["long-polling"],
-            session: Settings::default(),
-            router: Router::new(RouterSettings::default(), &[]),
-            resources: ResourceBounds::default(),
-            has_ack: true,
-            access: Arc::default(),
-            rates: crate::rates::Settings::default(),
-            authenticator: crate::authentication::Authenticator::default(),
-            extensions: Pipeline::default(),
-            waits: WaitBounds::default(),
-            services: Services::default(),
-            metrics: Arc::default(),
-        });
+        let server = BayeuxServer::new(Parts::default());
         // Long after the machine's start, so that there is a time before.
         let begun = Instant::now() + Duration::from_secs(1000);
         let handshake = r#"{"channel":"/meta/handshake","version":"1.0"}"#;

@@ -25,6 +25,7 @@ mod stream;
 mod stream_slot;
 mod subscriptions;
 mod sweeper;
+mod telling;
 mod times;
 mod unknown_sessions;
 mod users;
@@ -38,6 +39,7 @@ use std::time::{Duration, Instant};
 use crate::access::{Granted, Identity};
 use crate::bayeux::{Advice, ChannelPattern, ClientId, Event, RandomId, Transport};
 use crate::extensions::{Begun, Pipeline};
+use crate::lifecycle::Kind;
 use crate::memory::{Budget, Level};
 use crate::metrics::Limit;
 use crate::rates::Bucket;
@@ -388,8 +390,10 @@ impl Session {
 
     /// Ends the session, and returns what it was subscribed to; nothing if it had ended before.
     pub fn end(&self, reason: EndReason) -> Option<Vec<ChannelPattern>> {
+        let telling = self.telling();
         let mut inner = self.lock();
         let (subscriptions, wake) = inner.state.end(reason)?;
+        telling.end(reason);
         if let Some(armed) = inner.armed.take() {
             self.shared.timers.remove(armed, self.id);
         }
@@ -452,12 +456,22 @@ impl Session {
     /// Notes a subscription; false if the session has ended.
     #[must_use]
     pub fn add_subscription(&self, pattern: &ChannelPattern) -> bool {
-        self.lock().state.add_subscription(pattern)
+        let telling = self.telling();
+        let mut inner = self.lock();
+        let added = inner.state.add_subscription(pattern);
+        if added == Some(true) {
+            telling.subscription(Kind::Subscribed, pattern);
+        }
+        added.is_some()
     }
 
     /// Forgets a subscription.
     pub fn remove_subscription(&self, pattern: &ChannelPattern) {
-        self.lock().state.remove_subscription(pattern);
+        let telling = self.telling();
+        let mut inner = self.lock();
+        if inner.state.remove_subscription(pattern) {
+            telling.subscription(Kind::Unsubscribed, pattern);
+        }
     }
 
     /// Tells whether it is subscribed to these, and to nothing else.

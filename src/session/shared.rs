@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Browsers, Reconnects, Settings, Shares, Timers};
+use crate::alias::Aliases;
 use crate::bayeux::Advice;
 use crate::extensions::Pipeline;
+use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 
 /// What all sessions of a server share.
@@ -23,6 +25,10 @@ pub struct Shared {
     pub reconnects: Reconnects,
     /// What looks at all their messages.
     pub extensions: Pipeline,
+    /// What they are called in the hearing of others.
+    pub aliases: Aliases,
+    /// Who hears of their beginnings and ends.
+    pub lifecycle: Lifecycle,
     /// What is counted of them.
     pub metrics: Arc<Metrics>,
 }

@@ -416,16 +416,15 @@ impl State {
         self.places() + self.queue.bytes() + self.stream_slot.kept_bytes() + acks
     }
 
-    pub(super) fn add_subscription(&mut self, pattern: &ChannelPattern) -> bool {
-        if matches!(self.phase, Phase::Ended(_)) {
-            return false;
-        }
-        self.subscriptions.insert(pattern);
-        true
+    /// Adds a subscription; tells whether it is new, or nothing if the session has ended.
+    pub(super) fn add_subscription(&mut self, pattern: &ChannelPattern) -> Option<bool> {
+        let lives = !matches!(self.phase, Phase::Ended(_));
+        lives.then(|| self.subscriptions.insert(pattern))
     }
 
-    pub(super) fn remove_subscription(&mut self, pattern: &ChannelPattern) {
-        self.subscriptions.remove(pattern);
+    /// Removes a subscription; false if it is not there.
+    pub(super) fn remove_subscription(&mut self, pattern: &ChannelPattern) -> bool {
+        self.subscriptions.remove(pattern)
     }
 
     /// Tells whether it is subscribed to these, and to nothing else.

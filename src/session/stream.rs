@@ -259,6 +259,8 @@ mod tests {
             timers: Timers::default(),
             reconnects: Reconnects::default(),
             extensions: Pipeline::default(),
+            aliases: crate::alias::Aliases::default(),
+            lifecycle: crate::lifecycle::Lifecycle::default(),
             metrics: Arc::new(Metrics::default()),
         };
         let id = RandomId::from_random([1; 16]);

@@ -40,33 +40,37 @@ impl Subscriptions {
         }
     }
 
-    /// Adds one, if it is not there.
-    pub(super) fn insert(&mut self, pattern: &ChannelPattern) {
+    /// Adds one; false if it is there.
+    pub(super) fn insert(&mut self, pattern: &ChannelPattern) -> bool {
         match self {
-            Self::Few(list) if list.contains(pattern) => {}
+            Self::Few(list) if list.contains(pattern) => return false,
             Self::Few(list) if list.len() < FEW => list.push(pattern.clone()),
             Self::Few(list) => {
                 let all = list.drain(..).chain(once(pattern.clone()));
                 *self = Self::Many(Box::new(all.collect()));
             }
-            Self::Many(set) => {
-                set.insert(pattern.clone());
-            }
+            Self::Many(set) => return set.insert(pattern.clone()),
         }
+        true
     }
 
-    /// Removes one, if it is there.
-    pub(super) fn remove(&mut self, pattern: &ChannelPattern) {
+    /// Removes one; false if it is not there.
+    pub(super) fn remove(&mut self, pattern: &ChannelPattern) -> bool {
+        let before = self.len();
         match self {
             Self::Few(list) => list.retain(|subscribed| subscribed != pattern),
             Self::Many(set) => {
                 set.remove(pattern);
-                // Only then, or one that comes and goes would have all moved each time.
-                if set.is_empty() {
-                    *self = Self::default();
-                }
             }
         }
+        let is_removed = self.len() < before;
+        // Only then, or one that comes and goes would have all moved each time.
+        if let Self::Many(set) = self
+            && set.is_empty()
+        {
+            *self = Self::default();
+        }
+        is_removed
     }
 
     /// Returns all of them, in no order.
@@ -110,13 +114,12 @@ mod tests {
             let mut subscriptions = Subscriptions::default();
             let mut model = BTreeSet::new();
             for (is_added, number) in steps {
-                if is_added {
-                    subscriptions.insert(&pattern(number));
-                    model.insert(number);
+                let (changed, expected) = if is_added {
+                    (subscriptions.insert(&pattern(number)), model.insert(number))
                 } else {
-                    subscriptions.remove(&pattern(number));
-                    model.remove(&number);
-                }
+                    (subscriptions.remove(&pattern(number)), model.remove(&number))
+                };
+                prop_assert_eq!(changed, expected);
                 prop_assert_eq!(subscriptions.len(), model.len());
                 for number in 0..3 * FEW {
                     prop_assert_eq!(subscriptions.contains(&pattern(number)), model.contains(&number));

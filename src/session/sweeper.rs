@@ -128,6 +128,8 @@ mod tests {
             timers: Timers::default(),
             reconnects: Reconnects::default(),
             extensions: Pipeline::default(),
+            aliases: crate::alias::Aliases::default(),
+            lifecycle: crate::lifecycle::Lifecycle::default(),
             metrics: Arc::default(),
         });
         let now = Instant::now();

@@ -5,15 +5,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 30] = [
+const LAYERS: [(&str, &[&str]); 32] = [
     ("stripes", &[]),
     ("smallest", &[]),
     ("memory", &["stripes"]),
     ("bayeux", &["memory"]),
+    ("alias", &["bayeux"]),
     ("network", &[]),
     ("access", &["bayeux", "network"]),
     ("peer", &[]),
     ("metrics", &["stripes", "memory", "peer"]),
+    ("lifecycle", &["bayeux", "alias", "metrics"]),
     ("outbound", &[]),
     (
         "authentication",
@@ -29,15 +31,20 @@ const LAYERS: [(&str, &[&str]); 30] = [
         &[
             "memory",
             "bayeux",
+            "alias",
             "access",
             "network",
             "rates",
             "metrics",
+            "lifecycle",
             "pause",
             "extensions",
         ],
     ),
-    ("router", &["smallest", "memory", "bayeux", "session"]),
+    (
+        "router",
+        &["smallest", "memory", "bayeux", "lifecycle", "session"],
+    ),
     ("resources", &["memory", "bayeux", "metrics"]),
     (
         "operations",
@@ -59,6 +66,8 @@ const LAYERS: [(&str, &[&str]); 30] = [
         &[
             "memory",
             "bayeux",
+            "alias",
+            "lifecycle",
             "authentication",
             "access",
             "rates",
@@ -141,6 +150,7 @@ const LAYERS: [(&str, &[&str]); 30] = [
         "run",
         &[
             "memory",
+            "lifecycle",
             "config",
             "authentication",
             "rates",

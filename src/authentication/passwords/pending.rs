@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many of a user from an address may wait at once.
-const MOST: usize = 16;
+pub(super) const MOST: usize = 16;
 
 /// How many checks of whom wait or go on. It has an entry for each of these only.
 #[derive(Debug, Clone, Default)]

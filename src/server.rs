@@ -27,8 +27,9 @@ use crate::bayeux::{ClientId, Limits, Message, RandomId};
 use crate::extensions::{Pipeline, WaitBounds};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
+use crate::operations::RefusedUsers;
 pub use crate::operations::resources::{ByteRange, NotWritten};
-pub use crate::operations::{Actor, Denied, Implied, NotOpened, Who};
+pub use crate::operations::{Actor, Denied, Implied, NotOpened, TooManyRefused, Who};
 use crate::rates::{self, Rates};
 use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
@@ -135,6 +136,7 @@ impl BayeuxServer {
             router: parts.router,
             resources: Arc::new(resources),
             access: parts.access,
+            refused_users: RefusedUsers::default(),
             rates: Rates::new(&parts.rates, Instant::now()),
             shared: Arc::new(shared),
         });

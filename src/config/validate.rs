@@ -136,6 +136,7 @@ impl Checks {
             ("bayeux.timeout", session.timeout),
             ("bayeux.max_interval", session.max_interval),
             ("bayeux.max_unconnected", session.max_unconnected),
+            ("bayeux.max_refusal", session.max_refusal),
             ("streaming.lifetime", config.streaming.lifetime),
             ("bayeux.min_polling_interval", session.min_polling_interval),
             ("bayeux.max_polling_interval", session.max_polling_interval),
@@ -243,6 +244,7 @@ impl Checks {
                 "bayeux.max_sessions_per_address",
                 session.max_sessions_per_address.unwrap_or(1),
             ),
+            ("bayeux.max_refused_users", session.max_refused_users),
             ("bayeux.max_subscriptions", session.max_subscriptions),
             ("bayeux.max_channels", config.bayeux.router.max_channels),
             (

@@ -33,6 +33,8 @@ pub enum Limit {
     MaxSessionsPerUser,
     /// `bayeux.max_sessions_per_address`.
     MaxSessionsPerAddress,
+    /// `bayeux.max_refused_users`.
+    MaxRefusedUsers,
     /// `rates.messages_per_session`.
     MessagesPerSession,
     /// `rates.messages_per_address`.
@@ -76,7 +78,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 35] = [
+    pub(super) const ALL: [Self; 36] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -92,6 +94,7 @@ impl Limit {
         Self::MaxSessions,
         Self::MaxSessionsPerUser,
         Self::MaxSessionsPerAddress,
+        Self::MaxRefusedUsers,
         Self::MessagesPerSession,
         Self::MessagesPerAddress,
         Self::HandshakesPerAddress,
@@ -153,6 +156,7 @@ impl Limit {
             Self::MaxSessions => "bayeux.max_sessions",
             Self::MaxSessionsPerUser => "bayeux.max_sessions_per_user",
             Self::MaxSessionsPerAddress => "bayeux.max_sessions_per_address",
+            Self::MaxRefusedUsers => "bayeux.max_refused_users",
             Self::MessagesPerSession => "rates.messages_per_session",
             Self::MessagesPerAddress => "rates.messages_per_address",
             Self::HandshakesPerAddress => "rates.handshakes_per_address",
@@ -192,16 +196,19 @@ pub enum EndReason {
     IdentityExpired,
     /// Memory was short, and it took much.
     Memory,
+    /// An administrator, or a program of theirs, ended it.
+    Administrator,
 }
 
 impl EndReason {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Disconnect,
         Self::Expired,
         Self::MaxQueue,
         Self::Refused,
         Self::IdentityExpired,
         Self::Memory,
+        Self::Administrator,
     ];
 
     /// Returns the label that metrics and log lines carry.
@@ -214,6 +221,7 @@ impl EndReason {
             Self::Refused => "refused",
             Self::IdentityExpired => "identity_expired",
             Self::Memory => "memory",
+            Self::Administrator => "administrator",
         }
     }
 }

@@ -11,6 +11,7 @@ mod implied;
 mod memory;
 mod pace;
 mod publish;
+mod refused_users;
 mod renewal;
 pub mod resources;
 mod room;
@@ -45,7 +46,9 @@ pub use event_stream::NotOpened;
 pub use extensions::{Denied, refused};
 pub use handshake::apply as handshake;
 pub use implied::Implied;
+use pace::milliseconds;
 pub use publish::publish;
+pub use refused_users::{RefusedUsers, TooManyRefused};
 
 /// What operations work on.
 #[derive(Debug)]
@@ -58,6 +61,8 @@ pub struct Scope<'s> {
     pub resources: &'s Arc<Resources>,
     /// Who may do what.
     pub access: &'s Arc<Access>,
+    /// Who may do nothing for a while.
+    pub refused_users: &'s RefusedUsers,
     /// How fast clients may be.
     pub rates: &'s Rates,
     /// What all sessions share.

@@ -52,6 +52,8 @@ pub mod web;
 mod transports;
 // What requests reach that speak no Bayeux.
 mod api;
+// What application servers may ask for over HTTP.
+mod http_api;
 // Who answers a request.
 mod service;
 // The operator's listener, the demonstration page, and transports for web pages to load.

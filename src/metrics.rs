@@ -82,6 +82,8 @@ pub struct Metrics {
     pub refused_origins: Counter,
     /// Requests for other hosts that were refused.
     pub refused_hosts: Counter,
+    /// Requests for the API without a valid key.
+    pub refused_keys: Counter,
     /// Connections of proxies that were closed because they did not say whose they are.
     pub refused_proxy_headers: Counter,
     /// Handshakes that were refused because memory was short.

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::access::{self, Access};
 use crate::admin::Admin;
+use crate::authentication::api_keys::ApiKeys;
 use crate::authentication::passwords::Passwords;
 use crate::authentication::settings::Sources;
 use crate::authentication::token::Tokens;
@@ -18,6 +19,7 @@ use crate::bayeux::ChannelPattern;
 use crate::config::{self, Config};
 use crate::demo::Demo;
 use crate::extensions::{AskingWebhook, Extension};
+use crate::http_api::HttpApi;
 use crate::lifecycle::Lifecycle;
 use crate::listener::{self, Listener, ListeningSocket, NotAProxy, Proxies, Routes};
 pub use crate::listener::{BindError, BoundAddress, ListenAddress};
@@ -69,6 +71,7 @@ pub struct Bound {
     server: Arc<BayeuxServer>,
     public: (Listener, Vec<ListeningSocket>),
     admin: (Listener, Vec<ListeningSocket>),
+    api: (Listener, Vec<ListeningSocket>),
     stop: watch::Sender<bool>,
     shutdown_timeout: Duration,
 }
@@ -110,6 +113,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         channel,
         rates,
         admin,
+        api,
         ..
     } = config;
     bayeux.transports.shows = clients.shows;
@@ -137,6 +141,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
     let (stop, stopping) = watch::channel(false);
     let public_listeners = listener::listen(&http.listen, &http)?;
     let admin_listeners = listener::listen(&admin.listen, &http)?;
+    let api_listeners = listener::listen(&api.listen, &http)?;
     let bayeux = transports::Endpoint::new(
         Arc::clone(&server),
         bayeux.transports,
@@ -158,12 +163,19 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
             stopping.clone(),
         )
     };
-    let public = listener(Proxies::new(&http)?, public_routes(&http, demo, bayeux));
+    let api_hosts = own_hosts("api.hosts", &api.listen, &api.hosts);
+    let is_public = api.public;
+    let api = Arc::new(HttpApi::new(Arc::clone(&server), clients.keys, api.bounds));
+    let public_api = is_public.then(|| Arc::clone(&api));
+    let public_routes = public_routes(&http, demo, public_api, bayeux);
+    let public = listener(Proxies::new(&http)?, public_routes);
     let admin = listener(Proxies::default(), admin_routes(&admin, &server));
+    let api = listener(Proxies::default(), api_routes(api_hosts, api));
     Ok(Bound {
         server,
         public: (public, public_listeners),
         admin: (admin, admin_listeners),
+        api: (api, api_listeners),
         stop,
         shutdown_timeout: http.shutdown_timeout,
     })
@@ -171,6 +183,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
 
 /// What finds who clients are.
 struct Clients {
+    keys: ApiKeys,
     authenticator: Authenticator,
     webhook: Option<Webhook>,
     shows: Shows,
@@ -184,22 +197,26 @@ impl Clients {
     ) -> Result<Self, Vec<authentication::Problem>> {
         let (settings, limits) = (&config.authentication, &config.bayeux.limits);
         let claims = access.claims();
+        let keys = ApiKeys::new(&config.api.key, None, limits)?;
         let tokens = Tokens::new(&settings.tokens, &config.issuer, &claims, limits, metrics)?;
         let passwords = Passwords::new(&config.user, &settings.passwords, Arc::clone(metrics))?;
         let webhook = Webhook::new(&config.webhook, limits, Arc::clone(metrics))?;
         Ok(Self {
-            shows: shows(&settings.sources, &tokens, &config.webhook),
-            authenticator: Authenticator::new(tokens, passwords, webhook.clone()),
+            shows: shows(&keys, &settings.sources, &tokens, &config.webhook),
+            authenticator: Authenticator::new(keys.clone(), tokens, passwords, webhook.clone()),
             webhook,
+            keys,
         })
     }
 }
 
 /// What heads are asked for: nothing if there is nobody to tell.
-fn shows(sources: &Sources, tokens: &Tokens, webhook: &WebhookSettings) -> Shows {
-    let mut shows = Shows::default();
+fn shows(keys: &ApiKeys, sources: &Sources, tokens: &Tokens, webhook: &WebhookSettings) -> Shows {
+    let mut shows = Shows {
+        bearer: !keys.is_empty() || !tokens.is_empty(),
+        ..Shows::default()
+    };
     if !tokens.is_empty() {
-        shows.bearer = true;
         shows.cookie.clone_from(&sources.cookie);
         shows.query_parameter.clone_from(&sources.query_parameter);
     }
@@ -220,6 +237,7 @@ fn more(webhook: Option<&Webhook>, additions: Vec<Box<dyn Extension>>) -> Vec<Bo
 fn public_routes(
     http: &listener::Settings,
     demo: Option<Demo>,
+    api: Option<Arc<HttpApi>>,
     bayeux: transports::Endpoint,
 ) -> Routes {
     let pages = demo.into_iter().map(|demo| Box::new(demo) as Box<dyn Page>);
@@ -227,6 +245,7 @@ fn public_routes(
         hosts: Hosts::listed("http.hosts", &http.hosts),
         // First: the endpoint may be at `/mirant`.
         first: vec![Box::new(Plugins)],
+        api,
         service: Some(Arc::new(Service::new(bayeux))),
         last: pages.collect(),
     }
@@ -234,23 +253,33 @@ fn public_routes(
 
 fn admin_routes(settings: &config::Admin, server: &Arc<BayeuxServer>) -> Routes {
     Routes {
-        hosts: operator_hosts(settings),
+        hosts: own_hosts("admin.hosts", &settings.listen, &settings.hosts),
         first: Vec::new(),
+        api: None,
         service: None,
         last: vec![Box::new(Admin::new(Arc::clone(server)))],
     }
 }
 
-/// Returns the hosts for which the operator's listeners answer: theirs if they are named, and those that
-/// the operator names.
-fn operator_hosts(admin: &config::Admin) -> Hosts {
-    let listen = admin.listen.iter();
-    let own = listen.filter_map(|address| match address {
+fn api_routes(hosts: Hosts, api: Arc<HttpApi>) -> Routes {
+    Routes {
+        hosts,
+        first: Vec::new(),
+        api: Some(api),
+        service: None,
+        last: Vec::new(),
+    }
+}
+
+/// Returns the hosts for which listeners answer that are not for clients: theirs if they are named, and those
+/// that the operator names by `key`.
+fn own_hosts(key: &'static str, listen: &[ListenAddress], hosts: &[String]) -> Hosts {
+    let own = listen.iter().filter_map(|address| match address {
         ListenAddress::Name(name, _) => Some(name.clone()),
         ListenAddress::Ip(_) | ListenAddress::Unix(_) => None,
     });
-    let names: Vec<String> = own.chain(admin.hosts.iter().cloned()).collect();
-    Hosts::own_and("admin.hosts", &names)
+    let names: Vec<String> = own.chain(hosts.iter().cloned()).collect();
+    Hosts::own_and(key, &names)
 }
 
 impl Bound {
@@ -264,6 +293,12 @@ impl Bound {
     #[must_use]
     pub fn admin_addresses(&self) -> Vec<BoundAddress> {
         addresses(&self.admin.1)
+    }
+
+    /// Returns the addresses application servers send requests to.
+    #[must_use]
+    pub fn api_addresses(&self) -> Vec<BoundAddress> {
+        addresses(&self.api.1)
     }
 
     /// Returns how many clients may be connected at once.
@@ -294,7 +329,7 @@ impl Bound {
         let relieving = Arc::clone(&self.server);
         tasks.spawn(async move { relieving.relieve().await });
         let mut listeners = Vec::new();
-        for (listener, sockets) in [self.public, self.admin] {
+        for (listener, sockets) in [self.public, self.admin, self.api] {
             let listener = Arc::new(listener);
             for socket in sockets {
                 let listener = Arc::clone(&listener);

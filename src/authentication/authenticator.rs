@@ -2,20 +2,23 @@
 
 use core::net::IpAddr;
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::value::RawValue;
 
+use super::api_keys::{self, ApiKeys, NotValid};
 use super::passwords::Passwords;
 use super::token::Tokens;
 use super::webhook::Webhook;
-use super::{Check, Fault, Shown};
+use super::{Check, Fault, Known, Shown};
 use crate::access::Action;
 use crate::bayeux::{AUTHENTICATION, BayeuxError, Message, fields, text};
 
 /// What checks what clients show; without anything to check by it is off, and everybody is anonymous.
 #[derive(Debug, Default)]
 pub struct Authenticator {
+    keys: ApiKeys,
     tokens: Option<Tokens>,
     passwords: Option<Passwords>,
     /// Who decides about handshakes instead.
@@ -30,11 +33,17 @@ enum Credentials<'a> {
 }
 
 impl Authenticator {
-    /// Makes one that checks tokens if there are issuers, and passwords if there are users, and asks the
-    /// webhook if that decides about handshakes.
+    /// Makes one that checks keys if there are any, tokens if there are issuers, and passwords if there are
+    /// users, and asks the webhook if that decides about handshakes.
     #[must_use]
-    pub fn new(tokens: Tokens, passwords: Passwords, webhook: Option<Webhook>) -> Self {
+    pub fn new(
+        keys: ApiKeys,
+        tokens: Tokens,
+        passwords: Passwords,
+        webhook: Option<Webhook>,
+    ) -> Self {
         Self {
+            keys,
             webhook: webhook.filter(|webhook| webhook.decides(Action::Handshake)),
             tokens: (!tokens.is_empty()).then_some(tokens),
             passwords: (!passwords.is_empty()).then_some(passwords),
@@ -44,7 +53,10 @@ impl Authenticator {
     /// Tells whether there is anything to check by.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.tokens.is_some() || self.passwords.is_some() || self.webhook.is_some()
+        !self.keys.is_empty()
+            || self.tokens.is_some()
+            || self.passwords.is_some()
+            || self.webhook.is_some()
     }
 
     /// Fetches the keys of issuers in the background, within a Tokio runtime.
@@ -55,7 +67,8 @@ impl Authenticator {
     }
 
     /// Checks what a handshake shows, or if it shows nothing the head of its request; nothing if neither
-    /// does. If the webhook decides, it is asked instead, whatever is shown. `address` is its client's.
+    /// does. If the webhook decides, it is asked instead, whatever is shown but a key: that is told to nobody.
+    /// `address` is its client's.
     #[must_use]
     pub fn handshake(
         &self,
@@ -63,10 +76,14 @@ impl Authenticator {
         shown: Option<&Shown>,
         address: Option<IpAddr>,
     ) -> Option<Check> {
+        let credentials = credentials(message);
+        if let Some(check) = self.key_of(credentials.as_ref(), shown) {
+            return Some(check);
+        }
         if let Some(webhook) = &self.webhook {
             return Some(webhook.handshake(message, shown, address));
         }
-        match credentials(message) {
+        match credentials {
             None => self.request(shown?),
             Some(Ok(Credentials::Token(token))) => Some(self.token(&token)),
             Some(Ok(Credentials::Password(user, password))) => Some(match &self.passwords {
@@ -102,7 +119,41 @@ impl Authenticator {
         shown.token.as_deref().map(|token| self.token(token))
     }
 
+    /// Checks the key that a handshake shows, or if it shows nothing the head of its request.
+    fn key_of(
+        &self,
+        credentials: Option<&Result<Credentials<'_>, BayeuxError>>,
+        shown: Option<&Shown>,
+    ) -> Option<Check> {
+        if self.keys.is_empty() {
+            return None;
+        }
+        match credentials {
+            None => self.key(shown?.token.as_deref()?),
+            Some(Ok(Credentials::Token(token))) => self.key(token),
+            Some(Ok(Credentials::Password(..)) | Err(_)) => None,
+        }
+    }
+
+    /// Checks a key; nothing if it is none, or at least does not look like one.
+    fn key(&self, shown: &str) -> Option<Check> {
+        match self.keys.find(shown, SystemTime::now()) {
+            Ok(key) => Some(Check::Done(Ok(Known {
+                identity: Arc::clone(&key.identity),
+                ext: Vec::new(),
+            }))),
+            Err(NotValid::Expired) => Some(Fault::from(BayeuxError::TokenExpired).into()),
+            Err(NotValid::Unknown) if self.keys.is_empty() => None,
+            Err(NotValid::Unknown) => shown
+                .starts_with(api_keys::PREFIX)
+                .then(|| Fault::from(BayeuxError::KeyUnknown).into()),
+        }
+    }
+
     fn token(&self, token: &str) -> Check {
+        if let Some(check) = self.key(token) {
+            return check;
+        }
         match &self.tokens {
             Some(tokens) => tokens.check(token, SystemTime::now()),
             None => Fault::from(BayeuxError::TokenIssuerUnknown).into(),

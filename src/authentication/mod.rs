@@ -1,9 +1,10 @@
-//! Who a client is: what it shows, a token or a password, checked; or somebody outside asked.
+//! Who a client is: what it shows, a key, a token or a password, checked; or somebody outside asked.
 //!
 //! What can be checked at once is ([`Check::Done`]); what takes long or needs somebody else is a future
 //! ([`Check::Pending`]) that a message waits for before it is processed. It knows no session and no
 //! transport.
 
+pub mod api_keys;
 mod authenticator;
 mod fault;
 mod generations;

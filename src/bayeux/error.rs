@@ -59,6 +59,8 @@ pub enum BayeuxError {
     TooManySessions,
     /// What a client shows of who it is does not have the form of a token, or of user and password.
     CredentialsMalformed,
+    /// A key (`[[api.key]]`) that is nobody's.
+    KeyUnknown,
     /// A token is longer than `authentication.max_token_length`.
     TokenTooLong,
     /// A token is of no issuer that the server knows.
@@ -120,6 +122,7 @@ impl BayeuxError {
             Self::MessageIdInvalid => "405::message_id_invalid",
             Self::ConnectDisplaced => "409::connect_displaced",
             Self::CredentialsMalformed => "401::credentials_malformed",
+            Self::KeyUnknown => "401::key_unknown",
             Self::TokenTooLong => "401::token_too_long",
             Self::TokenIssuerUnknown => "401::token_issuer_unknown",
             Self::TokenKeyUnknown => "401::token_key_unknown",

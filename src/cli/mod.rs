@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand; knows nothing of the protocol.
 
+mod api_key;
 pub mod bench;
 mod check_config;
 mod default_config;
@@ -41,6 +42,8 @@ enum Command {
     Explain(explain::Args),
     /// Hash a password for a [[user]] entry; it is asked for, or read from standard input.
     HashPassword(hash_password::Args),
+    /// Make a key for an application server, and its hash for an [[api.key]] entry.
+    ApiKey(api_key::Args),
     /// Make tokens, and say what is in one and why it is refused.
     #[command(subcommand)]
     Token(token::Command),
@@ -58,6 +61,7 @@ impl Cli {
             Command::CheckConfig(args) => check_config::run(args),
             Command::Explain(args) => explain::run(args),
             Command::HashPassword(args) => hash_password::run(&args),
+            Command::ApiKey(args) => api_key::run(&args),
             Command::Token(command) => token::run(command),
             Command::Bench(args) => bench::main(&args),
             Command::DefaultConfig => default_config::run(),

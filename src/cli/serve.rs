@@ -12,6 +12,7 @@ use super::signals::{Signal, Signals};
 use super::{EXIT_FAILURE, EXIT_USAGE, block_on, complain, logging};
 use crate::access::Action;
 use crate::config::{Config, ConfigError, Loaded, LogFormat, PassedOver, Sources};
+use crate::http_api;
 use crate::listener::{BoundAddress, ListenAddress};
 use crate::run::{StartError, bind};
 
@@ -121,6 +122,9 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), ServeError> {
     }
     for address in bound.admin_addresses() {
         println!("admin on {}", address.url("/metrics"));
+    }
+    for address in bound.api_addresses() {
+        println!("api on {}", address.url(http_api::PATH));
     }
     if demo && let Some(address) = bound.addresses().iter().find_map(BoundAddress::ip) {
         print_demo(address, &path);

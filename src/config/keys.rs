@@ -8,13 +8,14 @@ use toml::{Table, Value};
 
 use super::Config;
 use crate::access::Rule;
+use crate::authentication::api_keys::{self, settings::NOT_A_TIME};
 use crate::authentication::passwords::User;
 use crate::authentication::token::settings::Issuer;
 use crate::listener::{ListenAddress, NotAMode, NotAnAddress};
 use crate::memory::settings::NotAnAmount;
 use crate::router::settings::ChannelOptions;
 
-/// A list of tables: a key that is not inside a section.
+/// A list of tables: a key that is not inside a section, or one that is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct List {
     /// The key.
@@ -28,7 +29,7 @@ pub(super) struct List {
 }
 
 /// The lists, in the order of the file.
-pub(super) const LISTS: [List; 4] = [
+pub(super) const LISTS: [List; 5] = [
     List {
         key: "channel",
         required: Some((
@@ -56,6 +57,12 @@ pub(super) const LISTS: [List; 4] = [
         secret: &["secret", "private_key", "public_key", "jwks"],
         example: r#"[{ iss = "https://id.example.com", secret = { env = "TOKEN_SECRET" } }]"#,
     },
+    List {
+        key: "api.key",
+        required: Some(("name", "name whoever uses it, such as name = \"shop\"")),
+        secret: &["secret", "hash"],
+        example: r#"[{ name = "shop", hash = "sha256:…", allow = ["publish"] }]"#,
+    },
 ];
 
 /// Finds the list of this key.
@@ -63,8 +70,16 @@ pub(super) fn list(key: &str) -> Option<&'static List> {
     LISTS.iter().find(|list| list.key == key)
 }
 
+/// Finds the list of whose entries this is a key, such as `channel.pattern`.
+pub(super) fn list_above(key: &str) -> Option<(&'static List, &str)> {
+    LISTS.iter().find_map(|list| {
+        let name = key.strip_prefix(list.key)?.strip_prefix('.')?;
+        Some((list, name))
+    })
+}
+
 /// The sections, in the order of the file.
-pub(super) const SECTIONS: [&str; 14] = [
+pub(super) const SECTIONS: [&str; 15] = [
     "http",
     "bayeux",
     "websocket",
@@ -79,6 +94,7 @@ pub(super) const SECTIONS: [&str; 14] = [
     "webhook",
     "log",
     "admin",
+    "api",
 ];
 
 /// A likeness below this is no suggestion but a guess.
@@ -95,7 +111,8 @@ pub(super) fn known() -> Vec<String> {
         keys.extend(
             names(&defaults[section])
                 .into_iter()
-                .map(|name| format!("{section}.{name}")),
+                .map(|name| format!("{section}.{name}"))
+                .filter(|key| list(key).is_none()),
         );
     }
     keys
@@ -107,6 +124,7 @@ pub(super) fn known_of(list: &List) -> Vec<String> {
         "access" => serde_json::to_value(Rule::default()),
         "user" => serde_json::to_value(User::default()),
         "issuer" => serde_json::to_value(Issuer::default()),
+        "api.key" => serde_json::to_value(api_keys::Key::default()),
         _ => serde_json::to_value(ChannelOptions::default()),
     };
     names(&entry.unwrap_or_default())
@@ -175,6 +193,8 @@ pub(super) enum Kind {
     Choice(String),
     /// The permissions of a file, in octal.
     Mode,
+    /// A time of day, as RFC 3339 writes it.
+    Time,
     /// A list of any texts.
     Texts,
     /// A list of addresses to listen on.
@@ -210,6 +230,8 @@ impl Kind {
             }
         } else if accepts("0600".into()) {
             Self::Mode
+        } else if accepts("2027-01-31T00:00:00Z".into()) {
+            Self::Time
         } else if accepts(list("?")) {
             Self::Texts
         } else if accepts(list("127.0.0.1:0")) {
@@ -228,8 +250,8 @@ impl Kind {
             .and_then(|value| Value::deserialize(value).ok());
         match (self, parsed) {
             // Here a bare `123` or `true` is a text like any other.
-            (Self::Text | Self::Mode, Some(Value::String(text))) => text.into(),
-            (Self::Text | Self::Mode, _) => text.into(),
+            (Self::Text | Self::Mode | Self::Time, Some(Value::String(text))) => text.into(),
+            (Self::Text | Self::Mode | Self::Time, _) => text.into(),
             (Self::Texts | Self::Addresses | Self::Choices(_), Some(array @ Value::Array(_))) => {
                 array
             }
@@ -259,6 +281,7 @@ impl Kind {
             Self::Whole { .. } => "expected a whole number that is not negative".to_owned(),
             Self::Choice(names) => format!("expected {names}"),
             Self::Texts => "expected a list of texts such as [\"a\", \"b\"]".to_owned(),
+            Self::Time => NOT_A_TIME.to_owned(),
             Self::Mode => format!("{NotAMode}, such as \"0660\""),
             Self::Addresses => refused_addresses(value),
             Self::Choices(names) => format!("expected a list in which each item is {names}"),
@@ -271,9 +294,12 @@ impl Kind {
 
 /// Tries a value on the struct that owns the key; `channel.name` is a key of one entry of that list.
 pub(super) fn check(key: &str, value: Value) -> Result<(), toml::de::Error> {
-    let (section, name) = key.split_once('.').unwrap_or((key, ""));
+    let (place, name) = match list_above(key) {
+        Some((list, name)) => (list.key, name),
+        None => key.split_once('.').unwrap_or((key, "")),
+    };
     let mut entry = Table::from_iter([(name.to_owned(), value)]);
-    match section {
+    match place {
         "channel" => {
             entry
                 .entry("pattern")
@@ -283,8 +309,9 @@ pub(super) fn check(key: &str, value: Value) -> Result<(), toml::de::Error> {
         "access" => Rule::deserialize(Value::Table(entry)).map(drop),
         "user" => User::deserialize(Value::Table(entry)).map(drop),
         "issuer" => Issuer::deserialize(Value::Table(entry)).map(drop),
+        "api.key" => api_keys::Key::deserialize(Value::Table(entry)).map(drop),
         _ => {
-            let config = Table::from_iter([(section.to_owned(), Value::Table(entry))]);
+            let config = Table::from_iter([(place.to_owned(), Value::Table(entry))]);
             Config::deserialize(Value::Table(config)).map(drop)
         }
     }

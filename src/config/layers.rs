@@ -261,7 +261,7 @@ impl Layers {
     }
 
     fn refuse_key(&mut self, key: &str, origin: &Source) {
-        let list = key.split_once('.').and_then(|(list, _)| keys::list(list));
+        let list = keys::list_above(key).map(|(list, _)| list);
         let problem = if SECTIONS.contains(&key) {
             format!("{origin}: {key} is a section, not a key; set one of the keys in it")
         } else if let Some(list) = list {

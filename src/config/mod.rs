@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::authentication::{self, passwords, token, webhook};
+use crate::authentication::{self, api_keys, passwords, token, webhook};
 use crate::bayeux::Limits;
 use crate::{
-    access, extensions, listener, memory, rates, resources, router, services, session, transports,
+    access, extensions, http_api, listener, memory, rates, resources, router, services, session,
+    transports,
 };
 
 pub use error::{ConfigError, Problem};
@@ -82,6 +83,8 @@ pub struct Config {
     pub log: Log,
     /// The operator's own listeners.
     pub admin: Admin,
+    /// What application servers may do.
+    pub api: Api,
 }
 
 /// The `[bayeux]` section, which several modules share.
@@ -166,6 +169,23 @@ pub struct Admin {
     pub listen: Vec<ListenAddress>,
     /// The hosts for which they answer beside addresses and `localhost`.
     pub hosts: Vec<String>,
+}
+
+/// The `[api]` section.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Api {
+    /// The addresses that serve the HTTP API; without one it is not served there.
+    pub listen: Vec<ListenAddress>,
+    /// The hosts for which these answer beside addresses and `localhost`.
+    pub hosts: Vec<String>,
+    /// Whether the addresses of clients serve it, too.
+    pub public: bool,
+    /// Its bounds.
+    #[serde(flatten)]
+    pub bounds: http_api::Settings,
+    /// The keys by which application servers are known.
+    pub key: Vec<api_keys::Key>,
 }
 
 /// What the command line contributes; each field wins over the ones before it.

@@ -119,7 +119,10 @@ mod default_text {
         assert_eq!(named, BTreeSet::from_iter(keys::known()));
 
         for list in &keys::LISTS {
-            let entry = table[list.key][0].as_table().unwrap();
+            let list_in = |value, name| Value::get(value, name).unwrap();
+            let whole = Value::Table(table.clone());
+            let entries = list.key.split('.').fold(&whole, list_in);
+            let entry = entries[0].as_table().unwrap();
             let named: Vec<&String> = entry.keys().collect();
             let mut known = keys::known_of(list);
             known.sort();
@@ -130,7 +133,7 @@ mod default_text {
     #[test]
     fn examples_are_valid() {
         // A key excludes the others.
-        let others = ["public_key", "private_key", "jwks"].map(|key| format!("{key} = "));
+        let others = ["public_key", "private_key", "jwks", "hash"].map(|key| format!("{key} = "));
         let text = with_examples().replace("browser_cookie_secure = false", "");
         let lines = text.lines();
         let fitting = lines.filter(|line| !others.iter().any(|other| line.starts_with(other)));
@@ -140,6 +143,7 @@ mod default_text {
         assert_eq!(config.access.len(), 1);
         assert_eq!(config.user.len(), 1);
         assert_eq!(config.issuer.len(), 1);
+        assert_eq!(config.api.key.len(), 1);
     }
 }
 
@@ -220,14 +224,21 @@ mod known_keys {
         add("webhook", fields(webhook, "Settings"));
         add("log", fields(here, "Log"));
         add("admin", fields(here, "Admin"));
+        add("api", fields(here, "Api"));
+        add(
+            "api",
+            fields(include_str!("../http_api/settings.rs"), "Settings"),
+        );
         assert_eq!(BTreeSet::from_iter(keys::known()), expected);
 
         let access = include_str!("../access/settings.rs");
+        let api_keys = include_str!("../authentication/api_keys/settings.rs");
         let entries = [
             fields(&bayeux[2], "ChannelOptions"),
             fields(access, "Rule"),
             fields(passwords, "User"),
             fields(tokens, "Issuer"),
+            fields(api_keys, "Key"),
         ];
         for (list, fields) in keys::LISTS.iter().zip(entries) {
             let known = BTreeSet::from_iter(keys::known_of(list));
@@ -235,6 +246,7 @@ mod known_keys {
         }
         let sections = fields(here, "Config");
         let lists = keys::LISTS.iter().map(|list| list.key);
+        let lists = lists.filter(|key| !key.contains('.'));
         let known: Vec<&str> = keys::SECTIONS.into_iter().chain(lists).collect();
         assert_eq!(BTreeSet::from_iter(known.iter().copied()), {
             sections.iter().map(String::as_str).collect()
@@ -263,6 +275,13 @@ mod known_keys {
             ("admin.hosts", Kind::Texts),
             ("http.listen", Kind::Addresses),
             ("http.unix_mode", Kind::Mode),
+            ("api.key.name", Kind::Text),
+            ("api.key.channels", Kind::Texts),
+            ("api.key.expires", Kind::Time),
+            (
+                "api.key.allow",
+                Kind::Choices("one of `publish`, `read`, `sessions`, `admin`, `calls`".to_owned()),
+            ),
             ("log.format", Kind::Choice("`text` or `json`".to_owned())),
             (
                 "bayeux.transports",
@@ -437,5 +456,24 @@ mod texts {
         assert_eq!(file(text).unwrap().channel.len(), 2);
         let loaded = load(text, &[], &["channel=[]"]).unwrap();
         assert!(loaded.config.channel.is_empty());
+    }
+
+    #[test]
+    fn a_list_may_be_inside_a_section() {
+        let hash = "0".repeat(64);
+        let entry = format!("{{ name = 'a', hash = 'sha256:{hash}', allow = ['read'] }}");
+        let text = format!(
+            "[api]\n[[api.key]]\nname = 'a'\nhash = 'sha256:{hash}'\nallow = ['publish']\n\
+             expires = 2027-01-31T00:00:00Z"
+        );
+        let key = file(&text).unwrap().api.key.remove(0);
+        assert_eq!((&*key.name, &*key.channels), ("a", &["/**".to_owned()][..]));
+        assert!(key.expires.is_some());
+        let names = |config: Config| config.api.key.iter().map(|key| key.name.clone()).collect();
+        let by_set: Vec<String> = names(set(&format!("api.key=[{entry}]")).unwrap());
+        assert_eq!(by_set, ["a"]);
+        let variable = [("MIRANT_API__KEY", &*format!("[{entry}]"))];
+        let by_variable: Vec<String> = names(load("", &variable, &[]).unwrap().config);
+        assert_eq!(by_variable, ["a"]);
     }
 }

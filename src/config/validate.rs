@@ -61,6 +61,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.users(config);
     checks.webhook(config);
     checks.issuers(&config.issuer);
+    checks.api_keys(config);
     checks.services(&config.services);
     checks.log(config);
     checks.problems
@@ -100,6 +101,7 @@ impl Checks {
         let hosts = [
             ("http.hosts", &http.hosts),
             ("admin.hosts", &config.admin.hosts),
+            ("api.hosts", &config.api.hosts),
         ];
         for (key, entry) in hosts
             .iter()
@@ -150,6 +152,10 @@ impl Checks {
             ("authentication.jwks_max_age", tokens.jwks_max_age),
             ("authentication.jwks_max_stale", tokens.jwks_max_stale),
             ("authentication.jwks_min_interval", tokens.jwks_min_interval),
+            (
+                "api.idempotency_window",
+                config.api.bounds.idempotency_window,
+            ),
             ("webhook.timeout", config.webhook.timeout),
             ("webhook.retry", config.webhook.retry),
             (
@@ -247,6 +253,11 @@ impl Checks {
             ("bayeux.max_refused_users", session.max_refused_users),
             ("bayeux.max_subscriptions", session.max_subscriptions),
             ("bayeux.max_channels", config.bayeux.router.max_channels),
+            ("api.max_messages", config.api.bounds.max_messages),
+            (
+                "api.max_idempotency_keys",
+                config.api.bounds.max_idempotency_keys,
+            ),
             (
                 "resources.max_resources",
                 config.resources.kept.max_resources,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 
+use crate::http_api::HttpApi;
 use crate::service::Service;
 use crate::transports::answer::Answer;
 use crate::transports::gate::{Decision, Rejection};
@@ -19,6 +20,8 @@ pub struct Routes {
     pub hosts: Hosts,
     /// Pages that are looked for first.
     pub first: Vec<Box<dyn Page>>,
+    /// What application servers may ask for, if that is here.
+    pub api: Option<Arc<HttpApi>>,
     /// What the gate decides about.
     pub service: Option<Arc<Service>>,
     /// Pages that are looked for last.
@@ -32,6 +35,8 @@ pub(super) enum Route<'r, 'h> {
     Misdirected(String),
     /// A page.
     Page(&'r dyn Page),
+    /// The API.
+    Api(&'r HttpApi),
     /// The service, as its gate decided.
     Service(&'r Arc<Service>, Decision<'h>),
     /// Nobody: there is nothing at its path.
@@ -49,6 +54,9 @@ impl Routes {
         if let Some(page) = at(&self.first) {
             return Route::Page(&**page);
         }
+        if let Some(api) = self.api.as_ref().filter(|api| api.is_at(path)) {
+            return Route::Api(api);
+        }
         match &self.service {
             Some(service) if service.gate().is_at(path) => {
                 Route::Service(service, service.gate().decide(head))
@@ -63,6 +71,7 @@ impl Route<'_, '_> {
     pub(super) fn serve(&self, head: &Head, body: Bytes, socket: &Socket) -> Answer {
         match self {
             Self::Service(service, decision) => service.serve(decision, head, body, socket),
+            Self::Api(api) => api.serve(head, body, socket),
             Self::Page(page) => page.serve(head).into(),
             Self::Misdirected(reason) => misdirected(reason).into(),
             Self::Nothing => Response::from(Rejection::NOTHING).into(),
@@ -74,7 +83,9 @@ impl Route<'_, '_> {
         match self {
             Self::Service(service, decision) => service.open(decision, body, bounds),
             Self::Misdirected(reason) => misdirected(reason).into(),
-            Self::Page(_) | Self::Nothing => Response::from(Rejection::NOTHING_EMBEDDED).into(),
+            Self::Page(_) | Self::Api(_) | Self::Nothing => {
+                Response::from(Rejection::NOTHING_EMBEDDED).into()
+            }
         }
     }
 
@@ -82,7 +93,7 @@ impl Route<'_, '_> {
     pub(super) fn share(&self, response: Response) -> Response {
         match self {
             Self::Service(_, decision) => decision.share(response),
-            Self::Page(_) | Self::Misdirected(_) | Self::Nothing => response,
+            Self::Page(_) | Self::Api(_) | Self::Misdirected(_) | Self::Nothing => response,
         }
     }
 
@@ -95,7 +106,7 @@ impl Route<'_, '_> {
                 decision: decision.cacheable()?,
                 client,
             }),
-            Self::Page(_) | Self::Misdirected(_) | Self::Nothing => None,
+            Self::Page(_) | Self::Api(_) | Self::Misdirected(_) | Self::Nothing => None,
         }
     }
 }
@@ -161,7 +172,7 @@ mod tests {
             Route::Page(page) => format!("{page:?}"),
             Route::Misdirected(_) => "misdirected".to_owned(),
             Route::Nothing => "nothing".to_owned(),
-            Route::Service(..) => panic!("there is none"),
+            Route::Api(_) | Route::Service(..) => panic!("there is none"),
         }
     }
 
@@ -173,6 +184,7 @@ mod tests {
                 name: "first",
                 path: "/a",
             })],
+            api: None,
             service: None,
             last: vec![
                 Box::new(Named {

@@ -261,6 +261,11 @@ impl Metrics {
                 &self.refused_hosts,
             ),
             (
+                "refused_keys_total",
+                "Requests for the API without a valid key.",
+                &self.refused_keys,
+            ),
+            (
                 "refused_proxy_headers_total",
                 "Connections of proxies closed because they did not say whose they are.",
                 &self.refused_proxy_headers,

@@ -34,6 +34,7 @@ mod handshake;
 mod hostile;
 mod hosts;
 mod http;
+mod http_api;
 mod lazy;
 mod legacy;
 mod limits;

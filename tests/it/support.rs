@@ -43,6 +43,7 @@ pub(crate) const SILENCE: Duration = Duration::from_millis(120);
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) admin: Option<SocketAddr>,
+    pub(crate) api: Option<SocketAddr>,
     server: Arc<BayeuxServer>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
@@ -83,6 +84,7 @@ impl TestServer {
             BoundAddress::Unix(path) => relay_to(path),
         };
         let admin = bound.admin_addresses().first().and_then(BoundAddress::ip);
+        let api = bound.api_addresses().first().and_then(BoundAddress::ip);
         let server = Arc::clone(bound.server());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(bound.run(async {
@@ -91,6 +93,7 @@ impl TestServer {
         Self {
             address,
             admin,
+            api,
             server,
             stop: Some(stop),
             task,

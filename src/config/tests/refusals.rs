@@ -107,6 +107,35 @@ fn of_files() {
             "mirant.toml: channel[0] has no pattern; \
              name its channels, such as pattern = \"/chat/**\"",
         ),
+        (
+            "[[api.key]]\nallow = ['publish']",
+            "mirant.toml: api.key[0] has no name; name whoever uses it, such as name = \"shop\"",
+        ),
+        (
+            "[api.key]\nname = 'a'",
+            "mirant.toml: api.key = { name = \"a\" }: expected a list of tables such as \
+             [{ name = \"shop\", hash = \"sha256:…\", allow = [\"publish\"] }]; in a file: [[api.key]]",
+        ),
+        (
+            "[[api.key]]\nname = 'a'\nhsh = 'hunter2'\nallow = ['write']",
+            "the configuration has 2 problems:\
+             \n  mirant.toml: api.key[0].allow = [\"write\"]: expected a list in which each item is \
+             one of `publish`, `read`, `sessions`, `admin`, `calls`\
+             \n  mirant.toml: unknown key api.key[0].hsh; did you mean hash?",
+        ),
+        (
+            "[[api.key]]\nname = 'a'\nsecret = 'hunter2'\nexpires = 2027-01-31",
+            "the configuration has 2 problems:\
+             \n  mirant.toml: api.key[0].expires = 2027-01-31: expected a time in UTC such as \
+             \"2027-01-31T00:00:00Z\"\
+             \n  mirant.toml: api.key[0].secret: expected { env = \"NAME\" } or { file = \"/path\" }, \
+             because it must not stand in the configuration itself",
+        ),
+        (
+            "[[api.key]]\nname = 'a'\nhash = 'hunter2'\nallow = ['read']",
+            "mirant.toml: api.key[0].hash = …: must be \"sha256:\" and 64 hexadecimal digits, \
+             as `mirant api-key` prints it",
+        ),
     ];
     for (text, expected) in cases {
         assert_refused(file(text), expected);
@@ -195,6 +224,11 @@ fn of_arguments() {
             "channel.lazy=true",
             "unknown key channel.lazy; channel: expected a list of tables such as \
              [{ pattern = \"/chat/**\", lazy = true }]; in a file: [[channel]]",
+        ),
+        (
+            "api.key.name=a",
+            "unknown key api.key.name; api.key: expected a list of tables such as \
+             [{ name = \"shop\", hash = \"sha256:…\", allow = [\"publish\"] }]; in a file: [[api.key]]",
         ),
         (
             "bayeux.timeout=0",

@@ -2,6 +2,7 @@
 
 use super::Checks;
 use crate::access::{Access, Rule};
+use crate::authentication::api_keys;
 use crate::authentication::passwords::Passwords;
 use crate::authentication::token::{self, settings::Issuer};
 use crate::config::Config;
@@ -133,6 +134,12 @@ impl Checks {
         ];
         for (key, count) in counts {
             self.require(count >= 1, key, "must be 1 or more");
+        }
+    }
+
+    pub(super) fn api_keys(&mut self, config: &Config) {
+        for problem in api_keys::settings::problems(&config.api.key, &config.bayeux.limits) {
+            self.refuse(&problem.key, problem.value, &problem.fix);
         }
     }
 

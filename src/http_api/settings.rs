@@ -1,0 +1,28 @@
+//! What an operator sets about the HTTP API: its bounds.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The bounds in the `[api]` section.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Messages in one request; above it: 413.
+    pub max_messages: usize,
+    /// How long a request or a message that comes again gets the first receipt.
+    #[serde(with = "humantime_serde")]
+    pub idempotency_window: Duration,
+    /// How many receipts are kept for that; above it the oldest is forgotten.
+    pub max_idempotency_keys: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_messages: 1000,
+            idempotency_window: Duration::from_secs(600),
+            max_idempotency_keys: 100_000,
+        }
+    }
+}

@@ -3,6 +3,7 @@
 mod admit;
 mod batch;
 mod core;
+mod directory;
 mod held;
 mod identify;
 mod outcome;
@@ -39,6 +40,7 @@ use crate::session::{Browsers, Reconnects, Sessions, Shared, Shares, Tick, Timer
 
 pub use admit::Admission;
 pub use batch::STEP;
+pub use directory::{ChannelDetails, Disconnected, Presence};
 pub use held::HeldConnect;
 pub use outcome::{Outcome, Settled, Settlement};
 pub use request::Request;

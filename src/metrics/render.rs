@@ -223,7 +223,7 @@ impl Metrics {
         ]
     }
 
-    fn more_counters(&self) -> [(&str, &str, &Counter); 12] {
+    fn more_counters(&self) -> [(&str, &str, &Counter); 13] {
         [
             (
                 "delayed_unknown_total",

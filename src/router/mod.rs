@@ -76,6 +76,18 @@ impl Router {
         &self.settings
     }
 
+    /// Returns how many channels and patterns have a subscriber.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Tells whether none has one.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Tells whether a channel or pattern has a subscriber.
     #[must_use]
     pub fn has_subscribers(&self, pattern: &ChannelPattern) -> bool {

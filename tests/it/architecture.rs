@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 32] = [
+const LAYERS: [(&str, &[&str]); 33] = [
     ("stripes", &[]),
     ("smallest", &[]),
     ("memory", &["stripes"]),
@@ -29,6 +29,7 @@ const LAYERS: [(&str, &[&str]); 32] = [
     (
         "session",
         &[
+            "smallest",
             "memory",
             "bayeux",
             "alias",
@@ -64,6 +65,7 @@ const LAYERS: [(&str, &[&str]); 32] = [
     (
         "server",
         &[
+            "smallest",
             "memory",
             "bayeux",
             "alias",
@@ -109,9 +111,14 @@ const LAYERS: [(&str, &[&str]); 32] = [
     (
         "http_api",
         &[
+            "smallest",
             "authentication",
+            "alias",
             "bayeux",
             "metrics",
+            "network",
+            "session",
+            "router",
             "server",
             "transports",
             "web",

@@ -75,10 +75,12 @@ pub enum Limit {
     MaxTokenClaims,
     /// `webhook.max_waiting`.
     MaxWebhookWaiting,
+    /// `backends.max_calls` or `backends.max_calls_per_session`.
+    MaxCalls,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 36] = [
+    pub(super) const ALL: [Self; 37] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -115,6 +117,7 @@ impl Limit {
         Self::MaxTokenLength,
         Self::MaxTokenClaims,
         Self::MaxWebhookWaiting,
+        Self::MaxCalls,
     ];
 
     /// Tells whether whoever reaches it logs that with more than its name, or whether it is reached in
@@ -134,6 +137,7 @@ impl Limit {
                 | Self::MaxTokenLength
                 | Self::MaxTokenClaims
                 | Self::MaxWebhookWaiting
+                | Self::MaxCalls
         )
     }
 
@@ -177,6 +181,7 @@ impl Limit {
             Self::MaxTokenLength => "authentication.max_token_length",
             Self::MaxTokenClaims => "authentication.max_token_claims",
             Self::MaxWebhookWaiting => "webhook.max_waiting",
+            Self::MaxCalls => "backends.max_calls",
         }
     }
 }
@@ -309,6 +314,47 @@ impl WebhookOutcome {
             Self::Failed => "failed",
             Self::GivenUp => "given_up",
             Self::Cached => "cached",
+        }
+    }
+}
+
+/// What became of a call that a connected application server was to answer; its label says the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallOutcome {
+    /// It was answered.
+    Answered,
+    /// It was answered with a failure.
+    Failed,
+    /// It was not answered in time.
+    TimedOut,
+    /// The application server went away, and there was no other.
+    Gone,
+    /// There were too many.
+    Refused,
+    /// An answer came that nobody waited for any more.
+    Late,
+}
+
+impl CallOutcome {
+    pub(super) const ALL: [Self; 6] = [
+        Self::Answered,
+        Self::Failed,
+        Self::TimedOut,
+        Self::Gone,
+        Self::Refused,
+        Self::Late,
+    ];
+
+    /// Returns the label that metrics carry.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Gone => "gone",
+            Self::Refused => "refused",
+            Self::Late => "late",
         }
     }
 }

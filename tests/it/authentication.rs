@@ -40,7 +40,7 @@ pub(crate) fn token(user: &str, seconds: i64) -> String {
     with_claims(user, seconds, &json!({}))
 }
 
-fn with_claims(user: &str, seconds: i64, more: &Value) -> String {
+pub(crate) fn with_claims(user: &str, seconds: i64, more: &Value) -> String {
     let mut claims = json!({
         "sub": user,
         "roles": ["editor"],

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::authentication::{server, token};
 use crate::http_api::{LISTEN, ask, problem};
 use crate::support::{
-    Client, Events, Http, Receiver, Request, Response, TestServer, Way, WebSocket, only, until,
+    Client, Events, Http, Receiver, Request, Response, TestServer, Way, WebSocket, only,
 };
 
 const ALL: &str = "a key that is long enough to be used: admin";

@@ -6,8 +6,11 @@ mod default_config;
 mod explain;
 mod hash_password;
 mod logging;
+mod remote;
+mod secret;
 mod serve;
 mod signals;
+mod subscribe;
 mod token;
 
 use std::process::ExitCode;
@@ -44,6 +47,8 @@ enum Command {
     /// Make tokens, and say what is in one and why it is refused.
     #[command(subcommand)]
     Token(token::Command),
+    /// Print what is published on channels.
+    Subscribe(subscribe::Args),
     /// Load a Bayeux server and report what it can do.
     Bench(bench::Args),
     /// Print a configuration file with every key, its default and its meaning.
@@ -59,6 +64,7 @@ impl Cli {
             Command::Explain(args) => explain::run(args),
             Command::HashPassword(args) => hash_password::run(&args),
             Command::Token(command) => token::run(command),
+            Command::Subscribe(args) => subscribe::run(&args),
             Command::Bench(args) => bench::main(&args),
             Command::DefaultConfig => default_config::run(),
         }

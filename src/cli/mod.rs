@@ -1,11 +1,13 @@
 //! The command line: one file for each subcommand; knows nothing of the protocol.
 
 pub mod bench;
+mod call;
 mod check_config;
 mod default_config;
 mod explain;
 mod hash_password;
 mod logging;
+mod publish;
 mod remote;
 mod secret;
 mod serve;
@@ -47,8 +49,12 @@ enum Command {
     /// Make tokens, and say what is in one and why it is refused.
     #[command(subcommand)]
     Token(token::Command),
+    /// Publish a message, or each line of standard input.
+    Publish(publish::Args),
     /// Print what is published on channels.
     Subscribe(subscribe::Args),
+    /// Call a service and print its answer.
+    Call(call::Args),
     /// Load a Bayeux server and report what it can do.
     Bench(bench::Args),
     /// Print a configuration file with every key, its default and its meaning.
@@ -64,7 +70,9 @@ impl Cli {
             Command::Explain(args) => explain::run(args),
             Command::HashPassword(args) => hash_password::run(&args),
             Command::Token(command) => token::run(command),
+            Command::Publish(args) => publish::run(&args),
             Command::Subscribe(args) => subscribe::run(&args),
+            Command::Call(args) => call::run(&args),
             Command::Bench(args) => bench::main(&args),
             Command::DefaultConfig => default_config::run(),
         }

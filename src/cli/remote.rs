@@ -5,6 +5,9 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::Value;
+use serde_json::value::RawValue;
+
 use super::secret::secret;
 use super::{EXIT_FAILURE, EXIT_USAGE, with_causes};
 use crate::client::transport::ConnectionType;
@@ -17,6 +20,9 @@ pub(super) const EXIT_UNREACHABLE: u8 = 4;
 
 /// How long a server may take for an answer that is due at once.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How much of a text that is not JSON an error shows.
+const EXCERPT: usize = 60;
 
 /// The variable with the password of `--user`.
 const PASSWORD_VARIABLE: &str = "MIRANT_PASSWORD";
@@ -67,6 +73,9 @@ pub(super) enum Error {
     /// Something did not happen in time.
     #[error("{0}")]
     TimedOut(String),
+    /// There is no way to the server, of another kind than a client's.
+    #[error("{0}")]
+    Unreachable(String),
     /// Anything else.
     #[error("{0}")]
     Failed(String),
@@ -81,6 +90,7 @@ impl Error {
         match self {
             Self::Usage(_) => EXIT_USAGE,
             Self::TimedOut(_) | Self::Fault(Fault::TimedOut { .. }) => EXIT_TIMEOUT,
+            Self::Unreachable(_) => EXIT_UNREACHABLE,
             Self::Fault(fault) if fault.is_of_network() => EXIT_UNREACHABLE,
             Self::Fault(_) | Self::Failed(_) | Self::Io(_) => EXIT_FAILURE,
         }
@@ -133,6 +143,23 @@ pub(super) fn channel(text: &str) -> Result<String, &'static str> {
         true => Ok(text.to_owned()),
         false => Err("a channel begins with a slash, as in /chat/demo"),
     }
+}
+
+/// Reads JSON.
+///
+/// # Errors
+/// It is none; what is wrong, with what to do, as a sentence that goes on after "is".
+pub(super) fn json(text: &str) -> Result<Box<RawValue>, String> {
+    let text = text.trim_matches(|letter: char| letter.is_ascii_whitespace());
+    serde_json::from_str(text).map_err(|error| {
+        let mut letters = text.chars();
+        let mut beginning: String = letters.by_ref().take(EXCERPT).collect();
+        if letters.next().is_some() {
+            beginning.push('…');
+        }
+        let quoted = Value::from(beginning);
+        format!("not JSON ({error}); a string is quoted: '{quoted}'")
+    })
 }
 
 /// Says something on standard error, if anybody listens there.

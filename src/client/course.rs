@@ -46,6 +46,8 @@ pub(crate) enum Change {
 /// How far a client has come.
 #[derive(Debug)]
 pub(crate) struct Course {
+    /// There is something to subscribe to.
+    subscribes: bool,
     is_handshaken: bool,
     is_subscribed: bool,
     /// The next connect is not to be held.
@@ -61,8 +63,9 @@ pub(crate) struct Course {
 
 impl Course {
     /// The beginning, without a session.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(subscribes: bool) -> Self {
         Self {
+            subscribes,
             is_handshaken: false,
             is_subscribed: false,
             at_once: true,
@@ -119,7 +122,7 @@ impl Course {
             }
             Step::Handshake => {
                 self.is_handshaken = true;
-                self.is_subscribed = false;
+                self.is_subscribed = !self.subscribes;
                 self.is_broken = false;
                 self.at_once = true;
                 self.ack = (reply.ack == Some(Ack::Agreed(true))).then_some(0);

@@ -2,19 +2,24 @@
 //! WebSocket.
 
 mod approach;
+mod caller;
 mod course;
 mod credentials;
 pub(crate) mod fault;
 pub(crate) mod incoming;
 pub(crate) mod messages;
+mod publisher;
 mod receiver;
 mod session;
 pub(crate) mod transport;
 pub(crate) mod url;
 
 pub(crate) use self::approach::Approach;
+pub(crate) use self::caller::{Answer, Caller};
+pub(crate) use self::course::backoff;
 pub(crate) use self::credentials::{Credentials, Secret};
 pub use self::fault::Fault;
-pub(crate) use self::receiver::{News, Receiver};
+pub(crate) use self::publisher::{Message, Outcome, Publisher};
+pub(crate) use self::receiver::{News, Receiver, chance};
 pub(crate) use self::session::{Identity, KEEP, Server, Session};
 pub(crate) use self::url::Url;

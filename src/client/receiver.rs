@@ -80,7 +80,7 @@ impl Receiver {
         Self {
             approach,
             channels,
-            course: Course::new(),
+            course: Course::new(true),
             session: None,
             identity: Identity::default(),
             awaited: None,
@@ -257,6 +257,6 @@ impl Receiver {
 }
 
 /// What chance says; without any, the longest waits.
-pub(super) fn chance() -> u32 {
+pub(crate) fn chance() -> u32 {
     getrandom::u32().unwrap_or(u32::MAX)
 }

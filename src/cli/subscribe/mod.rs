@@ -69,7 +69,12 @@ pub(super) fn run(args: &Args) -> ExitCode {
     let ended = block_on(subscribe(args)).unwrap_or_else(|error| Err(error.into()));
     match ended {
         Ok(Ending::Complete | Ending::Interrupted | Ending::Closed) => ExitCode::SUCCESS,
-        Ok(Ending::TimedOut) => ExitCode::from(EXIT_TIMEOUT),
+        Ok(Ending::TimedOut) => {
+            if !args.quiet {
+                say("the time is over (--timeout)");
+            }
+            ExitCode::from(EXIT_TIMEOUT)
+        }
         Err(error) => {
             say_error(&error);
             ExitCode::from(error.exit_code())

@@ -38,7 +38,7 @@ fn refused(error: &str, reconnect: Option<Reconnect>, interval: u64) -> Reply {
 
 /// A client whose connect is held.
 fn connected() -> Course {
-    let mut course = Course::new();
+    let mut course = Course::new(true);
     for reply in [begun(Some(Ack::Agreed(true))), good(), good()] {
         course.answered(&reply, MAX).unwrap();
     }
@@ -47,7 +47,7 @@ fn connected() -> Course {
 
 #[test]
 fn a_client_handshakes_subscribes_and_connects() {
-    let mut course = Course::new();
+    let mut course = Course::new(true);
     assert_eq!(course.step(), Step::Handshake);
     assert_eq!(course.answered(&begun(None), 0), Ok(Change::Begun));
     assert_eq!((course.step(), course.wait()), (Step::Subscribe, ms(0)));
@@ -65,6 +65,13 @@ fn a_client_handshakes_subscribes_and_connects() {
 }
 
 #[test]
+fn who_has_nothing_to_subscribe_to_connects() {
+    let mut course = Course::new(false);
+    course.answered(&begun(None), 0).unwrap();
+    assert_eq!(course.step(), AT_ONCE);
+}
+
+#[test]
 fn replies_are_acknowledged_if_both_want_that() {
     let numbered = Reply {
         ack: Some(Ack::Number(7)),
@@ -75,7 +82,7 @@ fn replies_are_acknowledged_if_both_want_that() {
         (Some(Ack::Agreed(false)), None, None),
         (Some(Ack::Agreed(true)), Some(0), Some(7)),
     ] {
-        let mut course = Course::new();
+        let mut course = Course::new(true);
         course.answered(&begun(agreed), 0).unwrap();
         course.answered(&good(), 0).unwrap();
         assert_eq!(course.ack(), first);
@@ -132,7 +139,7 @@ fn what_is_put_off_is_tried_again() {
         (refused("503::x", Some(Reconnect::Handshake), 0), 250),
     ];
     for (reply, wait) in cases {
-        let mut course = Course::new();
+        let mut course = Course::new(true);
         let expected = Change::Postponed(reply.error.clone());
         assert_eq!(course.answered(&reply, MAX), Ok(expected));
         assert_eq!((course.step(), course.wait()), (Step::Handshake, ms(wait)));
@@ -148,8 +155,8 @@ fn what_is_refused_for_good_is_the_end() {
     ];
     for reply in nothing_more {
         let error = Err(reply.error.clone());
-        assert_eq!(Course::new().answered(&reply, 0), error);
-        let mut subscribing = Course::new();
+        assert_eq!(Course::new(true).answered(&reply, 0), error);
+        let mut subscribing = Course::new(true);
         subscribing.answered(&begun(None), 0).unwrap();
         assert_eq!(subscribing.answered(&reply, 0), error);
         assert_eq!(connected().answered(&reply, 0), error);
@@ -159,7 +166,10 @@ fn what_is_refused_for_good_is_the_end() {
         ..good()
     };
     assert!(connected().answered(&ended, 0).is_err());
-    assert!(Course::new().answered(&good(), 0).is_err(), "no client id");
+    assert!(
+        Course::new(true).answered(&good(), 0).is_err(),
+        "no client id"
+    );
 }
 
 #[test]

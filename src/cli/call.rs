@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::block_on;
+use super::harmless::shown;
 use super::remote::{Error, Remote, SECRETS, channel, json, say_error};
-use crate::client::fault::excerpt;
 use crate::client::{Answer, Caller};
 
 /// The arguments of `mirant call`.
@@ -65,7 +65,7 @@ async fn call(args: &Args) -> Result<(), Error> {
             "the call failed: {}",
             match &*error {
                 "" => "the server does not say why".to_owned(),
-                error => excerpt(error.as_bytes()),
+                error => shown(error),
             }
         ))),
         Ok(Err(error)) => return Err(error),

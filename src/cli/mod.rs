@@ -5,6 +5,7 @@ mod call;
 mod check_config;
 mod default_config;
 mod explain;
+mod harmless;
 mod hash_password;
 mod logging;
 mod publish;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::web::websocket::CloseCode;
+
 /// How much of an answer an error shows.
 const EXCERPT: usize = 300;
 
@@ -89,6 +91,13 @@ impl Fault {
             self,
             Self::Unreachable { .. } | Self::Resolve { .. } | Self::Tls(_)
         )
+    }
+
+    /// Whether the server takes no request that is so large.
+    pub(crate) fn is_of_size(&self) -> bool {
+        let code = Some(CloseCode::Size.into());
+        matches!(self, Self::Status { status: 413, .. })
+            || matches!(self, Self::CloseFrame { code: found, .. } if *found == code)
     }
 
     /// Whether it may be gone at the next attempt, as when a server or a proxy starts again.

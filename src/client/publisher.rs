@@ -87,12 +87,25 @@ impl Publisher {
             if self.is_slow {
                 left.truncate(1);
             }
+            self.forget_if_closed().await;
             if let Err(fault) = self.begin().await {
                 return (outcomes, Some(fault));
             }
             if let Err(fault) = self.send(batch, &left, &mut outcomes).await {
                 self.session = None;
-                return (outcomes, Some(fault));
+                if !fault.is_of_size() {
+                    return (outcomes, Some(fault));
+                }
+                // Nothing of it was taken; what is too large shows if each goes alone.
+                self.is_slow = true;
+                outcomes[left[0]] = match left.len() {
+                    1 => Outcome::Refused(fault.to_string()),
+                    _ => Outcome::Unsent,
+                };
+                left[1..]
+                    .iter()
+                    .for_each(|&at| outcomes[at] = Outcome::Unsent);
+                continue;
             }
             let postponed = self.take_postponed(&left, &mut outcomes);
             if left.iter().any(|&at| !open(&outcomes[at])) {
@@ -106,6 +119,17 @@ impl Publisher {
                     return (outcomes, Some(Fault::Denied(error)));
                 }
                 sleep(wait).await;
+            }
+        }
+    }
+
+    /// Gives a session up whose connection the server has closed while nothing was due: what is sent over it
+    /// would be lost.
+    async fn forget_if_closed(&mut self) {
+        if let Some(session) = &mut self.session {
+            let came = session.connection().receive_before(Instant::now()).await;
+            if came.is_err() {
+                self.session = None;
             }
         }
     }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use crate::cli::harmless::shown;
 use crate::cli::remote::Error;
 use crate::cli::with_causes;
 use crate::client::fault::excerpt;
@@ -54,13 +55,9 @@ struct Problem {
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let parts = [&self.title, &self.detail].map(|part| part.escape_debug().to_string());
-        let parts: Vec<&str> = parts
-            .iter()
-            .map(String::as_str)
-            .filter(|part| !part.is_empty())
-            .collect();
-        write!(f, "{} {}", self.status, parts.join(": "))
+        let parts = [&*self.title, &self.detail];
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        write!(f, "{} {}", self.status, shown(&parts.join(": ")))
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use self::api::Api;
 use self::input::{Batch, message};
 use super::block_on;
+use super::harmless::shown;
 use super::remote::{Error, Remote, SECRETS, channel, say, say_error};
 use super::secret::secret;
 use crate::client::{KEEP, Message, Outcome, Publisher, Secret};
@@ -202,7 +203,7 @@ impl Count {
                     self.accepted += same as u64;
                     continue;
                 }
-                Outcome::Refused(error) => format!("refused: {}", error.escape_debug()),
+                Outcome::Refused(error) => format!("refused: {}", shown(error)),
                 Outcome::Unknown => "no answer came: it may be published or not".to_owned(),
                 Outcome::Unsent => "not sent".to_owned(),
             };

@@ -14,7 +14,7 @@ use self::printer::Printer;
 use self::render::{Style, render};
 use super::remote::{EXIT_TIMEOUT, Error, PATIENCE, Remote, channel, say, say_error, takes_colour};
 use super::{block_on, with_causes};
-use crate::client::{News, Receiver};
+use crate::client::{Fault, News, Receiver};
 
 /// The arguments of `mirant subscribe`.
 #[derive(Debug, clap::Args)]
@@ -150,7 +150,10 @@ fn told(news: News, args: &Args) -> Vec<String> {
         }
         News::Subscribed => vec![format!("subscribed to {}", args.channels.join(", "))],
         News::Lost { fault, wait } => {
-            let why = with_causes(&fault);
+            let why = match fault {
+                Fault::Closed(_) => "it was closed".to_owned(),
+                fault => with_causes(&fault),
+            };
             vec![format!(
                 "the connection is lost ({why}); next attempt in {wait:.1?}"
             )]

@@ -1,7 +1,7 @@
 //! How a message looks: as it came, on one line; or spread over several; and with colours. Its numbers, strings
 //! and order are never touched.
 
-use std::fmt::Write;
+use crate::cli::harmless::push_harmless;
 
 const KEY: &str = "\x1b[34m";
 const STRING: &str = "\x1b[32m";
@@ -89,24 +89,13 @@ fn string(token: &str, rest: &str, style: Style, out: &mut String) {
         });
     }
     if style.is_terminal {
-        for letter in token.chars() {
-            match letter {
-                letter if is_harmless(letter) => out.push(letter),
-                letter => write!(out, "\\u{:04x}", u32::from(letter)).expect("it is a String"),
-            }
-        }
+        push_harmless(token, out);
     } else {
         out.push_str(token);
     }
     if style.has_colour {
         out.push_str(PLAIN);
     }
-}
-
-/// Whether a letter neither acts on a terminal nor turns the direction of what follows.
-fn is_harmless(letter: char) -> bool {
-    let turns = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    !letter.is_control() && !turns
 }
 
 #[cfg(test)]

@@ -177,7 +177,9 @@ fn parse_length(value: &[u8]) -> Result<usize, Fault> {
         .filter(|&length| length <= MAX_BODY)
         .ok_or_else(|| {
             let value = excerpt(value);
-            Fault::Malformed(format!("Content-Length: {value}, where at most {MAX_BODY} is read"))
+            Fault::Malformed(format!(
+                "Content-Length: {value}, where at most {MAX_BODY} is read"
+            ))
         })
 }
 

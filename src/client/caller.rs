@@ -4,11 +4,11 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
 
 use super::approach::Approach;
+use super::chance::chance;
 use super::course::{Change, Course, Step};
 use super::fault::Fault;
 use super::incoming::{Incoming, read_texts};
 use super::messages::{self, CONNECT};
-use super::receiver::chance;
 use super::session::Session;
 
 /// What the message of a call is known by; its session makes no other.

@@ -3,6 +3,7 @@
 
 mod approach;
 mod caller;
+mod chance;
 mod course;
 mod credentials;
 pub(crate) mod fault;
@@ -16,10 +17,11 @@ pub(crate) mod url;
 
 pub(crate) use self::approach::Approach;
 pub(crate) use self::caller::{Answer, Caller};
+pub(crate) use self::chance::chance;
 pub(crate) use self::course::backoff;
 pub(crate) use self::credentials::{Credentials, Secret};
 pub use self::fault::Fault;
 pub(crate) use self::publisher::{Message, Outcome, Publisher};
-pub(crate) use self::receiver::{News, Receiver, chance};
+pub(crate) use self::receiver::{News, Receiver};
 pub(crate) use self::session::{Identity, KEEP, Server, Session};
 pub(crate) use self::url::Url;

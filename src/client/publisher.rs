@@ -6,11 +6,11 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
 
 use super::approach::Approach;
+use super::chance::chance;
 use super::course::{Change, Course, backoff};
 use super::fault::{Fault, excerpt};
 use super::incoming::{read_texts, wait_asked};
 use super::messages;
-use super::receiver::chance;
 use super::session::Session;
 
 /// What became of a message.

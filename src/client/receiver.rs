@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::approach::Approach;
+use super::chance::chance;
 use super::course::{Change, Course, Step};
 use super::fault::Fault;
 use super::incoming::{Reply, read_texts};
@@ -254,9 +255,4 @@ impl Receiver {
         })
         .await;
     }
-}
-
-/// What chance says; without any, the longest waits.
-pub(crate) fn chance() -> u32 {
-    getrandom::u32().unwrap_or(u32::MAX)
 }

@@ -1,7 +1,9 @@
 //! `mirant subscribe` against real servers: what it prints, what it survives, and how it ends.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
+use std::thread::spawn;
 
 use serde_json::{Value, json};
 
@@ -357,5 +359,59 @@ async fn https_is_spoken_to_who_is_trusted() {
         let output = end_of(wary.env("SSL_CERT_FILE", others));
         assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
         assert!(stderr(&output).contains("no TLS"), "{}", stderr(&output));
+    }
+}
+
+/// A server that answers every request with the same bytes, whatever it is.
+fn server_that_answers(bytes: Vec<u8>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, bytes) = (stream.unwrap(), bytes.clone());
+            spawn(move || {
+                let mut request = [0; 4096];
+                while matches!(stream.read(&mut request), Ok(1..)) {
+                    if stream.write_all(&bytes).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_server_that_makes_no_sense_is_not_believed() {
+    let ok = |body: &str| {
+        let length = body.len();
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+    };
+    let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(20_000));
+    let deep = format!("[{}", "[".repeat(100_000));
+    // (what it answers, what is said)
+    let cases = [
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n".to_vec(),
+            "Content-Length: 99999999999, where at most 67108864 is read",
+        ),
+        (endless.into_bytes(), "not a response"),
+        (b"SSH-2.0-OpenSSH\r\n".to_vec(), "not a response"),
+        (ok("hello"), "the server answered: hello"),
+        (ok("[]"), "the server answered: []"),
+        (ok(&deep), "the server answered: [["),
+        (ok(r#"[{"channel":5}]"#), "the server answered: [{"),
+        (
+            ok(r#"[{"channel":"/meta/handshake","successful":true}]"#),
+            "a handshake without a client id",
+        ),
+    ];
+    for (bytes, part) in cases {
+        let output = end_of(&mut subscribe(server_that_answers(bytes), "/a"));
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(part), "{part}: {said}");
+        assert!(said.len() < 1000, "{said}");
     }
 }

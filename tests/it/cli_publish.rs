@@ -167,15 +167,15 @@ async fn exit_codes_tell_what_went_wrong() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_too_fast_goes_slower_and_keeps_the_order() {
     let rates = [
-        "rates.messages_per_session=20",
+        "rates.messages_per_session=5",
         "rates.messages_per_session_burst=20",
     ];
     let server = TestServer::start(&rates);
-    let mut subscriber = subscriber(server.address, 40);
-    let lines: String = (0..40).map(|n| format!("{n}\n")).collect();
+    let mut subscriber = subscriber(server.address, 26);
+    let lines: String = (0..26).map(|n| format!("{n}\n")).collect();
     let output = run_with(&["publish", &url(server.address), "/a"], &lines);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let numbers: Vec<Value> = (0..40).map(|n| json!(n)).collect();
+    let numbers: Vec<Value> = (0..26).map(|n| json!(n)).collect();
     assert_eq!(data_of(&subscriber.end().stdout), numbers);
 }
 

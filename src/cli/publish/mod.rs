@@ -59,7 +59,7 @@ pub(super) struct Args {
 /// How messages are published.
 enum Way {
     Bayeux(Box<Publisher>),
-    Api(Api),
+    Api(Box<Api>),
 }
 
 /// How many messages there were, and how many of them were accepted.
@@ -160,7 +160,7 @@ impl Way {
         match &args.key {
             Some(key) if remote.user.is_none() => {
                 let api = Api::open(&remote.url, &args.channel, key, args.timeout)?;
-                Ok(Self::Api(api))
+                Ok(Self::Api(Box::new(api)))
             }
             _ => {
                 let approach = remote.approach(args.timeout).await?;

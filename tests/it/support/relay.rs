@@ -1,6 +1,7 @@
 //! What stands between clients by TCP and a server on a Unix socket, as `socat` would: every connection is
 //! one of the server's, and what ends on one side ends on the other. Others cut connections, or speak TLS.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -63,11 +64,11 @@ pub(crate) fn relay_that_cuts(server: SocketAddr, after: &[usize]) -> SocketAddr
     listener.set_nonblocking(true).unwrap();
     let listener = TcpListener::from_std(listener).unwrap();
     let address = listener.local_addr().unwrap();
-    let mut after = after.to_vec().into_iter();
+    let mut after: VecDeque<usize> = after.iter().copied().collect();
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
             client.set_nodelay(true).unwrap();
-            let left = after.next().unwrap_or(usize::MAX);
+            let left = after.pop_front().unwrap_or(usize::MAX);
             tokio::spawn(relay_until(client, server, left));
         }
     });

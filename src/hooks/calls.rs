@@ -13,20 +13,20 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::answer::{self, Answer, Outcome};
+use super::answer::{self, Outcome};
 use super::backoff::{Backoff, chance};
 use super::post::Post;
 use super::settings::Hook;
 use crate::alias::Alias;
-use crate::bayeux::BayeuxError;
+use crate::bayeux::{BayeuxError, Draft};
 use crate::memory::{Charge, Kind};
 use crate::metrics::{HookCall, Limit, Metrics, Notice};
 use crate::outbound::{Failure, random_id};
-use crate::services::{Call, Handler};
+use crate::services::{Call, Caller, Handler};
 
 /// How often a call is tried to be sent.
 const ATTEMPTS: u32 = 3;
-/// Bytes of a call that waits, besides its data.
+/// Bytes of a call that waits, besides its request.
 const SEAT: usize = 1024;
 
 /// The calls of one hook.
@@ -82,13 +82,15 @@ impl Handler for Calls {
     fn handle(&self, call: Call) -> Result<(), Call> {
         let Ok(seat) = Arc::clone(&self.0.room).try_acquire_owned() else {
             self.0.metrics.limited(Limit::MaxHookWaiting);
-            call.caller().refuse(BayeuxError::TooManyCalls, "");
+            call.caller().refuse(BayeuxError::TooManyCalls);
             return Ok(());
         };
-        let under_way = UnderWay::new(&self.0.metrics, &call, seat);
+        let id = random_id();
+        let (caller, body) = (call.caller(), body(&id, &call));
+        let under_way = UnderWay::new(&self.0.metrics, body.len(), seat);
         let inner = Arc::clone(&self.0);
         tokio::spawn(async move {
-            let outcome = inner.answer(&call).await;
+            let outcome = inner.answer(&caller, &id, body).await;
             inner.metrics.hooks.call(outcome);
             drop(under_way);
         });
@@ -97,49 +99,47 @@ impl Handler for Calls {
 }
 
 impl Inner {
-    async fn answer(&self, call: &Call) -> HookCall {
-        let response = tokio::time::timeout(self.timeout, self.ask(call)).await;
+    async fn answer(&self, caller: &Caller, id: &str, body: Bytes) -> HookCall {
+        let response = tokio::time::timeout(self.timeout, self.ask(id, body)).await;
         let response = response.unwrap_or(Err(Failure::Timeout(self.timeout)));
+        let reach = caller.reach();
         let answer = match &response {
-            Ok(response) => answer::read(response, self.max_publishes, call.limits()),
+            Ok(response) => answer::read(response, self.max_publishes, reach.limits()),
             Err(failure) => Err(failure.to_string()),
         };
-        match answer {
-            Ok(Answer { publishes, outcome }) => {
-                for (channel, data) in publishes {
-                    call.publish(&channel, data);
-                }
-                match outcome {
-                    Outcome::Reply(data) => {
-                        call.reply(data);
-                        HookCall::Answered
-                    }
-                    Outcome::Error(error) => {
-                        call.caller().refuse(BayeuxError::CallFailed, &error);
-                        HookCall::Refused
-                    }
-                }
-            }
+        let answer = match answer {
+            Ok(answer) => answer,
             Err(why) => {
                 self.tell(&why);
                 let (error, outcome) = match response {
                     Err(Failure::Timeout(_)) => (BayeuxError::BackendTimedOut, HookCall::TimedOut),
                     _ => (BayeuxError::BackendFailed, HookCall::Failed),
                 };
-                call.caller().refuse(error, "");
-                outcome
+                caller.refuse(error);
+                return outcome;
+            }
+        };
+        for (channel, data) in answer.publishes {
+            reach.publish(Draft::new(&channel, data));
+        }
+        match answer.outcome {
+            Outcome::Reply(data) => {
+                caller.reply(data);
+                HookCall::Answered
+            }
+            Outcome::Error(why) => {
+                caller.refuse_because(BayeuxError::CallFailed, &why);
+                HookCall::Refused
             }
         }
     }
 
-    async fn ask(&self, call: &Call) -> Result<Response<Bytes>, Failure> {
+    async fn ask(&self, id: &str, body: Bytes) -> Result<Response<Bytes>, Failure> {
         let _turn = self.turns.acquire().await;
-        let id = random_id();
-        let body = body(&id, call);
         let mut failures = 0;
         loop {
             let begun = Instant::now();
-            let response = self.post.send(&id, body.clone()).await;
+            let response = self.post.send(id, body.clone()).await;
             self.metrics.hooks.request(begun.elapsed());
             failures += 1;
             match response {
@@ -186,14 +186,12 @@ struct UnderWay {
 }
 
 impl UnderWay {
-    fn new(metrics: &Arc<Metrics>, call: &Call, seat: OwnedSemaphorePermit) -> Self {
+    fn new(metrics: &Arc<Metrics>, bytes: usize, seat: OwnedSemaphorePermit) -> Self {
         metrics.hooks.calls.increment();
-        // Its data is held twice: as it came, and in the body.
-        let bytes = SEAT + 2 * call.data.get().len();
         Self {
             metrics: Arc::clone(metrics),
             _seat: seat,
-            _charge: Charge::new(&metrics.memory, Kind::Waits, bytes),
+            _charge: Charge::new(&metrics.memory, Kind::Waits, SEAT + bytes),
         }
     }
 }

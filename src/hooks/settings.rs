@@ -199,77 +199,85 @@ pub fn problems(hooks: &[Hook]) -> Vec<Problem> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_makes_no_sense_is_told_with_its_key() {
-        let good = || Hook {
+    fn good() -> Hook {
+        Hook {
             url: "https://app.example.com/hook?x=y".to_owned(),
             secrets: vec![Secret::Env("S".to_owned())],
             events: vec![Kind::Subscribed],
             ..Hook::default()
-        };
-        let with = |change: fn(&mut Hook)| {
-            let mut hook = good();
-            change(&mut hook);
-            hook
-        };
-        let url = |url: &str| Hook {
-            url: url.to_owned(),
-            ..good()
-        };
+        }
+    }
+
+    /// Lists the keys that are wrong.
+    fn wrong(hook: &Hook) -> Vec<String> {
+        let problems = problems(std::slice::from_ref(hook));
+        assert!(!format!("{problems:?}").contains("hunter2"));
+        problems.into_iter().map(|problem| problem.key).collect()
+    }
+
+    #[test]
+    fn it_is_at_a_public_address_unless_another_is_meant() {
         let cases = [
-            (good(), ""),
-            (url(""), "url"),
-            (url("app.example.com"), "url"),
-            (url("https://u:hunter2@app.example.com/"), "url"),
-            (url("http://127.0.0.1:9000/hunter2"), "url"),
-            (url("http://localhost/"), "url"),
-            (url("https://[::ffff:10.0.0.1]/"), "url"),
+            ("https://app.example.com/", true, true),
+            ("", false, false),
+            ("app.example.com", false, false),
+            ("https://u:hunter2@app.example.com/", false, false),
+            ("http://127.0.0.1:9000/hunter2", false, true),
+            ("http://localhost/", false, true),
+            ("https://[::ffff:10.0.0.1]/", false, true),
+        ];
+        for (url, is_public, is_url) in cases {
+            for (allow_private, is_good) in [(false, is_public), (true, is_url)] {
+                let url = url.to_owned();
+                let hook = Hook {
+                    url,
+                    allow_private,
+                    ..good()
+                };
+                let expected: &[&str] = if is_good { &[] } else { &["hook[0].url"] };
+                assert_eq!(wrong(&hook), expected, "{hook:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told_with_its_key() {
+        type Change = fn(&mut Hook);
+        let cases: [(Change, &str); 15] = [
+            (|_| {}, ""),
+            (|hook| hook.secrets.clear(), "secrets"),
+            (|hook| hook.events.clear(), "events"),
             (
-                Hook {
-                    allow_private: true,
-                    ..url("http://127.0.0.1:9000/")
+                |hook| {
+                    hook.events.clear();
+                    hook.calls.push("/service/a".to_owned());
                 },
                 "",
             ),
-            (with(|hook| hook.secrets.clear()), "secrets"),
-            (with(|hook| hook.events.clear()), "events"),
+            (|hook| hook.max_concurrent = 0, "max_concurrent"),
+            (|hook| hook.max_waiting = 0, "max_waiting"),
+            (|hook| hook.max_queue = 0, "max_queue"),
+            (|hook| hook.max_batch = 0, "max_batch"),
+            (|hook| hook.max_publishes = 0, ""),
+            (|hook| hook.max_answer_size = ByteSize(0), "max_answer_size"),
+            (|hook| hook.timeout = Duration::ZERO, "timeout"),
+            (|hook| hook.batch_wait = Duration::ZERO, ""),
+            (|hook| hook.batch_wait = 2 * MAX_DURATION, "batch_wait"),
+            (|hook| hook.max_age = Duration::ZERO, "max_age"),
             (
-                with(|hook| {
-                    hook.events.clear();
-                    hook.calls.push("/service/a".to_owned());
-                }),
-                "",
-            ),
-            (with(|hook| hook.max_concurrent = 0), "max_concurrent"),
-            (with(|hook| hook.max_waiting = 0), "max_waiting"),
-            (with(|hook| hook.max_queue = 0), "max_queue"),
-            (with(|hook| hook.max_batch = 0), "max_batch"),
-            (with(|hook| hook.max_publishes = 0), ""),
-            (
-                with(|hook| hook.max_answer_size = ByteSize(0)),
-                "max_answer_size",
-            ),
-            (with(|hook| hook.timeout = Duration::ZERO), "timeout"),
-            (with(|hook| hook.batch_wait = Duration::ZERO), ""),
-            (
-                with(|hook| hook.batch_wait = 2 * MAX_DURATION),
-                "batch_wait",
-            ),
-            (with(|hook| hook.max_age = Duration::ZERO), "max_age"),
-            (
-                with(|hook| hook.max_backoff = Duration::from_millis(499)),
+                |hook| hook.max_backoff = Duration::from_millis(9),
                 "max_backoff",
             ),
         ];
-        for (hook, expected) in cases {
-            let problems = problems(std::slice::from_ref(&hook));
-            let keys: Vec<&str> = problems.iter().map(|problem| &*problem.key).collect();
-            let expected = match expected {
-                "" => Vec::new(),
-                name => vec![format!("hook[0].{name}")],
-            };
-            assert_eq!(keys, expected, "{hook:?}");
-            assert!(!format!("{problems:?}").contains("hunter2"));
+        for (change, name) in cases {
+            let mut hook = good();
+            change(&mut hook);
+            let expected = Some(name).filter(|name| !name.is_empty());
+            let expected: Vec<String> = expected
+                .iter()
+                .map(|name| format!("hook[0].{name}"))
+                .collect();
+            assert_eq!(wrong(&hook), expected, "{hook:?}");
         }
         let many = vec![good(); MAX_HOOKS + 1];
         assert_eq!(problems(&many)[0].key, "hook");

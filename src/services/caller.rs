@@ -28,9 +28,14 @@ impl Caller {
         self.answer(data, false, None)
     }
 
-    /// Tells that the call failed, by an error of the protocol that names its channel and, if there is more to say,
-    /// why; and says the same in `data.error`. False if the caller is gone.
-    pub fn refuse(&self, error: BayeuxError, why: &str) -> bool {
+    /// Tells that the call failed, by an error of the protocol that names its channel, and says the same in
+    /// `data.error`; false if the caller is gone.
+    pub fn refuse(&self, error: BayeuxError) -> bool {
+        self.refuse_because(error, "")
+    }
+
+    /// Does so, and says why in the error, too.
+    pub fn refuse_because(&self, error: BayeuxError, why: &str) -> bool {
         let error = serde_json::Value::from(error.about(&[self.channel.as_str(), why]));
         let data = serde_json::json!({ "error": error });
         serde_json::value::to_raw_value(&data)

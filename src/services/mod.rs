@@ -148,8 +148,8 @@ impl Call {
         self.caller().fail(data)
     }
 
-    /// Tells the caller in words that the call failed; false if it is gone.
-    pub fn fail_with(&self, error: &str) -> bool {
+    /// Tells the caller in words that the call failed.
+    fn fail_with(&self, error: &str) -> bool {
         let error = serde_json::json!({ "error": error });
         serde_json::value::to_raw_value(&error).is_ok_and(|data| self.fail(&data))
     }
@@ -215,7 +215,7 @@ impl Services {
             }
         }
         if self.are_answered {
-            call.caller().refuse(BayeuxError::NoBackend, "");
+            call.caller().refuse(BayeuxError::NoBackend);
         }
     }
 }

@@ -1,7 +1,9 @@
 // Every snippet of README.md and docs/ is run as it is printed, but for the name of the host.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -213,21 +215,43 @@ const RUNS = {
     await writeFile(join(shell.folder, 'signed.py'), `${text}\n${call('secret')}\n${call('other')}\n`);
     assert.equal(await shell.run(`python3 ${shell.folder}/signed.py`), 'True\nFalse\n');
   },
+  ...backends.RUNS,
   '[backends]\nrole = ': isConfiguration,
-  'npm install cometd cometd-nodejs-client': backends.startsApplication,
-  "cometd.remoteCall('rpc/add'": backends.calls,
-  '"clientId": "CALLER"': backends.exchanges,
-  '"ext": {"sender"': backends.publishesUnderAName,
-  '{"event": "session_begun"': backends.tells,
-  '"/service/events", "data"': backends.tellsInMessages,
   '[api]\nlisten = ': isConfiguration,
-  'curl http://127.0.0.1:8081/api/v1/publish': backends.pushes('curl', 'push.sh'),
-  'import json, os, urllib.request': backends.pushes('python3', 'push.py'),
-  '<?php': backends.pushes('php', 'push.php'),
-  "require 'net/http'": backends.pushes('ruby', 'push.rb'),
-  'console.log(await (await fetch(': backends.pushes('node', 'push.mjs'),
-  'package main': backends.pushes('go', 'push.go'),
-  'class Publish': backends.pushes('java', 'Publish.java'),
+  'mirant publish http://127.0.0.1:8080 /chat/demo \'"hello"\'': publishes('/chat/demo', 'hello'),
+  "mirant subscribe http://127.0.0.1:8080 '/chat/**'": async (text, { shell, url }) => {
+    const run = shell.start(`${text.trimEnd()} 2>&1`);
+    await run.until(/subscribed to \/chat\/\*\*/);
+    await publish(url, '/chat/demo', { text: 'hi' });
+    await run.until(/^\{"channel":"\/chat\/demo","data":\{"text":"hi"\}\}$/m);
+  },
+  'seq 3 | mirant publish': async (text, { shell, url }) => {
+    const subscriber = await RawSession.open(url);
+    await subscriber.ask('/meta/subscribe', { subscription: '/chat/demo' });
+    await shell.run(text);
+    const events = (await subscriber.ask('/meta/connect')).slice(0, -1);
+    assert.deepEqual(events.map(({ data }) => data), [{ text: 'hi' }, 'a string', 1, 2, 3]);
+  },
+  'mirant publish --key @key.txt': async (text, { shell }) => {
+    await writeFile(join(shell.folder, 'key.txt'), 'mirant_key\n');
+    const asked = [];
+    const api = createServer(async (request, response) => {
+      const body = JSON.parse(Buffer.concat(await request.toArray()));
+      asked.push([request.url, request.headers.authorization, body]);
+      response.end(JSON.stringify({ receipts: body.map(() => ({ accepted: true })) }));
+    }).listen(0, '127.0.0.1');
+    try {
+      await once(api, 'listening');
+      await shell.run(text.replace(':8090', `:${api.address().port}`));
+    } finally {
+      api.close();
+    }
+    const messages = [{ channel: '/chat/demo', data: { text: 'hi' } }];
+    assert.deepEqual(asked, [['/api/v1/publish', 'Bearer mirant_key', messages]]);
+  },
+  'mirant call http://127.0.0.1:8080 /service/echo': async (text, { shell }) => {
+    assert.equal(await shell.run(text), '{"text":"hi"}\n');
+  },
   'mirant bench idle': parsed,
   'mirant bench fan-out --url http://10.0.0.5': parsed,
 };
@@ -248,14 +272,6 @@ const SETTINGS = [
   'channel=[{pattern="/chat/**", resource=true}]',
 ];
 
-/** Languages that are not on this machine. */
-const LEFT_OUT = {
-  '<?php': backends.leftOut('php'),
-  "require 'net/http'": backends.leftOut('ruby'),
-  'package main': backends.leftOut('go'),
-  'class Publish': backends.leftOut('java'),
-};
-
 const WAYS = { ...RUNS, ...NOT_RUN };
 const waysOf = ({ text }) => Object.keys(WAYS).filter((sign) => text.includes(sign));
 
@@ -273,7 +289,7 @@ describe('snippets', () => {
   for (const snippet of ALL) {
     const [sign] = waysOf(snippet);
     if (!sign) continue;
-    const skip = NOT_RUN[sign] ? `not run: ${NOT_RUN[sign]}` : LEFT_OUT[sign];
+    const skip = NOT_RUN[sign] ? `not run: ${NOT_RUN[sign]}` : backends.LEFT_OUT[sign];
     test(`${snippet.place}: ${sign.trim().split('\n')[0]}`, { skip }, () =>
       onStage(SETTINGS, (stage) =>
         withShell(async (shell) => {

@@ -120,7 +120,7 @@ fn what_became_too_old_while_it_waited_is_not_sent() {
     assert_eq!(delivery.clear(), 1);
 }
 
-/// A few random bits from a seed (SplitMix64).
+/// A few random bits from a seed (`SplitMix64`).
 struct Random(u64);
 
 impl Random {
@@ -133,90 +133,137 @@ impl Random {
     }
 }
 
-/// One run: events come, batches are answered as chance has it.
-fn run(seed: u64) {
-    let mut random = Random(seed);
-    let mut now = Instant::now();
-    let mut small = |bound| 1 + usize::try_from(random.below(bound)).expect("small");
-    let bounds = Bounds {
-        max_queue: small(50),
-        max_batch: small(10),
-        max_age: Duration::from_millis(500 + random.below(5000)),
-        ..BOUNDS
-    };
-    let mut delivery = Delivery::new(bounds);
-    let mut on_its_way: Option<(Batch<u64>, Instant)> = None;
-    let mut arrived: Vec<u64> = Vec::new();
-    let (mut pushed, mut delivered, mut lost, mut told) = (0, 0, 0, 0);
-    let mut more = 300;
-    loop {
-        now += Duration::from_millis(random.below(60));
-        if more > 0 {
-            more -= 1;
-            for _ in 0..random.below(4) {
-                pushed += 1;
-                lost += u64::from(delivery.push(pushed, now).has_dropped);
-                assert!(delivery.queue.len() <= bounds.max_queue, "seed {seed}");
-            }
-        }
-        let Some((mut batch, at)) = on_its_way.take() else {
-            match delivery.next(now) {
-                Next::Send(batch, expired) => {
-                    lost += expired as u64;
-                    assert!(batch.events.len() <= bounds.max_batch, "seed {seed}");
-                    let is_its_own = |event: &Numbered<u64>| event.number == event.event;
-                    assert!(batch.events.iter().all(is_its_own), "seed {seed}");
-                    on_its_way = Some((batch, now));
-                }
-                Next::At(due, expired) => {
-                    lost += expired as u64;
-                    assert!(due > now, "seed {seed}");
-                }
-                Next::Nothing(expired) => {
-                    lost += expired as u64;
-                    if more == 0 {
-                        break;
-                    }
-                }
-            }
-            continue;
+/// Events come, and batches are answered as chance has it.
+struct Run {
+    seed: u64,
+    random: Random,
+    bounds: Bounds,
+    delivery: Delivery<u64>,
+    on_its_way: Option<(Batch<u64>, Instant)>,
+    /// What the receiver has, repeats included.
+    arrived: Vec<u64>,
+    pushed: u64,
+    delivered: u64,
+    lost: u64,
+    told: u64,
+}
+
+impl Run {
+    fn new(seed: u64) -> Self {
+        let mut random = Random(seed);
+        let mut small = |bound| 1 + usize::try_from(random.below(bound)).expect("small");
+        let bounds = Bounds {
+            max_queue: small(50),
+            max_batch: small(10),
+            max_age: Duration::from_millis(500 + random.below(5000)),
+            ..BOUNDS
         };
-        if now < at {
-            on_its_way = Some((batch, at));
-            continue;
+        Self {
+            seed,
+            random,
+            bounds,
+            delivery: Delivery::new(bounds),
+            on_its_way: None,
+            arrived: Vec::new(),
+            pushed: 0,
+            delivered: 0,
+            lost: 0,
+            told: 0,
         }
-        let attempt = match random.below(10) {
-            0..=5 => Attempt::Failed((random.below(2) == 0).then_some(300 * MS)),
+    }
+
+    fn push(&mut self, now: Instant) {
+        for _ in 0..self.random.below(4) {
+            self.pushed += 1;
+            let pushed = self.delivery.push(self.pushed, now);
+            self.lost += u64::from(pushed.has_dropped);
+            let length = self.delivery.queue.len();
+            assert!(length <= self.bounds.max_queue, "seed {}", self.seed);
+        }
+    }
+
+    /// Does what is to be done; false if that is nothing.
+    fn step(&mut self, now: Instant) -> bool {
+        match self.on_its_way.take() {
+            None => self.begin(now),
+            Some((batch, at)) if now < at => {
+                self.on_its_way = Some((batch, at));
+                true
+            }
+            Some((batch, _)) => {
+                self.attempt(batch, now);
+                true
+            }
+        }
+    }
+
+    fn begin(&mut self, now: Instant) -> bool {
+        let seed = self.seed;
+        let next = self.delivery.next(now);
+        let (Next::Send(_, expired) | Next::At(_, expired) | Next::Nothing(expired)) = next;
+        self.lost += expired as u64;
+        match next {
+            Next::Send(batch, _) => {
+                assert!(batch.events.len() <= self.bounds.max_batch, "seed {seed}");
+                let is_its_own = |event: &Numbered<u64>| event.number == event.event;
+                assert!(batch.events.iter().all(is_its_own), "seed {seed}");
+                self.on_its_way = Some((batch, now));
+                true
+            }
+            Next::At(due, _) => {
+                assert!(due > now, "seed {seed}");
+                true
+            }
+            Next::Nothing(_) => false,
+        }
+    }
+
+    fn attempt(&mut self, mut batch: Batch<u64>, now: Instant) {
+        let attempt = match self.random.below(10) {
+            0..=5 => Attempt::Failed((self.random.below(2) == 0).then_some(300 * MS)),
             6 => Attempt::Refused,
             _ => Attempt::Delivered,
         };
         // A receiver may have it although its answer is lost, and then has it again.
-        if attempt == Attempt::Delivered || random.below(3) == 0 {
-            arrived.extend(batch.events.iter().map(|event| event.event));
+        if attempt == Attempt::Delivered || self.random.below(3) == 0 {
+            let events = batch.events.iter().map(|event| event.event);
+            self.arrived.extend(events);
         }
-        match delivery.settle(&mut batch, attempt, now, 0.5) {
+        match self.delivery.settle(&mut batch, attempt, now, 0.5) {
             Verdict::Done => {
-                delivered += batch.events.len() as u64;
-                told += batch.dropped;
+                self.delivered += batch.events.len() as u64;
+                self.told += batch.dropped;
             }
             Verdict::Again(at) => {
-                assert!(at > now, "seed {seed}");
-                on_its_way = Some((batch, at));
+                assert!(at > now, "seed {}", self.seed);
+                self.on_its_way = Some((batch, at));
             }
-            Verdict::Expired(count) | Verdict::Refused(count) => lost += count as u64,
+            Verdict::Expired(count) | Verdict::Refused(count) => self.lost += count as u64,
         }
     }
-    assert_eq!(delivered + lost, pushed, "seed {seed}");
-    assert_eq!(told + delivery.dropped, lost, "seed {seed}");
-    let mut known = std::collections::HashSet::new();
-    arrived.retain(|number| known.insert(*number));
-    assert!(arrived.is_sorted(), "seed {seed}");
-    assert!(arrived.len() as u64 >= delivered, "seed {seed}");
 }
 
 #[test]
 fn whatever_receivers_do_order_is_kept_and_what_is_lost_is_told() {
     for seed in 0..500 {
-        run(seed);
+        let mut run = Run::new(seed);
+        let mut now = Instant::now();
+        let mut rounds = 0;
+        loop {
+            now += Duration::from_millis(run.random.below(60));
+            if rounds < 300 {
+                rounds += 1;
+                run.push(now);
+            }
+            if !run.step(now) && rounds == 300 {
+                break;
+            }
+        }
+        assert_eq!(run.delivered + run.lost, run.pushed, "seed {seed}");
+        assert_eq!(run.told + run.delivery.dropped, run.lost, "seed {seed}");
+        let mut known = std::collections::HashSet::new();
+        run.arrived.retain(|number| known.insert(*number));
+        assert!(run.arrived.is_sorted(), "seed {seed}");
+        assert!(run.arrived.len() as u64 >= run.delivered, "seed {seed}");
     }
 }

@@ -235,7 +235,7 @@ impl Connected {
             _ => CallOutcome::Refused,
         };
         self.metrics.call(outcome);
-        caller.refuse(error, "");
+        caller.refuse(error);
     }
 
     /// Locks what is whole between any two calls, so also after a panic elsewhere.

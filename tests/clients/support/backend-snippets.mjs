@@ -19,8 +19,32 @@ const API = 'http://127.0.0.1:8081';
 const BOUND = 120_000;
 const COMMANDS = { curl: 'bash', go: 'go run' };
 
-/** Why the snippets of a language are left out, if it is not on this machine. */
-export function leftOut(command) {
+/** How each is run that has this in its text. */
+export const RUNS = {
+  'npm install cometd cometd-nodejs-client': startsApplication,
+  "cometd.remoteCall('rpc/add'": calls,
+  '"clientId": "CALLER"': exchanges,
+  '"ext": {"sender"': publishesUnderAName,
+  '{"event": "session_begun"': tells,
+  '"/service/events", "data"': tellsInMessages,
+  'curl http://127.0.0.1:8081/api/v1/publish': pushes('curl', 'push.sh'),
+  'import json, os, urllib.request': pushes('python3', 'push.py'),
+  '<?php': pushes('php', 'push.php'),
+  "require 'net/http'": pushes('ruby', 'push.rb'),
+  'console.log(await (await fetch(': pushes('node', 'push.mjs'),
+  'package main': pushes('go', 'push.go'),
+  'class Publish': pushes('java', 'Publish.java'),
+};
+
+/** Why some are not run: their language is not on this machine. */
+export const LEFT_OUT = {
+  '<?php': leftOut('php'),
+  "require 'net/http'": leftOut('ruby'),
+  'package main': leftOut('go'),
+  'class Publish': leftOut('java'),
+};
+
+function leftOut(command) {
   const { error } = spawnSync(command, ['--version'], { stdio: 'ignore' });
   return error && `LEFT OUT: there is no ${command} here`;
 }
@@ -74,7 +98,7 @@ const openClient = (url) => open(url, tokenOf('u1', 600));
 const valuesOf = (text) => text.trimEnd().split(/\n+(?=\{)/).map((value) => JSON.parse(value));
 
 /** Runs what publishes over HTTP in a language, and waits for it as a subscriber. */
-export function pushes(command, file) {
+function pushes(command, file) {
   return async (text, { shell }) => {
     const address = `127.0.0.1:${await freePort()}`;
     await withKey(shell, ['publish'], [`api.listen=${address}`], async ({ url }) => {
@@ -89,7 +113,7 @@ export function pushes(command, file) {
 }
 
 /** Starts an example as it is printed, but for the installation of its packages. */
-export function startsApplication(text, { shell }) {
+function startsApplication(text, { shell }) {
   return withBackends(shell, async ({ origin }) => {
     await install(shell.folder);
     await copyExample('backend.mjs', shell.folder);
@@ -99,7 +123,7 @@ export function startsApplication(text, { shell }) {
 }
 
 /** Makes a call as a client that is connected. */
-export function calls(text, { shell }) {
+function calls(text, { shell }) {
   return withBackends(shell, async ({ url }) => {
     await install(shell.folder);
     await copyExample('backend.mjs', shell.folder);
@@ -118,7 +142,7 @@ export function calls(text, { shell }) {
 }
 
 /** Makes the call that is printed, once for each of its two ends. */
-export function exchanges(text, { shell }) {
+function exchanges(text, { shell }) {
   const [call, received, answer, failure, answered, failed] = valuesOf(text);
   return withBackends(shell, async ({ url }) => {
     const [caller, backend] = await Promise.all([openClient(url), openBackend(url)]);
@@ -137,7 +161,7 @@ export function exchanges(text, { shell }) {
 }
 
 /** Publishes the message that is printed; its subscribers receive the name. */
-export function publishesUnderAName(text, { shell }) {
+function publishesUnderAName(text, { shell }) {
   const [{ clientId: _, ...message }] = valuesOf(text);
   return withBackends(shell, async ({ url }) => {
     const [client, backend] = await Promise.all([openClient(url), openBackend(url)]);
@@ -169,7 +193,7 @@ function alike(events) {
 }
 
 /** Hears the events that are printed. */
-export function tells(text, { shell }) {
+function tells(text, { shell }) {
   return withBackends(shell, async ({ url }) => {
     const events = (await hear(url)).flatMap(({ data }) => data.events);
     const ofClient = events.filter(({ user, channel }) => user === 'u1' || channel === '/chat/1');
@@ -178,7 +202,7 @@ export function tells(text, { shell }) {
 }
 
 /** Receives the message that is printed, perhaps with more events. */
-export function tellsInMessages(text, { shell }) {
+function tellsInMessages(text, { shell }) {
   const [{ data, ...printed }] = valuesOf(text);
   return withBackends(shell, async ({ url }) => {
     const { data: heard, ...message } = (await hear(url)).at(-1);

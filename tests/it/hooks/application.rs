@@ -24,7 +24,7 @@ pub(super) enum Answer {
     /// Nothing, and the connection ends.
     Closed,
     /// This, once [`Application::release`] says so.
-    Held(Box<Answer>),
+    Held(Box<Self>),
 }
 
 /// An answer without a body.

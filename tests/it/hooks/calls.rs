@@ -43,6 +43,13 @@ async fn a_call_says_what_is_known_and_its_answer_reaches_the_caller_only() {
     assert_eq!(asked["channel"], "/service/orders/new");
     assert_eq!(asked["data"], json!({"a": [1, "ü"]}));
     assert_eq!(asked["address"], "127.0.0.1");
+    assert_eq!(asked["user"], Value::Null);
+    assert_eq!(asked["roles"], json!([]));
+    assert!(
+        asked["session"]
+            .as_str()
+            .is_some_and(|alias| alias.len() == 22)
+    );
     assert_eq!(asked["id"], requests[0].header("webhook-id"));
     assert!(!requests[0].text.contains(&client.id), "{body}");
     assert_eq!(other.queued().await, [] as [Value; 0]);

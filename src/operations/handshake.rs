@@ -8,7 +8,7 @@ use super::{Actor, Scope, Who, ack, checked_id, room, texts};
 use crate::bayeux::{Advice, BayeuxError, ClientId, Field, Message, RandomId, Reply};
 use crate::extensions::{Begun, Refusal};
 
-use crate::session::Session;
+use crate::session::{Origin, Session};
 
 /// A new session, and the cookie its browser has yet to be given.
 #[derive(Debug)]
@@ -93,6 +93,7 @@ pub(super) fn begin(
         Arc::clone(scope.shared),
         begun,
         share,
+        Origin::new(actor.address, actor.transport),
     );
     if let Some(identity) = &subject.identity {
         session.set_end(scope.end_of(identity));

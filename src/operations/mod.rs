@@ -30,7 +30,7 @@ use crate::access::{Access, Identity};
 use crate::authentication::{Known, Shown};
 use crate::bayeux::{
     Advice, BayeuxError, ChannelBound, ChannelKind, ChannelName, ChannelPattern, ClientId, Draft,
-    Event, Limits, Message, RandomId, Reply, meta, text,
+    Event, Limits, Message, RandomId, Reply, Transport, meta, text,
 };
 use crate::extensions::Refusal;
 use crate::metrics::{Limit, Metrics};
@@ -126,7 +126,7 @@ impl Scope<'_> {
             return;
         };
         self.router.forget(session, &subscriptions);
-        self.sessions.remove(session.id());
+        self.sessions.remove(session);
         self.shared.browsers.remove_session(session.browser().id());
         if let Some(share) = session.share() {
             self.shared.shares.remove(share);
@@ -146,6 +146,8 @@ pub struct Actor<'a> {
     pub who: Who<'a>,
     /// What the head of its request shows that the configuration asks for.
     pub shown: Option<&'a Arc<Shown>>,
+    /// The transport it came by, if it is of a session.
+    pub transport: Option<Transport>,
     /// The browser cookies of its request that have the form of this server's.
     pub cookies: &'a [RandomId],
     /// Whether a connect may be held, as far as its transport can.

@@ -8,7 +8,7 @@ use crate::bayeux::{Draft, EventFields, Limits, Message, RandomId};
 use crate::extensions::{Begun, Pipeline};
 use crate::metrics::Metrics;
 use crate::session::{
-    Browser, Browsers, Carrier, MaxQueuePolicy, Reconnects, Shared, Shares, Timers,
+    Browser, Browsers, Carrier, MaxQueuePolicy, Origin, Reconnects, Shared, Shares, Timers,
 };
 
 struct Rig {
@@ -44,6 +44,7 @@ impl Rig {
             Arc::clone(&self.shared),
             Begun::new(Instant::now()),
             None,
+            Origin::default(),
         );
         self.router
             .subscribe(&session, &parsed(patterns))

@@ -11,7 +11,9 @@ mod render;
 use notices::Quota;
 
 pub use counts::{Counter, Gauge};
-pub use labels::{Dropped, EndReason, Forbidden, Limit, PasswordOutcome, WebhookOutcome};
+pub use labels::{
+    ApiOutcome, Dropped, EndReason, Forbidden, Limit, PasswordOutcome, WebhookOutcome,
+};
 pub use notices::{Notice, Permit};
 
 use crate::memory::Budget;
@@ -97,6 +99,7 @@ pub struct Metrics {
     forbidden: [Counter; Forbidden::ALL.len()],
     passwords: [Counter; PasswordOutcome::ALL.len()],
     webhook: [Counter; WebhookOutcome::ALL.len()],
+    api_messages: [Counter; ApiOutcome::ALL.len()],
     limits: EachLimit<Counter>,
     /// The log lines that clients cause, by what they are about; and those of bounds that nobody else
     /// tells of.
@@ -140,6 +143,11 @@ impl Metrics {
     /// Counts a password that a client has shown.
     pub fn password(&self, outcome: PasswordOutcome) {
         self.passwords[outcome as usize].increment();
+    }
+
+    /// Counts what became of a message of an application server.
+    pub fn api_message(&self, outcome: ApiOutcome) {
+        self.api_messages[outcome as usize].increment();
     }
 
     /// Counts what became of a question to the webhook.

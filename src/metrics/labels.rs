@@ -73,10 +73,14 @@ pub enum Limit {
     MaxTokenClaims,
     /// `webhook.max_waiting`.
     MaxWebhookWaiting,
+    /// `api.max_messages`.
+    MaxApiMessages,
+    /// `api.max_idempotency_keys`.
+    MaxIdempotencyKeys,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 35] = [
+    pub(super) const ALL: [Self; 37] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -112,6 +116,8 @@ impl Limit {
         Self::MaxTokenLength,
         Self::MaxTokenClaims,
         Self::MaxWebhookWaiting,
+        Self::MaxApiMessages,
+        Self::MaxIdempotencyKeys,
     ];
 
     /// Tells whether whoever reaches it logs that with more than its name, or whether it is reached in
@@ -131,6 +137,8 @@ impl Limit {
                 | Self::MaxTokenLength
                 | Self::MaxTokenClaims
                 | Self::MaxWebhookWaiting
+                | Self::MaxApiMessages
+                | Self::MaxIdempotencyKeys
         )
     }
 
@@ -173,6 +181,8 @@ impl Limit {
             Self::MaxTokenLength => "authentication.max_token_length",
             Self::MaxTokenClaims => "authentication.max_token_claims",
             Self::MaxWebhookWaiting => "webhook.max_waiting",
+            Self::MaxApiMessages => "api.max_messages",
+            Self::MaxIdempotencyKeys => "api.max_idempotency_keys",
         }
     }
 }
@@ -301,6 +311,31 @@ impl WebhookOutcome {
             Self::Failed => "failed",
             Self::GivenUp => "given_up",
             Self::Cached => "cached",
+        }
+    }
+}
+
+/// What became of a message that an application server sent over HTTP; its label says the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApiOutcome {
+    /// It was sent.
+    Accepted,
+    /// It was sent before, and not again.
+    Repeated,
+    /// It was not sent.
+    Refused,
+}
+
+impl ApiOutcome {
+    pub(super) const ALL: [Self; 3] = [Self::Accepted, Self::Repeated, Self::Refused];
+
+    /// Returns the label that metrics carry.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Repeated => "repeated",
+            Self::Refused => "refused",
         }
     }
 }

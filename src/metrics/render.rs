@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use super::labels::{Dropped, EndReason, Forbidden, Limit, PasswordOutcome, WebhookOutcome};
+use super::labels::{
+    ApiOutcome, Dropped, EndReason, Forbidden, Limit, PasswordOutcome, WebhookOutcome,
+};
 use super::{Counter, Gauge, Metrics};
 use crate::memory::Kind;
 
@@ -111,6 +113,17 @@ impl Metrics {
             ("webhook_total", "Questions to the webhook.", "outcome"),
             &outcomes,
             &self.webhook,
+        );
+        let outcomes = ApiOutcome::ALL.map(ApiOutcome::label);
+        family(
+            out,
+            (
+                "api_messages_total",
+                "Messages that application servers have sent over HTTP.",
+                "outcome",
+            ),
+            &outcomes,
+            &self.api_messages,
         );
     }
 

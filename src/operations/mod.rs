@@ -2,6 +2,7 @@
 
 mod access;
 mod ack;
+pub mod backend;
 mod connect;
 mod disconnect;
 pub mod event_stream;
@@ -45,7 +46,7 @@ pub use event_stream::NotOpened;
 pub use extensions::{Denied, refused};
 pub use handshake::apply as handshake;
 pub use implied::Implied;
-pub use publish::publish;
+pub use publish::{Reached, publish};
 
 /// What operations work on.
 #[derive(Debug)]
@@ -163,6 +164,8 @@ pub struct Actor<'a> {
     pub may_publish_without_session: bool,
     /// Whether its client would not see that nothing listens any more, as by scripts of a page.
     pub is_blind: bool,
+    /// Whether it is an application server that has no session, of which its key says what it may do.
+    pub is_backend: bool,
 }
 
 /// Who sends a request.

@@ -105,6 +105,8 @@ const LAYERS: [(&str, &[&str]); 32] = [
     (
         "http_api",
         &[
+            "memory",
+            "alias",
             "authentication",
             "bayeux",
             "metrics",

@@ -4,6 +4,7 @@ mod admit;
 mod backend;
 mod batch;
 mod core;
+mod directory;
 mod held;
 mod identify;
 mod outcome;
@@ -28,9 +29,10 @@ use crate::bayeux::{ClientId, Limits, Message, RandomId};
 use crate::extensions::{Pipeline, WaitBounds};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
+use crate::operations::RefusedUsers;
 pub use crate::operations::backend::{NotSent, To};
 pub use crate::operations::resources::{ByteRange, NotWritten};
-pub use crate::operations::{Actor, Denied, Implied, NotOpened, Reached, Who};
+pub use crate::operations::{Actor, Denied, Implied, NotOpened, Reached, TooManyRefused, Who};
 use crate::rates::{self, Rates};
 use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
@@ -41,6 +43,7 @@ use crate::session::{Browsers, Reconnects, Sessions, Shared, Shares, Tick, Timer
 pub use admit::Admission;
 pub use backend::{Refusals, Sending};
 pub use batch::STEP;
+pub use directory::{ChannelDetails, Disconnected, Presence};
 pub use held::HeldConnect;
 pub use outcome::{Outcome, Settled, Settlement};
 pub use request::Request;
@@ -138,6 +141,7 @@ impl BayeuxServer {
             router: parts.router,
             resources: Arc::new(resources),
             access: parts.access,
+            refused_users: RefusedUsers::default(),
             rates: Rates::new(&parts.rates, Instant::now()),
             shared: Arc::new(shared),
         });

@@ -229,7 +229,7 @@ impl Access {
         let is_granted = |grant: &Grant| {
             let covers = |wanted| {
                 let mut channels = grant.channels.iter();
-                channels.any(|channel| pattern::covers(channel, wanted))
+                channels.any(|channel| channel.covers(wanted))
             };
             grant.actions.contains(&asked.action()) && wanted.is_none_or(covers)
         };

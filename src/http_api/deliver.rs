@@ -4,19 +4,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::State;
-use axum::response::Response;
 use http::{HeaderMap, Uri};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::Shared;
 use super::caller::Caller;
 use super::extract::{Body, Json};
 use super::message::{Element, Posted, string};
 use super::problem::{DeliverProblems, KeyProblems, Kind, Problem};
 use super::publish::malformed;
-use super::send::{Content, Request, responded};
+use super::send::{Content, Request};
+use super::{Shared, Working};
 use crate::alias::Alias;
 use crate::authentication::api_keys::Permission;
 use crate::bayeux::{ChannelKind, ChannelName, Message, parse_body};
@@ -46,7 +45,7 @@ struct DeliverMessage {
 
 /// How far a message has come.
 #[derive(Debug, Serialize, ToSchema)]
-struct Delivered {
+pub(super) struct Delivered {
     /// The sessions that it is queued for.
     sessions: u32,
     /// The sessions that have too much queued.
@@ -72,7 +71,7 @@ pub(super) async fn deliver(
     uri: Uri,
     headers: HeaderMap,
     Body(body): Body,
-) -> Result<Response, Problem> {
+) -> Result<Working<Json<Delivered>>, Problem> {
     caller.may(Permission::Publish)?;
     let Element(posted) = parse_body(&body, shared.server.limits()).map_err(malformed)?;
     let posted = posted.map_err(|form| Problem::new(Kind::Message, form))?;
@@ -104,7 +103,7 @@ pub(super) async fn deliver(
                 now: Instant| sending.deliver(to, message, channel, now);
     let (mut sent, work) = request.send(vec![Ok(posted)], &check, &send).await;
     let (sessions, dropped) = sent.remove(0)?.reached();
-    Ok(responded(Json(Delivered { sessions, dropped }), work))
+    Ok(Working::new(Json(Delivered { sessions, dropped }), work))
 }
 
 /// Finds the channel of a message, if clients can be sent something there.

@@ -5,15 +5,20 @@
 //! [`Caller`](caller::Caller), which refuses requests without a key, and asks it what the key is for.
 
 mod caller;
+mod channels;
 mod deliver;
 mod document;
 mod extract;
 mod message;
+mod paging;
 mod problem;
 mod publish;
 mod receipts;
 mod send;
+mod sessions;
 pub mod settings;
+mod users;
+mod work;
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,6 +44,7 @@ use caller::Address;
 use problem::{Kind, Problem};
 use receipts::Receipts;
 pub use settings::Settings;
+use work::{Working, worked};
 
 /// Where the API is.
 pub const PATH: &str = "/api/v1";
@@ -81,6 +87,11 @@ fn endpoints() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(publish::publish))
         .routes(routes!(publish::publish_on))
         .routes(routes!(deliver::deliver))
+        .routes(routes!(channels::list))
+        .routes(routes!(channels::one))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::one, sessions::end))
+        .routes(routes!(users::disconnect))
         .routes(routes!(document::openapi))
 }
 

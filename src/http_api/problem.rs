@@ -129,6 +129,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
+    #[cfg(test)]
     pub const ALL: [Self; 20] = [
         Self::KeyMissing,
         Self::KeyUnknown,
@@ -202,6 +203,7 @@ impl Kind {
     }
 
     /// Returns the status of its responses.
+    #[cfg(test)]
     #[must_use]
     pub fn status(self) -> StatusCode {
         self.parts().1
@@ -243,6 +245,7 @@ impl Problem {
     }
 
     /// Returns its kind.
+    #[cfg(test)]
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind

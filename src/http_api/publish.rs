@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Uri};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::Shared;
 use super::caller::Caller;
 use super::extract::{Body, Json, Path};
 use super::message::{self, Batch, Posted};
 use super::problem::{KeyProblems, Kind, Problem, SendProblems};
-use super::send::{Accepted, Content, Receipt, Request, responded};
+use super::send::{Accepted, Content, Receipt, Request};
+use super::{Shared, Working};
 use crate::authentication::api_keys::Permission;
 use crate::bayeux::{ChannelKind, ChannelName, DataError, Message, parse_body, parse_data};
 use crate::metrics::Limit;
@@ -94,7 +94,8 @@ pub(super) async fn publish(
     let elements = match parse_body(&body, limits).map_err(malformed)? {
         Batch::One(element) => {
             let posted = element.0.map_err(|form| Problem::new(Kind::Message, form));
-            return one(&shared, &caller, &headers, content, posted).await;
+            let receipt = one(&shared, &caller, &headers, content, posted).await;
+            return receipt.map(IntoResponse::into_response);
         }
         Batch::Many(elements) => elements,
     };
@@ -115,7 +116,7 @@ pub(super) async fn publish(
     let check = |posted: &Posted<'_>| check(&shared, &caller, posted);
     let (sent, work) = request.send(messages, &check, &send).await;
     let receipts = sent.into_iter().map(Receipt::from).collect();
-    Ok(responded(Json(Receipts { receipts }), work))
+    Ok(Working::new(Json(Receipts { receipts }), work).into_response())
 }
 
 /// Publishes the body, which is any JSON, on the channel that the path names.
@@ -141,7 +142,7 @@ pub(super) async fn publish_on(
     Path(channel): Path<String>,
     headers: HeaderMap,
     Body(body): Body,
-) -> Result<Response, Problem> {
+) -> Result<Working<Json<Accepted>>, Problem> {
     caller.may(Permission::Publish)?;
     let limits = shared.server.limits();
     let channel = message::channel(&format!("/{channel}"), limits)?;
@@ -165,12 +166,12 @@ async fn one(
     headers: &HeaderMap,
     content: Content<'_>,
     posted: Result<Posted<'_>, Problem>,
-) -> Result<Response, Problem> {
+) -> Result<Working<Json<Accepted>>, Problem> {
     let request = Request::begin(shared, caller, headers, content, 1)?;
     let check = |posted: &Posted<'_>| check(shared, caller, posted);
     let (mut sent, work) = request.send(vec![posted], &check, &send).await;
     let accepted = sent.remove(0)?;
-    Ok(responded(Json(accepted), work))
+    Ok(Working::new(Json(accepted), work))
 }
 
 /// Finds the channel of a message, if it may be published there.

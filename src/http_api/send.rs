@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -13,7 +12,7 @@ use super::caller::Caller;
 use super::message::{Posted, string};
 use super::problem::{Kind, Problem};
 use super::receipts::{Claim, Conflict, Fingerprint, Kept};
-use super::{IDEMPOTENCY_KEY, Shared, Work};
+use super::{IDEMPOTENCY_KEY, Shared};
 use crate::bayeux::{ChannelName, Message};
 use crate::metrics::ApiOutcome;
 use crate::server::{Denied, NotSent, Reached, STEP, Sending};
@@ -358,13 +357,6 @@ impl<'r> Request<'r> {
             });
         }
     }
-}
-
-/// Makes the response to a request for which so much was done.
-pub fn responded(response: impl IntoResponse, work: usize) -> Response {
-    let mut response = response.into_response();
-    response.extensions_mut().insert(Work(work));
-    response
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {

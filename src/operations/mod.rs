@@ -12,6 +12,7 @@ mod implied;
 mod memory;
 mod pace;
 mod publish;
+mod refused_users;
 mod renewal;
 pub mod resources;
 mod room;
@@ -46,7 +47,9 @@ pub use event_stream::NotOpened;
 pub use extensions::{Denied, refused};
 pub use handshake::apply as handshake;
 pub use implied::Implied;
+use pace::milliseconds;
 pub use publish::{Reached, publish};
+pub use refused_users::{RefusedUsers, TooManyRefused};
 
 /// What operations work on.
 #[derive(Debug)]
@@ -59,6 +62,8 @@ pub struct Scope<'s> {
     pub resources: &'s Arc<Resources>,
     /// Who may do what.
     pub access: &'s Arc<Access>,
+    /// Who may do nothing for a while.
+    pub refused_users: &'s RefusedUsers,
     /// How fast clients may be.
     pub rates: &'s Rates,
     /// What all sessions share.

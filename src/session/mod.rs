@@ -11,6 +11,7 @@ mod departed;
 mod extensions;
 mod id_hasher;
 mod in_flight;
+mod listing;
 mod origin;
 mod overflow;
 mod queue;
@@ -50,6 +51,7 @@ pub use browsers::{Browser, Browsers};
 pub use connect::{Connect, EventsBy, Taken};
 pub use id_hasher::IdHasher;
 pub use in_flight::InFlight;
+pub use listing::{Backlog, Selection};
 pub use origin::Origin;
 pub use overflow::Delivered;
 pub use reconnects::Reconnects;
@@ -495,7 +497,11 @@ impl Session {
     /// Returns how many events it keeps: queued, and sent but not acknowledged.
     #[cfg(test)]
     pub(crate) fn kept(&self) -> usize {
-        self.lock().state.kept()
+        let Backlog {
+            queued,
+            unacknowledged,
+        } = self.backlog();
+        queued + unacknowledged
     }
 
     /// Locks the state. A panic while it was locked is a defect that left the state as it was

@@ -87,6 +87,13 @@ impl Sessions {
         self.unknown.delay(id, now, max)
     }
 
+    /// Visits all of them, in no order. A part of the map is locked meanwhile: nothing else may be.
+    pub(super) fn each(&self, visit: &mut dyn FnMut(&Arc<Session>)) {
+        for entry in &self.by_id {
+            visit(entry.value());
+        }
+    }
+
     /// Returns all of them.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Session>> {

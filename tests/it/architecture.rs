@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 32] = [
+const LAYERS: [(&str, &[&str]); 33] = [
     ("stripes", &[]),
+    ("smallest", &[]),
     ("memory", &["stripes"]),
     ("bayeux", &["memory"]),
     ("alias", &["bayeux"]),
@@ -28,6 +29,7 @@ const LAYERS: [(&str, &[&str]); 32] = [
     (
         "session",
         &[
+            "smallest",
             "memory",
             "bayeux",
             "alias",
@@ -40,7 +42,10 @@ const LAYERS: [(&str, &[&str]); 32] = [
             "extensions",
         ],
     ),
-    ("router", &["memory", "bayeux", "lifecycle", "session"]),
+    (
+        "router",
+        &["smallest", "memory", "bayeux", "lifecycle", "session"],
+    ),
     ("resources", &["memory", "bayeux", "metrics"]),
     (
         "operations",
@@ -60,6 +65,7 @@ const LAYERS: [(&str, &[&str]); 32] = [
     (
         "server",
         &[
+            "smallest",
             "memory",
             "bayeux",
             "alias",
@@ -106,10 +112,14 @@ const LAYERS: [(&str, &[&str]); 32] = [
         "http_api",
         &[
             "memory",
-            "alias",
+            "smallest",
             "authentication",
+            "alias",
             "bayeux",
             "metrics",
+            "network",
+            "session",
+            "router",
             "server",
             "transports",
             "web",
@@ -188,7 +198,8 @@ const LAYERS: [(&str, &[&str]); 32] = [
 const FREE: [&str; 3] = ["lib", "main", "cli"];
 
 /// Where neither the network nor the clock may be named.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
+    "smallest",
     "bayeux",
     "rates",
     "access",

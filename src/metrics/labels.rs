@@ -77,10 +77,14 @@ pub enum Limit {
     MaxWebhookWaiting,
     /// `backends.max_calls` or `backends.max_calls_per_session`.
     MaxCalls,
+    /// `api.max_messages`.
+    MaxApiMessages,
+    /// `api.max_idempotency_keys`.
+    MaxIdempotencyKeys,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 37] = [
+    pub(super) const ALL: [Self; 39] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -118,6 +122,8 @@ impl Limit {
         Self::MaxTokenClaims,
         Self::MaxWebhookWaiting,
         Self::MaxCalls,
+        Self::MaxApiMessages,
+        Self::MaxIdempotencyKeys,
     ];
 
     /// Tells whether whoever reaches it logs that with more than its name, or whether it is reached in
@@ -138,6 +144,8 @@ impl Limit {
                 | Self::MaxTokenClaims
                 | Self::MaxWebhookWaiting
                 | Self::MaxCalls
+                | Self::MaxApiMessages
+                | Self::MaxIdempotencyKeys
         )
     }
 
@@ -182,6 +190,8 @@ impl Limit {
             Self::MaxTokenClaims => "authentication.max_token_claims",
             Self::MaxWebhookWaiting => "webhook.max_waiting",
             Self::MaxCalls => "backends.max_calls",
+            Self::MaxApiMessages => "api.max_messages",
+            Self::MaxIdempotencyKeys => "api.max_idempotency_keys",
         }
     }
 }
@@ -355,6 +365,31 @@ impl CallOutcome {
             Self::Gone => "gone",
             Self::Refused => "refused",
             Self::Late => "late",
+        }
+    }
+}
+
+/// What became of a message that an application server sent over HTTP; its label says the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApiOutcome {
+    /// It was sent.
+    Accepted,
+    /// It was sent before, and not again.
+    Repeated,
+    /// It was not sent.
+    Refused,
+}
+
+impl ApiOutcome {
+    pub(super) const ALL: [Self; 3] = [Self::Accepted, Self::Repeated, Self::Refused];
+
+    /// Returns the label that metrics carry.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Repeated => "repeated",
+            Self::Refused => "refused",
         }
     }
 }

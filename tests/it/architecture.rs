@@ -115,6 +115,7 @@ const LAYERS: [(&str, &[&str]); 33] = [
     (
         "http_api",
         &[
+            "memory",
             "smallest",
             "authentication",
             "alias",

@@ -119,9 +119,9 @@ impl From<Presence> for Present {
     params(ChannelQuery),
     responses(
         (status = 200, description = "A page of them.", body = Channels),
-        (status = 400, description = "A parameter is not what it should be.", body = Problem),
-        (status = 401, description = "There is no valid key.", body = Problem),
-        (status = 403, description = "The key does not allow `read`.", body = Problem),
+        (status = 400, description = "A parameter is not what it should be.", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "There is no valid key.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key does not allow `read`.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn list(
@@ -170,10 +170,10 @@ pub(super) async fn list(
     ),
     responses(
         (status = 200, description = "What there is to say of it.", body = ChannelDetails),
-        (status = 400, description = "The name or a parameter is not what it should be.", body = Problem),
-        (status = 401, description = "There is no valid key.", body = Problem),
-        (status = 403, description = "The key does not allow `read`, or not on this channel.", body = Problem),
-        (status = 404, description = "It has no subscriber.", body = Problem),
+        (status = 400, description = "The name or a parameter is not what it should be.", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "There is no valid key.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key does not allow `read`, or not on this channel.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "It has no subscriber.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn one(

@@ -4,15 +4,17 @@
 //! listener's business. An endpoint is a function with `#[utoipa::path]` that is named in [`routes`]. It takes
 //! [`Caller`](caller::Caller), which refuses requests without a key, and asks it what the key is for.
 
-#[allow(dead_code, reason = "its endpoints come next")]
 mod caller;
 mod channels;
+mod deliver;
 mod document;
-#[allow(dead_code, reason = "its endpoints come next")]
 mod extract;
+mod message;
 mod paging;
-#[allow(dead_code, reason = "its endpoints come next")]
 mod problem;
+mod publish;
+mod receipts;
+mod send;
 mod sessions;
 pub mod settings;
 mod users;
@@ -40,6 +42,7 @@ use crate::transports::answer::{Answer, Deferred};
 use crate::web::{Head, Response, Socket};
 use caller::Address;
 use problem::{Kind, Problem};
+use receipts::Receipts;
 pub use settings::Settings;
 use work::{Working, worked};
 
@@ -51,7 +54,6 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const HEADERS: [HeaderName; 3] = [AUTHORIZATION, CONTENT_TYPE, IDEMPOTENCY_KEY];
 
 /// What endpoints work on.
-#[allow(dead_code, reason = "its endpoints come next")]
 #[derive(Debug)]
 pub struct Shared {
     /// The server.
@@ -60,6 +62,8 @@ pub struct Shared {
     pub keys: ApiKeys,
     /// The bounds.
     pub settings: Settings,
+    /// What was sent under idempotency keys.
+    receipts: Receipts,
     /// The description of all endpoints.
     document: Box<RawValue>,
 }
@@ -80,12 +84,15 @@ impl fmt::Debug for HttpApi {
 /// Lists the endpoints.
 fn endpoints() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::with_openapi(document::Common::openapi())
-        .routes(routes!(document::openapi))
+        .routes(routes!(publish::publish))
+        .routes(routes!(publish::publish_on))
+        .routes(routes!(deliver::deliver))
         .routes(routes!(channels::list))
         .routes(routes!(channels::one))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::one, sessions::end))
         .routes(routes!(users::disconnect))
+        .routes(routes!(document::openapi))
 }
 
 impl HttpApi {
@@ -95,6 +102,11 @@ impl HttpApi {
         let (router, document) = endpoints().split_for_parts();
         let document = RawValue::from_string(document::render(&document));
         let shared = Shared {
+            receipts: Receipts::new(
+                settings.idempotency_window,
+                settings.max_idempotency_keys,
+                server.shared_metrics(),
+            ),
             server,
             keys,
             settings,

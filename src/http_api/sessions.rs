@@ -129,9 +129,9 @@ fn unknown() -> Problem {
     params(SessionQuery),
     responses(
         (status = 200, description = "A page of them.", body = Sessions),
-        (status = 400, description = "A parameter is not what it should be.", body = Problem),
-        (status = 401, description = "There is no valid key.", body = Problem),
-        (status = 403, description = "The key does not allow `sessions`.", body = Problem),
+        (status = 400, description = "A parameter is not what it should be.", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "There is no valid key.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key does not allow `sessions`.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn list(
@@ -180,10 +180,10 @@ pub(super) async fn list(
     params(("session" = String, Path, description = "Its alias.")),
     responses(
         (status = 200, description = "What there is to say of it.", body = SessionDetails),
-        (status = 400, description = "It is no alias.", body = Problem),
-        (status = 401, description = "There is no valid key.", body = Problem),
-        (status = 403, description = "The key does not allow `sessions`.", body = Problem),
-        (status = 404, description = "There is no such session.", body = Problem),
+        (status = 400, description = "It is no alias.", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "There is no valid key.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key does not allow `sessions`.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such session.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn one(
@@ -219,10 +219,10 @@ pub(super) async fn one(
     params(("session" = String, Path, description = "Its alias.")),
     responses(
         (status = 204, description = "It has ended."),
-        (status = 400, description = "It is no alias.", body = Problem),
-        (status = 401, description = "There is no valid key.", body = Problem),
-        (status = 403, description = "The key does not allow `sessions`.", body = Problem),
-        (status = 404, description = "There is no such session.", body = Problem),
+        (status = 400, description = "It is no alias.", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "There is no valid key.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key does not allow `sessions`.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such session.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn end(

@@ -1,0 +1,1 @@
+//! The description, held to what the server does.

@@ -168,6 +168,18 @@ const RUNS = {
     await post(url, [{ channel: '/news/today', data: 'hi' }], { Authorization: `Bearer ${token.trim()}` });
     await run.until(/data: ?\{"channel":"\/news\/today","data":"hi"\}/);
   }),
+  '[api]\nlisten = ["127.0.0.1:8081"]': isConfiguration,
+  'mirant api-key': async (text, { shell }) => {
+    const printed = await shell.run(text);
+    const [, key, hash] = printed.match(/^key:  (mirant_\S{43})\nhash: sha256:([0-9a-f]{64})\n$/);
+    assert.equal(await shell.run(`printf %s ${key} | mirant api-key --hash`), `sha256:${hash}\n`);
+  },
+  'curl -s -H "$H" $API/publish': async (text, { shell }) => {
+    // The API is served to clients by the server that the snippets have: without a key it is not there.
+    await shell.run(`bash -n <<'EOF'\n${text}\nEOF`);
+  },
+  '"persisted":false': isJson,
+  '"type":"urn:mirant:key_unknown"': isJson,
   'mirant hash-password': async (text, { shell }) => {
     const printed = await shell.run(`printf sesame | ${text}`);
     assert.match(printed, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$\S+\$\S+\n$/);

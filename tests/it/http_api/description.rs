@@ -156,7 +156,7 @@ fn request((method, _): Operation, path: &str, body: &str) -> Request {
 type Case = (Operation, String, &'static str, u16);
 
 /// Requests of which each is good or bad by itself.
-fn cases(alias: &str) -> Vec<Case> {
+fn cases_of_messages() -> Vec<Case> {
     let case = |of, path: &str, body, status| (of, path.to_owned(), body, status);
     let (publish, on, deliver) = (PUBLISH.1, "/api/v1/publish/a", DELIVER.1);
     let three =
@@ -207,6 +207,13 @@ fn cases(alias: &str) -> Vec<Case> {
             r#"{"user":"u","channel":"/a","data":"down"}"#,
             503,
         ),
+    ]
+}
+
+/// The same of what is asked about sessions, channels and users.
+fn cases_of_clients(alias: &str) -> Vec<Case> {
+    let case = |of, path: &str, body, status| (of, path.to_owned(), body, status);
+    vec![
         case(CHANNELS, "/api/v1/channels?pattern=/**&limit=1", "", 200),
         case(CHANNELS, "/api/v1/channels?limit=0", "", 400),
         case(CHANNEL, "/api/v1/channels/present", "", 200),
@@ -244,7 +251,8 @@ async fn each_operation_answers_as_described() {
     let mut description = Description::of(&server).await;
     let mut client = server.client().await;
     client.subscribe(json!(["/a", "/present", "/a/**"])).await;
-    for (of, path, body, status) in cases(&server.alias(&client.id)) {
+    let of_clients = cases_of_clients(&server.alias(&client.id));
+    for (of, path, body, status) in cases_of_messages().into_iter().chain(of_clients) {
         if of == DESCRIPTION {
             description
                 .send(&server, of, Request::new("GET", &path), status)

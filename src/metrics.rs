@@ -12,7 +12,7 @@ use notices::Quota;
 
 pub use counts::{Counter, Gauge};
 pub use labels::{
-    ApiOutcome, Dropped, EndReason, Forbidden, Limit, PasswordOutcome, WebhookOutcome,
+    ApiOutcome, CallOutcome, Dropped, EndReason, Forbidden, Limit, PasswordOutcome, WebhookOutcome,
 };
 pub use notices::{Notice, Permit};
 
@@ -50,6 +50,12 @@ pub struct Metrics {
     pub waiting_batches: Gauge,
     /// Questions to the webhook whose answer is waited for.
     pub webhook_calls: Gauge,
+    /// Connected application servers that take calls.
+    pub backends: Gauge,
+    /// Calls that wait for a connected application server.
+    pub calls: Gauge,
+    /// Events of sessions and channels that connected application servers were not told, because too many waited.
+    pub dropped_events: Counter,
     /// Successful handshakes.
     pub handshakes: Counter,
     /// Held connects that a newer one displaced.
@@ -101,6 +107,7 @@ pub struct Metrics {
     forbidden: [Counter; Forbidden::ALL.len()],
     passwords: [Counter; PasswordOutcome::ALL.len()],
     webhook: [Counter; WebhookOutcome::ALL.len()],
+    call_outcomes: [Counter; CallOutcome::ALL.len()],
     api_messages: [Counter; ApiOutcome::ALL.len()],
     limits: EachLimit<Counter>,
     /// The log lines that clients cause, by what they are about; and those of bounds that nobody else
@@ -155,6 +162,11 @@ impl Metrics {
     /// Counts what became of a question to the webhook.
     pub fn webhook(&self, outcome: WebhookOutcome) {
         self.webhook[outcome as usize].increment();
+    }
+
+    /// Counts what became of a call to a connected application server.
+    pub fn call(&self, outcome: CallOutcome) {
+        self.call_outcomes[outcome as usize].increment();
     }
 
     /// Counts how long a question to the webhook took.

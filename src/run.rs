@@ -15,12 +15,12 @@ use crate::authentication::settings::Sources;
 use crate::authentication::token::Tokens;
 use crate::authentication::webhook::{Settings as WebhookSettings, Webhook};
 use crate::authentication::{self, Authenticator};
-use crate::bayeux::ChannelPattern;
+use crate::bayeux::{ChannelName, ChannelPattern, Limits};
 use crate::config::{self, Config};
 use crate::demo::Demo;
 use crate::extensions::{AskingWebhook, Extension};
 use crate::http_api::HttpApi;
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle;
 use crate::listener::{self, Listener, ListeningSocket, NotAProxy, Proxies, Routes};
 pub use crate::listener::{BindError, BoundAddress, ListenAddress};
 use crate::memory::Budget;
@@ -30,6 +30,7 @@ use crate::router::Router;
 use crate::server::{BayeuxServer, Parts};
 use crate::service::Service;
 use crate::services::Handler;
+use crate::services::connected::{self, Announcer, Connected};
 use crate::transports::{self, Shows, connection_types};
 use crate::web::cors::NotAnOrigin;
 use crate::web::{Hosts, Page};
@@ -113,6 +114,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         resources,
         extensions,
         services,
+        backends,
         channel,
         rates,
         admin,
@@ -123,7 +125,18 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
     let demo = demo.then(|| Demo::new(&bayeux.transports.path));
     let max_message_size = bayeux.limits.max_message_size.as_u64();
     let mut services = services.build(&bayeux.limits);
+    let connected = Arc::new(Connected::new(&backends, Arc::clone(&metrics)));
+    if connected.is_on() {
+        services.answer_all();
+        services.extend(vec![(
+            ChannelPattern::services(),
+            Arc::clone(&connected) as _,
+        )]);
+    }
     services.extend(additions.handlers);
+    let announcer = announcer(&backends, &connected, &bayeux.limits);
+    let listeners = announcer.iter().map(|announcer| Arc::clone(announcer) as _);
+    let lifecycle: Vec<Arc<dyn lifecycle::Listener>> = listeners.collect();
     let server = Arc::new(BayeuxServer::new(Parts {
         limits: bayeux.limits,
         connection_types: connection_types(&bayeux.transports.transports),
@@ -137,7 +150,9 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         waits: extensions.waits,
         extensions: extensions.build(more(clients.webhook.as_ref(), additions.extensions)),
         services,
-        lifecycle: Lifecycle::default(),
+        connected,
+        announcer,
+        lifecycle: lifecycle.into(),
         metrics: Arc::clone(&metrics),
     }));
 
@@ -218,7 +233,7 @@ impl Clients {
     ) -> Result<Self, Vec<authentication::Problem>> {
         let (settings, limits) = (&config.authentication, &config.bayeux.limits);
         let claims = access.claims();
-        let keys = ApiKeys::new(&config.api.key, None, limits)?;
+        let keys = ApiKeys::new(&config.api.key, config.backends.role.as_deref(), limits)?;
         let tokens = Tokens::new(&settings.tokens, &config.issuer, &claims, limits, metrics)?;
         let passwords = Passwords::new(&config.user, &settings.passwords, Arc::clone(metrics))?;
         let webhook = Webhook::new(&config.webhook, limits, Arc::clone(metrics))?;
@@ -247,6 +262,21 @@ fn shows(keys: &ApiKeys, sources: &Sources, tokens: &Tokens, webhook: &WebhookSe
         shows.cookies.clone_from(&webhook.cookies);
     }
     shows
+}
+
+/// Makes what tells connected application servers of sessions and channels, if they are to hear of them.
+fn announcer(
+    settings: &connected::Settings,
+    connected: &Arc<Connected>,
+    limits: &Limits,
+) -> Option<Arc<Announcer>> {
+    let channel = settings
+        .events_channel
+        .as_deref()
+        .filter(|_| connected.is_on())?;
+    let channel = ChannelName::parse(channel, limits).ok()?;
+    let announcer = Announcer::new(channel, settings.max_events, Arc::clone(connected));
+    Some(Arc::new(announcer))
 }
 
 /// Returns the extensions behind those of `[extensions]`.
@@ -347,6 +377,8 @@ impl Bound {
         let mut tasks = JoinSet::new();
         let sweeping = Arc::clone(&self.server);
         tasks.spawn(async move { sweeping.sweep().await });
+        let attending = Arc::clone(&self.server);
+        tasks.spawn(async move { attending.attend().await });
         let relieving = Arc::clone(&self.server);
         tasks.spawn(async move { relieving.relieve().await });
         let mut listeners = Vec::new();

@@ -36,6 +36,7 @@ pub use crate::operations::{Actor, Denied, Implied, NotOpened, Reached, TooManyR
 use crate::rates::{self, Rates};
 use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
+use crate::services::connected::{Announcer, Connected};
 use crate::services::{Reach, Services};
 use crate::session;
 use crate::session::{Browsers, Reconnects, Sessions, Shared, Shares, Tick, Timers, sweep};
@@ -57,6 +58,7 @@ pub struct BayeuxServer {
     /// The same, for handlers.
     reach: Arc<dyn Reach>,
     services: Services,
+    announcer: Option<Arc<Announcer>>,
     authenticator: Authenticator,
     waiting: WaitingRoom,
 }
@@ -88,6 +90,10 @@ pub struct Parts {
     pub waits: WaitBounds,
     /// What takes the messages on service channels.
     pub services: Services,
+    /// The application servers that take them as clients, if the services have them too.
+    pub connected: Arc<Connected>,
+    /// What tells these of what begins and ends.
+    pub announcer: Option<Arc<Announcer>>,
     /// Who hears of what begins and ends.
     pub lifecycle: Lifecycle,
     /// What is counted.
@@ -110,6 +116,8 @@ impl Default for Parts {
             extensions: Pipeline::default(),
             waits: WaitBounds::default(),
             services: Services::default(),
+            connected: Arc::default(),
+            announcer: None,
             lifecycle: Lifecycle::default(),
             metrics: Arc::default(),
         }
@@ -143,12 +151,14 @@ impl BayeuxServer {
             access: parts.access,
             refused_users: RefusedUsers::default(),
             rates: Rates::new(&parts.rates, Instant::now()),
+            connected: parts.connected,
             shared: Arc::new(shared),
         });
         Self {
             reach: Arc::clone(&core) as Arc<dyn Reach>,
             core,
             services: parts.services,
+            announcer: parts.announcer,
             authenticator: parts.authenticator,
             waiting,
         }
@@ -204,6 +214,18 @@ impl BayeuxServer {
             self.fire(id, due, tick);
         })
         .await;
+    }
+
+    /// Looks after the calls that connected application servers have, and tells these of what begins and ends,
+    /// for ever.
+    pub async fn attend(&self) {
+        let telling = async {
+            match &self.announcer {
+                Some(announcer) => announcer.run(&*self.reach).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::join!(self.core.connected.run(), telling);
     }
 
     fn fire(&self, id: ClientId, due: Instant, tick: Tick) {

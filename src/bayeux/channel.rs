@@ -70,6 +70,12 @@ impl ChannelPattern {
         checked(text, limits).map(|(text, _)| Self(text.into()))
     }
 
+    /// Returns the pattern of all service channels.
+    #[must_use]
+    pub fn services() -> Self {
+        Self("/service/**".into())
+    }
+
     /// Returns the pattern as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

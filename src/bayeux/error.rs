@@ -95,6 +95,14 @@ pub enum BayeuxError {
     TooManyWaiting,
     /// The message waited for `extensions.max_wait`.
     WaitTimedOut,
+    /// There is no application server that takes calls on this channel.
+    NoBackend,
+    /// The application server that had a call on this channel is gone, and there is no other.
+    BackendGone,
+    /// A call on this channel was not answered within `backends.call_timeout`.
+    CallTimedOut,
+    /// There are too many calls under way, of all clients or of this one.
+    TooManyCalls,
 }
 
 impl BayeuxError {
@@ -147,6 +155,10 @@ impl BayeuxError {
             Self::TooManySessions => "503::too_many_sessions",
             Self::TooManyWaiting => "503::too_many_waiting",
             Self::WaitTimedOut => "503::wait_timed_out",
+            Self::NoBackend => "503:CHANNEL:no_backend",
+            Self::BackendGone => "503:CHANNEL:backend_gone",
+            Self::CallTimedOut => "504:CHANNEL:call_timed_out",
+            Self::TooManyCalls => "503:CHANNEL:too_many_calls",
         }
     }
 

@@ -24,7 +24,7 @@ pub use limits::Limits;
 pub use message::{AUTHENTICATION, Message};
 pub use reply::{Field, Reply};
 pub use transport::Transport;
-pub use value::{Name, fields, number, text, whole};
+pub use value::{Name, fields, number, text, whole, without};
 
 /// The channel names of the protocol's own messages (specification section 5).
 pub mod meta {

@@ -79,7 +79,7 @@ pub(super) fn list_above(key: &str) -> Option<(&'static List, &str)> {
 }
 
 /// The sections, in the order of the file.
-pub(super) const SECTIONS: [&str; 15] = [
+pub(super) const SECTIONS: [&str; 16] = [
     "http",
     "bayeux",
     "websocket",
@@ -88,6 +88,7 @@ pub(super) const SECTIONS: [&str; 15] = [
     "resources",
     "extensions",
     "services",
+    "backends",
     "authentication",
     "rates",
     "memory",

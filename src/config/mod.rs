@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::authentication::{self, api_keys, passwords, token, webhook};
 use crate::bayeux::Limits;
+use crate::services::connected;
 use crate::{
     access, extensions, http_api, listener, memory, rates, resources, router, services, session,
     transports,
@@ -63,6 +64,8 @@ pub struct Config {
     pub extensions: extensions::Settings,
     /// Handlers of service channels.
     pub services: services::Settings,
+    /// Connected application servers.
+    pub backends: connected::Settings,
     /// Options for the channels that match a pattern.
     pub channel: Vec<router::settings::ChannelOptions>,
     /// Who may do what.

@@ -19,6 +19,7 @@ use crate::memory::Amount;
 use crate::memory::settings::MIN_BUDGET;
 use crate::router::settings::ChannelOptions;
 use crate::services::Settings as Services;
+use crate::services::connected;
 use crate::web::cookies::{SameSite, Settings as Cookie};
 use crate::web::hosts;
 
@@ -63,6 +64,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.issuers(&config.issuer);
     checks.api_keys(config);
     checks.services(&config.services);
+    checks.backends(&config.backends);
     checks.log(config);
     checks.problems
 }
@@ -158,6 +160,7 @@ impl Checks {
             ),
             ("webhook.timeout", config.webhook.timeout),
             ("webhook.retry", config.webhook.retry),
+            ("backends.call_timeout", config.backends.call_timeout),
             (
                 "authentication.max_password_delay",
                 config.authentication.passwords.max_password_delay,
@@ -222,6 +225,31 @@ impl Checks {
         }
     }
 
+    fn backends(&mut self, backends: &connected::Settings) {
+        let key = "backends.role";
+        self.require(
+            backends.role.as_deref() != Some(""),
+            key,
+            "must not be empty",
+        );
+        let Some(channel) = &backends.events_channel else {
+            return;
+        };
+        let key = "backends.events_channel";
+        if let Some(fix) = service_fix(channel) {
+            self.refuse(key, shown(channel), fix);
+        } else if channel.contains('*') {
+            self.refuse(
+                key,
+                shown(channel),
+                "must be one channel, such as \"/service/events\"",
+            );
+        } else if backends.role.is_none() {
+            let fix = "name in backends.role whom it is for";
+            self.refuse(key, shown(channel), fix);
+        }
+    }
+
     fn counts(&mut self, config: &Config) {
         let (limits, session) = (&config.bayeux.limits, &config.bayeux.session);
         let counts = [
@@ -270,6 +298,12 @@ impl Checks {
                 "extensions.max_waiting",
                 config.extensions.waits.max_waiting,
             ),
+            ("backends.max_calls", config.backends.max_calls),
+            (
+                "backends.max_calls_per_session",
+                config.backends.max_calls_per_session,
+            ),
+            ("backends.max_events", config.backends.max_events),
         ];
         let rate = session.reconnect_rate;
         self.require(rate >= 1, "bayeux.reconnect_rate", "must be 1 or more");

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Serialize, Serializer};
 use tokio::sync::Notify;
 
 use super::LifecycleEvent;
@@ -21,13 +22,24 @@ struct Waiting {
     dropped: u64,
 }
 
-/// What was taken from a queue.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// What was taken from a queue; as JSON `{"events": […]}`, and `"dropped"` if any were.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Taken {
     /// The events, from the oldest.
+    #[serde(serialize_with = "each")]
     pub events: Vec<Arc<LifecycleEvent>>,
     /// How many were dropped before the first of them.
+    #[serde(skip_serializing_if = "is_zero")]
     pub dropped: u64,
+}
+
+fn each<S: Serializer>(events: &[Arc<LifecycleEvent>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(events.iter().map(AsRef::as_ref))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Queue {
@@ -120,8 +132,13 @@ mod tests {
         assert_eq!(dropped, [0, 0, 1, 1]);
         let taken = queue.take(1).await;
         assert_eq!((taken.dropped, &taken.events[..]), (2, &events[2..3]));
+        let text = serde_json::to_string(&taken).expect("JSON");
+        let event = serde_json::to_string(&*events[2]).expect("JSON");
+        assert_eq!(text, format!(r#"{{"events":[{event}],"dropped":2}}"#));
         let taken = queue.take(9).await;
         assert_eq!((taken.dropped, &taken.events[..]), (0, &events[3..]));
+        let text = serde_json::to_string(&taken).expect("JSON");
+        assert!(!text.contains("dropped"), "{text}");
         assert!(queue.is_empty());
     }
 

@@ -75,6 +75,8 @@ pub enum Limit {
     MaxTokenClaims,
     /// `webhook.max_waiting`.
     MaxWebhookWaiting,
+    /// `backends.max_calls` or `backends.max_calls_per_session`.
+    MaxCalls,
     /// `api.max_messages`.
     MaxApiMessages,
     /// `api.max_idempotency_keys`.
@@ -82,7 +84,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 38] = [
+    pub(super) const ALL: [Self; 39] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -119,6 +121,7 @@ impl Limit {
         Self::MaxTokenLength,
         Self::MaxTokenClaims,
         Self::MaxWebhookWaiting,
+        Self::MaxCalls,
         Self::MaxApiMessages,
         Self::MaxIdempotencyKeys,
     ];
@@ -140,6 +143,7 @@ impl Limit {
                 | Self::MaxTokenLength
                 | Self::MaxTokenClaims
                 | Self::MaxWebhookWaiting
+                | Self::MaxCalls
                 | Self::MaxApiMessages
                 | Self::MaxIdempotencyKeys
         )
@@ -185,6 +189,7 @@ impl Limit {
             Self::MaxTokenLength => "authentication.max_token_length",
             Self::MaxTokenClaims => "authentication.max_token_claims",
             Self::MaxWebhookWaiting => "webhook.max_waiting",
+            Self::MaxCalls => "backends.max_calls",
             Self::MaxApiMessages => "api.max_messages",
             Self::MaxIdempotencyKeys => "api.max_idempotency_keys",
         }
@@ -319,6 +324,47 @@ impl WebhookOutcome {
             Self::Failed => "failed",
             Self::GivenUp => "given_up",
             Self::Cached => "cached",
+        }
+    }
+}
+
+/// What became of a call that a connected application server was to answer; its label says the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallOutcome {
+    /// It was answered.
+    Answered,
+    /// It was answered with a failure.
+    Failed,
+    /// It was not answered in time.
+    TimedOut,
+    /// The application server went away, and there was no other.
+    Gone,
+    /// There were too many.
+    Refused,
+    /// An answer came that nobody waited for any more.
+    Late,
+}
+
+impl CallOutcome {
+    pub(super) const ALL: [Self; 6] = [
+        Self::Answered,
+        Self::Failed,
+        Self::TimedOut,
+        Self::Gone,
+        Self::Refused,
+        Self::Late,
+    ];
+
+    /// Returns the label that metrics carry.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Gone => "gone",
+            Self::Refused => "refused",
+            Self::Late => "late",
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::labels::{
-    ApiOutcome, Dropped, EndReason, Forbidden, Limit, PasswordOutcome, WebhookOutcome,
+    ApiOutcome, CallOutcome, Dropped, EndReason, Forbidden, Limit, PasswordOutcome, WebhookOutcome,
 };
 use super::{Counter, Gauge, Metrics};
 use crate::memory::Kind;
@@ -114,6 +114,17 @@ impl Metrics {
             &outcomes,
             &self.webhook,
         );
+        let outcomes = CallOutcome::ALL.map(CallOutcome::label);
+        family(
+            out,
+            (
+                "calls_total",
+                "Calls to connected application servers.",
+                "outcome",
+            ),
+            &outcomes,
+            &self.call_outcomes,
+        );
         let outcomes = ApiOutcome::ALL.map(ApiOutcome::label);
         family(
             out,
@@ -127,7 +138,7 @@ impl Metrics {
         );
     }
 
-    fn gauges(&self) -> [(&str, &str, &Gauge); 13] {
+    fn gauges(&self) -> [(&str, &str, &Gauge); 15] {
         [
             (
                 "failing_key_sources",
@@ -177,6 +188,16 @@ impl Metrics {
                 "webhook_calls",
                 "Questions to the webhook whose answer is waited for.",
                 &self.webhook_calls,
+            ),
+            (
+                "backends",
+                "Connected application servers that take calls.",
+                &self.backends,
+            ),
+            (
+                "calls",
+                "Calls that wait for a connected application server.",
+                &self.calls,
             ),
         ]
     }
@@ -236,8 +257,13 @@ impl Metrics {
         ]
     }
 
-    fn more_counters(&self) -> [(&str, &str, &Counter); 13] {
+    fn more_counters(&self) -> [(&str, &str, &Counter); 14] {
         [
+            (
+                "backends_events_dropped_total",
+                "Events of sessions and channels that connected application servers were not told.",
+                &self.dropped_events,
+            ),
             (
                 "delayed_unknown_total",
                 "Connects answered late, because they repeat the id of an unknown session.",

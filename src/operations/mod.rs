@@ -3,6 +3,7 @@
 mod access;
 mod ack;
 pub mod backend;
+mod backends;
 mod connect;
 mod disconnect;
 pub mod event_stream;
@@ -39,6 +40,7 @@ use crate::metrics::{Limit, Metrics};
 use crate::rates::Rates;
 use crate::resources::Resources;
 use crate::router::{Delivery, Router};
+use crate::services::connected::Connected;
 use crate::session::{EndReason, Session, Sessions, Shared};
 
 pub use ack::NAME as ACK;
@@ -66,6 +68,8 @@ pub struct Scope<'s> {
     pub refused_users: &'s RefusedUsers,
     /// How fast clients may be.
     pub rates: &'s Rates,
+    /// The application servers that take calls.
+    pub connected: &'s Connected,
     /// What all sessions share.
     pub shared: &'s Arc<Shared>,
     /// The bounds of names and batches.
@@ -132,6 +136,9 @@ impl Scope<'_> {
             return;
         };
         self.router.forget(session, &subscriptions);
+        if self.is_backend(session) {
+            self.connected.remove_all(session.id());
+        }
         self.sessions.remove(session);
         self.shared.browsers.remove_session(session.browser().id());
         if let Some(share) = session.share() {
@@ -357,8 +364,10 @@ fn on_channel<'a>(
     if let Err(refusal) = permitted.and_then(|()| scope.has_memory()) {
         return (refused(reply, refusal), Effect::None);
     }
-    let publisher = Some(session.id());
-    (publish::apply(message, &channel, publisher, scope), effect)
+    (
+        publish::apply(message, &channel, Some(session), scope),
+        effect,
+    )
 }
 
 /// Checks a message's id, of which a held connect keeps a copy.

@@ -1,6 +1,7 @@
 //! A message on any other channel: to its subscribers, or to the server itself (section 5).
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -10,6 +11,7 @@ use crate::bayeux::{
 };
 use crate::resources::{Conditions, Unmet, Write, Written};
 use crate::router::Delivery;
+use crate::session::Session;
 
 /// Publishes a message: on a broadcast channel to all its subscribers; on a service channel to the
 /// server, which acknowledges it.
@@ -19,16 +21,18 @@ use crate::router::Delivery;
 pub(super) fn apply<'a>(
     message: &Message<'a>,
     channel: &ChannelName,
-    publisher: Option<ClientId>,
+    session: Option<&Arc<Session>>,
     scope: &Scope<'_>,
 ) -> Reply<'a> {
     let reply = Reply::to_publish(message);
-    let Some(event) = draft(message, channel, scope) else {
+    let Some(mut event) = draft(message, channel, scope) else {
         return reply.failed(BayeuxError::DataMissing);
     };
+    let publisher = session.map(|session| session.id());
     scope.metrics().published.increment();
     tracing::trace!(client_id = ?publisher, ?channel, "published");
     if channel.kind() == ChannelKind::Broadcast {
+        scope.name_sender(&mut event, message, session);
         publish(event, publisher, scope);
     }
     reply

@@ -57,13 +57,15 @@ impl Scope<'_> {
 
     /// Takes away what a session is subscribed to and may not be any more; its client is told.
     fn take_away(&self, session: &Arc<Session>, granted: &Granted) {
+        if !self.connected.admits(granted.identity()) {
+            self.end_calls(session, &session.subscriptions());
+        }
         for pattern in session.subscriptions() {
             let decision = granted.subscribe(&pattern);
             if decision.allowed {
                 continue;
             }
-            self.router
-                .unsubscribe(session, std::slice::from_ref(&pattern));
+            self.unsubscribe(session, std::slice::from_ref(&pattern));
             let reason = granted.reason(decision).unwrap_or_default();
             let error = BayeuxError::SubscribeForbidden.about(&[pattern.as_str(), reason]);
             tracing::debug!(client_id = ?session.id(), channel = pattern.as_str(), "a subscription was lost");

@@ -34,7 +34,7 @@ pub(super) fn apply<'a>(
     if !session.granted().is(&granted)
         && let Err(refusal) = scope.may_subscribe(&patterns, Some(session), actor)
     {
-        scope.router.unsubscribe(session, &patterns);
+        scope.unsubscribe(session, &patterns);
         return refused(reply, refusal);
     }
     reply
@@ -66,6 +66,7 @@ pub(super) fn to(
             }
             NotSubscribed::SessionEnded => BayeuxError::SubscribeFailed,
         })?;
+    scope.begin_calls(session, patterns);
     tracing::trace!(client_id = ?session.id(), ?patterns, "subscribed");
     Ok(())
 }

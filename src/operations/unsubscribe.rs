@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Scope, subscriptions};
-use crate::bayeux::{BayeuxError, ChannelKind, Message};
+use crate::bayeux::{BayeuxError, ChannelKind, ChannelPattern, Message};
 use crate::metrics::Limit;
 use crate::session::Session;
 
@@ -34,6 +34,14 @@ pub(super) fn apply(
     {
         return Err(BayeuxError::ChannelMissing);
     }
-    scope.router.unsubscribe(session, &patterns);
+    scope.unsubscribe(session, &patterns);
     Ok(())
+}
+
+impl Scope<'_> {
+    /// Takes subscriptions of a session back.
+    pub(super) fn unsubscribe(&self, session: &Arc<Session>, patterns: &[ChannelPattern]) {
+        self.router.unsubscribe(session, patterns);
+        self.end_calls(session, patterns);
+    }
 }

@@ -14,7 +14,7 @@ use crate::authentication::Known;
 use crate::bayeux::{ChannelName, Message, Reply, meta};
 use crate::extensions::Refusal;
 use crate::operations::{self, Actor, Effect, Scope, Who};
-use crate::services::Call;
+use crate::services::{Call, Sender};
 use crate::session::{Carrier, Session, Taken};
 
 /// How much may be done for a client before others have their turn: as many deliveries take one or two
@@ -338,15 +338,22 @@ impl Pass<'_> {
         departure.keep_back(outcome, batch, (now, address), waits)
     }
 
-    /// Gives a message on a service channel to its handler.
+    /// Gives a message on a service channel to its handler, or if it is the answer to a call, to its caller.
     fn call(&self, message: &Message<'_>, channel: &ChannelName, session: &Session) {
         let services = &self.server.services;
         if services.is_empty() {
             return;
         }
         let reach = Arc::clone(&self.server.reach);
-        let (channel, address) = (channel.clone(), self.actor.address);
-        if let Some(call) = Call::new(message, channel, session.id(), address, reach) {
+        let sender = Sender {
+            client_id: session.id(),
+            alias: session.alias(),
+            identity: session.granted().identity().cloned(),
+            address: self.actor.address,
+        };
+        if let Some(call) = Call::new(message, channel.clone(), sender, reach)
+            && let Err(call) = self.scope.connected.answer(call)
+        {
             services.call(call);
         }
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use crate::access::Access;
-use crate::bayeux::{ClientId, Draft, Limits};
+use crate::bayeux::{ClientId, Draft, Event, Limits};
 use crate::operations::{self, RefusedUsers, Scope};
 use crate::rates::Rates;
 use crate::resources::Resources;
 use crate::router::Router;
-use crate::services::Reach;
+use crate::services::connected::Connected;
+use crate::services::{Handed, Reach};
 use crate::session::{Delivered, Sessions, Shared};
 
 /// Sessions, subscriptions, resources, and their bounds.
@@ -25,6 +26,7 @@ pub(super) struct Core {
     pub(super) access: Arc<Access>,
     pub(super) refused_users: RefusedUsers,
     pub(super) rates: Rates,
+    pub(super) connected: Arc<Connected>,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -37,6 +39,7 @@ impl Core {
             access: &self.access,
             refused_users: &self.refused_users,
             rates: &self.rates,
+            connected: &self.connected,
             shared: &self.shared,
             limits: &self.limits,
             connection_types: &self.connection_types,
@@ -50,19 +53,26 @@ impl Core {
 }
 
 impl Reach for Core {
-    fn deliver(&self, to: ClientId, event: &Draft<'_>) -> bool {
+    fn encode(&self, event: &Draft<'_>) -> Arc<Event> {
+        let scope = self.scope(Instant::now());
+        scope.encode(&mut event.clone(), None)
+    }
+
+    fn hand(&self, to: ClientId, event: &Arc<Event>) -> Handed {
         let Some(session) = self.sessions.find(to) else {
-            return false;
+            return Handed::Gone;
         };
         let scope = self.scope(Instant::now());
-        let event = scope.encode(&mut event.clone(), None);
-        let delivered = session.deliver(&event, None, || scope.now);
-        if delivered == Delivered::Queued {
-            self.shared.metrics.delivered.increment();
-        } else if let Some(reason) = delivered.end() {
+        let delivered = session.deliver(event, None, || scope.now);
+        if let Some(reason) = delivered.end() {
             scope.end(&session, reason);
+            return Handed::Gone;
         }
-        true
+        if delivered == Delivered::Dropped {
+            return Handed::Full;
+        }
+        self.shared.metrics.delivered.increment();
+        Handed::Queued
     }
 
     fn publish(&self, event: Draft<'_>) {

@@ -160,3 +160,6 @@ fn presence(sessions: &[Arc<Session>], max_users: usize) -> Presence {
     presence.users = users.into_iter().take(max_users).collect();
     presence
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,13 @@
 //! Service channels: what is published on `/service/**` goes to handlers, and to nobody else.
 //!
-//! Handlers stand in the order of the configuration; the first that takes a call has it. A handler may
-//! answer at once or, from a task of its own, later. Clients of CometD make such calls by
-//! `remoteCall`, and know the answer by the `id` of what they published.
+//! Handlers stand in an order; the first that takes a call has it: those of the configuration, then application
+//! servers that are connected ([`connected`]), then all others. A handler may answer at once or, from a task of
+//! its own, later. Clients of CometD make such calls by `remoteCall`, and know the answer by the `id` of what
+//! they published.
 
 mod broadcast;
+mod caller;
+pub mod connected;
 mod direct;
 mod echo;
 pub mod settings;
@@ -16,7 +19,12 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::bayeux::{ChannelName, ChannelPattern, ClientId, Draft, Limits, Message};
+use crate::access::Identity;
+use crate::alias::Alias;
+use crate::bayeux::{
+    BayeuxError, ChannelName, ChannelPattern, ClientId, Draft, Event, Limits, Message,
+};
+pub use caller::Caller;
 pub use settings::Settings;
 
 /// What takes calls.
@@ -34,12 +42,26 @@ pub trait Handler: fmt::Debug + Send + Sync {
 
 /// What a handler can do to others than the caller.
 pub trait Reach: fmt::Debug + Send + Sync {
-    /// Sends an event to one session; false if it is not there.
-    fn deliver(&self, to: ClientId, event: &Draft<'_>) -> bool;
+    /// Encodes an event, after the extensions have looked at it.
+    fn encode(&self, event: &Draft<'_>) -> Arc<Event>;
+    /// Hands an event to one session.
+    fn hand(&self, to: ClientId, event: &Arc<Event>) -> Handed;
     /// Sends an event to all subscribers of its channel.
     fn publish(&self, event: Draft<'_>);
     /// Returns the bounds of names.
     fn limits(&self) -> &Limits;
+}
+
+/// What became of an event that was handed to a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Handed {
+    /// It is queued.
+    Queued,
+    /// The session may not have more of them queued.
+    Full,
+    /// There is no such session, or not any more.
+    Gone,
 }
 
 /// A message that a client published on a service channel.
@@ -47,8 +69,12 @@ pub trait Reach: fmt::Debug + Send + Sync {
 pub struct Call {
     /// The channel.
     pub channel: ChannelName,
-    /// The client's session.
+    /// The client's session, which others than its client are not told.
     pub client_id: ClientId,
+    /// What others may call it.
+    pub alias: Alias,
+    /// Who the client has shown to be.
+    pub identity: Option<Arc<Identity>>,
     /// The client's address, if it has one and it is known.
     pub address: Option<IpAddr>,
     /// `id`, if the message has one.
@@ -60,19 +86,39 @@ pub struct Call {
     reach: Arc<dyn Reach>,
 }
 
+/// Who makes a call.
+#[derive(Debug)]
+pub struct Sender {
+    /// Its session.
+    pub client_id: ClientId,
+    /// What others may call that.
+    pub alias: Alias,
+    /// Who it has shown to be.
+    pub identity: Option<Arc<Identity>>,
+    /// Its address, if it has one and it is known.
+    pub address: Option<IpAddr>,
+}
+
 impl Call {
     /// Makes a call of a message; nothing if it has no data.
     #[must_use]
     pub fn new(
         message: &Message<'_>,
         channel: ChannelName,
-        client_id: ClientId,
-        address: Option<IpAddr>,
+        sender: Sender,
         reach: Arc<dyn Reach>,
     ) -> Option<Self> {
+        let Sender {
+            client_id,
+            alias,
+            identity,
+            address,
+        } = sender;
         Some(Self {
             channel,
             client_id,
+            alias,
+            identity,
             address,
             id: message.id.map(ToOwned::to_owned),
             data: message.data.clone()?.into_owned(),
@@ -81,14 +127,25 @@ impl Call {
         })
     }
 
+    /// Returns what it takes to answer, without what the call holds.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        Caller {
+            channel: self.channel.clone(),
+            client_id: self.client_id,
+            id: self.id.clone(),
+            reach: Arc::clone(&self.reach),
+        }
+    }
+
     /// Answers the caller; false if it is gone.
     pub fn reply(&self, data: &RawValue) -> bool {
-        self.answer(data, "true")
+        self.caller().reply(data)
     }
 
     /// Tells the caller that the call failed, and why; false if it is gone.
     pub fn fail(&self, data: &RawValue) -> bool {
-        self.answer(data, "false")
+        self.caller().fail(data)
     }
 
     /// Tells the caller in words that the call failed.
@@ -97,19 +154,11 @@ impl Call {
         serde_json::value::to_raw_value(&error).is_ok_and(|data| self.fail(&data))
     }
 
-    fn answer(&self, data: &RawValue, successful: &str) -> bool {
-        let mut event = Draft::new(&self.channel, data);
-        if let Some(id) = &self.id {
-            event.set("id", id.get());
-        }
-        event.set("successful", successful);
-        self.reach.deliver(self.client_id, &event)
-    }
-
     /// Sends data to another client on this channel; false if it is not there.
     #[must_use]
     pub fn deliver(&self, to: ClientId, data: &RawValue) -> bool {
-        self.reach.deliver(to, &Draft::new(&self.channel, data))
+        let event = self.reach.encode(&Draft::new(&self.channel, data));
+        self.reach.hand(to, &event) != Handed::Gone
     }
 
     /// Publishes data to all subscribers of a channel.
@@ -128,6 +177,8 @@ impl Call {
 #[derive(Debug, Default)]
 pub struct Services {
     handlers: Vec<(ChannelPattern, Arc<dyn Handler>)>,
+    /// Whether callers are told that nobody takes their calls.
+    are_answered: bool,
 }
 
 impl Services {
@@ -141,23 +192,30 @@ impl Services {
         self.handlers.extend(handlers);
     }
 
+    /// Has callers told from now on if nobody takes their calls: there are application servers that should.
+    pub fn answer_all(&mut self) {
+        self.are_answered = true;
+    }
+
     /// Tells whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.handlers.is_empty()
     }
 
-    /// Gives a call to the first handler that takes it; false if none does.
-    pub fn call(&self, mut call: Call) -> bool {
+    /// Gives a call to the first handler that takes it.
+    pub fn call(&self, mut call: Call) {
         for (pattern, handler) in &self.handlers {
             if !pattern.matches(&call.channel) {
                 continue;
             }
             match handler.handle(call) {
-                Ok(()) => return true,
+                Ok(()) => return,
                 Err(passed) => call = passed,
             }
         }
-        false
+        if self.are_answered {
+            call.caller().refuse(BayeuxError::NoBackend);
+        }
     }
 }

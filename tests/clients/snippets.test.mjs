@@ -1,6 +1,6 @@
 // Every snippet of README.md and docs/ is run as it is printed, but for the name of the host.
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { mkdtemp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -206,6 +206,12 @@ const RUNS = {
     await writeFile(join(shell.folder, 'signed.py'), `${text}\n${call('secret')}\n${call('other')}\n`);
     assert.equal(await shell.run(`python3 ${shell.folder}/signed.py`), 'True\nFalse\n');
   },
+  'A=http://127.0.0.1:8081/api/v1': withApi(async (text, { shell, url }) => {
+    const session = await RawSession.open(url);
+    await session.ask('/meta/subscribe', { subscription: '/chat/1' });
+    const printed = await shell.run(text);
+    assert.match(printed, /"channel":"\/chat\/1","subscribers":1[^]*"presence":null[^]*"sessions":\[\][^]*"refused":"10m"/);
+  }),
   'mirant bench idle': parsed,
   'mirant bench fan-out --url http://10.0.0.5': parsed,
 };
@@ -307,6 +313,21 @@ function withToken(run) {
       return run(own, { stage, shell, url, origin });
     };
     await onStage(SETTINGS, play, ['--config', config]);
+  };
+}
+
+/** Runs it with a server that has an API, and with a key for all of that in the environment. */
+function withApi(run) {
+  return async (text, context) => {
+    const key = 'mirant_of_the_snippets_of_the_guides_1234567890';
+    const hash = createHash('sha256').update(key).digest('hex');
+    const settings = ['api.public=true', `api.key=[{ name = "app", hash = "sha256:${hash}", allow = ["admin"] }]`];
+    const play = (stage) => {
+      const { url, origin } = stage.server;
+      const own = text.replaceAll('http://127.0.0.1:8081', origin);
+      return run(`export MIRANT_KEY=${key}\n${own}`, { ...context, stage, url, origin });
+    };
+    await onStage([...SETTINGS, ...settings], play);
   };
 }
 

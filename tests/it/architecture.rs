@@ -25,7 +25,10 @@ const LAYERS: [(&str, &[&str]); 33] = [
     ("rates", &["network", "metrics"]),
     ("web", &["memory", "pause", "peer"]),
     ("extensions", &["bayeux", "access", "authentication"]),
-    ("services", &["bayeux"]),
+    (
+        "services",
+        &["bayeux", "alias", "access", "metrics", "lifecycle"],
+    ),
     (
         "session",
         &[
@@ -57,6 +60,7 @@ const LAYERS: [(&str, &[&str]); 33] = [
             "rates",
             "metrics",
             "extensions",
+            "services",
             "session",
             "router",
             "resources",

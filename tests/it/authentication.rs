@@ -36,11 +36,11 @@ fn signed(claims: &Value, secret: &str) -> String {
 }
 
 /// A token of an editor, which expires in so many seconds.
-fn token(user: &str, seconds: i64) -> String {
+pub(crate) fn token(user: &str, seconds: i64) -> String {
     with_claims(user, seconds, &json!({}))
 }
 
-fn with_claims(user: &str, seconds: i64, more: &Value) -> String {
+pub(crate) fn with_claims(user: &str, seconds: i64, more: &Value) -> String {
     let mut claims = json!({
         "sub": user,
         "roles": ["editor"],
@@ -52,7 +52,7 @@ fn with_claims(user: &str, seconds: i64, more: &Value) -> String {
     signed(&claims, SECRET)
 }
 
-fn server(settings: &[&str]) -> TestServer {
+pub(crate) fn server(settings: &[&str]) -> TestServer {
     // It is read when the server is made, and all tests set it to the same.
     let issuer = ISSUER.replace("{ env = 'MIRANT_TEST_TOKEN_SECRET' }", &secret_file());
     let mut all = vec![&*issuer, RESOURCES, "bayeux.publish_without_session=true"];

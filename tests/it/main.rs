@@ -13,6 +13,7 @@ mod addresses;
 mod admin;
 mod architecture;
 mod authentication;
+mod backends;
 mod batches;
 mod bench;
 mod browsers;

@@ -5,6 +5,7 @@ mod deliver;
 mod description;
 mod idempotency;
 mod publish;
+mod sessions;
 
 use serde_json::{Value, json};
 

@@ -66,6 +66,12 @@ impl WebSocket {
         Self::open(address).await.connected().await
     }
 
+    /// Such a client, who shows a token.
+    pub(crate) async fn client_with(address: SocketAddr, token: &str) -> Self {
+        let request = upgrade().header("Authorization", &format!("Bearer {token}"));
+        Self::open_with(address, request).await.connected().await
+    }
+
     async fn connected(mut self) -> Self {
         self.handshake().await;
         let reply = self.call(json!({"channel": "/meta/connect"})).await;

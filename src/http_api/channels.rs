@@ -115,6 +115,7 @@ impl From<Presence> for Present {
 #[utoipa::path(
     get,
     path = "/api/v1/channels",
+    operation_id = "list_channels",
     tag = "channels",
     params(ChannelQuery),
     responses(
@@ -163,6 +164,7 @@ pub(super) async fn list(
 #[utoipa::path(
     get,
     path = "/api/v1/channels/{*channel}",
+    operation_id = "channel",
     tag = "channels",
     params(
         ("channel" = String, Path, description = "The name without its first slash.", example = "chat/1"),

@@ -116,7 +116,7 @@ fn check(shared: &Shared, caller: &Caller, posted: &Posted<'_>) -> Result<Channe
     if channel.kind() == ChannelKind::Meta {
         let detail =
             "meta channels are the protocol's own; use others, such as \"/service/orders\"";
-        return Err(Problem::new(Kind::ChannelKind, detail));
+        return Err(Problem::new(Kind::Unfit, detail));
     }
     caller.may_use(&channel)?;
     Ok(channel)

@@ -121,7 +121,7 @@ pub fn string<'f>(
     name: &str,
     field: Option<&'f RawValue>,
 ) -> Result<Option<Cow<'f, str>>, Problem> {
-    match field.map(|field| text(field)) {
+    match field.map(text) {
         None => Ok(None),
         Some(Some(text)) => Ok(Some(text)),
         Some(None) => Err(Problem::new(
@@ -259,7 +259,7 @@ mod tests {
         let mut expected = [false; 12];
         (expected[0], expected[11]) = (true, true);
         assert_eq!(right, expected);
-        let told = |index: usize| messages[index].as_ref().err().expect("an error").as_str();
+        let told = |index: usize| messages[index].as_ref().expect_err("an error").as_str();
         assert_eq!(told(8), format!("{FORM}, and not with \"x\""));
         assert_eq!(told(9), "data stands twice in the message");
     }

@@ -98,7 +98,7 @@ fn endpoints() -> OpenApiRouter<Arc<Shared>> {
 impl HttpApi {
     /// Makes the API of a server.
     #[must_use]
-    pub fn new(server: Arc<BayeuxServer>, keys: ApiKeys, settings: Settings) -> Self {
+    pub fn new(server: &Arc<BayeuxServer>, keys: ApiKeys, settings: &Settings) -> Self {
         let (router, document) = endpoints().split_for_parts();
         let document = RawValue::from_string(document::render(&document));
         let shared = Shared {
@@ -107,9 +107,9 @@ impl HttpApi {
                 settings.max_idempotency_keys,
                 server.shared_metrics(),
             ),
-            server,
+            server: Arc::clone(server),
             keys,
-            settings,
+            settings: settings.clone(),
             document: document.expect("the description is JSON"),
         };
         let router = router
@@ -141,10 +141,10 @@ impl HttpApi {
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
         {
-            Poll::Ready((parts, body)) => answered(parts, body, socket).into(),
+            Poll::Ready((parts, body)) => answered(&parts, body, socket).into(),
             Poll::Pending => Answer::later(Deferred::before(
                 response,
-                |(parts, body), socket: &Socket| answered(parts, body, socket).into(),
+                |(parts, body), socket: &Socket| answered(&parts, body, socket).into(),
             )),
         }
     }
@@ -177,7 +177,7 @@ fn request(head: &Head, body: Bytes, socket: &Socket) -> Request<Body> {
 }
 
 /// Makes the response that the connection writes.
-fn answered(parts: http::response::Parts, body: Bytes, socket: &Socket) -> Response {
+fn answered(parts: &http::response::Parts, body: Bytes, socket: &Socket) -> Response {
     if let Some(Work(work)) = parts.extensions.get() {
         socket.note_work(*work);
     }

@@ -110,7 +110,7 @@ pub enum Kind {
     /// The channel's name is malformed.
     Channel,
     /// The channel is none that this can be done with.
-    ChannelKind,
+    Unfit,
     /// There is no such session.
     SessionUnknown,
     /// There is no such channel.
@@ -143,7 +143,7 @@ impl Kind {
         Self::TooManyMessages,
         Self::Message,
         Self::Channel,
-        Self::ChannelKind,
+        Self::Unfit,
         Self::SessionUnknown,
         Self::ChannelUnknown,
         Self::Refused,
@@ -177,7 +177,7 @@ impl Kind {
             ),
             Self::Message => ("message", S::BAD_REQUEST, "Malformed message"),
             Self::Channel => ("channel", S::BAD_REQUEST, "Malformed channel"),
-            Self::ChannelKind => ("channel_kind", S::BAD_REQUEST, "Not on this channel"),
+            Self::Unfit => ("channel_kind", S::BAD_REQUEST, "Not on this channel"),
             Self::SessionUnknown => ("session_unknown", S::NOT_FOUND, "No such session"),
             Self::ChannelUnknown => ("channel_unknown", S::NOT_FOUND, "No such channel"),
             Self::Refused => ("refused", S::FORBIDDEN, "Refused"),

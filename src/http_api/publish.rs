@@ -123,6 +123,7 @@ pub(super) async fn publish(
 #[utoipa::path(
     post,
     path = "/api/v1/publish/{*channel}",
+    operation_id = "publish_data",
     tag = "messages",
     params(
         ("channel" = String, Path, description = "The channel, without its first slash: `chat/1`."),
@@ -185,7 +186,7 @@ fn check(shared: &Shared, caller: &Caller, posted: &Posted<'_>) -> Result<Channe
         ChannelKind::Broadcast => {}
         ChannelKind::Service => {
             return Err(Problem::new(
-                Kind::ChannelKind,
+                Kind::Unfit,
                 "nobody is subscribed to service channels: send to the session or the user that it is for, \
                  with POST /api/v1/deliver",
             ));
@@ -193,7 +194,7 @@ fn check(shared: &Shared, caller: &Caller, posted: &Posted<'_>) -> Result<Channe
         ChannelKind::Meta => {
             let detail =
                 "meta channels are the protocol's own; publish on others, such as \"/chat/1\"";
-            return Err(Problem::new(Kind::ChannelKind, detail));
+            return Err(Problem::new(Kind::Unfit, detail));
         }
     }
     caller.may_use(&channel)?;

@@ -45,6 +45,9 @@ pub struct Kept {
     pub dropped: u32,
 }
 
+/// Which messages of a request were sent.
+type Sent = Box<[Option<Kept>]>;
+
 /// Why something may not be sent now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conflict {
@@ -81,7 +84,7 @@ struct Entry {
     body: Fingerprint,
     came: Instant,
     is_under_way: bool,
-    kept: Box<[Option<Kept>]>,
+    kept: Sent,
 }
 
 /// A request, or a message, that is under way under its key; dropped, it is not any more.
@@ -91,7 +94,7 @@ pub struct Claim<'r> {
     key: Fingerprint,
     number: u64,
     /// What was sent before.
-    before: Box<[Option<Kept>]>,
+    before: Sent,
 }
 
 impl Receipts {
@@ -157,7 +160,7 @@ impl Entries {
         body: Fingerprint,
         messages: usize,
         now: Instant,
-    ) -> Result<(u64, Box<[Option<Kept>]>), Conflict> {
+    ) -> Result<(u64, Sent), Conflict> {
         if let Some(entry) = self.by_key.get_mut(&key) {
             if entry.body != body {
                 return Err(Conflict::Differs);
@@ -171,7 +174,7 @@ impl Entries {
         }
         let number = self.next;
         self.next += 1;
-        let kept: Box<[Option<Kept>]> = vec![None; messages].into();
+        let kept: Sent = vec![None; messages].into();
         let entry = Entry {
             number,
             body,

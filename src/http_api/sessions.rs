@@ -125,6 +125,7 @@ fn unknown() -> Problem {
 #[utoipa::path(
     get,
     path = "/api/v1/sessions",
+    operation_id = "list_sessions",
     tag = "sessions",
     params(SessionQuery),
     responses(
@@ -176,6 +177,7 @@ pub(super) async fn list(
 #[utoipa::path(
     get,
     path = "/api/v1/sessions/{session}",
+    operation_id = "session",
     tag = "sessions",
     params(("session" = String, Path, description = "Its alias.")),
     responses(
@@ -215,6 +217,7 @@ pub(super) async fn one(
 #[utoipa::path(
     delete,
     path = "/api/v1/sessions/{session}",
+    operation_id = "end_session",
     tag = "sessions",
     params(("session" = String, Path, description = "Its alias.")),
     responses(

@@ -43,6 +43,7 @@ pub(super) struct Disconnected {
 #[utoipa::path(
     post,
     path = "/api/v1/users/{user}/disconnect",
+    operation_id = "disconnect_user",
     tag = "users",
     params(("user" = String, Path, description = "The user's name.")),
     request_body(content = Disconnect, description = "May be left out."),

@@ -6,6 +6,8 @@
 
 // How threads count beside each other.
 mod stripes;
+// The first of many in order.
+pub mod smallest;
 // One budget of memory for all that clients make grow.
 pub mod memory;
 // The protocol, without I/O or a clock.

@@ -86,6 +86,8 @@ pub struct Metrics {
     pub delayed_unknown: Counter,
     /// Subscriptions that sessions lost because they may not have them any more.
     pub lost_subscriptions: Counter,
+    /// Handshakes, renewals and requests of users that are refused for a while.
+    pub refused_users: Counter,
     /// Clients that were told to wait before they come back, because many did.
     pub spread_reconnects: Counter,
     /// Requests from other origins that were refused.

@@ -3,6 +3,7 @@
 mod admit;
 mod batch;
 mod core;
+mod directory;
 mod held;
 mod identify;
 mod outcome;
@@ -27,8 +28,9 @@ use crate::bayeux::{ClientId, Limits, Message, RandomId};
 use crate::extensions::{Pipeline, WaitBounds};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
+use crate::operations::RefusedUsers;
 pub use crate::operations::resources::{ByteRange, NotWritten};
-pub use crate::operations::{Actor, Denied, Implied, NotOpened, Who};
+pub use crate::operations::{Actor, Denied, Implied, NotOpened, TooManyRefused, Who};
 use crate::rates::{self, Rates};
 use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
@@ -39,6 +41,7 @@ use crate::session::{Browsers, Reconnects, Sessions, Shared, Shares, Tick, Timer
 
 pub use admit::Admission;
 pub use batch::STEP;
+pub use directory::{ChannelDetails, Disconnected, Presence};
 pub use held::HeldConnect;
 pub use outcome::{Outcome, Settled, Settlement};
 pub use request::Request;
@@ -143,6 +146,7 @@ impl BayeuxServer {
             router: parts.router,
             resources: Arc::new(resources),
             access: parts.access,
+            refused_users: RefusedUsers::default(),
             rates: Rates::new(&parts.rates, Instant::now()),
             connected: parts.connected,
             shared: Arc::new(shared),

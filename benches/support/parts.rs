@@ -8,7 +8,9 @@ use mirant::bayeux::{ChannelName, ClientId, Draft, Event, Limits, RandomId};
 use mirant::extensions::{Begun, Pipeline};
 use mirant::lifecycle::Lifecycle;
 use mirant::metrics::Metrics;
-use mirant::session::{Browser, Browsers, Reconnects, Session, Settings, Shared, Shares, Timers};
+use mirant::session::{
+    Browser, Browsers, Origin, Reconnects, Session, Settings, Shared, Shares, Timers,
+};
 use serde_json::value::RawValue;
 
 /// What the sessions of one measurement share.
@@ -39,6 +41,7 @@ pub(crate) fn session(shared: &Arc<Shared>) -> Arc<Session> {
         Arc::clone(shared),
         begun,
         None,
+        Origin::default(),
     )
 }
 

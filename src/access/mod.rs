@@ -25,7 +25,6 @@ use compiled::Compiled;
 pub use compiled::Finding;
 pub use granted::Granted;
 pub use identity::{Grant, Identity, Subject};
-pub(crate) use pattern::covers;
 pub use settings::{Action, Rule, Who};
 
 /// How many rules there may be: far more than anyone oversees, and few enough for small numbers.
@@ -230,7 +229,7 @@ impl Access {
         let is_granted = |grant: &Grant| {
             let covers = |wanted| {
                 let mut channels = grant.channels.iter();
-                channels.any(|channel| pattern::covers(channel, wanted))
+                channels.any(|channel| channel.covers(wanted))
             };
             grant.actions.contains(&asked.action()) && wanted.is_none_or(covers)
         };

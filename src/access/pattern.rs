@@ -51,15 +51,6 @@ impl Tail {
     }
 }
 
-/// Tells whether one pattern without variables matches every channel that another does.
-pub(crate) fn covers(pattern: &ChannelPattern, subscription: &str) -> bool {
-    let (base, tail) = parts(pattern.as_str());
-    let (subscribed, further) = parts(subscription);
-    let rest = subscribed.strip_prefix(base);
-    let rest = rest.filter(|rest| rest.is_empty() || rest.starts_with('/'));
-    rest.is_some_and(|rest| tail.covers(rest, further))
-}
-
 /// How far a channel, or what stands before a wildcard, goes along with a pattern's steps.
 enum Walk<'c> {
     /// It is another.
@@ -360,7 +351,7 @@ mod tests {
             if !pattern.contains('{') {
                 let plain = ChannelPattern::parse(pattern, &Limits::default()).expect(pattern);
                 assert_eq!(
-                    covers(&plain, subscription),
+                    plain.covers(subscription),
                     expected.0,
                     "{pattern} {subscription}"
                 );

@@ -26,7 +26,7 @@ pub enum ChannelKind {
 pub struct ChannelName(Arc<str>);
 
 /// What one can subscribe to: a channel, or all that `/*` or `/**` at its end matches.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChannelPattern(Arc<str>);
 
 impl ChannelName {
@@ -56,22 +56,8 @@ impl ChannelName {
 
     /// Calls `visit` with every pattern text that matches this channel, the most specific first:
     /// the name itself, `/a/b/*`, `/a/b/**`, `/a/**`, `/**`.
-    pub fn each_pattern(&self, mut visit: impl FnMut(&str)) {
-        visit(&self.0);
-        let mut buffer = String::with_capacity(self.0.len() + 3);
-        let mut parent = self.0.as_ref();
-        while let Some(end) = parent.rfind('/') {
-            let direct = parent.len() == self.0.len();
-            parent = &self.0[..end];
-            for (wildcard, applies) in [("/*", direct), ("/**", true)] {
-                if applies {
-                    buffer.clear();
-                    buffer.push_str(parent);
-                    buffer.push_str(wildcard);
-                    visit(&buffer);
-                }
-            }
-        }
+    pub fn each_pattern(&self, visit: impl FnMut(&str)) {
+        each_covering(&self.0, true, visit);
     }
 }
 
@@ -104,6 +90,28 @@ impl ChannelPattern {
 }
 
 impl ChannelPattern {
+    /// Calls `visit` with every pattern text that covers this channel or pattern, the most specific first:
+    /// of `/a/b/*` itself, `/a/b/**`, `/a/**`, `/**`.
+    pub fn each_covering(&self, visit: impl FnMut(&str)) {
+        let is_channel = !self.0.ends_with("/*") && !self.0.ends_with("/**");
+        each_covering(&self.0, is_channel, visit);
+    }
+
+    /// Tells whether it matches every channel that another does, or this channel.
+    #[must_use]
+    pub fn covers(&self, other: &str) -> bool {
+        if let Some(base) = self.0.strip_suffix("/**") {
+            let rest = other.strip_prefix(base);
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        } else if let Some(base) = self.0.strip_suffix("/*") {
+            let rest = other.strip_prefix(base);
+            let segment = rest.and_then(|rest| rest.strip_prefix('/'));
+            segment.is_some_and(|segment| segment != "**" && !segment.contains('/'))
+        } else {
+            *self.0 == *other
+        }
+    }
+
     /// Tells whether a channel is one of those it names.
     #[must_use]
     pub fn matches(&self, channel: &ChannelName) -> bool {
@@ -135,6 +143,25 @@ impl fmt::Debug for ChannelName {
 impl fmt::Debug for ChannelPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Visits a text and the patterns above it; `/*` of its own segment only if it is a channel.
+fn each_covering(text: &str, is_channel: bool, mut visit: impl FnMut(&str)) {
+    visit(text);
+    let mut buffer = String::with_capacity(text.len() + 3);
+    let mut parent = text;
+    while let Some(end) = parent.rfind('/') {
+        let direct = parent.len() == text.len();
+        parent = &text[..end];
+        for (wildcard, applies) in [("/*", direct && is_channel), ("/**", true)] {
+            if applies {
+                buffer.clear();
+                buffer.push_str(parent);
+                buffer.push_str(wildcard);
+                visit(&buffer);
+            }
+        }
     }
 }
 
@@ -245,5 +272,31 @@ mod tests {
         let mut seen = Vec::new();
         name.each_pattern(|pattern| seen.push(pattern.to_owned()));
         assert_eq!(seen, ["/a/b/c", "/a/b/*", "/a/b/**", "/a/**", "/**"]);
+    }
+
+    #[test]
+    fn what_covers_a_pattern_is_the_most_specific_first_and_nothing_else() {
+        let all = [
+            "/a/b", "/a/b/*", "/a/b/**", "/a/*", "/a/**", "/*", "/**", "/b/*", "/a/bc",
+        ];
+        let cases: [(&str, &[&str]); 4] = [
+            ("/a/b", &["/a/b", "/a/*", "/a/**", "/**"]),
+            ("/a/*", &["/a/*", "/a/**", "/**"]),
+            ("/a/b/**", &["/a/b/**", "/a/**", "/**"]),
+            ("/**", &["/**"]),
+        ];
+        for (text, expected) in cases {
+            let pattern = ChannelPattern::parse(text, &limits()).expect(text);
+            let mut seen = Vec::new();
+            pattern.each_covering(|covering| seen.push(covering.to_owned()));
+            seen.dedup();
+            assert_eq!(seen, expected, "{text}");
+            for other in all {
+                let covers = ChannelPattern::parse(other, &limits())
+                    .expect(other)
+                    .covers(text);
+                assert_eq!(covers, expected.contains(&other), "{other} and {text}");
+            }
+        }
     }
 }

@@ -83,6 +83,8 @@ pub enum BayeuxError {
     TokenKeysUnavailable,
     /// A token of another user than the session's.
     UserChanged,
+    /// The user is refused for a while; these milliseconds are to be waited.
+    UserRefused,
     /// No such user, or another password.
     PasswordInvalid,
     /// Too many passwords were wrong, of this user or from this address.
@@ -144,6 +146,7 @@ impl BayeuxError {
             Self::TokenClaimInvalid => "401::token_claim_invalid",
             Self::TokenKeysUnavailable => "503::token_keys_unavailable",
             Self::UserChanged => "403::user_changed",
+            Self::UserRefused => "403:MS:user_refused",
             Self::PasswordInvalid => "401::password_invalid",
             Self::TooManyAttempts => "429:MS:too_many_attempts",
             Self::WebhookUnavailable => "503::webhook_unavailable",

@@ -10,6 +10,7 @@ mod json;
 mod limits;
 mod message;
 mod reply;
+mod transport;
 mod value;
 
 pub use advice::{Advice, ClientAdvice, Reconnect};
@@ -22,6 +23,7 @@ pub use json::{BatchError, DataError, parse_batches, parse_data};
 pub use limits::Limits;
 pub use message::{AUTHENTICATION, Message};
 pub use reply::{Field, Reply};
+pub use transport::Transport;
 pub use value::{Name, fields, number, text, whole, without};
 
 /// The channel names of the protocol's own messages (specification section 5).

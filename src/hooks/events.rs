@@ -13,7 +13,6 @@ use super::backoff::chance;
 use super::delivery::{Attempt, Batch, Delivery, Next, Verdict};
 use super::post::Post;
 use super::settings::Hook;
-use crate::access::covers;
 use crate::bayeux::{ChannelPattern, Limits};
 use crate::lifecycle::{Kind, LifecycleEvent, Listener};
 use crate::metrics::{HookEvent, Limit, Metrics, Notice};
@@ -73,7 +72,7 @@ impl Events {
     fn concerns(&self, event: &LifecycleEvent) -> bool {
         let is_of = |channel: &ChannelPattern| {
             let mut patterns = self.channels.iter();
-            patterns.any(|pattern| pattern == channel || covers(pattern, channel.as_str()))
+            patterns.any(|pattern| pattern.covers(channel.as_str()))
         };
         self.kinds.contains(&event.kind) && event.channel.as_ref().is_none_or(is_of)
     }

@@ -12,7 +12,7 @@ use super::Shared;
 use super::problem::{Kind, Problem};
 use crate::authentication::Known;
 use crate::authentication::api_keys::{ApiKey, NotValid, Permission};
-use crate::bayeux::ChannelName;
+use crate::bayeux::{ChannelName, ChannelPattern};
 use crate::server::{Actor, Who};
 
 /// The address of whoever sends a request, if it has one and it is known.
@@ -57,6 +57,21 @@ impl Caller {
         Err(Problem::new(
             Kind::ChannelNotAllowed,
             format!("this needs a key whose [[api.key]] entry has channels that {name} matches"),
+        ))
+    }
+
+    /// Refuses what would tell of channels that its key is not for.
+    ///
+    /// # Errors
+    /// The key does not cover all that the pattern does.
+    pub fn may_see(&self, pattern: &ChannelPattern) -> Result<(), Problem> {
+        let name = pattern.as_str();
+        if self.key.channels().iter().any(|own| own.covers(name)) {
+            return Ok(());
+        }
+        Err(Problem::new(
+            Kind::ChannelNotAllowed,
+            format!("this needs a key whose [[api.key]] entry has channels that cover {name}"),
         ))
     }
 

@@ -6,12 +6,17 @@
 
 #[allow(dead_code, reason = "its endpoints come next")]
 mod caller;
+mod channels;
 mod document;
 #[allow(dead_code, reason = "its endpoints come next")]
 mod extract;
+mod paging;
 #[allow(dead_code, reason = "its endpoints come next")]
 mod problem;
+mod sessions;
 pub mod settings;
+mod users;
+mod work;
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,6 +41,7 @@ use crate::web::{Head, Response, Socket};
 use caller::Address;
 use problem::{Kind, Problem};
 pub use settings::Settings;
+use work::{Working, worked};
 
 /// Where the API is.
 pub const PATH: &str = "/api/v1";
@@ -73,7 +79,13 @@ impl fmt::Debug for HttpApi {
 
 /// Lists the endpoints.
 fn endpoints() -> OpenApiRouter<Arc<Shared>> {
-    OpenApiRouter::with_openapi(document::Common::openapi()).routes(routes!(document::openapi))
+    OpenApiRouter::with_openapi(document::Common::openapi())
+        .routes(routes!(document::openapi))
+        .routes(routes!(channels::list))
+        .routes(routes!(channels::one))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::one, sessions::end))
+        .routes(routes!(users::disconnect))
 }
 
 impl HttpApi {

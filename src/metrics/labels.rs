@@ -33,6 +33,8 @@ pub enum Limit {
     MaxSessionsPerUser,
     /// `bayeux.max_sessions_per_address`.
     MaxSessionsPerAddress,
+    /// `bayeux.max_refused_users`.
+    MaxRefusedUsers,
     /// `rates.messages_per_session`.
     MessagesPerSession,
     /// `rates.messages_per_address`.
@@ -82,7 +84,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 38] = [
+    pub(super) const ALL: [Self; 39] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -98,6 +100,7 @@ impl Limit {
         Self::MaxSessions,
         Self::MaxSessionsPerUser,
         Self::MaxSessionsPerAddress,
+        Self::MaxRefusedUsers,
         Self::MessagesPerSession,
         Self::MessagesPerAddress,
         Self::HandshakesPerAddress,
@@ -165,6 +168,7 @@ impl Limit {
             Self::MaxSessions => "bayeux.max_sessions",
             Self::MaxSessionsPerUser => "bayeux.max_sessions_per_user",
             Self::MaxSessionsPerAddress => "bayeux.max_sessions_per_address",
+            Self::MaxRefusedUsers => "bayeux.max_refused_users",
             Self::MessagesPerSession => "rates.messages_per_session",
             Self::MessagesPerAddress => "rates.messages_per_address",
             Self::HandshakesPerAddress => "rates.handshakes_per_address",
@@ -207,16 +211,19 @@ pub enum EndReason {
     IdentityExpired,
     /// Memory was short, and it took much.
     Memory,
+    /// An administrator, or a program of theirs, ended it.
+    Administrator,
 }
 
 impl EndReason {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Disconnect,
         Self::Expired,
         Self::MaxQueue,
         Self::Refused,
         Self::IdentityExpired,
         Self::Memory,
+        Self::Administrator,
     ];
 
     /// Returns the label that metrics and log lines carry.
@@ -229,6 +236,7 @@ impl EndReason {
             Self::Refused => "refused",
             Self::IdentityExpired => "identity_expired",
             Self::Memory => "memory",
+            Self::Administrator => "administrator",
         }
     }
 }

@@ -245,7 +245,7 @@ impl Metrics {
         ]
     }
 
-    fn more_counters(&self) -> [(&str, &str, &Counter); 13] {
+    fn more_counters(&self) -> [(&str, &str, &Counter); 14] {
         [
             (
                 "backends_events_dropped_total",
@@ -261,6 +261,11 @@ impl Metrics {
                 "lost_subscriptions_total",
                 "Subscriptions that sessions lost because they may not have them any more.",
                 &self.lost_subscriptions,
+            ),
+            (
+                "refused_users_total",
+                "Handshakes, renewals and requests of users that are refused for a while.",
+                &self.refused_users,
             ),
             (
                 "spread_reconnects_total",

@@ -38,13 +38,16 @@ impl Scope<'_> {
     /// deliver. Those of meta channels are left to others.
     ///
     /// # Errors
-    /// A rule denies one of them, or none allows it.
+    /// A rule denies one of them, or none allows it; or who has no session is a user that is refused.
     pub(super) fn may_subscribe(
         &self,
         patterns: &[ChannelPattern],
         session: Option<&Arc<Session>>,
         actor: &Actor<'_>,
     ) -> Result<(), Refusal> {
+        if session.is_none() {
+            self.is_welcome(actor.who.identity())?;
+        }
         if self.access.is_open() {
             return Ok(());
         }
@@ -66,13 +69,16 @@ impl Scope<'_> {
     /// Asks whether a session, or else an actor who has none, may publish on a channel.
     ///
     /// # Errors
-    /// A rule denies it, or none allows it.
+    /// A rule denies it, or none allows it; or who has no session is a user that is refused.
     pub(super) fn may_publish(
         &self,
         channel: &ChannelName,
         session: Option<&Arc<Session>>,
         actor: &Actor<'_>,
     ) -> Result<(), Refusal> {
+        if session.is_none() {
+            self.is_welcome(actor.who.identity())?;
+        }
         if self.access.is_open() {
             return Ok(());
         }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::ack;
 use super::{Actor, Effect, Scope};
-use crate::bayeux::{Advice, BayeuxError, ClientAdvice, Message, Reply, text};
+use crate::bayeux::{Advice, BayeuxError, ClientAdvice, Message, Reply, Transport, text};
 use crate::session::{Connect, Connected, EndReason, EventsBy, Session};
 
 /// The connection type of clients that receive events by `text/event-stream`, and send by POST.
-const EVENT_SOURCE: &str = "eventsource";
+const EVENT_SOURCE: &str = Transport::EventSource.name();
 
 /// Answers a connect, or holds it.
 ///
@@ -24,6 +24,11 @@ pub(super) fn apply<'a>(
 ) -> (Reply<'a>, Effect) {
     let browsers = &scope.shared.browsers;
     let events_by = events_by(message, actor, scope);
+    let transport = match events_by {
+        EventsBy::OtherStream => Some(Transport::EventSource),
+        EventsBy::Replies | EventsBy::ThisStream => actor.transport,
+    };
+    session.comes_by(transport, scope.now);
     // Browsers allow few requests at once to a host, but many WebSockets.
     let mut cookies = actor.cookies.iter().filter(|_| actor.is_request);
     let connect = Connect {
@@ -66,9 +71,11 @@ pub(super) fn apply<'a>(
 pub fn ended(reply: Reply<'_>, reason: EndReason, handshake: impl FnOnce() -> Advice) -> Reply<'_> {
     match reason {
         EndReason::Disconnect | EndReason::Refused => reply.advised(Advice::none()),
-        EndReason::Expired | EndReason::MaxQueue | EndReason::Memory => reply
-            .failed(BayeuxError::SessionUnknown)
-            .advised(handshake()),
+        EndReason::Expired | EndReason::MaxQueue | EndReason::Memory | EndReason::Administrator => {
+            reply
+                .failed(BayeuxError::SessionUnknown)
+                .advised(handshake())
+        }
         EndReason::IdentityExpired => reply.failed(BayeuxError::TokenExpired).advised(handshake()),
     }
 }

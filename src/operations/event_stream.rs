@@ -91,6 +91,7 @@ fn resume(
     if !session.is_subscribed_to(&patterns) {
         return Ok(None);
     }
+    session.comes_by(actor.transport, scope.now);
     Ok(Stream::replaying(&session, Some(last), true))
 }
 
@@ -130,7 +131,10 @@ pub fn join(
         None => Ok(()),
     };
     let joined = match (&session, &passed) {
-        (Some(session), Ok(())) => Stream::replaying(session, last, false),
+        (Some(session), Ok(())) => {
+            session.comes_by(actor.transport, scope.now);
+            Stream::replaying(session, last, false)
+        }
         _ => None,
     };
     joined.ok_or_else(|| {

@@ -8,7 +8,7 @@ use super::{Actor, Scope, Who, ack, checked_id, room, texts};
 use crate::bayeux::{Advice, BayeuxError, ClientId, Field, Message, RandomId, Reply};
 use crate::extensions::{Begun, Refusal};
 
-use crate::session::Session;
+use crate::session::{Origin, Session};
 
 /// A new session, and the cookie its browser has yet to be given.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ pub fn apply<'a>(
 /// Makes a session for the browser that a request came from.
 ///
 /// # Errors
-/// Access rules do not allow it, or there are as many sessions as there may be, on the server or of the same user
+/// Its user is refused, access rules do not allow it, or there are as many sessions as there may be, on the server or of the same user
 /// or address.
 pub(super) fn begin(
     actor: &Actor<'_>,
@@ -77,6 +77,7 @@ pub(super) fn begin(
 ) -> Result<Handshaken, Refusal> {
     let mut subject = actor.subject();
     subject.identity = begun.identity.take().or(subject.identity);
+    scope.is_welcome(subject.identity.as_ref())?;
     scope.may_handshake(&subject)?;
     scope.has_memory_for_session()?;
     let share = room::take(&subject, scope)?;
@@ -93,6 +94,7 @@ pub(super) fn begin(
         Arc::clone(scope.shared),
         begun,
         share,
+        Origin::new(actor.address, actor.transport),
     );
     if let Some(identity) = &subject.identity {
         session.set_end(scope.end_of(identity));
@@ -102,6 +104,7 @@ pub(super) fn begin(
     scope.sessions.add(Arc::clone(&session));
     scope.metrics().sessions.increment();
     scope.metrics().handshakes.increment();
+    scope.is_still_welcome(&session)?;
     tracing::debug!(client_id = ?id, "session begins");
     let new_cookie = returned.is_none().then_some(cookie);
     Ok(Handshaken {

@@ -12,6 +12,7 @@ mod implied;
 mod memory;
 mod pace;
 mod publish;
+mod refused_users;
 mod renewal;
 pub mod resources;
 mod room;
@@ -31,7 +32,7 @@ use crate::access::{Access, Identity};
 use crate::authentication::{Known, Shown};
 use crate::bayeux::{
     Advice, BayeuxError, ChannelBound, ChannelKind, ChannelName, ChannelPattern, ClientId, Draft,
-    Event, Limits, Message, RandomId, Reply, meta, text,
+    Event, Limits, Message, RandomId, Reply, Transport, meta, text,
 };
 use crate::extensions::Refusal;
 use crate::metrics::{Limit, Metrics};
@@ -47,7 +48,9 @@ pub use event_stream::NotOpened;
 pub use extensions::{Denied, refused};
 pub use handshake::apply as handshake;
 pub use implied::Implied;
+use pace::milliseconds;
 pub use publish::publish;
+pub use refused_users::{RefusedUsers, TooManyRefused};
 
 /// What operations work on.
 #[derive(Debug)]
@@ -60,6 +63,8 @@ pub struct Scope<'s> {
     pub resources: &'s Arc<Resources>,
     /// Who may do what.
     pub access: &'s Arc<Access>,
+    /// Who may do nothing for a while.
+    pub refused_users: &'s RefusedUsers,
     /// How fast clients may be.
     pub rates: &'s Rates,
     /// The application servers that take calls.
@@ -133,7 +138,7 @@ impl Scope<'_> {
         if self.is_backend(session) {
             self.connected.remove_all(session.id());
         }
-        self.sessions.remove(session.id());
+        self.sessions.remove(session);
         self.shared.browsers.remove_session(session.browser().id());
         if let Some(share) = session.share() {
             self.shared.shares.remove(share);
@@ -153,6 +158,8 @@ pub struct Actor<'a> {
     pub who: Who<'a>,
     /// What the head of its request shows that the configuration asks for.
     pub shown: Option<&'a Arc<Shown>>,
+    /// The transport it came by, if it is of a session.
+    pub transport: Option<Transport>,
     /// The browser cookies of its request that have the form of this server's.
     pub cookies: &'a [RandomId],
     /// Whether a connect may be held, as far as its transport can.

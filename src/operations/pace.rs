@@ -98,6 +98,6 @@ impl Scope<'_> {
 }
 
 /// Returns a time in whole milliseconds, after which it is over.
-fn milliseconds(wait: Duration) -> u64 {
+pub(super) fn milliseconds(wait: Duration) -> u64 {
     u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }

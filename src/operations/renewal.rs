@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::Scope;
 use crate::access::{Granted, Identity, Subject};
 use crate::bayeux::{BayeuxError, Event};
+use crate::extensions::Refusal;
 use crate::session::Session;
 
 impl Scope<'_> {
@@ -13,17 +14,14 @@ impl Scope<'_> {
     /// before, or longer, takes its place. What does not is passed over.
     ///
     /// # Errors
-    /// It is another user, or the session's has not shown who it is.
-    pub fn renew(
-        &self,
-        session: &Arc<Session>,
-        identity: &Arc<Identity>,
-    ) -> Result<(), BayeuxError> {
+    /// It is another user, or one that is refused, or the session's has not shown who it is.
+    pub fn renew(&self, session: &Arc<Session>, identity: &Arc<Identity>) -> Result<(), Refusal> {
         // What is checked again is mostly the same.
         let is_same = |before: &Arc<Identity>| Arc::ptr_eq(before, identity);
         if session.granted().identity().is_some_and(is_same) {
             return Ok(());
         }
+        self.is_welcome(Some(identity))?;
         let changed = session.regrant(|granted| {
             let before = granted.identity().ok_or(BayeuxError::UserChanged)?;
             if before.user != identity.user {
@@ -40,7 +38,8 @@ impl Scope<'_> {
                 self.access.for_subject(subject),
                 self.end_of(identity),
             )))
-        })?;
+        });
+        let changed = changed.map_err(|error: BayeuxError| Refusal::Failed(error.text().into()))?;
         if let Some(granted) = changed {
             tracing::debug!(client_id = ?session.id(), "the client has shown again who it is");
             self.take_away(session, &granted);

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use dashmap::DashMap;
 use indexmap::IndexSet;
 
+use super::rate::Rate;
 use crate::bayeux::{ChannelName, ChannelPattern};
 use crate::lifecycle::{Kind as Lived, LifecycleEvent};
 use crate::memory::{Kind, sizes};
@@ -51,7 +52,10 @@ fn size(pattern: &ChannelPattern, is_only: bool) -> usize {
 
 /// The subscribers of one channel or pattern; an empty set is on its way out of the index.
 #[derive(Debug, Default)]
-pub(super) struct Subscribers(RwLock<State>);
+pub(super) struct Subscribers {
+    state: RwLock<State>,
+    rate: Rate,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -79,11 +83,16 @@ impl Reading<'_> {
 
 impl Subscribers {
     pub(super) fn read(&self) -> Reading<'_> {
-        Reading(self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Reading(self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns what counts the events that they are sent.
+    pub(super) fn rate(&self) -> &Rate {
+        &self.rate
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -109,6 +118,13 @@ impl Index {
         self.by_pattern
             .get(pattern)
             .map(|entry| Arc::clone(entry.value()))
+    }
+
+    /// Visits all of them, in no order. A part of the index is locked meanwhile: nothing else may be.
+    pub(super) fn each(&self, mut visit: impl FnMut(&ChannelPattern, &Arc<Subscribers>)) {
+        for entry in &self.by_pattern {
+            visit(entry.key(), entry.value());
+        }
     }
 
     /// Returns the subscribers of everything that matches a channel.

@@ -5,15 +5,18 @@
 //! is skipped under all but the first, which one look-up a visit decides.
 
 mod index;
+mod listing;
 mod options;
+mod rate;
 pub mod settings;
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use crate::bayeux::{ChannelName, ChannelPattern, ClientId, Event};
 use crate::session::{self, Delivered, EndReason, Session};
 use index::Index;
+pub use listing::{Listed, Selection};
 pub use options::Delivery;
 use options::Options;
 pub use settings::{ChannelOptions, Settings};
@@ -33,6 +36,8 @@ pub struct Router {
     settings: Settings,
     options: Options,
     index: Index,
+    /// From when on the rates of channels are counted: the first publish.
+    began: OnceLock<Instant>,
 }
 
 /// What a publish did.
@@ -61,6 +66,7 @@ impl Router {
             settings,
             options,
             index: Index::default(),
+            began: OnceLock::new(),
         }
     }
 
@@ -68,6 +74,18 @@ impl Router {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Returns how many channels and patterns have a subscriber.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Tells whether none has one.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Tells whether a channel or pattern has a subscriber.
@@ -130,6 +148,12 @@ impl Router {
         self.options.have_resources()
     }
 
+    /// Returns the time by the clock that rates are counted by.
+    fn time(&self, now: Instant) -> Duration {
+        let began = self.began.get_or_init(|| now);
+        now.saturating_duration_since(*began)
+    }
+
     /// Delivers an event to every session subscribed to its channel, once to each.
     pub fn publish(
         &self,
@@ -140,6 +164,10 @@ impl Router {
         now: Instant,
     ) -> Published {
         let matching = self.index.matching(channel);
+        let time = self.time(now);
+        for subscribers in &matching {
+            subscribers.rate().count(time);
+        }
         let matching: Vec<_> = matching
             .iter()
             .map(|subscribers| subscribers.read())

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::ChannelOptions;
-use crate::bayeux::{ChannelBound, ChannelName};
+use crate::bayeux::{ChannelBound, ChannelName, ChannelPattern};
 use crate::session;
 
 /// How the events of one channel are delivered.
@@ -67,6 +67,17 @@ impl Options {
             to_publisher: self.to_publisher && to_publisher.unwrap_or(true),
             is_resource: resource.unwrap_or(false),
         }
+    }
+
+    /// Tells whether who is subscribed to a channel or pattern may be told, as the most specific says that
+    /// covers it.
+    pub(super) fn have_presence(&self, pattern: &ChannelPattern) -> bool {
+        let mut presence = None;
+        pattern.each_covering(|covering| {
+            let options = self.by_pattern.get(covering);
+            presence = presence.or(options.and_then(|options| options.presence));
+        });
+        presence.unwrap_or(false)
     }
 
     /// Tells whether any channel can be a resource.

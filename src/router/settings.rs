@@ -62,4 +62,7 @@ pub struct ChannelOptions {
     /// Whether the channel is a resource: its last message is kept.
     #[serde(default)]
     pub resource: Option<bool>,
+    /// Whether application servers may be told who is subscribed.
+    #[serde(default)]
+    pub presence: Option<bool>,
 }

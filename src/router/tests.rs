@@ -8,7 +8,7 @@ use crate::bayeux::{Draft, EventFields, Limits, Message, RandomId};
 use crate::extensions::{Begun, Pipeline};
 use crate::metrics::Metrics;
 use crate::session::{
-    Browser, Browsers, Carrier, MaxQueuePolicy, Reconnects, Shared, Shares, Timers,
+    Browser, Browsers, Carrier, MaxQueuePolicy, Origin, Reconnects, Shared, Shares, Timers,
 };
 
 struct Rig {
@@ -44,6 +44,7 @@ impl Rig {
             Arc::clone(&self.shared),
             Begun::new(Instant::now()),
             None,
+            Origin::default(),
         );
         self.router
             .subscribe(&session, &parsed(patterns))
@@ -228,5 +229,101 @@ fn a_channel_s_bound_and_its_policy_are_inherited_each_on_its_own() {
         let delivery = rig.router.delivery(&channel, &rig.shared.settings);
         let bound = delivery.bound.map(|bound| (bound.max_queue, bound.policy));
         assert_eq!(bound, expected, "{name}");
+    }
+}
+
+#[test]
+fn channels_are_listed_by_name_page_by_page() {
+    let rig = Rig::new(Settings::default(), &[]);
+    rig.session(1, &["/b/2", "/a", "/b/**", "/c"]);
+    rig.session(2, &["/b/1", "/b/2"]);
+    let everything = parsed(&["/**"]);
+    let names = |within: &[ChannelPattern], asked: Option<&str>, after: Option<&str>, limit| {
+        let asked = asked.map(|asked| parsed(&[asked]).remove(0));
+        let selection = Selection {
+            within,
+            asked: asked.as_ref(),
+            after,
+            limit,
+        };
+        let page = rig.router.list(&selection, Instant::now());
+        let listed = page.items.iter();
+        let names =
+            listed.map(|listed| format!("{} {}", listed.pattern.as_str(), listed.subscribers));
+        (names.collect::<Vec<_>>().join(", "), page.is_more)
+    };
+    let cases = [
+        (None, None, 9, "/a 1, /b/** 1, /b/1 1, /b/2 2, /c 1", false),
+        (None, None, 2, "/a 1, /b/** 1", true),
+        (None, Some("/b/**"), 2, "/b/1 1, /b/2 2", true),
+        (None, Some("/b/2"), 2, "/c 1", false),
+        (None, Some("/c"), 2, "", false),
+        (Some("/b/*"), None, 9, "/b/1 1, /b/2 2", false),
+        (Some("/b/**"), None, 9, "/b/** 1, /b/1 1, /b/2 2", false),
+        (Some("/a"), None, 9, "/a 1", false),
+    ];
+    for (asked, after, limit, expected, is_more) in cases {
+        let found = names(&everything, asked, after, limit);
+        assert_eq!(
+            found,
+            (expected.to_owned(), is_more),
+            "{asked:?} {after:?} {limit}"
+        );
+    }
+    let within = parsed(&["/b/*", "/c"]);
+    assert_eq!(names(&within, None, None, 9).0, "/b/1 1, /b/2 2, /c 1");
+    assert_eq!(names(&within, Some("/b/**"), None, 9).0, "/b/1 1, /b/2 2");
+}
+
+#[test]
+fn a_channel_tells_its_rate_and_its_subscribers() {
+    let rig = Rig::new(Settings::default(), &[]);
+    let session = rig.session(1, &["/a", "/**"]);
+    rig.session(2, &["/a"]);
+    for _ in 0..5 {
+        rig.publish("/a", 99);
+    }
+    rig.publish("/b", 99);
+    let find = |pattern: &str, max| {
+        let found = rig
+            .router
+            .subscribers(&parsed(&[pattern])[0], max, Instant::now());
+        found.map(|(listed, sessions)| (listed.subscribers, listed.rate, sessions.len()))
+    };
+    assert_eq!(find("/a", 9), Some((2, 0.5, 2)));
+    assert_eq!(find("/a", 1), Some((2, 0.5, 1)));
+    assert_eq!(find("/**", 9), Some((1, 0.6, 1)));
+    assert_eq!(find("/b", 9), None);
+    rig.router.unsubscribe(&session, &parsed(&["/**"]));
+    assert_eq!(find("/**", 9), None);
+}
+
+#[test]
+fn who_is_subscribed_is_told_as_the_most_specific_pattern_says() {
+    let option = |pattern: &str, presence| ChannelOptions {
+        pattern: pattern.to_owned(),
+        presence,
+        ..ChannelOptions::default()
+    };
+    let channels = [
+        option("/a/**", Some(true)),
+        option("/a/b/*", Some(false)),
+        option("/a/b/c", None),
+        option("/a/b/d", Some(true)),
+    ];
+    let rig = Rig::new(Settings::default(), &channels);
+    for (pattern, expected) in [
+        ("/a/x", true),
+        ("/a/x/*", true),
+        ("/a/**", true),
+        ("/a/b/*", false),
+        ("/a/b/**", true),
+        ("/a/b/c", false),
+        ("/a/b/d", true),
+        ("/a", false),
+        ("/**", false),
+    ] {
+        let found = rig.router.has_presence(&parsed(&[pattern])[0]);
+        assert_eq!(found, expected, "{pattern}");
     }
 }

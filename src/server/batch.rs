@@ -299,10 +299,7 @@ impl Pass<'_> {
     /// Takes what a message shows of who the client of its session is.
     fn renew(&self, known: Option<&Known>, session: Option<&Arc<Session>>) -> Result<(), Refusal> {
         match known.zip(session) {
-            Some((known, session)) => {
-                let renewed = self.scope.renew(session, &known.identity);
-                renewed.map_err(|error| Refusal::Failed(error.text().into()))
-            }
+            Some((known, session)) => self.scope.renew(session, &known.identity),
             None => Ok(()),
         }
     }

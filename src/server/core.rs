@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::access::Access;
 use crate::bayeux::{ClientId, Draft, Event, Limits};
-use crate::operations::{self, Scope};
+use crate::operations::{self, RefusedUsers, Scope};
 use crate::rates::Rates;
 use crate::resources::Resources;
 use crate::router::Router;
@@ -24,6 +24,7 @@ pub(super) struct Core {
     pub(super) router: Router,
     pub(super) resources: Arc<Resources>,
     pub(super) access: Arc<Access>,
+    pub(super) refused_users: RefusedUsers,
     pub(super) rates: Rates,
     pub(super) connected: Arc<Connected>,
     pub(super) shared: Arc<Shared>,
@@ -36,6 +37,7 @@ impl Core {
             router: &self.router,
             resources: &self.resources,
             access: &self.access,
+            refused_users: &self.refused_users,
             rates: &self.rates,
             connected: &self.connected,
             shared: &self.shared,

@@ -11,6 +11,8 @@ mod departed;
 mod extensions;
 mod id_hasher;
 mod in_flight;
+mod listing;
+mod origin;
 mod overflow;
 mod queue;
 mod reconnects;
@@ -27,6 +29,7 @@ mod sweeper;
 mod telling;
 mod times;
 mod unknown_sessions;
+mod users;
 mod weight;
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -34,8 +37,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::access::Granted;
-use crate::bayeux::{Advice, ChannelPattern, ClientId, Event, RandomId};
+use crate::access::{Granted, Identity};
+use crate::bayeux::{Advice, ChannelPattern, ClientId, Event, RandomId, Transport};
 use crate::extensions::{Begun, Pipeline};
 use crate::lifecycle::Kind;
 use crate::memory::{Budget, Level};
@@ -48,6 +51,8 @@ pub use browsers::{Browser, Browsers};
 pub use connect::{Connect, EventsBy, Taken};
 pub use id_hasher::IdHasher;
 pub use in_flight::InFlight;
+pub use listing::{Backlog, Selection};
+pub use origin::Origin;
 pub use overflow::Delivered;
 pub use reconnects::Reconnects;
 pub use registry::Sessions;
@@ -70,6 +75,7 @@ pub struct Session {
     id: ClientId,
     browser: Arc<Browser>,
     begun: Instant,
+    origin: Origin,
     shared: Arc<Shared>,
     marks: AtomicU8,
     /// Its own extensions, behind those of all sessions.
@@ -110,6 +116,7 @@ impl Session {
         shared: Arc<Shared>,
         begun: Begun,
         share: Option<Box<Share>>,
+        origin: Origin,
     ) -> Arc<Self> {
         let now = begun.now;
         let state = State::new(browser.id(), is_bound, &shared.settings, &begun);
@@ -128,6 +135,7 @@ impl Session {
             id,
             browser,
             begun: now,
+            origin,
             shared,
             marks: AtomicU8::new(0),
             extensions,
@@ -147,13 +155,37 @@ impl Session {
         self.id
     }
 
+    /// Returns when its handshake came.
+    #[must_use]
+    pub fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    /// Returns where its client is.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Notes a connect of its client, or a stream, and by what that comes if it is known.
+    pub fn comes_by(&self, transport: Option<Transport>, now: Instant) {
+        self.origin.comes_by(transport);
+        self.hear(now);
+    }
+
+    /// Notes that its client sends something.
+    fn hear(&self, now: Instant) {
+        let after = now.saturating_duration_since(self.begun);
+        self.origin.hear(after);
+    }
+
     /// Sets what its client may do from now on.
     pub fn grant(&self, granted: Granted) {
         *self.granted.write().unwrap_or_else(PoisonError::into_inner) = granted;
     }
 
     /// Changes what its client may do, and when it ends whatever its client does, by what was granted before;
-    /// both at once for whoever else does so.
+    /// both at once for whoever else does so. Whose session it is does not change.
     ///
     /// # Errors
     /// Those of `change`; nothing is changed.
@@ -175,6 +207,16 @@ impl Session {
     pub fn granted(&self) -> Granted {
         let granted = self.granted.read().unwrap_or_else(PoisonError::into_inner);
         granted.clone()
+    }
+
+    /// Returns who its client has shown to be, if that one has a name.
+    #[must_use]
+    pub fn user(&self) -> Option<Arc<Identity>> {
+        let granted = self.granted();
+        let identity = granted.identity();
+        identity
+            .filter(|identity| !identity.user.is_empty())
+            .cloned()
     }
 
     /// Tells whether a request with these browser cookies may use the session, and binds it to its
@@ -455,7 +497,11 @@ impl Session {
     /// Returns how many events it keeps: queued, and sent but not acknowledged.
     #[cfg(test)]
     pub(crate) fn kept(&self) -> usize {
-        self.lock().state.kept()
+        let Backlog {
+            queued,
+            unacknowledged,
+        } = self.backlog();
+        queued + unacknowledged
     }
 
     /// Locks the state. A panic while it was locked is a defect that left the state as it was

@@ -71,7 +71,7 @@ impl AtBound {
 }
 
 impl Queue {
-    #[cfg(test)]
+    /// Returns how many events there are.
     pub(super) fn len(&self) -> usize {
         self.events.len()
     }

@@ -1,4 +1,4 @@
-//! All sessions of this node, by client id.
+//! All sessions of this node, by client id and by user.
 
 use std::hash::{BuildHasherDefault, Hash};
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use dashmap::DashMap;
 
 use super::departed::Departed;
 use super::unknown_sessions::UnknownSessions;
+use super::users::Users;
 use super::{IdHasher, Session};
 use crate::bayeux::ClientId;
 
@@ -15,6 +16,8 @@ use crate::bayeux::ClientId;
 #[derive(Debug, Default)]
 pub struct Sessions {
     by_id: DashMap<ClientId, Arc<Session>, BuildHasherDefault<IdHasher>>,
+    /// Those of clients that have shown who they are.
+    users: Users,
     departed: Departed,
     /// Those who have to show again who they are, and had no connect held that could be answered so.
     outlived: Departed,
@@ -28,14 +31,29 @@ impl Sessions {
         self.by_id.get(&id).map(|entry| Arc::clone(entry.value()))
     }
 
-    /// Adds a session.
+    /// Adds a session, to its user's too if that is known and has a name.
     pub fn add(&self, session: Arc<Session>) {
+        // First, since nobody ends it who does not find it.
+        if let Some(user) = session.user() {
+            self.users.add(&user.user, session.id(), session.memory());
+        }
         self.by_id.insert(session.id(), session);
     }
 
-    /// Removes a session.
-    pub fn remove(&self, id: ClientId) {
-        self.by_id.remove(&id);
+    /// Removes a session that has ended.
+    pub fn remove(&self, session: &Session) {
+        self.by_id.remove(&session.id());
+        if let Some(user) = session.user() {
+            self.users
+                .remove(&user.user, session.id(), session.memory());
+        }
+    }
+
+    /// Returns the sessions of a user, in no order.
+    #[must_use]
+    pub fn of_user(&self, user: &str) -> Vec<Arc<Session>> {
+        let ids = self.users.of(user).into_iter();
+        ids.filter_map(|id| self.find(id)).collect()
     }
 
     /// Notes that a client disconnects while no connect of it is held; one may be on its way.
@@ -67,6 +85,13 @@ impl Sessions {
     #[must_use]
     pub fn delay_unknown(&self, id: impl Hash, now: Instant, max: Duration) -> Duration {
         self.unknown.delay(id, now, max)
+    }
+
+    /// Visits all of them, in no order. A part of the map is locked meanwhile: nothing else may be.
+    pub(super) fn each(&self, visit: &mut dyn FnMut(&Arc<Session>)) {
+        for entry in &self.by_id {
+            visit(entry.value());
+        }
     }
 
     /// Returns all of them.

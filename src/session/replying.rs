@@ -40,6 +40,7 @@ impl Carrier {
 impl Session {
     /// Holds back wake-ups while a batch of its client's own messages is processed.
     pub fn begin_batch(&self, now: Instant) {
+        self.hear(now);
         self.lock().state.begin_batch(&self.shared.settings, now);
     }
 

@@ -59,6 +59,11 @@ pub struct Settings {
     pub max_sessions_per_user: Option<usize>,
     /// Sessions of one address, of IPv6 one network of 64 bits.
     pub max_sessions_per_address: Option<usize>,
+    /// How long a user may be refused at most.
+    #[serde(with = "humantime_serde")]
+    pub max_refusal: Duration,
+    /// Users that may be refused at once.
+    pub max_refused_users: usize,
     /// Channels and patterns one session may be subscribed to.
     pub max_subscriptions: usize,
     /// Held connects of one browser (one cookie); below zero: no bound; zero: none is held.
@@ -103,6 +108,8 @@ impl Default for Settings {
             max_sessions: 200_000,
             max_sessions_per_user: None,
             max_sessions_per_address: None,
+            max_refusal: Duration::from_secs(24 * 3600),
+            max_refused_users: 10_000,
             max_subscriptions: 1000,
             max_sessions_per_browser: 1,
             multi_session_interval: Duration::from_secs(2),

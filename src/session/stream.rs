@@ -248,7 +248,7 @@ mod tests {
     use crate::metrics::Metrics;
     use crate::session::state::tests::event;
     use crate::session::{
-        Browser, Browsers, Delivered, Reconnects, Settings, Shared, Shares, Timers,
+        Browser, Browsers, Delivered, Origin, Reconnects, Settings, Shared, Shares, Timers,
     };
 
     fn session() -> Arc<Session> {
@@ -272,6 +272,7 @@ mod tests {
             Arc::new(shared),
             begun,
             None,
+            Origin::default(),
         )
     }
 

@@ -116,8 +116,8 @@ mod tests {
     use crate::bayeux::{ClientAdvice, RandomId};
     use crate::extensions::{Begun, Pipeline};
     use crate::session::{
-        Browser, Browsers, Connect, EndReason, EventsBy, Reconnects, Session, Settings, Shared,
-        Shares,
+        Browser, Browsers, Connect, EndReason, EventsBy, Origin, Reconnects, Session, Settings,
+        Shared, Shares,
     };
 
     fn session() -> (Arc<Session>, Arc<Shared>, Instant) {
@@ -141,6 +141,7 @@ mod tests {
             Arc::clone(&shared),
             Begun::new(now),
             None,
+            Origin::default(),
         );
         (session, shared, now)
     }

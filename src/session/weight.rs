@@ -43,3 +43,14 @@ impl Drop for Session {
         memory.sub(Kind::Queues, inner.places as usize);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every waiting client has one: beyond the next size it would take 128 bytes more.
+    #[test]
+    fn a_session_keeps_within_its_size_class() {
+        assert!(sizes::shared(size_of::<Session>()) <= 640);
+    }
+}

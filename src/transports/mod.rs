@@ -20,7 +20,7 @@ use crate::web::form::FormLimits;
 
 pub use endpoint::Endpoint;
 pub use error::Error;
-pub use runtime::now;
+pub use runtime::{aside, now};
 pub use settings::{Shows, Transport, connection_types};
 
 /// A form or a query may have as many fields as messages may be in a batch, and no client sends more than

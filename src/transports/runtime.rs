@@ -6,7 +6,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 
 /// Does work while the other tasks of this thread go on elsewhere.
-pub(super) fn aside(work: &mut dyn FnMut()) {
+pub fn aside(work: &mut dyn FnMut()) {
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::MultiThread => block_in_place(work),
         _ => work(),

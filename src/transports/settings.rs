@@ -6,56 +6,17 @@ use bytesize::ByteSize;
 use http::HeaderName;
 use serde::{Deserialize, Serialize};
 
-/// A transport a client may ask for by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Transport {
-    /// One connection for all messages, both ways.
-    #[serde(rename = "websocket")]
-    WebSocket,
-    /// Events by `text/event-stream`, messages by POST requests.
-    #[serde(rename = "eventsource")]
-    EventSource,
-    /// POST requests, the connect held until there is something to say.
-    LongPolling,
-    /// The same over script elements (JSONP).
-    CallbackPolling,
-    /// A connect's response is a growing text of arrays.
-    XhrStreaming,
-    /// A connect's response has an array in each of its parts.
-    Multipart,
-    /// A connect's response has responses in it; a resource's too, and a request may hold requests.
-    MessageHttp,
-    /// A connect's response is a page that never ends, in a frame.
-    Iframe,
-    /// What Dojo 0.4 knows as multipart. Its clients take it before all others.
-    MimeMessageBlock,
-}
-
-impl Transport {
-    /// Tells whether its clients send messages by POST.
-    #[must_use]
-    pub fn posts(self) -> bool {
-        !matches!(self, Self::WebSocket | Self::CallbackPolling)
-    }
-}
+pub use crate::bayeux::Transport;
 
 /// The names of the connection types that are on, as handshakes list them.
 #[must_use]
 pub fn connection_types(transports: &[Transport]) -> Vec<&'static str> {
-    let names = transports.iter().map(|transport| match transport {
+    let names = transports.iter().flat_map(|transport| {
         // The second name is Faye's for the same transport from another origin.
-        Transport::LongPolling => ["long-polling", "cross-origin-long-polling"].as_slice(),
-        Transport::CallbackPolling => &["callback-polling"],
-        Transport::WebSocket => &["websocket"],
-        Transport::EventSource => &["eventsource"],
-        Transport::XhrStreaming => &["xhr-streaming"],
-        Transport::Multipart => &["multipart"],
-        Transport::MessageHttp => &["message-http"],
-        Transport::Iframe => &["iframe"],
-        Transport::MimeMessageBlock => &["mime-message-block"],
+        let second = (*transport == Transport::LongPolling).then_some("cross-origin-long-polling");
+        [transport.name()].into_iter().chain(second)
     });
-    names.flatten().copied().collect()
+    names.collect()
 }
 
 /// What the gate asks heads for of who sent their requests.

@@ -1,7 +1,9 @@
 // Every snippet of README.md and docs/ is run as it is printed, but for the name of the host.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -211,6 +213,40 @@ const RUNS = {
     };
     await writeFile(join(shell.folder, 'signed.py'), `${text}\n${call('secret')}\n${call('other')}\n`);
     assert.equal(await shell.run(`python3 ${shell.folder}/signed.py`), 'True\nFalse\n');
+  },
+  'mirant publish http://127.0.0.1:8080 /chat/demo \'"hello"\'': publishes('/chat/demo', 'hello'),
+  "mirant subscribe http://127.0.0.1:8080 '/chat/**'": async (text, { shell, url }) => {
+    const run = shell.start(`${text.trimEnd()} 2>&1`);
+    await run.until(/subscribed to \/chat\/\*\*/);
+    await publish(url, '/chat/demo', { text: 'hi' });
+    await run.until(/^\{"channel":"\/chat\/demo","data":\{"text":"hi"\}\}$/m);
+  },
+  'seq 3 | mirant publish': async (text, { shell, url }) => {
+    const subscriber = await RawSession.open(url);
+    await subscriber.ask('/meta/subscribe', { subscription: '/chat/demo' });
+    await shell.run(text);
+    const events = (await subscriber.ask('/meta/connect')).slice(0, -1);
+    assert.deepEqual(events.map(({ data }) => data), [{ text: 'hi' }, 'a string', 1, 2, 3]);
+  },
+  'mirant publish --key @key.txt': async (text, { shell }) => {
+    await writeFile(join(shell.folder, 'key.txt'), 'mirant_key\n');
+    const asked = [];
+    const api = createServer(async (request, response) => {
+      const body = JSON.parse(Buffer.concat(await request.toArray()));
+      asked.push([request.url, request.headers.authorization, body]);
+      response.end(JSON.stringify({ receipts: body.map(() => ({ accepted: true })) }));
+    }).listen(0, '127.0.0.1');
+    try {
+      await once(api, 'listening');
+      await shell.run(text.replace(':8090', `:${api.address().port}`));
+    } finally {
+      api.close();
+    }
+    const messages = [{ channel: '/chat/demo', data: { text: 'hi' } }];
+    assert.deepEqual(asked, [['/api/v1/publish', 'Bearer mirant_key', messages]]);
+  },
+  'mirant call http://127.0.0.1:8080 /service/echo': async (text, { shell }) => {
+    assert.equal(await shell.run(text), '{"text":"hi"}\n');
   },
   'mirant bench idle': parsed,
   'mirant bench fan-out --url http://10.0.0.5': parsed,

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::{Phase, State, Wake};
 use crate::bayeux::Event;
-use crate::session::{Settings, Taken};
+use crate::session::{Backlog, Settings, Taken};
 
 /// Bytes to which a reply is made smaller at most.
 const MIN_REPLY: u64 = 16 * 1024;
@@ -154,10 +154,11 @@ impl State {
         self.acks.is_some()
     }
 
-    #[cfg(test)]
-    pub(in crate::session) fn kept(&self) -> usize {
-        let sent = self.acks.as_ref().map_or(0, |acks| acks.size().events);
-        self.queue.len() + sent
+    pub(in crate::session) fn backlog(&self) -> Backlog {
+        Backlog {
+            queued: self.queue.len(),
+            unacknowledged: self.acks.as_ref().map_or(0, |acks| acks.size().events),
+        }
     }
 
     /// Takes a connect's acknowledgement.

@@ -172,6 +172,7 @@ impl Exchange {
         Actor {
             address: socket.peer().ip(),
             shown: decision.shown.as_ref(),
+            transport: Some(way.transport(&self.format)),
             cookies: &decision.cookies,
             may_be_held: true,
             lifetime: (way != Way::Once).then_some(endpoint.streaming.lifetime),

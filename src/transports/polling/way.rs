@@ -58,6 +58,16 @@ impl Way {
         Ok(())
     }
 
+    /// Returns the transport that its clients use.
+    pub(super) fn transport(self, format: &Format) -> Transport {
+        match (self, format) {
+            (Self::Streamed(kind), _) => kind.transport(),
+            (Self::Responses, _) | (_, Format::Embedded) => Transport::MessageHttp,
+            (Self::Once, Format::Script(_)) => Transport::CallbackPolling,
+            (Self::Once, _) => Transport::LongPolling,
+        }
+    }
+
     /// Tells whether its clients do not see that nothing listens any more: what a page loads for its
     /// scripts fails without a word, in many browsers and for most clients.
     pub(super) fn is_blind(self, format: &Format) -> bool {

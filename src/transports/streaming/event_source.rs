@@ -18,7 +18,7 @@ use http::{HeaderName, StatusCode};
 use tokio::time::Sleep;
 
 use super::heartbeat::Heartbeat;
-use crate::bayeux::{ClientId, Event, Reply};
+use crate::bayeux::{ClientId, Event, Reply, Transport};
 use crate::metrics::{Gauge, Metrics};
 use crate::server::{Actor, Implied, Verdicts, Who};
 use crate::session::{Beginning, Stream, StreamStep};
@@ -95,6 +95,7 @@ fn actor<'d>(decision: &'d Decision<'_>, socket: &Socket) -> Actor<'d> {
     Actor {
         address: socket.peer().ip(),
         shown: decision.shown.as_ref(),
+        transport: Some(Transport::EventSource),
         cookies: &decision.cookies,
         is_request: true,
         ..Actor::default()

@@ -57,14 +57,24 @@ impl StreamKind {
             Some(name) => text(name)?,
             None => legacy::streams_by(marks_of(message))?.into(),
         };
-        let (transport, streamed) = match &*name {
-            "xhr-streaming" => (Transport::XhrStreaming, Self::XhrStreaming),
-            "multipart" => (Transport::Multipart, Self::Multipart),
-            "mime-message-block" => (Transport::MimeMessageBlock, Self::MimeMessageBlock),
-            "iframe" => (Transport::Iframe, Self::Iframe),
+        let kind = match &*name {
+            "xhr-streaming" => Self::XhrStreaming,
+            "multipart" => Self::Multipart,
+            "mime-message-block" => Self::MimeMessageBlock,
+            "iframe" => Self::Iframe,
             _ => return None,
         };
-        on.contains(&transport).then_some(streamed)
+        on.contains(&kind.transport()).then_some(kind)
+    }
+
+    /// Returns it among all transports.
+    pub fn transport(self) -> Transport {
+        match self {
+            Self::XhrStreaming => Transport::XhrStreaming,
+            Self::Multipart => Transport::Multipart,
+            Self::MimeMessageBlock => Transport::MimeMessageBlock,
+            Self::Iframe => Transport::Iframe,
+        }
     }
 
     /// Returns how messages stand in its response, for a client that named a callback or did not.

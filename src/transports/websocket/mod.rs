@@ -25,7 +25,7 @@ use super::arrays::{array, array_of, parse};
 use super::endpoint::Endpoint;
 use super::gate::Decision;
 use super::runtime::{aside, now};
-use crate::bayeux::{BatchError, BayeuxError, RandomId, Reply};
+use crate::bayeux::{BatchError, BayeuxError, RandomId, Reply, Transport};
 use crate::memory::{Charge, Kind};
 use crate::metrics::{Gauge, Limit, Metrics, Notice};
 use crate::pause::was_paused;
@@ -304,6 +304,7 @@ impl Connection {
             actor: Actor {
                 address: socket.peer().ip(),
                 shown: self.waiting.as_ref().and_then(|waiting| waiting.shown()),
+                transport: Some(Transport::WebSocket),
                 cookies: &self.cookies,
                 may_be_held: true,
                 may_publish_without_session: true,

@@ -14,7 +14,7 @@ use notices::Quota;
 pub use counts::{Counter, Gauge};
 pub use hooks::{HookCall, HookEvent, Hooks};
 pub use labels::{
-    CallOutcome, Dropped, EndReason, Forbidden, Limit, PasswordOutcome, WebhookOutcome,
+    ApiOutcome, CallOutcome, Dropped, EndReason, Forbidden, Limit, PasswordOutcome, WebhookOutcome,
 };
 pub use notices::{Notice, Permit};
 
@@ -112,6 +112,7 @@ pub struct Metrics {
     passwords: [Counter; PasswordOutcome::ALL.len()],
     webhook: [Counter; WebhookOutcome::ALL.len()],
     call_outcomes: [Counter; CallOutcome::ALL.len()],
+    api_messages: [Counter; ApiOutcome::ALL.len()],
     limits: EachLimit<Counter>,
     /// The log lines that clients cause, by what they are about; and those of bounds that nobody else
     /// tells of.
@@ -155,6 +156,11 @@ impl Metrics {
     /// Counts a password that a client has shown.
     pub fn password(&self, outcome: PasswordOutcome) {
         self.passwords[outcome as usize].increment();
+    }
+
+    /// Counts what became of a message of an application server.
+    pub fn api_message(&self, outcome: ApiOutcome) {
+        self.api_messages[outcome as usize].increment();
     }
 
     /// Counts what became of a question to the webhook.

@@ -68,13 +68,16 @@ fn listed(problems: &[impl ToString]) -> String {
     lines.join("; ")
 }
 
+/// A listener, and the sockets that it is to accept connections of.
+type Listening = (Listener, Vec<ListeningSocket>);
+
 /// A server that listens, and has yet to run.
 #[derive(Debug)]
 pub struct Bound {
     server: Arc<BayeuxServer>,
-    public: (Listener, Vec<ListeningSocket>),
-    admin: (Listener, Vec<ListeningSocket>),
-    api: (Listener, Vec<ListeningSocket>),
+    public: Listening,
+    admin: Listening,
+    api: Listening,
     hooks: Hooks,
     stop: watch::Sender<bool>,
     shutdown_timeout: Duration,
@@ -147,9 +150,6 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
     }));
 
     let (stop, stopping) = watch::channel(false);
-    let public_listeners = listener::listen(&http.listen, &http)?;
-    let admin_listeners = listener::listen(&admin.listen, &http)?;
-    let api_listeners = listener::listen(&api.listen, &http)?;
     let bayeux = transports::Endpoint::new(
         Arc::clone(&server),
         bayeux.transports,
@@ -159,35 +159,56 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         resources.http,
         &http.allowed_origins,
     )?;
-    let max_connections = listener::max_connections(&http);
-    let listener = |proxies, routes| {
-        Listener::new(
-            http.clone(),
-            max_connections,
-            max_message_size,
-            proxies,
-            routes,
-            Arc::clone(&metrics),
-            stopping.clone(),
-        )
+    let common = Common {
+        http: &http,
+        max_connections: listener::max_connections(&http),
+        max_message_size,
+        metrics,
+        stopping,
     };
-    let api_hosts = own_hosts("api.hosts", &api.listen, &api.hosts);
-    let is_public = api.public;
-    let api = Arc::new(HttpApi::new(Arc::clone(&server), clients.keys, api.bounds));
-    let public_api = is_public.then(|| Arc::clone(&api));
-    let public_routes = public_routes(&http, demo, public_api, bayeux);
-    let public = listener(Proxies::new(&http)?, public_routes);
-    let admin = listener(Proxies::default(), admin_routes(&admin, &server));
-    let api = listener(Proxies::default(), api_routes(api_hosts, api));
+    let http_api = Arc::new(HttpApi::new(&server, clients.keys, &api.bounds));
+    let to_clients = api.public.then(|| Arc::clone(&http_api));
+    let routes = public_routes(&http, demo, to_clients, bayeux);
+    let to_operator = admin_routes(&admin, &server);
     Ok(Bound {
+        public: common.listen(&http.listen, Proxies::new(&http)?, routes)?,
+        admin: common.listen(&admin.listen, Proxies::default(), to_operator)?,
+        api: common.listen(&api.listen, Proxies::default(), api_routes(&api, http_api))?,
         server,
-        public: (public, public_listeners),
-        admin: (admin, admin_listeners),
-        api: (api, api_listeners),
         hooks: backends.hooks,
         stop,
         shutdown_timeout: http.shutdown_timeout,
     })
+}
+
+/// What all listeners have in common.
+struct Common<'h> {
+    http: &'h listener::Settings,
+    max_connections: usize,
+    max_message_size: u64,
+    metrics: Arc<Metrics>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Common<'_> {
+    fn listen(
+        &self,
+        addresses: &[ListenAddress],
+        proxies: Proxies,
+        routes: Routes,
+    ) -> Result<Listening, BindError> {
+        let sockets = listener::listen(addresses, self.http)?;
+        let listener = Listener::new(
+            self.http.clone(),
+            self.max_connections,
+            self.max_message_size,
+            proxies,
+            routes,
+            Arc::clone(&self.metrics),
+            self.stopping.clone(),
+        );
+        Ok((listener, sockets))
+    }
 }
 
 /// What finds who clients are.
@@ -270,9 +291,9 @@ fn admin_routes(settings: &config::Admin, server: &Arc<BayeuxServer>) -> Routes 
     }
 }
 
-fn api_routes(hosts: Hosts, api: Arc<HttpApi>) -> Routes {
+fn api_routes(settings: &config::Api, api: Arc<HttpApi>) -> Routes {
     Routes {
-        hosts,
+        hosts: own_hosts("api.hosts", &settings.listen, &settings.hosts),
         first: Vec::new(),
         api: Some(api),
         service: None,

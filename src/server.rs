@@ -1,6 +1,7 @@
 //! The Bayeux server: takes batches of messages, gives replies and events; knows no HTTP.
 
 mod admit;
+mod backend;
 mod batch;
 mod core;
 mod directory;
@@ -22,15 +23,16 @@ use std::time::Instant;
 use self::core::Core;
 use self::waits::WaitingRoom;
 use crate::access::Access;
-use crate::alias::Aliases;
+use crate::alias::{Alias, Aliases};
 use crate::authentication::Authenticator;
 use crate::bayeux::{ClientId, Limits, Message, RandomId};
 use crate::extensions::{Pipeline, WaitBounds};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::operations::RefusedUsers;
+pub use crate::operations::backend::{NotSent, To};
 pub use crate::operations::resources::{ByteRange, NotWritten};
-pub use crate::operations::{Actor, Denied, Implied, NotOpened, TooManyRefused, Who};
+pub use crate::operations::{Actor, Denied, Implied, NotOpened, Reached, TooManyRefused, Who};
 use crate::rates::{self, Rates};
 use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
@@ -40,6 +42,7 @@ use crate::session;
 use crate::session::{Browsers, Reconnects, Sessions, Shared, Shares, Tick, Timers, sweep};
 
 pub use admit::Admission;
+pub use backend::{Refusals, Sending};
 pub use batch::STEP;
 pub use directory::{ChannelDetails, Disconnected, Presence};
 pub use held::HeldConnect;
@@ -171,6 +174,24 @@ impl BayeuxServer {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.core.shared.metrics
+    }
+
+    /// Returns the figures, for whoever keeps them.
+    #[must_use]
+    pub fn shared_metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.core.shared.metrics)
+    }
+
+    /// Returns the alias of a session.
+    #[must_use]
+    pub fn alias_of(&self, id: ClientId) -> Alias {
+        self.core.shared.aliases.of(id)
+    }
+
+    /// Returns the client id of the session that would have this alias.
+    #[must_use]
+    pub fn client_of(&self, alias: Alias) -> ClientId {
+        self.core.shared.aliases.client(alias)
     }
 
     /// Returns the marks of the session that a message names; none if there is no such session.

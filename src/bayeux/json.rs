@@ -1,6 +1,7 @@
 //! Batches of messages from bytes: one JSON array or object, within bounds.
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
@@ -44,6 +45,21 @@ pub fn parse_data<'a>(text: &'a [u8], limits: &Limits) -> Result<&'a RawValue, D
         return Err(DataError::TooDeep(max));
     }
     serde_json::from_slice(text).map_err(|error| DataError::Malformed(error.to_string()))
+}
+
+/// Reads a text that programs which are no clients have sent, within the bounds on how deep a batch may be.
+///
+/// # Errors
+/// It is not what is to be read, or nested too deep.
+pub fn parse_body<'a, T: Deserialize<'a>>(text: &'a [u8], limits: &Limits) -> Result<T, DataError> {
+    let max = limits.max_depth;
+    if depth(text, max) > max {
+        return Err(DataError::TooDeep(max));
+    }
+    // Checked as a whole, no string in it has to be.
+    let text = std::str::from_utf8(text);
+    let text = text.map_err(|error| DataError::Malformed(error.to_string()))?;
+    serde_json::from_str(text).map_err(|error| DataError::Malformed(error.to_string()))
 }
 
 /// Reads the messages of one request: of one text, or of the several `message` fields of a form,

@@ -19,7 +19,7 @@ pub use channel::{ChannelKind, ChannelName, ChannelPattern, InvalidChannel};
 pub use client_id::{ClientId, NotAnId, RandomId};
 pub use error::BayeuxError;
 pub use event::{Draft, Event, EventFields, Framing};
-pub use json::{BatchError, DataError, parse_batches, parse_data};
+pub use json::{BatchError, DataError, parse_batches, parse_body, parse_data};
 pub use limits::Limits;
 pub use message::{AUTHENTICATION, Message};
 pub use reply::{Field, Reply};

@@ -231,11 +231,18 @@ mod known_keys {
             fields(include_str!("../http_api/settings.rs"), "Settings"),
         );
         assert_eq!(BTreeSet::from_iter(keys::known()), expected);
+    }
 
+    #[test]
+    fn of_lists_are_the_fields_of_their_entries() {
+        let here = include_str!("mod.rs");
+        let channels = include_str!("../router/settings.rs");
         let access = include_str!("../access/settings.rs");
+        let passwords = include_str!("../authentication/passwords/settings.rs");
+        let tokens = include_str!("../authentication/token/settings.rs");
         let api_keys = include_str!("../authentication/api_keys/settings.rs");
         let entries = [
-            fields(&bayeux[2], "ChannelOptions"),
+            fields(channels, "ChannelOptions"),
             fields(access, "Rule"),
             fields(passwords, "User"),
             fields(tokens, "Issuer"),

@@ -114,6 +114,8 @@ pub struct MessageInfo {
     pub shown: Option<Arc<Shown>>,
     /// The address of its client, if it has one and it is known.
     pub address: Option<IpAddr>,
+    /// Whether an application server sends it by the HTTP API: its key says what it may do.
+    pub is_backend: bool,
     /// When it came in, by the clock that measures.
     pub at: Instant,
     /// Tells the time now, by that clock and of day: for a reply, when it is written. Few ask, and

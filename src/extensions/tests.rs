@@ -52,6 +52,7 @@ fn info() -> MessageInfo {
         shown: None,
         client_id: None,
         address: None,
+        is_backend: false,
         at: Instant::now(),
         clocks: || (Instant::now(), SystemTime::UNIX_EPOCH),
     }

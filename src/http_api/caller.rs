@@ -81,6 +81,7 @@ impl Caller {
         Actor {
             address: self.address,
             who: Who::Known(&self.known),
+            is_backend: true,
             ..Actor::default()
         }
     }

@@ -115,13 +115,14 @@ impl From<Presence> for Present {
 #[utoipa::path(
     get,
     path = "/api/v1/channels",
+    operation_id = "list_channels",
     tag = "channels",
     params(ChannelQuery),
     responses(
         (status = 200, description = "A page of them.", body = Channels),
-        (status = 400, description = "A parameter is not what it should be.", body = Problem),
-        (status = 401, description = "There is no valid key.", body = Problem),
-        (status = 403, description = "The key does not allow `read`.", body = Problem),
+        (status = 400, description = "A parameter is not what it should be.", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "There is no valid key.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key does not allow `read`.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn list(
@@ -163,6 +164,7 @@ pub(super) async fn list(
 #[utoipa::path(
     get,
     path = "/api/v1/channels/{*channel}",
+    operation_id = "channel",
     tag = "channels",
     params(
         ("channel" = String, Path, description = "The name without its first slash.", example = "chat/1"),
@@ -170,10 +172,10 @@ pub(super) async fn list(
     ),
     responses(
         (status = 200, description = "What there is to say of it.", body = ChannelDetails),
-        (status = 400, description = "The name or a parameter is not what it should be.", body = Problem),
-        (status = 401, description = "There is no valid key.", body = Problem),
-        (status = 403, description = "The key does not allow `read`, or not on this channel.", body = Problem),
-        (status = 404, description = "It has no subscriber.", body = Problem),
+        (status = 400, description = "The name or a parameter is not what it should be.", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "There is no valid key.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key does not allow `read`, or not on this channel.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "It has no subscriber.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn one(

@@ -1,4 +1,4 @@
-//! The OpenAPI description: what each endpoint says of itself, and what they have in common.
+//! The `OpenAPI` description: what each endpoint says of itself, and what they have in common.
 
 use axum::extract::State;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -47,6 +47,7 @@ pub(super) fn render(document: &utoipa::openapi::OpenApi) -> String {
 #[utoipa::path(
     get,
     path = "/api/v1/openapi.json",
+    operation_id = "description",
     tag = "description",
     security(()),
     responses((status = 200, description = "The description.", body = serde_json::Value))

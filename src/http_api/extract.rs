@@ -15,9 +15,9 @@ use super::problem::{Kind, Problem};
 
 /// The body of a request, which has arrived.
 #[derive(Debug)]
-pub struct Posted(pub Bytes);
+pub struct Body(pub Bytes);
 
-impl<S: Send + Sync> FromRequest<S> for Posted {
+impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {

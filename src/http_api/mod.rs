@@ -4,15 +4,17 @@
 //! listener's business. An endpoint is a function with `#[utoipa::path]` that is named in [`routes`]. It takes
 //! [`Caller`](caller::Caller), which refuses requests without a key, and asks it what the key is for.
 
-#[allow(dead_code, reason = "its endpoints come next")]
 mod caller;
 mod channels;
+mod deliver;
 mod document;
-#[allow(dead_code, reason = "its endpoints come next")]
 mod extract;
+mod message;
 mod paging;
-#[allow(dead_code, reason = "its endpoints come next")]
 mod problem;
+mod publish;
+mod receipts;
+mod send;
 mod sessions;
 pub mod settings;
 mod users;
@@ -40,6 +42,7 @@ use crate::transports::answer::{Answer, Deferred};
 use crate::web::{Head, Response, Socket};
 use caller::Address;
 use problem::{Kind, Problem};
+use receipts::Receipts;
 pub use settings::Settings;
 use work::{Working, worked};
 
@@ -51,7 +54,6 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const HEADERS: [HeaderName; 3] = [AUTHORIZATION, CONTENT_TYPE, IDEMPOTENCY_KEY];
 
 /// What endpoints work on.
-#[allow(dead_code, reason = "its endpoints come next")]
 #[derive(Debug)]
 pub struct Shared {
     /// The server.
@@ -60,6 +62,8 @@ pub struct Shared {
     pub keys: ApiKeys,
     /// The bounds.
     pub settings: Settings,
+    /// What was sent under idempotency keys.
+    receipts: Receipts,
     /// The description of all endpoints.
     document: Box<RawValue>,
 }
@@ -80,24 +84,32 @@ impl fmt::Debug for HttpApi {
 /// Lists the endpoints.
 fn endpoints() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::with_openapi(document::Common::openapi())
-        .routes(routes!(document::openapi))
+        .routes(routes!(publish::publish))
+        .routes(routes!(publish::publish_on))
+        .routes(routes!(deliver::deliver))
         .routes(routes!(channels::list))
         .routes(routes!(channels::one))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::one, sessions::end))
         .routes(routes!(users::disconnect))
+        .routes(routes!(document::openapi))
 }
 
 impl HttpApi {
     /// Makes the API of a server.
     #[must_use]
-    pub fn new(server: Arc<BayeuxServer>, keys: ApiKeys, settings: Settings) -> Self {
+    pub fn new(server: &Arc<BayeuxServer>, keys: ApiKeys, settings: &Settings) -> Self {
         let (router, document) = endpoints().split_for_parts();
         let document = RawValue::from_string(document::render(&document));
         let shared = Shared {
-            server,
+            receipts: Receipts::new(
+                settings.idempotency_window,
+                settings.max_idempotency_keys,
+                server.shared_metrics(),
+            ),
+            server: Arc::clone(server),
             keys,
-            settings,
+            settings: settings.clone(),
             document: document.expect("the description is JSON"),
         };
         let router = router
@@ -129,10 +141,10 @@ impl HttpApi {
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
         {
-            Poll::Ready((parts, body)) => answered(parts, body, socket).into(),
+            Poll::Ready((parts, body)) => answered(&parts, body, socket).into(),
             Poll::Pending => Answer::later(Deferred::before(
                 response,
-                |(parts, body), socket: &Socket| answered(parts, body, socket).into(),
+                |(parts, body), socket: &Socket| answered(&parts, body, socket).into(),
             )),
         }
     }
@@ -165,7 +177,7 @@ fn request(head: &Head, body: Bytes, socket: &Socket) -> Request<Body> {
 }
 
 /// Makes the response that the connection writes.
-fn answered(parts: http::response::Parts, body: Bytes, socket: &Socket) -> Response {
+fn answered(parts: &http::response::Parts, body: Bytes, socket: &Socket) -> Response {
     if let Some(Work(work)) = parts.extensions.get() {
         socket.note_work(*work);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 /// The media type of errors.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -26,6 +26,60 @@ pub struct Problem {
     /// After which time the same may succeed.
     #[serde(skip)]
     retry: Option<Duration>,
+}
+
+/// The problems of keys.
+#[derive(Debug, IntoResponses)]
+#[allow(dead_code, reason = "they describe what is written")]
+pub enum KeyProblems {
+    /// The request shows no key, or one that is not valid.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(Problem),
+    /// The key is not for this, or an extension refuses it.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
+}
+
+/// The problems of what is sent.
+#[derive(Debug, IntoResponses)]
+#[allow(dead_code, reason = "they describe what is written")]
+pub enum SendProblems {
+    /// The body, or the message, is malformed, or it cannot be sent on its channel.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Malformed(Problem),
+    /// What came first under the idempotency key is still under way.
+    #[response(status = 409, content_type = "application/problem+json")]
+    InProgress(Problem),
+    /// There are too many messages.
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooMany(Problem),
+    /// Something else came under the idempotency key.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Reused(Problem),
+    /// There is no memory left, or an extension has no answer.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Problem),
+}
+
+/// The problems of what is sent to sessions.
+#[derive(Debug, IntoResponses)]
+#[allow(dead_code, reason = "they describe what is written")]
+pub enum DeliverProblems {
+    /// The body is malformed, or it cannot be sent on its channel.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Malformed(Problem),
+    /// There is no such session.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NoSession(Problem),
+    /// What came first under the idempotency key is still under way.
+    #[response(status = 409, content_type = "application/problem+json")]
+    InProgress(Problem),
+    /// Something else came under the idempotency key.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Reused(Problem),
+    /// There is no memory left, or an extension has no answer.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Problem),
 }
 
 /// The kinds of problems.
@@ -56,7 +110,7 @@ pub enum Kind {
     /// The channel's name is malformed.
     Channel,
     /// The channel is none that this can be done with.
-    ChannelKind,
+    Unfit,
     /// There is no such session.
     SessionUnknown,
     /// There is no such channel.
@@ -75,6 +129,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
+    #[cfg(test)]
     pub const ALL: [Self; 20] = [
         Self::KeyMissing,
         Self::KeyUnknown,
@@ -88,7 +143,7 @@ impl Kind {
         Self::TooManyMessages,
         Self::Message,
         Self::Channel,
-        Self::ChannelKind,
+        Self::Unfit,
         Self::SessionUnknown,
         Self::ChannelUnknown,
         Self::Refused,
@@ -122,7 +177,7 @@ impl Kind {
             ),
             Self::Message => ("message", S::BAD_REQUEST, "Malformed message"),
             Self::Channel => ("channel", S::BAD_REQUEST, "Malformed channel"),
-            Self::ChannelKind => ("channel_kind", S::BAD_REQUEST, "Not on this channel"),
+            Self::Unfit => ("channel_kind", S::BAD_REQUEST, "Not on this channel"),
             Self::SessionUnknown => ("session_unknown", S::NOT_FOUND, "No such session"),
             Self::ChannelUnknown => ("channel_unknown", S::NOT_FOUND, "No such channel"),
             Self::Refused => ("refused", S::FORBIDDEN, "Refused"),
@@ -148,6 +203,7 @@ impl Kind {
     }
 
     /// Returns the status of its responses.
+    #[cfg(test)]
     #[must_use]
     pub fn status(self) -> StatusCode {
         self.parts().1
@@ -189,6 +245,7 @@ impl Problem {
     }
 
     /// Returns its kind.
+    #[cfg(test)]
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind

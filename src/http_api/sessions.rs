@@ -125,13 +125,14 @@ fn unknown() -> Problem {
 #[utoipa::path(
     get,
     path = "/api/v1/sessions",
+    operation_id = "list_sessions",
     tag = "sessions",
     params(SessionQuery),
     responses(
         (status = 200, description = "A page of them.", body = Sessions),
-        (status = 400, description = "A parameter is not what it should be.", body = Problem),
-        (status = 401, description = "There is no valid key.", body = Problem),
-        (status = 403, description = "The key does not allow `sessions`.", body = Problem),
+        (status = 400, description = "A parameter is not what it should be.", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "There is no valid key.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key does not allow `sessions`.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn list(
@@ -176,14 +177,15 @@ pub(super) async fn list(
 #[utoipa::path(
     get,
     path = "/api/v1/sessions/{session}",
+    operation_id = "session",
     tag = "sessions",
     params(("session" = String, Path, description = "Its alias.")),
     responses(
         (status = 200, description = "What there is to say of it.", body = SessionDetails),
-        (status = 400, description = "It is no alias.", body = Problem),
-        (status = 401, description = "There is no valid key.", body = Problem),
-        (status = 403, description = "The key does not allow `sessions`.", body = Problem),
-        (status = 404, description = "There is no such session.", body = Problem),
+        (status = 400, description = "It is no alias.", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "There is no valid key.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key does not allow `sessions`.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such session.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn one(
@@ -215,14 +217,15 @@ pub(super) async fn one(
 #[utoipa::path(
     delete,
     path = "/api/v1/sessions/{session}",
+    operation_id = "end_session",
     tag = "sessions",
     params(("session" = String, Path, description = "Its alias.")),
     responses(
         (status = 204, description = "It has ended."),
-        (status = 400, description = "It is no alias.", body = Problem),
-        (status = 401, description = "There is no valid key.", body = Problem),
-        (status = 403, description = "The key does not allow `sessions`.", body = Problem),
-        (status = 404, description = "There is no such session.", body = Problem),
+        (status = 400, description = "It is no alias.", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "There is no valid key.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key does not allow `sessions`.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such session.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn end(

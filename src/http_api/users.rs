@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::caller::Caller;
-use super::extract::{Json, Path, Posted};
+use super::extract::{Body, Json, Path};
 use super::problem::{Kind, Problem};
 use super::{Shared, Working};
 use crate::authentication::api_keys::Permission;
@@ -43,22 +43,23 @@ pub(super) struct Disconnected {
 #[utoipa::path(
     post,
     path = "/api/v1/users/{user}/disconnect",
+    operation_id = "disconnect_user",
     tag = "users",
     params(("user" = String, Path, description = "The user's name.")),
     request_body(content = Disconnect, description = "May be left out."),
     responses(
         (status = 200, description = "It is done.", body = Disconnected),
-        (status = 400, description = "The body is not what it should be.", body = Problem),
-        (status = 401, description = "There is no valid key.", body = Problem),
-        (status = 403, description = "The key does not allow `sessions`.", body = Problem),
-        (status = 503, description = "Too many users are refused.", body = Problem),
+        (status = 400, description = "The body is not what it should be.", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "There is no valid key.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key does not allow `sessions`.", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many users are refused.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn disconnect(
     caller: Caller,
     State(shared): State<Arc<Shared>>,
     Path(user): Path<String>,
-    Posted(body): Posted,
+    Body(body): Body,
 ) -> Result<Working<Json<Disconnected>>, Problem> {
     caller.may(Permission::Sessions)?;
     let asked: Disconnect = if body.is_empty() {

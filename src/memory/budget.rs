@@ -32,11 +32,13 @@ pub enum Kind {
     Responses,
     /// Batches that wait for an extension, and calls that wait for a hook.
     Waits,
+    /// Receipts of what application servers have sent.
+    Receipts,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Sessions,
         Self::Queues,
         Self::Events,
@@ -46,6 +48,7 @@ impl Kind {
         Self::Requests,
         Self::Responses,
         Self::Waits,
+        Self::Receipts,
     ];
 
     /// Returns the label that metrics carry.
@@ -61,6 +64,7 @@ impl Kind {
             Self::Requests => "requests",
             Self::Responses => "responses",
             Self::Waits => "waits",
+            Self::Receipts => "receipts",
         }
     }
 }

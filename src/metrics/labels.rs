@@ -81,10 +81,14 @@ pub enum Limit {
     MaxHookWaiting,
     /// `max_queue` of a `[[hook]]`.
     MaxHookQueue,
+    /// `api.max_messages`.
+    MaxApiMessages,
+    /// `api.max_idempotency_keys`.
+    MaxIdempotencyKeys,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 39] = [
+    pub(super) const ALL: [Self; 41] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -124,6 +128,8 @@ impl Limit {
         Self::MaxCalls,
         Self::MaxHookWaiting,
         Self::MaxHookQueue,
+        Self::MaxApiMessages,
+        Self::MaxIdempotencyKeys,
     ];
 
     /// Tells whether whoever reaches it logs that with more than its name, or whether it is reached in
@@ -146,6 +152,8 @@ impl Limit {
                 | Self::MaxCalls
                 | Self::MaxHookWaiting
                 | Self::MaxHookQueue
+                | Self::MaxApiMessages
+                | Self::MaxIdempotencyKeys
         )
     }
 
@@ -192,6 +200,8 @@ impl Limit {
             Self::MaxCalls => "backends.max_calls",
             Self::MaxHookWaiting => "hook.max_waiting",
             Self::MaxHookQueue => "hook.max_queue",
+            Self::MaxApiMessages => "api.max_messages",
+            Self::MaxIdempotencyKeys => "api.max_idempotency_keys",
         }
     }
 }
@@ -365,6 +375,31 @@ impl CallOutcome {
             Self::Gone => "gone",
             Self::Refused => "refused",
             Self::Late => "late",
+        }
+    }
+}
+
+/// What became of a message that an application server sent over HTTP; its label says the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApiOutcome {
+    /// It was sent.
+    Accepted,
+    /// It was sent before, and not again.
+    Repeated,
+    /// It was not sent.
+    Refused,
+}
+
+impl ApiOutcome {
+    pub(super) const ALL: [Self; 3] = [Self::Accepted, Self::Repeated, Self::Refused];
+
+    /// Returns the label that metrics carry.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Repeated => "repeated",
+            Self::Refused => "refused",
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::labels::{
-    CallOutcome, Dropped, EndReason, Forbidden, Limit, PasswordOutcome, WebhookOutcome,
+    ApiOutcome, CallOutcome, Dropped, EndReason, Forbidden, Limit, PasswordOutcome, WebhookOutcome,
 };
 use super::{Counter, Gauge, Metrics};
 use crate::memory::Kind;
@@ -123,6 +123,17 @@ impl Metrics {
             ),
             &outcomes,
             &self.call_outcomes,
+        );
+        let outcomes = ApiOutcome::ALL.map(ApiOutcome::label);
+        family(
+            out,
+            (
+                "api_messages_total",
+                "Messages that application servers have sent over HTTP.",
+                "outcome",
+            ),
+            &outcomes,
+            &self.api_messages,
         );
     }
 

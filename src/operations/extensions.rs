@@ -186,6 +186,7 @@ impl Scope<'_> {
             },
             shown: actor.shown.cloned(),
             address: actor.address,
+            is_backend: actor.is_backend,
             at: self.now,
             clocks: self.clocks,
         }

@@ -2,6 +2,7 @@
 
 mod access;
 mod ack;
+pub mod backend;
 mod backends;
 mod connect;
 mod disconnect;
@@ -49,7 +50,7 @@ pub use extensions::{Denied, refused};
 pub use handshake::apply as handshake;
 pub use implied::Implied;
 use pace::milliseconds;
-pub use publish::publish;
+pub use publish::{Reached, publish};
 pub use refused_users::{RefusedUsers, TooManyRefused};
 
 /// What operations work on.
@@ -175,6 +176,8 @@ pub struct Actor<'a> {
     pub may_publish_without_session: bool,
     /// Whether its client would not see that nothing listens any more, as by scripts of a page.
     pub is_blind: bool,
+    /// Whether it is an application server that has no session, of which its key says what it may do.
+    pub is_backend: bool,
 }
 
 /// Who sends a request.

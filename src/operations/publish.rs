@@ -52,9 +52,18 @@ pub(super) fn draft<'a>(
     Draft::of(message, channel, fields)
 }
 
+/// How far an event has come, on this node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// The sessions that it is queued for.
+    pub receivers: usize,
+    /// The sessions that would have received it, and have too much queued.
+    pub dropped: usize,
+}
+
 /// Sends an event to all subscribers of its channel, and keeps its data if that is a resource.
-pub fn publish(draft: Draft<'_>, publisher: Option<ClientId>, scope: &Scope<'_>) {
-    let Ok(()) = announce(draft, publisher, scope, |draft, delivery| {
+pub fn publish(draft: Draft<'_>, publisher: Option<ClientId>, scope: &Scope<'_>) -> Reached {
+    let Ok(((), reached)) = announce(draft, publisher, scope, |draft, delivery| {
         if delivery.is_resource {
             let data = Bytes::copy_from_slice(draft.data.get().as_bytes());
             // Without a condition nothing is refused.
@@ -67,6 +76,7 @@ pub fn publish(draft: Draft<'_>, publisher: Option<ClientId>, scope: &Scope<'_>)
         }
         Ok::<_, Infallible>(())
     });
+    reached
 }
 
 /// Lets the extensions look at an event, and sends it to all subscribers of its channel; before anyone can
@@ -79,7 +89,7 @@ pub(super) fn announce<K, E>(
     publisher: Option<ClientId>,
     scope: &Scope<'_>,
     keep: impl FnOnce(&Draft<'_>, Delivery) -> Result<K, E>,
-) -> Result<K, E> {
+) -> Result<(K, Reached), E> {
     let delivery = scope.delivery(draft.channel);
     // The extensions may change its data, also for who reads the resource.
     let event = scope.encode(&mut draft, delivery.bound);
@@ -89,10 +99,14 @@ pub(super) fn announce<K, E>(
         .publish(draft.channel, &event, publisher, delivery, scope.now);
     scope.note_work(published.visited);
     scope.metrics().delivered.add(published.receivers);
+    let reached = Reached {
+        receivers: published.receivers,
+        dropped: published.dropped + published.ended.len(),
+    };
     for (session, reason) in published.ended {
         scope.end(&session, reason);
     }
-    Ok(kept)
+    Ok((kept, reached))
 }
 
 /// Changes a resource.

@@ -181,7 +181,7 @@ fn publish(
     scope.may_publish(channel, None, actor)?;
     scope.has_memory()?;
     let draft = draft(&message, channel, scope).ok_or(NotWritten::NoData)?;
-    let written = announce(draft, None, scope, |draft: &Draft<'_>, _| {
+    let (written, _) = announce(draft, None, scope, |draft: &Draft<'_>, _| {
         let kept = if draft.data.get() == data.get() {
             unchanged()
         } else {

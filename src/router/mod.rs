@@ -47,6 +47,8 @@ pub struct Published {
     pub visited: usize,
     /// The sessions that it is queued for.
     pub receivers: usize,
+    /// The sessions that it was dropped for, and that go on: as many events are queued as may be.
+    pub dropped: usize,
     /// The sessions that have to end, and why: their queues are full, or there is no memory for them.
     pub ended: Vec<(Arc<Session>, EndReason)>,
 }
@@ -188,6 +190,8 @@ impl Router {
                 let delivered = session.deliver(event, delivery.lazy, || now);
                 if delivered == Delivered::Queued {
                     published.receivers += 1;
+                } else if delivered == Delivered::Dropped {
+                    published.dropped += 1;
                 } else if let Some(reason) = delivered.end() {
                     published.ended.push((Arc::clone(session), reason));
                 }

@@ -76,7 +76,7 @@ impl Reach for Core {
     }
 
     fn publish(&self, event: Draft<'_>) {
-        operations::publish(event, None, &self.scope(Instant::now()));
+        let _reached = operations::publish(event, None, &self.scope(Instant::now()));
     }
 
     fn limits(&self) -> &Limits {

@@ -154,6 +154,7 @@ impl HeldConnect {
             identity: self.session.granted().identity().cloned(),
             shown: None,
             address: self.address,
+            is_backend: false,
             at: self.at,
             clocks,
         };

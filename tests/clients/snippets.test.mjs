@@ -1,6 +1,6 @@
 // Every snippet of README.md and docs/ is run as it is printed, but for the name of the host.
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -171,6 +171,18 @@ const RUNS = {
     await post(url, [{ channel: '/news/today', data: 'hi' }], { Authorization: `Bearer ${token.trim()}` });
     await run.until(/data: ?\{"channel":"\/news\/today","data":"hi"\}/);
   }),
+  '[api]\nlisten = ["127.0.0.1:8081"]': isConfiguration,
+  'mirant api-key': async (text, { shell }) => {
+    const printed = await shell.run(text);
+    const [, key, hash] = printed.match(/^key:  (mirant_\S{43})\nhash: sha256:([0-9a-f]{64})\n$/);
+    assert.equal(await shell.run(`printf %s ${key} | mirant api-key --hash`), `sha256:${hash}\n`);
+  },
+  'curl -s -H "$H" $API/publish': async (text, { shell }) => {
+    // The API is served to clients by the server that the snippets have: without a key it is not there.
+    await shell.run(`bash -n <<'EOF'\n${text}\nEOF`);
+  },
+  '"persisted":false': isJson,
+  '"type":"urn:mirant:key_unknown"': isJson,
   'mirant hash-password': async (text, { shell }) => {
     const printed = await shell.run(`printf sesame | ${text}`);
     assert.match(printed, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$\S+\$\S+\n$/);
@@ -252,6 +264,12 @@ const RUNS = {
   'mirant call http://127.0.0.1:8080 /service/echo': async (text, { shell }) => {
     assert.equal(await shell.run(text), '{"text":"hi"}\n');
   },
+  'A=http://127.0.0.1:8081/api/v1': withApi(async (text, { shell, url }) => {
+    const session = await RawSession.open(url);
+    await session.ask('/meta/subscribe', { subscription: '/chat/1' });
+    const printed = await shell.run(text);
+    assert.match(printed, /"channel":"\/chat\/1","subscribers":1[^]*"presence":null[^]*"sessions":\[\][^]*"refused":"10m"/);
+  }),
   'mirant bench idle': parsed,
   'mirant bench fan-out --url http://10.0.0.5': parsed,
 };
@@ -366,6 +384,21 @@ function withToken(run) {
       return run(own, { stage, shell, url, origin });
     };
     await onStage(SETTINGS, play, ['--config', config]);
+  };
+}
+
+/** Runs it with a server that has an API, and with a key for all of that in the environment. */
+function withApi(run) {
+  return async (text, context) => {
+    const key = 'mirant_of_the_snippets_of_the_guides_1234567890';
+    const hash = createHash('sha256').update(key).digest('hex');
+    const settings = ['api.public=true', `api.key=[{ name = "app", hash = "sha256:${hash}", allow = ["admin"] }]`];
+    const play = (stage) => {
+      const { url, origin } = stage.server;
+      const own = text.replaceAll('http://127.0.0.1:8081', origin);
+      return run(`export MIRANT_KEY=${key}\n${own}`, { ...context, stage, url, origin });
+    };
+    await onStage([...SETTINGS, ...settings], play);
   };
 }
 

@@ -129,6 +129,7 @@ const LAYERS: [(&str, &[&str]); 34] = [
     (
         "http_api",
         &[
+            "memory",
             "smallest",
             "authentication",
             "alias",

@@ -40,7 +40,6 @@ mod hostile;
 mod hosts;
 mod http;
 mod http_api;
-mod http_api_sessions;
 mod lazy;
 mod legacy;
 mod limits;

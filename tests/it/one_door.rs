@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use crate::http_api;
 use crate::support::{
     Client, Embedded, Events, Request, Response, Streamed, TestServer, WebSocket, only, percent,
     until,
@@ -89,7 +90,14 @@ impl Guard {
             extensions: vec![Box::new(self.clone())],
             handlers: Vec::new(),
         };
-        TestServer::start_with(&[ON, "bayeux.publish_without_session=true"], additions)
+        let key = http_api::key("publish");
+        let set = [
+            ON,
+            "bayeux.publish_without_session=true",
+            "api.public=true",
+            &key,
+        ];
+        TestServer::start_with(&set, additions)
     }
 
     fn refuse(&self, kind: Kind, error: &'static str) {
@@ -214,6 +222,11 @@ pub(crate) enum Way {
     Post,
     Patch,
     Delete,
+    /// The API for application servers: a message, a list of them, bare data, and a delivery.
+    Api,
+    ApiList,
+    ApiData,
+    ApiDelivery,
 }
 
 const MESSAGES: [Kind; 4] = [Handshake, Connect, Subscribe, Publish];
@@ -242,6 +255,14 @@ pub(crate) const WAYS: [(Way, &[Kind]); 21] = [
     (Way::Delete, &[Publish]),
 ];
 
+/// Those of application servers, which access rules are not for.
+const BACKEND_WAYS: [(Way, &[Kind]); 4] = [
+    (Way::Api, &[Publish]),
+    (Way::ApiList, &[Publish]),
+    (Way::ApiData, &[Publish]),
+    (Way::ApiDelivery, &[Publish]),
+];
+
 /// What became of an attempt: the error of a reply, or the reason of a response that is no success.
 pub(crate) type Attempt = Result<(), String>;
 
@@ -258,6 +279,22 @@ fn of_response(response: &Response) -> Attempt {
     } else {
         Err(format!("{} {}", response.status, response.reason()))
     }
+}
+
+/// The problem of the only message that an application server has sent.
+fn of_receipt(response: &Response) -> Attempt {
+    let answer: Value = serde_json::from_slice(&response.body).unwrap();
+    let problem = match &answer["receipts"] {
+        Value::Array(receipts) => &receipts[0]["error"],
+        _ if response.status >= 400 => &answer,
+        _ => return Ok(()),
+    };
+    if problem.is_null() {
+        return Ok(());
+    }
+    let (status, detail) = (&problem["status"], problem["detail"].as_str().unwrap());
+    let (_, reason) = detail.rsplit_once(": ").unwrap();
+    Err(format!("{status} {reason}"))
 }
 
 /// The reply that is all there is of a stream.
@@ -396,6 +433,13 @@ impl Ready {
                 .header("Content-Range", "bytes 1-3/5")
                 .body("new"),
             Way::Delete => Request::new("DELETE", AT),
+            Way::Api => http_api::post("/api/v1/publish", r#"{"channel":"/r/a","data":7}"#),
+            Way::ApiList => http_api::post("/api/v1/publish", r#"[{"channel":"/r/a","data":7}]"#),
+            Way::ApiData => http_api::post("/api/v1/publish/r/a", "7"),
+            Way::ApiDelivery => {
+                let body = r#"{"user":"nobody","channel":"/r/a","data":7}"#;
+                http_api::post("/api/v1/deliver", body)
+            }
             _ => get(AT),
         }
     }
@@ -405,6 +449,9 @@ impl Ready {
         match way {
             Way::Get | Way::Wait | Way::Put | Way::Post | Way::Patch | Way::Delete => {
                 of_response(&http.exchange(self.request(way)).await)
+            }
+            Way::Api | Way::ApiList | Way::ApiData | Way::ApiDelivery => {
+                of_receipt(&http.exchange(self.request(way)).await)
             }
             Way::Watch => {
                 http.send(self.request(way).bytes()).await;
@@ -506,7 +553,7 @@ async fn wrong(way: Way, kind: Kind, waits: bool) -> Option<&'static str> {
 
 async fn try_all(waits: bool) {
     let mut problems = Vec::new();
-    for (way, kinds) in WAYS {
+    for (way, kinds) in WAYS.into_iter().chain(BACKEND_WAYS) {
         for kind in kinds {
             let problem = wrong(way, *kind, waits).await;
             problems.extend(problem.map(|problem| format!("{way:?}, {kind:?}: {problem}")));

@@ -106,6 +106,12 @@ impl TestServer {
         self.server.metrics()
     }
 
+    /// The name by which others than its client know a session.
+    pub(crate) fn alias(&self, client_id: &str) -> String {
+        let alias = self.server.alias_of(client_id.parse().unwrap());
+        alias.to_string()
+    }
+
     /// Waits until so many connects are held.
     pub(crate) async fn holds(&self, connects: i64) {
         until(|| self.metrics().held_connects.value() == connects).await;

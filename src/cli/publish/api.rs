@@ -12,7 +12,6 @@ use tokio::time::{Instant, sleep};
 
 use crate::cli::harmless::shown;
 use crate::cli::remote::Error;
-use crate::cli::with_causes;
 use crate::client::fault::excerpt;
 use crate::client::{Message, Outcome, Secret, Url, backoff, chance};
 use crate::outbound::{Bounds, Failure, Outbound};
@@ -163,22 +162,22 @@ impl Api {
 
     /// What a request without a response leads to.
     fn failed(&self, failure: Failure) -> Attempt {
-        let cause = match failure {
+        let (error, is_unreachable) = match failure {
             Failure::Timeout(_) => {
                 let text = format!("{}: {failure}", self.url);
                 return Attempt::Passing(Error::TimedOut(text), Duration::ZERO);
             }
-            Failure::TooLarge(_) => {
+            Failure::TooLarge { .. } => {
                 return Attempt::Final(Error::Failed(format!("{}: {failure}", self.url)));
             }
-            Failure::Broken(cause) => cause,
-        };
-        let client = cause.downcast_ref::<hyper_util::client::legacy::Error>();
-        let is_unreachable = client.is_some_and(hyper_util::client::legacy::Error::is_connect);
-        let text = with_causes(cause.as_ref());
-        let error = match is_unreachable {
-            true => Error::Unreachable(format!("nothing answers at {} ({text})", self.url)),
-            false => Error::Failed(format!("{}: {text}", self.url)),
+            Failure::Unconnected(_) => {
+                let text = format!("nothing answers at {} ({failure})", self.url);
+                (Error::Unreachable(text), true)
+            }
+            Failure::Broken(_) => {
+                let text = format!("{}: {failure}", self.url);
+                (Error::Failed(text), false)
+            }
         };
         // Who mistyped the URL need not wait.
         match is_unreachable && !self.has_begun {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -189,7 +189,8 @@ impl Drop for Application {
     }
 }
 
-async fn serve(mut stream: TcpStream, inner: Arc<Inner>) {
+async fn serve(stream: TcpStream, inner: Arc<Inner>) {
+    let mut stream = BufReader::new(stream);
     while let Some(request) = Posted::read(&mut stream, PATH).await {
         let mut answer = {
             let mut state = inner.state.lock().unwrap();

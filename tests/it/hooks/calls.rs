@@ -1,10 +1,12 @@
 //! Calls that an application answers.
 
+use mirant::memory::Kind;
 use mirant::metrics::Limit;
 use serde_json::{Value, json};
 
 use super::application::{Answer, Application, status};
-use crate::support::{Client, TestServer, WebSocket, ok, only, until};
+use crate::authentication::{self, with_claims};
+use crate::support::{Client, Receiver, TestServer, Way, WebSocket, ok, only, until};
 
 const CALLS: &str = "calls = ['/service/**'], min_backoff = '1ms', max_backoff = '5ms'";
 const FAILED: &str = "502:/service/x:backend_failed";
@@ -81,20 +83,26 @@ async fn data_stays_as_it_is_both_ways() {
 }
 
 #[tokio::test]
-async fn by_a_websocket_too() {
+async fn answers_arrive_by_every_transport() {
     let application = Application::new().await;
     let server = TestServer::start(&[&application.set(CALLS)]);
-    let mut socket = WebSocket::client(server.address).await;
-    let ack = socket
-        .call(json!({"channel": "/service/x", "id": "5", "data": "hi"}))
-        .await;
-    assert_eq!(ack.get("data"), None);
-    let answer = socket.message().await;
-    assert_eq!(
-        (&answer["id"], &answer["data"]),
-        (&json!("5"), &json!("hi"))
-    );
-    assert_eq!(answer["successful"], true);
+    // JSON may have lines.
+    application.answer(|request| {
+        let number = request.json()["call"]["data"].clone();
+        Answer::Raw(ok(&format!(
+            "{{\"reply\":\r\n {{\n\"number\":{number}}}\n}}"
+        )))
+    });
+    for way in Way::ALL {
+        for acknowledges in [false, way.may_acknowledge()] {
+            let mut receiver = Receiver::new(&server, way, acknowledges).await;
+            for number in 1..=3 {
+                receiver.publish("/service/x", json!(number)).await;
+                receiver.receive(number).await;
+            }
+            assert_eq!(receiver.numbers, [1, 2, 3], "{:?}", receiver.name());
+        }
+    }
 }
 
 #[tokio::test]
@@ -266,4 +274,94 @@ async fn handlers_of_the_server_come_first_and_other_channels_are_not_its_own() 
     assert_eq!(application.asked(), 0);
     assert_eq!(call(&mut client, "/service/a", 1).await["data"], 1);
     assert_eq!(application.asked(), 1);
+}
+
+/// A client that has shown a token.
+async fn logged_in(server: &TestServer, user: &str, roles: &[&str]) -> Client {
+    let mut client = Client::new(server.address);
+    let token = with_claims(user, 600, &json!({"roles": roles}));
+    let ext = json!({"ext": {"authentication": {"token": token}}});
+    client.handshake_with(ext).await;
+    client.connect().await;
+    client
+}
+
+#[tokio::test]
+async fn a_call_says_who_makes_it() {
+    let application = Application::new().await;
+    let server = authentication::server(&[&application.set(CALLS)]);
+    let mut client = logged_in(&server, "u1", &["a", "b"]).await;
+    call(&mut client, "/service/x", 1).await;
+    let asked = application.requests(1).await[0].json()["call"].clone();
+    assert_eq!(
+        (&asked["user"], &asked["roles"]),
+        (&json!("u1"), &json!(["a", "b"]))
+    );
+}
+
+#[tokio::test]
+async fn connected_application_servers_come_first() {
+    let application = Application::new().await;
+    let server = authentication::server(&[&application.set(CALLS), "backends.role=backend"]);
+    let mut backend = logged_in(&server, "app", &["backend"]).await;
+    backend.subscribe("/service/x").await;
+    let mut client = server.client().await;
+    client.publish("/service/x", "hello").await;
+    assert_eq!(only(backend.events().await)["data"], "hello");
+    assert_eq!(application.asked(), 0);
+    // Without one it is the application's turn, but not for what it may have begun.
+    backend.disconnect().await;
+    let error = only(client.events().await);
+    assert_eq!(error["error"], "503:/service/x:backend_gone");
+    assert_eq!(call(&mut client, "/service/x", "hi").await["data"], "hi");
+    assert_eq!(application.asked(), 1);
+}
+
+#[tokio::test]
+async fn ten_thousand_calls_may_wait_and_are_counted_as_memory() {
+    const CLIENTS: usize = 100;
+    const CALLS_OF_EACH: usize = 100;
+    let application = Application::new().await;
+    let bounds = "max_concurrent = 50, max_waiting = 9950, timeout = '5m'";
+    let server = TestServer::start(&[
+        &application.set(&format!("{CALLS}, {bounds}")),
+        "websocket.ping_interval=0s",
+    ]);
+    application.answer(|request| {
+        let data = request.json()["call"]["data"].clone();
+        Answer::Held(Box::new(Answer::Json(json!({"reply": data}))))
+    });
+    let mut sockets = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut socket = WebSocket::client(server.address).await;
+        for id in 0..CALLS_OF_EACH {
+            socket
+                .send(json!({"channel": "/service/x", "id": id.to_string(), "data": id}))
+                .await;
+        }
+        sockets.push(socket);
+    }
+    let all = i64::try_from(CLIENTS * CALLS_OF_EACH).unwrap();
+    until(|| server.metrics().hooks.calls.value() == all).await;
+    let memory = &server.metrics().memory;
+    assert!(
+        memory.of(Kind::Waits) >= 10_000 * 1024,
+        "{}",
+        memory.of(Kind::Waits)
+    );
+    let answer = call(&mut server.client().await, "/service/x", 1).await;
+    assert_eq!(answer["error"], "503:/service/x:too_many_calls");
+    application.release(CLIENTS * CALLS_OF_EACH);
+    for mut socket in sockets {
+        let mut answered = 0;
+        while answered < CALLS_OF_EACH {
+            let messages = socket.messages().await;
+            answered += messages
+                .iter()
+                .filter(|message| message.get("data").is_some())
+                .count();
+        }
+    }
+    until(|| server.metrics().hooks.calls.value() == 0).await;
+    assert_eq!(application.most_under_way(), 50);
 }

@@ -7,8 +7,7 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// A request that came in.
 #[derive(Debug, Clone)]
@@ -20,7 +19,7 @@ pub(crate) struct Posted {
 
 impl Posted {
     /// Reads a POST to this path; none if the connection ends.
-    pub(crate) async fn read(stream: &mut TcpStream, path: &str) -> Option<Self> {
+    pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin), path: &str) -> Option<Self> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.ok()?);

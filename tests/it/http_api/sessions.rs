@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::{LISTEN, ask, json_of, problem};
 use crate::authentication::{server, token};
-use crate::http_api::{LISTEN, ask, problem};
 use crate::support::{
     Client, Events, Http, Receiver, Request, Response, TestServer, Way, WebSocket, only,
 };
@@ -52,8 +52,7 @@ async fn with_key(server: &TestServer, key: &str, request: Request) -> Response 
 
 async fn get(server: &TestServer, path: &str) -> Value {
     let response = with_key(server, ALL, Request::new("GET", &format!("/api/v1{path}"))).await;
-    assert_eq!(response.status, 200, "{path}: {response:?}");
-    serde_json::from_slice(&response.body).unwrap()
+    json_of(&response)
 }
 
 async fn delete(server: &TestServer, alias: &str) -> u16 {
@@ -191,7 +190,7 @@ async fn one_session_tells_what_it_has() {
     assert_eq!(session, expected);
     let path = format!("/api/v1/sessions/{alias}");
     let of_news = with_key(&server, NEWS, Request::new("GET", &path)).await;
-    let of_news: Value = serde_json::from_slice(&of_news.body).unwrap();
+    let of_news = json_of(&of_news);
     assert_eq!(of_news["subscriptions"], json!(["/news/1"]));
     client.disconnect().await;
     let gone = with_key(&server, ALL, Request::new("GET", &path)).await;
@@ -243,7 +242,7 @@ async fn channels_are_listed_with_their_subscribers_and_rates() {
     let of_chat = get(&server, "/channels?pattern=/chat/*").await;
     assert_eq!(field(&of_chat["channels"], "channel"), ["/chat/1"]);
     let of_news = with_key(&server, NEWS, Request::new("GET", "/api/v1/channels")).await;
-    let of_news: Value = serde_json::from_slice(&of_news.body).unwrap();
+    let of_news = json_of(&of_news);
     assert_eq!(field(&of_news["channels"], "channel"), ["/news/1"]);
 
     let chat = get(&server, "/channels/chat/1").await;
@@ -317,7 +316,7 @@ async fn a_user_is_disconnected_and_kept_away_by_every_way() {
     let mut stays = client_of(&server, "u2").await;
     let bearer = format!("Bearer {}", token("u1", 600));
     let response = disconnect(&server, "u1", r#"{"refuse":"10m"}"#).await;
-    let done: Value = serde_json::from_slice(&response.body).unwrap();
+    let done = json_of(&response);
     assert_eq!(done, json!({"sessions": 2, "refused": "10m"}));
     let reply = only(held.polled().await);
     assert_eq!(reply["advice"]["reconnect"], "handshake", "{reply}");
@@ -362,12 +361,12 @@ async fn a_user_is_disconnected_and_kept_away_by_every_way() {
     assert!(server.metrics().refused_users.value() >= 5);
 
     let response = disconnect(&server, "u1", r#"{"refuse":"0s"}"#).await;
-    let done: Value = serde_json::from_slice(&response.body).unwrap();
+    let done = json_of(&response);
     assert_eq!(done, json!({"sessions": 0, "refused": null}));
     let (_, reply) = handshake(&server, "u1").await;
     assert_eq!(reply["successful"], true, "{reply}");
     let response = disconnect(&server, "u1", "").await;
-    let done: Value = serde_json::from_slice(&response.body).unwrap();
+    let done = json_of(&response);
     assert_eq!(done, json!({"sessions": 1, "refused": null}));
     let (_, reply) = handshake(&server, "u1").await;
     assert_eq!(reply["successful"], true, "it was not refused");
@@ -460,7 +459,7 @@ async fn a_session_is_seen_when_its_client_speaks() {
     while last_seen == before {
         client.publish("/a", 1).await;
         let request = Request::new("GET", "/api/v1/sessions").header("Authorization", &bearer);
-        let list: Value = serde_json::from_slice(&http.exchange(request).await.body).unwrap();
+        let list = json_of(&http.exchange(request).await);
         assert_eq!(list["sessions"][0]["since"], before);
         last_seen = list["sessions"][0]["last_seen"].clone();
     }

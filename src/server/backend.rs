@@ -1,0 +1,159 @@
+//! Messages of application servers that have no session: those of one request, through the extensions that may
+//! let them wait.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use super::BayeuxServer;
+use super::admit::size;
+use super::verdicts::Verdicts;
+use super::waits::{Asked, Waits};
+use crate::bayeux::{ChannelName, Message};
+use crate::operations::backend::{self, NotSent, Sent, To};
+use crate::operations::{Actor, Denied, Reached, Scope};
+
+/// The messages of one request, while they are sent. They are known by their numbers.
+pub struct Sending<'s> {
+    server: &'s BayeuxServer,
+    actor: Actor<'s>,
+    refused: Vec<(usize, Denied)>,
+    unsettled: Asked,
+    /// What the messages that wait take.
+    bytes: usize,
+    work: usize,
+}
+
+/// A wait of messages for extensions: which of them these refuse. Dropped, it is given up.
+#[derive(Debug)]
+#[must_use = "the messages go on when it is over"]
+pub struct Refusals(Waits);
+
+impl Future for Refusals {
+    type Output = Vec<(usize, Denied)>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let verdicts = self.0.poll(context);
+        verdicts.map(|verdicts| {
+            let refused = verdicts.into_iter();
+            refused
+                .map(|(index, refusal)| (index, refusal.into()))
+                .collect()
+        })
+    }
+}
+
+impl BayeuxServer {
+    /// Begins to send the messages of a request.
+    #[must_use]
+    pub fn sending<'s>(&'s self, actor: Actor<'s>) -> Sending<'s> {
+        Sending {
+            server: self,
+            actor,
+            refused: Vec::new(),
+            unsettled: Asked::default(),
+            bytes: 0,
+            work: 0,
+        }
+    }
+}
+
+impl Sending<'_> {
+    /// Finds whether messages have to wait before they are sent; mostly they have not.
+    ///
+    /// To be called within a Tokio runtime.
+    pub fn admission<'m>(
+        &mut self,
+        messages: impl Iterator<Item = (usize, &'m Message<'m>)>,
+        now: Instant,
+    ) -> Option<Refusals> {
+        let core = &self.server.core;
+        if !core.shared.extensions.may_wait() {
+            return None;
+        }
+        let info = core.scope(now).info(None, &self.actor);
+        let mut asked = Asked::default();
+        let mut bytes = 0;
+        for (index, message) in messages {
+            bytes += size(std::slice::from_ref(message));
+            asked.note(index, core.shared.extensions.admit(message, &info));
+        }
+        self.wait(asked, bytes, now)
+    }
+
+    /// Takes what the extensions have said.
+    pub fn admitted(&mut self, refused: Vec<(usize, Denied)>) {
+        self.refused = refused;
+    }
+
+    /// Publishes a message on a broadcast channel.
+    ///
+    /// # Errors
+    /// An extension refuses it, or there is no memory.
+    pub fn publish(
+        &mut self,
+        index: usize,
+        message: &mut Message<'_>,
+        channel: &ChannelName,
+        now: Instant,
+    ) -> Result<Reached, NotSent> {
+        self.send(index, message, now, |message, actor, scope| {
+            backend::publish(message, channel, actor, scope)
+        })
+    }
+
+    /// Sends a message to sessions.
+    ///
+    /// # Errors
+    /// An extension refuses it, there is no memory, or there is no such session.
+    pub fn deliver(
+        &mut self,
+        to: To<'_>,
+        message: &mut Message<'_>,
+        channel: &ChannelName,
+        now: Instant,
+    ) -> Result<Reached, NotSent> {
+        self.send(0, message, now, |message, actor, scope| {
+            backend::deliver(to, message, channel, actor, scope)
+        })
+    }
+
+    fn send(
+        &mut self,
+        index: usize,
+        message: &mut Message<'_>,
+        now: Instant,
+        operation: impl FnOnce(&mut Message<'_>, &Actor<'_>, &Scope<'_>) -> Result<Sent, NotSent>,
+    ) -> Result<Reached, NotSent> {
+        if let Some((_, denied)) = self.refused.iter().find(|(refused, _)| *refused == index) {
+            return Err(NotSent::Denied(denied.clone()));
+        }
+        let scope = self.server.core.scope(now);
+        let sent = operation(message, &self.actor, &scope);
+        self.work += scope.work.get();
+        let (reached, waits) = sent?;
+        if !waits.is_empty() {
+            self.bytes += size(std::slice::from_ref(message));
+        }
+        self.unsettled.note(index, waits);
+        Ok(reached)
+    }
+
+    /// Returns what the receipts have to wait for, if there is something: that what was sent is stored.
+    pub fn unsettled(&mut self, now: Instant) -> Option<Refusals> {
+        let (asked, bytes) = (std::mem::take(&mut self.unsettled), self.bytes);
+        self.wait(asked, bytes, now)
+    }
+
+    /// Returns how much was done so far.
+    #[must_use]
+    pub fn work(&self) -> usize {
+        self.work
+    }
+
+    fn wait(&self, asked: Asked, bytes: usize, now: Instant) -> Option<Refusals> {
+        let waiting = &self.server.waiting;
+        (!asked.is_empty()).then(|| Refusals(waiting.enter(asked, Verdicts::default(), bytes, now)))
+    }
+}

@@ -17,6 +17,8 @@ const FOR_DEVELOPERS = [
 const REFERENCE = 'docs/configuration.md';
 const DEFAULTS = 'src/config/default.toml';
 const UNSET = 'none';
+/** A key with its section, which may be one of another. */
+const KEY = /^[a-z]+(?:\.[a-z]+)?\.[a-z_]+$/;
 
 const documents = [...(await guides()), ...FOR_DEVELOPERS];
 
@@ -44,14 +46,14 @@ describe('configuration keys', async () => {
 
   test(`stand in ${REFERENCE}, each once and with its default`, async () => {
     const cells = rows(await read(REFERENCE)).map(([key, value]) => [unquoted(key), unquoted(value)]);
-    const listed = cells.filter(([key]) => /^[a-z]+\.[a-z_]+$/.test(key));
+    const listed = cells.filter(([key]) => KEY.test(key));
     assert.deepEqual(listed.toSorted(), Object.entries(defaults).toSorted());
   });
 
   for (const document of documents) {
     test(`that ${document} names exist`, async () => {
       const sections = new Set(Object.keys(defaults).map((key) => key.split('.')[0]));
-      const isKey = (code) => /^[a-z]+\.[a-z_]+$/.test(code) && sections.has(code.split('.')[0]);
+      const isKey = (code) => KEY.test(code) && sections.has(code.split('.')[0]);
       const named = inlineCode(await read(document)).map((code) => code.replace(/ = .*/, '')).filter(isKey);
       // File names of the same form.
       const others = named.filter((key) => !(key in defaults) && !/\.(rs|mjs|md|conf|toml)$/.test(key));
@@ -108,7 +110,7 @@ async function keysWithDefaults() {
   const lines = (await read(DEFAULTS)).split('\n');
   while (lines.length > 0) {
     let line = lines.shift();
-    section = /^(?:# \[)?\[([a-z]+)\]/.exec(line)?.[1] ?? section;
+    section = /^(?:# \[)?\[([a-z.]+)\]/.exec(line)?.[1] ?? section;
     const [, comment, key] = /^(# )?([a-z_]+) = /.exec(line) ?? [];
     if (!key) continue;
     while (!comment && /= \[[^\]]*$/.test(line)) line += lines.shift();

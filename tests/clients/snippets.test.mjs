@@ -164,15 +164,15 @@ const RUNS = {
   "cometd.registerExtension('authentication'": withToken(inPage({ cometd: '/static/cometd/cometd.js' })),
   '$.cometd.handshake({ ext': withToken(inJqueryScript),
   'client.addExtension': withToken(inNode('faye')),
-  'H="Authorization: Bearer': withToken(async (text, { shell, url }) => {
+  'H="Authorization: Bearer $(cat': withToken(async (text, { shell, url }) => {
     const run = shell.start(text);
     await run.until(/"successful":true[^]*\](retry)?:/);
     const token = await readFile(join(shell.folder, 'token.txt'), 'utf8');
     await post(url, [{ channel: '/news/today', data: 'hi' }], { Authorization: `Bearer ${token.trim()}` });
     await run.until(/data: ?\{"channel":"\/news\/today","data":"hi"\}/);
   }),
-  '[api]\nlisten = ["127.0.0.1:8081"]': isConfiguration,
-  'mirant api-key': async (text, { shell }) => {
+  'name = "shop"\nhash = "sha256:a85f': isConfiguration,
+  'mirant api-key\n': async (text, { shell }) => {
     const printed = await shell.run(text);
     const [, key, hash] = printed.match(/^key:  (mirant_\S{43})\nhash: sha256:([0-9a-f]{64})\n$/);
     assert.equal(await shell.run(`printf %s ${key} | mirant api-key --hash`), `sha256:${hash}\n`);
@@ -229,7 +229,7 @@ const RUNS = {
   },
   ...backends.RUNS,
   '[backends]\nrole = ': isConfiguration,
-  '[api]\nlisten = ': isConfiguration,
+  'name = "website"': isConfiguration,
   'mirant publish http://127.0.0.1:8080 /chat/demo \'"hello"\'': publishes('/chat/demo', 'hello'),
   "mirant subscribe http://127.0.0.1:8080 '/chat/**'": async (text, { shell, url }) => {
     const run = shell.start(`${text.trimEnd()} 2>&1`);

@@ -76,7 +76,7 @@ for (const example of APPLICATIONS) {
     for (const [name, open, skip] of CLIENTS) {
       for (const transport of ['long-polling', 'websocket']) {
         test(`answers ${name} over ${transport}`, { skip }, () =>
-          withServer(['backends.call_timeout=2s'], async (stage) => {
+          withServer(['backends.call_timeout=5s'], async (stage) => {
             const app = await application(stage, example, backendToken());
             const peer = await enter(stage, open, transport);
             await answers(peer, app);
@@ -176,6 +176,9 @@ async function answers(peer, app) {
     const { error, ...answer } = await peer.perform('remoteCall', `rpc/${service}`, data, 0);
     return error === undefined ? answer : { ...answer, error };
   };
+  const late = call('sleep', FOR_EVER);
+  // If something else fails first, that is the failure to report.
+  late.catch(() => {});
   assert.deepEqual(await call('add', [1, 2, 3.5]), { successful: true, data: 6.5 });
   const [first, second] = [await call('whoami', {}), await call('whoami', {})];
   assert.equal(first.data.user, 'u1');
@@ -190,8 +193,7 @@ async function answers(peer, app) {
   assert.equal(failed.successful, false);
   assert.match(failed.data.error, /numbers|unsupported operand/);
   assert.equal((await call('nothing', {})).successful, false);
-  const late = await call('sleep', FOR_EVER);
-  assert.deepEqual(late, error('504:/service/rpc/sleep:backend_timed_out'));
+  assert.deepEqual(await late, error('504:/service/rpc/sleep:backend_timed_out'));
   assert.equal(await app.end('SIGTERM'), 0);
   assert.deepEqual(await call('add', [1, 2]), error('503:/service/rpc/add:no_backend'));
   assert.deepEqual(peer.messages, []);
@@ -212,9 +214,11 @@ function inTheMiddle(example, signal, { pause, others }, check) {
     // Behind the others: when they are answered, the others have been called.
     await peer.perform('remoteCalls', 'rpc/sleep', [...paused, ...quick]);
     await peer.until('the first answers', () => peer.messages.length >= QUICK);
-    assert.equal(peer.messages.length, QUICK);
+    assert.ok(peer.messages.length < CALLS, 'it is in the middle');
     assert.equal(await app.end(signal), signal === 'SIGTERM' ? 0 : null);
-    await peer.until('the end of all calls', () => peer.messages.length >= CALLS + QUICK);
+    for (const half of [CALLS / 2, CALLS]) {
+      await peer.until('the end of its calls', () => peer.messages.length >= half + QUICK);
+    }
     const ended = peer.messages.splice(0).map(({ data }) => data);
     const called = ended.map(({ content }) => content).sort((a, b) => a - b);
     assert.deepEqual(called, [...quick, ...paused]);

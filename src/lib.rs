@@ -36,6 +36,8 @@ pub mod rates;
 pub mod extensions;
 // What takes the messages on service channels.
 pub mod services;
+// Applications that are called by HTTP.
+pub mod hooks;
 // One client: its queue, its held connect, its end.
 pub mod session;
 // From a channel to the sessions subscribed to it.

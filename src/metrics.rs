@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 mod counts;
+mod hooks;
 mod labels;
 mod notices;
 mod render;
@@ -11,6 +12,7 @@ mod render;
 use notices::Quota;
 
 pub use counts::{Counter, Gauge};
+pub use hooks::{HookCall, HookEvent, Hooks};
 pub use labels::{
     ApiOutcome, CallOutcome, Dropped, EndReason, Forbidden, Limit, PasswordOutcome, WebhookOutcome,
 };
@@ -56,6 +58,8 @@ pub struct Metrics {
     pub calls: Gauge,
     /// Events of sessions and channels that connected application servers were not told, because too many waited.
     pub dropped_events: Counter,
+    /// What hooks answer and are told.
+    pub hooks: Hooks,
     /// Successful handshakes.
     pub handshakes: Counter,
     /// Held connects that a newer one displaced.

@@ -1,4 +1,5 @@
 //! HTTP requests that the server makes itself: for the keys of issuers, and to a webhook. It knows neither.
+//! `signature.rs` signs them; `destinations.rs` keeps them from private addresses.
 //!
 //! [`Outbound::send`] takes a request with an absolute URL and the whole body, and returns the response with
 //! the whole body, whatever its status. All of it, the wait for a free place included, has
@@ -7,18 +8,25 @@
 //! A URL that begins with `https` is trusted by the certificate authorities of the system, so that those of a
 //! company count, and `SSL_CERT_FILE` and `SSL_CERT_DIR` say others.
 
+mod destinations;
+mod signature;
+
 use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HeaderValue, USER_AGENT};
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Semaphore;
+
+pub use destinations::Destinations;
+use destinations::Resolver;
+pub use signature::{Signed, Signer, random_id};
 
 /// Bytes of a response's head.
 const MAX_HEAD: usize = 64 * 1024;
@@ -43,9 +51,17 @@ pub enum Failure {
     #[error("no answer within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
     /// The response is too large.
-    #[error("the answer is larger than {0} bytes")]
-    TooLarge(usize),
-    /// There is no connection, or it broke.
+    #[error("the answer is larger than {max} bytes")]
+    TooLarge {
+        /// What it may be.
+        max: usize,
+        /// What its head says.
+        status: StatusCode,
+    },
+    /// There is no connection: nothing was sent.
+    #[error("{}", with_causes(.0.as_ref()))]
+    Unconnected(Box<dyn std::error::Error + Send + Sync>),
+    /// The connection broke, or what came is no HTTP.
     #[error("{}", with_causes(.0.as_ref()))]
     Broken(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -53,22 +69,33 @@ pub enum Failure {
 /// What sends requests.
 #[derive(Debug)]
 pub struct Outbound {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
+    destinations: Destinations,
     bounds: Bounds,
     places: Semaphore,
 }
 
 impl Outbound {
-    /// Reads the system's certificate authorities.
+    /// Reads the system's certificate authorities. Requests may go anywhere.
     ///
     /// # Errors
     /// There are none.
     pub fn new(bounds: Bounds) -> io::Result<Self> {
+        Self::to(Destinations::Any, bounds)
+    }
+
+    /// Does so; requests may go there only.
+    ///
+    /// # Errors
+    /// There are no certificate authorities.
+    pub fn to(destinations: Destinations, bounds: Bounds) -> io::Result<Self> {
+        let mut http = HttpConnector::new_with_resolver(Resolver::new(destinations));
+        http.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
             .with_native_roots()?
             .https_or_http()
             .enable_http1()
-            .build();
+            .wrap_connector(http);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEEP_ALIVE)
@@ -77,6 +104,7 @@ impl Outbound {
             .build(connector);
         Ok(Self {
             client,
+            destinations,
             bounds,
             places: Semaphore::new(bounds.max_requests),
         })
@@ -97,13 +125,21 @@ impl Outbound {
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, Failure> {
         let _place = self.places.acquire().await;
+        let check = self.destinations.check(request.uri());
+        check.map_err(|error| Failure::Unconnected(error.into()))?;
         let response = self.client.request(request).await;
-        let response = response.map_err(|error| Failure::Broken(error.into()))?;
+        let response = response.map_err(|error| match error.is_connect() {
+            true => Failure::Unconnected(error.into()),
+            false => Failure::Broken(error.into()),
+        })?;
         let (head, body) = response.into_parts();
         let max = self.bounds.max_response;
         match Limited::new(body, max).collect().await {
             Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
-            Err(error) if error.is::<LengthLimitError>() => Err(Failure::TooLarge(max)),
+            Err(error) if error.is::<LengthLimitError>() => Err(Failure::TooLarge {
+                max,
+                status: head.status,
+            }),
             Err(error) => Err(Failure::Broken(error)),
         }
     }

@@ -1,5 +1,7 @@
 //! A whole server from its configuration: bind, serve, stop. What `mirant serve` and tests call.
 
+mod backends;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +17,12 @@ use crate::authentication::settings::Sources;
 use crate::authentication::token::Tokens;
 use crate::authentication::webhook::{Settings as WebhookSettings, Webhook};
 use crate::authentication::{self, Authenticator};
-use crate::bayeux::{ChannelName, ChannelPattern, Limits};
+use crate::bayeux::ChannelPattern;
 use crate::config::{self, Config};
 use crate::demo::Demo;
 use crate::extensions::{AskingWebhook, Extension};
+use crate::hooks::Hooks;
 use crate::http_api::HttpApi;
-use crate::lifecycle;
 use crate::listener::{self, Listener, ListeningSocket, NotAProxy, Proxies, Routes};
 pub use crate::listener::{BindError, BoundAddress, ListenAddress};
 use crate::memory::Budget;
@@ -30,10 +32,10 @@ use crate::router::Router;
 use crate::server::{BayeuxServer, Parts};
 use crate::service::Service;
 use crate::services::Handler;
-use crate::services::connected::{self, Announcer, Connected};
 use crate::transports::{self, Shows, connection_types};
 use crate::web::cors::NotAnOrigin;
 use crate::web::{Hosts, Page};
+use backends::Backends;
 
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +78,7 @@ pub struct Bound {
     public: Listening,
     admin: Listening,
     api: Listening,
+    hooks: Hooks,
     stop: watch::Sender<bool>,
     shutdown_timeout: Duration,
 }
@@ -105,6 +108,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
     let metrics = Arc::new(Metrics::of(Budget::new(config.memory.budget.bytes())));
     let access = Access::new(&config.access).map_err(StartError::Access)?;
     let clients = Clients::new(&config, &access, &metrics)?;
+    let backends = Backends::new(&config, &metrics)?;
     let Config {
         http,
         mut bayeux,
@@ -114,7 +118,6 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         resources,
         extensions,
         services,
-        backends,
         channel,
         rates,
         admin,
@@ -125,18 +128,8 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
     let demo = demo.then(|| Demo::new(&bayeux.transports.path));
     let max_message_size = bayeux.limits.max_message_size.as_u64();
     let mut services = services.build(&bayeux.limits);
-    let connected = Arc::new(Connected::new(&backends, Arc::clone(&metrics)));
-    if connected.is_on() {
-        services.answer_all();
-        services.extend(vec![(
-            ChannelPattern::services(),
-            Arc::clone(&connected) as _,
-        )]);
-    }
+    backends.serve(&mut services);
     services.extend(additions.handlers);
-    let announcer = announcer(&backends, &connected, &bayeux.limits);
-    let listeners = announcer.iter().map(|announcer| Arc::clone(announcer) as _);
-    let lifecycle: Vec<Arc<dyn lifecycle::Listener>> = listeners.collect();
     let server = Arc::new(BayeuxServer::new(Parts {
         limits: bayeux.limits,
         connection_types: connection_types(&bayeux.transports.transports),
@@ -150,9 +143,9 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         waits: extensions.waits,
         extensions: extensions.build(more(clients.webhook.as_ref(), additions.extensions)),
         services,
-        connected,
-        announcer,
-        lifecycle: lifecycle.into(),
+        lifecycle: backends.lifecycle(),
+        connected: backends.connected,
+        announcer: backends.announcer,
         metrics: Arc::clone(&metrics),
     }));
 
@@ -166,22 +159,17 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         resources.http,
         &http.allowed_origins,
     )?;
-    let common = Common {
-        http: &http,
-        max_connections: listener::max_connections(&http),
-        max_message_size,
-        metrics,
-        stopping,
-    };
-    let backends = Arc::new(HttpApi::new(&server, clients.keys, &api.bounds));
-    let to_clients = api.public.then(|| Arc::clone(&backends));
+    let common = Common::new(&http, max_message_size, metrics, stopping);
+    let http_api = Arc::new(HttpApi::new(&server, clients.keys, &api.bounds));
+    let to_clients = api.public.then(|| Arc::clone(&http_api));
     let routes = public_routes(&http, demo, to_clients, bayeux);
     let to_operator = admin_routes(&admin, &server);
     Ok(Bound {
         public: common.listen(&http.listen, Proxies::new(&http)?, routes)?,
         admin: common.listen(&admin.listen, Proxies::default(), to_operator)?,
-        api: common.listen(&api.listen, Proxies::default(), api_routes(&api, backends))?,
+        api: common.listen(&api.listen, Proxies::default(), api_routes(&api, http_api))?,
         server,
+        hooks: backends.hooks,
         stop,
         shutdown_timeout: http.shutdown_timeout,
     })
@@ -196,7 +184,22 @@ struct Common<'h> {
     stopping: watch::Receiver<bool>,
 }
 
-impl Common<'_> {
+impl<'h> Common<'h> {
+    fn new(
+        http: &'h listener::Settings,
+        max_message_size: u64,
+        metrics: Arc<Metrics>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            http,
+            max_connections: listener::max_connections(http),
+            max_message_size,
+            metrics,
+            stopping,
+        }
+    }
+
     fn listen(
         &self,
         addresses: &[ListenAddress],
@@ -262,21 +265,6 @@ fn shows(keys: &ApiKeys, sources: &Sources, tokens: &Tokens, webhook: &WebhookSe
         shows.cookies.clone_from(&webhook.cookies);
     }
     shows
-}
-
-/// Makes what tells connected application servers of sessions and channels, if they are to hear of them.
-fn announcer(
-    settings: &connected::Settings,
-    connected: &Arc<Connected>,
-    limits: &Limits,
-) -> Option<Arc<Announcer>> {
-    let channel = settings
-        .events_channel
-        .as_deref()
-        .filter(|_| connected.is_on())?;
-    let channel = ChannelName::parse(channel, limits).ok()?;
-    let announcer = Announcer::new(channel, settings.max_events, Arc::clone(connected));
-    Some(Arc::new(announcer))
 }
 
 /// Returns the extensions behind those of `[extensions]`.
@@ -381,6 +369,11 @@ impl Bound {
         tasks.spawn(async move { attending.attend().await });
         let relieving = Arc::clone(&self.server);
         tasks.spawn(async move { relieving.relieve().await });
+        let hooks = Arc::new(self.hooks);
+        let telling = Arc::clone(&hooks);
+        // Apart from the others, because it ends once it is stopped.
+        let mut delivering = JoinSet::new();
+        delivering.spawn(async move { telling.deliver().await });
         let mut listeners = Vec::new();
         for (listener, sockets) in [self.public, self.admin, self.api] {
             let listener = Arc::new(listener);
@@ -401,17 +394,28 @@ impl Bound {
         );
         self.stop.send_replace(true);
         self.server.stop();
+        hooks.stop();
+        let end = tokio::time::Instant::now() + self.shutdown_timeout;
         let closed = async {
             for listener in &listeners {
                 listener.closed().await;
             }
         };
-        if tokio::time::timeout(self.shutdown_timeout, closed)
-            .await
-            .is_err()
-        {
-            let left = self.server.metrics().connections.value();
+        let (closed, told) = tokio::join!(
+            tokio::time::timeout_at(end, closed),
+            tokio::time::timeout_at(end, delivering.join_next()),
+        );
+        let metrics = self.server.metrics();
+        if closed.is_err() {
+            let left = metrics.connections.value();
             tracing::warn!(left, "connections were cut (http.shutdown_timeout)");
+        }
+        if told.is_err() {
+            let left = metrics.hooks.queued.value();
+            tracing::warn!(
+                left,
+                "events did not reach their hooks (http.shutdown_timeout)"
+            );
         }
         tracing::info!("stopped");
     }

@@ -91,6 +91,14 @@ pub enum BayeuxError {
     TooManyAttempts,
     /// The webhook that decides gives no answer now.
     WebhookUnavailable,
+    /// The application that was called says that the call failed.
+    CallFailed,
+    /// The application that was called gives no answer that counts.
+    BackendFailed,
+    /// The application that was called gives no answer in time.
+    BackendTimedOut,
+    /// More calls wait for the application that is called than may.
+    TooManyCalls,
     /// The message had to wait, and the server is at `extensions.max_waiting`.
     TooManyWaiting,
     /// The message waited for `extensions.max_wait`.
@@ -99,10 +107,6 @@ pub enum BayeuxError {
     NoBackend,
     /// The application server that had a call on this channel is gone, and there is no other.
     BackendGone,
-    /// A call on this channel was not answered within `backends.call_timeout`.
-    CallTimedOut,
-    /// There are too many calls under way, of all clients or of this one.
-    TooManyCalls,
 }
 
 impl BayeuxError {
@@ -146,6 +150,10 @@ impl BayeuxError {
             Self::PasswordInvalid => "401::password_invalid",
             Self::TooManyAttempts => "429:MS:too_many_attempts",
             Self::WebhookUnavailable => "503::webhook_unavailable",
+            Self::CallFailed => "500:CHANNEL:call_failed",
+            Self::BackendFailed => "502:CHANNEL:backend_failed",
+            Self::BackendTimedOut => "504:CHANNEL:backend_timed_out",
+            Self::TooManyCalls => "503:CHANNEL:too_many_calls",
             Self::TooManySessionsOfUser => "429:user:too_many_sessions",
             Self::TooManySessionsOfAddress => "429:address:too_many_sessions",
             Self::TooManyMessages => "429:MS:too_many_messages",
@@ -157,8 +165,6 @@ impl BayeuxError {
             Self::WaitTimedOut => "503::wait_timed_out",
             Self::NoBackend => "503:CHANNEL:no_backend",
             Self::BackendGone => "503:CHANNEL:backend_gone",
-            Self::CallTimedOut => "504:CHANNEL:call_timed_out",
-            Self::TooManyCalls => "503:CHANNEL:too_many_calls",
         }
     }
 

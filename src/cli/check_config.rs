@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{EXIT_USAGE, listed, token, with_causes};
 use crate::authentication::webhook::Webhook;
 use crate::config::{self, Config, Sources};
+use crate::hooks::Hooks;
 
 /// The arguments of `mirant check-config`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +37,8 @@ pub(super) fn run(args: Args) -> ExitCode {
     // Keys are read from where they are; those at a URL are not fetched.
     let checked = loaded.and_then(|loaded| {
         token::tokens(&loaded.config)?;
-        webhook(&loaded.config)
+        webhook(&loaded.config)?;
+        hooks(&loaded.config)
     });
     match checked {
         Ok(()) => {
@@ -54,4 +56,10 @@ pub(super) fn run(args: Args) -> ExitCode {
 fn webhook(config: &Config) -> Result<(), String> {
     let webhook = Webhook::new(&config.webhook, &config.bayeux.limits, Arc::default());
     webhook.map(drop).map_err(|problems| listed(&problems))
+}
+
+/// Reads the secrets of hooks.
+fn hooks(config: &Config) -> Result<(), String> {
+    let hooks = Hooks::new(&config.hook, &config.bayeux.limits, &Arc::default());
+    hooks.map(drop).map_err(|problems| listed(&problems))
 }

@@ -2,13 +2,19 @@
 
 mod api_key;
 pub mod bench;
+mod call;
 mod check_config;
 mod default_config;
 mod explain;
+mod harmless;
 mod hash_password;
 mod logging;
+mod publish;
+mod remote;
+mod secret;
 mod serve;
 mod signals;
+mod subscribe;
 mod token;
 
 use std::process::ExitCode;
@@ -47,6 +53,12 @@ enum Command {
     /// Make tokens, and say what is in one and why it is refused.
     #[command(subcommand)]
     Token(token::Command),
+    /// Publish a message, or each line of standard input.
+    Publish(publish::Args),
+    /// Print what is published on channels.
+    Subscribe(subscribe::Args),
+    /// Call a service and print its answer.
+    Call(call::Args),
     /// Load a Bayeux server and report what it can do.
     Bench(bench::Args),
     /// Print a configuration file with every key, its default and its meaning.
@@ -63,6 +75,9 @@ impl Cli {
             Command::HashPassword(args) => hash_password::run(&args),
             Command::ApiKey(args) => api_key::run(&args),
             Command::Token(command) => token::run(command),
+            Command::Publish(args) => publish::run(&args),
+            Command::Subscribe(args) => subscribe::run(&args),
+            Command::Call(args) => call::run(&args),
             Command::Bench(args) => bench::main(&args),
             Command::DefaultConfig => default_config::run(),
         }

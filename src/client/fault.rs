@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::web::websocket::CloseCode;
+
 /// How much of an answer an error shows.
 const EXCERPT: usize = 300;
 
@@ -11,14 +13,25 @@ pub enum Fault {
     /// The socket failed.
     #[error("the connection failed")]
     Io(#[from] std::io::Error),
+    /// The host has no address.
+    #[error("cannot resolve {host}")]
+    Resolve {
+        /// The host that was looked up.
+        host: String,
+        /// What the resolver said.
+        source: std::io::Error,
+    },
     /// No connection could be opened.
-    #[error("nothing answers at {addresses} (is the server running, and --url right?)")]
+    #[error("nothing answers at {addresses} (is the server running, and its URL right?)")]
     Unreachable {
         /// The addresses that were tried.
         addresses: String,
         /// What the last one said.
         source: std::io::Error,
     },
+    /// TLS could not be agreed on.
+    #[error("no TLS (SSL_CERT_FILE and SSL_CERT_DIR name certificate authorities to trust)")]
+    Tls(#[source] std::io::Error),
     /// The server closed the connection when a response was due.
     #[error("the server closed the connection; it had answered: {0}")]
     Closed(String),
@@ -66,15 +79,51 @@ pub enum Fault {
     /// The server's Bayeux reply is not the successful one that was due.
     #[error("the server answered: {_0}{}", hint_of_refusal(_0))]
     Refused(String),
+    /// The server refuses for good, with an error of Bayeux.
+    #[error("the server refuses: {}", said(_0))]
+    Denied(String),
+}
+
+impl Fault {
+    /// Whether there is no way to the server at all, by whatever transport.
+    pub(crate) fn is_of_network(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Resolve { .. } | Self::Tls(_)
+        )
+    }
+
+    /// Whether the server takes no request that is so large.
+    pub(crate) fn is_of_size(&self) -> bool {
+        let code = Some(CloseCode::Size.into());
+        matches!(self, Self::Status { status: 413, .. })
+            || matches!(self, Self::CloseFrame { code: found, .. } if *found == code)
+    }
+
+    /// Whether it may be gone at the next attempt, as when a server or a proxy starts again.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => matches!(status, 408 | 409 | 429 | 500..),
+            Self::Refused(_) | Self::Denied(_) => false,
+            _ => true,
+        }
+    }
 }
 
 /// What an operator may look at first.
 fn hint(status: u16) -> &'static str {
     match status {
         404 => " (is the path right?)",
-        413 => " (the server bounds the size of requests: --payload, --batch)",
+        413 => " (the server bounds the size of requests: its bayeux.max_message_size)",
         502..=504 => " (a proxy does not get through to the server, or gets no answer in time)",
         _ => "",
+    }
+}
+
+fn said(error: &str) -> String {
+    match error {
+        "" => "it does not say why".to_owned(),
+        error => excerpt(error.as_bytes()),
     }
 }
 

@@ -1,14 +1,9 @@
-//! The few batches of Bayeux messages a client sends, and how it reads the replies.
+//! The few batches of Bayeux messages that a client sends.
 
-use std::borrow::Cow;
-use std::time::Duration;
-
-use memchr::memmem;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::fault::{Fault, excerpt};
+use super::credentials::Credentials;
 use super::transport::ConnectionType;
 
 /// The channel of handshakes.
@@ -17,13 +12,15 @@ pub(crate) const HANDSHAKE: &str = "/meta/handshake";
 pub(crate) const CONNECT: &str = "/meta/connect";
 /// The channel of subscriptions.
 pub(crate) const SUBSCRIBE: &str = "/meta/subscribe";
+/// The channel of the end.
+pub(crate) const DISCONNECT: &str = "/meta/disconnect";
 
-/// How a reply says that all is well, and that it is not.
-const SUCCESS: &[u8] = b"\"successful\":true";
-const REFUSAL: &[u8] = b"\"successful\":false";
-
-/// A handshake, which may show a token.
-pub(crate) fn handshake(connection_type: ConnectionType, token: Option<&str>) -> Vec<u8> {
+/// A handshake, which may show who its client is, and may ask for acknowledgement.
+pub(crate) fn handshake(
+    connection_type: ConnectionType,
+    credentials: &Credentials,
+    asks_ack: bool,
+) -> Vec<u8> {
     let types = match connection_type {
         ConnectionType::LongPolling => vec![connection_type.name()],
         ConnectionType::WebSocket | ConnectionType::XhrStreaming => {
@@ -37,157 +34,153 @@ pub(crate) fn handshake(connection_type: ConnectionType, token: Option<&str>) ->
         "minimumVersion": "1.0",
         "supportedConnectionTypes": types,
     });
-    if let Some(token) = token {
-        message["ext"] = json!({ "authentication": { "token": token } });
+    if let Some(authentication) = credentials.authentication() {
+        message["ext"]["authentication"] = authentication;
+    }
+    if asks_ack {
+        message["ext"]["ack"] = true.into();
     }
     batch(&message)
 }
 
 /// A connect; the first asks, as CometD's clients do, to be answered at once.
 pub(crate) fn connect(connection_type: ConnectionType, client_id: &str, is_first: bool) -> Vec<u8> {
+    connect_with(connection_type, client_id, is_first, None)
+}
+
+/// A connect that may acknowledge a reply, and those before.
+pub(crate) fn connect_with(
+    connection_type: ConnectionType,
+    client_id: &str,
+    is_first: bool,
+    ack: Option<i64>,
+) -> Vec<u8> {
     let advice = match is_first {
         true => r#","advice":{"timeout":0}"#,
         false => "",
     };
+    let ext = ack.map(|number| format!(r#","ext":{{"ack":{number}}}"#));
+    let ext = ext.unwrap_or_default();
     let (name, client_id) = (connection_type.name(), Value::from(client_id));
     format!(
-        r#"[{{"id":"2","channel":"{CONNECT}","connectionType":"{name}","clientId":{client_id}{advice}}}]"#
+        r#"[{{"id":"2","channel":"{CONNECT}","connectionType":"{name}","clientId":{client_id}{advice}{ext}}}]"#
     )
     .into_bytes()
 }
 
-/// A subscription to one channel, whose name needs no escapes.
+/// A subscription to a channel.
 pub(crate) fn subscribe(client_id: &str, channel: &str) -> Vec<u8> {
-    let client_id = Value::from(client_id);
-    format!(
-        r#"[{{"id":"3","channel":"{SUBSCRIBE}","subscription":"{channel}","clientId":{client_id}}}]"#
-    )
-    .into_bytes()
+    subscribe_to(client_id, &[channel])
+}
+
+/// A subscription to channels.
+pub(crate) fn subscribe_to(client_id: &str, channels: &[impl AsRef<str>]) -> Vec<u8> {
+    let subscription = match channels {
+        [channel] => Value::from(channel.as_ref()),
+        several => several.iter().map(AsRef::as_ref).collect(),
+    };
+    batch(&json!({
+        "id": "3",
+        "channel": SUBSCRIBE,
+        "subscription": subscription,
+        "clientId": client_id,
+    }))
+}
+
+/// The end of a session.
+pub(crate) fn disconnect(client_id: &str) -> Vec<u8> {
+    batch(&json!({ "id": "4", "channel": DISCONNECT, "clientId": client_id }))
+}
+
+/// Messages that are published on one channel, each with an id, in their order.
+pub(crate) fn publish<'a>(
+    client_id: &str,
+    channel: &str,
+    messages: impl Iterator<Item = (&'a str, &'a RawValue)>,
+) -> Vec<u8> {
+    let (client_id, channel) = (Value::from(client_id), Value::from(channel));
+    let messages: Vec<String> = messages
+        .map(|(id, data)| {
+            format!(
+                r#"{{"id":"{id}","channel":{channel},"clientId":{client_id},"data":{}}}"#,
+                data.get()
+            )
+        })
+        .collect();
+    format!("[{}]", messages.join(",")).into_bytes()
 }
 
 fn batch(message: &Value) -> Vec<u8> {
     json!([message]).to_string().into_bytes()
 }
 
-/// What the reply to a meta message tells.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct Reply {
-    /// The session a handshake made; empty in other replies.
-    pub(crate) client_id: String,
-    /// How long the server asks to wait before the next connect.
-    pub(crate) interval: Duration,
-}
-
-/// The fields of a message that are looked at.
-#[derive(Debug, Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    channel: Option<Cow<'a, str>>,
-    successful: Option<bool>,
-    #[serde(borrow, rename = "clientId")]
-    client_id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    advice: Option<Advice<'a>>,
-    data: Option<IgnoredAny>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Advice<'a> {
-    #[serde(borrow)]
-    reconnect: Option<Cow<'a, str>>,
-    interval: Option<i64>,
-}
-
-/// Finds the successful reply of a meta channel in a batch.
-pub(crate) fn read_reply(batch: &[u8], channel: &str) -> Result<Reply, Fault> {
-    let refused = || Fault::Refused(excerpt(batch));
-    let reply = read_messages(batch)?
-        .into_iter()
-        .find(|message| message.channel.as_deref() == Some(channel))
-        .filter(|message| message.successful == Some(true))
-        .ok_or_else(refused)?;
-    let advice = reply.advice.unwrap_or_default();
-    if matches!(advice.reconnect.as_deref(), Some("none" | "handshake")) {
-        return Err(refused());
-    }
-    let client_id = reply.client_id.unwrap_or_default().into_owned();
-    if channel == HANDSHAKE && client_id.is_empty() {
-        return Err(refused());
-    }
-    let interval = u64::try_from(advice.interval.unwrap_or(0)).unwrap_or(0);
-    Ok(Reply {
-        client_id,
-        interval: Duration::from_millis(interval),
-    })
-}
-
-/// Checks that a batch acknowledges `count` publishes.
-pub(crate) fn check_acknowledged(batch: &[u8], count: usize) -> Result<(), Fault> {
-    // No need to parse what says so as plainly as servers do.
-    let successes = memmem::find_iter(batch, SUCCESS).count();
-    if successes == count && memmem::find(batch, REFUSAL).is_none() {
-        return Ok(());
-    }
-    let messages = read_messages(batch)?;
-    let acknowledged = messages
-        .iter()
-        .filter(|message| message.data.is_none() && message.successful == Some(true))
-        .count();
-    if acknowledged == count {
-        Ok(())
-    } else {
-        Err(Fault::Refused(excerpt(batch)))
-    }
-}
-
-/// Reads the messages of an array, or of several that came at once.
-fn read_messages(batch: &[u8]) -> Result<Vec<Message<'_>>, Fault> {
-    let arrays = serde_json::Deserializer::from_slice(batch).into_iter::<Vec<Message<'_>>>();
-    let mut messages = Vec::new();
-    for array in arrays {
-        messages.append(&mut array.map_err(|_| Fault::Refused(excerpt(batch)))?);
-    }
-    Ok(messages)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::credentials::Secret;
+
+    fn parsed(batch: &[u8]) -> Value {
+        serde_json::from_slice(batch).unwrap()
+    }
+
+    #[test]
+    fn handshakes_say_who_and_what() {
+        let token = Credentials::Token(Secret::new("t\"".to_owned()));
+        // (credentials, whether acknowledgement is asked for, `ext`)
+        let cases = [
+            (Credentials::None, false, Value::Null),
+            (Credentials::None, true, json!({"ack": true})),
+            (
+                token,
+                true,
+                json!({"authentication": {"token": "t\""}, "ack": true}),
+            ),
+        ];
+        for (credentials, asks_ack, expected) in cases {
+            let sent = handshake(ConnectionType::LongPolling, &credentials, asks_ack);
+            assert_eq!(parsed(&sent)[0]["ext"], expected);
+        }
+    }
 
     #[test]
     fn connects_and_subscriptions_are_json() {
-        let connect = connect(ConnectionType::WebSocket, "m\"e", true);
-        let connect: Value = serde_json::from_slice(&connect).unwrap();
-        let expected = json!([{
+        let sent = connect(ConnectionType::WebSocket, "m\"e", true);
+        let mut expected = json!([{
             "id": "2",
             "channel": "/meta/connect",
             "connectionType": "websocket",
             "clientId": "m\"e",
             "advice": {"timeout": 0},
         }]);
-        assert_eq!(connect, expected);
-        let subscribe: Value = serde_json::from_slice(&subscribe("m\"e", "/x")).unwrap();
-        let expected = json!([{
-            "id": "3", "channel": "/meta/subscribe", "subscription": "/x", "clientId": "m\"e",
-        }]);
-        assert_eq!(subscribe, expected);
+        assert_eq!(parsed(&sent), expected);
+        let sent = connect_with(ConnectionType::WebSocket, "m\"e", true, Some(-1));
+        expected[0]["ext"] = json!({"ack": -1});
+        assert_eq!(parsed(&sent), expected);
+        for (channels, subscription) in [
+            (&["/x"][..], json!("/x")),
+            (&["/x", "/\"/**"], json!(["/x", "/\"/**"])),
+        ] {
+            let expected = json!([{
+                "id": "3",
+                "channel": "/meta/subscribe",
+                "subscription": subscription,
+                "clientId": "m\"e",
+            }]);
+            assert_eq!(parsed(&subscribe_to("m\"e", channels)), expected);
+        }
     }
 
     #[test]
-    fn acknowledgements_are_counted() {
-        let good = r#"{"channel":"/x","successful":true}"#;
-        let spaced = r#"{"channel": "/x", "successful": true}"#;
-        let bad = r#"{"channel":"/x","successful":false}"#;
-        // (batch, acknowledgements)
-        let cases = [
-            (format!("[{good}]"), Some(1)),
-            (format!("[{spaced},{spaced}]"), Some(2)),
-            (format!("[{good},{bad}]"), Some(1)),
-            ("busy".to_owned(), None),
-        ];
-        for (batch, expected) in cases {
-            let found = (1..3).find(|&count| check_acknowledged(batch.as_bytes(), count).is_ok());
-            assert_eq!(found, expected, "{batch}");
-        }
+    fn what_is_published_is_not_touched() {
+        let data: Vec<&RawValue> = ["1.10", "{ \"b\":1, \"a\":2 }"]
+            .iter()
+            .map(|text| serde_json::from_str(text).unwrap())
+            .collect();
+        let sent = publish("me", "/a\"", ["7", "8"].into_iter().zip(data));
+        let expected = concat!(
+            r#"[{"id":"7","channel":"/a\"","clientId":"me","data":1.10},"#,
+            r#"{"id":"8","channel":"/a\"","clientId":"me","data":{ "b":1, "a":2 }}]"#
+        );
+        assert_eq!(String::from_utf8(sent).unwrap(), expected);
     }
 }

@@ -1,12 +1,23 @@
 //! A session over one connection, from its handshake to connects that are held.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::Url;
+use super::credentials::Credentials;
 use super::fault::Fault;
-use super::messages::{self, CONNECT, HANDSHAKE, Reply, SUBSCRIBE};
-use super::transport::{Connection, ConnectionType, Dialled};
+use super::incoming::{self, Reply};
+use super::messages::{self, CONNECT, DISCONNECT, HANDSHAKE, SUBSCRIBE};
+use super::transport::{Connection, ConnectionType, Dialled, Tls};
+
+/// How long a client waits at the end for the server to know of it.
+pub(super) const LEAVE: Duration = Duration::from_secs(2);
+
+/// How long a session that only publishes is silent; servers end those that are for much longer.
+pub(crate) const KEEP: Duration = Duration::from_secs(3);
 
 /// Where a server is, and how it is spoken to.
 #[derive(Debug)]
@@ -15,18 +26,53 @@ pub(crate) struct Server {
     pub(crate) url: Url,
     /// What the host in it resolves to.
     pub(crate) addresses: Vec<SocketAddr>,
+    /// How TLS is spoken to it, if it is.
+    pub(crate) tls: Option<Arc<Tls>>,
     /// How sessions speak.
     pub(crate) connection_type: ConnectionType,
     /// What its handshakes show of who their client is.
-    pub(crate) token: Option<String>,
+    pub(crate) credentials: Credentials,
     /// How long it may take to answer.
     pub(crate) timeout: Duration,
 }
 
 impl Server {
-    /// Opens a TCP connection to it.
+    /// Looks for the server of a URL.
+    pub(crate) async fn find(
+        url: Url,
+        connection_type: ConnectionType,
+        credentials: Credentials,
+        timeout: Duration,
+    ) -> Result<Self, Fault> {
+        let tls = match url.is_secure {
+            true => Some(Arc::new(Tls::to(&url.host).map_err(Fault::Tls)?)),
+            false => None,
+        };
+        let mut server = Self {
+            url,
+            addresses: Vec::new(),
+            tls,
+            connection_type,
+            credentials,
+            timeout,
+        };
+        server.resolve().await?;
+        Ok(server)
+    }
+
+    /// Looks up where it is now.
+    pub(crate) async fn resolve(&mut self) -> Result<(), Fault> {
+        let unresolved = |source| Fault::Resolve {
+            host: self.url.authority.clone(),
+            source,
+        };
+        self.addresses = self.url.resolve().await.map_err(unresolved)?;
+        Ok(())
+    }
+
+    /// Opens a connection to it.
     pub(crate) async fn dial(&self) -> Result<Dialled, Fault> {
-        Dialled::to(&self.addresses, self.timeout).await
+        Dialled::to(&self.addresses, self.tls.as_ref(), self.timeout).await
     }
 }
 
@@ -90,10 +136,48 @@ impl Session {
 
     /// Handshakes, and keeps the cookies that come with the reply.
     pub(crate) async fn handshake(&mut self, server: &Server) -> Result<(), Fault> {
-        let batch = messages::handshake(server.connection_type, server.token.as_deref());
+        let batch = messages::handshake(server.connection_type, &server.credentials, false);
         self.client_id = self.ask(server, &batch, HANDSHAKE).await?.client_id;
         self.connection.keep_cookies();
         Ok(())
+    }
+
+    /// Handshakes, and returns the reply, be it a refusal.
+    pub(crate) async fn begin(&mut self, server: &Server, asks_ack: bool) -> Result<Reply, Fault> {
+        let (kind, credentials) = (server.connection_type, &server.credentials);
+        self.say(server, &messages::handshake(kind, credentials, asks_ack))
+            .await?;
+        let batch = self.connection.receive_within(server.timeout).await?;
+        let reply = incoming::find_reply(batch, HANDSHAKE)?;
+        self.client_id.clone_from(&reply.client_id);
+        self.connection.keep_cookies();
+        Ok(reply)
+    }
+
+    /// Sends a batch, and does not wait for what comes of it.
+    pub(crate) async fn say(&mut self, server: &Server, batch: &[u8]) -> Result<(), Fault> {
+        let encoded = self.connection.encode(&server.url, batch)?;
+        self.connection.send_within(&encoded, server.timeout).await
+    }
+
+    /// Ends the session, and waits for the reply, but not for long; no other may be due, unless they come
+    /// as they please.
+    pub(crate) async fn leave(&mut self, server: &Server) {
+        if self.client_id.is_empty() {
+            return;
+        }
+        let leaving = async {
+            self.say(server, &messages::disconnect(&self.client_id.clone()))
+                .await?;
+            loop {
+                let batch = self.connection.receive_within(LEAVE).await?;
+                if incoming::find_reply(batch, DISCONNECT).is_ok() {
+                    return Ok::<_, Fault>(());
+                }
+            }
+        };
+        // A session that is not ended so ends by itself.
+        let _ = timeout(LEAVE, leaving).await;
     }
 
     /// Subscribes to a channel whose name needs no escapes.
@@ -128,6 +212,6 @@ impl Session {
     async fn ask(&mut self, server: &Server, batch: &[u8], channel: &str) -> Result<Reply, Fault> {
         let encoded = self.connection.encode(&server.url, batch)?;
         let replies = self.connection.exchange(&encoded, server.timeout).await?;
-        messages::read_reply(replies, channel)
+        incoming::read_reply(replies, channel)
     }
 }

@@ -1,38 +1,91 @@
 //! The address of a server.
 
+use std::io;
+use std::net::SocketAddr;
 use std::str::FromStr;
 
-/// An address of the form `http://host:port/path`.
+/// The path of the endpoint if the address names none.
+const PATH: &str = "/cometd";
+
+/// An address of the form `http://host:port/path`, or `https://…`.
 #[derive(Debug, Clone)]
 pub(crate) struct Url {
+    /// Whether TLS is spoken.
+    pub(crate) is_secure: bool,
     /// Host and port, as the `Host` header wants them.
     pub(crate) authority: String,
-    /// The path, which begins with a slash.
-    pub(crate) path: String,
+    /// The host alone; an IPv6 address without its brackets.
+    pub(crate) host: String,
+    port: u16,
+    /// The path, which begins with a slash; nothing if the address names none.
+    path: Option<String>,
+}
+
+impl Url {
+    /// The path of the endpoint.
+    pub(crate) fn path(&self) -> &str {
+        self.path.as_deref().unwrap_or(PATH)
+    }
+
+    /// The address of something below this one's path, of the HTTP API for example.
+    pub(crate) fn below(&self, path: &str) -> String {
+        let base = self.path.as_deref().unwrap_or_default();
+        let base = base.trim_end_matches('/');
+        format!("{}{}{base}{path}", self.scheme(), self.authority)
+    }
+
+    /// Looks the host up.
+    ///
+    /// # Errors
+    /// It is unknown.
+    pub(crate) async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        let found = tokio::net::lookup_host((&*self.host, self.port)).await?;
+        Ok(found.collect())
+    }
+
+    fn scheme(&self) -> &'static str {
+        match self.is_secure {
+            true => "https://",
+            false => "http://",
+        }
+    }
 }
 
 impl FromStr for Url {
-    type Err = String;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        const FORM: &str = "only http://host:port/path is accepted";
-        if text.starts_with("https://") {
-            return Err(format!(
-                "{FORM}: no TLS is spoken, so name the port behind it"
-            ));
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const FORM: &str = "expected http://host:port/path, or the same with https";
+        let (is_secure, rest) = match text.split_once("://") {
+            Some(("http", rest)) => (false, rest),
+            Some(("https", rest)) => (true, rest),
+            _ => return Err(FORM),
+        };
+        if !is_plain(rest) {
+            return Err("only host, port and path may stand in it: no user, query or fragment");
         }
-        let rest = text.strip_prefix("http://").ok_or(FORM)?;
-        let slash = rest.find('/').ok_or(FORM)?;
-        let (authority, path) = rest.split_at(slash);
-        let (host, port) = authority
-            .rsplit_once(':')
-            .ok_or_else(|| format!("{FORM}: the port is missing, as in {authority}:80"))?;
-        if host.is_empty() || port.parse::<u16>().is_err() || !is_plain(rest) {
-            return Err(FORM.to_owned());
+        let (authority, path) = match rest.find('/') {
+            Some(slash) => (&rest[..slash], &rest[slash..]),
+            None => (rest, ""),
+        };
+        let is_bare = authority.ends_with(']') || !authority.contains(':');
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !is_bare => (host, port.parse().map_err(|_| FORM)?),
+            _ => (authority, if is_secure { 443 } else { 80 }),
+        };
+        let host = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
+        if host.is_empty() {
+            return Err(FORM);
         }
         Ok(Self {
+            is_secure,
             authority: authority.to_owned(),
-            path: path.to_owned(),
+            host: host.to_owned(),
+            port,
+            path: Some(path.to_owned()).filter(|path| !matches!(&**path, "" | "/")),
         })
     }
 }
@@ -53,7 +106,7 @@ fn is_plain(text: &str) -> bool {
 
 impl std::fmt::Display for Url {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.path)
+        write!(f, "{}{}{}", self.scheme(), self.authority, self.path())
     }
 }
 
@@ -62,15 +115,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepts_only_plain_http_urls_with_port_and_path() {
-        let url: Url = "http://[::1]:8080/cometd".parse().unwrap();
-        assert_eq!((&*url.authority, &*url.path), ("[::1]:8080", "/cometd"));
-        assert_eq!(url.to_string(), "http://[::1]:8080/cometd");
+    fn ports_and_paths_have_defaults() {
+        // (URL, host, port, as it is shown)
+        let cases = [
+            (
+                "http://[::1]:8080/cometd",
+                "::1",
+                8080,
+                "http://[::1]:8080/cometd",
+            ),
+            ("http://a", "a", 80, "http://a/cometd"),
+            ("http://[::1]/", "::1", 80, "http://[::1]/cometd"),
+            ("https://a/b/c", "a", 443, "https://a/b/c"),
+            ("https://a:1/b", "a", 1, "https://a:1/b"),
+        ];
+        for (text, host, port, shown) in cases {
+            let url: Url = text.parse().unwrap();
+            assert_eq!((&*url.host, url.port), (host, port), "{text}");
+            assert_eq!(url.to_string(), shown);
+            assert_eq!(url.is_secure, text.starts_with("https"), "{text}");
+        }
+    }
+
+    #[test]
+    fn accepts_nothing_but_host_port_and_path() {
         for bad in [
-            "https://a:1/b",
-            "http://a/b",
-            "http://a:1",
+            "a",
+            "a:1/b",
+            "ftp://a/b",
+            "http://",
+            "http:///b",
             "http://:1/b",
+            "http://a:/b",
             "http://a:70000/b",
             "http://u@a:1/b",
             "http://a:1/b?c",
@@ -78,6 +154,18 @@ mod tests {
             "http://a:1/b c",
         ] {
             assert!(bad.parse::<Url>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_lies_below_has_no_default_above_it() {
+        for (text, expected) in [
+            ("http://a:1", "http://a:1/api"),
+            ("http://a:1/", "http://a:1/api"),
+            ("https://a/b/", "https://a/b/api"),
+        ] {
+            let url: Url = text.parse().unwrap();
+            assert_eq!(url.below("/api"), expected, "{text}");
         }
     }
 

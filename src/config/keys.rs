@@ -11,6 +11,7 @@ use crate::access::Rule;
 use crate::authentication::api_keys::{self, settings::NOT_A_TIME};
 use crate::authentication::passwords::User;
 use crate::authentication::token::settings::Issuer;
+use crate::hooks::Hook;
 use crate::listener::{ListenAddress, NotAMode, NotAnAddress};
 use crate::memory::settings::NotAnAmount;
 use crate::router::settings::ChannelOptions;
@@ -29,7 +30,7 @@ pub(super) struct List {
 }
 
 /// The lists, in the order of the file.
-pub(super) const LISTS: [List; 5] = [
+pub(super) const LISTS: [List; 6] = [
     List {
         key: "channel",
         required: Some((
@@ -62,6 +63,15 @@ pub(super) const LISTS: [List; 5] = [
         required: Some(("name", "name whoever uses it, such as name = \"shop\"")),
         secret: &["secret", "hash"],
         example: r#"[{ name = "shop", hash = "sha256:…", allow = ["publish"] }]"#,
+    },
+    List {
+        key: "hook",
+        required: Some((
+            "url",
+            "say where it is, such as url = \"https://app.example.com/hook\"",
+        )),
+        secret: &["secrets", "url"],
+        example: r#"[{ url = "https://app.example.com/hook", secrets = [{ env = "HOOK_SECRET" }], events = ["subscribed"] }]"#,
     },
 ];
 
@@ -126,6 +136,7 @@ pub(super) fn known_of(list: &List) -> Vec<String> {
         "user" => serde_json::to_value(User::default()),
         "issuer" => serde_json::to_value(Issuer::default()),
         "api.key" => serde_json::to_value(api_keys::Key::default()),
+        "hook" => serde_json::to_value(Hook::default()),
         _ => serde_json::to_value(ChannelOptions::default()),
     };
     names(&entry.unwrap_or_default())
@@ -311,6 +322,7 @@ pub(super) fn check(key: &str, value: Value) -> Result<(), toml::de::Error> {
         "user" => User::deserialize(Value::Table(entry)).map(drop),
         "issuer" => Issuer::deserialize(Value::Table(entry)).map(drop),
         "api.key" => api_keys::Key::deserialize(Value::Table(entry)).map(drop),
+        "hook" => Hook::deserialize(Value::Table(entry)).map(drop),
         _ => {
             let config = Table::from_iter([(place.to_owned(), Value::Table(entry))]);
             Config::deserialize(Value::Table(config)).map(drop)

@@ -17,8 +17,8 @@ use crate::authentication::{self, api_keys, passwords, token, webhook};
 use crate::bayeux::Limits;
 use crate::services::connected;
 use crate::{
-    access, extensions, http_api, listener, memory, rates, resources, router, services, session,
-    transports,
+    access, extensions, hooks, http_api, listener, memory, rates, resources, router, services,
+    session, transports,
 };
 
 pub use error::{ConfigError, Problem};
@@ -78,6 +78,8 @@ pub struct Config {
     pub user: Vec<passwords::User>,
     /// Who may issue tokens.
     pub issuer: Vec<token::settings::Issuer>,
+    /// Which applications answer calls and hear what happens.
+    pub hook: Vec<hooks::Hook>,
     /// How fast clients may be.
     pub rates: rates::Settings,
     /// The memory that all clients share.

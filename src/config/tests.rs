@@ -144,6 +144,7 @@ mod default_text {
         assert_eq!(config.user.len(), 1);
         assert_eq!(config.issuer.len(), 1);
         assert_eq!(config.api.key.len(), 1);
+        assert_eq!(config.hook.len(), 1);
     }
 }
 
@@ -185,7 +186,7 @@ mod known_keys {
         ];
         let http = include_str!("../listener/settings.rs");
         let here = include_str!("mod.rs");
-        let lists = ["channel", "access", "user", "issuer"];
+        let lists = ["channel", "access", "user", "issuer", "hook"];
         let mut expected = BTreeSet::from(lists.map(str::to_owned));
         let mut add = |section: &str, names: Vec<String>| {
             assert!(!names.is_empty(), "{section}");
@@ -248,6 +249,7 @@ mod known_keys {
             fields(passwords, "User"),
             fields(tokens, "Issuer"),
             fields(api_keys, "Key"),
+            fields(include_str!("../hooks/settings.rs"), "Hook"),
         ];
         for (list, fields) in keys::LISTS.iter().zip(entries) {
             let known = BTreeSet::from_iter(keys::known_of(list));

@@ -14,13 +14,13 @@ use forms::{
 };
 
 use super::{Config, Problem};
+use crate::authentication::api_keys::Permission;
 use crate::http_api;
 use crate::listener::{NotAProxy, Proxies};
 use crate::memory::Amount;
 use crate::memory::settings::MIN_BUDGET;
 use crate::router::settings::ChannelOptions;
 use crate::services::Settings as Services;
-use crate::services::connected;
 use crate::web::cookies::{SameSite, Settings as Cookie};
 use crate::web::hosts;
 
@@ -64,8 +64,9 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.webhook(config);
     checks.issuers(&config.issuer);
     checks.api_keys(config);
+    checks.hooks(&config.hook);
     checks.services(&config.services);
-    checks.backends(&config.backends);
+    checks.backends(config);
     checks.log(config);
     checks.problems
 }
@@ -226,7 +227,19 @@ impl Checks {
         }
     }
 
-    fn backends(&mut self, backends: &connected::Settings) {
+    fn backends(&mut self, config: &Config) {
+        let backends = &config.backends;
+        for (index, key) in config.api.key.iter().enumerate() {
+            if key.allow.contains(&Permission::Calls) && backends.role.is_none() {
+                let fix =
+                    "name in backends.role the role of those who take calls, such as \"backend\"";
+                self.refuse(
+                    &format!("api.key[{index}].allow"),
+                    "\"calls\"".to_owned(),
+                    fix,
+                );
+            }
+        }
         let key = "backends.role";
         self.require(
             backends.role.as_deref() != Some(""),

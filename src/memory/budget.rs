@@ -30,7 +30,7 @@ pub enum Kind {
     Requests,
     /// Responses and frames that the kernel did not take at once.
     Responses,
-    /// Batches that wait for an extension.
+    /// Batches that wait for an extension, and calls that wait for a hook.
     Waits,
     /// Receipts of what application servers have sent.
     Receipts,

@@ -77,6 +77,10 @@ pub enum Limit {
     MaxWebhookWaiting,
     /// `backends.max_calls` or `backends.max_calls_per_session`.
     MaxCalls,
+    /// `max_waiting` of a `[[hook]]`.
+    MaxHookWaiting,
+    /// `max_queue` of a `[[hook]]`.
+    MaxHookQueue,
     /// `api.max_messages`.
     MaxApiMessages,
     /// `api.max_idempotency_keys`.
@@ -84,7 +88,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 39] = [
+    pub(super) const ALL: [Self; 41] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -122,6 +126,8 @@ impl Limit {
         Self::MaxTokenClaims,
         Self::MaxWebhookWaiting,
         Self::MaxCalls,
+        Self::MaxHookWaiting,
+        Self::MaxHookQueue,
         Self::MaxApiMessages,
         Self::MaxIdempotencyKeys,
     ];
@@ -144,6 +150,8 @@ impl Limit {
                 | Self::MaxTokenClaims
                 | Self::MaxWebhookWaiting
                 | Self::MaxCalls
+                | Self::MaxHookWaiting
+                | Self::MaxHookQueue
                 | Self::MaxApiMessages
                 | Self::MaxIdempotencyKeys
         )
@@ -190,6 +198,8 @@ impl Limit {
             Self::MaxTokenClaims => "authentication.max_token_claims",
             Self::MaxWebhookWaiting => "webhook.max_waiting",
             Self::MaxCalls => "backends.max_calls",
+            Self::MaxHookWaiting => "hook.max_waiting",
+            Self::MaxHookQueue => "hook.max_queue",
             Self::MaxApiMessages => "api.max_messages",
             Self::MaxIdempotencyKeys => "api.max_idempotency_keys",
         }

@@ -44,10 +44,12 @@ pub enum Notice {
     Memory,
     /// The webhook gave no answer.
     Webhook,
+    /// A hook did not take what it was sent.
+    Hook,
 }
 
 impl Notice {
-    pub(super) const COUNT: usize = Self::Webhook as usize + 1;
+    pub(super) const COUNT: usize = Self::Hook as usize + 1;
 
     /// What a refusal with this HTTP status is about.
     pub(super) fn of_status(status: u16) -> Self {

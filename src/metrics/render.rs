@@ -13,14 +13,12 @@ impl Metrics {
     #[must_use]
     pub fn render(&self) -> String {
         let mut out = String::with_capacity(4096);
-        for (name, help, gauge) in self.gauges() {
-            head(&mut out, name, help, "gauge");
-            line(&mut out, name, "", &gauge.value());
+        for (name, help, value) in self.gauges() {
+            gauge(&mut out, (name, help), value);
         }
         let counters = self.counters().into_iter().chain(self.more_counters());
-        for (name, help, counter) in counters {
-            head(&mut out, name, help, "counter");
-            line(&mut out, name, "", &counter.value());
+        for (name, help, value) in counters {
+            counter(&mut out, (name, help), value);
         }
         let status = ["1xx", "2xx", "3xx", "4xx", "5xx"];
         family(
@@ -66,6 +64,7 @@ impl Metrics {
             &limits,
             &self.limits.0,
         );
+        self.hooks.render(&mut out);
         self.memory(&mut out);
         out
     }
@@ -202,8 +201,13 @@ impl Metrics {
         ]
     }
 
-    fn counters(&self) -> [(&str, &str, &Counter); 10] {
+    fn counters(&self) -> [(&str, &str, &Counter); 11] {
         [
+            (
+                "refused_users_total",
+                "Handshakes, renewals and requests of users that are refused for a while.",
+                &self.refused_users,
+            ),
             (
                 "key_fetches_total",
                 "Fetches of the keys of issuers of tokens that brought them.",
@@ -257,7 +261,7 @@ impl Metrics {
         ]
     }
 
-    fn more_counters(&self) -> [(&str, &str, &Counter); 14] {
+    fn more_counters(&self) -> [(&str, &str, &Counter); 13] {
         [
             (
                 "backends_events_dropped_total",
@@ -273,11 +277,6 @@ impl Metrics {
                 "lost_subscriptions_total",
                 "Subscriptions that sessions lost because they may not have them any more.",
                 &self.lost_subscriptions,
-            ),
-            (
-                "refused_users_total",
-                "Handshakes, renewals and requests of users that are refused for a while.",
-                &self.refused_users,
             ),
             (
                 "spread_reconnects_total",
@@ -333,7 +332,17 @@ impl Metrics {
     }
 }
 
-fn family(
+pub(super) fn gauge(out: &mut String, (name, help): (&str, &str), gauge: &Gauge) {
+    head(out, name, help, "gauge");
+    line(out, name, "", &gauge.value());
+}
+
+pub(super) fn counter(out: &mut String, (name, help): (&str, &str), counter: &Counter) {
+    head(out, name, help, "counter");
+    line(out, name, "", &counter.value());
+}
+
+pub(super) fn family(
     out: &mut String,
     (name, help, key): (&str, &str, &str),
     values: &[&str],

@@ -134,14 +134,18 @@ async fn what_is_broken_says_why() {
         stream.write_all(b"no HTTP\r\n\r\n").await.expect("written");
     };
     let ((), response) = tokio::join!(serve, outbound.send(get(&url)));
-    let failure = response.expect_err("no HTTP").to_string();
+    let failure = response.expect_err("no HTTP");
+    assert!(matches!(failure, Failure::Broken(_)), "{failure:?}");
+    let failure = failure.to_string();
     assert!(failure.contains("invalid HTTP"), "{failure}");
 
     let gone = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = gone.local_addr().expect("an address");
     drop(gone);
     let response = outbound.send(get(&format!("http://{address}/"))).await;
-    let failure = response.expect_err("nobody is there").to_string();
+    let failure = response.expect_err("nobody is there");
+    assert!(matches!(failure, Failure::Unconnected(_)), "{failure:?}");
+    let failure = failure.to_string();
     assert!(failure.contains("refused"), "{failure}");
 }
 
@@ -169,6 +173,26 @@ async fn no_more_are_on_their_way_than_may_be() {
     for sent in sent {
         assert_eq!(sent.await.expect("sent").expect("a response").status(), 200);
     }
+}
+
+#[tokio::test]
+async fn private_addresses_are_not_connected_to_whatever_they_are_called() {
+    let (mut streams, url) = server().await;
+    let (_, port) = url.rsplit_once(':').expect("a port");
+    let outbound = Outbound::to(Destinations::Public, BOUNDS).expect("certificate authorities");
+    // The last are how `getaddrinfo` reads numbers, and no literals of a URL.
+    for host in [
+        "127.0.0.1",
+        "[::ffff:127.0.0.1]",
+        "localhost",
+        "2130706433",
+        "0x7f.1",
+    ] {
+        let response = outbound.send(get(&format!("http://{host}:{port}"))).await;
+        let failure = response.expect_err(host).to_string();
+        assert!(failure.contains("is private"), "{host}: {failure}");
+    }
+    assert!(streams.try_recv().is_err(), "nothing was connected to");
 }
 
 #[test]

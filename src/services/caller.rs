@@ -31,7 +31,12 @@ impl Caller {
     /// Tells that the call failed, by an error of the protocol that names its channel, and says the same in
     /// `data.error`; false if the caller is gone.
     pub fn refuse(&self, error: BayeuxError) -> bool {
-        let error = serde_json::Value::from(error.about(&[self.channel.as_str()]));
+        self.refuse_because(error, "")
+    }
+
+    /// Does so, and says why in the error, too.
+    pub fn refuse_because(&self, error: BayeuxError, why: &str) -> bool {
+        let error = serde_json::Value::from(error.about(&[self.channel.as_str(), why]));
         let data = serde_json::json!({ "error": error });
         serde_json::value::to_raw_value(&data)
             .is_ok_and(|data| self.answer(&data, false, Some(&error.to_string())))

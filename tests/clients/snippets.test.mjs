@@ -1,7 +1,9 @@
 // Every snippet of README.md and docs/ is run as it is printed, but for the name of the host.
 import assert from 'node:assert/strict';
 import { createHash, createHmac } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -195,6 +197,24 @@ const RUNS = {
     const command = 'WEBHOOK_SECRET=$(openssl rand -hex 32) mirant check-config snippet.toml';
     assert.equal(await shell.run(command), 'snippet.toml: ok\n');
   },
+  '[[hook]]\nurl = ': async (text, { shell }) => {
+    await writeFile(join(shell.folder, 'snippet.toml'), text);
+    const command = 'HOOK_SECRET=$(openssl rand -hex 32) mirant check-config snippet.toml';
+    assert.equal(await shell.run(command), 'snippet.toml: ok\n');
+  },
+  '{"call": {"id"': isJson,
+  '{"reply": {"number": 7}': isJson,
+  '{"events": [{"id"': isJson,
+  'def is_from_mirant': async (text, { shell }) => {
+    const call = (secret) => `print(is_from_mirant(b"secret", ${signedBy('old', secret)}, b'{}'))`;
+    await writeFile(join(shell.folder, 'signed.py'), `${text}\n${call('secret')}\n${call('other')}\n`);
+    assert.equal(await shell.run(`python3 ${shell.folder}/signed.py`), 'True\nFalse\n');
+  },
+  'function isFromMirant': async (text, { shell }) => {
+    const call = (secret) => `console.log(isFromMirant('secret', ${signedBy('old', secret)}, '{}'));`;
+    await writeFile(join(shell.folder, 'signed.mjs'), `${text}\n${call('secret')}\n${call('other')}\n`);
+    assert.equal(await shell.run(`${process.execPath} ${shell.folder}/signed.mjs`), 'true\nfalse\n');
+  },
   '{"allow": true, "user": "u1"': async (text) => {
     const [allowed, denied] = text.trimEnd().split(/\n(?=\{)/).map((answer) => JSON.parse(answer));
     assert.deepEqual([allowed.allow, denied.allow], [true, false]);
@@ -210,6 +230,40 @@ const RUNS = {
     };
     await writeFile(join(shell.folder, 'signed.py'), `${text}\n${call('secret')}\n${call('other')}\n`);
     assert.equal(await shell.run(`python3 ${shell.folder}/signed.py`), 'True\nFalse\n');
+  },
+  'mirant publish http://127.0.0.1:8080 /chat/demo \'"hello"\'': publishes('/chat/demo', 'hello'),
+  "mirant subscribe http://127.0.0.1:8080 '/chat/**'": async (text, { shell, url }) => {
+    const run = shell.start(`${text.trimEnd()} 2>&1`);
+    await run.until(/subscribed to \/chat\/\*\*/);
+    await publish(url, '/chat/demo', { text: 'hi' });
+    await run.until(/^\{"channel":"\/chat\/demo","data":\{"text":"hi"\}\}$/m);
+  },
+  'seq 3 | mirant publish': async (text, { shell, url }) => {
+    const subscriber = await RawSession.open(url);
+    await subscriber.ask('/meta/subscribe', { subscription: '/chat/demo' });
+    await shell.run(text);
+    const events = (await subscriber.ask('/meta/connect')).slice(0, -1);
+    assert.deepEqual(events.map(({ data }) => data), [{ text: 'hi' }, 'a string', 1, 2, 3]);
+  },
+  'mirant publish --key @key.txt': async (text, { shell }) => {
+    await writeFile(join(shell.folder, 'key.txt'), 'mirant_key\n');
+    const asked = [];
+    const api = createServer(async (request, response) => {
+      const body = JSON.parse(Buffer.concat(await request.toArray()));
+      asked.push([request.url, request.headers.authorization, body]);
+      response.end(JSON.stringify({ receipts: body.map(() => ({ accepted: true })) }));
+    }).listen(0, '127.0.0.1');
+    try {
+      await once(api, 'listening');
+      await shell.run(text.replace(':8090', `:${api.address().port}`));
+    } finally {
+      api.close();
+    }
+    const messages = [{ channel: '/chat/demo', data: { text: 'hi' } }];
+    assert.deepEqual(asked, [['/api/v1/publish', 'Bearer mirant_key', messages]]);
+  },
+  'mirant call http://127.0.0.1:8080 /service/echo': async (text, { shell }) => {
+    assert.equal(await shell.run(text), '{"text":"hi"}\n');
   },
   'A=http://127.0.0.1:8081/api/v1': withApi(async (text, { shell, url }) => {
     const session = await RawSession.open(url);
@@ -275,6 +329,19 @@ async function allSnippets() {
     all.push(...found.map((snippet) => ({ ...snippet, place: `${guide}:${snippet.line}` })));
   }
   return all;
+}
+
+/** The headers of a request with the body `{}` that is signed by several secrets, as JSON. */
+function signedBy(...secrets) {
+  const time = Math.floor(Date.now() / 1000);
+  const signature = (secret) => createHmac('sha256', secret).update(`msg_1.${time}.{}`).digest('base64');
+  const signatures = secrets.map((secret) => `v1,${signature(secret)}`);
+  return JSON.stringify({ 'webhook-id': 'msg_1', 'webhook-timestamp': `${time}`, 'webhook-signature': signatures.join(' ') });
+}
+
+/** Checks JSON values, each of which begins a line. */
+async function isJson(text) {
+  for (const value of text.trimEnd().split(/\n(?=\{)/)) JSON.parse(value);
 }
 
 /** The snippet that has this in its text. */

@@ -202,7 +202,7 @@ async fn who_does_not_answer_in_time_is_not_waited_for() {
     call(&mut caller, "1", json!(0)).await;
     let received = backend.message().await;
     let late = answer(&mut caller).await;
-    assert_eq!(error(&late), "504:/service/rpc/echo:call_timed_out");
+    assert_eq!(error(&late), "504:/service/rpc/echo:backend_timed_out");
     // What comes now is nobody's.
     reply(&mut backend, &received, json!("late")).await;
     assert_eq!(caller.queued().await, [] as [Value; 0]);

@@ -156,11 +156,10 @@ async fn exit_codes_tell_misuse_from_failure() {
     let cases = [
         ("idle --rate 5", 2, "--rate has no effect here: idle"),
         (
-            "idle --url https://a/b",
+            "idle --url ftp://a/b",
             2,
-            "no TLS is spoken, so name the port behind it",
+            "expected http://host:port/path, or the same with https",
         ),
-        ("idle --url http://a/b", 2, "as in a:80"),
         ("idle --url http://127.0.0.1:1/b", 1, "nothing answers at"),
         ("idle --clients 1", 0, ""),
     ];

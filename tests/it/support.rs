@@ -9,6 +9,7 @@ mod proxy;
 mod random;
 mod receiver;
 mod relay;
+mod signed;
 mod streamed;
 mod websocket;
 
@@ -30,7 +31,8 @@ pub(crate) use message_http::{Embedded, two_way};
 pub(crate) use proxy::{Says, proxy_to, proxy_v1, proxy_v2};
 pub(crate) use random::Random;
 pub(crate) use receiver::{Receiver, Way};
-pub(crate) use relay::{Folder, relay_to};
+pub(crate) use relay::{Folder, relay_that_cuts, relay_tls, relay_to};
+pub(crate) use signed::{Posted, ok};
 pub(crate) use streamed::{Streamed, take_chunk};
 pub(crate) use websocket::{WebSocket, upgrade};
 

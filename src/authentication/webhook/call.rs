@@ -9,12 +9,11 @@ use http::{Request, StatusCode, Uri};
 use tokio::sync::Semaphore;
 
 use super::answer::Decision;
-use super::request::Signer;
 use super::settings::Settings;
 use crate::authentication::{Fault, Problem};
 use crate::bayeux::BayeuxError;
 use crate::metrics::{Limit, Metrics, Notice, WebhookOutcome};
-use crate::outbound::{self, Bounds, Outbound};
+use crate::outbound::{self, Bounds, Outbound, Signer, random_id};
 
 /// Asks the webhook.
 #[derive(Debug)]
@@ -97,11 +96,9 @@ impl Caller {
 
     async fn post(&self, question: Bytes) -> Result<Bytes, Failure> {
         let signed = self.signer.sign(random_id(), SystemTime::now(), &question);
-        let request = Request::post(&self.url)
+        let request = signed
+            .on(Request::post(&self.url))
             .header(CONTENT_TYPE, "application/json")
-            .header("webhook-id", signed.id)
-            .header("webhook-timestamp", signed.timestamp)
-            .header("webhook-signature", signed.signature)
             .body(question)
             .expect("a checked URL, and headers of ASCII");
         let response = self.outbound.send(request).await?;
@@ -123,13 +120,6 @@ impl Caller {
             );
         }
     }
-}
-
-/// Makes what tells a question from all others.
-fn random_id() -> String {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-    format!("msg_{:032x}", u128::from_be_bytes(bytes))
 }
 
 /// A question whose answer is waited for; dropped before its end, nobody does any more.

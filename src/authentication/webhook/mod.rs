@@ -26,9 +26,10 @@ use super::{Check, Fault, Problem, Shown};
 use crate::access::{Action, Identity};
 use crate::bayeux::{BayeuxError, Limits, Message};
 use crate::metrics::{Metrics, WebhookOutcome};
+use crate::outbound::Signer;
 use answer::Decision;
 use call::Caller;
-use request::{Question, Signer};
+use request::Question;
 pub use settings::Settings;
 
 /// Whoever decides outside.
@@ -99,7 +100,7 @@ impl Webhook {
         };
         let refused = |fix: String| vec![Problem::new("webhook.secret", "{ … }", fix)];
         let secret = secret.read().map_err(refused)?;
-        let signer = Signer::new(&secret).map_err(|fix| refused(fix.to_owned()))?;
+        let signer = Signer::new(&[secret]).map_err(|(_, fix)| refused(fix.to_owned()))?;
         Ok(Some(Self(Arc::new(Inner {
             caller: Caller::new(url, signer, settings, Arc::clone(&metrics))?,
             limits: limits.clone(),

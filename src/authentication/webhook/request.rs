@@ -1,21 +1,14 @@
-//! What the webhook is asked, and how it can know who asks: the signature of Standard Webhooks.
+//! What the webhook is asked.
 
 use core::net::IpAddr;
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::hmac;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::access::{Action, Identity};
 use crate::authentication::Shown;
-
-/// What stands before secrets that are base64.
-const ENCODED: &str = "whsec_";
 
 /// What is asked about.
 #[derive(Debug, Serialize)]
@@ -84,79 +77,11 @@ fn headers(shown: Option<&Shown>) -> BTreeMap<&str, String> {
     headers
 }
 
-/// Signs requests.
-pub(super) struct Signer(hmac::Key);
-
-/// The headers of a request that prove who asks, and when.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Signed {
-    pub(super) id: String,
-    pub(super) timestamp: String,
-    pub(super) signature: String,
-}
-
-impl Signer {
-    /// Takes a secret: bytes, or as Standard Webhooks write it, `whsec_` and base64.
-    ///
-    /// # Errors
-    /// What follows `whsec_` is no base64.
-    pub(super) fn new(secret: &[u8]) -> Result<Self, &'static str> {
-        let encoded = secret.strip_prefix(ENCODED.as_bytes());
-        let decoded = encoded.map(|encoded| BASE64.decode(encoded));
-        let key = match &decoded {
-            None => secret,
-            Some(Ok(decoded)) => decoded,
-            Some(Err(_)) => return Err("what follows whsec_ must be base64"),
-        };
-        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, key)))
-    }
-
-    pub(super) fn sign(&self, id: String, now: SystemTime, body: &[u8]) -> Signed {
-        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let timestamp = since.as_secs().to_string();
-        let mut context = hmac::Context::with_key(&self.0);
-        for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
-            context.update(part);
-        }
-        let signature = format!("v1,{}", BASE64.encode(context.sign()));
-        Signed {
-            id,
-            timestamp,
-            signature,
-        }
-    }
-}
-
-impl std::fmt::Debug for Signer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Signer")
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::json;
 
     use super::*;
-
-    /// The example of the specification of Standard Webhooks.
-    #[test]
-    fn the_signature_is_that_of_standard_webhooks() {
-        let signer = Signer::new(b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("a secret");
-        let now = UNIX_EPOCH + Duration::from_secs(1_614_265_330);
-        let id = "msg_p5jXN8AQM9LWM0D4loKWxJek".to_owned();
-        let signed = signer.sign(id, now, br#"{"test": 2432232314}"#);
-        assert_eq!(signed.timestamp, "1614265330");
-        assert_eq!(
-            signed.signature,
-            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
-        );
-        assert!(Signer::new(b"whsec_?").is_err());
-        let plain = Signer::new(b"a secret of bytes").expect("a secret");
-        assert!(!format!("{plain:?}").contains("secret of"));
-    }
 
     #[test]
     fn a_question_says_what_is_known_and_no_more() {

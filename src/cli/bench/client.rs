@@ -11,12 +11,10 @@ use tokio::time::{Instant, timeout};
 use super::Error;
 use super::marker::Content;
 use super::run::Run;
-use crate::client::messages::{self, CONNECT};
+use crate::client::incoming::{check_acknowledged, read_reply};
+use crate::client::messages::CONNECT;
 use crate::client::transport::Arrival;
-use crate::client::{self, Fault, Identity};
-
-/// How long a session that only publishes is silent; servers end those that are for much longer.
-pub(super) const KEEP: Duration = Duration::from_secs(3);
+use crate::client::{self, Fault, Identity, KEEP};
 
 /// Which simulated client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +135,7 @@ impl Session {
         let timeout = self.run.server.timeout;
         let replies = self.inner.connection().receive_within(timeout).await;
         replies
-            .and_then(|replies| messages::check_acknowledged(replies, count))
+            .and_then(|replies| check_acknowledged(replies, count))
             .map_err(failed(self.who, Phase::Publishing))
     }
 
@@ -189,7 +187,7 @@ impl Session {
             let count = note(arrival)?;
             match run.marker.content(arrival.batch, count > 0) {
                 Content::Messages if server.connection_type.pushes() => {}
-                _ => break messages::read_reply(arrival.batch, CONNECT)?.interval,
+                _ => break read_reply(arrival.batch, CONNECT)?.interval,
             }
         };
         self.pause(interval, note).await?;
@@ -210,7 +208,7 @@ impl Session {
             Content::Messages | Content::Acknowledgements if pushes => return Ok(()),
             Content::MessagesAndConnect => {}
             Content::Messages | Content::Acknowledgements | Content::Other => {
-                let reply = messages::read_reply(arrival.batch, CONNECT)?;
+                let reply = read_reply(arrival.batch, CONNECT)?;
                 self.pause(reply.interval, note).await?;
             }
         }

@@ -7,14 +7,9 @@ use crate::client::Fault;
 /// Why a run did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The host part of `--url` has no address.
-    #[error("cannot resolve {host}")]
-    Resolve {
-        /// The host and port that were looked up.
-        host: String,
-        /// What the resolver said.
-        source: std::io::Error,
-    },
+    /// The server of `--url` has no address, or cannot be spoken to.
+    #[error(transparent)]
+    Server(Fault),
     /// An option was given that has no effect.
     #[error("{option} has no effect here: {reason}")]
     Misuse {

@@ -8,12 +8,14 @@ use humantime_serde::re::humantime;
 use super::pacer::Rate;
 use super::transport::Transport;
 use super::{Error, Scenario};
+use crate::cli::secret::secret;
 use crate::client::url::{self, Url};
+use crate::client::{Credentials, Secret};
 
 /// The options every scenario shares.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Load {
-    /// Where the server listens: http://host:port/path and nothing else
+    /// Where the server listens: http://host:port/path, or the same with https
     #[arg(long, global = true, default_value = "http://127.0.0.1:8080/cometd")]
     pub(super) url: Url,
     /// How the clients speak to the server
@@ -36,8 +38,9 @@ pub(super) struct Load {
     #[arg(long, global = true, value_name = "PER_SECOND")]
     pub(super) rate: Option<Rate>,
     /// A token that all handshakes show, of a server that wants one; event streams show none
-    #[arg(long, global = true, env = "MIRANT_TOKEN", hide_env_values = true)]
-    pub(super) token: Option<String>,
+    #[arg(long, global = true, value_name = "TOKEN|@FILE", env = "MIRANT_TOKEN", hide_env_values = true,
+          value_parser = secret)]
+    token: Option<Secret>,
     /// Process of the server, on this host, whose processor time and memory are read from /proc
     #[arg(long, global = true, value_name = "PROCESS_ID")]
     pub(super) pid: Option<u32>,
@@ -69,6 +72,12 @@ impl Load {
     /// Where event streams are.
     pub(super) fn events_path(&self) -> &str {
         self.events_path.as_deref().unwrap_or("/events")
+    }
+
+    /// What handshakes show.
+    pub(super) fn credentials(&self) -> Credentials {
+        let token = self.token.clone();
+        token.map_or(Credentials::None, Credentials::Token)
     }
 
     /// Refuses what has no effect, as who gives it expects one.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::Error;
-use super::client::{KEEP, Phase, Session, Who, failed};
+use super::client::{Phase, Session, Who, failed};
 use super::deliveries::Lane;
 use super::fleet::Fleet;
 use super::measured::{Ending, Measured};
@@ -17,7 +17,7 @@ use super::process::Process;
 use super::report::Report;
 use super::run::Run;
 use super::transport::Transport;
-use crate::client::Fault;
+use crate::client::{Fault, KEEP};
 
 /// What the clients of a run share. Those of pair 3 are 6, who asks, and 7, who answers; its messages
 /// are every `pairs`th from 3 on, and an answer has the number of its question.

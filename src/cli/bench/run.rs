@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::net::lookup_host;
-
 use super::Error;
 use super::clock::Clock;
 use super::interruption::Interruption;
@@ -71,13 +69,15 @@ impl Run {
         size: Size,
         interruption: Interruption,
     ) -> Result<Arc<Self>, Error> {
-        let host = &load.url.authority;
-        let unresolved = |source| Error::Resolve {
-            host: host.clone(),
-            source,
-        };
-        let addresses: Vec<_> = lookup_host(host).await.map_err(unresolved)?.collect();
-        let random = getrandom::u64().map_err(|error| unresolved(std::io::Error::other(error)))?;
+        let server = Server::find(
+            load.url.clone(),
+            load.transport.connection_type(),
+            load.credentials(),
+            load.timeout,
+        );
+        let server = server.await.map_err(Error::Server)?;
+        let random =
+            getrandom::u64().map_err(|error| Error::Runtime(std::io::Error::other(error)))?;
         let name = format!("{random:016x}");
         let channels = match size.channels {
             1 => [format!("/bench/{name}")].into(),
@@ -86,13 +86,7 @@ impl Run {
                 .collect(),
         };
         Ok(Arc::new(Self {
-            server: Server {
-                url: load.url.clone(),
-                addresses,
-                connection_type: load.transport.connection_type(),
-                token: load.token.clone(),
-                timeout: load.timeout,
-            },
+            server,
             transport: load.transport,
             events_path: load.events_path().to_owned(),
             clients: size.clients,

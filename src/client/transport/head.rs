@@ -175,7 +175,12 @@ fn parse_length(value: &[u8]) -> Result<usize, Fault> {
         .ok()
         .and_then(|text| text.parse().ok())
         .filter(|&length| length <= MAX_BODY)
-        .ok_or_else(|| Fault::Malformed(format!("Content-Length: {}", excerpt(value))))
+        .ok_or_else(|| {
+            let value = excerpt(value);
+            Fault::Malformed(format!(
+                "Content-Length: {value}, where at most {MAX_BODY} is read"
+            ))
+        })
 }
 
 /// Reads how long a chunk is, from the line before it.

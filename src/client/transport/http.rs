@@ -2,11 +2,13 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::head::{Head, Response};
 use super::inbox::Inbox;
+use super::stream::Tls;
 use crate::client::fault::Fault;
 
 /// A TCP connection and the response that was read last.
@@ -20,10 +22,14 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects to the first address that accepts.
-    pub(super) async fn open(addresses: &[SocketAddr], limit: Duration) -> Result<Self, Fault> {
+    /// Connects to the first address that accepts, and speaks TLS if that is to be spoken.
+    pub(super) async fn open(
+        addresses: &[SocketAddr],
+        tls: Option<&Arc<Tls>>,
+        limit: Duration,
+    ) -> Result<Self, Fault> {
         Ok(Self {
-            inbox: Inbox::open(addresses, limit).await?,
+            inbox: Inbox::open(addresses, tls, limit).await?,
             last: Head::default(),
             takes_chunks: false,
         })

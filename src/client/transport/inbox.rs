@@ -1,16 +1,18 @@
 //! The socket of a client, and the bytes that have come and are not used yet.
 
 use std::future::Future;
-use std::io::ErrorKind;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::stream::{Stream, Tls};
 use crate::client::fault::{Fault, excerpt};
 
 /// Room for a few small messages; the buffer grows only for those who get more.
@@ -21,7 +23,7 @@ const FLOOD: usize = 32 * 1024;
 /// A socket, and the bytes that have come and are not used yet.
 #[derive(Debug)]
 pub(super) struct Inbox {
-    stream: TcpStream,
+    stream: Stream,
     buffer: Vec<u8>,
     /// The bytes of the buffer before this are used.
     start: usize,
@@ -31,33 +33,42 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// Connects to the first address that accepts.
-    pub(super) async fn open(addresses: &[SocketAddr], limit: Duration) -> Result<Self, Fault> {
-        let Ok(stream) = timeout(limit, TcpStream::connect(addresses)).await else {
-            let answer = "the connection was not accepted".to_owned();
-            return Err(Fault::TimedOut { limit, answer });
-        };
-        Self::of(stream.map_err(|source| {
+    /// Connects to the first address that accepts, and speaks TLS if that is to be spoken.
+    pub(super) async fn open(
+        addresses: &[SocketAddr],
+        tls: Option<&Arc<Tls>>,
+        limit: Duration,
+    ) -> Result<Self, Fault> {
+        let connected = timeout(limit, TcpStream::connect(addresses)).await;
+        let connected = connected.unwrap_or_else(|_| {
+            let text = format!("the connection was not accepted within {limit:?}");
+            Err(io::Error::new(io::ErrorKind::TimedOut, text))
+        });
+        let stream = connected.map_err(|source| {
             let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
             let addresses = addresses.join(", ");
             Fault::Unreachable { addresses, source }
-        })?)
+        })?;
+        let Ok(stream) = timeout(limit, Stream::over(stream, tls.cloned())).await else {
+            let answer = "TLS is not agreed on".to_owned();
+            return Err(Fault::TimedOut { limit, answer });
+        };
+        Ok(Self::of(stream?))
     }
 
-    fn of(stream: TcpStream) -> Result<Self, Fault> {
-        stream.set_nodelay(true)?;
-        Ok(Self {
+    fn of(stream: Stream) -> Self {
+        Self {
             stream,
             buffer: Vec::with_capacity(BUFFER),
             start: 0,
             is_flood: false,
             read_at: Instant::now(),
-        })
+        }
     }
 
     /// Connects anew to the same address, and forgets what had come.
     pub(super) async fn redial(&mut self) -> Result<(), Fault> {
-        *self = Self::of(TcpStream::connect(self.stream.peer_addr()?).await?)?;
+        *self = Self::of(self.stream.redial().await?);
         Ok(())
     }
 
@@ -106,14 +117,7 @@ impl Inbox {
 
     /// Sends bytes.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        let sent = match self.stream.try_write(bytes) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
-            sent => sent?,
-        };
-        if sent < bytes.len() {
-            self.stream.write_all(&bytes[sent..]).await?;
-        }
-        Ok(())
+        Ok(self.stream.send(bytes).await?)
     }
 
     /// Sends some of the bytes, and tells how many.
@@ -122,7 +126,7 @@ impl Inbox {
         bytes: &[u8],
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize, Fault>> {
-        let sent = ready!(pin!(&mut self.stream).poll_write(cx, bytes))?;
+        let sent = ready!(self.stream.poll_send(bytes, cx))?;
         Poll::Ready(Ok(sent))
     }
 

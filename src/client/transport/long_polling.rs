@@ -33,7 +33,7 @@ impl LongPolling {
         let head = format!(
             "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
              {cookie}Content-Length: {}\r\n\r\n",
-            url.path,
+            url.path(),
             url.authority,
             batch.len()
         );

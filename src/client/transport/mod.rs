@@ -6,11 +6,13 @@ mod head;
 mod http;
 mod inbox;
 mod long_polling;
+mod stream;
 mod websocket;
 mod xhr_streaming;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 pub(crate) use self::event_source::{EventStream, Position};
 use self::long_polling::LongPolling;
+pub(crate) use self::stream::Tls;
 use self::websocket::WebSocket;
 use self::xhr_streaming::XhrStreaming;
 use super::fault::{Fault, excerpt};
@@ -50,13 +53,18 @@ impl ConnectionType {
     }
 }
 
-/// A TCP connection that nothing has been said on.
+/// A connection that nothing has been said on.
 pub(crate) struct Dialled(http::Connection);
 
 impl Dialled {
-    /// Connects to the first address that accepts.
-    pub(crate) async fn to(addresses: &[SocketAddr], limit: Duration) -> Result<Self, Fault> {
-        http::Connection::open(addresses, limit).await.map(Self)
+    /// Connects to the first address that accepts, and speaks TLS if that is to be spoken.
+    pub(crate) async fn to(
+        addresses: &[SocketAddr],
+        tls: Option<&Arc<Tls>>,
+        limit: Duration,
+    ) -> Result<Self, Fault> {
+        let opened = http::Connection::open(addresses, tls, limit).await;
+        opened.map(Self)
     }
 
     /// Makes it carry batches, for which a WebSocket has to be agreed on within `limit`.

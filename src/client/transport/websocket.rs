@@ -165,7 +165,8 @@ async fn agree(http: &mut http::Connection, url: &Url, key: &str) -> Result<(), 
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n",
-        url.path, url.authority
+        url.path(),
+        url.authority
     );
     http.send(request.as_bytes()).await?;
     http.next().await?;

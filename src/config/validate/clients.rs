@@ -1,11 +1,13 @@
-//! Checks of who clients are, what they may do, and how much of it.
+//! Checks of who clients are, what they may do, how much of it, and which applications hear of it.
 
-use super::Checks;
+use super::forms::{form_fix, service_fix};
+use super::{Checks, shown};
 use crate::access::{Access, Rule};
 use crate::authentication::api_keys;
 use crate::authentication::passwords::Passwords;
 use crate::authentication::token::{self, settings::Issuer};
 use crate::config::Config;
+use crate::hooks::{self, Hook};
 use crate::rates::Settings as Rates;
 
 /// What a millionth of a second still tells apart.
@@ -140,6 +142,27 @@ impl Checks {
     pub(super) fn api_keys(&mut self, config: &Config) {
         for problem in api_keys::settings::problems(&config.api.key, &config.bayeux.limits) {
             self.refuse(&problem.key, problem.value, &problem.fix);
+        }
+    }
+
+    pub(super) fn hooks(&mut self, hooks: &[Hook]) {
+        for problem in hooks::settings::problems(hooks) {
+            self.refuse(&problem.key, problem.value, &problem.fix);
+        }
+        for (index, hook) in hooks.iter().enumerate() {
+            let calls = hook
+                .calls
+                .iter()
+                .map(|text| ("calls", text, service_fix(text)));
+            let channels = hook
+                .channels
+                .iter()
+                .map(|text| ("channels", text, form_fix(text)));
+            for (name, text, fix) in calls.chain(channels) {
+                if let Some(fix) = fix {
+                    self.refuse(&format!("hook[{index}].{name}"), shown(text), fix);
+                }
+            }
         }
     }
 

@@ -116,7 +116,8 @@ fn first_segment(pattern: &str) -> &str {
     pattern.split('/').nth(1).unwrap_or_default()
 }
 
-fn form_fix(pattern: &str) -> Option<&'static str> {
+/// Finds why a text is no channel and no pattern.
+pub(super) fn form_fix(pattern: &str) -> Option<&'static str> {
     let Some(name) = pattern.strip_prefix('/') else {
         return Some("must start with '/', such as \"/chat/**\"");
     };

@@ -203,7 +203,7 @@ impl Connected {
             let mut calls = self.lock();
             if let Some(overdue) = calls.next_overdue(now) {
                 drop(calls);
-                self.refuse(overdue.caller, BayeuxError::CallTimedOut);
+                self.refuse(overdue.caller, BayeuxError::BackendTimedOut);
                 continue;
             }
             let Some(orphan) = calls.next_orphan() else {
@@ -230,7 +230,7 @@ impl Connected {
     #[expect(clippy::needless_pass_by_value, reason = "it is over")]
     fn refuse(&self, caller: Caller, error: BayeuxError) {
         let outcome = match error {
-            BayeuxError::CallTimedOut => CallOutcome::TimedOut,
+            BayeuxError::BackendTimedOut => CallOutcome::TimedOut,
             BayeuxError::BackendGone => CallOutcome::Gone,
             _ => CallOutcome::Refused,
         };

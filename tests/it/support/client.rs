@@ -175,6 +175,13 @@ impl Client {
         messages
     }
 
+    /// What comes first: the messages of a connect that is held until there are any, without its reply.
+    pub(crate) async fn events(&mut self) -> Vec<Value> {
+        let mut messages = self.connect().await;
+        assert_eq!(messages.pop().unwrap()["channel"], "/meta/connect");
+        messages
+    }
+
     /// The connection for connects.
     pub(crate) async fn poll_connection(&mut self) -> &mut Http {
         match &mut self.poll {

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use super::PATIENCE;
@@ -157,4 +158,108 @@ impl Drop for Serving {
 /// What a program that has ended said on standard error.
 pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A command that goes on, whose lines are read as they come; killed when dropped.
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    stdout: Option<Receiver<String>>,
+    stderr: Receiver<String>,
+}
+
+/// How a command ended, and what it said that was not read before.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: Vec<String>,
+    pub(crate) stderr: String,
+}
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut running = Self::start_unread(command);
+        let stdout = running.child.stdout.take().unwrap();
+        running.stdout = Some(lines_of(stdout));
+        running
+    }
+
+    /// Starts one whose standard output nobody reads.
+    pub(crate) fn start_unread(command: &mut Command) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stderr = lines_of(child.stderr.take().unwrap());
+        Self {
+            child,
+            stdout: None,
+            stderr,
+        }
+    }
+
+    /// Waits for a line of standard output.
+    pub(crate) fn line(&mut self) -> String {
+        let line = self.stdout.as_ref().unwrap().recv_timeout(PATIENCE);
+        line.unwrap_or_else(|_| panic!("it says nothing: {:?}", self.ended()))
+    }
+
+    /// Waits until standard error says something, and returns that line.
+    pub(crate) fn says(&mut self, part: &str) -> String {
+        let mut before = Vec::new();
+        loop {
+            match self.stderr.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(part) => return line,
+                Ok(line) => before.push(line),
+                Err(_) => panic!("{part} is not said: {before:?} {:?}", self.ended()),
+            }
+        }
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn end(&mut self) -> Ended {
+        let give_up = Instant::now() + 3 * PATIENCE;
+        while self.child.try_wait().unwrap().is_none() {
+            if give_up < Instant::now() {
+                panic!("it goes on: {:?}", self.ended());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.ended()
+    }
+
+    /// Ends it, if it has not ended.
+    fn ended(&mut self) -> Ended {
+        let _ = self.child.kill();
+        let status = self.child.wait().unwrap();
+        let stdout = self.stdout.as_ref();
+        Ended {
+            code: status.code(),
+            stdout: stdout.map_or_else(Vec::new, |lines| lines.iter().collect()),
+            stderr: self.stderr.iter().collect::<Vec<_>>().join("\n"),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (give, take) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines() {
+            let Ok(line) = line else { return };
+            if give.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    take
 }

@@ -111,6 +111,12 @@ impl Receiver {
         }
     }
 
+    /// Publishes on a channel, on a connection of its own; events may come with the reply.
+    pub(crate) async fn publish(&mut self, channel: &str, data: Value) {
+        let messages = self.client.publish(channel, data).await;
+        self.note(Value::from(messages).to_string().as_bytes());
+    }
+
     /// By what it receives, and whether it acknowledges.
     pub(crate) fn name(&self) -> (Way, bool) {
         (self.way, self.ack.is_some())

@@ -2,18 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::hmac;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::support::Folder;
+use crate::support::{Folder, Posted, ok};
 
+/// Where it is asked.
+const PATH: &str = "/ask?a=b";
 pub(crate) const SECRET: &str = "planted-webhook-secret";
 
 /// What it answers.
@@ -29,24 +27,10 @@ pub(crate) enum Answer {
     Held,
 }
 
-/// A request that came in.
-#[derive(Debug, Clone)]
-pub(crate) struct Question {
-    /// By name in small letters.
-    pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) text: String,
-}
-
-impl Question {
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap()
-    }
-}
-
 #[derive(Debug, Default)]
 struct State {
     answers: BTreeMap<&'static str, Answer>,
-    questions: Vec<Question>,
+    questions: Vec<Posted>,
     problems: Vec<String>,
 }
 
@@ -65,7 +49,7 @@ impl Hook {
         let folder = Folder::new(&format!("webhook-{}", address.port()));
         std::fs::write(folder.file("secret"), format!("{SECRET}\n")).unwrap();
         let hook = Self {
-            url: format!("http://{address}/ask?a=b"),
+            url: format!("http://{address}{PATH}"),
             folder,
             state: Arc::default(),
             gate: Arc::new(Semaphore::new(0)),
@@ -107,7 +91,7 @@ impl Hook {
         self.state.lock().unwrap().questions.len()
     }
 
-    pub(crate) fn questions(&self) -> Vec<Question> {
+    pub(crate) fn questions(&self) -> Vec<Posted> {
         std::mem::take(&mut self.state.lock().unwrap().questions)
     }
 }
@@ -121,18 +105,12 @@ impl Drop for Hook {
     }
 }
 
-/// An answer with 200, whose body is this.
-pub(crate) fn ok(body: &str) -> Vec<u8> {
-    let length = body.len();
-    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
-}
-
 async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, gate: Arc<Semaphore>) {
-    while let Some(question) = read(&mut stream).await {
+    while let Some(question) = Posted::read(&mut stream, PATH).await {
         let action = question.json()["action"].as_str().unwrap().to_owned();
         let answer = {
             let mut state = state.lock().unwrap();
-            state.problems.extend(problem(&question));
+            state.problems.extend(question.problem(&[SECRET]));
             state.questions.push(question);
             state.answers.get(&*action).cloned()
         };
@@ -154,38 +132,4 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, gate: Arc<Semaph
             return;
         }
     }
-}
-
-async fn read(stream: &mut TcpStream) -> Option<Question> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.ok()?);
-    }
-    let head = String::from_utf8(head).unwrap();
-    let mut lines = head.trim_end().split("\r\n");
-    assert_eq!(lines.next(), Some("POST /ask?a=b HTTP/1.1"));
-    let headers: BTreeMap<String, String> = lines
-        .map(|line| line.split_once(": ").unwrap())
-        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-        .collect();
-    let mut body = vec![0; headers["content-length"].parse().unwrap()];
-    stream.read_exact(&mut body).await.ok()?;
-    let text = String::from_utf8(body).unwrap();
-    Some(Question { headers, text })
-}
-
-/// Says what is wrong with a signature.
-fn problem(question: &Question) -> Option<String> {
-    let header = |name: &str| question.headers.get(name).map_or("", |value| value);
-    let (id, timestamp) = (header("webhook-id"), header("webhook-timestamp"));
-    let sent = UNIX_EPOCH + Duration::from_secs(timestamp.parse().unwrap_or(0));
-    let age = SystemTime::now().duration_since(sent).unwrap_or_default();
-    if age > Duration::from_secs(60) {
-        return Some(format!("{timestamp} is not now"));
-    }
-    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-    let signed = format!("{id}.{timestamp}.{}", question.text);
-    let signature = BASE64.decode(header("webhook-signature").trim_start_matches("v1,"));
-    let is_valid = hmac::verify(&key, signed.as_bytes(), &signature.unwrap_or_default()).is_ok();
-    (!is_valid).then(|| format!("{question:?} is not signed"))
 }

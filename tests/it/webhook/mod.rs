@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::one_door::{Kind, Ready, WAYS, Way, state};
 use crate::support::program::{Serving, mirant};
-use crate::support::{Client, Request, TestServer, until};
-use hook::{Answer, Hook, SECRET, ok};
+use crate::support::{Client, Request, TestServer, ok, until};
+use hook::{Answer, Hook, SECRET};
 
 const RESOURCES: &str = "channel=[{ pattern = '/**', resource = true }]";
 const BOTH: &str = "webhook.decides=subscribe,publish";

@@ -1,0 +1,171 @@
+//! `mirant subscribe`: prints what is published on channels, a line of JSON for each message.
+
+mod printer;
+mod render;
+
+use std::io::{ErrorKind, IsTerminal, stdout};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
+
+use self::printer::Printer;
+use self::render::{Style, render};
+use super::remote::{EXIT_TIMEOUT, Error, PATIENCE, Remote, channel, say, say_error, takes_colour};
+use super::{block_on, with_causes};
+use crate::client::{Fault, News, Receiver};
+
+/// The arguments of `mirant subscribe`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("\
+Examples:
+  mirant subscribe https://comet.example.com '/chat/**'
+  mirant subscribe --count 1 --timeout 10s http://127.0.0.1:8080 /chat/demo | jq .data
+
+Each message is printed as it came, as one line of JSON; line breaks between its tokens become spaces. When the
+connection breaks, the session goes on over another one: nothing is lost or repeated if the server acknowledges
+(as Mirant does by default). When the session is gone, another one begins, and what was published in between is
+lost. Standard error says so.
+
+{}
+
+Exit codes: 0 --count is reached, or it was interrupted or nobody reads its output; 1 the server refuses;
+2 wrong arguments; 3 --timeout is over; 4 there is no way to the server from the start.", super::remote::SECRETS))]
+pub(super) struct Args {
+    #[command(flatten)]
+    remote: Remote,
+    /// The channels or patterns to subscribe to
+    #[arg(required = true, value_name = "CHANNEL", value_parser = channel)]
+    channels: Vec<String>,
+    /// Print each message over several lines
+    #[arg(long)]
+    pretty: bool,
+    /// End after so many messages
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// End after this time, whatever has come, such as 30s or 5m
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
+    /// Say nothing about connections, only errors
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Why it is over.
+enum Ending {
+    /// All that was asked for has been printed.
+    Complete,
+    /// The user wants no more.
+    Interrupted,
+    /// Nobody reads the output.
+    Closed,
+    /// The time is over.
+    TimedOut,
+}
+
+/// Runs the subcommand.
+pub(super) fn run(args: &Args) -> ExitCode {
+    let ended = block_on(subscribe(args)).unwrap_or_else(|error| Err(error.into()));
+    match ended {
+        Ok(Ending::Complete | Ending::Interrupted | Ending::Closed) => ExitCode::SUCCESS,
+        Ok(Ending::TimedOut) => {
+            if !args.quiet {
+                say("the time is over (--timeout)");
+            }
+            ExitCode::from(EXIT_TIMEOUT)
+        }
+        Err(error) => {
+            say_error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn subscribe(args: &Args) -> Result<Ending, Error> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let over = async {
+        match args.timeout {
+            Some(timeout) => sleep(timeout).await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut receiver = None;
+    let ending = tokio::select! {
+        _ = interrupt.recv() => Ok(Ending::Interrupted),
+        _ = terminate.recv() => Ok(Ending::Interrupted),
+        () = over => Ok(Ending::TimedOut),
+        ended = listen(args, &mut receiver) => ended,
+    };
+    if let Some(receiver) = receiver {
+        receiver.leave().await;
+    }
+    ending
+}
+
+/// Prints what comes, until that is enough.
+async fn listen(args: &Args, receiver: &mut Option<Receiver>) -> Result<Ending, Error> {
+    let approach = args.remote.approach(PATIENCE).await?;
+    let receiver = receiver.insert(Receiver::new(approach, args.channels.clone()));
+    let printer = Printer::start()?;
+    let style = Style {
+        is_pretty: args.pretty,
+        has_colour: takes_colour(&stdout()),
+        is_terminal: stdout().is_terminal(),
+    };
+    let mut left = args.count.unwrap_or(u64::MAX);
+    loop {
+        let heard = receiver.next().await?;
+        if let Some(news) = heard.news.filter(|_| !args.quiet) {
+            for line in told(news, args) {
+                say(&line);
+            }
+        }
+        let mut lines = String::new();
+        for event in &heard.events {
+            if left > 0 {
+                left -= 1;
+                render(event, style, &mut lines);
+            }
+        }
+        match printer.print(lines).await {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(Ending::Closed),
+            printed => printed?,
+        }
+        if left == 0 {
+            return Ok(Ending::Complete);
+        }
+    }
+}
+
+/// What the user is told.
+fn told(news: News, args: &Args) -> Vec<String> {
+    let at = &args.remote.url;
+    match news {
+        News::Connected { by, refused } => {
+            let why = refused.map(|fault| format!("no WebSocket: {}", with_causes(&fault)));
+            let connected = format!("connected to {at} by {}", by.name());
+            why.into_iter().chain([connected]).collect()
+        }
+        News::Subscribed => vec![format!("subscribed to {}", args.channels.join(", "))],
+        News::Lost { fault, wait } => {
+            let why = match fault {
+                Fault::Closed(_) => "it was closed".to_owned(),
+                fault => with_causes(&fault),
+            };
+            vec![format!(
+                "the connection is lost ({why}); next attempt in {wait:.1?}"
+            )]
+        }
+        News::Resumed => vec!["connected again; the session goes on".to_owned()],
+        News::SessionGone { error, wait } => vec![format!(
+            "the session is gone ({error}), and with it what was not received; the next begins in {wait:.1?}"
+        )],
+        News::Postponed { error, wait } => {
+            vec![format!(
+                "the server wants to be asked later ({error}); next attempt in {wait:.1?}"
+            )]
+        }
+    }
+}

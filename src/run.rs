@@ -159,13 +159,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         resources.http,
         &http.allowed_origins,
     )?;
-    let common = Common {
-        http: &http,
-        max_connections: listener::max_connections(&http),
-        max_message_size,
-        metrics,
-        stopping,
-    };
+    let common = Common::new(&http, max_message_size, metrics, stopping);
     let http_api = Arc::new(HttpApi::new(&server, clients.keys, &api.bounds));
     let to_clients = api.public.then(|| Arc::clone(&http_api));
     let routes = public_routes(&http, demo, to_clients, bayeux);
@@ -190,7 +184,22 @@ struct Common<'h> {
     stopping: watch::Receiver<bool>,
 }
 
-impl Common<'_> {
+impl<'h> Common<'h> {
+    fn new(
+        http: &'h listener::Settings,
+        max_message_size: u64,
+        metrics: Arc<Metrics>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            http,
+            max_connections: listener::max_connections(http),
+            max_message_size,
+            metrics,
+            stopping,
+        }
+    }
+
     fn listen(
         &self,
         addresses: &[ListenAddress],

@@ -1,11 +1,11 @@
 //! The Bayeux server: takes batches of messages, gives replies and events; knows no HTTP.
 
 mod admit;
-mod backend;
 mod batch;
 mod core;
 mod directory;
 mod held;
+mod http_api;
 mod identify;
 mod outcome;
 mod pace;
@@ -30,7 +30,7 @@ use crate::extensions::{Pipeline, WaitBounds};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::operations::RefusedUsers;
-pub use crate::operations::backend::{NotSent, To};
+pub use crate::operations::http_api::{NotSent, To};
 pub use crate::operations::resources::{ByteRange, NotWritten};
 pub use crate::operations::{Actor, Denied, Implied, NotOpened, Reached, TooManyRefused, Who};
 use crate::rates::{self, Rates};
@@ -42,10 +42,10 @@ use crate::session;
 use crate::session::{Browsers, Reconnects, Sessions, Shared, Shares, Tick, Timers, sweep};
 
 pub use admit::Admission;
-pub use backend::{Refusals, Sending};
 pub use batch::STEP;
 pub use directory::{ChannelDetails, Disconnected, Presence};
 pub use held::HeldConnect;
+pub use http_api::{Refusals, Sending};
 pub use outcome::{Outcome, Settled, Settlement};
 pub use request::Request;
 pub use resources::{Changed, Unsettled};

@@ -108,6 +108,7 @@ pub(super) fn run(args: Args) -> ExitCode {
 /// An address cannot be listened on, the operating system fails, or a second signal came.
 pub async fn serve(config: Config, demo: bool) -> Result<(), ServeError> {
     let path = config.bayeux.transports.path.clone();
+    let lacks_keys = config.api.key.is_empty();
     let is_open = config.access.is_empty();
     let identifying = identifying(&config);
     let bound = bind(config, demo)?;
@@ -115,6 +116,11 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), ServeError> {
         _ if !is_open => {}
         Some(key) => warn_of_no_rules(key),
         None => warn_if_exposed(&bound.addresses()),
+    }
+    if lacks_keys && !bound.api_addresses().is_empty() {
+        tracing::warn!(
+            "nobody can use the HTTP API: add an [[api.key]] entry; `mirant api-key` makes a key"
+        );
     }
     let mut signals = Signals::new()?;
     for address in bound.addresses() {

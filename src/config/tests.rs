@@ -211,6 +211,8 @@ mod known_keys {
         add("extensions", fields(extensions, "WaitBounds"));
         let services = include_str!("../services/settings.rs");
         add("services", fields(services, "Settings"));
+        let backends = include_str!("../services/connected/settings.rs");
+        add("backends", fields(backends, "Settings"));
         let passwords = include_str!("../authentication/passwords/settings.rs");
         add("authentication", fields(passwords, "Settings"));
         let tokens = include_str!("../authentication/token/settings.rs");

@@ -15,6 +15,7 @@ use forms::{
 
 use super::{Config, Problem};
 use crate::authentication::api_keys::Permission;
+use crate::http_api;
 use crate::listener::{NotAProxy, Proxies};
 use crate::memory::Amount;
 use crate::memory::settings::MIN_BUDGET;
@@ -423,6 +424,18 @@ impl Checks {
                 is_apart,
                 "resources.path",
                 "must not be bayeux.path or eventsource.path, nor below or above one of them",
+            );
+        }
+        let paths = [
+            ("bayeux.path", &transports.path),
+            ("eventsource.path", events),
+            ("resources.path", resources),
+        ];
+        for (key, path) in paths {
+            self.require(
+                !config.api.public || !is_at_or_below(path, http_api::PATH),
+                key,
+                "must not be at or below /api/v1, where api.public = true serves the HTTP API",
             );
         }
         let names = &transports.transports;

@@ -201,8 +201,13 @@ impl Metrics {
         ]
     }
 
-    fn counters(&self) -> [(&str, &str, &Counter); 10] {
+    fn counters(&self) -> [(&str, &str, &Counter); 11] {
         [
+            (
+                "refused_users_total",
+                "Handshakes, renewals and requests of users that are refused for a while.",
+                &self.refused_users,
+            ),
             (
                 "key_fetches_total",
                 "Fetches of the keys of issuers of tokens that brought them.",
@@ -256,7 +261,7 @@ impl Metrics {
         ]
     }
 
-    fn more_counters(&self) -> [(&str, &str, &Counter); 14] {
+    fn more_counters(&self) -> [(&str, &str, &Counter); 13] {
         [
             (
                 "backends_events_dropped_total",
@@ -272,11 +277,6 @@ impl Metrics {
                 "lost_subscriptions_total",
                 "Subscriptions that sessions lost because they may not have them any more.",
                 &self.lost_subscriptions,
-            ),
-            (
-                "refused_users_total",
-                "Handshakes, renewals and requests of users that are refused for a while.",
-                &self.refused_users,
             ),
             (
                 "spread_reconnects_total",

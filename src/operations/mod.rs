@@ -2,13 +2,13 @@
 
 mod access;
 mod ack;
-pub mod backend;
-mod backends;
 mod connect;
+mod connected;
 mod disconnect;
 pub mod event_stream;
 mod extensions;
 mod handshake;
+pub mod http_api;
 mod implied;
 mod memory;
 mod pace;

@@ -22,7 +22,7 @@ pub(super) struct Users(DashMap<Box<str>, Ids>);
 #[derive(Debug)]
 enum Ids {
     One(ClientId),
-    Many(Box<HashSet<ClientId, BuildHasherDefault<IdHasher>>>),
+    Many(HashSet<ClientId, BuildHasherDefault<IdHasher>>),
 }
 
 impl Users {
@@ -86,7 +86,7 @@ impl Ids {
         match self {
             Self::One(first) => {
                 let both = [*first, id].into_iter().collect();
-                *self = Self::Many(Box::new(both));
+                *self = Self::Many(both);
             }
             Self::Many(ids) => {
                 ids.insert(id);
@@ -124,6 +124,11 @@ mod tests {
 
     fn id(number: u8) -> ClientId {
         ClientId(RandomId::from_random([number; 16]))
+    }
+
+    #[test]
+    fn one_session_takes_no_more_room_for_the_sake_of_many() {
+        assert_eq!(size_of::<(Box<str>, Ids)>(), 48);
     }
 
     proptest! {

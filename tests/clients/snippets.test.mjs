@@ -177,12 +177,17 @@ const RUNS = {
     const [, key, hash] = printed.match(/^key:  (mirant_\S{43})\nhash: sha256:([0-9a-f]{64})\n$/);
     assert.equal(await shell.run(`printf %s ${key} | mirant api-key --hash`), `sha256:${hash}\n`);
   },
-  'curl -s -H "$H" $API/publish': async (text, { shell }) => {
-    // The API is served to clients by the server that the snippets have: without a key it is not there.
-    await shell.run(`bash -n <<'EOF'\n${text}\nEOF`);
-  },
-  '"persisted":false': isJson,
-  '"type":"urn:mirant:key_unknown"': isJson,
+  'curl -s -H "$H" $API/publish': withApi(async (text, { shell, url }) => {
+    const subscriber = await RawSession.open(url);
+    await subscriber.ask('/meta/subscribe', { subscription: '/shop/*' });
+    const printed = await shell.run(text);
+    assert.equal(printed.match(/"accepted":true/g)?.length, 4, printed);
+    assert.match(printed, /\{"sessions":0,"dropped":0\}$/);
+    const events = (await subscriber.ask('/meta/connect')).slice(0, -1);
+    assert.deepEqual(events.map(({ data }) => data), [{ price: 5 }, { price: 6 }, 7, 8]);
+  }),
+  '"persisted":false': (text) => JSON.parse(text),
+  '"type":"urn:mirant:key_unknown"': (text) => JSON.parse(text),
   'mirant hash-password': async (text, { shell }) => {
     const printed = await shell.run(`printf sesame | ${text}`);
     assert.match(printed, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$\S+\$\S+\n$/);

@@ -480,3 +480,34 @@ options of /room/u1/a:
     assert_eq!(wrong.status.code(), Some(2));
     assert!(stderr(&wrong).contains("access[0].who = \"all\": expected \"anyone\""));
 }
+
+#[test]
+fn a_key_is_made_with_its_hash_and_that_is_printed_of_others_too() {
+    let output = run(&["api-key"]);
+    assert!(output.status.success());
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let (key, hash) = printed.trim_end().split_once('\n').unwrap();
+    let key = key.strip_prefix("key:  ").unwrap();
+    let hash = hash.strip_prefix("hash: ").unwrap();
+    assert!(key.starts_with("mirant_") && key.len() == 50, "{key}");
+    for input in [format!("{key}\n"), key.to_owned()] {
+        let output = run_with(&["api-key", "--hash"], &input);
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap(),
+            format!("{hash}\n")
+        );
+    }
+    let output = run_with(&["api-key", "--hash"], "hunter2\n");
+    assert_eq!(output.status.code(), Some(2));
+    let expected = "mirant: a key must be at least 32 bytes, such as `mirant api-key` makes\n";
+    assert_eq!(stderr(&output), expected);
+}
+
+#[test]
+fn the_address_of_the_api_is_printed() {
+    let mut serving = Serving::start(&["--set", "api.listen=127.0.0.1:0"]);
+    assert!(serving.line().starts_with("listening on http://"));
+    let line = serving.line();
+    let address = line.strip_prefix("api on http://127.0.0.1:").unwrap();
+    assert!(address.ends_with("/api/v1\n"), "{line}");
+}

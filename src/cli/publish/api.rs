@@ -143,7 +143,7 @@ impl Api {
         count: usize,
     ) -> Result<Vec<Outcome>, Attempt> {
         let response = self.outbound.send(request).await;
-        let response = response.map_err(|failure| self.failed(failure))?;
+        let response = response.map_err(|failure| self.failed(&failure))?;
         self.has_begun = true;
         if !response.status().is_success() {
             return Err(self.refused(&response));
@@ -161,7 +161,7 @@ impl Api {
     }
 
     /// What a request without a response leads to.
-    fn failed(&self, failure: Failure) -> Attempt {
+    fn failed(&self, failure: &Failure) -> Attempt {
         let (error, is_unreachable) = match failure {
             Failure::Timeout(_) => {
                 let text = format!("{}: {failure}", self.url);

@@ -339,6 +339,18 @@ fn no_count_and_no_duration_is_forgotten() {
 }
 
 #[test]
+fn where_the_api_is_nothing_else_can_be() {
+    let path = "eventsource.path=/api/v1/events";
+    assert_eq!(problems(&[path]), "");
+    let problems = problems(&[path, "api.public=true"]);
+    assert!(problems.contains("eventsource.path"), "{problems}");
+    assert!(
+        problems.contains("must not be at or below /api/v1"),
+        "{problems}"
+    );
+}
+
+#[test]
 fn cookie_attributes_hold_no_control_characters() {
     let mut config = Config::default();
     let cookie = &mut config.bayeux.transports.browser_cookie;

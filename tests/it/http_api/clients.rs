@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{HASH, KEY, OTHER};
+use super::{HASH, KEY, OTHER, ROLE};
 use crate::support::{Client, Request, TestServer, only};
 
 const RULES: &str = "access=[{ deny = ['publish'], channels = ['/closed'], who = 'anyone' }]";
@@ -11,7 +11,7 @@ fn server(allow: &str) -> TestServer {
     let key = format!(
         "api.key=[{{ name = 'app', hash = '{HASH}', allow = [{allow}], channels = ['/a', '/closed', '/service/x'] }}]"
     );
-    TestServer::start(&[RULES, &key])
+    TestServer::start(&[RULES, ROLE, &key])
 }
 
 async fn shake(server: &TestServer, token: &str) -> (Client, Value) {

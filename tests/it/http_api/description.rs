@@ -9,7 +9,7 @@ use mirant::extensions::{Extension, MessageInfo, Refusal, Wait};
 use mirant::run::Additions;
 use serde_json::{Value, json};
 
-use super::{HASH, LISTEN, OTHER, OTHER_HASH, ask};
+use super::{HASH, LISTEN, OTHER, OTHER_HASH, ROLE, ask};
 use crate::support::{Http, Request, Response, TestServer, until};
 
 /// An operation: its method, and its path in the description.
@@ -55,6 +55,7 @@ fn server() -> TestServer {
     );
     let set = [
         LISTEN,
+        ROLE,
         &keys,
         "api.max_messages=2",
         "bayeux.max_refused_users=1",

@@ -19,6 +19,7 @@ const OTHER: &str = "mirant_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
 const OTHER_HASH: &str = "sha256:0bae8b30eeaeb35645d965cba0249fb2d6efb91c7aea92a297ad7029f92fb3a7";
 
 const LISTEN: &str = "api.listen=[\"127.0.0.1:0\"]";
+const ROLE: &str = "backends.role=backend";
 
 /// A setting with a key that allows this, on all channels.
 pub(crate) fn key(allow: &str) -> String {
@@ -172,7 +173,7 @@ async fn a_key_is_for_what_it_allows_and_for_its_channels() {
         let key = format!(
             "api.key=[{{ name = 'app', hash = '{HASH}', allow = [{allow}], channels = ['/chat/*'] }}]"
         );
-        let server = TestServer::start(&[LISTEN, &key]);
+        let server = TestServer::start(&[LISTEN, ROLE, &key]);
         for (path, body) in [
             ("/api/v1/publish", &*publish),
             ("/api/v1/publish/chat/1", "1"),

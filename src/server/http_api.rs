@@ -11,7 +11,7 @@ use super::admit::size;
 use super::verdicts::Verdicts;
 use super::waits::{Asked, Waits};
 use crate::bayeux::{ChannelName, Message};
-use crate::operations::backend::{self, NotSent, Sent, To};
+use crate::operations::http_api::{self, NotSent, Sent, To};
 use crate::operations::{Actor, Denied, Reached, Scope};
 
 /// The messages of one request, while they are sent. They are known by their numbers.
@@ -99,7 +99,7 @@ impl Sending<'_> {
         now: Instant,
     ) -> Result<Reached, NotSent> {
         self.send(index, message, now, |message, actor, scope| {
-            backend::publish(message, channel, actor, scope)
+            http_api::publish(message, channel, actor, scope)
         })
     }
 
@@ -115,7 +115,7 @@ impl Sending<'_> {
         now: Instant,
     ) -> Result<Reached, NotSent> {
         self.send(0, message, now, |message, actor, scope| {
-            backend::deliver(to, message, channel, actor, scope)
+            http_api::deliver(to, message, channel, actor, scope)
         })
     }
 

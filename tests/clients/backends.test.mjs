@@ -57,8 +57,6 @@ function withServer(settings, play) {
     `issuer=[{ secret = { file = '${join(folder, 'secret')}' } }]`,
     'backends.role=backend',
     'backends.events_channel=/service/events',
-    // One that is killed is soon gone.
-    'bayeux.max_interval=1s',
   ];
   return onStage([...own, ...settings], play);
 }
@@ -76,10 +74,18 @@ for (const example of APPLICATIONS) {
     for (const [name, open, skip] of CLIENTS) {
       for (const transport of ['long-polling', 'websocket']) {
         test(`answers ${name} over ${transport}`, { skip }, () =>
-          withServer(['backends.call_timeout=5s'], async (stage) => {
+          withServer(['backends.call_timeout=60s'], async (stage) => {
             const app = await application(stage, example, backendToken());
             const peer = await enter(stage, open, transport);
             await answers(peer, app);
+          }),
+        );
+
+        test(`is too late for ${name} over ${transport}`, { skip }, () =>
+          withServer(['backends.call_timeout=100ms'], async (stage) => {
+            await application(stage, example, backendToken());
+            const peer = await enter(stage, open, transport);
+            assert.deepEqual(await call(peer, 'sleep', FOR_EVER), error('504:/service/rpc/sleep:backend_timed_out'));
           }),
         );
       }
@@ -94,7 +100,7 @@ for (const example of APPLICATIONS) {
         await app.until(/^subscribed u1 \/chat$/);
         const reader = await RawSession.open(stage.server.url);
         await reader.ask('/meta/subscribe', { subscription: '/news' });
-        assert.equal((await peer.perform('remoteCall', 'rpc/announce', 'tea is ready', 0)).data, 'announced');
+        assert.equal((await call(peer, 'announce', 'tea is ready')).data, 'announced');
         const [told] = await reader.ask('/meta/connect');
         const data = { text: 'tea is ready', user: 'u1' };
         assert.deepEqual(told, { channel: '/news', data, ext: { sender: 'backend' } });
@@ -109,7 +115,7 @@ for (const example of APPLICATIONS) {
       withServer([withKey()], async (stage) => {
         await application(stage, example, KEY);
         const peer = await enter(stage, cometd9, 'websocket');
-        assert.equal((await peer.perform('remoteCall', 'rpc/add', [1, 2], 0)).data, 3);
+        assert.equal((await call(peer, 'add', [1, 2])).data, 3);
         const refused = await application(stage, example, `${KEY.slice(0, -1)}_`, /refused|401/);
         assert.notEqual((await within('its end', refused.exit))[0], 0);
       }));
@@ -121,7 +127,7 @@ for (const example of APPLICATIONS) {
         await stage.server.restart();
         await metricIs(`http://${admin}`, 'mirant_backends', 1);
         const peer = await enter(stage, cometd9, 'websocket');
-        assert.equal((await peer.perform('remoteCall', 'rpc/add', [1, 2], 0)).data, 3);
+        assert.equal((await call(peer, 'add', [1, 2])).data, 3);
       });
     });
 
@@ -137,7 +143,7 @@ for (const example of APPLICATIONS) {
           const gone = '503:/service/rpc/sleep:backend_gone';
           const failed = ended.filter(({ successful }) => !successful);
           assert.deepEqual(failed.map(({ error }) => error), Array(CALLS).fill(gone));
-          const none = await peer.perform('remoteCall', 'rpc/add', [1, 2], 0);
+          const none = await call(peer, 'add', [1, 2]);
           assert.equal(none.error, '503:/service/rpc/add:no_backend');
           await application(stage, example, backendToken());
         }));
@@ -170,42 +176,43 @@ test('one cometd client answers another in the same process', () =>
     assert.deepEqual({ successful, data }, { successful: true, data: 'hello, u1' });
   }));
 
-/** Calls services in all ways that they end. */
+/** Calls a service; how that ended. */
+async function call(peer, service, content) {
+  const { error, ...answer } = await peer.perform('remoteCall', `rpc/${service}`, content, 0);
+  return error === undefined ? answer : { ...answer, error };
+}
+
+/** Calls services, which answer or fail. */
 async function answers(peer, app) {
-  const call = async (service, data) => {
-    const { error, ...answer } = await peer.perform('remoteCall', `rpc/${service}`, data, 0);
-    return error === undefined ? answer : { ...answer, error };
-  };
-  const late = call('sleep', FOR_EVER);
-  // If something else fails first, that is the failure to report.
-  late.catch(() => {});
-  assert.deepEqual(await call('add', [1, 2, 3.5]), { successful: true, data: 6.5 });
-  const [first, second] = [await call('whoami', {}), await call('whoami', {})];
+  assert.deepEqual(await call(peer, 'add', [1, 2, 3.5]), { successful: true, data: 6.5 });
+  const [first, second] = [await call(peer, 'whoami', {}), await call(peer, 'whoami', {})];
   assert.equal(first.data.user, 'u1');
   assert.match(first.data.session, /^[\w-]{22}$/);
   assert.deepEqual(first, second);
   // An answer goes to its own call, whatever their order.
   const pauses = [300, 100, 200];
-  const slept = await Promise.all(pauses.map((pause) => call('sleep', pause)));
+  const slept = await Promise.all(pauses.map((pause) => call(peer, 'sleep', pause)));
   assert.deepEqual(slept.map(({ data }) => data), pauses);
 
-  const failed = await call('add', ['x']);
+  const failed = await call(peer, 'add', ['x']);
   assert.equal(failed.successful, false);
   assert.match(failed.data.error, /numbers|unsupported operand/);
-  assert.equal((await call('nothing', {})).successful, false);
-  assert.deepEqual(await late, error('504:/service/rpc/sleep:backend_timed_out'));
+  assert.equal((await call(peer, 'nothing', {})).successful, false);
   assert.equal(await app.end('SIGTERM'), 0);
-  assert.deepEqual(await call('add', [1, 2]), error('503:/service/rpc/add:no_backend'));
+  assert.deepEqual(await call(peer, 'add', [1, 2]), error('503:/service/rpc/add:no_backend'));
   assert.deepEqual(peer.messages, []);
 }
 
 const error = (text) => ({ successful: false, data: { error: text }, error: text });
 
 /**
- * Ends an application by a signal in the middle of its calls, when it has answered the quick ones, and waits for the end of all.
+ * Ends an application by a signal in the middle of its calls, when it has answered the quick ones, and waits for
+ * the end of all.
  */
 function inTheMiddle(example, signal, { pause, others }, check) {
-  return withServer(['backends.call_timeout=60s', 'backends.max_calls_per_session=2000'], async (stage) => {
+  // One that is killed is soon gone.
+  const settings = ['backends.call_timeout=60s', 'backends.max_calls_per_session=2000', 'bayeux.max_interval=1s'];
+  return withServer(settings, async (stage) => {
     const app = await application(stage, example, backendToken());
     const peer = await enter(stage, cometd9, 'websocket');
     for (let other = 0; other < others; other += 1) await application(stage, example, backendToken());
@@ -225,7 +232,7 @@ function inTheMiddle(example, signal, { pause, others }, check) {
     for (const { successful, content, data } of ended) if (successful) assert.equal(data, content);
     await check({ ended, stage, peer });
     // Nothing comes again, at least not before the next answer.
-    assert.equal((await peer.perform('remoteCall', 'rpc/add', [1, 2], 0)).data, 3);
+    assert.equal((await call(peer, 'add', [1, 2])).data, 3);
     assert.deepEqual(peer.messages, []);
   });
 }

@@ -12,7 +12,8 @@ use toml::{Table, Value};
 
 use super::keys::{self, Kind, List, SECTIONS};
 use super::{
-    CONFIG_VARIABLE, Config, ConfigError, LOG_VARIABLE, Loaded, PassedOver, STANDARD_INPUT, Sources,
+    CLIENT_VARIABLES, CONFIG_VARIABLE, Config, ConfigError, LOG_VARIABLE, Loaded, PassedOver,
+    STANDARD_INPUT, Sources,
 };
 
 const PREFIX: &str = "MIRANT_";
@@ -100,7 +101,8 @@ impl Layers {
             let Some(rest) = name.strip_prefix(PREFIX) else {
                 continue;
             };
-            if name == LOG_VARIABLE || name == CONFIG_VARIABLE {
+            if name == LOG_VARIABLE || name == CONFIG_VARIABLE || CLIENT_VARIABLES.contains(&&*name)
+            {
                 continue;
             }
             let key = rest.to_lowercase().replacen("__", ".", 1);

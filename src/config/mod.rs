@@ -38,6 +38,9 @@ pub use crate::transports::settings::{
 /// The variable that `--log-level` also reads; no configuration key.
 pub const LOG_VARIABLE: &str = "MIRANT_LOG";
 
+/// The variables that hold secrets of the commands which are clients; no configuration keys.
+pub const CLIENT_VARIABLES: [&str; 3] = ["MIRANT_TOKEN", "MIRANT_KEY", "MIRANT_PASSWORD"];
+
 /// The variable that `--config` also reads; no configuration key.
 pub const CONFIG_VARIABLE: &str = "MIRANT_CONFIG";
 

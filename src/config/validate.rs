@@ -163,6 +163,7 @@ impl Checks {
             ("webhook.timeout", config.webhook.timeout),
             ("webhook.retry", config.webhook.retry),
             ("backends.call_timeout", config.backends.call_timeout),
+            ("backends.max_interval", config.backends.max_interval),
             (
                 "authentication.max_password_delay",
                 config.authentication.passwords.max_password_delay,

@@ -77,6 +77,11 @@ pub(super) fn begin(
 ) -> Result<Handshaken, Refusal> {
     let mut subject = actor.subject();
     subject.identity = begun.identity.take().or(subject.identity);
+    if scope.connected.admits(subject.identity.as_ref()) {
+        begun
+            .max_interval
+            .get_or_insert(scope.connected.max_interval());
+    }
     scope.is_welcome(subject.identity.as_ref())?;
     scope.may_handshake(&subject)?;
     scope.has_memory_for_session()?;

@@ -360,6 +360,10 @@ fn on_channel<'a>(
         ChannelKind::Service => Effect::Called(channel.clone()),
         ChannelKind::Broadcast => Effect::Published,
     };
+    if scope.connected.is_of_events(&channel) {
+        let error = BayeuxError::PublishForbidden.about(&[channel.as_str()]);
+        return (reply.refused(error.into()), Effect::None);
+    }
     let permitted = scope.may_publish(&channel, Some(session), actor);
     if let Err(refusal) = permitted.and_then(|()| scope.has_memory()) {
         return (refused(reply, refusal), Effect::None);

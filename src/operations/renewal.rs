@@ -57,8 +57,8 @@ impl Scope<'_> {
 
     /// Takes away what a session is subscribed to and may not be any more; its client is told.
     fn take_away(&self, session: &Arc<Session>, granted: &Granted) {
-        if !self.connected.admits(granted.identity()) {
-            self.end_calls(session, &session.subscriptions());
+        if self.connected.is_on() && !self.connected.admits(granted.identity()) {
+            self.connected.remove_all(session.id());
         }
         for pattern in session.subscriptions() {
             let decision = granted.subscribe(&pattern);

@@ -28,6 +28,13 @@ impl Caller {
         self.answer(data, false, None)
     }
 
+    /// Tells that the call failed, and why, and beside it an error of the protocol that names its channel; false if
+    /// the caller is gone.
+    pub fn fail_as(&self, error: BayeuxError, data: &RawValue) -> bool {
+        let error = serde_json::Value::from(error.about(&[self.channel.as_str()]));
+        self.answer(data, false, Some(&error.to_string()))
+    }
+
     /// Tells that the call failed, by an error of the protocol that names its channel, and says the same in
     /// `data.error`; false if the caller is gone.
     pub fn refuse(&self, error: BayeuxError) -> bool {

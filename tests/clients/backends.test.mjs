@@ -211,7 +211,7 @@ const error = (text) => ({ successful: false, data: { error: text }, error: text
  */
 function inTheMiddle(example, signal, { pause, others }, check) {
   // One that is killed is soon gone.
-  const settings = ['backends.call_timeout=60s', 'backends.max_calls_per_session=2000', 'bayeux.max_interval=1s'];
+  const settings = ['backends.call_timeout=60s', 'backends.max_calls_per_session=2000', 'backends.max_interval=1s'];
   return withServer(settings, async (stage) => {
     const app = await application(stage, example, backendToken());
     const peer = await enter(stage, cometd9, 'websocket');

@@ -143,7 +143,10 @@ async fn a_failure_is_the_caller_s_too() {
         .await;
     assert_eq!(
         answer(&mut caller).await,
-        json!({"channel": ECHO, "id": "1", "data": {"error": "sold out"}, "successful": false})
+        json!({
+            "channel": ECHO, "id": "1", "data": {"error": "sold out"}, "successful": false,
+            "error": "500:/service/rpc/echo:call_failed",
+        })
     );
 }
 
@@ -219,7 +222,7 @@ async fn who_does_not_answer_in_time_is_not_waited_for() {
 
 #[tokio::test]
 async fn the_calls_of_one_that_goes_away_go_to_another_and_then_fail_at_once() {
-    let server = server(&[ROLE, "bayeux.max_interval=100ms"]);
+    let server = server(&[ROLE, "backends.max_interval=100ms"]);
     let mut one = backend(&server, ECHO).await;
     let mut caller = client(&server, "u1").await;
     call(&mut caller, "1", json!("a")).await;
@@ -348,16 +351,20 @@ async fn ten_thousand_calls_wait_at_once() {
 }
 
 #[tokio::test]
-async fn who_loses_the_role_takes_no_more() {
+async fn who_loses_the_role_takes_no_more_and_its_calls_are_another_s() {
     let server = server(&[ROLE]);
     let mut backend = backend(&server, ECHO).await;
     let mut caller = client(&server, "u1").await;
+    call(&mut caller, "0", json!(0)).await;
+    backend.message().await;
     let token = with_claims("app", 700, &json!({"roles": ["editor"]}));
     let renewal = json!({
         "channel": "/meta/subscribe", "subscription": "/x",
         "ext": {"authentication": {"token": token}},
     });
     assert_eq!(backend.call(renewal).await["successful"], true);
+    let gone = answer(&mut caller).await;
+    assert_eq!(error(&gone), "503:/service/rpc/echo:backend_gone");
     let none = "503:/service/rpc/echo:no_backend";
     assert_eq!(refused(&mut caller, "1").await, none);
 }
@@ -451,4 +458,9 @@ async fn backends_hear_of_sessions_and_channels() {
         ]
     );
     assert_eq!(of_client[0]["session"].as_str().map(str::len), Some(22));
+    // Nobody else says such things.
+    let mut liar = self::client(&server, "u2").await;
+    let events = "/service/events";
+    let reply = only(liar.publish(events, json!({"events": []})).await);
+    assert_eq!(reply["error"], "403:/service/events:publish_denied");
 }

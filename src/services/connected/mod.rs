@@ -38,6 +38,8 @@ const CALL: &str = "call";
 pub struct Connected {
     role: Option<String>,
     timeout: Duration,
+    max_interval: Duration,
+    events_channel: Option<String>,
     numbers: AtomicU64,
     calls: Mutex<Calls<Given>>,
     /// There is an orphan, or the first call of all.
@@ -102,6 +104,8 @@ impl Connected {
         Self {
             role: settings.role.clone(),
             timeout: settings.call_timeout,
+            max_interval: settings.max_interval,
+            events_channel: settings.events_channel.clone(),
             numbers: AtomicU64::new(1),
             calls: Mutex::new(Calls::new(bounds)),
             has_work: Notify::new(),
@@ -122,6 +126,18 @@ impl Connected {
             return false;
         };
         identity.roles.contains(role)
+    }
+
+    /// Returns how long the session of one lives without a connect.
+    #[must_use]
+    pub fn max_interval(&self) -> Duration {
+        self.max_interval
+    }
+
+    /// Tells whether a channel is the one on which they hear of sessions and channels, and nobody else publishes.
+    #[must_use]
+    pub fn is_of_events(&self, channel: &ChannelName) -> bool {
+        self.is_on() && self.events_channel.as_deref() == Some(channel.as_str())
     }
 
     /// Tells whether there are any now.
@@ -177,7 +193,7 @@ impl Connected {
             }
             Some(given) => {
                 self.metrics.call(CallOutcome::Failed);
-                given.caller.fail(&call.data);
+                given.caller.fail_as(BayeuxError::CallFailed, &call.data);
             }
         }
         Ok(())

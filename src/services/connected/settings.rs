@@ -13,6 +13,9 @@ pub struct Settings {
     /// How long a caller waits for its answer.
     #[serde(with = "humantime_serde")]
     pub call_timeout: Duration,
+    /// How long the session of one lives without a connect, before its calls go to another.
+    #[serde(with = "humantime_serde")]
+    pub max_interval: Duration,
     /// How many calls may wait for their answers at once.
     pub max_calls: usize,
     /// How many of one session.
@@ -28,6 +31,7 @@ impl Default for Settings {
         Self {
             role: None,
             call_timeout: Duration::from_secs(10),
+            max_interval: Duration::from_secs(3),
             max_calls: 100_000,
             max_calls_per_session: 1000,
             events_channel: None,

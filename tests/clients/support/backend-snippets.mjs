@@ -64,7 +64,7 @@ async function withKey(shell, allow, settings, play) {
 
 /** Runs `play` with a server whose application servers are connected. */
 function withBackends(shell, play) {
-  const settings = ['backends.role=backend', 'backends.events_channel=/service/events'];
+  const settings = ['backends.role=backend', 'backends.events_channel=/service/events', 'backends.max_interval=5m'];
   return withKey(shell, ['calls', 'publish'], settings, play);
 }
 

@@ -160,10 +160,6 @@ impl Checks {
                 "api.idempotency_window",
                 config.api.bounds.idempotency_window,
             ),
-            ("webhook.timeout", config.webhook.timeout),
-            ("webhook.retry", config.webhook.retry),
-            ("backends.call_timeout", config.backends.call_timeout),
-            ("backends.max_interval", config.backends.max_interval),
             (
                 "authentication.max_password_delay",
                 config.authentication.passwords.max_password_delay,
@@ -195,11 +191,12 @@ impl Checks {
                 config.streaming.heartbeat_interval,
             ),
         ];
-        for (key, duration) in above_zero {
+        let above_zero = above_zero.into_iter().chain(of_others(config));
+        for (key, duration) in above_zero.clone() {
             let fix = "must be above zero, such as \"30s\"";
             self.require(!duration.is_zero(), key, fix);
         }
-        for (key, duration) in above_zero.into_iter().chain(any) {
+        for (key, duration) in above_zero.chain(any) {
             self.require(duration <= MAX_DURATION, key, "must be at most \"366days\"");
         }
     }
@@ -564,6 +561,16 @@ fn is_at_or_below(path: &str, base: &str) -> bool {
 
 fn shown(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+/// How long others are waited for, outside.
+fn of_others(config: &Config) -> [(&'static str, Duration); 4] {
+    [
+        ("webhook.timeout", config.webhook.timeout),
+        ("webhook.retry", config.webhook.retry),
+        ("backends.call_timeout", config.backends.call_timeout),
+        ("backends.max_interval", config.backends.max_interval),
+    ]
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::{self, Outcome};
 use super::backoff::{Backoff, chance};
+use super::callers::{Callers, Entered};
 use super::post::Post;
 use super::settings::Hook;
 use crate::alias::Alias;
@@ -38,6 +39,7 @@ struct Inner {
     post: Arc<Post>,
     /// For those that wait for their turn, and those that are under way.
     room: Arc<Semaphore>,
+    callers: Callers,
     turns: Semaphore,
     timeout: Duration,
     backoff: Backoff,
@@ -69,6 +71,7 @@ impl Calls {
         Self(Arc::new(Inner {
             post,
             room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))),
+            callers: Callers::new(hook.max_calls_per_session),
             turns: Semaphore::new(turns),
             timeout: hook.timeout,
             backoff: hook.backoff(),
@@ -80,7 +83,9 @@ impl Calls {
 
 impl Handler for Calls {
     fn handle(&self, call: Call) -> Result<(), Call> {
-        let Ok(seat) = Arc::clone(&self.0.room).try_acquire_owned() else {
+        let seat = Arc::clone(&self.0.room).try_acquire_owned().ok();
+        let entered = self.0.callers.enter(call.client_id);
+        let Some(seat) = seat.zip(entered) else {
             self.0.metrics.limited(Limit::MaxHookWaiting);
             call.caller().refuse(BayeuxError::TooManyCalls);
             return Ok(());
@@ -178,15 +183,18 @@ fn body(id: &str, call: &Call) -> Bytes {
         .into()
 }
 
+/// A place among all calls, and among those of its session.
+type Seat = (OwnedSemaphorePermit, Entered);
+
 /// A call whose answer is waited for.
 struct UnderWay {
     metrics: Arc<Metrics>,
-    _seat: OwnedSemaphorePermit,
+    _seat: Seat,
     _charge: Charge,
 }
 
 impl UnderWay {
-    fn new(metrics: &Arc<Metrics>, bytes: usize, seat: OwnedSemaphorePermit) -> Self {
+    fn new(metrics: &Arc<Metrics>, bytes: usize, seat: Seat) -> Self {
         metrics.hooks.calls.increment();
         Self {
             metrics: Arc::clone(metrics),

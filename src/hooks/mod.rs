@@ -4,6 +4,7 @@
 
 mod answer;
 mod backoff;
+mod callers;
 mod calls;
 mod delivery;
 mod events;

@@ -40,6 +40,8 @@ pub struct Hook {
     pub max_concurrent: usize,
     /// How many wait to be; what is above it is refused at once.
     pub max_waiting: usize,
+    /// How many calls of one session are under way or wait.
+    pub max_calls_per_session: usize,
     /// The size of an answer.
     pub max_answer_size: ByteSize,
     /// How many messages an answer may have published.
@@ -74,6 +76,7 @@ impl Default for Hook {
             timeout: Duration::from_secs(10),
             max_concurrent: 64,
             max_waiting: 1000,
+            max_calls_per_session: 100,
             max_answer_size: ByteSize::kib(64),
             max_publishes: 100,
             max_queue: 10_000,
@@ -144,6 +147,7 @@ impl Hook {
         let counts = [
             ("max_concurrent", self.max_concurrent),
             ("max_waiting", self.max_waiting),
+            ("max_calls_per_session", self.max_calls_per_session),
             ("max_queue", self.max_queue),
             ("max_batch", self.max_batch),
         ];
@@ -243,7 +247,7 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_told_with_its_key() {
         type Change = fn(&mut Hook);
-        let cases: [(Change, &str); 15] = [
+        let cases: [(Change, &str); 16] = [
             (|_| {}, ""),
             (|hook| hook.secrets.clear(), "secrets"),
             (|hook| hook.events.clear(), "events"),
@@ -256,6 +260,10 @@ mod tests {
             ),
             (|hook| hook.max_concurrent = 0, "max_concurrent"),
             (|hook| hook.max_waiting = 0, "max_waiting"),
+            (
+                |hook| hook.max_calls_per_session = 0,
+                "max_calls_per_session",
+            ),
             (|hook| hook.max_queue = 0, "max_queue"),
             (|hook| hook.max_batch = 0, "max_batch"),
             (|hook| hook.max_publishes = 0, ""),

@@ -127,7 +127,9 @@ impl From<NotSent> for Problem {
     fn from(error: NotSent) -> Self {
         match error {
             NotSent::Denied(denied) => denied.into(),
-            NotSent::NoData => Self::new(Kind::Refused, error.to_string()),
+            NotSent::NoData | NotSent::ChannelOfEvents => {
+                Self::new(Kind::Refused, error.to_string())
+            }
             NotSent::NoSession => Self::new(
                 Kind::SessionUnknown,
                 "there is no session of this name; GET /api/v1/sessions lists them",

@@ -24,6 +24,10 @@ impl Scope<'_> {
         for pattern in patterns.iter().filter(|pattern| is_of_service(pattern)) {
             self.connected.add(session.id(), pattern);
         }
+        // Whoever took the role from it meanwhile may not have seen these.
+        if !self.is_backend(session) {
+            self.connected.remove_all(session.id());
+        }
     }
 
     /// Lets it take no more of what it is not subscribed to any more.
@@ -44,17 +48,18 @@ impl Scope<'_> {
         message: &Message<'_>,
         session: Option<&Arc<Session>>,
     ) {
-        if !self.connected.is_on() {
+        if !self.connected.is_on() || message.ext.is_none() {
             return;
         }
-        let Some(sender) = message.extension(SENDER) else {
-            return;
-        };
         if !session.is_some_and(|session| self.is_backend(session)) {
+            // However often it is there, and whatever it is.
             let ext = event.ext.take();
             event.ext =
                 ext.and_then(|ext| without(&ext, SENDER).map(|ext| Cow::Owned(ext.into_owned())));
-        } else if event.ext.is_none() && text(sender).is_some() {
+        } else if let Some(sender) = message.extension(SENDER)
+            && event.ext.is_none()
+            && text(sender).is_some()
+        {
             let ext = format!("{{\"{SENDER}\":{}}}", sender.get());
             let ext = serde_json::value::RawValue::from_string(ext);
             event.ext = ext.ok().map(Cow::Owned);

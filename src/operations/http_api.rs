@@ -17,6 +17,9 @@ pub enum NotSent {
     /// An extension took its data away.
     #[error("an extension has left no data to be sent")]
     NoData,
+    /// Only the server itself tells what happens.
+    #[error("nobody else sends on the channel of events (backends.events_channel)")]
+    ChannelOfEvents,
     /// The session that it is for is not there.
     #[error("there is no such session")]
     NoSession,
@@ -69,6 +72,9 @@ pub fn deliver(
     actor: &Actor<'_>,
     scope: &Scope<'_>,
 ) -> Result<Sent, NotSent> {
+    if scope.connected.is_of_events(channel) {
+        return Err(NotSent::ChannelOfEvents);
+    }
     pass(message, actor, scope)?;
     let sessions = match to {
         To::Session(id) => vec![scope.sessions.find(id).ok_or(NotSent::NoSession)?],

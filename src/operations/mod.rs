@@ -136,7 +136,7 @@ impl Scope<'_> {
             return;
         };
         self.router.forget(session, &subscriptions);
-        if self.is_backend(session) {
+        if self.connected.is_on() {
             self.connected.remove_all(session.id());
         }
         self.sessions.remove(session);

@@ -17,25 +17,26 @@ use tower_service::Service;
 use crate::network::Network;
 
 /// What is no part of the public Internet (the special-purpose registries of IANA), and what leads there.
-const PRIVATE: [&str; 18] = [
-    "0.0.0.0/8",      // this machine
-    "10.0.0.0/8",     // private
-    "100.64.0.0/10",  // behind a carrier's NAT
-    "127.0.0.0/8",    // loopback
-    "169.254.0.0/16", // link-local, and what clouds tell their machines
-    "172.16.0.0/12",  // private
-    "192.0.0.0/24",   // protocols
-    "192.168.0.0/16", // private
-    "198.18.0.0/15",  // benchmarks
-    "224.0.0.0/3",    // multicast and reserved
-    "::/96",          // unspecified, loopback, IPv4 as it was once written
-    "64:ff9b:1::/48", // NAT64 of a network's own
-    "2001::/32",      // Teredo
-    "2002::/16",      // 6to4
-    "fc00::/7",       // unique local
-    "fe80::/10",      // link-local
-    "fec0::/10",      // site-local
-    "ff00::/8",       // multicast
+const PRIVATE: [&str; 19] = [
+    "0.0.0.0/8",       // this machine
+    "10.0.0.0/8",      // private
+    "100.64.0.0/10",   // behind a carrier's NAT
+    "127.0.0.0/8",     // loopback
+    "169.254.0.0/16",  // link-local, and what clouds tell their machines
+    "172.16.0.0/12",   // private
+    "192.0.0.0/24",    // protocols
+    "192.168.0.0/16",  // private
+    "198.18.0.0/15",   // benchmarks
+    "224.0.0.0/3",     // multicast and reserved
+    "::/96",           // unspecified, loopback, IPv4 as it was once written
+    "::ffff:0:0:0/96", // IPv4 as it is translated
+    "64:ff9b:1::/48",  // NAT64 of a network's own
+    "2001::/32",       // Teredo
+    "2002::/16",       // 6to4
+    "fc00::/7",        // unique local
+    "fe80::/10",       // link-local
+    "fec0::/10",       // site-local
+    "ff00::/8",        // multicast
 ];
 
 static NETWORKS: LazyLock<Vec<Network>> = LazyLock::new(|| {

@@ -75,6 +75,18 @@ impl Reach for Core {
         Handed::Queued
     }
 
+    fn offer(&self, to: ClientId, event: &Arc<Event>, part: usize) -> Handed {
+        let Some(session) = self.sessions.find(to) else {
+            return Handed::Gone;
+        };
+        if session.offer(event, part, Instant::now) == Delivered::Queued {
+            self.shared.metrics.delivered.increment();
+            Handed::Queued
+        } else {
+            Handed::Full
+        }
+    }
+
     fn publish(&self, event: Draft<'_>) {
         let _reached = operations::publish(event, None, &self.scope(Instant::now()));
     }

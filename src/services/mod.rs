@@ -46,6 +46,9 @@ pub trait Reach: fmt::Debug + Send + Sync {
     fn encode(&self, event: &Draft<'_>) -> Arc<Event>;
     /// Hands an event to one session.
     fn hand(&self, to: ClientId, event: &Arc<Event>) -> Handed;
+    /// Hands an event to one session if it takes at most a part of what that may have queued, such as 4 for a
+    /// quarter; nothing else has to go for it.
+    fn offer(&self, to: ClientId, event: &Arc<Event>, part: usize) -> Handed;
     /// Sends an event to all subscribers of its channel.
     fn publish(&self, event: Draft<'_>);
     /// Returns the bounds of names.

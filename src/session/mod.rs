@@ -347,15 +347,41 @@ impl Session {
         let Some(event) = self.passed(event, &now) else {
             return Delivered::Dropped;
         };
-        let mut inner = self.lock();
+        let inner = self.lock();
         // One event for many sessions may double all their queues before anyone could be ended.
         if inner.state.queue_grows_long() && self.memory().level() == Level::Full {
             return Delivered::NoMemory;
         }
-        let lazy = lazy.map(|lazy| now() + lazy);
-        let (pushed, wake) = inner.state.deliver(&event, lazy, &self.shared.settings);
+        self.push(inner, &event, lazy.map(|lazy| now() + lazy))
+    }
+
+    /// Queues an event if that takes at most a part of what may be queued, such as 4 for a quarter; else it is
+    /// dropped, whatever the policy is, and nothing else has to go for it.
+    pub fn offer(&self, event: &Arc<Event>, part: usize, now: impl Fn() -> Instant) -> Delivered {
+        let Some(event) = self.passed(event, &now) else {
+            return Delivered::Dropped;
+        };
+        let mut inner = self.lock();
+        let is_short = inner.state.queue_grows_long() && self.memory().level() == Level::Full;
+        if is_short
+            || !inner
+                .state
+                .has_room_for(&event, part, &self.shared.settings)
+        {
+            return Delivered::Dropped;
+        }
+        self.push(inner, &event, None)
+    }
+
+    fn push(
+        &self,
+        mut inner: MutexGuard<'_, Inner>,
+        event: &Arc<Event>,
+        lazy: Option<Instant>,
+    ) -> Delivered {
+        let (pushed, wake) = inner.state.deliver(event, lazy, &self.shared.settings);
         self.finish(inner, wake);
-        self.note(&event, &pushed)
+        self.note(event, &pushed)
     }
 
     /// Lets a stream in, which is prepared before any other sees the session; nothing if it has

@@ -224,6 +224,19 @@ impl Queue {
         kept > 0 && (kept >= settings.max_queue || bytes as u64 > settings.max_queue_bytes.as_u64())
     }
 
+    /// Tells whether an event fits into a part of the bounds, and of those of its channel, so that nothing has to
+    /// go for it.
+    pub(super) fn has_room_for(&mut self, event: &Event, part: usize, settings: &Settings) -> bool {
+        let kept = self.events.len() + self.beside.events;
+        let bytes = self.events.bytes() + self.beside.bytes + event.json().len();
+        let max_bytes = settings.max_queue_bytes.as_u64() / part as u64;
+        let bound = event.bound();
+        let is_full =
+            bound.is_some_and(|bound| self.events.count_of(event.channel()) >= bound.max_queue);
+        kept == 0
+            || (kept < settings.max_queue.div_ceil(part) && bytes as u64 <= max_bytes && !is_full)
+    }
+
     /// Sets what counts for the bounds beside the queue.
     pub(super) fn count_beside(&mut self, beside: Beside) {
         self.beside = beside;

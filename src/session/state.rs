@@ -237,6 +237,12 @@ impl State {
         (pushed, self.resume_for_events(settings))
     }
 
+    /// Tells whether an event fits into a part of what may be queued, and the session has not ended.
+    pub(super) fn has_room_for(&mut self, event: &Event, part: usize, settings: &Settings) -> bool {
+        let lives = !matches!(self.phase, Phase::Ended(_));
+        lives && self.queue.has_room_for(event, part, settings)
+    }
+
     pub(super) fn deliver_on_connect_only(&mut self) {
         self.delivers_on_connect_only = true;
     }

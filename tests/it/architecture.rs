@@ -27,7 +27,14 @@ const LAYERS: [(&str, &[&str]); 34] = [
     ("extensions", &["bayeux", "access", "authentication"]),
     (
         "services",
-        &["bayeux", "alias", "access", "metrics", "lifecycle"],
+        &[
+            "memory",
+            "bayeux",
+            "alias",
+            "access",
+            "metrics",
+            "lifecycle",
+        ],
     ),
     (
         "hooks",

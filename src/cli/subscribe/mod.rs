@@ -160,11 +160,13 @@ fn told(news: News, args: &Args) -> Vec<String> {
         }
         News::Resumed => vec!["connected again; the session goes on".to_owned()],
         News::SessionGone { error, wait } => vec![format!(
-            "the session is gone ({error}), and with it what was not received; the next begins in {wait:.1?}"
+            "the session is gone ({}), and with it what was not received; the next begins in {wait:.1?}",
+            crate::cli::harmless::shown(&error)
         )],
         News::Postponed { error, wait } => {
             vec![format!(
-                "the server wants to be asked later ({error}); next attempt in {wait:.1?}"
+                "the server wants to be asked later ({}); next attempt in {wait:.1?}",
+                crate::cli::harmless::shown(&error)
             )]
         }
     }

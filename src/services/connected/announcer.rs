@@ -2,6 +2,7 @@
 //! message, in their order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::value::to_raw_value;
 
@@ -12,6 +13,10 @@ use crate::metrics::Metrics;
 
 /// How many events one message has at most.
 const MAX_BATCH: usize = 100;
+/// How long it is waited for an application server that has much to read.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// They may take a quarter of what its session may have queued, and leave the rest to calls.
+const ROOM_FOR_EVENTS: usize = 4;
 
 /// Tells connected application servers of sessions and channels.
 #[derive(Debug)]
@@ -34,25 +39,40 @@ impl Announcer {
         }
     }
 
-    /// Sends what happens to those who are subscribed to the channel, for ever.
+    /// Sends what happens to those who are subscribed to the channel, for ever. What they do not read yet waits
+    /// here, where the oldest are dropped and counted.
     pub async fn run(&self, reach: &dyn Reach) {
         loop {
             let taken = self.queue.take(MAX_BATCH).await;
-            self.send(&taken, reach);
+            self.send(&taken, reach).await;
         }
     }
 
-    fn send(&self, taken: &Taken, reach: &dyn Reach) {
-        let to = self.connected.takers(&self.channel);
+    async fn send(&self, taken: &Taken, reach: &dyn Reach) {
+        let mut to = self.connected.takers(&self.channel);
         if to.is_empty() {
             return;
         }
         let data = to_raw_value(taken).expect("events are JSON");
         let event = reach.encode(&Draft::new(&self.channel, &data));
-        for backend in to {
-            if reach.hand(backend, &event) == Handed::Gone {
-                self.connected.remove_all(backend);
+        loop {
+            to.retain(
+                |backend| match reach.offer(*backend, &event, ROOM_FOR_EVENTS) {
+                    Handed::Queued => false,
+                    Handed::Full => true,
+                    Handed::Gone => {
+                        self.connected.remove_all(*backend);
+                        false
+                    }
+                },
+            );
+            if to.is_empty() {
+                return;
             }
+            tokio::time::sleep(PATIENCE).await;
+            // Who reads nothing at all expires.
+            let takers = self.connected.takers(&self.channel);
+            to.retain(|backend| takers.contains(backend));
         }
     }
 }

@@ -98,11 +98,12 @@ impl<C> Calls<C> {
         }
     }
 
-    /// Forgets an application server; its calls are orphans, if it has any.
-    pub(super) fn remove_all(&mut self, backend: ClientId) {
+    /// Forgets an application server; its calls are orphans, if it has any, which is told.
+    pub(super) fn remove_all(&mut self, backend: ClientId) -> bool {
         let Some(gone) = self.backends.remove(&backend) else {
-            return;
+            return false;
         };
+        let had_any = !gone.calls.is_empty();
         for pattern in &gone.patterns {
             self.forget(backend, pattern);
         }
@@ -112,6 +113,7 @@ impl<C> Calls<C> {
                 self.orphans.push_back(number);
             }
         }
+        had_any
     }
 
     fn forget(&mut self, backend: ClientId, pattern: &ChannelPattern) {

@@ -25,10 +25,19 @@ use crate::access::Identity;
 use crate::bayeux::{
     BayeuxError, ChannelName, ChannelPattern, ClientId, Draft, Event, fields, text,
 };
+use crate::memory::{Charge, Kind};
 use crate::metrics::{CallOutcome, Limit, Metrics};
 pub use announcer::Announcer;
 use calls::{Bounds, Calls, New, Refused};
 pub use settings::Settings;
+
+/// Calls may take half of what the session of an application server may have queued, and events a quarter, so that
+/// no client ends one by making many.
+const ROOM_FOR_CALLS: usize = 2;
+/// How many calls end or go to another before others have their turn.
+const STEP: usize = 1000;
+/// What a call takes besides its event, in bytes.
+const SEAT: usize = 512;
 
 /// The member of `ext` that tells of a call.
 const CALL: &str = "call";
@@ -53,6 +62,7 @@ struct Given {
     caller: Caller,
     /// What it has received.
     event: Arc<Event>,
+    _charge: Charge,
 }
 
 /// The calls, locked; what they have become is counted in the end.
@@ -157,8 +167,10 @@ impl Connected {
 
     /// Forgets a session that has ended, or may take none any more. Its calls are given to others soon.
     pub fn remove_all(&self, backend: ClientId) {
-        self.lock().remove_all(backend);
-        self.has_work.notify_one();
+        let had_any = self.lock().remove_all(backend);
+        if had_any {
+            self.has_work.notify_one();
+        }
     }
 
     /// Returns those that take calls on a channel, each once.
@@ -206,6 +218,7 @@ impl Connected {
             match self.catch_up(Instant::now()) {
                 None => work.await,
                 Some(deadline) => {
+                    tokio::task::yield_now().await;
                     // Either wakes it up.
                     let _ = tokio::time::timeout_at(deadline.into(), work).await;
                 }
@@ -213,9 +226,9 @@ impl Connected {
         }
     }
 
-    /// Does so once, and returns when there is something to do again.
+    /// Does so for a while, and returns when there is something to do again.
     fn catch_up(&self, now: Instant) -> Option<Instant> {
-        loop {
+        for _ in 0..STEP {
             let mut calls = self.lock();
             if let Some(overdue) = calls.next_overdue(now) {
                 drop(calls);
@@ -241,6 +254,7 @@ impl Connected {
                 }
             }
         }
+        Some(now)
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "it is over")]
@@ -266,7 +280,7 @@ impl Connected {
 
     /// Sends a call to the application server that it was given to.
     fn send(&self, number: u64, to: ClientId, event: &Arc<Event>, reach: &dyn Reach) {
-        match reach.hand(to, event) {
+        match reach.offer(to, event, ROOM_FOR_CALLS) {
             Handed::Queued => {}
             Handed::Full => {
                 if let Some(given) = self.end(number, to) {
@@ -299,6 +313,7 @@ impl Handler for Connected {
             call: Given {
                 caller,
                 event: Arc::clone(&event),
+                _charge: Charge::new(&self.metrics.memory, Kind::Waits, SEAT),
             },
         };
         let mut calls = self.lock();

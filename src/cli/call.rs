@@ -30,14 +30,24 @@ pub(super) struct Args {
     #[command(flatten)]
     remote: Remote,
     /// The service channel, such as /service/echo
-    #[arg(value_name = "CHANNEL", value_parser = channel)]
+    #[arg(value_name = "CHANNEL", value_parser = service)]
     channel: String,
     /// What to ask, as JSON
     #[arg(value_name = "DATA", allow_negative_numbers = true, value_parser = json)]
     data: Box<RawValue>,
     /// How long to wait for the answer
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = humantime::parse_duration)]
     timeout: Duration,
+}
+
+/// Reads the name of a service channel.
+fn service(text: &str) -> Result<String, String> {
+    let name = channel(text)?;
+    if name.starts_with("/service/") {
+        Ok(name)
+    } else {
+        Err("calls are made on service channels, such as /service/echo".to_owned())
+    }
 }
 
 /// Runs the subcommand.

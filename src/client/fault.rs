@@ -148,6 +148,7 @@ pub(crate) fn excerpt(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return "nothing".to_owned();
     }
+    let bytes = bytes.trim_ascii_end();
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(EXCERPT)]);
     let more = if bytes.len() > EXCERPT { " ..." } else { "" };
     format!(

@@ -27,11 +27,14 @@ impl Url {
         self.path.as_deref().unwrap_or(PATH)
     }
 
-    /// The address of something below this one's path, of the HTTP API for example.
-    pub(crate) fn below(&self, path: &str) -> String {
+    /// The address of something at this one's path, which may have its beginning or all of it already: of an
+    /// endpoint of the HTTP API.
+    pub(crate) fn below(&self, beginning: &str, rest: &str) -> String {
         let base = self.path.as_deref().unwrap_or_default();
         let base = base.trim_end_matches('/');
-        format!("{}{}{base}{path}", self.scheme(), self.authority)
+        let base = base.strip_suffix(rest).unwrap_or(base);
+        let base = base.strip_suffix(beginning).unwrap_or(base);
+        format!("{}{}{base}{beginning}{rest}", self.scheme(), self.authority)
     }
 
     /// Looks the host up.
@@ -160,12 +163,15 @@ mod tests {
     #[test]
     fn what_lies_below_has_no_default_above_it() {
         for (text, expected) in [
-            ("http://a:1", "http://a:1/api"),
-            ("http://a:1/", "http://a:1/api"),
-            ("https://a/b/", "https://a/b/api"),
+            ("http://a:1", "http://a:1/api/x"),
+            ("http://a:1/", "http://a:1/api/x"),
+            ("http://a:1/api", "http://a:1/api/x"),
+            ("http://a:1/api/x/", "http://a:1/api/x"),
+            ("https://a/b/", "https://a/b/api/x"),
+            ("https://a/b/api", "https://a/b/api/x"),
         ] {
             let url: Url = text.parse().unwrap();
-            assert_eq!(url.below("/api"), expected, "{text}");
+            assert_eq!(url.below("/api", "/x"), expected, "{text}");
         }
     }
 

@@ -77,6 +77,9 @@ pub(super) async fn deliver(
     let posted = posted.map_err(|form| Problem::new(Kind::Message, form))?;
     let session = string("session", posted.session)?;
     let user = string("user", posted.user)?;
+    if user.as_deref() == Some("") {
+        return Err(Problem::new(Kind::Message, "user must not be empty"));
+    }
     let to = match (&session, &user) {
         (Some(session), None) => {
             // What is no name of a session is none that is there either.

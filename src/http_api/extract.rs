@@ -21,6 +21,11 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
+        let coding = request.headers().get(header::CONTENT_ENCODING);
+        if coding.is_some_and(|coding| coding != "identity") {
+            let detail = "the body is compressed (Content-Encoding); send it as it is";
+            return Err(Problem::new(Kind::Body, detail));
+        }
         let body = request.into_body().collect().await;
         let body = body.map_err(|error| Problem::new(Kind::Body, error.to_string()))?;
         Ok(Self(body.to_bytes()))

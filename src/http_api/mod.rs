@@ -27,7 +27,7 @@ use std::task::{Context, Poll, Waker};
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Request, header};
 use http_body_util::BodyExt;
 use serde_json::value::RawValue;
@@ -51,7 +51,12 @@ pub const PATH: &str = "/api/v1";
 /// The header that makes a request one that may be sent again.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The headers that endpoints may look at.
-const HEADERS: [HeaderName; 3] = [AUTHORIZATION, CONTENT_TYPE, IDEMPOTENCY_KEY];
+const HEADERS: [HeaderName; 4] = [
+    AUTHORIZATION,
+    CONTENT_ENCODING,
+    CONTENT_TYPE,
+    IDEMPOTENCY_KEY,
+];
 
 /// What endpoints work on.
 #[derive(Debug)]

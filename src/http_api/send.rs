@@ -275,6 +275,9 @@ impl<'r> Request<'r> {
         let message = posted.message()?;
         let id = match string("id", posted.id)? {
             None => None,
+            Some(id) if id.is_empty() => {
+                return Err(Problem::new(Kind::Message, "id must not be empty"));
+            }
             Some(id) => {
                 let name = self.caller.key.name.as_bytes();
                 let key = [b"message", name, channel.as_str().as_bytes(), id.as_bytes()];

@@ -37,6 +37,17 @@ pub(super) struct Disconnected {
     refused: Option<Duration>,
 }
 
+/// Reads what is asked for: an object.
+fn read(body: &[u8]) -> Result<Disconnect, Problem> {
+    let fix = "write {} or {\"refuse\":\"10m\"}";
+    if !body.trim_ascii_start().starts_with(b"{") {
+        let detail = format!("the body is no object; {fix}");
+        return Err(Problem::new(Kind::Body, detail));
+    }
+    serde_json::from_slice(body)
+        .map_err(|error| Problem::new(Kind::Body, format!("{error}; {fix}")))
+}
+
 /// Ends all sessions of a user, and may refuse it for a while.
 ///
 /// The clients hear of it. Those of a user that is refused are told when they may come back.
@@ -46,7 +57,7 @@ pub(super) struct Disconnected {
     operation_id = "disconnect_user",
     tag = "users",
     params(("user" = String, Path, description = "The user's name.")),
-    request_body(content = Disconnect, description = "May be left out."),
+    request_body(content = Option<Disconnect>, description = "May be left out."),
     responses(
         (status = 200, description = "It is done.", body = Disconnected),
         (status = 400, description = "The body is not what it should be.", body = Problem, content_type = "application/problem+json"),
@@ -62,13 +73,13 @@ pub(super) async fn disconnect(
     Body(body): Body,
 ) -> Result<Working<Json<Disconnected>>, Problem> {
     caller.may(Permission::Sessions)?;
+    if user.is_empty() {
+        return Err(Problem::new(Kind::Parameter, "the path names no user"));
+    }
     let asked: Disconnect = if body.is_empty() {
         Disconnect::default()
     } else {
-        serde_json::from_slice(&body).map_err(|error| {
-            let detail = format!("{error}; write {{}} or {{\"refuse\":\"10m\"}}");
-            Problem::new(Kind::Body, detail)
-        })?
+        read(&body)?
     };
     let (server, refuse) = (&shared.server, asked.refuse);
     let max = server.max_refusal();

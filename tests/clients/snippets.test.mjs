@@ -259,7 +259,7 @@ const RUNS = {
     }).listen(0, '127.0.0.1');
     try {
       await once(api, 'listening');
-      await shell.run(text.replace(':8090', `:${api.address().port}`));
+      await shell.run(text.replace(':8081', `:${api.address().port}`));
     } finally {
       api.close();
     }

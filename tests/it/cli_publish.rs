@@ -8,6 +8,7 @@ use std::thread::spawn;
 
 use serde_json::{Value, json};
 
+use crate::http_api::{HASH, KEY};
 use crate::support::program::{
     ConfigFile, Running, Serving, end_of, mirant, run, run_with, stderr,
 };
@@ -398,4 +399,32 @@ fn by_the_api_what_is_refused_is_said_and_not_repeated() {
         assert!(!said.contains("mirant_k1"), "{said}");
         assert_eq!(asked.iter().count(), 1, "{answer}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_of_a_server_is_found_however_much_of_it_is_named() {
+    let entry = format!(
+        "api.key=[{{ name = 'app', hash = '{HASH}', allow = ['publish'], channels = ['/a'] }}]"
+    );
+    let server = TestServer::start(&["api.listen=127.0.0.1:0", &entry]);
+    let api = url(server.api.expect("the API's address"));
+    for path in ["", "/", "/api/v1", "/api/v1/publish"] {
+        let mut subscriber = subscriber(server.address, 1);
+        let output = run(&[
+            "publish",
+            "--key",
+            KEY,
+            &format!("{api}{path}"),
+            "/a",
+            "[1.0]",
+        ]);
+        assert_eq!(output.status.code(), Some(0), "{path}: {}", stderr(&output));
+        assert_eq!(
+            subscriber.end().stdout,
+            [r#"{"channel":"/a","data":[1.0]}"#]
+        );
+    }
+    let refused = run(&["publish", "--key", KEY, &api, "/b", "1"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("403"), "{}", stderr(&refused));
 }

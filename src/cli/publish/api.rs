@@ -86,7 +86,7 @@ impl Api {
         };
         Ok(Self {
             outbound: Outbound::new(bounds)?,
-            url: url.below("/api/v1/publish"),
+            url: url.below("/api/v1", "/publish"),
             authorization,
             channel: channel.into(),
             patience,

@@ -25,7 +25,7 @@ Examples:
   mirant publish https://comet.example.com /chat/demo '{{\"text\":\"hi\"}}'
   mirant publish http://127.0.0.1:8080 /chat/demo '\"a string\"'
   tail -f log.jsonl | mirant publish http://127.0.0.1:8080 /log
-  mirant publish --key @key http://127.0.0.1:8090 /chat/demo 7
+  mirant publish --key @key http://127.0.0.1:8081 /chat/demo 7
 
 Lines are published in their order. Each is acknowledged by the server, in batches of what has been read; a line
 that is not JSON, or refused, is reported by its number, and those behind it are published all the same. With

@@ -315,7 +315,7 @@ fn answer(status: &str, body: &Value) -> String {
 }
 
 fn publish_by_api(address: SocketAddr, path: &str, input: &str) -> (Option<i32>, String) {
-    let key = ConfigFile::new("cli-key", "mirant_k1\n");
+    let key = ConfigFile::new("cli-key", &format!("{KEY}\n"));
     let url = format!("http://{address}{path}");
     let output = run_with(
         &["publish", &url, "/a", "--key", &format!("@{}", key.path())],
@@ -342,7 +342,7 @@ fn by_the_api_an_attempt_that_failed_is_repeated_under_its_key() {
         for request in &asked {
             let path = path.trim_end_matches('/');
             assert_eq!(request.line, format!("POST {path}/api/v1/publish HTTP/1.1"));
-            assert_eq!(request.authorization, "Bearer mirant_k1");
+            assert_eq!(request.authorization, format!("Bearer {KEY}"));
             assert_eq!(request.idempotency_key, asked[0].idempotency_key);
             assert_eq!(request.idempotency_key.len(), 32);
             let expected = json!([{"channel": "/a", "data": 1.5}, {"channel": "/a", "data": "x"}]);
@@ -396,7 +396,7 @@ fn by_the_api_what_is_refused_is_said_and_not_repeated() {
         let (code, said) = publish_by_api(address, "", "1\n2\n");
         assert_eq!(code, Some(1), "{answer}: {said}");
         assert!(said.contains(part), "{answer}: {said}");
-        assert!(!said.contains("mirant_k1"), "{said}");
+        assert!(!said.contains(KEY), "{said}");
         assert_eq!(asked.iter().count(), 1, "{answer}");
     }
 }
@@ -427,4 +427,25 @@ async fn the_api_of_a_server_is_found_however_much_of_it_is_named() {
     let refused = run(&["publish", "--key", KEY, &api, "/b", "1"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(stderr(&refused).contains("403"), "{}", stderr(&refused));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_the_api_nothing_is_published_twice_however_often_the_answer_is_cut() {
+    let entry = format!("api.key=[{{ name = 'app', hash = '{HASH}', allow = ['publish'] }}]");
+    let server = TestServer::start(&["api.listen=127.0.0.1:0", &entry]);
+    let address = server.api.expect("the API's address");
+    // Before the answer, in its head, in its body; and all but its last byte.
+    for cuts in [&[0][..], &[30], &[150, 0], &[0, 200, 30, 0]] {
+        let mut subscriber = subscriber(server.address, 4);
+        let relay = relay_that_cuts(address, cuts);
+        let (code, said) = publish_by_api(relay, "", "1\n2\n3\n");
+        assert_eq!((code, &*said), (Some(0), ""), "{cuts:?}");
+        let last = run(&["publish", &url(server.address), "/a", "4"]);
+        assert_eq!(last.status.code(), Some(0));
+        assert_eq!(data_of(&subscriber.end().stdout), [1, 2, 3, 4], "{cuts:?}");
+    }
+    let figures = server.metrics().render();
+    let repeated = "mirant_api_messages_total{outcome=\"repeated\"} ";
+    let repeated = figures.lines().find_map(|line| line.strip_prefix(repeated));
+    assert!(repeated.is_some_and(|count| count != "0"), "{figures}");
 }

@@ -222,7 +222,7 @@ async fn who_does_not_answer_in_time_is_not_waited_for() {
 
 #[tokio::test]
 async fn the_calls_of_one_that_goes_away_go_to_another_and_then_fail_at_once() {
-    let server = server(&[ROLE, "backends.max_interval=100ms"]);
+    let server = server(&[ROLE, "backends.max_interval=2s"]);
     let mut one = backend(&server, ECHO).await;
     let mut caller = client(&server, "u1").await;
     call(&mut caller, "1", json!("a")).await;

@@ -3,11 +3,17 @@
 use mirant::memory::Kind;
 use serde_json::{Value, json};
 
-use crate::authentication::{server, token, with_claims};
+use crate::authentication::{token, with_claims};
 use crate::support::{Client, TestServer, WebSocket, only, until};
 
 const ROLE: &str = "backends.role=backend";
 const ECHO: &str = "/service/rpc/echo";
+
+/// A server whose sessions live long enough for a slow machine, if a test does not say otherwise.
+fn server(set: &[&str]) -> TestServer {
+    let patient = ["bayeux.max_interval=5m", "backends.max_interval=5m"];
+    crate::authentication::server(&[&patient, set].concat())
+}
 
 /// A token of an application server.
 fn backend_token(name: &str) -> String {

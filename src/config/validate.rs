@@ -14,7 +14,6 @@ use forms::{
 };
 
 use super::{Config, Problem};
-use crate::authentication::api_keys::Permission;
 use crate::http_api;
 use crate::listener::{NotAProxy, Proxies};
 use crate::memory::Amount;
@@ -222,43 +221,6 @@ impl Checks {
                     self.refuse(key, shown(pattern), fix);
                 }
             }
-        }
-    }
-
-    fn backends(&mut self, config: &Config) {
-        let backends = &config.backends;
-        for (index, key) in config.api.key.iter().enumerate() {
-            if key.allow.contains(&Permission::Calls) && backends.role.is_none() {
-                let fix =
-                    "name in backends.role the role of those who take calls, such as \"backend\"";
-                self.refuse(
-                    &format!("api.key[{index}].allow"),
-                    "\"calls\"".to_owned(),
-                    fix,
-                );
-            }
-        }
-        let key = "backends.role";
-        self.require(
-            backends.role.as_deref() != Some(""),
-            key,
-            "must not be empty",
-        );
-        let Some(channel) = &backends.events_channel else {
-            return;
-        };
-        let key = "backends.events_channel";
-        if let Some(fix) = service_fix(channel) {
-            self.refuse(key, shown(channel), fix);
-        } else if channel.contains('*') {
-            self.refuse(
-                key,
-                shown(channel),
-                "must be one channel, such as \"/service/events\"",
-            );
-        } else if backends.role.is_none() {
-            let fix = "name in backends.role whom it is for";
-            self.refuse(key, shown(channel), fix);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::forms::{form_fix, service_fix};
 use super::{Checks, shown};
 use crate::access::{Access, Rule};
-use crate::authentication::api_keys;
+use crate::authentication::api_keys::{self, Permission};
 use crate::authentication::passwords::Passwords;
 use crate::authentication::token::{self, settings::Issuer};
 use crate::config::Config;
@@ -142,6 +142,43 @@ impl Checks {
     pub(super) fn api_keys(&mut self, config: &Config) {
         for problem in api_keys::settings::problems(&config.api.key, &config.bayeux.limits) {
             self.refuse(&problem.key, problem.value, &problem.fix);
+        }
+    }
+
+    pub(super) fn backends(&mut self, config: &Config) {
+        let backends = &config.backends;
+        for (index, key) in config.api.key.iter().enumerate() {
+            if key.allow.contains(&Permission::Calls) && backends.role.is_none() {
+                let fix =
+                    "name in backends.role the role of those who take calls, such as \"backend\"";
+                self.refuse(
+                    &format!("api.key[{index}].allow"),
+                    "\"calls\"".to_owned(),
+                    fix,
+                );
+            }
+        }
+        let key = "backends.role";
+        self.require(
+            backends.role.as_deref() != Some(""),
+            key,
+            "must not be empty",
+        );
+        let Some(channel) = &backends.events_channel else {
+            return;
+        };
+        let key = "backends.events_channel";
+        if let Some(fix) = service_fix(channel) {
+            self.refuse(key, shown(channel), fix);
+        } else if channel.contains('*') {
+            self.refuse(
+                key,
+                shown(channel),
+                "must be one channel, such as \"/service/events\"",
+            );
+        } else if backends.role.is_none() {
+            let fix = "name in backends.role whom it is for";
+            self.refuse(key, shown(channel), fix);
         }
     }
 

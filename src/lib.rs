@@ -36,6 +36,8 @@ pub mod rates;
 pub mod extensions;
 // What takes the messages on service channels.
 pub mod services;
+// Messages that can be had again.
+pub mod history;
 // Applications that are called by HTTP.
 pub mod hooks;
 // One client: its queue, its held connect, its end.

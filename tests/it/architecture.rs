@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 34] = [
+const LAYERS: [(&str, &[&str]); 35] = [
     ("stripes", &[]),
     ("smallest", &[]),
     ("memory", &["stripes"]),
@@ -36,6 +36,7 @@ const LAYERS: [(&str, &[&str]); 34] = [
             "lifecycle",
         ],
     ),
+    ("history", &["memory", "bayeux", "metrics"]),
     (
         "hooks",
         &[

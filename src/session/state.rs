@@ -135,6 +135,8 @@ pub(super) struct State {
     surplus_until: Option<Instant>,
     delivers_on_connect_only: bool,
     is_stopping: bool,
+    /// Its connections are to end, and give back what they have not written.
+    is_cut: bool,
     browser: RandomId,
     is_bound: bool,
     has_had_stream: bool,
@@ -181,6 +183,7 @@ impl State {
             surplus_until: None,
             delivers_on_connect_only: false,
             is_stopping: false,
+            is_cut: false,
             browser,
             is_bound,
             has_had_stream: false,
@@ -450,6 +453,7 @@ impl State {
 
 mod connecting;
 mod leaving;
+mod recording;
 mod streaming;
 
 #[cfg(test)]

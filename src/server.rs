@@ -27,6 +27,7 @@ use crate::alias::{Alias, Aliases};
 use crate::authentication::Authenticator;
 use crate::bayeux::{ClientId, Limits, Message, RandomId};
 use crate::extensions::{Pipeline, WaitBounds};
+use crate::history::History;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::operations::RefusedUsers;
@@ -76,6 +77,8 @@ pub struct Parts {
     pub router: Router,
     /// The bounds of resources.
     pub resources: ResourceBounds,
+    /// What is kept of channels with history.
+    pub history: History,
     /// Whether clients may acknowledge what they receive.
     pub has_ack: bool,
     /// Who may do what.
@@ -109,6 +112,7 @@ impl Default for Parts {
             session: session::Settings::default(),
             router: Router::default(),
             resources: ResourceBounds::default(),
+            history: History::default(),
             has_ack: true,
             access: Arc::default(),
             rates: rates::Settings::default(),
@@ -148,6 +152,7 @@ impl BayeuxServer {
             sessions: Sessions::default(),
             router: parts.router,
             resources: Arc::new(resources),
+            history: parts.history,
             access: parts.access,
             refused_users: RefusedUsers::default(),
             rates: Rates::new(&parts.rates, Instant::now()),

@@ -36,6 +36,7 @@ use crate::bayeux::{
     Event, Limits, Message, RandomId, Reply, Transport, meta, text,
 };
 use crate::extensions::Refusal;
+use crate::history::History;
 use crate::metrics::{Limit, Metrics};
 use crate::rates::Rates;
 use crate::resources::Resources;
@@ -62,6 +63,8 @@ pub struct Scope<'s> {
     pub router: &'s Router,
     /// The last messages of channels that are resources.
     pub resources: &'s Arc<Resources>,
+    /// What is kept of channels with history.
+    pub history: &'s History,
     /// Who may do what.
     pub access: &'s Arc<Access>,
     /// Who may do nothing for a while.

@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::access::Access;
 use crate::bayeux::{ClientId, Draft, Event, Limits};
+use crate::history::History;
 use crate::operations::{self, RefusedUsers, Scope};
 use crate::rates::Rates;
 use crate::resources::Resources;
@@ -23,6 +24,7 @@ pub(super) struct Core {
     pub(super) sessions: Sessions,
     pub(super) router: Router,
     pub(super) resources: Arc<Resources>,
+    pub(super) history: History,
     pub(super) access: Arc<Access>,
     pub(super) refused_users: RefusedUsers,
     pub(super) rates: Rates,
@@ -36,6 +38,7 @@ impl Core {
             sessions: &self.sessions,
             router: &self.router,
             resources: &self.resources,
+            history: &self.history,
             access: &self.access,
             refused_users: &self.refused_users,
             rates: &self.rates,

@@ -12,6 +12,7 @@ mod pace;
 mod relief;
 mod request;
 mod resources;
+mod restart;
 mod settle;
 mod streams;
 mod verdicts;

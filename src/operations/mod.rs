@@ -18,6 +18,7 @@ mod renewal;
 pub mod resources;
 mod room;
 mod subscribe;
+mod taking_up;
 mod unsubscribe;
 
 use core::net::IpAddr;
@@ -53,6 +54,7 @@ pub use implied::Implied;
 use pace::milliseconds;
 pub use publish::{Reached, publish};
 pub use refused_users::{RefusedUsers, TooManyRefused};
+pub use taking_up::Revived;
 
 /// What operations work on.
 #[derive(Debug)]

@@ -172,12 +172,7 @@ impl Serialize for PatternRecord {
 impl<'de> Deserialize<'de> for PatternRecord {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let limits = Limits {
-            max_channel_length: usize::MAX,
-            max_channel_segments: usize::MAX,
-            ..Limits::default()
-        };
-        let pattern = ChannelPattern::parse(&text, &limits);
+        let pattern = ChannelPattern::parse(&text, &Limits::of_known_channels());
         pattern.map(Self).map_err(de::Error::custom)
     }
 }

@@ -65,37 +65,52 @@ impl Session {
     }
 
     /// Takes up a session that another process has left, with nothing granted. Its client has as long to come
-    /// back as it always has, and what it may have been told to wait beside that.
+    /// back as it always has, and what it may have been told to wait beside that. `count` is called once all of
+    /// it was read, and returns its browser, and as whose it counts.
     ///
     /// # Errors
     /// An event of it cannot be read.
     pub fn of_record(
         record: Record,
-        browser: Arc<Browser>,
-        shared: Arc<Shared>,
-        share: Option<Box<Share>>,
+        shared: &Arc<Shared>,
         revive: &mut Revive<'_>,
         (now, time_of_day): (Instant, SystemTime),
+        count: impl FnOnce() -> (Arc<Browser>, Option<Box<Share>>),
     ) -> Result<Arc<Self>, Unreadable> {
+        let Record {
+            version: _,
+            aliases: _,
+            id,
+            browser,
+            begun: begun_at,
+            address,
+            transport,
+            heard,
+            marks,
+            identity: _,
+            extensions,
+            state,
+        } = record;
         let mut begun = Begun::new(now);
-        shared.extensions.resume(&record.extensions, &mut begun);
+        shared.extensions.resume(&extensions, &mut begun);
         let settings = &shared.settings;
         let told = settings.max_reconnect_spread + settings.callback_reconnect_interval;
-        let state = State::of_record(record.state, browser.id(), revive, told, settings, now)?;
-        let age = time_of_day.duration_since(record.begun).unwrap_or_default();
-        let origin = Origin::new(record.address, record.transport);
-        origin.hear(record.heard);
+        let state = State::of_record(state, browser, revive, told, settings, now)?;
+        let age = time_of_day.duration_since(begun_at).unwrap_or_default();
+        let origin = Origin::new(address, transport);
+        origin.hear(heard);
+        let (browser, share) = count();
         let session = Self::of(
             state,
-            record.id,
+            id,
             browser,
             now.checked_sub(age).unwrap_or(now),
-            shared,
+            Arc::clone(shared),
             Pipeline::from(begun.extensions),
             share,
             origin,
         );
-        session.set_marks(record.marks);
+        session.set_marks(marks);
         Ok(session)
     }
 }

@@ -114,3 +114,6 @@ impl Session {
         Ok(session)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,11 @@
 //! One counter numbers the messages of all channels with history. So a pattern has one order, as a channel
 //! has, and a client that names the last number it had says where it is, whatever it is subscribed to.
 
+mod memory;
 mod retention;
 mod store;
 
+pub use memory::MemoryStore;
 pub use retention::{Policy, Retention};
 pub use store::{
     Body, Entry, Epoch, Failed, Figures, Kept, Page, Place, Query, Saved, Selection, Store, Survey,

@@ -61,6 +61,10 @@ pub enum Limit {
     MaxResources,
     /// `resources.max_bytes`.
     MaxResourceBytes,
+    /// `history.max_bytes`.
+    MaxHistoryBytes,
+    /// `history.max_channels`.
+    MaxHistoryChannels,
     /// `streaming.max_embedded_requests`.
     MaxEmbeddedRequests,
     /// `extensions.max_wait`.
@@ -88,7 +92,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 41] = [
+    pub(super) const ALL: [Self; 43] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -118,6 +122,8 @@ impl Limit {
         Self::MaxChannelQueue,
         Self::MaxResources,
         Self::MaxResourceBytes,
+        Self::MaxHistoryBytes,
+        Self::MaxHistoryChannels,
         Self::MaxEmbeddedRequests,
         Self::MaxWait,
         Self::MaxWaiting,
@@ -143,6 +149,8 @@ impl Limit {
                 | Self::MaxChannels
                 | Self::MaxResources
                 | Self::MaxResourceBytes
+                | Self::MaxHistoryBytes
+                | Self::MaxHistoryChannels
                 | Self::MaxEmbeddedRequests
                 | Self::MaxWait
                 | Self::MaxWaiting
@@ -190,6 +198,8 @@ impl Limit {
             Self::MaxChannelQueue => "channel.max_queue",
             Self::MaxResources => "resources.max_resources",
             Self::MaxResourceBytes => "resources.max_bytes",
+            Self::MaxHistoryBytes => "history.max_bytes",
+            Self::MaxHistoryChannels => "history.max_channels",
             Self::MaxEmbeddedRequests => "streaming.max_embedded_requests",
             Self::MaxWait => "extensions.max_wait",
             Self::MaxWaiting => "extensions.max_waiting",

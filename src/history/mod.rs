@@ -3,10 +3,12 @@
 //! One counter numbers the messages of all channels with history. So a pattern has one order, as a channel
 //! has, and a client that names the last number it had says where it is, whatever it is subscribed to.
 
+mod memory;
 mod retention;
 pub mod settings;
 mod store;
 
+pub use memory::MemoryStore;
 pub use retention::{Policy, Retention};
 pub use settings::{Settings, Sync};
 pub use store::{

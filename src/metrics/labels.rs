@@ -61,6 +61,10 @@ pub enum Limit {
     MaxResources,
     /// `resources.max_bytes`.
     MaxResourceBytes,
+    /// `history.max_bytes`.
+    MaxHistoryBytes,
+    /// `history.max_channels`.
+    MaxHistoryChannels,
     /// `streaming.max_embedded_requests`.
     MaxEmbeddedRequests,
     /// `extensions.max_wait`.
@@ -122,6 +126,8 @@ impl Limit {
         Self::MaxChannelQueue,
         Self::MaxResources,
         Self::MaxResourceBytes,
+        Self::MaxHistoryBytes,
+        Self::MaxHistoryChannels,
         Self::MaxEmbeddedRequests,
         Self::MaxWait,
         Self::MaxWaiting,
@@ -149,6 +155,8 @@ impl Limit {
                 | Self::MaxChannels
                 | Self::MaxResources
                 | Self::MaxResourceBytes
+                | Self::MaxHistoryBytes
+                | Self::MaxHistoryChannels
                 | Self::MaxEmbeddedRequests
                 | Self::MaxWait
                 | Self::MaxWaiting
@@ -196,6 +204,8 @@ impl Limit {
             Self::MaxChannelQueue => "channel.max_queue",
             Self::MaxResources => "resources.max_resources",
             Self::MaxResourceBytes => "resources.max_bytes",
+            Self::MaxHistoryBytes => "history.max_bytes",
+            Self::MaxHistoryChannels => "history.max_channels",
             Self::MaxEmbeddedRequests => "streaming.max_embedded_requests",
             Self::MaxWait => "extensions.max_wait",
             Self::MaxWaiting => "extensions.max_waiting",

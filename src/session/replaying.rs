@@ -31,11 +31,18 @@ struct Run {
     selection: Selection,
     /// All up to this has been read.
     position: u64,
-    /// From this on those channels were offered live.
-    live_from: u64,
+    /// From this on those channels were offered live, which the run leaves out, but for what it had read before.
+    live_from: Option<LiveFrom>,
     /// The largest number that was passed over.
     passed: u64,
     stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct LiveFrom {
+    id: u64,
+    /// How far the run had come then.
+    position: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +135,7 @@ impl Replaying {
             live,
             selection: Selection::All,
             position: 0,
-            live_from: u64::MAX,
+            live_from: None,
             passed: 0,
             stage: Stage::Undecided,
         });
@@ -151,7 +158,7 @@ impl Replaying {
         let wants: Vec<Want> = begins.wants.into_iter().filter(is_wanted).collect();
         if let Selection::LastOfEach(_) = begins.selection {
             // Whoever has a channel anyway has had its last message.
-            run.live_from = 0;
+            run.live_from = Some(LiveFrom { id: 0, position: 0 });
         }
         let is_new = wants.iter().all(|want| want.after >= begins.head);
         run.wants = wants;
@@ -193,11 +200,11 @@ impl Replaying {
         let mut is_taken = true;
         for run in self.runs.iter_mut().filter(|run| run.covers(channel)) {
             if run.is_live(channel) {
-                let is_had = id <= run.position && id < run.live_from && run.takes(channel, id);
-                if is_had {
+                let position = run.live_from.map_or(run.position, |from| from.position);
+                if id <= position && run.takes(channel, id) {
                     is_taken = false;
                 } else {
-                    run.live_from = run.live_from.min(id);
+                    run.live_from.get_or_insert(LiveFrom { id, position });
                 }
             } else {
                 run.passed = id;
@@ -255,7 +262,7 @@ impl Replaying {
         };
         let is_queued = |kept: &Kept| {
             let (channel, id) = (kept.entry.channel.as_str(), kept.place.id);
-            let is_live = run.is_live(channel) && id >= run.live_from;
+            let is_live = run.live_from.is_some_and(|from| id >= from.id) && run.is_live(channel);
             // Something may have been unsubscribed while it was read.
             run.takes(channel, id) && !is_live
         };

@@ -69,7 +69,14 @@ const LAYERS: [(&str, &[&str]); 35] = [
     ),
     (
         "router",
-        &["smallest", "memory", "bayeux", "lifecycle", "session"],
+        &[
+            "smallest",
+            "memory",
+            "bayeux",
+            "lifecycle",
+            "history",
+            "session",
+        ],
     ),
     ("resources", &["memory", "bayeux", "metrics"]),
     (
@@ -182,6 +189,7 @@ const LAYERS: [(&str, &[&str]); 35] = [
             "access",
             "authentication",
             "extensions",
+            "history",
             "hooks",
             "services",
             "rates",

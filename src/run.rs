@@ -21,6 +21,7 @@ use crate::bayeux::ChannelPattern;
 use crate::config::{self, Config};
 use crate::demo::Demo;
 use crate::extensions::{AskingWebhook, Extension};
+use crate::history::History;
 use crate::hooks::Hooks;
 use crate::http_api::HttpApi;
 use crate::listener::{self, Listener, ListeningSocket, NotAProxy, Proxies, Routes};
@@ -136,6 +137,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         session: bayeux.session,
         router: Router::new(bayeux.router, &channel),
         resources: resources.kept,
+        history: History::default(),
         has_ack: extensions.ack,
         access: Arc::new(access),
         rates,

@@ -200,7 +200,7 @@ impl Router {
                 }
                 let session = subscriber.session();
                 let delivered = session.deliver(event, delivery.lazy, || now);
-                if delivered == Delivered::Queued {
+                if matches!(delivered, Delivered::Queued | Delivered::Later) {
                     published.receivers += 1;
                 } else if delivered == Delivered::Dropped {
                     published.dropped += 1;

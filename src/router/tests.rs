@@ -25,6 +25,7 @@ impl Rig {
             shares: Shares::default(),
             timers: Timers::default(),
             reconnects: Reconnects::default(),
+            replays: crate::session::Replays::default(),
             extensions: Pipeline::default(),
             aliases: crate::alias::Aliases::default(),
             lifecycle: crate::lifecycle::Lifecycle::default(),

@@ -54,6 +54,7 @@ const LAYERS: [(&str, &[&str]); 35] = [
     (
         "session",
         &[
+            "history",
             "smallest",
             "memory",
             "bayeux",
@@ -70,11 +71,11 @@ const LAYERS: [(&str, &[&str]); 35] = [
     (
         "router",
         &[
+            "history",
             "smallest",
             "memory",
             "bayeux",
             "lifecycle",
-            "history",
             "session",
         ],
     ),
@@ -82,6 +83,7 @@ const LAYERS: [(&str, &[&str]); 35] = [
     (
         "operations",
         &[
+            "history",
             "memory",
             "bayeux",
             "authentication",
@@ -98,6 +100,7 @@ const LAYERS: [(&str, &[&str]); 35] = [
     (
         "server",
         &[
+            "history",
             "smallest",
             "memory",
             "bayeux",
@@ -133,6 +136,7 @@ const LAYERS: [(&str, &[&str]); 35] = [
     (
         "api",
         &[
+            "history",
             "bayeux",
             "metrics",
             "resources",
@@ -144,6 +148,7 @@ const LAYERS: [(&str, &[&str]); 35] = [
     (
         "http_api",
         &[
+            "history",
             "memory",
             "smallest",
             "authentication",
@@ -205,6 +210,7 @@ const LAYERS: [(&str, &[&str]); 35] = [
     (
         "run",
         &[
+            "history",
             "memory",
             "lifecycle",
             "config",

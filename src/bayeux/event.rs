@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 use super::meta::SUBSCRIBE;
 use super::value::without;
 use super::{
-    AUTHENTICATION, ChannelBound, ChannelName, ChannelPattern, Message, Name, Parts, ReplayId,
+    AUTHENTICATION, ChannelBound, ChannelName, ChannelPattern, Message, Name, Parts, REPLAY,
+    ReplayId,
 };
 use crate::memory::{Budget, Kind, sizes};
 
@@ -154,12 +155,18 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Returns the `ext` that others may see: without what shows who its client is. Nothing if nothing is left.
+/// Returns the `ext` that others may see: without what shows who its client is, and without what they would
+/// take for the server's number of the message. Nothing if nothing is left.
 fn public<'a>(ext: &Cow<'a, RawValue>) -> Option<Cow<'a, RawValue>> {
+    let ext = left_without(ext, AUTHENTICATION)?;
+    left_without(&ext, REPLAY)
+}
+
+fn left_without<'a>(ext: &Cow<'a, RawValue>, name: &str) -> Option<Cow<'a, RawValue>> {
     match ext {
-        Cow::Borrowed(ext) => without(ext, AUTHENTICATION),
+        Cow::Borrowed(ext) => without(ext, name),
         Cow::Owned(ext) => {
-            let left = without(ext, AUTHENTICATION)?;
+            let left = without(ext, name)?;
             Some(Cow::Owned(left.into_owned()))
         }
     }
@@ -313,6 +320,24 @@ mod tests {
         assert_eq!(memory.of(Kind::Events), alone + 1024);
         drop(event);
         assert_eq!(memory.of(Kind::Events), 0);
+    }
+
+    #[test]
+    fn others_do_not_see_who_a_publisher_is_nor_a_number_that_is_not_the_server_s() {
+        let cases = [
+            (r#"{"authentication":{"token":"t"},"replay":5}"#, None),
+            (r#"{"replay":5,"a": 1.0}"#, Some(r#"{"a":1.0}"#)),
+            (
+                r#"{"repl\u0061y":5,"b":{"replay":1}}"#,
+                Some(r#"{"b":{"replay":1}}"#),
+            ),
+        ];
+        for (ext, expected) in cases {
+            let text = format!(r#"{{"channel":"/a","data":1,"ext":{ext}}}"#);
+            let ext = expected.map(|ext| format!(r#","ext":{ext}"#));
+            let expected = format!(r#"{{"channel":"/a","data":1{}}}"#, ext.unwrap_or_default());
+            assert_eq!(event(&text, ALL).as_deref(), Some(&*expected), "{text}");
+        }
     }
 
     #[test]

@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(kept.encode(&channel, 7, place).json(), json.as_bytes());
         let without = draft.encode_as(0, place);
         assert!(without.id() == 0 && !json_of(&without).contains("\"replay\":7"));
-        let _: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        let _: &RawValue = serde_json::from_str(&json).expect("JSON");
         json.strip_prefix("{\"channel\":\"/a\",")
             .expect("the channel first")
             .to_owned()
@@ -293,8 +293,8 @@ mod tests {
                 ),
                 (r#""data":1,"ext":{"replay":9}"#, r#""data":1}"#),
                 (
-                    r#""data":1,"ext":{"a" :1,"replay":9},"x":1"#,
-                    r#""data":1,"ext":{"a" :1},"x":1}"#,
+                    r#""data":1,"ext":{"a": 1.0,"replay":9},"x":1"#,
+                    r#""data":1,"ext":{"a":1.0},"x":1}"#,
                 ),
             ],
         );

@@ -1,6 +1,7 @@
 //! A whole server from its configuration: bind, serve, stop. What `mirant serve` and tests call.
 
 mod backends;
+mod history;
 mod stopping;
 
 use std::future::Future;
@@ -39,9 +40,6 @@ use crate::web::cors::NotAnOrigin;
 use crate::web::{Hosts, Page};
 use backends::Backends;
 use stopping::Stopping;
-
-/// How long it takes at most to leave the sessions to the next run.
-const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +85,6 @@ pub struct Bound {
     hooks: Hooks,
     stop: watch::Sender<bool>,
     shutdown_timeout: Duration,
-    save_timeout: Duration,
 }
 
 /// What a program adds to the server that it is built on.
@@ -112,7 +109,7 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
 /// # Errors
 /// As those of [`bind`].
 pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bound, StartError> {
-    bind_keeping(config, demo, additions, History::default())
+    bind_with_all(config, demo, additions, None)
 }
 
 /// Does so with a store of the program's own, in which messages are kept, and over a restart sessions.
@@ -124,6 +121,15 @@ pub fn bind_keeping(
     demo: bool,
     additions: Additions,
     history: History,
+) -> Result<Bound, StartError> {
+    bind_with_all(config, demo, additions, Some(history))
+}
+
+fn bind_with_all(
+    config: Config,
+    demo: bool,
+    additions: Additions,
+    keeping: Option<History>,
 ) -> Result<Bound, StartError> {
     let metrics = Arc::new(Metrics::of(Budget::new(config.memory.budget.bytes())));
     let access = Access::new(&config.access).map_err(StartError::Access)?;
@@ -138,6 +144,7 @@ pub fn bind_keeping(
         resources,
         extensions,
         services,
+        history,
         channel,
         rates,
         admin,
@@ -156,7 +163,7 @@ pub fn bind_keeping(
         session: bayeux.session,
         router: Router::new(bayeux.router, &channel),
         resources: resources.kept,
-        history,
+        history: keeping.unwrap_or_else(|| history::open(history, &channel, &metrics)),
         has_ack: extensions.ack,
         access: Arc::new(access),
         rates,
@@ -193,7 +200,6 @@ pub fn bind_keeping(
         hooks: backends.hooks,
         stop,
         shutdown_timeout: http.shutdown_timeout,
-        save_timeout: SAVE_TIMEOUT,
     })
 }
 
@@ -425,7 +431,7 @@ impl Bound {
             end: tokio::time::Instant::now() + self.shutdown_timeout,
         };
         tokio::join!(stopping.close(), stopping.tell(&mut delivering));
-        self.server.save_sessions(self.save_timeout).await;
+        self.server.save_sessions().await;
         tracing::info!("stopped");
     }
 }

@@ -5,6 +5,7 @@ mod batch;
 mod core;
 mod directory;
 mod held;
+mod history;
 mod http_api;
 mod identify;
 mod outcome;
@@ -31,10 +32,12 @@ use crate::extensions::{Pipeline, WaitBounds};
 use crate::history::History;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
-use crate::operations::RefusedUsers;
 pub use crate::operations::http_api::{NotSent, To};
 pub use crate::operations::resources::{ByteRange, NotWritten};
-pub use crate::operations::{Actor, Denied, Implied, NotOpened, Reached, TooManyRefused, Who};
+pub use crate::operations::{
+    Actor, Denied, Implied, NotOpened, Publishing, Reached, Sequenced, TooManyRefused, Who,
+};
+use crate::operations::{RefusedUsers, Sequence};
 use crate::rates::{self, Rates};
 use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
@@ -141,6 +144,7 @@ impl BayeuxServer {
             shares: Shares::default(),
             timers: Timers::default(),
             reconnects: Reconnects::default(),
+            replays: session::Replays::default(),
             extensions: parts.extensions,
             aliases: Aliases::default(),
             lifecycle: parts.lifecycle,
@@ -153,6 +157,7 @@ impl BayeuxServer {
             sessions: Sessions::default(),
             router: parts.router,
             resources: Arc::new(resources),
+            sequence: Sequence::new(parts.history.settings().max_pending),
             history: parts.history,
             access: parts.access,
             refused_users: RefusedUsers::default(),
@@ -222,8 +227,8 @@ impl BayeuxServer {
         .await;
     }
 
-    /// Looks after the calls that connected application servers have, and tells these of what begins and ends,
-    /// for ever.
+    /// Looks after the calls that connected application servers have, tells these of what begins and ends, and
+    /// works for history, for ever.
     pub async fn attend(&self) {
         let telling = async {
             match &self.announcer {
@@ -231,7 +236,7 @@ impl BayeuxServer {
                 None => std::future::pending().await,
             }
         };
-        tokio::join!(self.core.connected.run(), telling);
+        tokio::join!(self.core.connected.run(), telling, history::run(&self.core));
     }
 
     fn fire(&self, id: ClientId, due: Instant, tick: Tick) {

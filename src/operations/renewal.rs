@@ -67,14 +67,14 @@ impl Scope<'_> {
             }
             let reason = granted.reason(decision).unwrap_or_default();
             let error = BayeuxError::SubscribeForbidden.about(&[pattern.as_str(), reason]);
-            if !self.lose(session, &pattern, &error) {
+            if !self.lose_subscription(session, &pattern, &error) {
                 return;
             }
         }
     }
 
     /// Takes a subscription away, and tells the client why; false if the session has ended for that.
-    pub(super) fn lose(
+    pub(super) fn lose_subscription(
         &self,
         session: &Arc<Session>,
         pattern: &ChannelPattern,

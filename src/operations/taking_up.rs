@@ -13,12 +13,12 @@ use crate::session::{EndReason, EventRecord, Record, Session, Share, Unreadable}
 
 /// The events that were read, each once however many sessions have it.
 #[derive(Debug, Default)]
-pub struct Revived(HashMap<(Bytes, bool), Arc<Event>>);
+pub struct Revived(HashMap<(Bytes, u64, bool), Arc<Event>>);
 
 impl Revived {
     fn event(&mut self, record: EventRecord, scope: &Scope<'_>) -> Result<Arc<Event>, Unreadable> {
         let (event, is_bounded) = record.event()?;
-        let known = (event.json().clone(), is_bounded);
+        let known = (event.json().clone(), event.id(), is_bounded);
         let event = self.0.entry(known).or_insert_with(|| {
             let channel = ChannelName::parse(event.channel(), &Limits::of_known_channels()).ok();
             let channel = channel.filter(|_| is_bounded);
@@ -90,7 +90,7 @@ impl Scope<'_> {
     fn check_subscriptions(&self, session: &Arc<Session>, without_room: &[ChannelPattern]) {
         let error = BayeuxError::TooManySubscriptions.text();
         for pattern in without_room {
-            if !self.lose(session, pattern, &error) {
+            if !self.lose_subscription(session, pattern, &error) {
                 return;
             }
         }

@@ -1,7 +1,6 @@
 //! Sessions over a restart: a stop leaves them to a store, and the next start takes them up.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
@@ -136,18 +135,23 @@ impl BayeuxServer {
         self.core.shared.reconnects.is_cut()
     }
 
-    /// Leaves the sessions to the next process, within so much time; to be called when no client is heard any
-    /// more.
-    pub async fn save_sessions(&self, time: Duration) {
+    /// Leaves the sessions to the next process, within `history.save_timeout`; to be called when no client is
+    /// heard any more.
+    pub async fn save_sessions(&self) {
         let Some(store) = self.outlasting() else {
             return;
         };
+        let end = Instant::now() + self.core.history.settings().save_timeout;
+        // What is kept is in the sessions then, as the next process does not send it.
+        if timeout_at(end, self.core.sequence.settle()).await.is_err() {
+            tracing::error!("messages that are kept did not reach the sessions in time");
+        }
         let all = self.core.sessions.all();
         let mut tally = Tally {
             saved: 0,
             lost: all.len(),
         };
-        let outcome = tally.save(&all, &**store, Instant::now() + time).await;
+        let outcome = tally.save(&all, &**store, end).await;
         let Tally { saved, lost } = tally;
         match outcome {
             Ok(()) => tracing::info!(saved, lost, "the next start takes the sessions up"),

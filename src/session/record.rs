@@ -84,6 +84,24 @@ pub(super) struct StateRecord {
     pub(super) is_bound: bool,
     pub(super) has_had_stream: bool,
     pub(super) subscriptions: Vec<PatternRecord>,
+    /// What it has yet to get of the past.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) replaying: Vec<RunRecord>,
+}
+
+/// What it has yet to get of the past, of one subscribe.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct RunRecord {
+    /// What is wanted, each with the number after which.
+    pub(super) wants: Vec<(PatternRecord, u64)>,
+    pub(super) live: Vec<PatternRecord>,
+    /// The newest of each channel up to this number first.
+    pub(super) last_of_each: Option<u64>,
+    pub(super) position: u64,
+    /// From which number on what is live was offered so, and where the run was then.
+    pub(super) live_from: Option<(u64, u64)>,
+    pub(super) passed: u64,
+    pub(super) is_done: bool,
 }
 
 /// What it has queued.
@@ -116,6 +134,9 @@ pub(super) struct AcksRecord {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EventRecord {
     json: Box<RawValue>,
+    /// Its number in history.
+    #[serde(default, skip_serializing_if = "is_none")]
+    id: u64,
     /// Whether its channel had a bound of its own, which may be another one now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_bounded: bool,
@@ -130,6 +151,7 @@ impl EventRecord {
         let text = String::from_utf8(event.json().to_vec()).map_err(Unreadable::damaged)?;
         Ok(Self {
             json: RawValue::from_string(text).map_err(Unreadable::damaged)?,
+            id: event.id(),
             is_bounded: event.bound().is_some(),
         })
     }
@@ -150,10 +172,15 @@ impl EventRecord {
     /// It is no event.
     pub fn event(self) -> Result<(Event, bool), Unreadable> {
         let text: Box<str> = self.json.into();
-        let event = Event::of_json(Bytes::from(text.into_string()));
+        let event = Event::of_json(Bytes::from(text.into_string()), self.id);
         let event = event.ok_or_else(|| Unreadable::damaged("an event without a channel"))?;
         Ok((event, self.is_bounded))
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_none(id: &u64) -> bool {
+    *id == 0
 }
 
 /// What makes events of their records: one for all sessions that have it.

@@ -194,6 +194,7 @@ const LAYERS: [(&str, &[&str]); 35] = [
             "access",
             "authentication",
             "extensions",
+            "history",
             "hooks",
             "services",
             "rates",

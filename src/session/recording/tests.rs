@@ -32,7 +32,7 @@ const EVERYTHING: &str = r#"{
     "queue":{
         "events":[
             {"json":{"channel":"/a","data":{"b" : 1.10, "s":"\u00e9\ud83d"},"ext":{ }}},
-            {"json":{"channel":"/b","data":2},"is_bounded":true}],
+            {"json":{"channel":"/b","data":2},"id":1790000000000001,"is_bounded":true}],
         "is_urgent":true,"lazy_left":{"secs":1,"nanos":5},"is_at_bound":true,"was_at_channel_bound":true},
     "stream":{"left":9,"kept":[{"json":{"channel":"/a","data":"kept"}}]},
     "acks":{"last":12,"sent":[[11,{"json":{"channel":"/a","data":"sent"}}]]},
@@ -45,7 +45,11 @@ const EVERYTHING: &str = r#"{
     "delivers_on_connect_only":true,
     "is_bound":true,
     "has_had_stream":true,
-    "subscriptions":["/a","/b/**"]}
+    "subscriptions":["/a","/b/**"],
+    "replaying":[
+        {"wants":[["/b/**",5]],"live":["/b/c"],"last_of_each":null,"position":6,"live_from":[7,6],"passed":9,
+            "is_done":false},
+        {"wants":[["/a",0]],"live":[],"last_of_each":8,"position":7,"live_from":null,"passed":0,"is_done":true}]}
 }"#;
 
 fn shared(settings: Settings) -> Arc<Shared> {
@@ -59,6 +63,7 @@ fn shared(settings: Settings) -> Arc<Shared> {
         shares: Shares::default(),
         timers: Timers::default(),
         reconnects: Reconnects::default(),
+        replays: crate::session::Replays::default(),
         extensions: extensions.build(Vec::new()),
         aliases: crate::alias::Aliases::default(),
         lifecycle: crate::lifecycle::Lifecycle::default(),

@@ -8,6 +8,7 @@ use crate::session::Settings;
 use crate::session::acks::Acks;
 use crate::session::queue::Queue;
 use crate::session::record::{PatternRecord, Revive, StateRecord, Unreadable};
+use crate::session::replaying::Replaying;
 use crate::session::stream_slot::StreamSlot;
 use crate::session::subscriptions::Subscriptions;
 use crate::session::times::Times;
@@ -65,6 +66,7 @@ impl State {
             is_bound,
             has_had_stream,
             subscriptions,
+            replaying,
         } = self;
         let is_connected = match phase {
             Phase::Handshaken => false,
@@ -94,6 +96,9 @@ impl State {
             is_bound: *is_bound,
             has_had_stream: *has_had_stream,
             subscriptions: subscriptions.collect(),
+            replaying: replaying
+                .as_ref()
+                .map_or_else(Vec::new, |replaying| replaying.record()),
         }))
     }
 
@@ -152,6 +157,9 @@ impl State {
             is_bound: record.is_bound,
             has_had_stream: record.has_had_stream,
             subscriptions,
+            replaying: Some(record.replaying)
+                .filter(|runs| !runs.is_empty())
+                .map(|runs| Box::new(Replaying::of_record(runs))),
         };
         if let Some(acks) = &state.acks {
             state.queue.count_beside(acks.size());

@@ -8,7 +8,8 @@ use std::time::SystemTime;
 use futures_util::future::BoxFuture;
 use mirant::bayeux::ChannelPattern;
 use mirant::history::{
-    Entry, Epoch, Failed, Figures, History, Page, Place, Query, Saved, Store, Survey, Want,
+    Entry, Epoch, Failed, Figures, History, Page, Place, Query, Saved, Settings, Store, Survey,
+    Want,
 };
 
 /// What outlives a server.
@@ -31,7 +32,7 @@ impl Keeper {
     }
 
     pub(crate) fn history(self: &Arc<Self>) -> History {
-        History::new(Arc::clone(self) as Arc<dyn Store>)
+        History::new(Arc::clone(self) as Arc<dyn Store>, Settings::default())
     }
 
     /// How many sessions it has.

@@ -6,6 +6,8 @@
 mod memory;
 mod retention;
 mod store;
+#[cfg(test)]
+pub(crate) mod suite;
 
 pub use memory::MemoryStore;
 pub use retention::{Policy, Retention};

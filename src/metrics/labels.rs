@@ -89,10 +89,14 @@ pub enum Limit {
     MaxApiMessages,
     /// `api.max_idempotency_keys`.
     MaxIdempotencyKeys,
+    /// `history.max_pending`.
+    MaxPending,
+    /// `history.max_replay_messages`.
+    MaxReplayMessages,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 43] = [
+    pub(super) const ALL: [Self; 45] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -136,6 +140,8 @@ impl Limit {
         Self::MaxHookQueue,
         Self::MaxApiMessages,
         Self::MaxIdempotencyKeys,
+        Self::MaxPending,
+        Self::MaxReplayMessages,
     ];
 
     /// Tells whether whoever reaches it logs that with more than its name, or whether it is reached in
@@ -212,6 +218,8 @@ impl Limit {
             Self::MaxHookQueue => "hook.max_queue",
             Self::MaxApiMessages => "api.max_messages",
             Self::MaxIdempotencyKeys => "api.max_idempotency_keys",
+            Self::MaxPending => "history.max_pending",
+            Self::MaxReplayMessages => "history.max_replay_messages",
         }
     }
 }

@@ -87,7 +87,7 @@ async fn look(asked: &Asked, store: &dyn Store, max: usize) -> Result<Found, Fai
 }
 
 /// Returns what is missing of what is asked for, and after which number the rest begins.
-fn judge(from: &From, survey: &Survey, epoch: &str) -> (Option<NotRecovered>, u64) {
+pub(super) fn judge(from: &From, survey: &Survey, epoch: &str) -> (Option<NotRecovered>, u64) {
     let (missing, after) = match from {
         From::New => return (None, survey.head),
         From::Last => return (None, 0),

@@ -2,6 +2,8 @@
 
 mod decide;
 mod page;
+mod part;
+pub mod past;
 
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use crate::router::{ReplayDefault, ReplayExpired, ReplayOptions};
 use crate::session::{Asked, Decided, Decision, Found, From, Job, Run, Session};
 pub use decide::decide;
 pub use page::page;
+pub use part::Part;
 
 /// What a subscribe asks for of the past.
 #[derive(Debug, Default)]

@@ -4,9 +4,11 @@
 //! has, and a client that names the last number it had says where it is, whatever it is subscribed to.
 
 mod retention;
+pub mod sqlite;
 mod store;
 
 pub use retention::{Policy, Retention};
+pub use sqlite::SqliteStore;
 pub use store::{
     Body, Entry, Epoch, Failed, Figures, Kept, Page, Place, Query, Saved, Selection, Store, Survey,
     Want,

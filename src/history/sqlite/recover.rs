@@ -93,8 +93,9 @@ fn attempt(settings: &Settings, policy: &Policy, known: Option<&Known>) -> Resul
     if is_new {
         begin(&connection)?;
     }
-    schema::checkpoint(&connection, "TRUNCATE")?;
-    is_whole(&connection, directory)?;
+    if schema::checkpoint(&connection, "TRUNCATE")? {
+        is_whole(&connection, directory)?;
+    }
     let mut epoch: String = schema::mark(&connection, "epoch")?;
     if let Some(known) = known
         && *known.epoch == epoch
@@ -122,6 +123,8 @@ fn attempt(settings: &Settings, policy: &Policy, known: Option<&Known>) -> Resul
     Run::this(settings.sync).write(&transaction)?;
     schema::set_mark(&transaction, "clean", false)?;
     transaction.commit()?;
+    // So that it cannot get lost with the file beside the tables that it is not closed now.
+    schema::checkpoint(&connection, "TRUNCATE")?;
     File::open(directory)?.sync_all()?;
     if settings.sync != Sync::Always {
         connection.pragma_update(None, "synchronous", "NORMAL")?;

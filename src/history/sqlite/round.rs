@@ -11,11 +11,11 @@ use super::schema::{self, Error, int};
 use super::rows;
 
 /// With so many messages that have no place, or are to be deleted, a round begins.
-pub(super) const MANY: usize = 32 * 1024;
+pub(super) const MANY: usize = if cfg!(test) { 64 } else { 32 * 1024 };
 /// Rows of a slice: some milliseconds.
-pub(super) const SLICE: usize = 512;
+pub(super) const SLICE: usize = if cfg!(test) { 20 } else { 512 };
 /// Messages that are looked up to be deleted, at most, in a round.
-const MAX_GARBAGE: usize = 64 * 1024;
+const MAX_GARBAGE: usize = if cfg!(test) { 100 } else { 64 * 1024 };
 
 /// One time through all channels.
 #[derive(Debug)]

@@ -200,11 +200,11 @@ pub(super) fn pages(connection: &Connection) -> Result<(u64, u64), Error> {
 }
 
 /// Writes what has been written beside the tables into them, as far as nobody reads what was before; `mode`
-/// says whether to wait for those who do.
-pub(super) fn checkpoint(connection: &Connection, mode: &str) -> Result<(), Error> {
+/// says whether to wait for those who do. Tells whether nobody was in the way.
+pub(super) fn checkpoint(connection: &Connection, mode: &str) -> Result<bool, Error> {
     let sql = format!("PRAGMA wal_checkpoint({mode})");
-    connection.query_row(&sql, [], |_| Ok(()))?;
-    Ok(())
+    let is_busy: bool = connection.query_row(&sql, [], |row| row.get(0))?;
+    Ok(!is_busy)
 }
 
 /// Returns a mark, such as the epoch.

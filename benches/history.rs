@@ -14,9 +14,7 @@ use futures_util::future::BoxFuture;
 use hdrhistogram::Histogram;
 use mirant::bayeux::{ChannelName, ChannelPattern, Limits};
 use mirant::history::sqlite::{Settings, Sync};
-use mirant::history::{
-    Body, Entry, Policy, Query, Retention, Selection, SqliteStore, Store, Want,
-};
+use mirant::history::{Body, Entry, Policy, Query, Retention, Selection, SqliteStore, Store, Want};
 use tokio::sync::{mpsc, oneshot};
 
 #[path = "support/redb_store.rs"]
@@ -50,7 +48,11 @@ struct Scale {
 fn main() {
     let arguments: Vec<_> = std::env::args().collect();
     if let Some(place) = arguments.iter().position(|argument| argument == "fill") {
-        return fill(&arguments[place + 1], Path::new(&arguments[place + 2]), &arguments[place + 3]);
+        return fill(
+            &arguments[place + 1],
+            Path::new(&arguments[place + 2]),
+            &arguments[place + 3],
+        );
     }
     // Once, if this is run as a test.
     let is_test = !arguments.iter().any(|argument| argument == "--bench");
@@ -67,7 +69,10 @@ fn main() {
             retained: 200_000_000,
         }
     };
-    let only = arguments.iter().skip(1).find(|argument| !argument.starts_with('-'));
+    let only = arguments
+        .iter()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-'));
     let runs = |name: &str| only.is_none_or(|only| name.contains(only.as_str()));
     if runs("appends") {
         appends(&scale);
@@ -93,7 +98,9 @@ impl Scratch {
 
     fn size(&self) -> u64 {
         let files = fs::read_dir(&self.0).expect("a directory");
-        files.map(|file| file.expect("a file").metadata().expect("a size").len()).sum()
+        files
+            .map(|file| file.expect("a file").metadata().expect("a size").len())
+            .sum()
     }
 }
 
@@ -135,10 +142,13 @@ struct Source {
 
 impl Source {
     fn new() -> Self {
-        let name = |number| ChannelName::parse(&format!("/bench/channel/{number}"), &Limits::default());
+        let name =
+            |number| ChannelName::parse(&format!("/bench/channel/{number}"), &Limits::default());
         let text = "x".repeat(MESSAGE - 2);
         Self {
-            channels: (0..CHANNELS).map(|number| name(number).expect("a name")).collect(),
+            channels: (0..CHANNELS)
+                .map(|number| name(number).expect("a name"))
+                .collect(),
             data: format!("\"{text}\"").into(),
         }
     }
@@ -158,7 +168,9 @@ impl Source {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     runtime.expect("a runtime")
 }
 
@@ -209,7 +221,9 @@ fn load(keeper: &Arc<dyn Keeper>, in_flight: usize, time: Duration) -> (f64, His
 }
 
 fn appends(scale: &Scale) {
-    println!("appends | in flight | a second | p50, ms | p99, ms | longest, ms | disk / data | written / data");
+    println!(
+        "appends | in flight | a second | p50, ms | p99, ms | longest, ms | disk / data | written / data"
+    );
     for in_flight in IN_FLIGHT {
         for name in ["always", "interval", "os", "redb"] {
             let scratch = Scratch::new("appends");
@@ -234,8 +248,11 @@ fn appends(scale: &Scale) {
 /// Returns how many bytes this process has had written to disk.
 fn written() -> u64 {
     let text = fs::read_to_string("/proc/self/io").expect("Linux");
-    let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
-    line.and_then(|number| number.parse().ok()).expect("a number")
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("write_bytes: "));
+    line.and_then(|number| number.parse().ok())
+        .expect("a number")
 }
 
 fn keeper(name: &str, directory: &Path) -> Arc<dyn Keeper> {

@@ -32,15 +32,15 @@ use crate::extensions::{Pipeline, WaitBounds};
 use crate::history::History;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
+use crate::operations::RefusedUsers;
 pub use crate::operations::http_api::{NotSent, To};
 pub use crate::operations::resources::{ByteRange, NotWritten};
-pub use crate::operations::{
-    Actor, Denied, Implied, NotOpened, Publishing, Reached, Sequenced, TooManyRefused, Who,
-};
-use crate::operations::{RefusedUsers, Sequence};
+pub use crate::operations::{Actor, Denied, Implied, NotOpened, Publishing, TooManyRefused, Who};
 use crate::rates::{self, Rates};
 use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
+use crate::sequence::Sequence;
+pub use crate::sequence::{Reached, Sequenced};
 use crate::services::connected::{Announcer, Connected};
 use crate::services::{Reach, Services};
 use crate::session;

@@ -5,12 +5,13 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::extensions::Denied;
-use super::publish::{Announced, announce, draft, write};
-use super::sequence::{Change, NotSequenced, Sequencing, unavailable};
+use super::kept::unavailable;
+use super::publish::{Announced, announce, draft};
 use super::{Actor, Scope, implied};
 use crate::bayeux::{ChannelName, DataError, Draft, parse_data};
 use crate::extensions::{Refusal, Wait};
 use crate::resources::{Conditions, Current, Had, Unmet, Watch, Write, Written};
+use crate::sequence::{Change, NotSequenced, Sequenced, Sequencing};
 
 /// Why a resource was not changed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -147,15 +148,18 @@ pub fn patch(
     }
 }
 
-/// Returns what a change that is kept has led to.
+/// Returns what a change that was to be kept has led to.
 ///
 /// # Errors
 /// It could not be kept, or a condition was not met when it was its turn.
-pub async fn changed(channel: ChannelName, sequencing: Sequencing) -> Result<Written, NotWritten> {
-    match sequencing.await {
-        Ok(Ok(sequenced)) => sequenced.written.ok_or(NotWritten::NoData),
-        Ok(Err(NotSequenced::Unmet(unmet))) => Err(unmet.into()),
-        Ok(Err(NotSequenced::Failed(_))) | Err(_) => Err(unavailable(&channel).into()),
+pub fn changed(
+    channel: &ChannelName,
+    sequenced: Option<Result<Sequenced, NotSequenced>>,
+) -> Result<Written, NotWritten> {
+    match sequenced {
+        Some(Ok(sequenced)) => sequenced.written.ok_or(NotWritten::NoData),
+        Some(Err(NotSequenced::Unmet(unmet))) => Err(unmet.into()),
+        Some(Err(NotSequenced::Failed(_))) | None => Err(unavailable(channel).into()),
     }
 }
 
@@ -170,7 +174,7 @@ pub fn delete(
     scope: &Scope<'_>,
 ) -> Result<Changed, NotWritten> {
     may_change(channel, actor, scope)?;
-    let written = write(channel, &Write::Delete, conditions, scope)?;
+    let written = scope.write(channel, &Write::Delete, conditions)?;
     let name = implied::name(channel);
     let waits = scope.settle(&implied::publish(&name, None), None, actor);
     Ok((Changing::Done(written), waits))

@@ -171,7 +171,7 @@ impl BayeuxServer {
         Ok(Changed::Unsettled(Unsettled {
             changing: Box::pin(async move {
                 match changing {
-                    Some(sequencing) => resources::changed(channel, sequencing).await,
+                    Some(sequencing) => resources::changed(&channel, sequencing.await.ok()),
                     None => std::future::pending().await,
                 }
             }),

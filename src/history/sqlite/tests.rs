@@ -15,9 +15,7 @@ use bytesize::ByteSize;
 
 use super::{Settings, SqliteStore, Sync};
 use crate::bayeux::{ChannelName, ChannelPattern, Limits};
-use crate::history::{
-    Body, Entry, Kept, Place, Policy, Query, Retention, Selection, Store, Want,
-};
+use crate::history::{Body, Entry, Kept, Place, Policy, Query, Retention, Selection, Store, Want};
 
 /// A directory that goes with the test.
 struct Scratch(PathBuf);
@@ -61,7 +59,11 @@ fn settings(directory: PathBuf) -> Settings {
 /// Keeps three messages of channels below `/last`, all of others.
 fn policy() -> Policy {
     Policy::new(|name| Retention {
-        messages: Some(if name.as_str().starts_with("/last/") { 3 } else { u64::MAX }),
+        messages: Some(if name.as_str().starts_with("/last/") {
+            3
+        } else {
+            u64::MAX
+        }),
         ..Retention::default()
     })
 }
@@ -116,6 +118,8 @@ async fn ids(store: &dyn Store, pattern: &str, after: u64) -> Vec<u64> {
 }
 
 async fn append(store: &dyn Store, channels: &[&str]) -> Vec<Place> {
-    let batch = channels.iter().map(|channel| entry(channel, r#"{"a":"ö"}"#));
+    let batch = channels
+        .iter()
+        .map(|channel| entry(channel, r#"{"a":"ö"}"#));
     store.append(batch.collect()).await.unwrap()
 }

@@ -1,6 +1,8 @@
 //! What a request without a message does with a resource. Extensions see who reads one as subscribing to
 //! its channel, and who changes one as publishing there; subscribers hear of changes.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
@@ -8,9 +10,14 @@ use super::extensions::Denied;
 use super::publish::{Announced, announce, draft, write};
 use super::sequence::{Change, NotSequenced, Sequencing, unavailable};
 use super::{Actor, Scope, implied};
-use crate::bayeux::{ChannelName, DataError, Draft, parse_data};
+use crate::bayeux::{ChannelName, ChannelPattern, DataError, Draft, parse_data};
 use crate::extensions::{Refusal, Wait};
+use crate::history::{Failed, Kept, Query, Selection, Store, Want};
 use crate::resources::{Conditions, Current, Had, Unmet, Watch, Write, Written};
+
+/// How many messages are read at once, and bytes.
+const PAGE: usize = 1000;
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Why a resource was not changed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +70,8 @@ pub enum Changing {
     Done(Written),
     /// It is made once it is kept.
     Pending(Sequencing),
+    /// It is deleted, and what is kept of it is forgotten, up to this number.
+    Forgetting(Written, u64),
 }
 
 /// Where a part of a representation goes.
@@ -159,6 +168,56 @@ pub async fn changed(channel: ChannelName, sequencing: Sequencing) -> Result<Wri
     }
 }
 
+/// Has what is kept of a deleted resource forgotten, up to a number: it would come back with the next start.
+///
+/// # Errors
+/// The store does not work.
+pub async fn forgotten(
+    channel: ChannelName,
+    up_to: u64,
+    store: Arc<dyn Store>,
+) -> Result<(), NotWritten> {
+    let removed = store.remove(channel.clone().into(), up_to).await;
+    removed.map_err(|_| unavailable(&channel))?;
+    Ok(())
+}
+
+/// Takes the resources up that are kept: the last message of each channel.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn take_up<'s>(store: &dyn Store, scope: impl Fn() -> Scope<'s>) -> Result<(), Failed> {
+    let all = ChannelPattern::parse("/**", scope().limits).expect("a pattern");
+    let mut query = Query {
+        wants: vec![Want {
+            pattern: all,
+            after: 0,
+        }],
+        selection: Selection::LastOfEach(u64::MAX >> 1),
+        position: 0,
+        max_messages: PAGE,
+        max_bytes: PAGE_BYTES,
+    };
+    loop {
+        let page = store.read(query.clone()).await?;
+        let scope = scope();
+        for Kept { place, entry } in page.messages {
+            let delivery = scope.delivery(&entry.channel);
+            if delivery.is_resource && delivery.history.is_some() {
+                let whole = Write::Whole(entry.body.data);
+                // Only to delete what is not there fails.
+                let _ = scope
+                    .resources
+                    .keep(&entry.channel, &whole, entry.at, place.id);
+            }
+        }
+        if page.is_end {
+            return Ok(());
+        }
+        query.position = page.position;
+    }
+}
+
 /// Deletes a resource; subscribers hear nothing of it. Extensions see a message without data.
 ///
 /// # Errors
@@ -173,7 +232,13 @@ pub fn delete(
     let written = write(channel, &Write::Delete, conditions, scope)?;
     let name = implied::name(channel);
     let waits = scope.settle(&implied::publish(&name, None), None, actor);
-    Ok((Changing::Done(written), waits))
+    let is_kept = scope.delivery(channel).history.is_some() && scope.history.store().is_some();
+    let changing = if is_kept {
+        Changing::Forgetting(written, written.before.number())
+    } else {
+        Changing::Done(written)
+    };
+    Ok((changing, waits))
 }
 
 fn may_read(channel: &ChannelName, actor: &Actor<'_>, scope: &Scope<'_>) -> Result<(), Refusal> {

@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
-use super::publish::{Reached, write};
+use super::publish::Reached;
 use super::{Later, Scope};
 use crate::bayeux::{BayeuxError, ChannelName, ClientId, Draft, Event, Parts, ReplayId};
 use crate::extensions::Refusal;
@@ -248,7 +248,8 @@ impl Scope<'_> {
         let event = self.kept_event(&entry, place.id, delivery);
         let written = change.and_then(|change| {
             // What was to be checked is checked, and nobody else changes it.
-            write(&entry.channel, &change.write, &Conditions::default(), self).ok()
+            let (channel, write) = (&entry.channel, &change.write);
+            self.resources.keep(channel, write, entry.at, place.id).ok()
         });
         let reached = self.send(&entry.channel, &event, publisher, delivery);
         let store = self.history.store();

@@ -13,7 +13,7 @@ use crate::operations::{Actor, Denied};
 
 /// What is kept of a channel or pattern, for whoever may have it.
 #[derive(Debug)]
-pub struct Past {
+pub struct ChannelHistory {
     store: Arc<dyn Store>,
     pattern: ChannelPattern,
 }
@@ -43,9 +43,9 @@ impl BayeuxServer {
 
     /// Returns what is kept of a channel or pattern, without asking who wants it.
     #[must_use]
-    pub fn past(&self, pattern: ChannelPattern) -> Option<Past> {
+    pub fn past(&self, pattern: ChannelPattern) -> Option<ChannelHistory> {
         let store = Arc::clone(self.core.history.store()?);
-        Some(Past { store, pattern })
+        Some(ChannelHistory { store, pattern })
     }
 
     /// Asks whether somebody may read what is kept of a channel or pattern.
@@ -75,7 +75,7 @@ impl BayeuxServer {
     }
 }
 
-impl Past {
+impl ChannelHistory {
     /// Reads a part of it: so many messages after a number, of the numbers of a name if that is known.
     pub fn read(
         self,

@@ -383,7 +383,7 @@ fn bytes_are_kept(factory: &dyn Factory) {
 }
 
 fn what_is_too_old_goes(factory: &dyn Factory) {
-    let age = |seconds| Retention {
+    let age = |seconds: u64| Retention {
         age: Some(Duration::from_millis(seconds * 1000 + 500)),
         ..Retention::default()
     };

@@ -52,7 +52,7 @@ pub use directory::{ChannelDetails, Disconnected, Presence};
 pub use held::HeldConnect;
 pub use http_api::{Refusals, Sending};
 pub use outcome::{Outcome, Settled, Settlement};
-pub use past::{Part, Past};
+pub use past::{ChannelHistory, Part};
 pub use request::Request;
 pub use resources::{Changed, Unsettled};
 pub use verdicts::Verdicts;

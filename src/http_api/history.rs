@@ -16,7 +16,7 @@ use super::problem::{Kind, Problem};
 use super::{Shared, Working};
 use crate::authentication::api_keys::Permission;
 use crate::bayeux::ChannelPattern;
-use crate::server::{Part, Past};
+use crate::server::{ChannelHistory, Part};
 
 /// How many messages there are if a query does not say.
 const DEFAULT_LIMIT: usize = 100;
@@ -193,7 +193,7 @@ pub(super) async fn delete(
 }
 
 /// Finds what is kept of a channel or pattern, if the key covers that.
-fn past(shared: &Shared, caller: &Caller, name: &str) -> Result<Past, Problem> {
+fn past(shared: &Shared, caller: &Caller, name: &str) -> Result<ChannelHistory, Problem> {
     let name = format!("/{name}");
     let server = &shared.server;
     let pattern = ChannelPattern::parse(&name, server.limits()).map_err(|_| {

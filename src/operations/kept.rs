@@ -12,7 +12,6 @@ use crate::bayeux::{BayeuxError, ChannelName, ClientId, Draft, Event, Parts, Rep
 use crate::extensions::Refusal;
 use crate::history::{Body, Entry, Place};
 use crate::metrics::Limit;
-use crate::resources::Conditions;
 use crate::router::Delivery;
 use crate::sequence::{Change, NotSequenced, Publication, Sequenced, Sequencing};
 
@@ -94,9 +93,8 @@ impl Scope<'_> {
         let event = self.kept_event(entry, place.id, delivery);
         let written = publication.change.as_ref().and_then(|change| {
             // What was to be checked is checked, and nobody else changes it.
-            let unconditional = Conditions::default();
-            self.write(&entry.channel, &change.write, &unconditional)
-                .ok()
+            let (channel, write) = (&entry.channel, &change.write);
+            self.resources.keep(channel, write, entry.at, place.id).ok()
         });
         let reached = self.send(&entry.channel, &event, publication.publisher, delivery);
         let store = self.history.store();

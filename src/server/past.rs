@@ -5,15 +5,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::BayeuxServer;
-use crate::bayeux::{ChannelKind, ChannelName, ChannelPattern};
-use crate::history::{Failed, Settings, Store};
+use crate::bayeux::{ChannelKind, ChannelName, ChannelPattern, NotRecovered};
+use crate::history::{Failed, Kept, Query, Selection, Settings, Store, Want};
 pub use crate::operations::replay::Part;
+use crate::operations::replay::judge;
 use crate::operations::replay::past::{self, Ask};
 use crate::operations::{Actor, Denied};
+use crate::session::From;
+
+/// The bytes of bodies in one part at most, but for its first message.
+const MAX_BYTES: usize = 1024 * 1024;
+/// How often the store is asked for one part, if it gives up each time before it has found enough.
+const MAX_READS: usize = 50;
 
 /// What is kept of a channel or pattern, for whoever may have it.
 #[derive(Debug)]
-pub struct Past {
+pub struct ChannelHistory {
     store: Arc<dyn Store>,
     pattern: ChannelPattern,
 }
@@ -43,9 +50,9 @@ impl BayeuxServer {
 
     /// Returns what is kept of a channel or pattern, without asking who wants it.
     #[must_use]
-    pub fn past(&self, pattern: ChannelPattern) -> Option<Past> {
+    pub fn past(&self, pattern: ChannelPattern) -> Option<ChannelHistory> {
         let store = Arc::clone(self.core.history.store()?);
-        Some(Past { store, pattern })
+        Some(ChannelHistory { store, pattern })
     }
 
     /// Asks whether somebody may read what is kept of a channel or pattern.
@@ -75,7 +82,7 @@ impl BayeuxServer {
     }
 }
 
-impl Past {
+impl ChannelHistory {
     /// Reads a part of it: so many messages after a number, of the numbers of a name if that is known.
     pub fn read(
         self,
@@ -90,7 +97,7 @@ impl Past {
             epoch,
             limit,
         };
-        async move { past::part(ask, &*store).await }
+        async move { part(ask, &*store).await }
     }
 
     /// Has it forgotten, up to a number if there is one; tells how many messages that are.
@@ -101,4 +108,50 @@ impl Past {
         let Self { store, pattern } = self;
         async move { store.remove(pattern, up_to.unwrap_or(u64::MAX >> 1)).await }
     }
+}
+
+/// Reads a part.
+async fn part(ask: Ask, store: &dyn Store) -> Result<Part, Failed> {
+    let from = match ask.after {
+        None => From::All,
+        Some(id) => From::After(id, ask.epoch.map(Into::into)),
+    };
+    let want = Want {
+        pattern: ask.pattern.clone(),
+        after: 0,
+    };
+    let survey = store.survey(want.clone(), usize::MAX).await?;
+    let epoch = store.epoch();
+    let (mut missing, after) = judge(&from, &survey, &epoch);
+    let mut query = Query {
+        wants: vec![Want { after, ..want }],
+        selection: Selection::All,
+        position: after,
+        max_messages: ask.limit,
+        max_bytes: MAX_BYTES,
+    };
+    let mut messages: Vec<Kept> = Vec::new();
+    let mut is_end = false;
+    for _ in 0..MAX_READS {
+        let page = store.read(query.clone()).await?;
+        // Some of it may have gone since that was looked up.
+        if page.lost > 0 {
+            missing = missing.or(Some(NotRecovered::Expired));
+        }
+        query.position = page.position;
+        messages.extend(page.messages);
+        is_end = page.is_end;
+        if is_end || !messages.is_empty() {
+            break;
+        }
+    }
+    Ok(Part {
+        pattern: ask.pattern,
+        epoch,
+        messages,
+        after,
+        next: query.position,
+        missing,
+        is_end,
+    })
 }

@@ -577,11 +577,12 @@ fn the_bayeux_server_knows_no_http() {
 
 /// What does something for a client, and where alone it may stand: beside where it is made, in operations,
 /// where the extensions have looked at it.
-const OPERATIONS: [(&str, &[&str]); 8] = [
+const OPERATIONS: [(&str, &[&str]); 9] = [
     ("router.publish(", &["operations"]),
     ("router.subscribe(", &["operations"]),
     ("router.unsubscribe(", &["operations"]),
     ("resources.write(", &["operations"]),
+    ("resources.keep(", &["operations"]),
     ("resources.current(", &["operations"]),
     ("resources.watch(", &["operations"]),
     ("Session::new(", &["operations"]),

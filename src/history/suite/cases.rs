@@ -333,7 +333,8 @@ fn what_is_removed_is_lost(factory: &dyn Factory) {
         ..query(vec![want("/a/y", at(0))])
     };
     let page = page(&*store, &some);
-    assert_eq!((page.position, page.lost), (at(1), 0));
+    assert_eq!((page.messages.len(), page.lost), (1, 0));
+    assert!((at(1)..at(5)).contains(&page.position), "{page:?}");
     assert_eq!(remove("/**", at(5)), 4);
     let rest = Query {
         position: page.position,
@@ -383,7 +384,7 @@ fn bytes_are_kept(factory: &dyn Factory) {
 }
 
 fn what_is_too_old_goes(factory: &dyn Factory) {
-    let age = |seconds| Retention {
+    let age = |seconds: u64| Retention {
         age: Some(Duration::from_millis(seconds * 1000 + 500)),
         ..Retention::default()
     };

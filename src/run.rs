@@ -392,6 +392,7 @@ impl Bound {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         self.server.prepare();
         self.server.take_up_sessions().await;
+        self.server.take_up_resources().await;
         let mut tasks = JoinSet::new();
         let sweeping = Arc::clone(&self.server);
         tasks.spawn(async move { sweeping.sweep().await });

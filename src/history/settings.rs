@@ -30,6 +30,8 @@ pub struct Settings {
     /// How long it takes at most to leave the sessions to the next start.
     #[serde(with = "humantime_serde")]
     pub save_timeout: Duration,
+    /// Below which path clients read it, channel by channel.
+    pub path: String,
 }
 
 impl Default for Settings {
@@ -44,6 +46,7 @@ impl Default for Settings {
             max_replay_messages: 100_000,
             max_page_messages: 1000,
             save_timeout: Duration::from_secs(10),
+            path: "/history".to_owned(),
         }
     }
 }

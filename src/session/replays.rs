@@ -103,6 +103,23 @@ impl Replays {
         self.more.notify_one();
     }
 
+    /// Has it decided from where on the runs of a subscribe read; returns what becomes of it.
+    pub fn decide(
+        &self,
+        session: ClientId,
+        runs: Vec<Run>,
+        new: Vec<ChannelPattern>,
+    ) -> oneshot::Receiver<Decided> {
+        let (done, decided) = oneshot::channel();
+        self.add(Job::Decide(Decision {
+            session,
+            runs,
+            new,
+            done,
+        }));
+        decided
+    }
+
     /// Waits for something to do.
     pub async fn next(&self) -> Job {
         loop {

@@ -2,11 +2,13 @@
 
 mod decide;
 mod page;
+mod part;
+pub mod past;
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use serde_json::value::RawValue;
-use tokio::sync::oneshot;
 
 use super::{Later, Scope};
 use crate::bayeux::{
@@ -15,9 +17,9 @@ use crate::bayeux::{
 };
 use crate::extensions::Refusal;
 use crate::router::{ReplayDefault, ReplayExpired, ReplayOptions};
-use crate::session::{Asked, Decided, Decision, Found, From, Job, Run, Session};
-pub use decide::decide;
-pub use page::page;
+use crate::session::{Asked, Decided, Found, From, Run, Session};
+pub use decide::{begins, is_gone, judge, position};
+pub use part::Part;
 
 /// What a subscribe asks for of the past.
 #[derive(Debug, Default)]
@@ -152,26 +154,18 @@ impl Begun {
             }
             return reply;
         }
-        let (done, decided) = oneshot::channel();
-        scope.shared.replays.add(Job::Decide(Decision {
-            session: session.id(),
-            runs: self.runs,
-            new,
-            done,
-        }));
+        let decided = scope.shared.replays.decide(session.id(), self.runs, new);
         let epoch = scope.history.store().map(|store| store.epoch());
         let (without, is_told) = (self.without, self.is_told);
-        scope.keep_back(Later::new(async move {
-            match decided.await {
-                Ok(Decided::Begun(found)) => Ok(is_told.then(|| {
-                    let epoch = epoch.as_deref().unwrap_or_default();
-                    (REPLAY, told(&found, &without, epoch))
-                })),
-                Ok(Decided::Expired(pattern, id)) => Err(expired(&pattern, id)),
-                Ok(Decided::Failed(pattern)) => Err(unavailable(&pattern)),
-                Err(_) => Err(Refusal::Failed(BayeuxError::SubscribeFailed.text().into())),
-            }
-        }));
+        scope.keep_back(Later::new(decided.map(move |decided| match decided {
+            Ok(Decided::Begun(found)) => Ok(is_told.then(|| {
+                let epoch = epoch.as_deref().unwrap_or_default();
+                (REPLAY, told(&found, &without, epoch))
+            })),
+            Ok(Decided::Expired(pattern, id)) => Err(expired(&pattern, id)),
+            Ok(Decided::Failed(pattern)) => Err(unavailable(&pattern)),
+            Err(_) => Err(Refusal::Failed(BayeuxError::SubscribeFailed.text().into())),
+        })));
         reply
     }
 }

@@ -31,7 +31,9 @@ use crate::extensions::{Pipeline, WaitBounds};
 use crate::history::History;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
+pub use crate::operations::event_stream::Opened;
 pub use crate::operations::http_api::{NotSent, To};
+pub use crate::operations::replay::{Recovered, Recovering};
 pub use crate::operations::resources::{ByteRange, NotWritten};
 pub use crate::operations::{
     Actor, Denied, Implied, NotOpened, Publishing, Reached, Sequenced, TooManyRefused, Who,

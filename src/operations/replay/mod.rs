@@ -2,6 +2,7 @@
 
 mod decide;
 mod page;
+mod stream;
 
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ use crate::router::{ReplayDefault, ReplayExpired, ReplayOptions};
 use crate::session::{Asked, Decided, Decision, Found, From, Job, Run, Session};
 pub use decide::decide;
 pub use page::page;
+pub(super) use stream::asked as asked_by_stream;
+pub use stream::{Recovered, Recovering};
 
 /// What a subscribe asks for of the past.
 #[derive(Debug, Default)]
@@ -57,13 +60,11 @@ pub(super) fn asked(
             (Some(options), Some(position)) => {
                 asks.add(pattern, position.into(), options);
             }
-            (Some(options), None) => match options.default {
-                ReplayDefault::New => {}
-                ReplayDefault::Last => asks.add(pattern, From::Last, options),
-                ReplayDefault::All => asks.add(pattern, From::All, options),
-            },
+            (Some(options), None) if options.default != ReplayDefault::New => {
+                asks.add(pattern, options.default.into(), options);
+            }
             (None, Some(_)) => asks.without.push(pattern.clone()),
-            (None, None) => {}
+            (Some(_) | None, None) => {}
         }
     }
     Ok(asks)
@@ -75,6 +76,16 @@ impl std::convert::From<&Since<'_>> for From {
             Since::New => Self::New,
             Since::All => Self::All,
             Since::After { id, epoch } => Self::After(*id, epoch.as_deref().map(Arc::from)),
+        }
+    }
+}
+
+impl std::convert::From<ReplayDefault> for From {
+    fn from(default: ReplayDefault) -> Self {
+        match default {
+            ReplayDefault::New => Self::New,
+            ReplayDefault::Last => Self::Last,
+            ReplayDefault::All => Self::All,
         }
     }
 }
@@ -133,19 +144,12 @@ impl Begun {
         session: &Session,
         scope: &Scope<'_>,
     ) -> Reply<'a> {
-        if self.runs.is_empty() {
+        let Some(decided) = ask(self.runs, new, session, scope) else {
             if self.is_told {
                 reply.extend(REPLAY, told(&[], &self.without, ""));
             }
             return reply;
-        }
-        let (done, decided) = oneshot::channel();
-        scope.shared.replays.add(Job::Decide(Decision {
-            session: session.id(),
-            runs: self.runs,
-            new,
-            done,
-        }));
+        };
         let epoch = scope.history.store().map(|store| store.epoch());
         let (without, is_told) = (self.without, self.is_told);
         scope.keep_back(Later::new(async move {
@@ -161,6 +165,26 @@ impl Begun {
         }));
         reply
     }
+}
+
+/// Asks for a decision on these runs; nothing if there are none.
+fn ask(
+    runs: Vec<Run>,
+    new: Vec<ChannelPattern>,
+    session: &Session,
+    scope: &Scope<'_>,
+) -> Option<oneshot::Receiver<Decided>> {
+    if runs.is_empty() {
+        return None;
+    }
+    let (done, decided) = oneshot::channel();
+    scope.shared.replays.add(Job::Decide(Decision {
+        session: session.id(),
+        runs,
+        new,
+        done,
+    }));
+    Some(decided)
 }
 
 fn expired(pattern: &ChannelPattern, id: u64) -> Refusal {

@@ -1,6 +1,7 @@
 //! A whole server from its configuration: bind, serve, stop. What `mirant serve` and tests call.
 
 mod backends;
+mod history;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -21,7 +22,6 @@ use crate::bayeux::ChannelPattern;
 use crate::config::{self, Config};
 use crate::demo::Demo;
 use crate::extensions::{AskingWebhook, Extension};
-use crate::history::History;
 use crate::hooks::Hooks;
 use crate::http_api::HttpApi;
 use crate::listener::{self, Listener, ListeningSocket, NotAProxy, Proxies, Routes};
@@ -119,6 +119,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         resources,
         extensions,
         services,
+        history,
         channel,
         rates,
         admin,
@@ -137,7 +138,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         session: bayeux.session,
         router: Router::new(bayeux.router, &channel),
         resources: resources.kept,
-        history: History::default(),
+        history: history::open(history, &channel, &metrics),
         has_ack: extensions.ack,
         access: Arc::new(access),
         rates,

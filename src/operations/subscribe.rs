@@ -29,7 +29,10 @@ pub(super) fn apply<'a>(
     }
     let asked = match replay::asked(message, &patterns, scope) {
         Ok(asked) => asked,
-        Err(error) => return reply.failed(error),
+        Err(error) => {
+            let name = patterns.first().map_or("", |pattern| pattern.as_str());
+            return reply.refused(error.about(&[name]).into());
+        }
     };
     let new = session.not_subscribed(&patterns);
     let begun = asked.begin(session);

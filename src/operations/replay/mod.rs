@@ -6,6 +6,7 @@ mod stream;
 
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use super::{Later, Scope};
@@ -31,6 +32,19 @@ pub(super) struct Asks {
     is_told: bool,
 }
 
+/// Returns what a message says of positions.
+fn said<'m>(message: &'m Message<'_>) -> Option<&'m RawValue> {
+    let ext = message.ext.as_deref()?;
+    let [replay] = fields(ext, [REPLAY])?;
+    replay.filter(|replay| replay.get() != "null")
+}
+
+/// Tells whether a handshake asks for replays, and some channel may have history.
+pub(super) fn is_asked(message: &Message<'_>, scope: &Scope<'_>) -> bool {
+    let is_on = scope.history.store().is_some();
+    is_on && said(message).is_some_and(|replay| replay.get() != "false")
+}
+
 /// Reads what a subscribe asks for; a subscription of which it says nothing gets what the configuration says.
 ///
 /// # Errors
@@ -40,8 +54,7 @@ pub(super) fn asked(
     patterns: &[ChannelPattern],
     scope: &Scope<'_>,
 ) -> Result<Asks, BayeuxError> {
-    let ext = message.ext.as_deref().and_then(|ext| fields(ext, [REPLAY]));
-    let replay = ext.and_then(|[replay]| replay);
+    let replay = said(message);
     let positions = replay.map(Positions::read).transpose()?;
     let is_kept = scope.history.store().is_some();
     let mut asks = Asks {

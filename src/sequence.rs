@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::bayeux::ClientId;
 use crate::history::{Entry, Failed};
@@ -32,6 +32,24 @@ pub struct Publication {
     pub change: Option<Change>,
     done: oneshot::Sender<Result<Sequenced, NotSequenced>>,
     _charge: Charge,
+    on_its_way: Option<OnItsWay>,
+}
+
+/// Counts a message until it is sent, or refused.
+#[derive(Debug)]
+struct OnItsWay(watch::Sender<usize>);
+
+impl OnItsWay {
+    fn new(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 /// A change of a resource that a message is.
@@ -83,6 +101,7 @@ pub struct Sequence {
     row: Mutex<VecDeque<Publication>>,
     more: Notify,
     max: usize,
+    on_their_way: watch::Sender<usize>,
 }
 
 impl Sequence {
@@ -93,7 +112,15 @@ impl Sequence {
             row: Mutex::default(),
             more: Notify::new(),
             max,
+            on_their_way: watch::Sender::new(0),
         }
+    }
+
+    /// Waits until all that was put into the row is sent, or refused.
+    pub async fn settle(&self) {
+        let mut on_their_way = self.on_their_way.subscribe();
+        // The other end is here.
+        let _ = on_their_way.wait_for(|count| *count == 0).await;
     }
 
     /// Takes the first messages of the row, at least one: those that are kept together. One that changes a
@@ -129,11 +156,12 @@ impl Sequence {
 
     /// Puts a message into the row; nothing if that is as long as it may be.
     #[must_use]
-    pub fn push(&self, publication: Publication) -> Option<()> {
+    pub fn push(&self, mut publication: Publication) -> Option<()> {
         let mut row = self.lock();
         if row.len() >= self.max {
             return None;
         }
+        publication.on_its_way = Some(OnItsWay::new(&self.on_their_way));
         row.push_back(publication);
         drop(row);
         self.more.notify_one();
@@ -164,6 +192,7 @@ impl Publication {
             change,
             done,
             _charge: Charge::new(memory, Kind::Waits, size),
+            on_its_way: None,
         };
         (publication, sequencing)
     }

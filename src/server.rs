@@ -14,6 +14,7 @@ mod past;
 mod relief;
 mod request;
 mod resources;
+mod restart;
 mod settle;
 mod streams;
 mod verdicts;

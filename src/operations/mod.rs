@@ -20,6 +20,7 @@ pub mod replay;
 pub mod resources;
 mod room;
 mod subscribe;
+mod taking_up;
 mod unsubscribe;
 
 use core::net::IpAddr;
@@ -59,6 +60,7 @@ pub use implied::Implied;
 use pace::milliseconds;
 pub use publish::{Publishing, publish};
 pub use refused_users::{RefusedUsers, TooManyRefused};
+pub use taking_up::Revived;
 
 /// What operations work on.
 #[derive(Debug)]

@@ -48,6 +48,13 @@ impl BayeuxServer {
         is_kept.then_some(pattern)
     }
 
+    /// Writes what history has to write, and closes it: the last thing that is done with it.
+    pub async fn close_history(&self) {
+        if let Some(store) = self.core.history.store() {
+            store.close().await;
+        }
+    }
+
     /// Returns what is kept of a channel or pattern, without asking who wants it.
     #[must_use]
     pub fn past(&self, pattern: ChannelPattern) -> Option<ChannelHistory> {

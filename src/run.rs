@@ -24,6 +24,7 @@ use crate::config::{self, Config};
 use crate::demo::Demo;
 use crate::extensions::{AskingWebhook, Extension};
 use crate::history::History;
+use crate::history::sqlite::OpenError;
 use crate::hooks::Hooks;
 use crate::http_api::HttpApi;
 use crate::listener::{self, Listener, ListeningSocket, NotAProxy, Proxies, Routes};
@@ -59,6 +60,9 @@ pub enum StartError {
     /// Settings of who clients are cannot be used.
     #[error("{}", listed(.0))]
     Authentication(Vec<authentication::Problem>),
+    /// History cannot be kept where it is configured.
+    #[error(transparent)]
+    History(#[from] OpenError),
 }
 
 impl From<Vec<authentication::Problem>> for StartError {
@@ -163,7 +167,10 @@ fn bind_with_all(
         session: bayeux.session,
         router: Router::new(bayeux.router, &channel),
         resources: resources.kept,
-        history: keeping.unwrap_or_else(|| history::open(history, &channel, &metrics)),
+        history: match keeping {
+            Some(keeping) => keeping,
+            None => history::open(history, &channel, &metrics)?,
+        },
         has_ack: extensions.ack,
         access: Arc::new(access),
         rates,
@@ -391,8 +398,8 @@ impl Bound {
     /// leaves the sessions to the next run, and returns.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         self.server.prepare();
-        self.server.take_up_sessions().await;
         self.server.take_up_resources().await;
+        self.server.take_up_sessions().await;
         let mut tasks = JoinSet::new();
         let sweeping = Arc::clone(&self.server);
         tasks.spawn(async move { sweeping.sweep().await });
@@ -433,6 +440,7 @@ impl Bound {
         };
         tokio::join!(stopping.close(), stopping.tell(&mut delivering));
         self.server.save_sessions().await;
+        self.server.close_history().await;
         tracing::info!("stopped");
     }
 }

@@ -32,8 +32,7 @@ pub struct Publication {
     pub change: Option<Change>,
     done: oneshot::Sender<Result<Sequenced, NotSequenced>>,
     _charge: Charge,
-    /// Among those that are on their way, from the row on.
-    counted: Option<OnItsWay>,
+    on_its_way: Option<OnItsWay>,
 }
 
 /// Counts a message until it is sent, or refused.
@@ -162,7 +161,7 @@ impl Sequence {
         if row.len() >= self.max {
             return None;
         }
-        publication.counted = Some(OnItsWay::new(&self.on_their_way));
+        publication.on_its_way = Some(OnItsWay::new(&self.on_their_way));
         row.push_back(publication);
         drop(row);
         self.more.notify_one();
@@ -193,7 +192,7 @@ impl Publication {
             change,
             done,
             _charge: Charge::new(memory, Kind::Waits, size),
-            counted: None,
+            on_its_way: None,
         };
         (publication, sequencing)
     }

@@ -14,8 +14,6 @@ use crate::session::{Record, Session, Unreadable};
 /// Sessions that are written or read at once, and bytes of them.
 const MAX_SESSIONS: usize = 500;
 const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// Sessions that are read first: from their size it follows how many after them.
-const FIRST: usize = 16;
 
 /// Why sessions are not written.
 #[derive(Debug, thiserror::Error)]
@@ -80,14 +78,10 @@ impl BayeuxServer {
             return;
         };
         let mut revived = Revived::default();
-        let mut max = FIRST;
         loop {
-            match store.take_sessions(max).await {
+            match store.take_sessions(MAX_SESSIONS, MAX_BYTES).await {
                 Ok(batch) if batch.is_empty() => break,
                 Ok(batch) => {
-                    let bytes: usize = batch.iter().map(|saved| saved.state.len()).sum();
-                    let fit = batch.len() * MAX_BYTES / bytes.max(1);
-                    max = fit.clamp(1, MAX_SESSIONS);
                     for saved in batch {
                         self.take_up(&saved, &mut revived);
                     }

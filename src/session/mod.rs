@@ -63,7 +63,7 @@ pub use reconnects::Reconnects;
 pub use record::{EventRecord, Record, Revive, Unreadable};
 pub use registry::Sessions;
 pub use replaying::Begins;
-pub use replays::{Asked, Decided, Decision, Found, From, Job, Replays, Run};
+pub use replays::{Asked, Decided, Deciding, Decision, Found, From, Job, Replays, Run};
 pub use replying::Carrier;
 pub use settings::{MaxQueuePolicy, Settings};
 pub use shared::Shared;

@@ -87,6 +87,9 @@ pub struct Found {
     pub survey: Survey,
 }
 
+/// What becomes of the begin of a run, when that is known.
+pub type Deciding = oneshot::Receiver<Decided>;
+
 /// The work that is to be done, in its order.
 #[derive(Debug, Default)]
 pub struct Replays {
@@ -104,12 +107,7 @@ impl Replays {
     }
 
     /// Has it decided from where on the runs of a subscribe read; returns what becomes of it.
-    pub fn decide(
-        &self,
-        session: ClientId,
-        runs: Vec<Run>,
-        new: Vec<ChannelPattern>,
-    ) -> oneshot::Receiver<Decided> {
+    pub fn decide(&self, session: ClientId, runs: Vec<Run>, new: Vec<ChannelPattern>) -> Deciding {
         let (done, decided) = oneshot::channel();
         self.add(Job::Decide(Decision {
             session,

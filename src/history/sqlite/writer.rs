@@ -28,7 +28,7 @@ pub(super) enum Command {
     Remove(ChannelPattern, u64, Reply<u64>),
     Trim(SystemTime, Reply<()>),
     Save(Vec<Saved>, Reply<()>),
-    Take(usize, Reply<Vec<Saved>>),
+    Take(usize, usize, Reply<Vec<Saved>>),
     /// A reader found that the files, as they were opened for that time, are damaged.
     Damaged(u64, &'static str),
     Close(Option<oneshot::Sender<()>>),
@@ -150,8 +150,8 @@ impl Writer {
             Command::Save(batch, reply) => {
                 let _ = reply.send(self.attempt(|writer| writer.save(&batch)));
             }
-            Command::Take(max, reply) => {
-                let _ = reply.send(self.attempt(|writer| writer.take(max)));
+            Command::Take(max, max_bytes, reply) => {
+                let _ = reply.send(self.attempt(|writer| writer.take(max, max_bytes)));
             }
             Command::Damaged(generation, what) => {
                 if generation == self.shared.generation() {
@@ -560,18 +560,24 @@ impl Writer {
         Ok(())
     }
 
-    fn take(&mut self, max: usize) -> Result<Vec<Saved>, Error> {
+    fn take(&mut self, max: usize, max_bytes: usize) -> Result<Vec<Saved>, Error> {
         let transaction = self.begin()?;
         let mut taken = Vec::new();
         {
             let sql = "SELECT key, state FROM session ORDER BY key LIMIT ?1";
             let mut statement = transaction.prepare_cached(sql)?;
             let mut rows = statement.query([int(max as u64)])?;
+            let mut left = max_bytes;
             while let Some(row) = rows.next()? {
-                taken.push(Saved {
+                let saved = Saved {
                     key: row.get(0)?,
                     state: row.get::<_, Vec<u8>>(1)?.into(),
-                });
+                };
+                if saved.state.len() > left && !taken.is_empty() {
+                    break;
+                }
+                left = left.saturating_sub(saved.state.len());
+                taken.push(saved);
             }
             for saved in &taken {
                 let sql = "DELETE FROM session WHERE key = ?1";

@@ -125,10 +125,23 @@ impl Store for Keeper {
         ready(checked)
     }
 
-    fn take_sessions(&self, max: usize) -> BoxFuture<'_, Result<Vec<Saved>, Failed>> {
+    fn take_sessions(
+        &self,
+        max_sessions: usize,
+        max_bytes: usize,
+    ) -> BoxFuture<'_, Result<Vec<Saved>, Failed>> {
+        let mut taken = Vec::new();
+        let mut bytes = 0;
         let mut sessions = self.lock();
-        let taken = (0..max).map_while(|_| sessions.pop_first());
-        let taken = taken.map(|(_, saved)| saved).collect();
+        while taken.len() < max_sessions
+            && let Some(first) = sessions.first_entry()
+        {
+            bytes += first.get().state.len();
+            if bytes > max_bytes && !taken.is_empty() {
+                break;
+            }
+            taken.push(first.remove());
+        }
         ready(self.check().map(|()| taken))
     }
 

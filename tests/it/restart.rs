@@ -522,24 +522,26 @@ async fn an_application_server_takes_calls_again() {
 }
 
 #[tokio::test]
-async fn what_comes_while_sessions_are_written_is_not_taken() {
+async fn what_comes_too_late_is_not_taken() {
     let keeper = Keeper::new();
     let mut server = start(&keeper, &["http.shutdown_timeout=100ms"]);
     let mut client = server.client().await;
     client.subscribe("/a").await;
     // It keeps its connection by a request that has begun.
     let mut http = server.open().await;
-    let publish = client
-        .message(json!({"channel": "/a", "data": "late"}))
-        .to_string();
-    let bytes = client.request(publish).bytes();
+    let publish = client.message(json!({"channel": "/a", "data": "late"}));
+    let bytes = client.request(publish.to_string()).bytes();
     let (begin, end) = bytes.split_at(bytes.len() - 5);
     http.send(begin).await;
-    until(|| server.metrics().connections.value() >= 3).await;
-    keeper.hangs.store(true, SeqCst);
+    until(|| server.metrics().connections.value() == 3).await;
     server.stop();
-    until(|| keeper.asked.load(SeqCst)).await;
+    until(|| server.is_cut()).await;
     http.send(end).await;
-    assert_eq!(http.response().await.status, 503);
+    let response = http.response().await;
+    assert_eq!(response.status, 503);
+    assert!(response.text().contains("the server has stopped"));
     server.stopped().await;
+    let server = start(&keeper, &[]);
+    client.go_to(&server);
+    assert_eq!(client.queued().await, [""; 0]);
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 mod counts;
+mod history;
 mod hooks;
 mod labels;
 mod notices;
@@ -12,6 +13,7 @@ mod render;
 use notices::Quota;
 
 pub use counts::{Counter, Gauge};
+pub use history::History;
 pub use hooks::{HookCall, HookEvent, Hooks};
 pub use labels::{
     ApiOutcome, CallOutcome, Dropped, EndReason, Forbidden, Limit, PasswordOutcome, WebhookOutcome,
@@ -58,6 +60,8 @@ pub struct Metrics {
     pub calls: Gauge,
     /// Events of sessions and channels that connected application servers were not told, because too many waited.
     pub dropped_events: Counter,
+    /// What is kept, and read again.
+    pub history: History,
     /// What hooks answer and are told.
     pub hooks: Hooks,
     /// Successful handshakes.

@@ -1,6 +1,7 @@
 //! A whole server from its configuration: bind, serve, stop. What `mirant serve` and tests call.
 
 mod backends;
+mod history;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -118,6 +119,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         resources,
         extensions,
         services,
+        history,
         channel,
         rates,
         admin,
@@ -136,6 +138,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         session: bayeux.session,
         router: Router::new(bayeux.router, &channel),
         resources: resources.kept,
+        history: history::open(history, &channel, &metrics),
         has_ack: extensions.ack,
         access: Arc::new(access),
         rates,

@@ -5,6 +5,7 @@ mod batch;
 mod core;
 mod directory;
 mod held;
+mod history;
 mod http_api;
 mod identify;
 mod outcome;
@@ -27,12 +28,15 @@ use crate::alias::{Alias, Aliases};
 use crate::authentication::Authenticator;
 use crate::bayeux::{ClientId, Limits, Message, RandomId};
 use crate::extensions::{Pipeline, WaitBounds};
+use crate::history::History;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
-use crate::operations::RefusedUsers;
 pub use crate::operations::http_api::{NotSent, To};
 pub use crate::operations::resources::{ByteRange, NotWritten};
-pub use crate::operations::{Actor, Denied, Implied, NotOpened, Reached, TooManyRefused, Who};
+pub use crate::operations::{
+    Actor, Denied, Implied, NotOpened, Publishing, Reached, Sequenced, TooManyRefused, Who,
+};
+use crate::operations::{RefusedUsers, Sequence};
 use crate::rates::{self, Rates};
 use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
@@ -76,6 +80,8 @@ pub struct Parts {
     pub router: Router,
     /// The bounds of resources.
     pub resources: ResourceBounds,
+    /// What is kept of channels with history.
+    pub history: History,
     /// Whether clients may acknowledge what they receive.
     pub has_ack: bool,
     /// Who may do what.
@@ -109,6 +115,7 @@ impl Default for Parts {
             session: session::Settings::default(),
             router: Router::default(),
             resources: ResourceBounds::default(),
+            history: History::default(),
             has_ack: true,
             access: Arc::default(),
             rates: rates::Settings::default(),
@@ -136,6 +143,7 @@ impl BayeuxServer {
             shares: Shares::default(),
             timers: Timers::default(),
             reconnects: Reconnects::default(),
+            replays: session::Replays::default(),
             extensions: parts.extensions,
             aliases: Aliases::default(),
             lifecycle: parts.lifecycle,
@@ -148,6 +156,8 @@ impl BayeuxServer {
             sessions: Sessions::default(),
             router: parts.router,
             resources: Arc::new(resources),
+            sequence: Sequence::new(parts.history.settings().max_pending),
+            history: parts.history,
             access: parts.access,
             refused_users: RefusedUsers::default(),
             rates: Rates::new(&parts.rates, Instant::now()),
@@ -216,8 +226,8 @@ impl BayeuxServer {
         .await;
     }
 
-    /// Looks after the calls that connected application servers have, and tells these of what begins and ends,
-    /// for ever.
+    /// Looks after the calls that connected application servers have, tells these of what begins and ends, and
+    /// works for history, for ever.
     pub async fn attend(&self) {
         let telling = async {
             match &self.announcer {
@@ -225,7 +235,7 @@ impl BayeuxServer {
                 None => std::future::pending().await,
             }
         };
-        tokio::join!(self.core.connected.run(), telling);
+        tokio::join!(self.core.connected.run(), telling, history::run(&self.core));
     }
 
     fn fire(&self, id: ClientId, due: Instant, tick: Tick) {

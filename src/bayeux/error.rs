@@ -9,6 +9,11 @@ pub enum BayeuxError {
     ChannelMissing,
     /// A publish without data.
     DataMissing,
+    /// What a subscribe says of where its client is has not the form that it must have.
+    ReplayInvalid,
+    /// Some of what came after the position of a subscribe, to this channel and with this number, is not kept
+    /// any more, and it is to fail then.
+    ReplayExpired,
     /// The client id is missing, unknown, expired, or another browser's.
     SessionUnknown,
     /// A publish names no client, which `bayeux.publish_without_session` would allow.
@@ -103,6 +108,10 @@ pub enum BayeuxError {
     TooManyWaiting,
     /// The message waited for `extensions.max_wait`.
     WaitTimedOut,
+    /// More publishes wait to be kept than `history.max_pending`.
+    TooManyPending,
+    /// What is published on this channel is to be kept, or what is kept to be read, and cannot now.
+    HistoryUnavailable,
     /// There is no application server that takes calls on this channel.
     NoBackend,
     /// The application server that had a call on this channel is gone, and there is no other.
@@ -117,6 +126,8 @@ impl BayeuxError {
             Self::ConnectionTypes => "301::connection_types_unsupported",
             Self::ChannelMissing => "400::channel_missing",
             Self::DataMissing => "400::data_missing",
+            Self::ReplayInvalid => "400:SUBSCRIPTION:replay_invalid",
+            Self::ReplayExpired => "400:CHANNEL,ID:replay_expired",
             Self::SessionUnknown => "402::session_unknown",
             Self::SessionMissing => "402:bayeux.publish_without_session:session_unknown",
             Self::SubscriptionMissing => "403::subscription_missing",
@@ -163,6 +174,8 @@ impl BayeuxError {
             Self::TooManySessions => "503::too_many_sessions",
             Self::TooManyWaiting => "503::too_many_waiting",
             Self::WaitTimedOut => "503::wait_timed_out",
+            Self::TooManyPending => "503:CHANNEL:too_many_pending",
+            Self::HistoryUnavailable => "503:CHANNEL:history_unavailable",
             Self::NoBackend => "503:CHANNEL:no_backend",
             Self::BackendGone => "503:CHANNEL:backend_gone",
         }

@@ -8,13 +8,16 @@ use serde_json::value::RawValue;
 
 use super::meta::SUBSCRIBE;
 use super::value::without;
-use super::{AUTHENTICATION, ChannelBound, ChannelName, ChannelPattern, Message, Name};
+use super::{
+    AUTHENTICATION, ChannelBound, ChannelName, ChannelPattern, Message, Name, Parts, REPLAY,
+    ReplayId,
+};
 use crate::memory::{Budget, Kind, sizes};
 
 /// What stands before the channel's name in every event.
-const BEFORE_CHANNEL: &[u8] = b"{\"channel\":\"";
-const BEFORE_DATA: &[u8] = b"\",\"data\":";
-const BEFORE_EXT: &[u8] = b",\"ext\":";
+pub(super) const BEFORE_CHANNEL: &[u8] = b"{\"channel\":\"";
+pub(super) const BEFORE_DATA: &[u8] = b"\",\"data\":";
+pub(super) const BEFORE_EXT: &[u8] = b",\"ext\":";
 
 /// A message on its way to subscribers, `{"channel":…,"data":…}` and what else was relayed.
 #[derive(Debug)]
@@ -22,6 +25,7 @@ pub struct Event {
     json: Bytes,
     /// Bytes of the channel's name, which stands in `json`.
     channel_length: usize,
+    id: u64,
     bound: Option<ChannelBound>,
     framed: [OnceLock<Bytes>; Framing::COUNT],
     /// Where it counts, with all its forms, as long as anyone has it.
@@ -135,28 +139,58 @@ impl<'a> Draft<'a> {
         }
         json.push(b'}');
         debug_assert_eq!(json.len(), size);
-        Event {
-            json: json.into(),
-            channel_length: name.len(),
-            bound: None,
-            framed: Default::default(),
-            memory: None,
-        }
+        Event::new(json, name.len(), 0)
+    }
+
+    /// Encodes it with the number that it has in history.
+    #[must_use]
+    pub fn encode_as(&self, id: u64, place: ReplayId) -> Event {
+        self.parts().encode(self.channel, id, place)
+    }
+
+    /// Returns what is to be kept of it, to be encoded now or later.
+    #[must_use]
+    pub fn parts(&self) -> Parts<'_> {
+        Parts::of(&self.data, self.ext.as_deref(), &self.custom)
     }
 }
 
-/// Returns the `ext` that others may see: without what shows who its client is. Nothing if nothing is left.
+/// Returns the `ext` that others may see: without what shows who its client is, and without what they would
+/// take for the server's number of the message. Nothing if nothing is left.
 fn public<'a>(ext: &Cow<'a, RawValue>) -> Option<Cow<'a, RawValue>> {
+    let ext = left_without(ext, AUTHENTICATION)?;
+    left_without(&ext, REPLAY)
+}
+
+fn left_without<'a>(ext: &Cow<'a, RawValue>, name: &str) -> Option<Cow<'a, RawValue>> {
     match ext {
-        Cow::Borrowed(ext) => without(ext, AUTHENTICATION),
+        Cow::Borrowed(ext) => without(ext, name),
         Cow::Owned(ext) => {
-            let left = without(ext, AUTHENTICATION)?;
+            let left = without(ext, name)?;
             Some(Cow::Owned(left.into_owned()))
         }
     }
 }
 
 impl Event {
+    /// Takes an event as JSON, in which the channel's name, so many bytes, stands first.
+    pub(super) fn new(json: impl Into<Bytes>, channel_length: usize, id: u64) -> Self {
+        Self {
+            json: json.into(),
+            channel_length,
+            id,
+            bound: None,
+            framed: Default::default(),
+            memory: None,
+        }
+    }
+
+    /// Returns the number that it has in history; 0: none.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Makes what tells a client that it is no longer subscribed to something: like the reply to a subscribe
     /// that fails.
     #[must_use]
@@ -166,13 +200,7 @@ impl Event {
         let json = format!(
             r#"{{"channel":"{SUBSCRIBE}","successful":false,"subscription":{subscription},"error":{error}}}"#
         );
-        Self {
-            json: json.into(),
-            channel_length: SUBSCRIBE.len(),
-            bound: None,
-            framed: Default::default(),
-            memory: None,
-        }
+        Self::new(json, SUBSCRIBE.len(), 0)
     }
 
     /// Sets what a session may have queued of the event's channel, the same for all its events.
@@ -292,6 +320,24 @@ mod tests {
         assert_eq!(memory.of(Kind::Events), alone + 1024);
         drop(event);
         assert_eq!(memory.of(Kind::Events), 0);
+    }
+
+    #[test]
+    fn others_do_not_see_who_a_publisher_is_nor_a_number_that_is_not_the_server_s() {
+        let cases = [
+            (r#"{"authentication":{"token":"t"},"replay":5}"#, None),
+            (r#"{"replay":5,"a": 1.0}"#, Some(r#"{"a":1.0}"#)),
+            (
+                r#"{"repl\u0061y":5,"b":{"replay":1}}"#,
+                Some(r#"{"b":{"replay":1}}"#),
+            ),
+        ];
+        for (ext, expected) in cases {
+            let text = format!(r#"{{"channel":"/a","data":1,"ext":{ext}}}"#);
+            let ext = expected.map(|ext| format!(r#","ext":{ext}"#));
+            let expected = format!(r#"{{"channel":"/a","data":1{}}}"#, ext.unwrap_or_default());
+            assert_eq!(event(&text, ALL).as_deref(), Some(&*expected), "{text}");
+        }
     }
 
     #[test]

@@ -9,6 +9,9 @@ mod event;
 mod json;
 mod limits;
 mod message;
+mod parts;
+mod replay;
+mod replay_id;
 mod reply;
 mod transport;
 mod value;
@@ -22,9 +25,12 @@ pub use event::{Draft, Event, EventFields, Framing};
 pub use json::{BatchError, DataError, parse_batches, parse_body, parse_data};
 pub use limits::Limits;
 pub use message::{AUTHENTICATION, Message};
+pub use parts::Parts;
+pub use replay::{NotRecovered, Outcome, Positions, REPLAY, Since};
+pub use replay_id::ReplayId;
 pub use reply::{Field, Reply};
 pub use transport::Transport;
-pub use value::{Name, fields, number, text, whole, without};
+pub use value::{Name, entries, fields, number, text, whole, without};
 
 /// The channel names of the protocol's own messages (specification section 5).
 pub mod meta {

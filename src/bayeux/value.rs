@@ -58,6 +58,14 @@ pub fn fields<'a, const N: usize>(
         .ok()
 }
 
+/// Returns the names and values of an object, in their order; nothing of another value.
+#[must_use]
+pub fn entries(object: &RawValue) -> Option<Vec<(&RawValue, &RawValue)>> {
+    serde_json::Deserializer::from_str(object.get())
+        .deserialize_map(Entries)
+        .ok()
+}
+
 /// Returns an object without the fields of this name, the others in their own bytes; nothing if none is left.
 /// Other values are returned as they are.
 #[must_use]
@@ -68,8 +76,7 @@ pub fn without<'a>(object: &'a RawValue, name: &str) -> Option<Cow<'a, RawValue>
     if !is_there && memchr::memchr(b'\\', bytes).is_none() {
         return Some(Cow::Borrowed(object));
     }
-    let entries = serde_json::Deserializer::from_str(object.get()).deserialize_map(Entries);
-    let Ok(entries) = entries else {
+    let Some(entries) = entries(object) else {
         return Some(Cow::Borrowed(object));
     };
     let is_other = |(own, _): &&(&RawValue, &RawValue)| text(own).as_deref() != Some(name);

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::fault::{Fault, excerpt};
 use super::messages::HANDSHAKE;
+use super::position::Recoveries;
 
 /// How a reply says that all is well, and that it is not.
 const SUCCESS: &[u8] = b"\"successful\":true";
@@ -76,6 +77,8 @@ pub(crate) struct Reply {
     pub(crate) hold: Option<Duration>,
     /// The number of the reply to a connect, or whether a handshake agrees to number them.
     pub(crate) ack: Option<Ack>,
+    /// What the reply to a subscribe says of the past.
+    pub(crate) replay: Recoveries,
 }
 
 /// What a reply says of acknowledgement.
@@ -93,6 +96,25 @@ struct Ext {
     ack: Option<Ack>,
 }
 
+/// `ext` as far as it is about the past.
+#[derive(Deserialize)]
+struct Replay<T> {
+    replay: T,
+}
+
+/// Data with a number inside, as clients of Salesforce want it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Numbered {
+    event: NumberedEvent,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NumberedEvent {
+    replay_id: u64,
+}
+
 impl Incoming<'_> {
     /// Whether this is the reply to what was sent under an id. (A server may answer with a number.)
     pub(crate) fn has_id(&self, id: &str) -> bool {
@@ -106,11 +128,23 @@ impl Incoming<'_> {
         self.data.is_some() && !self.channel.as_ref().is_none_or(is_meta)
     }
 
+    /// The number of an event in its server's history, if it has one.
+    pub(crate) fn replay_id(&self) -> Option<u64> {
+        let ext = self.ext.map(|ext| serde_json::from_str(ext.get()));
+        if let Some(Ok(Replay { replay })) = ext {
+            return Some(replay);
+        }
+        let data: Numbered = serde_json::from_str(self.data?.get()).ok()?;
+        Some(data.event.replay_id)
+    }
+
     /// What it tells, if it is a reply.
     pub(crate) fn reply(&self) -> Reply {
         let none = Advice::default();
         let advice = self.advice.as_ref().unwrap_or(&none);
         let ext = self.ext.map(|ext| serde_json::from_str::<Ext>(ext.get()));
+        let replay = self.ext.map(|ext| serde_json::from_str(ext.get()));
+        let replay = replay.and_then(Result::ok);
         Reply {
             is_successful: self.successful == Some(true),
             error: self.error.as_deref().unwrap_or_default().to_owned(),
@@ -124,6 +158,7 @@ impl Incoming<'_> {
             interval: milliseconds(advice.interval).unwrap_or_default(),
             hold: milliseconds(advice.timeout),
             ack: ext.and_then(Result::ok).and_then(|ext| ext.ack),
+            replay: replay.map_or_else(Recoveries::new, |Replay { replay }| replay),
         }
     }
 }
@@ -282,6 +317,54 @@ mod tests {
             let batch = format!(r#"[{{"channel":"/meta/connect"{fields}}}]"#);
             let messages = read_texts(batch.as_bytes()).unwrap();
             assert_eq!(messages[0].1.reply(), expected, "{fields}");
+        }
+    }
+
+    #[test]
+    fn an_event_may_have_a_number_in_its_ext_or_in_its_data() {
+        for (fields, expected) in [
+            (r#""data":1,"ext":{"replay":7,"a":1}"#, Some(7)),
+            (
+                r#""data":{"event":{"replayId":8}},"ext":{"replay":7}"#,
+                Some(7),
+            ),
+            (
+                r#""data":{"event":{"replayId":8,"a":1}},"ext":{"a":1}"#,
+                Some(8),
+            ),
+            (r#""data":{"event":{"replayId":8}}"#, Some(8)),
+            (r#""data":{"event":{"replayId":"8"}}"#, None),
+            (r#""data":{"event":1},"ext":[]"#, None),
+            (r#""data":"x","ext":{"replay":-7}"#, None),
+            (r#""data":null"#, None),
+        ] {
+            let text = format!(r#"{{"channel":"/x",{fields}}}"#);
+            let message: Incoming<'_> = serde_json::from_str(&text).unwrap();
+            assert_eq!(message.replay_id(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_reply_tells_what_becomes_of_the_past() {
+        for (ext, expected) in [
+            (
+                r#"{"replay":{"/a":{"recovered":true,"after":5,"first":1,"last":9,"epoch":"e"}}}"#,
+                Some((true, None)),
+            ),
+            (
+                r#"{"replay":{"/a":{"recovered":false,"reason":"limit"}},"ack":true}"#,
+                Some((false, Some("limit"))),
+            ),
+            (r#"{"replay":{"/b":{"recovered":true}}}"#, None),
+            (r#"{"replay":true}"#, None),
+            (r#"{"replay":{"/a":{"recovered":1}}}"#, None),
+        ] {
+            let text = format!(r#"{{"channel":"/meta/subscribe","ext":{ext}}}"#);
+            let message: Incoming<'_> = serde_json::from_str(&text).unwrap();
+            let replay = message.reply().replay;
+            let found = replay.get("/a");
+            let found = found.map(|found| (found.recovered, found.reason.as_deref()));
+            assert_eq!(found, expected, "{ext}");
         }
     }
 

@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::credentials::Credentials;
+use super::position::Since;
 use super::transport::ConnectionType;
 
 /// The channel of handshakes.
@@ -70,21 +71,29 @@ pub(crate) fn connect_with(
 
 /// A subscription to a channel.
 pub(crate) fn subscribe(client_id: &str, channel: &str) -> Vec<u8> {
-    subscribe_to(client_id, &[channel])
+    subscribe_to(client_id, &[channel], None)
 }
 
-/// A subscription to channels.
-pub(crate) fn subscribe_to(client_id: &str, channels: &[impl AsRef<str>]) -> Vec<u8> {
+/// A subscription to channels, which may say from where on their messages are wanted.
+pub(crate) fn subscribe_to(
+    client_id: &str,
+    channels: &[impl AsRef<str>],
+    since: Option<&Since>,
+) -> Vec<u8> {
     let subscription = match channels {
         [channel] => Value::from(channel.as_ref()),
         several => several.iter().map(AsRef::as_ref).collect(),
     };
-    batch(&json!({
+    let mut message = json!({
         "id": "3",
         "channel": SUBSCRIBE,
         "subscription": subscription,
         "clientId": client_id,
-    }))
+    });
+    if let Some(since) = since {
+        message["ext"]["replay"] = since.json();
+    }
+    batch(&message)
 }
 
 /// The end of a session.
@@ -166,7 +175,11 @@ mod tests {
                 "subscription": subscription,
                 "clientId": "m\"e",
             }]);
-            assert_eq!(parsed(&subscribe_to("m\"e", channels)), expected);
+            assert_eq!(parsed(&subscribe_to("m\"e", channels, None)), expected);
+            let mut with_replay = expected;
+            with_replay[0]["ext"] = json!({"replay": -2});
+            let sent = subscribe_to("m\"e", channels, Some(&Since::All));
+            assert_eq!(parsed(&sent), with_replay);
         }
     }
 

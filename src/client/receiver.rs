@@ -10,6 +10,7 @@ use super::course::{Change, Course, Step};
 use super::fault::Fault;
 use super::incoming::{Reply, read_texts};
 use super::messages::{self, CONNECT, HANDSHAKE, SUBSCRIBE};
+use super::position::{Position, Recoveries, Since};
 use super::session::{Identity, LEAVE, Session};
 use super::transport::ConnectionType;
 
@@ -33,7 +34,10 @@ pub(crate) enum News {
         refused: Option<Fault>,
     },
     /// The server has taken the subscriptions.
-    Subscribed,
+    Subscribed {
+        /// What it says of what was published before.
+        past: Recoveries,
+    },
     /// The connection broke.
     Lost {
         /// How.
@@ -73,11 +77,13 @@ pub(crate) struct Receiver {
     due: Instant,
     /// A server has answered; until then a fault is the end.
     has_begun: bool,
+    position: Position,
 }
 
 impl Receiver {
-    /// A client that will subscribe to channels or patterns.
-    pub(crate) fn new(approach: Approach, channels: Vec<String>) -> Self {
+    /// A client that will subscribe to channels or patterns, and have their messages from somewhere on if that
+    /// is said.
+    pub(crate) fn new(approach: Approach, channels: Vec<String>, since: Option<Since>) -> Self {
         Self {
             approach,
             channels,
@@ -87,6 +93,7 @@ impl Receiver {
             awaited: None,
             due: Instant::now(),
             has_begun: false,
+            position: Position::new(since),
         }
     }
 
@@ -172,7 +179,9 @@ impl Receiver {
             Step::Connect { at_once } => {
                 messages::connect_with(server.connection_type, id, at_once, self.course.ack())
             }
-            Step::Handshake | Step::Subscribe => messages::subscribe_to(id, &self.channels),
+            Step::Handshake | Step::Subscribe => {
+                messages::subscribe_to(id, &self.channels, self.position.since())
+            }
         };
         session.say(server, &batch).await?;
         self.awaited = Some(Instant::now() + self.course.hold() + server.timeout);
@@ -199,10 +208,12 @@ impl Receiver {
             Step::Connect { .. } => CONNECT,
         };
         let mut events = Vec::new();
+        let mut ids = Vec::new();
         let mut reply = None;
         for (text, message) in read_texts(batch)? {
             if message.is_event() {
                 events.push(text.to_owned());
+                ids.extend(message.replay_id());
             } else if message.channel.as_deref() == Some(awaited) {
                 reply = Some(message.reply());
             }
@@ -213,6 +224,9 @@ impl Receiver {
             None => Heard::default(),
         };
         heard.events = events;
+        for id in ids {
+            self.position.saw(id);
+        }
         let is_something = !heard.events.is_empty() || heard.news.is_some();
         Ok(is_something.then_some(heard))
     }
@@ -227,7 +241,12 @@ impl Receiver {
                 by: self.approach.server().connection_type,
                 refused: self.approach.take_refused(),
             }),
-            Change::Subscribed => Some(News::Subscribed),
+            Change::Subscribed => {
+                self.position.subscribed(&reply.replay);
+                Some(News::Subscribed {
+                    past: reply.replay.clone(),
+                })
+            }
             Change::Resumed => Some(News::Resumed),
             Change::GoesOn => None,
             Change::Postponed(error) => Some(News::Postponed { error, wait }),
@@ -237,6 +256,11 @@ impl Receiver {
             news,
             ..Heard::default()
         })
+    }
+
+    /// Where it is, if that is known.
+    pub(crate) fn position(&self) -> Option<&Since> {
+        self.position.since()
     }
 
     /// Ends the session, if the server can be told soon.

@@ -11,6 +11,7 @@ use crate::access::Rule;
 use crate::authentication::api_keys::{self, settings::NOT_A_TIME};
 use crate::authentication::passwords::User;
 use crate::authentication::token::settings::Issuer;
+use crate::history::Retention;
 use crate::hooks::Hook;
 use crate::listener::{ListenAddress, NotAMode, NotAnAddress};
 use crate::memory::settings::NotAnAmount;
@@ -89,13 +90,14 @@ pub(super) fn list_above(key: &str) -> Option<(&'static List, &str)> {
 }
 
 /// The sections, in the order of the file.
-pub(super) const SECTIONS: [&str; 16] = [
+pub(super) const SECTIONS: [&str; 17] = [
     "http",
     "bayeux",
     "websocket",
     "eventsource",
     "streaming",
     "resources",
+    "history",
     "extensions",
     "services",
     "backends",
@@ -213,6 +215,8 @@ pub(super) enum Kind {
     Addresses,
     /// A list out of a few names, as serde lists them.
     Choices(String),
+    /// A table that says how much is kept.
+    Retention,
     /// A list of tables.
     Tables(&'static List),
 }
@@ -225,6 +229,7 @@ impl Kind {
         }
         let accepts = |value: Value| check(key, value).is_ok();
         let list = |text: &str| Value::Array(vec![text.into()]);
+        let retention = Table::from_iter([("messages".to_owned(), Value::from(1))]);
         if accepts(true.into()) {
             Self::Flag
         } else if accepts("?".into()) {
@@ -244,6 +249,8 @@ impl Kind {
             Self::Mode
         } else if accepts("2027-01-31T00:00:00Z".into()) {
             Self::Time
+        } else if accepts(Value::Table(retention)) {
+            Self::Retention
         } else if accepts(list("?")) {
             Self::Texts
         } else if accepts(list("127.0.0.1:0")) {
@@ -294,6 +301,7 @@ impl Kind {
             Self::Choice(names) => format!("expected {names}"),
             Self::Texts => "expected a list of texts such as [\"a\", \"b\"]".to_owned(),
             Self::Time => NOT_A_TIME.to_owned(),
+            Self::Retention => refused_retention(value),
             Self::Mode => format!("{NotAMode}, such as \"0660\""),
             Self::Addresses => refused_addresses(value),
             Self::Choices(names) => format!("expected a list in which each item is {names}"),
@@ -361,6 +369,29 @@ fn refused_addresses(value: &Value) -> String {
              such as [\"127.0.0.1:8080\", \"[::1]:8080\", \"localhost:8080\"]; \
              or of paths of Unix sockets, such as [\"unix:/run/mirant.sock\"]"
             .to_owned(),
+    }
+}
+
+/// Names what is wrong inside a table that says how much is kept.
+fn refused_retention(value: &Value) -> String {
+    let example = "such as { messages = 1000, age = \"24h\", bytes = \"1MiB\" }, or some of these";
+    let accepts = |name: &str, value: &Value| {
+        let table = Table::from_iter([(name.to_owned(), value.clone())]);
+        Retention::deserialize(Value::Table(table)).is_ok()
+    };
+    let entries = value.as_table().into_iter().flatten();
+    let wrong = entries.filter(|(name, value)| !accepts(name, value)).next();
+    match wrong {
+        Some((name, value)) => match name.as_str() {
+            "messages" => "messages: expected a whole number".to_owned(),
+            "age" => format!("age: {}", refused_duration(value)),
+            "bytes" => format!("bytes: {}", Kind::Size.refusal(value)),
+            unknown => match nearest(unknown, ["messages", "age", "bytes"]) {
+                Some(near) => format!("there is no {unknown}; did you mean {near}?"),
+                None => format!("there is no {unknown}; expected how much is kept, {example}"),
+            },
+        },
+        None => format!("expected how much is kept, {example}"),
     }
 }
 

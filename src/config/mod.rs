@@ -17,8 +17,8 @@ use crate::authentication::{self, api_keys, passwords, token, webhook};
 use crate::bayeux::Limits;
 use crate::services::connected;
 use crate::{
-    access, extensions, hooks, http_api, listener, memory, rates, resources, router, services,
-    session, transports,
+    access, extensions, history, hooks, http_api, listener, memory, rates, resources, router,
+    services, session, transports,
 };
 
 pub use error::{ConfigError, Problem};
@@ -69,6 +69,8 @@ pub struct Config {
     pub services: services::Settings,
     /// Connected application servers.
     pub backends: connected::Settings,
+    /// Where messages are kept that can be had again.
+    pub history: history::Settings,
     /// Options for the channels that match a pattern.
     pub channel: Vec<router::settings::ChannelOptions>,
     /// Who may do what.

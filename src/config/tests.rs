@@ -206,6 +206,8 @@ mod known_keys {
         add("resources", fields(transports, "ResourceSettings"));
         let kept = include_str!("../resources/settings.rs");
         add("resources", fields(kept, "Settings"));
+        let history = include_str!("../history/settings.rs");
+        add("history", fields(history, "Settings"));
         let extensions = include_str!("../extensions/settings.rs");
         add("extensions", fields(extensions, "Settings"));
         add("extensions", fields(extensions, "WaitBounds"));
@@ -275,6 +277,12 @@ mod known_keys {
             ("bayeux.browser_cookie_max_age", Kind::Duration),
             ("channel.lazy_timeout", Kind::Duration),
             ("channel.lazy", Kind::Flag),
+            ("channel.history", Kind::Retention),
+            (
+                "channel.replay_id",
+                Kind::Choice("one of `ext`, `data`, `none`".to_owned()),
+            ),
+            ("history.directory", Kind::Text),
             ("bayeux.max_queue_bytes", Kind::Size),
             ("memory.budget", Kind::Amount),
             ("http.gzip_threshold", Kind::Size),

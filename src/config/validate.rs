@@ -2,6 +2,7 @@
 
 mod clients;
 mod forms;
+mod history;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -58,6 +59,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.cookie(&config.bayeux.transports.browser_cookie);
     checks.shared_cookies(config);
     checks.channels(&config.channel);
+    checks.history(config);
     checks.access(&config.access);
     checks.users(config);
     checks.webhook(config);
@@ -155,6 +157,7 @@ impl Checks {
             ("authentication.jwks_max_age", tokens.jwks_max_age),
             ("authentication.jwks_max_stale", tokens.jwks_max_stale),
             ("authentication.jwks_min_interval", tokens.jwks_min_interval),
+            ("history.sync_interval", config.history.sync_interval),
             (
                 "api.idempotency_window",
                 config.api.bounds.idempotency_window,
@@ -278,6 +281,16 @@ impl Checks {
                 config.backends.max_calls_per_session,
             ),
             ("backends.max_events", config.backends.max_events),
+            ("history.max_channels", config.history.max_channels),
+            ("history.max_pending", config.history.max_pending),
+            (
+                "history.max_replay_messages",
+                config.history.max_replay_messages,
+            ),
+            (
+                "history.max_page_messages",
+                config.history.max_page_messages,
+            ),
         ];
         let rate = session.reconnect_rate;
         self.require(rate >= 1, "bayeux.reconnect_rate", "must be 1 or more");
@@ -344,6 +357,11 @@ impl Checks {
             (
                 "resources.max_bytes",
                 config.resources.kept.max_bytes,
+                limits.max_message_size.as_u64(),
+            ),
+            (
+                "history.max_bytes",
+                config.history.max_bytes,
                 limits.max_message_size.as_u64(),
             ),
         ];

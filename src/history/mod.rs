@@ -3,13 +3,76 @@
 //! One counter numbers the messages of all channels with history. So a pattern has one order, as a channel
 //! has, and a client that names the last number it had says where it is, whatever it is subscribed to.
 
+mod memory;
 mod retention;
-pub mod sqlite;
+pub mod settings;
+mod sqlite;
 mod store;
 
+pub use memory::MemoryStore;
 pub use retention::{Policy, Retention};
-pub use sqlite::SqliteStore;
+pub use settings::{Settings, Sync};
+pub use sqlite::{OpenError, SqliteStore};
 pub use store::{
     Body, Entry, Epoch, Failed, Figures, Kept, Page, Place, Query, Saved, Selection, Store, Survey,
     Want,
 };
+
+use std::sync::{Arc, Weak};
+
+use dashmap::DashMap;
+
+use crate::bayeux::Event;
+
+/// How many events are remembered at least before those that are gone are forgotten.
+const REMEMBERED: usize = 1024;
+
+/// What is kept, for all that publish and read; without a store no channel has history.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    store: Option<Arc<dyn Store>>,
+    settings: Settings,
+    /// The events that sessions read and that are not written yet: those who read the same share them.
+    read: Arc<DashMap<u64, Weak<Event>>>,
+}
+
+impl History {
+    /// Makes one that keeps messages in a store.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, settings: Settings) -> Self {
+        Self {
+            store: Some(store),
+            settings,
+            read: Arc::default(),
+        }
+    }
+
+    /// Returns where messages are kept, if any are.
+    #[must_use]
+    pub fn store(&self) -> Option<&Arc<dyn Store>> {
+        self.store.as_ref()
+    }
+
+    /// Returns the settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns the event of a message that is read, which is made if nobody has it.
+    pub fn event(&self, id: u64, make: impl FnOnce() -> Arc<Event>) -> Arc<Event> {
+        if let Some(event) = self.read.get(&id).and_then(|event| event.upgrade()) {
+            return event;
+        }
+        let event = make();
+        self.read.insert(id, Arc::downgrade(&event));
+        event
+    }
+
+    /// Forgets the events that are gone, if many are remembered; to be called now and then.
+    pub fn forget_events(&self) {
+        if self.read.len() > REMEMBERED {
+            self.read.retain(|_, event| event.strong_count() > 0);
+        }
+    }
+}

@@ -147,9 +147,13 @@ impl HttpApi {
             .poll(&mut Context::from_waker(Waker::noop()))
         {
             Poll::Ready((parts, body)) => answered(&parts, body, socket).into(),
+            // It is done also if its client goes away meanwhile: who asks again hears what became of it.
             Poll::Pending => Answer::later(Deferred::before(
-                response,
-                |(parts, body), socket: &Socket| answered(&parts, body, socket).into(),
+                tokio::spawn(response),
+                |done: Result<_, _>, socket: &Socket| match done {
+                    Ok((parts, body)) => answered(&parts, body, socket).into(),
+                    Err(_) => Response::new(http::StatusCode::INTERNAL_SERVER_ERROR).into(),
+                },
             )),
         }
     }

@@ -6,6 +6,7 @@
 //! an argument.
 
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,10 @@ pub struct Kept {
     pub receivers: u32,
     /// The sessions that it was dropped for.
     pub dropped: u32,
+    /// Its number, if it is kept.
+    pub id: Option<NonZeroU64>,
+    /// Whether it is stored.
+    pub is_persisted: bool,
 }
 
 /// Which messages of a request were sent.
@@ -303,6 +308,8 @@ mod tests {
         Kept {
             receivers,
             dropped: 0,
+            id: None,
+            is_persisted: false,
         }
     }
 

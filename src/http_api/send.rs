@@ -1,6 +1,9 @@
 //! The way of messages from a request to their receipts: each is checked, is found or sent, and what has to be
 //! settled is waited for.
 
+use std::future::Future;
+use std::num::NonZeroU64;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,7 +18,7 @@ use super::receipts::{Claim, Conflict, Fingerprint, Kept};
 use super::{IDEMPOTENCY_KEY, Shared};
 use crate::bayeux::{ChannelName, Message};
 use crate::metrics::ApiOutcome;
-use crate::server::{Denied, NotSent, Reached, STEP, Sending};
+use crate::server::{Denied, NotSent, Publishing, Reached, STEP, Sending, Sequenced};
 
 /// The length of an idempotency key in bytes.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
@@ -84,8 +87,8 @@ impl Accepted {
             channel,
             receivers: kept.receivers,
             dropped: kept.dropped,
-            id: None,
-            persisted: false,
+            id: kept.id.map(NonZeroU64::get),
+            persisted: kept.is_persisted,
             is_repeated: false,
         }
     }
@@ -103,6 +106,18 @@ impl From<Reached> for Kept {
         Self {
             receivers: number(reached.receivers),
             dropped: number(reached.dropped),
+            id: None,
+            is_persisted: false,
+        }
+    }
+}
+
+impl From<Sequenced> for Kept {
+    fn from(sequenced: Sequenced) -> Self {
+        Self {
+            id: NonZeroU64::new(sequenced.id),
+            is_persisted: sequenced.is_persisted,
+            ..Self::from(sequenced.reached)
         }
     }
 }
@@ -187,9 +202,18 @@ pub struct Request<'r> {
 }
 
 /// Sends one of a request's messages, of this number.
-pub type Send<'f> = dyn Fn(&mut Sending<'_>, usize, &mut Message<'_>, &ChannelName, Instant) -> Result<Reached, NotSent>
+pub type Send<'f> = dyn Fn(
+        &mut Sending<'_>,
+        usize,
+        &mut Message<'_>,
+        &ChannelName,
+        Instant,
+    ) -> Result<Publishing, NotSent>
     + Sync
     + 'f;
+
+/// What becomes of a message that is kept first.
+type Later = Pin<Box<dyn Future<Output = Result<Sequenced, NotSent>> + std::marker::Send>>;
 
 /// Checks one of a request's messages; returns its channel.
 pub type Check<'f> = dyn Fn(&Posted<'_>) -> Result<ChannelName, Problem> + Sync + 'f;
@@ -248,16 +272,38 @@ impl<'r> Request<'r> {
         }
         let mut sent = Vec::with_capacity(checked.len());
         let mut claims = Vec::new();
+        let mut on_their_way = Vec::new();
         let mut enough = STEP;
         for (index, checked) in checked.iter_mut().enumerate() {
             let outcome = match checked {
-                Ok(checked) => self.send_one(index, checked, &mut sending, &mut claims, send),
+                Ok(checked) => {
+                    let sent = self.send_one(index, checked, &mut sending, &mut claims, send);
+                    sent.map(|(accepted, later)| {
+                        on_their_way.extend(later.map(|later| (index, later)));
+                        accepted
+                    })
+                }
                 Err(problem) => Err(problem.clone()),
             };
             sent.push(outcome);
             if sending.work() >= enough {
                 enough = sending.work() + STEP;
                 tokio::task::yield_now().await;
+            }
+        }
+        for (index, later) in on_their_way {
+            match later.await {
+                Ok(sequenced) => {
+                    let kept = Kept::from(sequenced);
+                    self.settle(index, kept, &claims);
+                    if let Ok(accepted) = &mut sent[index] {
+                        *accepted = Accepted::new(accepted.channel.clone(), kept);
+                    }
+                }
+                Err(error) => {
+                    self.unsettle(index, &claims);
+                    sent[index] = Err(error.into());
+                }
             }
         }
         if let Some(unsettled) = sending.unsettled(Instant::now()) {
@@ -307,13 +353,14 @@ impl<'r> Request<'r> {
         sending: &mut Sending<'_>,
         claims: &mut Vec<(usize, Claim<'r>)>,
         send: &Send<'_>,
-    ) -> Result<Accepted, Problem> {
+    ) -> Result<(Accepted, Option<Later>), Problem> {
         let now = Instant::now();
         let repeated = |kept| {
-            Ok(Accepted {
+            let accepted = Accepted {
                 is_repeated: true,
                 ..Accepted::new(checked.channel.clone(), kept)
-            })
+            };
+            Ok((accepted, None))
         };
         if let Some(kept) = self.before(index) {
             return repeated(kept);
@@ -326,14 +373,27 @@ impl<'r> Request<'r> {
             self.keep(index, kept);
             return repeated(kept);
         }
-        let reached = send(sending, index, &mut checked.message, &checked.channel, now)?;
-        let kept = Kept::from(reached);
-        self.keep(index, kept);
-        if let Some(claim) = claim {
-            claim.keep(0, kept);
-            claims.push((index, claim));
+        let publishing = send(sending, index, &mut checked.message, &checked.channel, now)?;
+        claims.extend(claim.map(|claim| (index, claim)));
+        let (kept, later) = match publishing {
+            Publishing::Done(reached) => (Kept::from(reached), None),
+            Publishing::Pending(sequencing) => {
+                let later: Later = Box::pin(sending.sequenced(&checked.channel, sequencing));
+                (Kept::from(Reached::default()), Some(later))
+            }
+        };
+        if later.is_none() {
+            self.settle(index, kept, claims);
         }
-        Ok(Accepted::new(checked.channel.clone(), kept))
+        Ok((Accepted::new(checked.channel.clone(), kept), later))
+    }
+
+    /// Notes what became of a message.
+    fn settle(&self, index: usize, kept: Kept, claims: &[(usize, Claim<'_>)]) {
+        self.keep(index, kept);
+        for (_, claim) in claims.iter().filter(|(of, _)| *of == index) {
+            claim.keep(0, kept);
+        }
     }
 
     fn keep(&self, index: usize, kept: Kept) {

@@ -34,11 +34,13 @@ pub enum Kind {
     Waits,
     /// Receipts of what application servers have sent.
     Receipts,
+    /// Messages that can be had again, kept in memory.
+    History,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Sessions,
         Self::Queues,
         Self::Events,
@@ -49,6 +51,7 @@ impl Kind {
         Self::Responses,
         Self::Waits,
         Self::Receipts,
+        Self::History,
     ];
 
     /// Returns the label that metrics carry.
@@ -65,6 +68,7 @@ impl Kind {
             Self::Responses => "responses",
             Self::Waits => "waits",
             Self::Receipts => "receipts",
+            Self::History => "history",
         }
     }
 }

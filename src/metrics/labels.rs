@@ -61,6 +61,10 @@ pub enum Limit {
     MaxResources,
     /// `resources.max_bytes`.
     MaxResourceBytes,
+    /// `history.max_bytes`.
+    MaxHistoryBytes,
+    /// `history.max_channels`.
+    MaxHistoryChannels,
     /// `streaming.max_embedded_requests`.
     MaxEmbeddedRequests,
     /// `extensions.max_wait`.
@@ -85,10 +89,14 @@ pub enum Limit {
     MaxApiMessages,
     /// `api.max_idempotency_keys`.
     MaxIdempotencyKeys,
+    /// `history.max_pending`.
+    MaxPending,
+    /// `history.max_replay_messages`.
+    MaxReplayMessages,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 41] = [
+    pub(super) const ALL: [Self; 45] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -118,6 +126,8 @@ impl Limit {
         Self::MaxChannelQueue,
         Self::MaxResources,
         Self::MaxResourceBytes,
+        Self::MaxHistoryBytes,
+        Self::MaxHistoryChannels,
         Self::MaxEmbeddedRequests,
         Self::MaxWait,
         Self::MaxWaiting,
@@ -130,6 +140,8 @@ impl Limit {
         Self::MaxHookQueue,
         Self::MaxApiMessages,
         Self::MaxIdempotencyKeys,
+        Self::MaxPending,
+        Self::MaxReplayMessages,
     ];
 
     /// Tells whether whoever reaches it logs that with more than its name, or whether it is reached in
@@ -143,6 +155,8 @@ impl Limit {
                 | Self::MaxChannels
                 | Self::MaxResources
                 | Self::MaxResourceBytes
+                | Self::MaxHistoryBytes
+                | Self::MaxHistoryChannels
                 | Self::MaxEmbeddedRequests
                 | Self::MaxWait
                 | Self::MaxWaiting
@@ -190,6 +204,8 @@ impl Limit {
             Self::MaxChannelQueue => "channel.max_queue",
             Self::MaxResources => "resources.max_resources",
             Self::MaxResourceBytes => "resources.max_bytes",
+            Self::MaxHistoryBytes => "history.max_bytes",
+            Self::MaxHistoryChannels => "history.max_channels",
             Self::MaxEmbeddedRequests => "streaming.max_embedded_requests",
             Self::MaxWait => "extensions.max_wait",
             Self::MaxWaiting => "extensions.max_waiting",
@@ -202,6 +218,8 @@ impl Limit {
             Self::MaxHookQueue => "hook.max_queue",
             Self::MaxApiMessages => "api.max_messages",
             Self::MaxIdempotencyKeys => "api.max_idempotency_keys",
+            Self::MaxPending => "history.max_pending",
+            Self::MaxReplayMessages => "history.max_replay_messages",
         }
     }
 }

@@ -46,10 +46,12 @@ pub enum Notice {
     Webhook,
     /// A hook did not take what it was sent.
     Hook,
+    /// History cannot be kept, or read.
+    History,
 }
 
 impl Notice {
-    pub(super) const COUNT: usize = Self::Hook as usize + 1;
+    pub(super) const COUNT: usize = Self::History as usize + 1;
 
     /// What a refusal with this HTTP status is about.
     pub(super) fn of_status(status: u16) -> Self {

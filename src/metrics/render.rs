@@ -65,6 +65,7 @@ impl Metrics {
             &self.limits.0,
         );
         self.hooks.render(&mut out);
+        self.history.render(&mut out);
         self.memory(&mut out);
         out
     }
@@ -359,7 +360,7 @@ pub(super) fn family(
     }
 }
 
-fn head(out: &mut String, name: &str, help: &str, kind: &str) {
+pub(super) fn head(out: &mut String, name: &str, help: &str, kind: &str) {
     write!(
         out,
         "# HELP mirant_{name} {help}\n# TYPE mirant_{name} {kind}\n"
@@ -367,6 +368,6 @@ fn head(out: &mut String, name: &str, help: &str, kind: &str) {
     .expect("a String takes every write");
 }
 
-fn line(out: &mut String, name: &str, labels: &str, value: &dyn std::fmt::Display) {
+pub(super) fn line(out: &mut String, name: &str, labels: &str, value: &dyn std::fmt::Display) {
     writeln!(out, "mirant_{name}{labels} {value}").expect("a String takes every write");
 }

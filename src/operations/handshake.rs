@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::{Actor, Scope, Who, ack, checked_id, room, texts};
-use crate::bayeux::{Advice, BayeuxError, ClientId, Field, Message, RandomId, Reply};
+use super::{Actor, Scope, Who, ack, checked_id, replay, room, texts};
+use crate::bayeux::{Advice, BayeuxError, ClientId, Field, Message, REPLAY, RandomId, Reply};
 use crate::extensions::{Begun, Refusal};
 
 use crate::session::{Origin, Session};
@@ -52,6 +52,9 @@ pub fn apply<'a>(
             if scope.has_ack && ack::is_asked(message) {
                 session.acknowledge();
                 reply.extend(ack::NAME, "true".to_owned());
+            }
+            if replay::is_asked(message, scope) {
+                reply.extend(REPLAY, "true".to_owned());
             }
             if let Who::Known(known) = actor.who {
                 for (name, json) in &known.ext {

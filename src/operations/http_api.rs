@@ -2,7 +2,8 @@
 //! what it may do, so access rules are not asked; the extensions are.
 
 use super::extensions::Denied;
-use super::publish::{self, Reached, draft};
+use super::publish::{self, Publishing, Reached, draft};
+use super::sequence::unavailable;
 use super::{Actor, Scope};
 use crate::bayeux::{ChannelName, ClientId, Message};
 use crate::extensions::{Refusal, Wait};
@@ -40,8 +41,8 @@ pub enum To<'a> {
     User(&'a str),
 }
 
-/// How far something has come, and what its receipt has to wait for.
-pub type Sent = (Reached, Vec<Wait>);
+/// What becomes of something, and what its receipt has to wait for.
+pub type Sent = (Publishing, Vec<Wait>);
 
 /// Publishes a message on a broadcast channel.
 ///
@@ -57,8 +58,14 @@ pub fn publish(
     let event = draft(message, channel, scope).ok_or(NotSent::NoData)?;
     scope.metrics().published.increment();
     tracing::trace!(?channel, "published by an application server");
-    let reached = publish::publish(event, None, scope);
-    Ok((reached, scope.settle(message, None, actor)))
+    let publishing = publish::publish(event, None, scope)?;
+    Ok((publishing, scope.settle(message, None, actor)))
+}
+
+/// Returns why a message was not sent that could not be kept.
+#[must_use]
+pub fn not_kept(channel: &ChannelName) -> NotSent {
+    unavailable(channel).into()
 }
 
 /// Sends a message to sessions, be they subscribed to its channel or not.
@@ -98,7 +105,8 @@ pub fn deliver(
     scope.note_work(sessions.len());
     scope.metrics().delivered.add(reached.receivers);
     tracing::trace!(?channel, "delivered by an application server");
-    Ok((reached, scope.settle(message, None, actor)))
+    let publishing = Publishing::Done(reached);
+    Ok((publishing, scope.settle(message, None, actor)))
 }
 
 /// Lets the extensions look at a message, and memory.

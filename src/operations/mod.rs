@@ -15,14 +15,19 @@ mod pace;
 mod publish;
 mod refused_users;
 mod renewal;
+pub mod replay;
 pub mod resources;
 mod room;
+mod sequence;
 mod subscribe;
 mod unsubscribe;
 
 use core::net::IpAddr;
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -36,6 +41,7 @@ use crate::bayeux::{
     Event, Limits, Message, RandomId, Reply, Transport, meta, text,
 };
 use crate::extensions::Refusal;
+use crate::history::History;
 use crate::metrics::{Limit, Metrics};
 use crate::rates::Rates;
 use crate::resources::Resources;
@@ -50,8 +56,9 @@ pub use extensions::{Denied, refused};
 pub use handshake::apply as handshake;
 pub use implied::Implied;
 use pace::milliseconds;
-pub use publish::{Reached, publish};
+pub use publish::{Publishing, Reached, publish};
 pub use refused_users::{RefusedUsers, TooManyRefused};
+pub use sequence::{NotSequenced, Publication, Sequence, Sequenced, Sequencing};
 
 /// What operations work on.
 #[derive(Debug)]
@@ -62,6 +69,8 @@ pub struct Scope<'s> {
     pub router: &'s Router,
     /// The last messages of channels that are resources.
     pub resources: &'s Arc<Resources>,
+    /// What is kept of channels with history.
+    pub history: &'s History,
     /// Who may do what.
     pub access: &'s Arc<Access>,
     /// Who may do nothing for a while.
@@ -86,7 +95,41 @@ pub struct Scope<'s> {
     pub clocks: fn() -> (Instant, SystemTime),
     /// How much was done: messages, the sessions they were offered to, and subscriptions.
     pub work: Cell<usize>,
+    /// Messages of channels with history, on their way.
+    pub sequence: &'s Sequence,
+    /// What the reply to the message that is being done waits for.
+    pub kept_back: RefCell<Vec<Later>>,
 }
+
+/// What a reply waits for: that something is kept, or read. It ends in an entry for the reply's `ext`, if there is
+/// one to be added.
+pub struct Later(Pin<Box<dyn Future<Output = Result<Option<Extra>, Refusal>> + Send>>);
+
+impl Later {
+    fn new(later: impl Future<Output = Result<Option<Extra>, Refusal>> + Send + 'static) -> Self {
+        Self(Box::pin(later))
+    }
+
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// It does not succeed, and the reply says so.
+    pub async fn wait(self) -> Result<Option<Extra>, Refusal> {
+        self.0.await
+    }
+}
+
+impl fmt::Debug for Later {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Later")
+    }
+}
+
+/// An entry of `ext`: its name, and its JSON.
+pub type Extra = (&'static str, String);
+
+/// After which time what does not work now may work.
+const RETRY: Duration = Duration::from_secs(1);
 
 impl Scope<'_> {
     fn metrics(&self) -> &Metrics {
@@ -102,12 +145,17 @@ impl Scope<'_> {
     #[must_use]
     pub fn encode(&self, event: &mut Draft<'_>, bound: Option<ChannelBound>) -> Arc<Event> {
         self.shared.extensions.publish(event, self.time_of_day);
-        Arc::new(
-            event
-                .encode()
-                .bounded(bound)
-                .counted(&self.metrics().memory),
-        )
+        self.encoded(event, bound)
+    }
+
+    fn encoded(&self, event: &Draft<'_>, bound: Option<ChannelBound>) -> Arc<Event> {
+        let event = event.encode().bounded(bound);
+        Arc::new(event.counted(&self.metrics().memory))
+    }
+
+    /// Lets the reply to the message that is being done wait for something.
+    fn keep_back(&self, later: Later) {
+        self.kept_back.borrow_mut().push(later);
     }
 
     /// Returns how events of a channel are delivered.

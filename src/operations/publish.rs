@@ -1,14 +1,15 @@
 //! A message on any other channel: to its subscribers, or to the server itself (section 5).
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Scope;
+use super::sequence::{self, Change, Sequencing};
+use super::{Scope, refused};
 use crate::bayeux::{
-    BayeuxError, ChannelKind, ChannelName, ClientId, Draft, EventFields, Message, Reply,
+    BayeuxError, ChannelKind, ChannelName, ClientId, Draft, Event, EventFields, Message, Reply,
 };
+use crate::extensions::Refusal;
 use crate::resources::{Conditions, Unmet, Write, Written};
 use crate::router::Delivery;
 use crate::session::Session;
@@ -31,11 +32,18 @@ pub(super) fn apply<'a>(
     let publisher = session.map(|session| session.id());
     scope.metrics().published.increment();
     tracing::trace!(client_id = ?publisher, ?channel, "published");
-    if channel.kind() == ChannelKind::Broadcast {
-        scope.name_sender(&mut event, message, session);
-        publish(event, publisher, scope);
+    if channel.kind() != ChannelKind::Broadcast {
+        return reply;
     }
-    reply
+    scope.name_sender(&mut event, message, session);
+    match publish(event, publisher, scope) {
+        Ok(Publishing::Done(_)) => reply,
+        Ok(Publishing::Pending(sequencing)) => {
+            scope.keep_back(sequence::settled(sequencing, channel));
+            reply
+        }
+        Err(refusal) => refused(reply, refusal),
+    }
 }
 
 /// Makes what subscribers receive of a message; nothing if it has no data.
@@ -61,52 +69,107 @@ pub struct Reached {
     pub dropped: usize,
 }
 
-/// Sends an event to all subscribers of its channel, and keeps its data if that is a resource.
-pub fn publish(draft: Draft<'_>, publisher: Option<ClientId>, scope: &Scope<'_>) -> Reached {
-    let Ok(((), reached)) = announce(draft, publisher, scope, |draft, delivery| {
-        if delivery.is_resource {
-            let data = Bytes::copy_from_slice(draft.data.get().as_bytes());
-            // Without a condition nothing is refused.
-            let _ = write(
-                draft.channel,
-                &Write::Whole(data),
-                &Conditions::default(),
-                scope,
-            );
-        }
-        Ok::<_, Infallible>(())
-    });
-    reached
+/// What becomes of an event that is published.
+#[derive(Debug)]
+#[must_use]
+pub enum Publishing {
+    /// It is sent.
+    Done(Reached),
+    /// It is sent once it is kept.
+    Pending(Sequencing),
+}
+
+/// Sends an event to all subscribers of its channel, at once or when it is kept; and keeps its data if that is a
+/// resource.
+///
+/// # Errors
+/// It is to be kept, and too many are on their way.
+pub fn publish(
+    draft: Draft<'_>,
+    publisher: Option<ClientId>,
+    scope: &Scope<'_>,
+) -> Result<Publishing, Refusal> {
+    let whole = |draft: &Draft<'_>| Bytes::copy_from_slice(draft.data.get().as_bytes());
+    announce(draft, publisher, scope, |draft, delivery| {
+        delivery.is_resource.then(|| Change {
+            write: Write::Whole(whole(draft)),
+            conditions: Conditions::default(),
+        })
+    })
+    .map(|announced| match announced {
+        Announced::Done(reached, _) => Publishing::Done(reached),
+        Announced::Pending(sequencing) => Publishing::Pending(sequencing),
+        // Without a condition nothing is refused.
+        Announced::Unmet(_) => Publishing::Done(Reached::default()),
+    })
+}
+
+/// What becomes of an event that may change a resource.
+#[derive(Debug)]
+pub(super) enum Announced {
+    /// It is sent, and has changed the resource.
+    Done(Reached, Option<Written>),
+    /// It is sent once it is kept, and changes the resource then.
+    Pending(Sequencing),
+    /// The resource is not as it should be.
+    Unmet(Unmet),
 }
 
 /// Lets the extensions look at an event, and sends it to all subscribers of its channel; before anyone can
-/// hear of it, `keep` keeps its data.
+/// hear of it, what `change` says is done to the resource.
 ///
 /// # Errors
-/// It is not kept, and so not sent.
-pub(super) fn announce<K, E>(
+/// It is to be kept, and too many are on their way.
+pub(super) fn announce(
     mut draft: Draft<'_>,
     publisher: Option<ClientId>,
     scope: &Scope<'_>,
-    keep: impl FnOnce(&Draft<'_>, Delivery) -> Result<K, E>,
-) -> Result<(K, Reached), E> {
+    change: impl FnOnce(&Draft<'_>, Delivery) -> Option<Change>,
+) -> Result<Announced, Refusal> {
     let delivery = scope.delivery(draft.channel);
     // The extensions may change its data, also for who reads the resource.
-    let event = scope.encode(&mut draft, delivery.bound);
-    let kept = keep(&draft, delivery)?;
-    let published = scope
-        .router
-        .publish(draft.channel, &event, publisher, delivery, scope.now);
-    scope.note_work(published.visited);
-    scope.metrics().delivered.add(published.receivers);
-    let reached = Reached {
-        receivers: published.receivers,
-        dropped: published.dropped + published.ended.len(),
-    };
-    for (session, reason) in published.ended {
-        scope.end(&session, reason);
+    scope
+        .shared
+        .extensions
+        .publish(&mut draft, scope.time_of_day);
+    let change = change(&draft, delivery);
+    if delivery.history.is_some() && scope.history.store().is_some() {
+        let sequencing = sequence::submit(&draft, publisher, delivery, change, scope)?;
+        return Ok(Announced::Pending(sequencing));
     }
-    Ok((kept, reached))
+    let written =
+        change.map(|change| write(draft.channel, &change.write, &change.conditions, scope));
+    let written = match written.transpose() {
+        Ok(written) => written,
+        Err(unmet) => return Ok(Announced::Unmet(unmet)),
+    };
+    let event = scope.encoded(&draft, delivery.bound);
+    let reached = scope.send(draft.channel, &event, publisher, delivery);
+    Ok(Announced::Done(reached, written))
+}
+
+impl Scope<'_> {
+    /// Sends an event to the subscribers of its channel.
+    pub(super) fn send(
+        &self,
+        channel: &ChannelName,
+        event: &Arc<Event>,
+        publisher: Option<ClientId>,
+        delivery: Delivery,
+    ) -> Reached {
+        let router = self.router;
+        let published = router.publish(channel, event, publisher, delivery, self.now);
+        self.note_work(published.visited);
+        self.metrics().delivered.add(published.receivers);
+        let reached = Reached {
+            receivers: published.receivers,
+            dropped: published.dropped + published.ended.len(),
+        };
+        for (session, reason) in published.ended {
+            self.end(&session, reason);
+        }
+        reached
+    }
 }
 
 /// Changes a resource.

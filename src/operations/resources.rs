@@ -5,7 +5,8 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::extensions::Denied;
-use super::publish::{announce, draft, write};
+use super::publish::{Announced, announce, draft, write};
+use super::sequence::{Change, NotSequenced, Sequencing, unavailable};
 use super::{Actor, Scope, implied};
 use crate::bayeux::{ChannelName, DataError, Draft, parse_data};
 use crate::extensions::{Refusal, Wait};
@@ -53,7 +54,16 @@ impl From<Refusal> for NotWritten {
 }
 
 /// What a change has led to, and what the response to it has to wait for.
-pub type Changed = (Written, Vec<Wait>);
+pub type Changed = (Changing, Vec<Wait>);
+
+/// What becomes of a change.
+#[derive(Debug)]
+pub enum Changing {
+    /// It is made.
+    Done(Written),
+    /// It is made once it is kept.
+    Pending(Sequencing),
+}
 
 /// Where a part of a representation goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +147,18 @@ pub fn patch(
     }
 }
 
+/// Returns what a change that is kept has led to.
+///
+/// # Errors
+/// It could not be kept, or a condition was not met when it was its turn.
+pub async fn changed(channel: ChannelName, sequencing: Sequencing) -> Result<Written, NotWritten> {
+    match sequencing.await {
+        Ok(Ok(sequenced)) => sequenced.written.ok_or(NotWritten::NoData),
+        Ok(Err(NotSequenced::Unmet(unmet))) => Err(unmet.into()),
+        Ok(Err(NotSequenced::Failed(_))) | Err(_) => Err(unavailable(&channel).into()),
+    }
+}
+
 /// Deletes a resource; subscribers hear nothing of it. Extensions see a message without data.
 ///
 /// # Errors
@@ -151,7 +173,7 @@ pub fn delete(
     let written = write(channel, &Write::Delete, conditions, scope)?;
     let name = implied::name(channel);
     let waits = scope.settle(&implied::publish(&name, None), None, actor);
-    Ok((written, waits))
+    Ok((Changing::Done(written), waits))
 }
 
 fn may_read(channel: &ChannelName, actor: &Actor<'_>, scope: &Scope<'_>) -> Result<(), Refusal> {
@@ -181,17 +203,26 @@ fn publish(
     scope.may_publish(channel, None, actor)?;
     scope.has_memory()?;
     let draft = draft(&message, channel, scope).ok_or(NotWritten::NoData)?;
-    let (written, _) = announce(draft, None, scope, |draft: &Draft<'_>, _| {
-        let kept = if draft.data.get() == data.get() {
+    let announced = announce(draft, None, scope, |draft: &Draft<'_>, _| {
+        let write = if draft.data.get() == data.get() {
             unchanged()
         } else {
             Write::Whole(Bytes::copy_from_slice(draft.data.get().as_bytes()))
         };
-        write(channel, &kept, conditions, scope)
+        Some(Change {
+            write,
+            conditions: conditions.clone(),
+        })
     })?;
+    let changing = match announced {
+        Announced::Done(_, Some(written)) => Changing::Done(written),
+        Announced::Done(_, None) => return Err(NotWritten::NoData),
+        Announced::Pending(sequencing) => Changing::Pending(sequencing),
+        Announced::Unmet(unmet) => return Err(unmet.into()),
+    };
     scope.metrics().published.increment();
     tracing::trace!(?channel, "published by its resource");
-    Ok((written, scope.settle(&message, None, actor)))
+    Ok((changing, scope.settle(&message, None, actor)))
 }
 
 /// Puts the whole together and checks it without a lock; does nothing if there was another change.

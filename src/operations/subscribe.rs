@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Actor, Scope, refused, subscriptions};
+use super::{Actor, Scope, refused, replay, subscriptions};
 use crate::bayeux::{BayeuxError, ChannelKind, ChannelPattern, Message, Reply, meta};
 use crate::metrics::Limit;
 use crate::router::NotSubscribed;
@@ -27,7 +27,17 @@ pub(super) fn apply<'a>(
     if let Err(refusal) = permitted.and_then(|()| scope.has_memory()) {
         return refused(reply, refusal);
     }
+    let asked = match replay::asked(message, &patterns, scope) {
+        Ok(asked) => asked,
+        Err(error) => {
+            let name = patterns.first().map_or("", |pattern| pattern.as_str());
+            return reply.refused(error.about(&[name]).into());
+        }
+    };
+    let new = session.not_subscribed(&patterns);
+    let begun = asked.begin(session);
     if let Err(error) = to(&patterns, session, scope) {
+        begun.give_up(session);
         return reply.failed(error);
     }
     // Whoever took a right from it meanwhile may not have seen these.
@@ -37,7 +47,7 @@ pub(super) fn apply<'a>(
         scope.unsubscribe(session, &patterns);
         return refused(reply, refusal);
     }
-    reply
+    begun.decide(reply, new, session, scope)
 }
 
 /// Subscribes a session to all of these, or to none.

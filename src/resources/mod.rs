@@ -137,6 +137,19 @@ impl Resources {
         }
     }
 
+    /// Tells whether a change could be made now.
+    ///
+    /// # Errors
+    /// A condition is not met, or there is nothing to delete.
+    pub fn check(
+        &self,
+        channel: &ChannelName,
+        write: &Write,
+        conditions: &Conditions,
+    ) -> Result<(), Unmet> {
+        check(write, conditions, self.current(channel).as_ref())
+    }
+
     /// Begins to wait for a change after what somebody has of a resource, which need not be there.
     #[must_use]
     pub fn watch(self: &Arc<Self>, channel: &ChannelName, had: &Had) -> Watch {

@@ -8,6 +8,7 @@ mod index;
 mod listing;
 mod options;
 mod rate;
+mod replay;
 pub mod settings;
 
 use std::sync::{Arc, OnceLock};
@@ -17,9 +18,11 @@ use crate::bayeux::{ChannelName, ChannelPattern, ClientId, Event};
 use crate::session::{self, Delivered, EndReason, Session};
 use index::Index;
 pub use listing::{Listed, Selection};
-pub use options::Delivery;
 use options::Options;
-pub use settings::{ChannelOptions, Settings};
+pub use options::{Delivery, HistoryOptions};
+use replay::Replays;
+pub use replay::{ReplayOptions, history_policy};
+pub use settings::{ChannelOptions, ReplayDefault, ReplayExpired, Settings};
 
 /// Why a session was not subscribed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,7 @@ pub enum NotSubscribed {
 pub struct Router {
     settings: Settings,
     options: Options,
+    replays: Replays,
     index: Index,
     /// From when on the rates of channels are counted: the first publish.
     began: OnceLock<Instant>,
@@ -66,6 +70,7 @@ impl Router {
         let options = Options::new(channels, settings.broadcast_to_publisher);
         Self {
             settings,
+            replays: Replays::new(&options),
             options,
             index: Index::default(),
             began: OnceLock::new(),
@@ -150,6 +155,13 @@ impl Router {
         self.options.have_resources()
     }
 
+    /// Returns how a subscribe to a channel or pattern gets what is kept of it; nothing if none of its channels
+    /// can have history.
+    #[must_use]
+    pub fn replay(&self, pattern: &ChannelPattern) -> Option<ReplayOptions> {
+        self.replays.of(pattern, &self.options)
+    }
+
     /// Returns the time by the clock that rates are counted by.
     fn time(&self, now: Instant) -> Duration {
         let began = self.began.get_or_init(|| now);
@@ -188,7 +200,7 @@ impl Router {
                 }
                 let session = subscriber.session();
                 let delivered = session.deliver(event, delivery.lazy, || now);
-                if delivered == Delivered::Queued {
+                if matches!(delivered, Delivered::Queued | Delivered::Later) {
                     published.receivers += 1;
                 } else if delivered == Delivered::Dropped {
                     published.dropped += 1;

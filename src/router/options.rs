@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::ChannelOptions;
-use crate::bayeux::{ChannelBound, ChannelName, ChannelPattern};
+use crate::bayeux::{ChannelBound, ChannelName, ChannelPattern, ReplayId};
+use crate::history::Retention;
 use crate::session;
 
 /// How the events of one channel are delivered.
@@ -18,6 +19,15 @@ pub struct Delivery {
     pub to_publisher: bool,
     /// Whether the last of them is kept.
     pub is_resource: bool,
+    /// How they are kept with numbers; nothing: not at all.
+    pub history: Option<HistoryOptions>,
+}
+
+/// What is to be done with the events of a channel with history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryOptions {
+    /// Where subscribers find a message's number.
+    pub replay_id: ReplayId,
 }
 
 /// The options by pattern.
@@ -44,6 +54,7 @@ impl Options {
     pub(super) fn of(&self, channel: &ChannelName, sessions: &session::Settings) -> Delivery {
         let (mut lazy, mut lazy_timeout, mut to_publisher) = (None, None, None);
         let (mut resource, mut max_queue, mut policy) = (None, None, None);
+        let (mut history, mut replay_id) = (None, None);
         if !self.by_pattern.is_empty() {
             channel.each_pattern(|pattern| {
                 if let Some(options) = self.by_pattern.get(pattern) {
@@ -53,6 +64,8 @@ impl Options {
                     resource = resource.or(options.resource);
                     max_queue = max_queue.or(options.max_queue);
                     policy = policy.or(options.max_queue_policy);
+                    history = history.or(options.history);
+                    replay_id = replay_id.or(options.replay_id);
                 }
             });
         }
@@ -66,18 +79,47 @@ impl Options {
             }),
             to_publisher: self.to_publisher && to_publisher.unwrap_or(true),
             is_resource: resource.unwrap_or(false),
+            history: history
+                .is_some_and(|retention| retention.is_on())
+                .then(|| HistoryOptions {
+                    replay_id: replay_id.unwrap_or_default(),
+                }),
         }
+    }
+
+    /// Returns how much of a channel is kept.
+    pub(super) fn retention(&self, channel: &ChannelName) -> Retention {
+        let mut history = None;
+        channel.each_pattern(|pattern| {
+            let options = self.by_pattern.get(pattern);
+            history = history.or(options.and_then(|options| options.history));
+        });
+        history.unwrap_or_default()
+    }
+
+    /// Returns an option as the most specific entry sets it that covers all of a channel or pattern.
+    pub(super) fn covering<T: Copy>(
+        &self,
+        pattern: &ChannelPattern,
+        option: impl Fn(&ChannelOptions) -> Option<T>,
+    ) -> Option<T> {
+        let mut found = None;
+        pattern.each_covering(|covering| {
+            found = found.or_else(|| self.by_pattern.get(covering).and_then(&option));
+        });
+        found
+    }
+
+    /// Lists the patterns that there are entries for.
+    pub(super) fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.by_pattern.keys().map(String::as_str)
     }
 
     /// Tells whether who is subscribed to a channel or pattern may be told, as the most specific says that
     /// covers it.
     pub(super) fn have_presence(&self, pattern: &ChannelPattern) -> bool {
-        let mut presence = None;
-        pattern.each_covering(|covering| {
-            let options = self.by_pattern.get(covering);
-            presence = presence.or(options.and_then(|options| options.presence));
-        });
-        presence.unwrap_or(false)
+        self.covering(pattern, |options| options.presence)
+            .unwrap_or(false)
     }
 
     /// Tells whether any channel can be a resource.

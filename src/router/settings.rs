@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bayeux::ReplayId;
+use crate::history::Retention;
 use crate::session::MaxQueuePolicy;
 
 /// The settings of all channels.
@@ -65,4 +67,40 @@ pub struct ChannelOptions {
     /// Whether application servers may be told who is subscribed.
     #[serde(default)]
     pub presence: Option<bool>,
+    /// How much of each such channel is kept; without it, nothing.
+    #[serde(default)]
+    pub history: Option<Retention>,
+    /// Where subscribers find the number of a message that is kept; without it, in `ext.replay`.
+    #[serde(default)]
+    pub replay_id: Option<ReplayId>,
+    /// What a subscribe that names no position gets of what is kept; without it, nothing.
+    #[serde(default)]
+    pub replay_default: Option<ReplayDefault>,
+    /// What becomes of a subscribe whose position cannot be served; without it, its reply tells.
+    #[serde(default)]
+    pub replay_expired: Option<ReplayExpired>,
+}
+
+/// What a subscribe that names no position gets before what is new.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReplayDefault {
+    /// Nothing.
+    #[default]
+    New,
+    /// The last message of each channel.
+    Last,
+    /// All that is kept.
+    All,
+}
+
+/// What becomes of a subscribe if some that came after its position is not kept any more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReplayExpired {
+    /// It gets what there is, and its reply tells what is lost.
+    #[default]
+    Tell,
+    /// It fails.
+    Fail,
 }

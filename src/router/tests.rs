@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::bayeux::{Draft, EventFields, Limits, Message, RandomId};
+use crate::bayeux::{Draft, EventFields, Limits, Message, RandomId, ReplayId};
 use crate::extensions::{Begun, Pipeline};
+use crate::history::Retention;
 use crate::metrics::Metrics;
 use crate::session::{
     Browser, Browsers, Carrier, MaxQueuePolicy, Origin, Reconnects, Shared, Shares, Timers,
@@ -24,6 +25,7 @@ impl Rig {
             shares: Shares::default(),
             timers: Timers::default(),
             reconnects: Reconnects::default(),
+            replays: crate::session::Replays::default(),
             extensions: Pipeline::default(),
             aliases: crate::alias::Aliases::default(),
             lifecycle: crate::lifecycle::Lifecycle::default(),
@@ -324,6 +326,73 @@ fn who_is_subscribed_is_told_as_the_most_specific_pattern_says() {
         ("/**", false),
     ] {
         let found = rig.router.has_presence(&parsed(&[pattern])[0]);
+        assert_eq!(found, expected, "{pattern}");
+    }
+}
+
+#[test]
+fn what_is_kept_of_a_channel_and_how_it_is_replayed_say_the_entries_about_it() {
+    use ReplayDefault::{All, Last, New};
+    use ReplayExpired::{Fail, Tell};
+    let option = |pattern: &str, messages: Option<u64>, replay_default, replay_expired| {
+        let history = messages.map(|messages| Retention {
+            messages: Some(messages),
+            ..Retention::default()
+        });
+        ChannelOptions {
+            pattern: pattern.to_owned(),
+            history,
+            replay_default,
+            replay_expired,
+            ..ChannelOptions::default()
+        }
+    };
+    let channels = [
+        ChannelOptions {
+            replay_id: Some(ReplayId::Data),
+            ..option("/a/**", Some(9), Some(Last), Some(Fail))
+        },
+        option("/a/b/*", Some(3), Some(All), None),
+        option("/a/b/c", None, None, Some(Tell)),
+        option("/p/x/*", Some(1), Some(Last), None),
+        option("/p/y", Some(1), Some(Last), Some(Fail)),
+        option("/q/*", None, Some(All), None),
+    ];
+    let rig = Rig::new(Settings::default(), &channels);
+    let policy = history_policy(&channels);
+    for (name, messages, replay_id) in [
+        ("/a/z", Some(9), Some(ReplayId::Data)),
+        ("/a/b/z", Some(3), Some(ReplayId::Data)),
+        ("/a/b/c", Some(3), Some(ReplayId::Data)),
+        ("/p/y", Some(1), Some(ReplayId::Ext)),
+        ("/p/z", None, None),
+        ("/q/a", None, None),
+    ] {
+        let channel = ChannelName::parse(name, &Limits::default()).expect("a channel");
+        assert_eq!(policy.of(&channel).messages, messages, "{name}");
+        let delivery = rig.router.delivery(&channel, &rig.shared.settings);
+        let found = delivery.history.map(|history| history.replay_id);
+        assert_eq!(found, replay_id, "{name}");
+    }
+    for (pattern, expected) in [
+        ("/a/z", Some((Last, Fail))),
+        ("/a/z/**", Some((Last, Fail))),
+        ("/a/b/z", Some((All, Fail))),
+        ("/a/b/c", Some((All, Tell))),
+        ("/p/y", Some((Last, Fail))),
+        // What the entries below agree on.
+        ("/p/x/**", Some((Last, Tell))),
+        ("/p/x/*", Some((Last, Tell))),
+        ("/p/**", Some((Last, Tell))),
+        ("/**", Some((New, Tell))),
+        ("/p/*", Some((Last, Fail))),
+        ("/p/z", None),
+        ("/q/*", None),
+        ("/q/a", None),
+        ("/*", None),
+    ] {
+        let found = rig.router.replay(&parsed(&[pattern])[0]);
+        let found = found.map(|options| (options.default, options.expired));
         assert_eq!(found, expected, "{pattern}");
     }
 }

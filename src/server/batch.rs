@@ -290,6 +290,10 @@ impl Pass<'_> {
         if let ((_, Effect::Called(channel)), Some(session)) = (&applied, session) {
             self.call(message, channel, session);
         }
+        if !self.scope.kept_back.borrow().is_empty() {
+            let later = self.scope.kept_back.take();
+            progress.unsettled.note_later(index, later);
+        }
         if self.scope.shared.extensions.may_wait() {
             self.settle(message, index, session, &applied.0, &mut progress.unsettled);
         }

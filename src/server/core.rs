@@ -1,12 +1,13 @@
 //! What a server is made of, for all that works on it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use crate::access::Access;
 use crate::bayeux::{ClientId, Draft, Event, Limits};
-use crate::operations::{self, RefusedUsers, Scope};
+use crate::history::History;
+use crate::operations::{self, RefusedUsers, Scope, Sequence};
 use crate::rates::Rates;
 use crate::resources::Resources;
 use crate::router::Router;
@@ -23,6 +24,8 @@ pub(super) struct Core {
     pub(super) sessions: Sessions,
     pub(super) router: Router,
     pub(super) resources: Arc<Resources>,
+    pub(super) history: History,
+    pub(super) sequence: Sequence,
     pub(super) access: Arc<Access>,
     pub(super) refused_users: RefusedUsers,
     pub(super) rates: Rates,
@@ -36,6 +39,7 @@ impl Core {
             sessions: &self.sessions,
             router: &self.router,
             resources: &self.resources,
+            history: &self.history,
             access: &self.access,
             refused_users: &self.refused_users,
             rates: &self.rates,
@@ -48,6 +52,8 @@ impl Core {
             time_of_day: SystemTime::now,
             clocks,
             work: Cell::new(0),
+            sequence: &self.sequence,
+            kept_back: RefCell::default(),
         }
     }
 }
@@ -88,7 +94,8 @@ impl Reach for Core {
     }
 
     fn publish(&self, event: Draft<'_>) {
-        let _reached = operations::publish(event, None, &self.scope(Instant::now()));
+        // Nobody waits for what becomes of it.
+        let _ = operations::publish(event, None, &self.scope(Instant::now()));
     }
 
     fn limits(&self) -> &Limits {

@@ -12,7 +12,7 @@ use super::verdicts::Verdicts;
 use super::waits::{Asked, Waits};
 use crate::bayeux::{ChannelName, Message};
 use crate::operations::http_api::{self, NotSent, Sent, To};
-use crate::operations::{Actor, Denied, Reached, Scope};
+use crate::operations::{Actor, Denied, Publishing, Scope, Sequenced, Sequencing};
 
 /// The messages of one request, while they are sent. They are known by their numbers.
 pub struct Sending<'s> {
@@ -97,7 +97,7 @@ impl Sending<'_> {
         message: &mut Message<'_>,
         channel: &ChannelName,
         now: Instant,
-    ) -> Result<Reached, NotSent> {
+    ) -> Result<Publishing, NotSent> {
         self.send(index, message, now, |message, actor, scope| {
             http_api::publish(message, channel, actor, scope)
         })
@@ -113,7 +113,7 @@ impl Sending<'_> {
         message: &mut Message<'_>,
         channel: &ChannelName,
         now: Instant,
-    ) -> Result<Reached, NotSent> {
+    ) -> Result<Publishing, NotSent> {
         self.send(0, message, now, |message, actor, scope| {
             http_api::deliver(to, message, channel, actor, scope)
         })
@@ -125,19 +125,39 @@ impl Sending<'_> {
         message: &mut Message<'_>,
         now: Instant,
         operation: impl FnOnce(&mut Message<'_>, &Actor<'_>, &Scope<'_>) -> Result<Sent, NotSent>,
-    ) -> Result<Reached, NotSent> {
+    ) -> Result<Publishing, NotSent> {
         if let Some((_, denied)) = self.refused.iter().find(|(refused, _)| *refused == index) {
             return Err(NotSent::Denied(denied.clone()));
         }
         let scope = self.server.core.scope(now);
         let sent = operation(message, &self.actor, &scope);
         self.work += scope.work.get();
-        let (reached, waits) = sent?;
+        let (publishing, waits) = sent?;
         if !waits.is_empty() {
             self.bytes += size(std::slice::from_ref(message));
         }
         self.unsettled.note(index, waits);
-        Ok(reached)
+        Ok(publishing)
+    }
+
+    /// Waits until a message is kept and sent, at most as long as messages may wait.
+    ///
+    /// # Errors
+    /// It could not be kept, or that takes too long.
+    pub fn sequenced(
+        &self,
+        channel: &ChannelName,
+        sequencing: Sequencing,
+    ) -> impl Future<Output = Result<Sequenced, NotSent>> + Send + use<> {
+        let max = self.server.waiting.max_wait();
+        let channel = channel.clone();
+        async move {
+            let sequenced = tokio::time::timeout(max, sequencing).await;
+            match sequenced {
+                Ok(Ok(Ok(sequenced))) => Ok(sequenced),
+                Ok(Ok(Err(_)) | Err(_)) | Err(_) => Err(http_api::not_kept(&channel)),
+            }
+        }
     }
 
     /// Returns what the receipts have to wait for, if there is something: that what was sent is stored.

@@ -1,38 +1,60 @@
 //! The server's resources: which channels are, what they hold, and how they change.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use super::BayeuxServer;
 use super::verdicts::Verdicts;
 use super::waits::{Asked, Waits};
 use crate::bayeux::{ChannelKind, ChannelName};
-use crate::operations::resources::{self, ByteRange, NotWritten};
+use crate::operations::resources::{self, ByteRange, Changing, NotWritten};
 use crate::operations::{Actor, Denied};
 use crate::resources::{Conditions, Current, Had, Watch, Written};
 
-/// A resource that was changed.
+/// A resource that is changed.
 #[derive(Debug)]
-pub struct Changed {
-    /// What that led to.
-    pub written: Written,
-    /// The response has to wait for this.
-    pub unsettled: Option<Unsettled>,
+pub enum Changed {
+    /// That led to this.
+    Done(Written),
+    /// The response has to wait.
+    Unsettled(Unsettled),
 }
 
 /// What the response to a change has to wait for: that it is stored, or why not. Dropped, it ends that.
-#[derive(Debug)]
 #[must_use = "the response leaves when it is over"]
-pub struct Unsettled(Waits);
+pub struct Unsettled {
+    changing: Pin<Box<dyn Future<Output = Result<Written, NotWritten>> + Send>>,
+    written: Option<Written>,
+    waits: Waits,
+}
 
 impl Future for Unsettled {
-    type Output = Result<(), Denied>;
+    type Output = Result<Written, NotWritten>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let verdicts = self.0.poll(context);
-        verdicts.map(|verdicts| verdicts.into_result().map_err(Denied::from))
+        let written = match self.written {
+            Some(written) => written,
+            None => match ready!(self.changing.as_mut().poll(context)) {
+                Ok(written) => *self.written.insert(written),
+                Err(error) => return Poll::Ready(Err(error)),
+            },
+        };
+        let verdicts = self.waits.poll(context);
+        verdicts.map(|verdicts| match verdicts.into_result() {
+            Ok(()) => Ok(written),
+            Err(refusal) => Err(NotWritten::Denied(refusal.into())),
+        })
+    }
+}
+
+impl fmt::Debug for Unsettled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unsettled")
+            .field("written", &self.written)
+            .finish_non_exhaustive()
     }
 }
 
@@ -93,7 +115,7 @@ impl BayeuxServer {
     ) -> (Result<Changed, NotWritten>, usize) {
         let scope = self.core.scope(now);
         let written = resources::put(channel, body, conditions, actor, &scope);
-        (self.changed(written, now), scope.work.get())
+        (self.changed(channel, written, now), scope.work.get())
     }
 
     /// Replaces or appends a part of a resource's representation, and publishes the whole; tells also how
@@ -113,7 +135,7 @@ impl BayeuxServer {
     ) -> (Result<Changed, NotWritten>, usize) {
         let scope = self.core.scope(now);
         let written = resources::patch(channel, part, range, conditions, actor, &scope);
-        (self.changed(written, now), scope.work.get())
+        (self.changed(channel, written, now), scope.work.get())
     }
 
     /// Deletes a resource.
@@ -128,19 +150,33 @@ impl BayeuxServer {
         now: Instant,
     ) -> Result<Changed, NotWritten> {
         let deleted = resources::delete(channel, conditions, actor, &self.core.scope(now));
-        self.changed(deleted, now)
+        self.changed(channel, deleted, now)
     }
 
     fn changed(
         &self,
+        channel: &ChannelName,
         changed: Result<resources::Changed, NotWritten>,
         now: Instant,
     ) -> Result<Changed, NotWritten> {
-        let (written, waits) = changed?;
+        let (changing, waits) = changed?;
         let mut asked = Asked::default();
         asked.note(0, waits);
-        let unsettled = (!asked.is_empty())
-            .then(|| Unsettled(self.waiting.enter(asked, Verdicts::default(), 0, now)));
-        Ok(Changed { written, unsettled })
+        let (written, changing) = match changing {
+            Changing::Done(written) if asked.is_empty() => return Ok(Changed::Done(written)),
+            Changing::Done(written) => (Some(written), None),
+            Changing::Pending(sequencing) => (None, Some(sequencing)),
+        };
+        let channel = channel.clone();
+        Ok(Changed::Unsettled(Unsettled {
+            changing: Box::pin(async move {
+                match changing {
+                    Some(sequencing) => resources::changed(channel, sequencing).await,
+                    None => std::future::pending().await,
+                }
+            }),
+            written,
+            waits: self.waiting.enter(asked, Verdicts::default(), 0, now),
+        }))
     }
 }

@@ -101,8 +101,14 @@ impl BayeuxServer {
         stream: Option<&mut Stream>,
         now: Instant,
     ) -> Outcome<'static> {
-        let Settled { verdicts, mut kept } = settled;
+        let Settled {
+            mut verdicts,
+            mut kept,
+        } = settled;
         let scope = self.core.scope(now);
+        for (index, (name, json)) in verdicts.take_extras() {
+            kept.outcome.replies[index].extend(name, json);
+        }
         for (index, refusal) in verdicts {
             kept.refuse(index, refusal, &scope);
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::authentication::Known;
 use crate::extensions::Refusal;
-use crate::operations::Who;
+use crate::operations::{Extra, Who};
 
 /// What a verdict is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +34,8 @@ struct Reached {
     known: Vec<(usize, Known)>,
     /// Those that are refused, in the order of the messages.
     refused: VecDeque<(usize, Refusal)>,
+    /// What replies tell besides, by their messages.
+    extras: Vec<(usize, Extra)>,
 }
 
 impl Verdicts {
@@ -57,6 +59,20 @@ impl Verdicts {
             Place::Request => reached.request = Some(Ok(known)),
             Place::Message(index) => reached.known.push((index, known)),
         }
+    }
+
+    /// Notes what a reply is to tell.
+    pub(super) fn add(&mut self, place: Place, extra: Extra) {
+        if let Place::Message(index) = place {
+            let reached = self.0.get_or_insert_default();
+            reached.extras.push((index, extra));
+        }
+    }
+
+    /// Takes what replies are to tell.
+    pub(super) fn take_extras(&mut self) -> Vec<(usize, Extra)> {
+        let reached = self.0.as_mut();
+        reached.map_or_else(Vec::new, |reached| std::mem::take(&mut reached.extras))
     }
 
     /// Tells whether a message is refused already.

@@ -19,6 +19,7 @@ use crate::bayeux::BayeuxError;
 use crate::extensions::{Refusal, Wait, WaitBounds};
 use crate::memory::{Charge, Kind};
 use crate::metrics::{Limit, Metrics, Notice};
+use crate::operations::{Extra, Later};
 
 /// What a batch that waits takes beside its text: its timer, what it waits for, and what is to be done then.
 const SEAT: usize = 2048;
@@ -41,6 +42,11 @@ impl WaitingRoom {
             places: Arc::new(Semaphore::new(places)),
             metrics,
         }
+    }
+
+    /// Returns how long anything may wait.
+    pub(super) fn max_wait(&self) -> Duration {
+        self.max_wait
     }
 
     /// Takes a place for a batch, within a Tokio runtime; if there is none all its messages that would
@@ -77,8 +83,18 @@ impl WaitingRoom {
     }
 }
 
-/// What is waited for; who a client is if that is what it shows.
-type Awaited = Pin<Box<dyn Future<Output = Result<Option<Known>, Refusal>> + Send>>;
+/// What is waited for.
+type Awaited = Pin<Box<dyn Future<Output = Result<Said, Refusal>> + Send>>;
+
+/// What a wait that went well has led to.
+enum Said {
+    /// The message may go on.
+    Nothing,
+    /// It is known who the client is.
+    Known(Known),
+    /// The reply is to tell this.
+    Extra(Extra),
+}
 
 /// Which messages of a batch wait, and for what. Mostly none does: then it is one word, as [`Verdicts`] are.
 #[derive(Default)]
@@ -93,6 +109,15 @@ impl Asked {
         if !waits.is_empty() {
             let place = Place::Message(index);
             let waits = waits.into_iter().map(awaited).collect();
+            self.pending().push(Pending { place, waits });
+        }
+    }
+
+    /// Notes what the reply to a message waits for.
+    pub(super) fn note_later(&mut self, index: usize, later: Vec<Later>) {
+        if !later.is_empty() {
+            let place = Place::Message(index);
+            let waits = later.into_iter().map(told).collect();
             self.pending().push(Pending { place, waits });
         }
     }
@@ -195,10 +220,12 @@ impl Pending {
             let polled = catch_unwind(AssertUnwindSafe(|| wait.as_mut().poll(context)));
             match polled {
                 Ok(Poll::Pending) => return Poll::Pending,
-                Ok(Poll::Ready(Ok(known))) => {
+                Ok(Poll::Ready(Ok(said))) => {
                     self.waits.pop_front();
-                    if let Some(known) = known {
-                        verdicts.know(self.place, known);
+                    match said {
+                        Said::Nothing => {}
+                        Said::Known(known) => verdicts.know(self.place, known),
+                        Said::Extra(extra) => verdicts.add(self.place, extra),
                     }
                 }
                 Ok(Poll::Ready(Err(refusal))) => return Poll::Ready(Err(refusal)),
@@ -218,11 +245,20 @@ impl Pending {
 }
 
 fn awaited(wait: Wait) -> Awaited {
-    Box::pin(async move { wait.await.map(|()| None) })
+    Box::pin(async move { wait.await.map(|()| Said::Nothing) })
+}
+
+fn told(later: Later) -> Awaited {
+    Box::pin(async move {
+        later
+            .wait()
+            .await
+            .map(|extra| extra.map_or(Said::Nothing, Said::Extra))
+    })
 }
 
 fn checked(checking: Checking) -> Awaited {
-    Box::pin(async move { checking.await.map(Some).map_err(Refusal::from) })
+    Box::pin(async move { checking.await.map(Said::Known).map_err(Refusal::from) })
 }
 
 fn failed(error: BayeuxError) -> Refusal {

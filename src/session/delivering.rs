@@ -1,10 +1,12 @@
 //! How an event comes to a session: whatever has to go for it, or only if there is room.
 
+use std::borrow::Cow;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::{Delivered, Inner, Session};
-use crate::bayeux::Event;
+use super::{Begins, Delivered, Inner, Session, Wake};
+use crate::bayeux::{ChannelPattern, Event};
+use crate::history::{Kept, Page, Query};
 use crate::memory::Level;
 
 impl Session {
@@ -18,7 +20,10 @@ impl Session {
         let Some(event) = self.passed(event, &now) else {
             return Delivered::Dropped;
         };
-        let inner = self.lock();
+        let mut inner = self.lock();
+        if !inner.state.takes_live(&event) {
+            return Delivered::Later;
+        }
         // One event for many sessions may double all their queues before anyone could be ended.
         if inner.state.queue_grows_long() && self.memory().level() == Level::Full {
             return Delivered::NoMemory;
@@ -42,6 +47,60 @@ impl Session {
             return Delivered::Dropped;
         }
         self.push(inner, &event, None)
+    }
+
+    /// Queues a page of messages that was read for a run of it, once the extensions that ask for deliveries have
+    /// looked at them; returns how many are queued, and what cannot be had any more.
+    pub fn replay(
+        &self,
+        run: u64,
+        page: &Page,
+        event: impl Fn(&Kept) -> Arc<Event>,
+        now: Instant,
+    ) -> (usize, Option<(Vec<ChannelPattern>, u64)>) {
+        let passed = |kept: &Kept| {
+            let event = event(kept);
+            let passed = self.passed(&event, &|| now);
+            passed.map(Cow::into_owned)
+        };
+        let events = page.messages.iter().map(passed).collect();
+        let mut inner = self.lock();
+        let settings = &self.shared.settings;
+        let (replayed, wake) = inner.state.replay_page(run, page, events, settings);
+        self.finish(inner, wake);
+        (replayed.queued, replayed.lost)
+    }
+
+    /// Begins a run of what it missed, for what is about to be subscribed to; its live events wait for that. It
+    /// returns the run's number, or nothing if it has ended.
+    pub fn begin_replay(&self, patterns: &[ChannelPattern]) -> Option<u64> {
+        self.lock().state.begin_replay(patterns)
+    }
+
+    /// Says from where on a run reads; false if it is gone.
+    pub fn decide_replay(&self, run: u64, begins: Begins) -> bool {
+        let mut inner = self.lock();
+        let is_decided = inner.state.decide_replay(run, begins);
+        self.after(inner, Wake::default());
+        is_decided
+    }
+
+    /// Gives a run up.
+    pub fn cancel_replay(&self, run: u64) {
+        self.lock().state.cancel_replay(run);
+    }
+
+    /// Returns what to read next for it, and for which run. If that cannot be read, give it up.
+    pub fn next_replay(&self) -> Option<(u64, Query)> {
+        let settings = &self.shared.settings;
+        self.lock().state.next_replay(settings)
+    }
+
+    /// Notes that what was to be read cannot be read now; it asks again.
+    pub fn give_up_replay(&self) {
+        let mut inner = self.lock();
+        inner.state.give_up_replay();
+        self.after(inner, Wake::default());
     }
 
     fn push(

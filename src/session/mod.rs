@@ -18,6 +18,8 @@ mod overflow;
 mod queue;
 mod reconnects;
 mod registry;
+mod replaying;
+mod replays;
 mod replying;
 pub mod settings;
 mod shared;
@@ -57,6 +59,8 @@ pub use origin::Origin;
 pub use overflow::Delivered;
 pub use reconnects::Reconnects;
 pub use registry::Sessions;
+pub use replaying::Begins;
+pub use replays::{Asked, Decided, Decision, Found, From, Job, Replays, Run};
 pub use replying::Carrier;
 pub use settings::{MaxQueuePolicy, Settings};
 pub use shared::Shared;
@@ -462,6 +466,12 @@ impl Session {
         self.lock().state.is_subscribed_to(patterns)
     }
 
+    /// Returns those of some channels and patterns that it is not subscribed to.
+    #[must_use]
+    pub fn not_subscribed(&self, patterns: &[ChannelPattern]) -> Vec<ChannelPattern> {
+        self.lock().state.not_subscribed(patterns)
+    }
+
     /// Returns what it is subscribed to.
     #[must_use]
     pub fn subscriptions(&self) -> Vec<ChannelPattern> {
@@ -524,6 +534,7 @@ impl Session {
         let stream = inner.stream_waker.take_if(|_| wake.stream);
         let reply = inner.reply_waker.take_if(|_| wake.reply);
         self.count_places(&mut inner);
+        let asks_for_page = inner.state.asks_for_page(&self.shared.settings);
         let due = inner.state.next_deadline(&self.shared.settings);
         let due = due.filter(|due| inner.armed.is_none_or(|armed| *due < armed));
         let timers = &self.shared.timers;
@@ -535,6 +546,9 @@ impl Session {
         drop(inner);
         if is_earliest {
             timers.hurry();
+        }
+        if asks_for_page {
+            self.shared.replays.add(Job::Page(self.id));
         }
         for waker in [connect, stream, reply].into_iter().flatten() {
             waker.wake();

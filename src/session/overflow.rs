@@ -11,6 +11,8 @@ use crate::metrics::{Dropped, Limit, Notice};
 pub enum Delivered {
     /// It is queued.
     Queued,
+    /// It is kept, and comes to the session with what it has yet to get of the past.
+    Later,
     /// It was dropped, because as many are queued as may be.
     Dropped,
     /// As many are queued as may be, and the session has to end.
@@ -24,7 +26,7 @@ impl Delivered {
     #[must_use]
     pub fn end(self) -> Option<EndReason> {
         match self {
-            Self::Queued | Self::Dropped => None,
+            Self::Queued | Self::Later | Self::Dropped => None,
             Self::Refused => Some(EndReason::MaxQueue),
             Self::NoMemory => Some(EndReason::Memory),
         }

@@ -237,6 +237,18 @@ impl Queue {
             || (kept < settings.max_queue.div_ceil(part) && bytes as u64 <= max_bytes && !is_full)
     }
 
+    /// Queues an event that is read from what is kept, whatever the bounds are.
+    pub(super) fn push_read(&mut self, event: &Arc<Event>) {
+        self.events.push_back(event);
+        self.is_urgent = true;
+    }
+
+    /// Tells whether fewer events are there, with those beside the queue, and fewer bytes.
+    pub(super) fn has_fewer(&self, events: usize, bytes: usize) -> bool {
+        self.events.len() + self.beside.events < events
+            && self.events.bytes() + self.beside.bytes < bytes
+    }
+
     /// Sets what counts for the bounds beside the queue.
     pub(super) fn count_beside(&mut self, beside: Beside) {
         self.beside = beside;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Browsers, Reconnects, Settings, Shares, Timers};
+use super::{Browsers, Reconnects, Replays, Settings, Shares, Timers};
 use crate::alias::Aliases;
 use crate::bayeux::Advice;
 use crate::extensions::Pipeline;
@@ -23,6 +23,8 @@ pub struct Shared {
     pub timers: Timers,
     /// When the clients come back that lose theirs.
     pub reconnects: Reconnects,
+    /// Which of them are to be given of the past.
+    pub replays: Replays,
     /// What looks at all their messages.
     pub extensions: Pipeline,
     /// What they are called in the hearing of others.

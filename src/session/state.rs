@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::acks::Acks;
 use super::queue::{Pushed, Queue};
+use super::replaying::Replaying;
 use super::stream_slot::StreamSlot;
 use super::subscriptions::Subscriptions;
 use super::times::Times;
@@ -139,6 +140,8 @@ pub(super) struct State {
     is_bound: bool,
     has_had_stream: bool,
     subscriptions: Subscriptions,
+    /// What it has yet to get of the past, if it asked for some.
+    replaying: Option<Box<Replaying>>,
 }
 
 impl State {
@@ -185,6 +188,7 @@ impl State {
             is_bound,
             has_had_stream: false,
             subscriptions: Subscriptions::default(),
+            replaying: None,
         }
     }
 
@@ -300,6 +304,7 @@ impl State {
         }
         self.phase = Phase::Ended(reason);
         self.queue = Queue::default();
+        self.replaying = None;
         // Whoever holds on to the session is not to hold on to these.
         if let Some(acks) = &mut self.acks {
             **acks = Acks::default();
@@ -430,6 +435,7 @@ impl State {
 
     /// Removes a subscription; false if it is not there.
     pub(super) fn remove_subscription(&mut self, pattern: &ChannelPattern) -> bool {
+        self.forget_replay(pattern);
         self.subscriptions.remove(pattern)
     }
 
@@ -442,6 +448,11 @@ impl State {
         self.subscriptions.to_vec()
     }
 
+    pub(super) fn not_subscribed(&self, patterns: &[ChannelPattern]) -> Vec<ChannelPattern> {
+        let is_new = |pattern: &&ChannelPattern| !self.subscriptions.contains(pattern);
+        patterns.iter().filter(is_new).cloned().collect()
+    }
+
     pub(super) fn count_with(&self, patterns: &[ChannelPattern]) -> usize {
         let is_new = |pattern: &&ChannelPattern| !self.subscriptions.contains(pattern);
         self.subscriptions.len() + patterns.iter().filter(is_new).count()
@@ -450,6 +461,7 @@ impl State {
 
 mod connecting;
 mod leaving;
+mod replay;
 mod streaming;
 
 #[cfg(test)]

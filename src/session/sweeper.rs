@@ -127,6 +127,7 @@ mod tests {
             shares: Shares::default(),
             timers: Timers::default(),
             reconnects: Reconnects::default(),
+            replays: crate::session::Replays::default(),
             extensions: Pipeline::default(),
             aliases: crate::alias::Aliases::default(),
             lifecycle: crate::lifecycle::Lifecycle::default(),

@@ -54,6 +54,7 @@ const LAYERS: [(&str, &[&str]); 35] = [
     (
         "session",
         &[
+            "history",
             "smallest",
             "memory",
             "bayeux",
@@ -69,12 +70,20 @@ const LAYERS: [(&str, &[&str]); 35] = [
     ),
     (
         "router",
-        &["smallest", "memory", "bayeux", "lifecycle", "session"],
+        &[
+            "history",
+            "smallest",
+            "memory",
+            "bayeux",
+            "lifecycle",
+            "session",
+        ],
     ),
     ("resources", &["memory", "bayeux", "metrics"]),
     (
         "operations",
         &[
+            "history",
             "memory",
             "bayeux",
             "authentication",
@@ -91,6 +100,7 @@ const LAYERS: [(&str, &[&str]); 35] = [
     (
         "server",
         &[
+            "history",
             "smallest",
             "memory",
             "bayeux",
@@ -126,6 +136,7 @@ const LAYERS: [(&str, &[&str]); 35] = [
     (
         "api",
         &[
+            "history",
             "bayeux",
             "metrics",
             "resources",
@@ -137,6 +148,7 @@ const LAYERS: [(&str, &[&str]); 35] = [
     (
         "http_api",
         &[
+            "history",
             "memory",
             "smallest",
             "authentication",
@@ -182,6 +194,7 @@ const LAYERS: [(&str, &[&str]); 35] = [
             "access",
             "authentication",
             "extensions",
+            "history",
             "hooks",
             "services",
             "rates",
@@ -197,6 +210,7 @@ const LAYERS: [(&str, &[&str]); 35] = [
     (
         "run",
         &[
+            "history",
             "memory",
             "lifecycle",
             "config",

@@ -35,6 +35,7 @@ mod event_source;
 mod extensions;
 mod framing;
 mod handshake;
+mod history;
 mod hooks;
 mod hostile;
 mod hosts;

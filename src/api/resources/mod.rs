@@ -219,29 +219,32 @@ fn route(
         _ => return Err(Error::Method),
     };
     socket.note_work(work);
-    let Changed { written, unsettled } = changed?;
-    let response = if head.method == Method::DELETE {
-        Response::new(StatusCode::NO_CONTENT)
-    } else {
-        stored(written)
+    let is_deleted = head.method == Method::DELETE;
+    let response = move |written| {
+        if is_deleted {
+            Response::new(StatusCode::NO_CONTENT)
+        } else {
+            stored(written)
+        }
     };
-    Ok(match unsettled {
-        None => response.into(),
-        Some(unsettled) => settled(response, unsettled, decision, is_exposed(decision, head)),
+    Ok(match changed? {
+        Changed::Done(written) => response(written).into(),
+        Changed::Unsettled(unsettled) => {
+            settled(response, unsettled, decision, is_exposed(decision, head))
+        }
     })
 }
 
 /// Lets a response leave when the change is settled.
 fn settled(
-    response: Response,
+    response: impl FnOnce(Written) -> Response + Send + 'static,
     unsettled: Unsettled,
     decision: &Decision<'_>,
     is_exposed: bool,
 ) -> Answer {
     let decision = decision.clone().into_owned();
-    let make = move |settled: Result<(), Denied>, _: &Socket| {
-        let mut response =
-            settled.map_or_else(|denied| Error::Denied(denied).into(), |()| response);
+    let make = move |settled: Result<Written, NotWritten>, _: &Socket| {
+        let mut response = settled.map_or_else(|error| Error::from(error).into(), response);
         if is_exposed {
             response = exposed(response);
         }

@@ -12,9 +12,10 @@ use tokio::time::sleep;
 
 use self::printer::Printer;
 use self::render::{Style, render};
+use super::harmless::shown;
 use super::remote::{EXIT_TIMEOUT, Error, PATIENCE, Remote, channel, say, say_error, takes_colour};
 use super::{block_on, with_causes};
-use crate::client::{Fault, News, Receiver};
+use crate::client::{Fault, News, Receiver, Recoveries, Since};
 
 /// The arguments of `mirant subscribe`.
 #[derive(Debug, clap::Args)]
@@ -25,8 +26,9 @@ Examples:
 
 Each message is printed as it came, as one line of JSON; line breaks between its tokens become spaces. When the
 connection breaks, the session goes on over another one: nothing is lost or repeated if the server acknowledges
-(as Mirant does by default). When the session is gone, another one begins, and what was published in between is
-lost. Standard error says so.
+(as Mirant does by default). When the session is gone, another one begins. It goes on after the last message that
+had a number (ext.replay), if the server keeps a history of the channels; what was published in between is lost
+otherwise. Standard error says so.
 
 {}
 
@@ -38,6 +40,10 @@ pub(super) struct Args {
     /// The channels or patterns to subscribe to
     #[arg(required = true, value_name = "CHANNEL", value_parser = channel)]
     channels: Vec<String>,
+    /// Have what was published since then, as far as the server keeps it: since a message by its number (ext.replay),
+    /// since EPOCH:NUMBER, all there is, or only what is new
+    #[arg(long, value_name = "all|new|NUMBER")]
+    since: Option<Since>,
     /// Print each message over several lines
     #[arg(long)]
     pretty: bool,
@@ -99,6 +105,13 @@ async fn subscribe(args: &Args) -> Result<Ending, Error> {
         ended = listen(args, &mut receiver) => ended,
     };
     if let Some(receiver) = receiver {
+        let position = receiver.position().filter(|_| args.since.is_some());
+        if let Some(position) = position.filter(|_| !args.quiet) {
+            say(&format!(
+                "--since {} goes on from here",
+                shown(&position.to_string())
+            ));
+        }
         receiver.leave().await;
     }
     ending
@@ -107,7 +120,11 @@ async fn subscribe(args: &Args) -> Result<Ending, Error> {
 /// Prints what comes, until that is enough.
 async fn listen(args: &Args, receiver: &mut Option<Receiver>) -> Result<Ending, Error> {
     let approach = args.remote.approach(PATIENCE).await?;
-    let receiver = receiver.insert(Receiver::new(approach, args.channels.clone()));
+    let receiver = receiver.insert(Receiver::new(
+        approach,
+        args.channels.clone(),
+        args.since.clone(),
+    ));
     let printer = Printer::start()?;
     let style = Style {
         is_pretty: args.pretty,
@@ -148,7 +165,10 @@ fn told(news: News, args: &Args) -> Vec<String> {
             let connected = format!("connected to {at} by {}", by.name());
             why.into_iter().chain([connected]).collect()
         }
-        News::Subscribed => vec![format!("subscribed to {}", args.channels.join(", "))],
+        News::Subscribed { past } => {
+            let subscribed = format!("subscribed to {}", args.channels.join(", "));
+            [subscribed].into_iter().chain(lost(&past, args)).collect()
+        }
         News::Lost { fault, wait } => {
             let why = match fault {
                 Fault::Closed(_) => "it was closed".to_owned(),
@@ -161,13 +181,33 @@ fn told(news: News, args: &Args) -> Vec<String> {
         News::Resumed => vec!["connected again; the session goes on".to_owned()],
         News::SessionGone { error, wait } => vec![format!(
             "the session is gone ({}), and with it what was not received; the next begins in {wait:.1?}",
-            crate::cli::harmless::shown(&error)
+            shown(&error)
         )],
         News::Postponed { error, wait } => {
             vec![format!(
                 "the server wants to be asked later ({}); next attempt in {wait:.1?}",
-                crate::cli::harmless::shown(&error)
+                shown(&error)
             )]
         }
     }
+}
+
+/// What does not come of what was asked for.
+fn lost(past: &Recoveries, args: &Args) -> Vec<String> {
+    let wants_past = !matches!(args.since, None | Some(Since::New));
+    if past.is_empty() && wants_past {
+        return vec!["the server says nothing of what was published before (--since)".to_owned()];
+    }
+    let missed = past.iter().filter(|(_, recovery)| !recovery.recovered);
+    missed
+        .map(|(channel, recovery)| {
+            let reason = recovery.reason.as_deref().unwrap_or("no reason is given");
+            format!(
+                "not all that was missed on {} can be had ({}); it goes on after {}",
+                shown(channel),
+                shown(reason),
+                recovery.after
+            )
+        })
+        .collect()
 }

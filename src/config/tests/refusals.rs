@@ -54,6 +54,32 @@ fn of_files() {
              expected one of `end`, `drop_oldest`, `drop_newest`, `conflate`",
         ),
         (
+            "[[channel]]\npattern = '/a'\nhistory = { mesages = 5 }",
+            "mirant.toml: channel[0].history = { mesages = 5 }: there is no mesages; did you mean messages?",
+        ),
+        (
+            "[[channel]]\npattern = '/a'\nhistory = { age = 5 }",
+            "mirant.toml: channel[0].history = { age = 5 }: \
+             age: a duration needs its unit; write \"5s\" or \"5ms\"",
+        ),
+        (
+            "[[channel]]\npattern = '/a'\nhistory = { messages = -5 }",
+            "mirant.toml: channel[0].history = { messages = -5 }: messages: expected a whole number",
+        ),
+        (
+            "[[channel]]\npattern = '/a'\nhistory = 1000",
+            "mirant.toml: channel[0].history = 1000: expected how much is kept, such as \
+             { messages = 1000, age = \"24h\", bytes = \"1MiB\" }, or some of these",
+        ),
+        (
+            "[[channel]]\npattern = '/a'\nhistory = { messages = 5 }\nreplay_default = 'latest'",
+            "mirant.toml: channel[0].replay_default = \"latest\": expected one of `new`, `last`, `all`",
+        ),
+        (
+            "[history]\nsync = 'allways'",
+            "mirant.toml: history.sync = \"allways\": expected one of `always`, `interval`, `os`",
+        ),
+        (
             "[[channel]]\npattern = '/a'\nmax_queue = -1",
             "mirant.toml: channel[0].max_queue = -1: expected a whole number that is not negative",
         ),

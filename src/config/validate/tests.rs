@@ -102,6 +102,13 @@ const WITHOUT_SENSE: &[(&str, &str)] = &[
         "1000: must be 1024 or more bytes",
     ),
     ("bayeux.max_queue_bytes=0", "0: must be 1 or more bytes"),
+    (
+        "history.directory=var/lib",
+        "\"var/lib\": must be an absolute path",
+    ),
+    ("history.sync_interval=0s", "\"0s\": must be above zero"),
+    ("history.max_bytes=65535", "65535: must be 65536 or more"),
+    ("history.max_pending=0", "0: must be 1 or more"),
     ("http.listen=[]", "[]: name at least one address"),
     (
         "http.trusted_proxies=::1,home",
@@ -262,6 +269,71 @@ fn patterns_name_broadcast_channels() {
     assert!(found.contains(expected), "{found}");
     let found = problems(&["channel=[{ pattern = '/a', lazy_timeout = '400days' }]"]);
     assert!(found.contains("channel[0].lazy_timeout = "), "{found}");
+}
+
+#[test]
+fn history_has_bounds_and_its_options_need_one() {
+    let fine = [
+        "pattern = '/a', history = { messages = 1 }",
+        "pattern = '/a', history = { age = '36600days' }, replay_id = 'none'",
+        "pattern = '/a', history = { bytes = '1MiB', messages = 5 }, replay_default = 'last'",
+        "pattern = '/a/*', history = { messages = 1 } }, { pattern = '/a/b', replay_expired = 'fail'",
+    ];
+    for entries in fine {
+        let argument = format!("channel=[{{ {entries} }}]");
+        assert_eq!(problems(&[&argument]), "");
+    }
+    let refused = [
+        ("history = {}", "history = {", "must have a bound"),
+        (
+            "history = { messages = 0 }",
+            "history = {",
+            "must be above zero",
+        ),
+        (
+            "history = { messages = 9, age = '0s' }",
+            "history = {",
+            "must be above zero",
+        ),
+        (
+            "history = { bytes = 0 }",
+            "history = {",
+            "must be above zero",
+        ),
+        (
+            "history = { age = '36601days' }",
+            "history = {",
+            "must be at most",
+        ),
+        (
+            "replay_id = 'data'",
+            "replay_id = \"data\": ",
+            "does nothing without a history",
+        ),
+        (
+            "replay_default = 'all'",
+            "replay_default = \"all\": ",
+            "does nothing without a history",
+        ),
+        (
+            "replay_expired = 'fail'",
+            "replay_expired = \"fail\": ",
+            "does nothing without a history",
+        ),
+    ];
+    for (option, shown, fix) in refused {
+        let argument = format!(
+            "channel=[{{ pattern = '/b', {option} }}, {{ pattern = '/a', history = {{ messages = 1 }} }}]"
+        );
+        let found = problems(&[&argument]);
+        assert!(found.contains(&format!("channel[0].{shown}")), "{found}");
+        assert!(found.contains(fix), "{found}\nexpected {fix}");
+    }
+    let service = problems(&["channel=[{ pattern = '/service/a', history = { messages = 1 } }]"]);
+    assert!(
+        service.contains("do not apply to meta and service channels"),
+        "{service}"
+    );
 }
 
 #[test]

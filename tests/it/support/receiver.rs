@@ -72,6 +72,9 @@ impl Way {
     }
 }
 
+/// How many connections in a row may bring nothing.
+const ATTEMPTS: usize = 30;
+
 /// A client, its connection if it has one, and what it has received.
 pub(crate) struct Receiver {
     way: Way,
@@ -80,7 +83,7 @@ pub(crate) struct Receiver {
     ack: Option<u64>,
     last_event: Option<String>,
     line: Option<Line>,
-    /// How many connections it may still open.
+    /// How many connections it may still open until something comes.
     attempts: usize,
     /// How long it waits before each read.
     pub(crate) pace: Duration,
@@ -90,6 +93,16 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// A client that has connected, and is subscribed to `/flood`.
     pub(crate) async fn new(server: &TestServer, way: Way, acknowledges: bool) -> Self {
+        Self::replaying(server, way, acknowledges, Value::Null).await
+    }
+
+    /// The same, whose subscribe names a position in what was published before.
+    pub(crate) async fn replaying(
+        server: &TestServer,
+        way: Way,
+        acknowledges: bool,
+        position: Value,
+    ) -> Self {
         let mut client = Client::new(server.address);
         let ext = if acknowledges {
             json!({"ack": true})
@@ -98,14 +111,18 @@ impl Receiver {
         };
         client.handshake_with(json!({"ext": ext})).await;
         let first = client.connect().await;
-        client.subscribe("/flood").await;
+        let subscribe = json!({
+            "channel": "/meta/subscribe", "subscription": "/flood", "ext": {"replay": position},
+        });
+        let replies = client.send([subscribe]).await;
+        assert_eq!(replies.last().unwrap()["successful"], true, "{replies:?}");
         Self {
             way,
             client,
             ack: acknowledges.then(|| first[0]["ext"]["ack"].as_u64().unwrap()),
             last_event: None,
             line: None,
-            attempts: 30,
+            attempts: ATTEMPTS,
             pace: Duration::ZERO,
             numbers: Vec::new(),
         }
@@ -171,7 +188,11 @@ impl Receiver {
     /// Notes what came; true if it is the reply to a connect.
     fn note(&mut self, unit: &[u8]) -> bool {
         let text = String::from_utf8_lossy(unit);
+        let had = self.numbers.len();
         self.numbers.extend(numbers(&text));
+        if self.numbers.len() > had {
+            self.attempts = ATTEMPTS;
+        }
         if let Some(id) = text
             .lines()
             .rev()

@@ -38,8 +38,8 @@ async fn a_full_file_system_refuses_and_recovers() {
         eprintln!("LEFT OUT: no file system may be mounted here");
         return;
     };
-    let settings = settings(small.directory().join("history"));
-    let store = SqliteStore::open(settings.clone(), policy()).unwrap();
+    let directory = small.directory().join("history");
+    let store = open(&directory, &settings(), policy()).unwrap();
     let mut all = Vec::new();
     all.extend(append(&store, &["/a"; 10]).await.iter().map(|place| place.id));
     let filler = small.directory().join("filler");
@@ -70,7 +70,7 @@ async fn a_full_file_system_refuses_and_recovers() {
     assert_eq!(ids(&store, "/a", 0).await, all);
     let epoch = store.epoch();
     drop(store);
-    let store = SqliteStore::open(settings, policy()).unwrap();
+    let store = open(&directory, &settings(), policy()).unwrap();
     assert_eq!(store.epoch(), epoch);
     assert_eq!(ids(&store, "/a", 0).await, all);
 }
@@ -84,8 +84,8 @@ fn limit_files(bytes: u64) {
 #[tokio::test]
 #[ignore = "it is started by another, in a process that may limit its files"]
 async fn a_process_whose_writes_fail() {
-    let settings = settings(kill::directory());
-    let store = SqliteStore::open(settings.clone(), policy()).unwrap();
+    let directory = kill::directory();
+    let store = open(&directory, &settings(), policy()).unwrap();
     let epoch = store.epoch();
     let mut all = Vec::new();
     for round in 0..5 {
@@ -114,7 +114,7 @@ async fn a_process_whose_writes_fail() {
     }
     assert_eq!(store.epoch(), epoch);
     drop(store);
-    let store = SqliteStore::open(settings, policy()).unwrap();
+    let store = open(&directory, &settings(), policy()).unwrap();
     assert_eq!(ids(&store, "/**", 0).await, all);
     println!("all of it");
 }

@@ -156,7 +156,7 @@ async fn what_is_too_old_goes_and_is_told() {
         age: Some(Duration::from_secs(60)),
         ..Retention::default()
     });
-    let store = SqliteStore::open(scratch.settings(), policy).unwrap();
+    let store = scratch.open_with(&settings(), policy);
     let start = SystemTime::now();
     let mut places = Vec::new();
     for second in 0..200 {
@@ -187,7 +187,7 @@ async fn bytes_of_a_channel_are_bounded() {
         bytes: Some(ByteSize::b(1000)),
         ..Retention::default()
     });
-    let store = SqliteStore::open(scratch.settings(), policy).unwrap();
+    let store = scratch.open_with(&settings(), policy);
     let text = format!("\"{}\"", "x".repeat(198));
     for _ in 0..100 {
         store.append(vec![entry("/a", &text), entry("/b", "1")]).await.unwrap();

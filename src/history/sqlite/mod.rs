@@ -9,8 +9,8 @@ mod cut;
 mod index;
 mod keeping;
 mod merge;
-mod reading;
 mod readers;
+mod reading;
 mod recover;
 mod round;
 mod rows;
@@ -33,8 +33,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use super::{
-    Entry, Epoch, Failed, Figures, Page, Place, Policy, Query, Saved, Settings, Store, Survey, Sync,
-    Want,
+    Entry, Epoch, Failed, Figures, Page, Place, Policy, Query, Saved, Settings, Store, Survey,
+    Sync, Want,
 };
 use crate::bayeux::ChannelPattern;
 use crate::metrics::Metrics;
@@ -253,7 +253,9 @@ impl SqliteStore {
         answer: oneshot::Receiver<Result<T, Failed>>,
     ) -> BoxFuture<'static, Result<T, Failed>> {
         let closed = || Err(Failed::Io("the store of history is closed".into()));
-        answer.map(move |answer| answer.unwrap_or_else(|_| closed())).boxed()
+        answer
+            .map(move |answer| answer.unwrap_or_else(|_| closed()))
+            .boxed()
     }
 
     /// Lets the readers end, so that the writer is the last to close the files.

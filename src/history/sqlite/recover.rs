@@ -106,7 +106,9 @@ fn attempt(shared: &Shared, known: Option<&Known>) -> Result<Opened, Error> {
         index.head = index.head.max(now());
         let is_lossy = !Run::read(&connection)?.is_safe() || (known.is_none() && !has_log);
         if is_lossy {
-            warn!("history may lack its newest messages, since it was not closed: a new epoch begins");
+            warn!(
+                "history may lack its newest messages, since it was not closed: a new epoch begins"
+            );
             epoch = random_name();
             index.forgotten = index.head;
             index.lost = index.head;
@@ -227,7 +229,10 @@ fn load(connection: &Connection, policy: &Policy) -> Result<Index, Error> {
 
 /// Adds the messages after a number, up to which all have their place or are gone.
 fn count(connection: &Connection, index: &mut Index, counted: u64) -> Result<(), Error> {
-    let sql = format!("SELECT id, channel, {} FROM message WHERE id > ?1 ORDER BY id", rows::SIZE);
+    let sql = format!(
+        "SELECT id, channel, {} FROM message WHERE id > ?1 ORDER BY id",
+        rows::SIZE
+    );
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([int(counted)])?;
     while let Some(row) = rows.next()? {

@@ -64,7 +64,11 @@ fn settings() -> Settings {
 /// Keeps three messages of channels below `/last`, all of others.
 fn policy() -> Policy {
     Policy::new(|name| Retention {
-        messages: Some(if name.as_str().starts_with("/last/") { 3 } else { u64::MAX }),
+        messages: Some(if name.as_str().starts_with("/last/") {
+            3
+        } else {
+            u64::MAX
+        }),
         ..Retention::default()
     })
 }
@@ -119,6 +123,8 @@ async fn ids(store: &dyn Store, pattern: &str, after: u64) -> Vec<u64> {
 }
 
 async fn append(store: &dyn Store, channels: &[&str]) -> Vec<Place> {
-    let batch = channels.iter().map(|channel| entry(channel, r#"{"a":"ö"}"#));
+    let batch = channels
+        .iter()
+        .map(|channel| entry(channel, r#"{"a":"ö"}"#));
     store.append(batch.collect()).await.unwrap()
 }

@@ -129,7 +129,9 @@ impl Writer {
             Some(timeout) => self.commands.recv_timeout(timeout).map(Some),
             None => {
                 let command = self.commands.recv();
-                command.map(Some).map_err(|_| RecvTimeoutError::Disconnected)
+                command
+                    .map(Some)
+                    .map_err(|_| RecvTimeoutError::Disconnected)
             }
         }
     }
@@ -163,8 +165,15 @@ impl Writer {
     }
 
     /// Tries something, with files that are opened again if something was wrong with them, and notes how it went.
-    fn attempt<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Failed> {
-        let ready = if self.must_reopen { self.reopen() } else { Ok(()) };
+    fn attempt<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Failed> {
+        let ready = if self.must_reopen {
+            self.reopen()
+        } else {
+            Ok(())
+        };
         let result = ready.and_then(|()| work(self));
         result.map_err(|error| self.fail(&error))
     }
@@ -480,7 +489,11 @@ impl Writer {
     /// Returns how long it is to the next time that what was appended is made safe, if that is done in turns.
     fn until_sync(&self) -> Option<Duration> {
         let is_due = self.shared.sync == Sync::Interval && self.is_unsynced;
-        is_due.then(|| self.shared.sync_interval.saturating_sub(self.last_sync.elapsed()))
+        is_due.then(|| {
+            self.shared
+                .sync_interval
+                .saturating_sub(self.last_sync.elapsed())
+        })
     }
 
     /// Makes room for a batch: what is beside the tables has to get into them, and the oldest messages to go.
@@ -583,7 +596,9 @@ impl Writer {
             while writer.round.is_some() && Instant::now() < end {
                 writer.go_round()?;
             }
-            writer.connection.pragma_update(None, "synchronous", "FULL")?;
+            writer
+                .connection
+                .pragma_update(None, "synchronous", "FULL")?;
             let transaction = writer.begin()?;
             schema::set_mark(&transaction, "head", int(writer.next - 1))?;
             schema::set_mark(&transaction, "clean", true)?;

@@ -5,7 +5,9 @@ use crate::history::Failed;
 
 fn size(scratch: &Scratch) -> u64 {
     let files = fs::read_dir(&scratch.0).unwrap();
-    files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
+    files
+        .map(|file| file.unwrap().metadata().unwrap().len())
+        .sum()
 }
 
 #[tokio::test]
@@ -51,7 +53,10 @@ async fn a_batch_that_is_larger_than_the_bound_allows_is_refused() {
     let store = scratch.open_with(&settings, policy());
     let first = append(&store, &["/a"]).await[0].id;
     let large = format!("\"{}\"", "x".repeat(200_000));
-    assert_eq!(store.append(vec![entry("/a", &large)]).await, Err(Failed::Full));
+    assert_eq!(
+        store.append(vec![entry("/a", &large)]).await,
+        Err(Failed::Full)
+    );
     assert_eq!(store.health(), Err(Failed::Full));
     assert!(append(&store, &["/a"]).await[0].id > first);
     assert_eq!(store.health(), Ok(()));
@@ -106,7 +111,10 @@ async fn two_processes_do_not_share_a_directory() {
     let store = scratch.open();
     let error = open(&scratch.0, &settings(), policy()).unwrap_err();
     let text = error.to_string();
-    assert!(text.starts_with("history.directory: ") && text.ends_with("another process"), "{text}");
+    assert!(
+        text.starts_with("history.directory: ") && text.ends_with("another process"),
+        "{text}"
+    );
     store.close().await;
     drop(store);
     scratch.open();

@@ -206,3 +206,6 @@ impl BayeuxServer {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -365,6 +365,7 @@ impl Bound {
     /// not longer than `http.shutdown_timeout`, and returns.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         self.server.prepare();
+        self.server.take_up_resources().await;
         let mut tasks = JoinSet::new();
         let sweeping = Arc::clone(&self.server);
         tasks.spawn(async move { sweeping.sweep().await });

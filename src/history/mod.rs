@@ -6,11 +6,15 @@
 mod memory;
 mod retention;
 pub mod settings;
+pub mod sqlite;
 mod store;
+#[cfg(test)]
+pub(crate) mod suite;
 
 pub use memory::MemoryStore;
 pub use retention::{Policy, Retention};
 pub use settings::{Settings, Sync};
+pub use sqlite::SqliteStore;
 pub use store::{
     Body, Entry, Epoch, Failed, Figures, Kept, Page, Place, Query, Saved, Selection, Store, Survey,
     Want,

@@ -9,6 +9,7 @@ mod channels;
 mod deliver;
 mod document;
 mod extract;
+mod history;
 mod message;
 mod paging;
 mod problem;
@@ -94,6 +95,7 @@ fn endpoints() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(deliver::deliver))
         .routes(routes!(channels::list))
         .routes(routes!(channels::one))
+        .routes(routes!(history::read, history::delete))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::one, sessions::end))
         .routes(routes!(users::disconnect))

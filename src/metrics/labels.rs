@@ -278,10 +278,17 @@ pub enum Forbidden {
     Subscribe,
     /// To publish, to call a service, or to change a resource.
     Publish,
+    /// To have history forgotten.
+    Forget,
 }
 
 impl Forbidden {
-    pub(super) const ALL: [Self; 3] = [Self::Handshake, Self::Subscribe, Self::Publish];
+    pub(super) const ALL: [Self; 4] = [
+        Self::Handshake,
+        Self::Subscribe,
+        Self::Publish,
+        Self::Forget,
+    ];
 
     /// Returns the label that metrics carry.
     #[must_use]
@@ -290,6 +297,7 @@ impl Forbidden {
             Self::Handshake => "handshake",
             Self::Subscribe => "subscribe",
             Self::Publish => "publish",
+            Self::Forget => "forget",
         }
     }
 }

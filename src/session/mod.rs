@@ -60,7 +60,7 @@ pub use overflow::Delivered;
 pub use reconnects::Reconnects;
 pub use registry::Sessions;
 pub use replaying::Begins;
-pub use replays::{Asked, Decided, Decision, Found, From, Job, Replays, Run};
+pub use replays::{Asked, Decided, Deciding, Decision, Found, From, Job, Replays, Run};
 pub use replying::Carrier;
 pub use settings::{MaxQueuePolicy, Settings};
 pub use shared::Shared;

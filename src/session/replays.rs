@@ -74,6 +74,9 @@ pub enum Decided {
     Failed(ChannelPattern),
 }
 
+/// Waits for what becomes of it.
+pub type Deciding = oneshot::Receiver<Decided>;
+
 /// What was found of what was asked for.
 #[derive(Debug)]
 pub struct Found {
@@ -101,6 +104,18 @@ impl Replays {
         jobs.push_back(job);
         drop(jobs);
         self.more.notify_one();
+    }
+
+    /// Has it decided from where on the runs of a subscribe read; returns what becomes of it.
+    pub fn decide(&self, session: ClientId, runs: Vec<Run>, new: Vec<ChannelPattern>) -> Deciding {
+        let (done, decided) = oneshot::channel();
+        self.add(Job::Decide(Decision {
+            session,
+            runs,
+            new,
+            done,
+        }));
+        decided
     }
 
     /// Waits for something to do.

@@ -36,6 +36,7 @@ mod extensions;
 mod framing;
 mod handshake;
 mod history;
+mod history_requests;
 mod hooks;
 mod hostile;
 mod hosts;

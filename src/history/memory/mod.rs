@@ -243,3 +243,6 @@ fn random_name() -> Epoch {
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
     URL_SAFE_NO_PAD.encode(bytes).into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,14 @@
 
 mod decide;
 mod page;
+mod part;
+pub mod past;
 mod stream;
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use serde_json::value::RawValue;
-use tokio::sync::oneshot;
 
 use super::{Later, Scope};
 use crate::bayeux::{
@@ -16,9 +18,9 @@ use crate::bayeux::{
 };
 use crate::extensions::Refusal;
 use crate::router::{ReplayDefault, ReplayExpired, ReplayOptions};
-use crate::session::{Asked, Decided, Decision, Found, From, Job, Run, Session};
-pub use decide::decide;
-pub use page::page;
+use crate::session::{Asked, Decided, Found, From, Run, Session};
+pub use decide::{begins, is_gone, judge, position};
+pub use part::Part;
 pub(super) use stream::asked as asked_by_stream;
 pub use stream::{Recovered, Recovering};
 
@@ -157,47 +159,26 @@ impl Begun {
         session: &Session,
         scope: &Scope<'_>,
     ) -> Reply<'a> {
-        let Some(decided) = ask(self.runs, new, session, scope) else {
+        if self.runs.is_empty() {
             if self.is_told {
                 reply.extend(REPLAY, told(&[], &self.without, ""));
             }
             return reply;
-        };
+        }
+        let decided = scope.shared.replays.decide(session.id(), self.runs, new);
         let epoch = scope.history.store().map(|store| store.epoch());
         let (without, is_told) = (self.without, self.is_told);
-        scope.keep_back(Later::new(async move {
-            match decided.await {
-                Ok(Decided::Begun(found)) => Ok(is_told.then(|| {
-                    let epoch = epoch.as_deref().unwrap_or_default();
-                    (REPLAY, told(&found, &without, epoch))
-                })),
-                Ok(Decided::Expired(pattern, id)) => Err(expired(&pattern, id)),
-                Ok(Decided::Failed(pattern)) => Err(unavailable(&pattern)),
-                Err(_) => Err(Refusal::Failed(BayeuxError::SubscribeFailed.text().into())),
-            }
-        }));
+        scope.keep_back(Later::new(decided.map(move |decided| match decided {
+            Ok(Decided::Begun(found)) => Ok(is_told.then(|| {
+                let epoch = epoch.as_deref().unwrap_or_default();
+                (REPLAY, told(&found, &without, epoch))
+            })),
+            Ok(Decided::Expired(pattern, id)) => Err(expired(&pattern, id)),
+            Ok(Decided::Failed(pattern)) => Err(unavailable(&pattern)),
+            Err(_) => Err(Refusal::Failed(BayeuxError::SubscribeFailed.text().into())),
+        })));
         reply
     }
-}
-
-/// Asks for a decision on these runs; nothing if there are none.
-fn ask(
-    runs: Vec<Run>,
-    new: Vec<ChannelPattern>,
-    session: &Session,
-    scope: &Scope<'_>,
-) -> Option<oneshot::Receiver<Decided>> {
-    if runs.is_empty() {
-        return None;
-    }
-    let (done, decided) = oneshot::channel();
-    scope.shared.replays.add(Job::Decide(Decision {
-        session: session.id(),
-        runs,
-        new,
-        done,
-    }));
-    Some(decided)
 }
 
 fn expired(pattern: &ChannelPattern, id: u64) -> Refusal {

@@ -5,14 +5,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::sync::oneshot;
-
 use super::{Asks, Begun, told};
 use crate::bayeux::ChannelPattern;
 use crate::history::Epoch;
 use crate::operations::Scope;
 use crate::router::ReplayExpired;
-use crate::session::{Decided, Found, From, Session};
+use crate::session::{Decided, Deciding, Found, From, Session};
 
 /// Reads what an event stream asks for: what comes after its position, or what it says at first, or else what the
 /// configuration says. It is told what is lost, and never refused for that: browsers would not ask again.
@@ -38,7 +36,7 @@ pub fn asked(patterns: &[ChannelPattern], since: Option<&From>, scope: &Scope<'_
 #[derive(Debug)]
 pub struct Recovering {
     /// Nothing: there is no history at all.
-    decided: Option<oneshot::Receiver<Decided>>,
+    decided: Option<Deciding>,
     without: Vec<ChannelPattern>,
     epoch: Epoch,
 }
@@ -65,9 +63,10 @@ impl Begun {
         }
         let epoch = scope.history.store().map(|store| store.epoch());
         let without = self.without;
-        let decided = super::ask(self.runs, new, session, scope);
+        let replays = &scope.shared.replays;
+        let runs = (!self.runs.is_empty()).then_some(self.runs);
         Some(Recovering {
-            decided,
+            decided: runs.map(|runs| replays.decide(session.id(), runs, new)),
             without,
             epoch: epoch.unwrap_or_else(|| "".into()),
         })

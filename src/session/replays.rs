@@ -74,6 +74,9 @@ pub enum Decided {
     Failed(ChannelPattern),
 }
 
+/// Waits for what becomes of it.
+pub type Deciding = oneshot::Receiver<Decided>;
+
 /// What was found of what was asked for.
 #[derive(Debug)]
 pub struct Found {

@@ -288,7 +288,7 @@ async fn events_that_a_slow_client_did_not_read_are_not_lost_with_its_connection
 async fn who_somebody_is_goes_on_and_rules_of_now_decide() {
     const ALL: &str = "access=[{ allow = ['handshake', 'subscribe', 'publish'], channels = ['/**'], \
         who = { role = 'editor' } }]";
-    const ROOMS: &str = "access=[{ allow = 'handshake' }, { allow = ['subscribe', 'publish'], \
+    const ROOMS: &str = "access=[{ allow = ['handshake'], who = 'anyone' }, { allow = ['subscribe', 'publish'], \
         channels = ['/room/**'], who = { user = 'u1' } }]";
     let (keeper, issuer) = (Keeper::new(), issuer());
     let server = start(&keeper, &[&issuer, ALL]);
@@ -321,7 +321,7 @@ async fn who_may_not_handshake_any_more_is_not_taken_up() {
     let keeper = Keeper::new();
     let server = start(&keeper, &[]);
     let mut client = server.client().await;
-    let nobody = "access=[{ deny = 'handshake' }]";
+    let nobody = "access=[{ deny = ['handshake'], who = 'anyone' }]";
     let server = restarted(server, &keeper, &[nobody]).await;
     client.go_to(&server);
     unknown(&only(client.connect().await));

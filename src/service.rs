@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{StatusCode, header};
 
-use crate::api::resources;
+use crate::api::{history, resources};
 use crate::metrics::Metrics;
 use crate::transports::answer::Answer;
 use crate::transports::gate::{Decision, Gate, Purpose, Rejection, Sender, add};
@@ -15,7 +15,7 @@ use crate::transports::streaming::{self, event_source, multipart};
 use crate::transports::{Endpoint, Error, websocket};
 use crate::web::{Head, Request, Response, Socket, Transfer, cors};
 
-/// All that is served beside pages: Bayeux, event streams, and resources.
+/// All that is served beside pages: Bayeux, event streams, resources, and history.
 #[derive(Debug)]
 pub struct Service(Arc<Endpoint>);
 
@@ -40,11 +40,17 @@ impl Service {
         body: Bytes,
         socket: &Socket,
     ) -> Answer {
+        if self.0.server.is_cut() {
+            return Response::stopped().into();
+        }
         self.answer(decision, head, body, socket).shared(decision)
     }
 
     /// Answers a request of messages, of which the decision says all that there is to know.
     pub fn serve_messages(&self, decision: &Decision<'_>, body: Bytes, socket: &Socket) -> Answer {
+        if self.0.server.is_cut() {
+            return Response::stopped().into();
+        }
         self.messages(decision, body, socket).shared(decision)
     }
 
@@ -84,6 +90,7 @@ impl Service {
             Purpose::Resource => {
                 return resources::serve(endpoint, decision, head, &body, socket);
             }
+            Purpose::History => return history::serve(endpoint, decision, head, socket),
             Purpose::Preflight(methods) => return preflight(decision, head, methods).into(),
             Purpose::Script => callback_polling::serve(endpoint, decision, head, socket),
             Purpose::FrameOpening => Ok(streaming::opening_page().into()),

@@ -58,8 +58,8 @@ impl Compiled {
             reason,
         } = rule;
         if allow.is_empty() && deny.is_empty() {
-            let fix =
-                "neither allow nor deny names an action; write handshake, subscribe or publish";
+            let fix = "neither allow nor deny names an action; write handshake, subscribe, \
+                 publish or forget";
             refuse("allow", shown(allow), fix);
         }
         if let Some(both) = deny.iter().find(|action| allow.contains(action)) {
@@ -157,10 +157,13 @@ impl Compiled {
         let identity = subject.identity.as_deref();
         match asked {
             Asked::Handshake => Finding::Decides(allows),
-            Asked::Publish(channel) if self.matches(channel.as_str(), identity) => {
-                Finding::Decides(allows)
+            Asked::Publish(channel) | Asked::Forget(channel) => {
+                if self.matches(channel.as_str(), identity) {
+                    Finding::Decides(allows)
+                } else {
+                    Finding::OtherChannels
+                }
             }
-            Asked::Publish(_) => Finding::OtherChannels,
             Asked::Subscribe(pattern) => self.of_subscription(pattern, allows, identity),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Rules stand in an order, and the first that is about the action, the client and the channel decides.
 //! Where none is, the client's own grants do ([`Grant`]), and then it is refused; without any rule
-//! everything is allowed. Meta channels are never anyone's.
+//! everything is allowed, but to have history forgotten. Meta channels are never anyone's.
 //!
 //! A subscription to a pattern is allowed only if no channel that the pattern could deliver is refused:
 //! from the first rule on, one that denies a channel of the pattern refuses it, and one that allows with
@@ -39,6 +39,8 @@ pub enum Asked<'a> {
     Subscribe(&'a ChannelPattern),
     /// To publish on a channel.
     Publish(&'a ChannelName),
+    /// To have what is kept of a channel forgotten.
+    Forget(&'a ChannelName),
 }
 
 impl Asked<'_> {
@@ -49,6 +51,7 @@ impl Asked<'_> {
             Self::Handshake => Action::Handshake,
             Self::Subscribe(_) => Action::Subscribe,
             Self::Publish(_) => Action::Publish,
+            Self::Forget(_) => Action::Forget,
         }
     }
 
@@ -56,7 +59,7 @@ impl Asked<'_> {
         match self {
             Self::Handshake => false,
             Self::Subscribe(pattern) => pattern.kind() == ChannelKind::Meta,
-            Self::Publish(channel) => channel.kind() == ChannelKind::Meta,
+            Self::Publish(channel) | Self::Forget(channel) => channel.kind() == ChannelKind::Meta,
         }
     }
 }
@@ -156,7 +159,7 @@ impl Access {
         }
     }
 
-    /// Tells whether there are no rules, so that everything is allowed.
+    /// Tells whether there are no rules, so that everything is allowed but to have history forgotten.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.rules.is_empty()
@@ -178,7 +181,7 @@ impl Access {
         if asked.is_meta() {
             return Decision::NOT_GRANTED;
         }
-        if self.is_open() {
+        if self.is_open() && asked.action() != Action::Forget {
             return Decision::OPEN;
         }
         match self.explain(asked, subject).last() {
@@ -224,7 +227,7 @@ impl Access {
         let wanted = match asked {
             Asked::Handshake => None,
             Asked::Subscribe(pattern) => Some(pattern.as_str()),
-            Asked::Publish(channel) => Some(channel.as_str()),
+            Asked::Publish(channel) | Asked::Forget(channel) => Some(channel.as_str()),
         };
         let is_granted = |grant: &Grant| {
             let covers = |wanted| {

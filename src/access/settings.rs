@@ -10,10 +10,12 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 pub enum Action {
     /// To have a session.
     Handshake,
-    /// To receive what is published on a channel, or to read the resource that it is.
+    /// To receive what is published on a channel, or to read its history or the resource that it is.
     Subscribe,
     /// To publish on a channel, to call a service, or to change the resource that a channel is.
     Publish,
+    /// To have what is kept of a channel forgotten: without a rule that allows it, nobody may.
+    Forget,
 }
 
 impl Action {
@@ -24,6 +26,7 @@ impl Action {
             Self::Handshake => "handshake",
             Self::Subscribe => "subscribe",
             Self::Publish => "publish",
+            Self::Forget => "forget",
         }
     }
 }

@@ -34,6 +34,8 @@ pub enum BayeuxError {
     SubscribeForbidden,
     /// A publish that access rules do not allow, on this channel.
     PublishForbidden,
+    /// History that access rules do not allow to be forgotten, on this channel.
+    ForgetForbidden,
     /// A publish to a meta channel that does not exist.
     ChannelCreateDenied,
     /// An unsubscribe from a meta channel.
@@ -136,6 +138,7 @@ impl BayeuxError {
             Self::HandshakeForbidden => "403::handshake_denied",
             Self::SubscribeForbidden => "403:CHANNEL:subscribe_denied",
             Self::PublishForbidden => "403:CHANNEL:publish_denied",
+            Self::ForgetForbidden => "403:CHANNEL:forget_denied",
             Self::SubscribeDenied => "403:denied_by_security_policy:subscribe_denied",
             Self::CreateDenied => "403:denied_by_security_policy:create_denied",
             Self::ChannelCreateDenied => "403:denied_by_security_policy:channel_create_denied",

@@ -65,7 +65,7 @@ pub(super) struct Args {
     action: Action,
 
     /// The channel; to subscribe, also a pattern such as /chat/**
-    #[arg(value_name = "CHANNEL", required_if_eq_any([("action", "subscribe"), ("action", "publish")]))]
+    #[arg(value_name = "CHANNEL", required_if_eq_any([("action", "subscribe"), ("action", "publish"), ("action", "forget")]))]
     channel: Option<String>,
 }
 
@@ -74,6 +74,7 @@ enum Wanted {
     Handshake,
     Subscribe(ChannelPattern),
     Publish(ChannelName),
+    Forget(ChannelName),
 }
 
 impl Wanted {
@@ -82,6 +83,7 @@ impl Wanted {
             Self::Handshake => Asked::Handshake,
             Self::Subscribe(pattern) => Asked::Subscribe(pattern),
             Self::Publish(channel) => Asked::Publish(channel),
+            Self::Forget(channel) => Asked::Forget(channel),
         }
     }
 
@@ -89,7 +91,7 @@ impl Wanted {
         match self {
             Self::Handshake => "",
             Self::Subscribe(pattern) => pattern.as_str(),
-            Self::Publish(channel) => channel.as_str(),
+            Self::Publish(channel) | Self::Forget(channel) => channel.as_str(),
         }
     }
 }
@@ -147,7 +149,8 @@ fn explained(args: Args) -> Result<(String, bool), String> {
     if !lines.is_empty() {
         lines.push(String::new());
     }
-    lines.push(verdict(&access, decision));
+    let is_forget = matches!(wanted, Wanted::Forget(_));
+    lines.push(verdict(&access, decision, is_forget));
     if config.webhook.decides(wanted.asked().action()) {
         lines.push("the webhook decides as well, and is not asked here".to_owned());
     }
@@ -174,9 +177,15 @@ fn wanted(action: Action, channel: Option<&str>, limits: &Limits) -> Result<Want
         (Action::Subscribe, channel) => ChannelPattern::parse(channel.unwrap_or_default(), limits)
             .map(Wanted::Subscribe)
             .map_err(|_| "CHANNEL must be a channel or a pattern, such as /chat/**".to_owned()),
-        (Action::Publish, channel) => ChannelName::parse(channel.unwrap_or_default(), limits)
-            .map(Wanted::Publish)
-            .map_err(|_| "CHANNEL must be a channel, such as /chat/demo".to_owned()),
+        (Action::Publish | Action::Forget, channel) => {
+            let wanted = match action {
+                Action::Forget => Wanted::Forget,
+                _ => Wanted::Publish,
+            };
+            ChannelName::parse(channel.unwrap_or_default(), limits)
+                .map(wanted)
+                .map_err(|_| "CHANNEL must be a channel, such as /chat/demo".to_owned())
+        }
     }
 }
 
@@ -210,7 +219,7 @@ fn meaning(finding: Finding) -> &'static str {
     }
 }
 
-fn verdict(access: &Access, decision: Decision) -> String {
+fn verdict(access: &Access, decision: Decision, is_forget: bool) -> String {
     let Decision { allowed, rule } = decision;
     let reason = access.reason(decision);
     let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
@@ -221,7 +230,9 @@ fn verdict(access: &Access, decision: Decision) -> String {
         }
         (true, None) => "allowed by the token itself: no [[access]] decides".to_owned(),
         (false, Some(rule)) => format!("refused by access[{rule}]{reason}"),
-        (false, None) if access.is_open() => "refused: meta channels are the server's".to_owned(),
+        (false, None) if access.is_open() && !is_forget => {
+            "refused: meta channels are the server's".to_owned()
+        }
         (false, None) => "refused: no [[access]] allows it".to_owned(),
     }
 }

@@ -396,8 +396,21 @@ impl Checks {
         if let Some(fix) = path_fix(resources) {
             self.require(false, "resources.path", fix);
         }
+        let are_apart = |a: &str, b: &str| !is_at_or_below(a, b) && !is_at_or_below(b, a);
+        let history = &config.history.path;
+        if let Some(fix) = path_fix(history) {
+            self.require(false, "history.path", fix);
+        }
+        for other in [&transports.path, events, resources] {
+            self.require(
+                are_apart(history, other),
+                "history.path",
+                "must not be bayeux.path, eventsource.path or resources.path, nor below or above \
+                 one of them",
+            );
+        }
         for other in [&transports.path, events] {
-            let is_apart = !is_at_or_below(resources, other) && !is_at_or_below(other, resources);
+            let is_apart = are_apart(resources, other);
             self.require(
                 is_apart,
                 "resources.path",
@@ -408,6 +421,7 @@ impl Checks {
             ("bayeux.path", &transports.path),
             ("eventsource.path", events),
             ("resources.path", resources),
+            ("history.path", history),
         ];
         for (key, path) in paths {
             self.require(

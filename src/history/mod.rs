@@ -8,6 +8,8 @@ mod retention;
 pub mod settings;
 mod sqlite;
 mod store;
+#[cfg(test)]
+pub(crate) mod suite;
 
 pub use memory::MemoryStore;
 pub use retention::{Policy, Retention};

@@ -115,6 +115,8 @@ pub enum Kind {
     SessionUnknown,
     /// There is no such channel.
     ChannelUnknown,
+    /// Nothing is kept of the channel.
+    NoHistory,
     /// An extension refuses it.
     Refused,
     /// It came under the same idempotency key with another body.
@@ -130,7 +132,7 @@ pub enum Kind {
 impl Kind {
     /// All of them.
     #[cfg(test)]
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::KeyMissing,
         Self::KeyUnknown,
         Self::KeyExpired,
@@ -146,6 +148,7 @@ impl Kind {
         Self::Unfit,
         Self::SessionUnknown,
         Self::ChannelUnknown,
+        Self::NoHistory,
         Self::Refused,
         Self::Reused,
         Self::InProgress,
@@ -180,6 +183,7 @@ impl Kind {
             Self::Unfit => ("channel_kind", S::BAD_REQUEST, "Not on this channel"),
             Self::SessionUnknown => ("session_unknown", S::NOT_FOUND, "No such session"),
             Self::ChannelUnknown => ("channel_unknown", S::NOT_FOUND, "No such channel"),
+            Self::NoHistory => ("no_history", S::NOT_FOUND, "No history"),
             Self::Refused => ("refused", S::FORBIDDEN, "Refused"),
             Self::Reused => (
                 "idempotency_key_reused",

@@ -241,10 +241,12 @@ pub enum EndReason {
     Memory,
     /// An administrator, or a program of theirs, ended it.
     Administrator,
+    /// It was left by the process before, and the rules or bounds of this one do not let it go on.
+    NotRestored,
 }
 
 impl EndReason {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Disconnect,
         Self::Expired,
         Self::MaxQueue,
@@ -252,6 +254,7 @@ impl EndReason {
         Self::IdentityExpired,
         Self::Memory,
         Self::Administrator,
+        Self::NotRestored,
     ];
 
     /// Returns the label that metrics and log lines carry.
@@ -265,6 +268,7 @@ impl EndReason {
             Self::IdentityExpired => "identity_expired",
             Self::Memory => "memory",
             Self::Administrator => "administrator",
+            Self::NotRestored => "not_restored",
         }
     }
 }
@@ -278,10 +282,17 @@ pub enum Forbidden {
     Subscribe,
     /// To publish, to call a service, or to change a resource.
     Publish,
+    /// To have history forgotten.
+    Forget,
 }
 
 impl Forbidden {
-    pub(super) const ALL: [Self; 3] = [Self::Handshake, Self::Subscribe, Self::Publish];
+    pub(super) const ALL: [Self; 4] = [
+        Self::Handshake,
+        Self::Subscribe,
+        Self::Publish,
+        Self::Forget,
+    ];
 
     /// Returns the label that metrics carry.
     #[must_use]
@@ -290,6 +301,7 @@ impl Forbidden {
             Self::Handshake => "handshake",
             Self::Subscribe => "subscribe",
             Self::Publish => "publish",
+            Self::Forget => "forget",
         }
     }
 }

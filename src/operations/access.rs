@@ -92,6 +92,24 @@ impl Scope<'_> {
         Err(self.forbid(Forbidden::Publish, channel.as_str(), decision, reason, id))
     }
 
+    /// Asks whether an actor may have what is kept of a channel forgotten.
+    ///
+    /// # Errors
+    /// A rule denies it, or none allows it; or it is a user that is refused.
+    pub(super) fn may_forget(
+        &self,
+        channel: &ChannelName,
+        actor: &Actor<'_>,
+    ) -> Result<(), Refusal> {
+        self.is_welcome(actor.who.identity())?;
+        let decision = self.access.decide(Asked::Forget(channel), &actor.subject());
+        if decision.allowed {
+            return Ok(());
+        }
+        let reason = self.access.reason(decision).unwrap_or_default();
+        Err(self.forbid(Forbidden::Forget, channel.as_str(), decision, reason, None))
+    }
+
     fn granted(&self, session: Option<&Arc<Session>>, actor: &Actor<'_>) -> Granted {
         match session {
             Some(session) => session.granted(),
@@ -113,6 +131,7 @@ impl Scope<'_> {
             Forbidden::Handshake => BayeuxError::HandshakeForbidden,
             Forbidden::Subscribe => BayeuxError::SubscribeForbidden,
             Forbidden::Publish => BayeuxError::PublishForbidden,
+            Forbidden::Forget => BayeuxError::ForgetForbidden,
         };
         self.metrics().forbidden(what);
         let rule = decision.rule.map(|number| format!("access[{number}]"));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Actor, Scope};
-use crate::bayeux::{ChannelName, ClientId, Message, parse_data};
+use crate::bayeux::{ChannelName, ChannelPattern, ClientId, Message, parse_data};
 use crate::session::Session;
 
 /// A request that stands for messages of a client which sends none.
@@ -21,7 +21,9 @@ pub enum Implied<'a> {
     Joined(ClientId),
     /// A resource is read: a subscribe.
     Read(&'a ChannelName),
-    /// A resource is changed: a publish. There is no data if what comes of it is not known yet.
+    /// The history of a channel or pattern is read: a subscribe.
+    Past(&'a ChannelPattern),
+    /// A resource is changed, or history is forgotten: a publish. There is no data if what comes of it is not known yet.
     Changed(&'a ChannelName, Option<&'a [u8]>),
 }
 
@@ -51,6 +53,7 @@ impl Implied<'_> {
             Self::Continued(channels, id) => take(&subscribe(&names(channels), Some(id))),
             Self::Joined(id) => take(&connect(id)),
             Self::Read(channel) => take(&subscribe(&name(channel), None)),
+            Self::Past(pattern) => take(&subscribe(&pattern_name(pattern), None)),
             Self::Changed(channel, None) => take(&publish(&name(channel), None)),
             Self::Changed(channel, Some(data)) => {
                 if let Ok(data) = parse_data(data, scope.limits) {
@@ -102,6 +105,11 @@ pub(super) fn names(channels: &[Cow<'_, str>]) -> Box<RawValue> {
 /// Returns the name of a channel as a message has it.
 pub(super) fn name(channel: &ChannelName) -> Box<RawValue> {
     to_raw_value(channel.as_str()).expect("a string is JSON")
+}
+
+/// Returns the name of a channel or pattern as a message has it.
+pub(super) fn pattern_name(pattern: &ChannelPattern) -> Box<RawValue> {
+    to_raw_value(pattern.as_str()).expect("a string is JSON")
 }
 
 fn parsed(text: &'static str) -> Message<'static> {

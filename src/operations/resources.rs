@@ -5,12 +5,18 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::extensions::Denied;
-use super::publish::{Announced, announce, draft, write};
-use super::sequence::{Change, NotSequenced, Sequencing, unavailable};
+use super::kept::unavailable;
+use super::publish::{Announced, announce, draft};
 use super::{Actor, Scope, implied};
-use crate::bayeux::{ChannelName, DataError, Draft, parse_data};
+use crate::bayeux::{ChannelName, ChannelPattern, DataError, Draft, Limits, parse_data};
 use crate::extensions::{Refusal, Wait};
+use crate::history::{Failed, Kept, Page, Query, Selection, Want};
 use crate::resources::{Conditions, Current, Had, Unmet, Watch, Write, Written};
+use crate::sequence::{Change, NotSequenced, Sequenced, Sequencing};
+
+/// How many messages are read at once, and bytes.
+const PAGE: usize = 1000;
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Why a resource was not changed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +69,8 @@ pub enum Changing {
     Done(Written),
     /// It is made once it is kept.
     Pending(Sequencing),
+    /// It is deleted, and what is kept of it is forgotten, up to this number.
+    Forgetting(Written, u64),
 }
 
 /// Where a part of a representation goes.
@@ -147,15 +155,63 @@ pub fn patch(
     }
 }
 
-/// Returns what a change that is kept has led to.
+/// Returns what a change that was to be kept has led to.
 ///
 /// # Errors
 /// It could not be kept, or a condition was not met when it was its turn.
-pub async fn changed(channel: ChannelName, sequencing: Sequencing) -> Result<Written, NotWritten> {
-    match sequencing.await {
-        Ok(Ok(sequenced)) => sequenced.written.ok_or(NotWritten::NoData),
-        Ok(Err(NotSequenced::Unmet(unmet))) => Err(unmet.into()),
-        Ok(Err(NotSequenced::Failed(_))) | Err(_) => Err(unavailable(&channel).into()),
+pub fn changed(
+    channel: &ChannelName,
+    sequenced: Option<Result<Sequenced, NotSequenced>>,
+) -> Result<Written, NotWritten> {
+    match sequenced {
+        Some(Ok(sequenced)) => sequenced.written.ok_or(NotWritten::NoData),
+        Some(Err(NotSequenced::Unmet(unmet))) => Err(unmet.into()),
+        Some(Err(NotSequenced::Failed(_))) | None => Err(unavailable(channel).into()),
+    }
+}
+
+/// Returns what a deletion has led to, once what is kept of the resource was to be forgotten.
+///
+/// # Errors
+/// The store does not work.
+pub fn forgotten(
+    channel: &ChannelName,
+    written: Written,
+    removed: Result<u64, Failed>,
+) -> Result<Written, NotWritten> {
+    match removed {
+        Ok(_) => Ok(written),
+        Err(_) => Err(unavailable(channel).into()),
+    }
+}
+
+/// Returns what is to be read to take the resources up that are kept: the last message of each channel.
+#[must_use]
+pub fn kept_after(position: u64, limits: &Limits) -> Query {
+    let all = ChannelPattern::parse("/**", limits).expect("a pattern");
+    Query {
+        wants: vec![Want {
+            pattern: all,
+            after: 0,
+        }],
+        selection: Selection::LastOfEach(u64::MAX >> 1),
+        position,
+        max_messages: PAGE,
+        max_bytes: PAGE_BYTES,
+    }
+}
+
+/// Takes the resources up that are among these.
+pub fn take_up(page: Page, scope: &Scope<'_>) {
+    for Kept { place, entry } in page.messages {
+        let delivery = scope.delivery(&entry.channel);
+        if delivery.is_resource && delivery.history.is_some() {
+            let whole = Write::Whole(entry.body.data);
+            // Only to delete what is not there fails.
+            let _ = scope
+                .resources
+                .keep(&entry.channel, &whole, entry.at, place.id);
+        }
     }
 }
 
@@ -170,10 +226,16 @@ pub fn delete(
     scope: &Scope<'_>,
 ) -> Result<Changed, NotWritten> {
     may_change(channel, actor, scope)?;
-    let written = write(channel, &Write::Delete, conditions, scope)?;
+    let written = scope.write(channel, &Write::Delete, conditions)?;
     let name = implied::name(channel);
     let waits = scope.settle(&implied::publish(&name, None), None, actor);
-    Ok((Changing::Done(written), waits))
+    let is_kept = scope.delivery(channel).history.is_some() && scope.history.store().is_some();
+    let changing = if is_kept {
+        Changing::Forgetting(written, written.before.number())
+    } else {
+        Changing::Done(written)
+    };
+    Ok((changing, waits))
 }
 
 fn may_read(channel: &ChannelName, actor: &Actor<'_>, scope: &Scope<'_>) -> Result<(), Refusal> {

@@ -35,6 +35,8 @@ pub struct Current {
     pub version: Version,
     /// The representation; nothing: it was deleted.
     pub data: Option<Bytes>,
+    /// The how-manieth change of all it was.
+    turn: u64,
     /// Whether the version before it was of the same second.
     shares_second: bool,
 }
@@ -71,6 +73,8 @@ pub struct Written {
     pub version: Version,
     /// Whether there was no representation before.
     pub is_new: bool,
+    /// The version before, if there was one.
+    pub before: Version,
 }
 
 /// Why a resource was not changed.
@@ -128,9 +132,33 @@ impl Resources {
         conditions: &Conditions,
         at: SystemTime,
     ) -> Result<Written, Unmet> {
+        self.write_as(channel, write, conditions, (at, None))
+    }
+
+    /// Gives a resource what a message that is kept says, whose number is then that of the version.
+    ///
+    /// # Errors
+    /// There is nothing to delete.
+    pub fn keep(
+        &self,
+        channel: &ChannelName,
+        write: &Write,
+        at: SystemTime,
+        id: u64,
+    ) -> Result<Written, Unmet> {
+        self.write_as(channel, write, &Conditions::default(), (at, Some(id)))
+    }
+
+    fn write_as(
+        &self,
+        channel: &ChannelName,
+        write: &Write,
+        conditions: &Conditions,
+        version: (SystemTime, Option<u64>),
+    ) -> Result<Written, Unmet> {
         loop {
             let resource = self.entry(channel);
-            if let Some(written) = self.write_to(&resource, write, conditions, at) {
+            if let Some(written) = self.write_to(&resource, write, conditions, version) {
                 return written;
             }
             self.drop_from_index(&resource);
@@ -182,7 +210,7 @@ impl Resources {
         resource: &Arc<Resource>,
         write: &Write,
         conditions: &Conditions,
-        at: SystemTime,
+        (at, number): (SystemTime, Option<u64>),
     ) -> Option<Result<Written, Unmet>> {
         let mut state = resource.lock();
         if state.is_gone {
@@ -193,8 +221,9 @@ impl Resources {
             self.leave_if_idle(resource, state);
             return Some(Err(unmet));
         }
-        let number = self.changes.fetch_add(1, Relaxed) + 1;
-        let version = Version::after(state.version, at, number);
+        let turn = self.changes.fetch_add(1, Relaxed) + 1;
+        let earlier = state.version;
+        let version = Version::after(earlier, at, number.unwrap_or(turn));
         let before = state.kept_bytes(resource);
         let memory_before = state.memory(resource);
         state.range = match write {
@@ -207,6 +236,7 @@ impl Resources {
         };
         state.shares_second = current.is_some() && !version.is_after(state.version.modified());
         state.version = version;
+        state.turn = turn;
         self.count_bytes(before, state.kept_bytes(resource));
         let memory = &self.metrics.memory;
         memory.resize(Kind::Resources, memory_before, state.memory(resource));
@@ -215,12 +245,13 @@ impl Resources {
         wakers.into_iter().for_each(std::task::Waker::wake);
         if current.is_none() {
             self.metrics.resources.increment();
-            self.ages().insert(number, Arc::clone(resource));
+            self.ages().insert(turn, Arc::clone(resource));
         }
         self.make_room();
         Some(Ok(Written {
             version,
             is_new: current.and_then(|current| current.data).is_none(),
+            before: earlier,
         }))
     }
 
@@ -234,10 +265,10 @@ impl Resources {
         let Some(limit) = self.passed() else {
             return false;
         };
-        while let Some((number, resource)) = ages.pop_first() {
+        while let Some((turn, resource)) = ages.pop_first() {
             let mut state = resource.lock();
-            let last = state.version.number();
-            if last != number {
+            let last = state.turn;
+            if last != turn {
                 drop(state);
                 ages.insert(last, resource);
                 continue;

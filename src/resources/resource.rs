@@ -33,6 +33,8 @@ pub(super) struct Resource {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) version: Version,
+    /// The how-manieth change of all it was at.
+    pub(super) turn: u64,
     pub(super) content: Content,
     /// The version before was of the same second.
     pub(super) shares_second: bool,
@@ -73,6 +75,7 @@ impl State {
         };
         Some(Current {
             version: self.version,
+            turn: self.turn,
             data,
             shares_second: self.shares_second,
         })

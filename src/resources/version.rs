@@ -5,7 +5,8 @@ use std::num::ParseIntError;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// One state of one resource: when it came to be, and the how-manieth change of all it was.
+/// One state of one resource: when it came to be, and the how-manieth change of all it was; or of a channel with
+/// history, the number of its message, so that it is the same after a restart.
 ///
 /// The number tells changes of the same second, or even microsecond, apart; the time tells the
 /// numbers of a server from those it gave before it was started again.
@@ -26,7 +27,9 @@ impl Version {
         }
     }
 
-    pub(super) fn number(self) -> u64 {
+    /// Returns the number.
+    #[must_use]
+    pub fn number(self) -> u64 {
         self.number
     }
 

@@ -48,12 +48,14 @@ impl Watch {
         if state.is_gone {
             return None;
         }
-        let current = state.current().map(|current| current.version);
-        let has_current = current.is_some_and(|current| match had {
-            Had::Versions(versions) => versions.hold(current),
-            Had::Until(date) => !current.is_after(*date),
+        let current = state.current();
+        let has_current = current.as_ref().is_some_and(|current| match had {
+            Had::Versions(versions) => versions.hold(current.version),
+            Had::Until(date) => !current.version.is_after(*date),
         });
-        let seen = current.filter(|_| has_current).map_or(0, Version::number);
+        let seen = current
+            .filter(|_| has_current)
+            .map_or(0, |current| current.turn);
         let has = match had {
             Had::Versions(versions) => versions.sole(),
             Had::Until(_) => None,
@@ -75,16 +77,13 @@ impl Watch {
     /// Waits for the next change; after it, for those that follow.
     pub fn poll_changed(&mut self, context: &mut Context<'_>) -> Poll<Woken> {
         let mut state = self.resource.lock();
-        if let Some(current) = state
-            .current()
-            .filter(|current| current.version.number() > self.seen)
-        {
+        if let Some(current) = state.current().filter(|current| current.turn > self.seen) {
             let range = state
                 .range
                 .as_ref()
                 .filter(|(before, _)| self.has == Some(*before));
             let range = range.map(|(_, range)| range.clone());
-            self.seen = current.version.number();
+            self.seen = current.turn;
             self.has = Some(current.version);
             return Poll::Ready(Woken::Changed(current, range));
         }

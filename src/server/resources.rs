@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -63,6 +64,37 @@ impl BayeuxServer {
     #[must_use]
     pub fn has_resources(&self) -> bool {
         self.core.router.has_resources()
+    }
+
+    /// Takes the resources up that a store has kept since before the server was started. A store that fails is
+    /// told of, and leaves them to come with their next change.
+    pub async fn take_up_resources(&self) {
+        let Some(store) = self.core.history.store() else {
+            return;
+        };
+        if !self.has_resources() || !store.is_durable() {
+            return;
+        }
+        let mut position = 0;
+        loop {
+            match store
+                .read(resources::kept_after(position, &self.core.limits))
+                .await
+            {
+                Ok(page) => {
+                    let (is_end, next) = (page.is_end, page.position);
+                    resources::take_up(page, &self.core.scope(Instant::now()));
+                    if is_end {
+                        return;
+                    }
+                    position = next;
+                }
+                Err(failed) => {
+                    tracing::error!("resources cannot be taken up from history: {failed}");
+                    return;
+                }
+            }
+        }
     }
 
     /// Returns the channel of this name, if it is a resource.
@@ -162,17 +194,28 @@ impl BayeuxServer {
         let (changing, waits) = changed?;
         let mut asked = Asked::default();
         asked.note(0, waits);
+        let store = self.core.history.store().map(Arc::clone);
         let (written, changing) = match changing {
             Changing::Done(written) if asked.is_empty() => return Ok(Changed::Done(written)),
             Changing::Done(written) => (Some(written), None),
-            Changing::Pending(sequencing) => (None, Some(sequencing)),
+            changing => (None, Some(changing)),
         };
         let channel = channel.clone();
         Ok(Changed::Unsettled(Unsettled {
             changing: Box::pin(async move {
-                match changing {
-                    Some(sequencing) => resources::changed(channel, sequencing).await,
-                    None => std::future::pending().await,
+                match (changing, store) {
+                    (Some(Changing::Pending(sequencing)), _) => {
+                        resources::changed(&channel, sequencing.await.ok())
+                    }
+                    (Some(Changing::Forgetting(written, up_to)), Some(store)) => {
+                        // It would come back with the next start.
+                        let removed = store.remove(channel.clone().into(), up_to).await;
+                        resources::forgotten(&channel, written, removed)
+                    }
+                    (Some(Changing::Done(written) | Changing::Forgetting(written, _)), _) => {
+                        Ok(written)
+                    }
+                    (None, _) => std::future::pending().await,
                 }
             }),
             written,

@@ -87,6 +87,9 @@ pub struct Found {
     pub survey: Survey,
 }
 
+/// What becomes of the begin of a run, when that is known.
+pub type Deciding = oneshot::Receiver<Decided>;
+
 /// The work that is to be done, in its order.
 #[derive(Debug, Default)]
 pub struct Replays {
@@ -101,6 +104,18 @@ impl Replays {
         jobs.push_back(job);
         drop(jobs);
         self.more.notify_one();
+    }
+
+    /// Has it decided from where on the runs of a subscribe read; returns what becomes of it.
+    pub fn decide(&self, session: ClientId, runs: Vec<Run>, new: Vec<ChannelPattern>) -> Deciding {
+        let (done, decided) = oneshot::channel();
+        self.add(Job::Decide(Decision {
+            session,
+            runs,
+            new,
+            done,
+        }));
+        decided
     }
 
     /// Waits for something to do.

@@ -49,7 +49,15 @@ impl Endpoint {
     ) -> Result<Self, NotAnOrigin> {
         let origins = AllowedOrigins::new(origins)?;
         let resource_settings = server.has_resources().then_some(&resources);
-        let gate = Gate::new(&settings, &event_source.path, resource_settings, origins);
+        let history = server.has_history();
+        let history = history.then_some(&*server.history_settings().path);
+        let gate = Gate::new(
+            &settings,
+            &event_source.path,
+            resource_settings,
+            history,
+            origins,
+        );
         Ok(Self {
             server,
             gate,

@@ -188,6 +188,7 @@ const RUNS = {
   }),
   '"persisted":false': (text) => JSON.parse(text),
   '"type":"urn:mirant:key_unknown"': (text) => JSON.parse(text),
+  '"channel":"/stock/**","epoch"': (text) => JSON.parse(text),
   'mirant hash-password': async (text, { shell }) => {
     const printed = await shell.run(`printf sesame | ${text}`);
     assert.match(printed, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$\S+\$\S+\n$/);

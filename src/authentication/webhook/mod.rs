@@ -205,7 +205,7 @@ fn outcome(decision: Decision, action: Action, channel: String) -> Result<(), Fa
         return Ok(());
     };
     let error = match action {
-        Action::Publish => BayeuxError::PublishForbidden,
+        Action::Publish | Action::Forget => BayeuxError::PublishForbidden,
         Action::Subscribe | Action::Handshake => BayeuxError::SubscribeForbidden,
     };
     let detail = match (channel.is_empty(), reason.is_empty()) {

@@ -98,6 +98,10 @@ impl Settings {
             let fix = "name what it decides about, such as [\"handshake\"]";
             refuse("decides", "[]".to_owned(), fix);
         }
+        if self.decides.contains(&Action::Forget) {
+            let fix = "\"forget\" is decided by [[access]] alone; leave it out";
+            refuse("decides", "[\"forget\"]".to_owned(), fix);
+        }
         for header in &self.headers {
             if http::HeaderName::try_from(header).is_err() {
                 let shown = serde_json::Value::from(&**header).to_string();

@@ -59,6 +59,11 @@ const WITHOUT_SENSE: &[(&str, &str)] = &[
         "resources.path=/events",
         "\"/events\": must not be bayeux.path or eventsource.path",
     ),
+    ("history.path=/", "\"/\": must name a path below '/'"),
+    (
+        "history.path=/resources/old",
+        "\"/resources/old\": must not be bayeux.path",
+    ),
     ("resources.max_bytes=65535", "65535: must be 65536 or more"),
     ("http.header_timeout=0s", "\"0s\": must be above zero"),
     ("http.body_timeout=0s", "\"0s\": must be above zero"),

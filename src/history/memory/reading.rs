@@ -226,7 +226,8 @@ impl<'a> WayBack<'a> {
                 channel.is_some_and(|channel| pattern.covers(channel.name.as_str()))
             });
             if is_wanted && self.left == 0 {
-                return Some(id);
+                // Some may have gone meanwhile.
+                return Some(id.max(self.want.after));
             }
             self.left -= usize::from(is_wanted);
         }

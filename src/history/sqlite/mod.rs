@@ -14,6 +14,7 @@ mod reading;
 mod recover;
 mod round;
 mod rows;
+mod saved;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -328,8 +329,12 @@ impl Store for SqliteStore {
         self.write(|reply| Command::Save(batch, reply))
     }
 
-    fn take_sessions(&self, max: usize) -> BoxFuture<'_, Result<Vec<Saved>, Failed>> {
-        self.write(|reply| Command::Take(max, reply))
+    fn take_sessions(
+        &self,
+        max_sessions: usize,
+        max_bytes: usize,
+    ) -> BoxFuture<'_, Result<Vec<Saved>, Failed>> {
+        self.write(|reply| Command::Take(max_sessions, max_bytes, reply))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

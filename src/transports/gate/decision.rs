@@ -28,6 +28,8 @@ pub enum Purpose {
     SessionStream(ClientId),
     /// To read, wait for or change a resource.
     Resource,
+    /// To read the history of channels, or to have it deleted.
+    History,
     /// To have the requests in its body answered.
     Requests,
     /// To ask what pages of other origins may do; the methods of its path.

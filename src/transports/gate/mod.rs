@@ -25,6 +25,8 @@ use crate::web::{Head, Headers, cookies};
 const METHODS: &str = "GET, POST, OPTIONS";
 /// The methods of a resource.
 pub const RESOURCE_METHODS: &str = "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS";
+/// The methods of history.
+pub const HISTORY_METHODS: &str = "GET, DELETE, OPTIONS";
 
 /// What is at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,7 @@ enum Area {
     Messages,
     EventStream,
     Resource,
+    History,
 }
 
 /// Decides about requests by their heads.
@@ -43,6 +46,8 @@ pub struct Gate {
     event_stream_path: Option<String>,
     /// Below which path resources are, if there are any.
     resource_path: Option<String>,
+    /// Below which path the history of channels is, if any has one.
+    history_path: Option<String>,
     transports: Vec<Transport>,
     origins: AllowedOrigins,
     cookie: String,
@@ -51,18 +56,21 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Makes the gate of an endpoint; `resources` are where these are, if any channel can be one.
+    /// Makes the gate of an endpoint; `resources` are where these are, if any channel can be one, and `history`
+    /// is the path below which that is, if any channel has it.
     #[must_use]
     pub fn new(
         settings: &Settings,
         event_stream_path: &str,
         resources: Option<&ResourceSettings>,
+        history: Option<&str>,
         origins: AllowedOrigins,
     ) -> Self {
         let mut gate = Self {
             path: settings.path.clone(),
             event_stream_path: None,
             resource_path: resources.map(|resources| resources.path.clone()),
+            history_path: history.map(str::to_owned),
             transports: settings.transports.clone(),
             origins,
             cookie: settings.browser_cookie.name.clone(),
@@ -144,12 +152,14 @@ impl Gate {
         if head.method == Method::OPTIONS {
             return Ok(Purpose::Preflight(match area {
                 Area::Resource => RESOURCE_METHODS,
+                Area::History => HISTORY_METHODS,
                 Area::Messages | Area::EventStream => METHODS,
             }));
         }
         let is_get = head.method == Method::GET;
         match area {
             Area::Resource => Ok(Purpose::Resource),
+            Area::History => Ok(Purpose::History),
             Area::EventStream if is_get => Ok(Purpose::EventStream),
             Area::EventStream => Err(Rejection::method("open an event stream by GET")),
             Area::Messages if is_upgrade(head) => {
@@ -192,7 +202,7 @@ impl Gate {
         }
         match self.area(head.uri.path()) {
             Some(Area::Messages | Area::Resource) => Ok(Purpose::Requests),
-            Some(Area::EventStream) | None => Err(Rejection::NOTHING_EMBEDDED),
+            Some(Area::EventStream | Area::History) | None => Err(Rejection::NOTHING_EMBEDDED),
         }
     }
 
@@ -210,14 +220,16 @@ impl Gate {
                 Ok(Purpose::Messages)
             }
             Some(Area::Messages) => Err(Rejection::EMBEDDED_METHOD),
-            Some(Area::EventStream) | None => Err(Rejection::NOTHING_EMBEDDED),
+            Some(Area::EventStream | Area::History) | None => Err(Rejection::NOTHING_EMBEDDED),
         }
     }
 
     fn area(&self, path: &str) -> Option<Area> {
-        let is_resource = |base: &String| is_at_or_below(path, base);
-        if self.resource_path.as_ref().is_some_and(is_resource) {
+        let is_below = |base: &String| is_at_or_below(path, base);
+        if self.resource_path.as_ref().is_some_and(is_below) {
             Some(Area::Resource)
+        } else if self.history_path.as_ref().is_some_and(is_below) {
+            Some(Area::History)
         } else if self.event_stream_path.as_deref() == Some(path) {
             Some(Area::EventStream)
         } else {

@@ -33,6 +33,7 @@ fn gate(transports: Option<&[Transport]>, origins: &[&str]) -> Gate {
         &settings,
         "/events",
         Some(&ResourceSettings::default()),
+        Some("/history"),
         origins,
     )
 }
@@ -97,6 +98,12 @@ fn a_head_says_what_its_request_is_for() {
         ("PATCH /resources/a", "", "Resource"),
         ("DELETE /resources", "", "Resource"),
         ("TRACE /resources/a", "", "Resource"),
+        ("GET /history/a?after=1", "", "History"),
+        ("DELETE /history/a", "", "History"),
+        ("POST /history", "", "History"),
+        ("GET /historyx", "", "404 there is nothing at this path"),
+        ("POST /history/a", REQUESTS, "404 there is nothing at this"),
+        ("OPTIONS /history/a", "", "Preflight(\"GET, DELETE, OPTIONS"),
         ("POST /cometd", REQUESTS, "Requests"),
         (
             "POST /resources/a",
@@ -146,6 +153,7 @@ fn a_request_in_another_is_for_messages_or_a_resource() {
         ("POST /cometd", "Origin: http://evil.example", "Messages"),
         ("GET /resources/a", "", "Resource"),
         ("OPTIONS /resources/a", "", "Resource"),
+        ("GET /history/a", "", nothing),
         ("GET /cometd", "", by_post),
         ("GET /cometd?tunnelInit=iframe", "", by_post),
         ("OPTIONS /cometd", "", by_post),

@@ -254,10 +254,10 @@ async fn sessions_are_taken_once() {
     assert!(store.append(vec![entry("/a", "1")]).await.is_err());
     drop(store);
     let store = scratch.open();
-    let first = store.take_sessions(15).await.unwrap();
+    let first = store.take_sessions(15, usize::MAX).await.unwrap();
     assert_eq!(first, (0..15).map(saved).collect::<Vec<_>>());
     drop(store);
     let store = scratch.open();
-    assert_eq!(store.take_sessions(15).await.unwrap().len(), 5);
-    assert_eq!(store.take_sessions(15).await.unwrap(), []);
+    assert_eq!(store.take_sessions(15, usize::MAX).await.unwrap().len(), 5);
+    assert_eq!(store.take_sessions(15, usize::MAX).await.unwrap(), []);
 }

@@ -21,8 +21,7 @@ pub(super) fn open(
     let store: Arc<dyn Store> = match &settings.directory {
         Some(directory) => {
             let metrics = Arc::clone(metrics);
-            let store = SqliteStore::open(directory, &settings, policy, metrics)?;
-            Arc::new(store)
+            Arc::new(SqliteStore::open(directory, &settings, policy, metrics)?)
         }
         None if has_history => Arc::new(MemoryStore::new(
             settings.max_bytes,

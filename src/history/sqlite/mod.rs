@@ -14,6 +14,7 @@ mod reading;
 mod recover;
 mod round;
 mod rows;
+mod saved;
 mod schema;
 #[cfg(test)]
 mod tests;

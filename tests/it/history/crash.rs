@@ -41,7 +41,12 @@ impl Drop for Directory {
 }
 
 /// Publishes until the server is gone; returns what was acknowledged, and what may have been kept.
-async fn publish(address: SocketAddr, publisher: u64, from: u64, mut random: Random) -> (Vec<u64>, u64) {
+async fn publish(
+    address: SocketAddr,
+    publisher: u64,
+    from: u64,
+    mut random: Random,
+) -> (Vec<u64>, u64) {
     let mut acknowledged = Vec::new();
     let mut http = Http::open(address).await;
     let mut number = from;
@@ -63,7 +68,10 @@ async fn publish(address: SocketAddr, publisher: u64, from: u64, mut random: Ran
             return (acknowledged, number);
         };
         let replies = response.messages();
-        assert!(replies.iter().all(|reply| reply["successful"] == true), "{replies:?}");
+        assert!(
+            replies.iter().all(|reply| reply["successful"] == true),
+            "{replies:?}"
+        );
         acknowledged.extend(numbers);
     }
 }
@@ -108,7 +116,10 @@ async fn what_was_acknowledged_outlives_kills_and_no_number_is_given_twice() {
         }
         check(&now, &acknowledged);
         let last = seen.keys().last().copied().unwrap_or(0);
-        assert!(now.keys().all(|id| *id > last || seen.contains_key(id)), "a number came again");
+        assert!(
+            now.keys().all(|id| *id > last || seen.contains_key(id)),
+            "a number came again"
+        );
         seen = now;
         if kill == kills {
             break;
@@ -118,9 +129,8 @@ async fn what_was_acknowledged_outlives_kills_and_no_number_is_given_twice() {
             let from = next[publisher as usize];
             let own = Random::of(kill * PUBLISHERS + publisher);
             let address = server.address();
-            publishers.spawn(async move {
-                (publisher, publish(address, publisher, from, own).await)
-            });
+            publishers
+                .spawn(async move { (publisher, publish(address, publisher, from, own).await) });
         }
         // It is killed when so much is kept, which is at another moment each time.
         let enough = seen.len() + 20 + random.below(200);
@@ -146,7 +156,10 @@ fn check(now: &BTreeMap<u64, (String, Value, u64)>, acknowledged: &[Vec<u64>]) {
         of_publisher[publisher as usize].push(data[1].as_u64().unwrap());
     }
     for (numbers, acknowledged) in of_publisher.iter().zip(acknowledged) {
-        assert!(numbers.is_sorted_by(|one, other| one < other), "{numbers:?}");
+        assert!(
+            numbers.is_sorted_by(|one, other| one < other),
+            "{numbers:?}"
+        );
         for number in acknowledged {
             assert!(numbers.binary_search(number).is_ok(), "{number} is missing");
         }

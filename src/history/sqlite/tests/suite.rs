@@ -1,47 +1,49 @@
-//! It does what every store does.
+//! What every store does, this one too.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Mutex;
 
-use super::Scratch;
+use super::*;
 use crate::history::suite::{self, Bounds, Factory};
-use crate::history::{Settings, Store};
 
-/// Opens stores, each in a directory of its own; the last of them again.
+/// Opens stores in directories of their own, and the last one again.
 #[derive(Default)]
-struct Files(Mutex<Vec<Scratch>>);
+struct Directories(Mutex<Vec<Scratch>>);
 
-impl Files {
-    fn open_in(scratch: &Scratch, bounds: Bounds) -> Arc<dyn Store> {
+impl Directories {
+    fn in_last(&self, bounds: Bounds) -> Arc<dyn Store> {
         let settings = Settings {
             max_bytes: bounds.max_bytes,
             max_channels: bounds.max_channels,
-            ..super::settings()
+            sync: Sync::Os,
+            ..Settings::default()
         };
-        Arc::new(scratch.open_with(&settings, bounds.policy))
+        let directories = self.0.lock().unwrap();
+        Arc::new(
+            directories
+                .last()
+                .unwrap()
+                .open_with(&settings, bounds.policy),
+        )
     }
 }
 
-impl Factory for Files {
+impl Factory for Directories {
     fn open(&self, bounds: Bounds) -> Arc<dyn Store> {
-        let scratch = Scratch::new();
-        let store = Self::open_in(&scratch, bounds);
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.push(scratch);
-        store
+        self.0.lock().unwrap().push(Scratch::new());
+        self.in_last(bounds)
     }
 
     fn reopen(&self, bounds: Bounds) -> Arc<dyn Store> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Self::open_in(all.last().expect("it was opened"), bounds)
+        self.in_last(bounds)
     }
 }
 
 #[test]
 fn it_does_what_every_store_does() {
-    suite::all(&Files::default());
+    suite::all(&Directories::default());
 }
 
 #[test]
-fn it_does_what_plain_lists_do() {
-    suite::model::check(&Files::default(), 40);
+fn it_is_like_the_model_of_a_store() {
+    suite::model::check(&Directories::default(), 40);
 }

@@ -13,9 +13,9 @@ use bytesize::ByteSize;
 use futures_util::future::BoxFuture;
 use hdrhistogram::Histogram;
 use mirant::bayeux::{ChannelName, ChannelPattern, Limits};
-use mirant::history::sqlite::{Settings, Sync};
 use mirant::history::{
-    Body, Entry, Policy, Query, Retention, Selection, SqliteStore, Store, Want,
+    Body, Entry, MemoryStore, Policy, Query, Retention, Selection, Settings, SqliteStore, Store,
+    Sync, Want,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -50,7 +50,11 @@ struct Scale {
 fn main() {
     let arguments: Vec<_> = std::env::args().collect();
     if let Some(place) = arguments.iter().position(|argument| argument == "fill") {
-        return fill(&arguments[place + 1], Path::new(&arguments[place + 2]), &arguments[place + 3]);
+        return fill(
+            &arguments[place + 1],
+            Path::new(&arguments[place + 2]),
+            &arguments[place + 3],
+        );
     }
     // Once, if this is run as a test.
     let is_test = !arguments.iter().any(|argument| argument == "--bench");
@@ -67,7 +71,10 @@ fn main() {
             retained: 200_000_000,
         }
     };
-    let only = arguments.iter().skip(1).find(|argument| !argument.starts_with('-'));
+    let only = arguments
+        .iter()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-'));
     let runs = |name: &str| only.is_none_or(|only| name.contains(only.as_str()));
     if runs("appends") {
         appends(&scale);
@@ -93,7 +100,9 @@ impl Scratch {
 
     fn size(&self) -> u64 {
         let files = fs::read_dir(&self.0).expect("a directory");
-        files.map(|file| file.expect("a file").metadata().expect("a size").len()).sum()
+        files
+            .map(|file| file.expect("a file").metadata().expect("a size").len())
+            .sum()
     }
 }
 
@@ -105,13 +114,12 @@ impl Drop for Scratch {
 
 fn open(directory: &Path, sync: Sync, retention: Retention) -> SqliteStore {
     let settings = Settings {
-        directory: directory.to_owned(),
         sync,
-        sync_interval: Duration::from_secs(1),
         max_bytes: ByteSize::gib(8),
-        max_channels: 100_000,
+        ..Settings::default()
     };
-    SqliteStore::open(settings, Policy::new(move |_| retention)).expect("a store")
+    let policy = Policy::new(move |_| retention);
+    SqliteStore::open(directory, &settings, policy, Arc::default()).expect("a store")
 }
 
 fn all() -> Retention {
@@ -121,7 +129,7 @@ fn all() -> Retention {
     }
 }
 
-impl Keeper for SqliteStore {
+impl<T: Store> Keeper for T {
     fn keep(&self, batch: Vec<Entry>) -> BoxFuture<'_, ()> {
         Box::pin(async { drop(self.append(batch).await.expect("kept")) })
     }
@@ -135,10 +143,13 @@ struct Source {
 
 impl Source {
     fn new() -> Self {
-        let name = |number| ChannelName::parse(&format!("/bench/channel/{number}"), &Limits::default());
+        let name =
+            |number| ChannelName::parse(&format!("/bench/channel/{number}"), &Limits::default());
         let text = "x".repeat(MESSAGE - 2);
         Self {
-            channels: (0..CHANNELS).map(|number| name(number).expect("a name")).collect(),
+            channels: (0..CHANNELS)
+                .map(|number| name(number).expect("a name"))
+                .collect(),
             data: format!("\"{text}\"").into(),
         }
     }
@@ -158,7 +169,9 @@ impl Source {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     runtime.expect("a runtime")
 }
 
@@ -209,9 +222,11 @@ fn load(keeper: &Arc<dyn Keeper>, in_flight: usize, time: Duration) -> (f64, His
 }
 
 fn appends(scale: &Scale) {
-    println!("appends | in flight | a second | p50, ms | p99, ms | longest, ms | disk / data | written / data");
+    println!(
+        "appends | in flight | a second | p50, ms | p99, ms | longest, ms | disk / data | written / data"
+    );
     for in_flight in IN_FLIGHT {
-        for name in ["always", "interval", "os", "redb"] {
+        for name in ["memory", "always", "interval", "os", "redb"] {
             let scratch = Scratch::new("appends");
             let keeper = keeper(name, &scratch.0);
             let before = written();
@@ -234,12 +249,22 @@ fn appends(scale: &Scale) {
 /// Returns how many bytes this process has had written to disk.
 fn written() -> u64 {
     let text = fs::read_to_string("/proc/self/io").expect("Linux");
-    let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
-    line.and_then(|number| number.parse().ok()).expect("a number")
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("write_bytes: "));
+    line.and_then(|number| number.parse().ok())
+        .expect("a number")
 }
 
 fn keeper(name: &str, directory: &Path) -> Arc<dyn Keeper> {
+    let policy = || Policy::new(|_| all());
     match name {
+        "memory" => Arc::new(MemoryStore::new(
+            ByteSize::gib(8),
+            100_000,
+            policy(),
+            Arc::default(),
+        )),
         "always" => Arc::new(open(directory, Sync::Always, all())),
         "interval" => Arc::new(open(directory, Sync::Interval, all())),
         "os" => Arc::new(open(directory, Sync::Os, all())),

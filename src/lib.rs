@@ -46,6 +46,8 @@ pub mod session;
 pub mod router;
 // The last message of channels that are resources.
 pub mod resources;
+// Messages that are kept before they are sent, in one order.
+mod sequence;
 // What each kind of message does.
 mod operations;
 // The Bayeux server: batches in, replies and events out.

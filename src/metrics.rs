@@ -66,6 +66,10 @@ pub struct Metrics {
     pub hooks: Hooks,
     /// Successful handshakes.
     pub handshakes: Counter,
+    /// Sessions of the process before that go on.
+    pub restored_sessions: Counter,
+    /// Those that do not: they could not be read, or rules or bounds do not let them.
+    pub not_restored_sessions: Counter,
     /// Held connects that a newer one displaced.
     pub displaced_connects: Counter,
     /// Held connects whose client went away.

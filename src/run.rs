@@ -2,6 +2,7 @@
 
 mod backends;
 mod history;
+mod stopping;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ use crate::bayeux::ChannelPattern;
 use crate::config::{self, Config};
 use crate::demo::Demo;
 use crate::extensions::{AskingWebhook, Extension};
+use crate::history::History;
+use crate::history::sqlite::OpenError;
 use crate::hooks::Hooks;
 use crate::http_api::HttpApi;
 use crate::listener::{self, Listener, ListeningSocket, NotAProxy, Proxies, Routes};
@@ -37,6 +40,7 @@ use crate::transports::{self, Shows, connection_types};
 use crate::web::cors::NotAnOrigin;
 use crate::web::{Hosts, Page};
 use backends::Backends;
+use stopping::Stopping;
 
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +60,9 @@ pub enum StartError {
     /// Settings of who clients are cannot be used.
     #[error("{}", listed(.0))]
     Authentication(Vec<authentication::Problem>),
+    /// History cannot be kept where it is configured.
+    #[error(transparent)]
+    History(#[from] OpenError),
 }
 
 impl From<Vec<authentication::Problem>> for StartError {
@@ -106,6 +113,28 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
 /// # Errors
 /// As those of [`bind`].
 pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bound, StartError> {
+    bind_with_all(config, demo, additions, None)
+}
+
+/// Does so with a store of the program's own, in which messages are kept, and over a restart sessions.
+///
+/// # Errors
+/// As those of [`bind`].
+pub fn bind_keeping(
+    config: Config,
+    demo: bool,
+    additions: Additions,
+    history: History,
+) -> Result<Bound, StartError> {
+    bind_with_all(config, demo, additions, Some(history))
+}
+
+fn bind_with_all(
+    config: Config,
+    demo: bool,
+    additions: Additions,
+    keeping: Option<History>,
+) -> Result<Bound, StartError> {
     let metrics = Arc::new(Metrics::of(Budget::new(config.memory.budget.bytes())));
     let access = Access::new(&config.access).map_err(StartError::Access)?;
     let clients = Clients::new(&config, &access, &metrics)?;
@@ -138,7 +167,7 @@ pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bou
         session: bayeux.session,
         router: Router::new(bayeux.router, &channel),
         resources: resources.kept,
-        history: history::open(history, &channel, &metrics),
+        history: keeping.map_or_else(|| history::open(history, &channel, &metrics), Ok)?,
         has_ack: extensions.ack,
         access: Arc::new(access),
         rates,
@@ -361,11 +390,13 @@ impl Bound {
         &self.server
     }
 
-    /// Serves until `shutdown`, then answers every held connect, waits for responses to leave, but
-    /// not longer than `http.shutdown_timeout`, and returns.
+    /// Takes up the sessions that the last run has left, if they are kept, and serves until `shutdown`. Then
+    /// answers every held connect, waits for responses to leave, but not longer than `http.shutdown_timeout`,
+    /// leaves the sessions to the next run, and returns.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         self.server.prepare();
         self.server.take_up_resources().await;
+        self.server.take_up_sessions().await;
         let mut tasks = JoinSet::new();
         let sweeping = Arc::clone(&self.server);
         tasks.spawn(async move { sweeping.sweep().await });
@@ -399,28 +430,14 @@ impl Bound {
         self.stop.send_replace(true);
         self.server.stop();
         hooks.stop();
-        let end = tokio::time::Instant::now() + self.shutdown_timeout;
-        let closed = async {
-            for listener in &listeners {
-                listener.closed().await;
-            }
+        let stopping = Stopping {
+            server: &self.server,
+            listeners: &listeners,
+            end: tokio::time::Instant::now() + self.shutdown_timeout,
         };
-        let (closed, told) = tokio::join!(
-            tokio::time::timeout_at(end, closed),
-            tokio::time::timeout_at(end, delivering.join_next()),
-        );
-        let metrics = self.server.metrics();
-        if closed.is_err() {
-            let left = metrics.connections.value();
-            tracing::warn!(left, "connections were cut (http.shutdown_timeout)");
-        }
-        if told.is_err() {
-            let left = metrics.hooks.queued.value();
-            tracing::warn!(
-                left,
-                "events did not reach their hooks (http.shutdown_timeout)"
-            );
-        }
+        tokio::join!(stopping.close(), stopping.tell(&mut delivering));
+        self.server.save_sessions().await;
+        self.server.close_history().await;
         tracing::info!("stopped");
     }
 }

@@ -40,11 +40,17 @@ impl Service {
         body: Bytes,
         socket: &Socket,
     ) -> Answer {
+        if self.0.server.is_cut() {
+            return Response::stopped().into();
+        }
         self.answer(decision, head, body, socket).shared(decision)
     }
 
     /// Answers a request of messages, of which the decision says all that there is to know.
     pub fn serve_messages(&self, decision: &Decision<'_>, body: Bytes, socket: &Socket) -> Answer {
+        if self.0.server.is_cut() {
+            return Response::stopped().into();
+        }
         self.messages(decision, body, socket).shared(decision)
     }
 

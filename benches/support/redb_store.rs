@@ -44,12 +44,17 @@ fn write(database: &Database, next: &mut u64, batch: &[Entry]) {
         let mut places = transaction.open_table(PLACES).expect("a table");
         for entry in batch {
             let name = entry.channel.as_str();
-            let number = name.rsplit('/').next().and_then(|number| number.parse().ok());
+            let number = name
+                .rsplit('/')
+                .next()
+                .and_then(|number| number.parse().ok());
             let channel: u32 = number.expect("a number");
             let at = entry.at.duration_since(UNIX_EPOCH).expect("after 1970");
             let nanos = u64::try_from(at.as_nanos()).expect("before 2554");
             let data = &entry.body.data[..];
-            messages.insert(*next, (channel, nanos, data)).expect("inserted");
+            messages
+                .insert(*next, (channel, nanos, data))
+                .expect("inserted");
             let size = u32::try_from(data.len()).expect("small");
             places.insert((channel, *next), size).expect("inserted");
             *next += 1;

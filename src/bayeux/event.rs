@@ -203,6 +203,16 @@ impl Event {
         Self::new(json, SUBSCRIBE.len(), 0)
     }
 
+    /// Takes an event as another process has encoded it, with the number that it has in history; nothing if it
+    /// is none.
+    #[must_use]
+    pub fn of_json(json: Bytes, id: u64) -> Option<Self> {
+        let name = json.strip_prefix(BEFORE_CHANNEL)?;
+        let channel_length = memchr::memchr(b'"', name)?;
+        let is_name = name[..channel_length].is_ascii();
+        is_name.then(|| Self::new(json, channel_length, id))
+    }
+
     /// Sets what a session may have queued of the event's channel, the same for all its events.
     #[must_use]
     pub fn bounded(mut self, bound: Option<ChannelBound>) -> Self {
@@ -345,6 +355,32 @@ mod tests {
         for name in ["/a", "/{var}/x y", "/a/b-c.d/~e"] {
             let event = parsed(&format!(r#"{{"channel":"{name}","data":1}}"#), ALL);
             assert_eq!(event.expect("data").channel(), name);
+        }
+    }
+
+    #[test]
+    fn an_event_is_read_as_it_was_encoded() {
+        let event = parsed(r#"{"channel":"/a/b","data":{"b" : 1.10},"ext":{ }}"#, ALL);
+        let lost = ChannelPattern::parse("/a/*", &Limits::default()).expect("a pattern");
+        for event in [event.expect("data"), Event::subscription_lost(&lost, "403")] {
+            let read = Event::of_json(event.json().clone(), 7).expect("an event");
+            assert_eq!(read.id(), 7);
+            assert_eq!(
+                (read.json(), read.channel()),
+                (event.json(), event.channel())
+            );
+        }
+        for text in [
+            "",
+            "{}",
+            r#"{"data":1}"#,
+            r#"{"channel":"/a"#,
+            r#"{"channel":"/é"}"#,
+        ] {
+            assert!(
+                Event::of_json(Bytes::copy_from_slice(text.as_bytes()), 0).is_none(),
+                "{text}"
+            );
         }
     }
 

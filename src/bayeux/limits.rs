@@ -23,6 +23,18 @@ pub struct Limits {
     pub max_channel_segments: usize,
 }
 
+impl Limits {
+    /// Returns those with which what was a channel once is one, whatever its length.
+    #[must_use]
+    pub fn of_known_channels() -> Self {
+        Self {
+            max_channel_length: usize::MAX,
+            max_channel_segments: usize::MAX,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -2,14 +2,19 @@
 //!
 //! It is looked at when the client connects, so an inactive session may live for one `timeout` more.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::{Begun, Extension, MessageInfo, Refusal};
 use crate::bayeux::{ClientId, Event, Message, meta};
+
+/// What it is called in what a session leaves to another process.
+const NAME: &str = "activity";
 
 /// Whose messages keep a session active, connects and their replies aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -41,12 +46,28 @@ impl Activities {
 
 impl Extension for Activities {
     fn begin(&self, _: &Message<'_>, begun: &mut Begun) {
-        begun.extensions.push(Box::new(SessionActivity {
+        begun.extensions.push(self.since(begun.now));
+    }
+
+    fn resume(&self, saved: &BTreeMap<String, Box<RawValue>>, begun: &mut Begun) {
+        let saved = saved.get(NAME);
+        let inactive = saved.and_then(|saved| serde_json::from_str(saved.get()).ok());
+        let inactive = Duration::from_millis(inactive.unwrap_or_default());
+        // What the clock cannot say any more is too long in any case, or the bound is.
+        let last = begun.now.checked_sub(inactive);
+        begun.extensions.push(self.since(last.unwrap_or(begun.now)));
+    }
+}
+
+impl Activities {
+    /// Makes that of a session which was active last at this time.
+    fn since(&self, active: Instant) -> Box<dyn Extension> {
+        Box::new(SessionActivity {
             counts_events: self.of == Activity::ClientServer,
             max_inactivity: self.max_inactivity,
-            begun: begun.now,
+            begun: active,
             last: AtomicU64::new(0),
-        }));
+        })
     }
 }
 
@@ -72,6 +93,13 @@ impl SessionActivity {
 }
 
 impl Extension for SessionActivity {
+    fn save(&self, now: Instant) -> Option<(&'static str, Box<RawValue>)> {
+        let last = Duration::from_millis(self.last.load(Relaxed));
+        let inactive = self.since_begun(now).saturating_sub(last);
+        let json = serde_json::value::to_raw_value(&inactive.as_millis());
+        Some((NAME, json.expect("a number is JSON")))
+    }
+
     fn incoming(&self, message: &mut Message<'_>, info: &MessageInfo) -> Result<(), Refusal> {
         if !message.is_on(meta::CONNECT) {
             self.be_active(info.at);

@@ -15,11 +15,14 @@ mod webhook;
 
 use core::net::IpAddr;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::value::RawValue;
 
 use crate::access::Identity;
 use crate::authentication::{Fault, Shown};
@@ -46,6 +49,17 @@ pub type Wait = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
 pub trait Extension: fmt::Debug + Send + Sync {
     /// Looks at a session that begins, and may give it times, events and extensions of its own.
     fn begin(&self, _handshake: &Message<'_>, _begun: &mut Begun) {}
+
+    /// Of a session's own extension: returns what it has to know if the session goes on in another process
+    /// (`history.directory`), as JSON, under a name that no other extension has. Without that nothing of it is
+    /// there after a restart.
+    fn save(&self, _now: Instant) -> Option<(&'static str, Box<RawValue>)> {
+        None
+    }
+
+    /// Looks at a session that another process has begun, and may give it an extension of its own again: from
+    /// what [`save`](Self::save) has returned there, by its name. Nothing else of `begun` is taken.
+    fn resume(&self, _saved: &BTreeMap<String, Box<RawValue>>, _begun: &mut Begun) {}
 
     /// Looks at a message that came in, before anything is done for it.
     ///
@@ -228,6 +242,21 @@ impl Pipeline {
     pub fn begin(&self, handshake: &Message<'_>, begun: &mut Begun) {
         for extension in &self.extensions {
             extension.begin(handshake, begun);
+        }
+    }
+
+    /// Returns what those of a session have to know in another process, by their names.
+    #[must_use]
+    pub fn save(&self, now: Instant) -> BTreeMap<String, Box<RawValue>> {
+        let saved = self.extensions.iter();
+        let saved = saved.filter_map(|extension| extension.save(now));
+        saved.map(|(name, json)| (name.to_owned(), json)).collect()
+    }
+
+    /// Lets all of them look at a session that another process has begun.
+    pub fn resume(&self, saved: &BTreeMap<String, Box<RawValue>>, begun: &mut Begun) {
+        for extension in &self.extensions {
+            extension.resume(saved, begun);
         }
     }
 

@@ -29,6 +29,9 @@ pub struct Settings {
     pub max_page_messages: usize,
     /// Below which path clients read it, channel by channel.
     pub path: String,
+    /// How long it takes at most to leave the sessions to the next start.
+    #[serde(with = "humantime_serde")]
+    pub save_timeout: Duration,
 }
 
 impl Default for Settings {
@@ -43,6 +46,7 @@ impl Default for Settings {
             max_replay_messages: 100_000,
             max_page_messages: 1000,
             path: "/history".to_owned(),
+            save_timeout: Duration::from_secs(10),
         }
     }
 }

@@ -230,11 +230,16 @@ pub trait Store: Debug + Send + Sync {
     /// They are not kept.
     fn save_sessions(&self, batch: Vec<Saved>) -> BoxFuture<'_, Result<(), Failed>>;
 
-    /// Returns some of the sessions that were kept, at most so many, and forgets them; none: there are no more.
+    /// Returns some of the sessions that were kept, and forgets them; none: there are no more. At most so many
+    /// sessions, and so many bytes of states but for the first.
     ///
     /// # Errors
-    /// They cannot be read.
-    fn take_sessions(&self, max: usize) -> BoxFuture<'_, Result<Vec<Saved>, Failed>>;
+    /// They cannot be read, and are kept.
+    fn take_sessions(
+        &self,
+        max_sessions: usize,
+        max_bytes: usize,
+    ) -> BoxFuture<'_, Result<Vec<Saved>, Failed>>;
 
     /// Writes what there is to write, and closes its files: the last thing that it is asked for.
     fn close(&self) -> BoxFuture<'_, ()>;

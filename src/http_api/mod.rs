@@ -75,7 +75,10 @@ pub struct Shared {
 }
 
 /// The API of a server.
-pub struct HttpApi(Router);
+pub struct HttpApi {
+    router: Router,
+    server: Arc<BayeuxServer>,
+}
 
 /// How much work was done for a request: put into the extensions of its response.
 #[derive(Debug, Clone, Copy)]
@@ -123,7 +126,10 @@ impl HttpApi {
             .fallback(nothing_here)
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(Arc::new(shared));
-        Self(router)
+        Self {
+            router,
+            server: Arc::clone(server),
+        }
     }
 
     /// Tells whether a path is one of its own.
@@ -135,8 +141,11 @@ impl HttpApi {
 
     /// Answers a request whose body has arrived: mostly at once.
     pub fn serve(&self, head: &Head, body: Bytes, socket: &Socket) -> Answer {
+        if self.server.is_cut() {
+            return Response::stopped().into();
+        }
         let request = request(head, body, socket);
-        let mut router = self.0.clone();
+        let mut router = self.router.clone();
         let mut response = Box::pin(async move {
             let Ok(response) = router.call(request).await;
             let (parts, body) = response.into_parts();

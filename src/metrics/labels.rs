@@ -241,10 +241,12 @@ pub enum EndReason {
     Memory,
     /// An administrator, or a program of theirs, ended it.
     Administrator,
+    /// It was left by the process before, and the rules or bounds of this one do not let it go on.
+    NotRestored,
 }
 
 impl EndReason {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Disconnect,
         Self::Expired,
         Self::MaxQueue,
@@ -252,6 +254,7 @@ impl EndReason {
         Self::IdentityExpired,
         Self::Memory,
         Self::Administrator,
+        Self::NotRestored,
     ];
 
     /// Returns the label that metrics and log lines carry.
@@ -265,6 +268,7 @@ impl EndReason {
             Self::IdentityExpired => "identity_expired",
             Self::Memory => "memory",
             Self::Administrator => "administrator",
+            Self::NotRestored => "not_restored",
         }
     }
 }

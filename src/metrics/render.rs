@@ -262,8 +262,18 @@ impl Metrics {
         ]
     }
 
-    fn more_counters(&self) -> [(&str, &str, &Counter); 13] {
+    fn more_counters(&self) -> [(&str, &str, &Counter); 15] {
         [
+            (
+                "sessions_restored_total",
+                "Sessions of the process before that go on.",
+                &self.restored_sessions,
+            ),
+            (
+                "sessions_not_restored_total",
+                "Sessions of the process before that do not go on.",
+                &self.not_restored_sessions,
+            ),
             (
                 "backends_events_dropped_total",
                 "Events of sessions and channels that connected application servers were not told.",

@@ -71,11 +71,13 @@ pub(super) fn apply<'a>(
 pub fn ended(reply: Reply<'_>, reason: EndReason, handshake: impl FnOnce() -> Advice) -> Reply<'_> {
     match reason {
         EndReason::Disconnect | EndReason::Refused => reply.advised(Advice::none()),
-        EndReason::Expired | EndReason::MaxQueue | EndReason::Memory | EndReason::Administrator => {
-            reply
-                .failed(BayeuxError::SessionUnknown)
-                .advised(handshake())
-        }
+        EndReason::Expired
+        | EndReason::MaxQueue
+        | EndReason::Memory
+        | EndReason::Administrator
+        | EndReason::NotRestored => reply
+            .failed(BayeuxError::SessionUnknown)
+            .advised(handshake()),
         EndReason::IdentityExpired => reply.failed(BayeuxError::TokenExpired).advised(handshake()),
     }
 }

@@ -8,10 +8,12 @@ use serde_json::value::RawValue;
 use super::extensions::{Denied, refused};
 use super::handshake;
 use super::implied::Implied;
-use super::{Actor, Scope, connect, implied, subscribe, subscriptions};
+use super::replay::Recovering;
+use super::{Actor, Scope, connect, implied, replay, subscribe, subscriptions};
 use crate::bayeux::{Advice, BayeuxError, ChannelPattern, ClientId, RandomId, Reply};
 use crate::extensions::Refusal;
-use crate::session::{Beginning, EndReason, Session, Stream};
+use crate::history::Epoch;
+use crate::session::{self, Beginning, EndReason, Session, Stream};
 
 /// Why there is no stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,9 +36,22 @@ impl From<Refusal> for NotOpened {
     }
 }
 
-/// Begins a session that is subscribed to these channels and patterns, as by a handshake and a subscribe.
-/// Or continues the one that `last` is an event of, as by a subscribe; nothing if it is not there, or of
-/// other channels.
+/// An event stream of channels.
+#[derive(Debug)]
+pub struct Opened {
+    /// The stream.
+    pub stream: Stream,
+    /// Where it begins.
+    pub beginning: Beginning,
+    /// The name of the numbers in history, if there is any.
+    pub epoch: Option<Epoch>,
+    /// What it gets of the past, if that is yet to be looked up.
+    pub recovering: Option<Recovering>,
+}
+
+/// Begins a session that is subscribed to these channels and patterns, as by a handshake and a subscribe, with
+/// what was published on them before, from `since` on. Or continues the one that `last` is an event of, as by a
+/// subscribe; nothing if it is not there, or of other channels.
 ///
 /// # Errors
 /// There are too many sessions, it may not be subscribed to these, or an extension refuses that.
@@ -44,35 +59,69 @@ pub fn open(
     channels: &[Cow<'_, str>],
     actor: &Actor<'_>,
     last: Option<(ClientId, u64)>,
+    since: Option<&session::From>,
     scope: &Scope<'_>,
     random: impl FnMut() -> RandomId,
-) -> Result<Option<(Stream, Beginning)>, NotOpened> {
+) -> Result<Option<Opened>, NotOpened> {
     let names = implied::names(channels);
     // Nothing begins for what is malformed.
     subscriptions(&implied::subscribe(&names, None), scope.limits)?;
     if let Some((id, last)) = last {
-        return resume(&names, id, last, actor, scope);
+        let resumed = resume(&names, id, last, actor, scope)?;
+        return Ok(resumed.map(|(stream, beginning)| Opened {
+            stream,
+            beginning,
+            epoch: epoch(scope),
+            recovering: None,
+        }));
     }
     let begun = scope.begin(&mut implied::handshake(), actor)?;
     let session = handshake::begin(actor, begun, scope, random)?.session;
     let subscribed = wanted(&names, &session, actor, scope)
-        .and_then(|patterns| Ok(subscribe::to(&patterns, &session, scope)?));
-    if let Err(error) = subscribed {
-        let is_denied = matches!(error, NotOpened::Denied(_));
-        let reason = if is_denied {
-            EndReason::Refused
-        } else {
-            EndReason::Disconnect
-        };
-        scope.end(&session, reason);
-        return Err(error);
-    }
+        .and_then(|patterns| subscribed(patterns, since, &session, scope));
+    let recovering = match subscribed {
+        Ok(recovering) => recovering,
+        Err(error) => {
+            let is_denied = matches!(error, NotOpened::Denied(_));
+            let reason = if is_denied {
+                EndReason::Refused
+            } else {
+                EndReason::Disconnect
+            };
+            scope.end(&session, reason);
+            return Err(error);
+        }
+    };
     let stream = Stream::replaying(&session, None, true).map(|(stream, _)| stream);
     let beginning = Beginning {
         after: 0,
         is_complete: true,
     };
-    Ok(Some((stream.unwrap_or_default(), beginning)))
+    Ok(Some(Opened {
+        stream: stream.unwrap_or_default(),
+        beginning,
+        epoch: epoch(scope),
+        recovering,
+    }))
+}
+
+fn epoch(scope: &Scope<'_>) -> Option<Epoch> {
+    scope.history.store().map(|store| store.epoch())
+}
+
+/// Subscribes a new session, and begins with what it gets of the past.
+fn subscribed(
+    patterns: Vec<ChannelPattern>,
+    since: Option<&session::From>,
+    session: &Arc<Session>,
+    scope: &Scope<'_>,
+) -> Result<Option<Recovering>, NotOpened> {
+    let begun = replay::asked_by_stream(&patterns, since, scope).begin(session);
+    if let Err(error) = subscribe::to(&patterns, session, scope) {
+        begun.give_up(session);
+        return Err(error.into());
+    }
+    Ok(begun.recovering(patterns, session, scope))
 }
 
 /// Goes on with a session; nothing if it is not there, or of other channels.

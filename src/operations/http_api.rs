@@ -2,11 +2,12 @@
 //! what it may do, so access rules are not asked; the extensions are.
 
 use super::extensions::Denied;
-use super::publish::{self, Publishing, Reached, draft};
-use super::sequence::unavailable;
+use super::kept::unavailable;
+use super::publish::{self, Publishing, draft};
 use super::{Actor, Scope};
 use crate::bayeux::{ChannelName, ClientId, Message};
 use crate::extensions::{Refusal, Wait};
+use crate::sequence::Reached;
 use crate::session::Delivered;
 
 /// Why something was not sent.

@@ -10,6 +10,7 @@ mod extensions;
 mod handshake;
 pub mod http_api;
 mod implied;
+mod kept;
 mod memory;
 mod pace;
 mod publish;
@@ -18,8 +19,8 @@ mod renewal;
 pub mod replay;
 pub mod resources;
 mod room;
-mod sequence;
 mod subscribe;
+mod taking_up;
 mod unsubscribe;
 
 use core::net::IpAddr;
@@ -46,6 +47,7 @@ use crate::metrics::{Limit, Metrics};
 use crate::rates::Rates;
 use crate::resources::Resources;
 use crate::router::{Delivery, Router};
+use crate::sequence::Sequence;
 use crate::services::connected::Connected;
 use crate::session::{EndReason, Session, Sessions, Shared};
 
@@ -56,9 +58,9 @@ pub use extensions::{Denied, refused};
 pub use handshake::apply as handshake;
 pub use implied::Implied;
 use pace::milliseconds;
-pub use publish::{Publishing, Reached, publish};
+pub use publish::{Publishing, publish};
 pub use refused_users::{RefusedUsers, TooManyRefused};
-pub use sequence::{NotSequenced, Publication, Sequence, Sequenced, Sequencing};
+pub use taking_up::Revived;
 
 /// What operations work on.
 #[derive(Debug)]
@@ -110,12 +112,10 @@ impl Later {
         Self(Box::pin(later))
     }
 
-    /// Waits for it.
-    ///
-    /// # Errors
-    /// It does not succeed, and the reply says so.
-    pub async fn wait(self) -> Result<Option<Extra>, Refusal> {
-        self.0.await
+    /// Returns what is waited for; an error is what the reply says.
+    #[must_use]
+    pub fn into_future(self) -> impl Future<Output = Result<Option<Extra>, Refusal>> + Send {
+        self.0
     }
 }
 

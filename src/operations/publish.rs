@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::sequence::{self, Change, Sequencing};
-use super::{Scope, refused};
+use super::{Scope, kept, refused};
 use crate::bayeux::{
     BayeuxError, ChannelKind, ChannelName, ClientId, Draft, Event, EventFields, Message, Reply,
 };
 use crate::extensions::Refusal;
 use crate::resources::{Conditions, Unmet, Write, Written};
 use crate::router::Delivery;
+use crate::sequence::{Change, Reached, Sequencing};
 use crate::session::Session;
 
 /// Publishes a message: on a broadcast channel to all its subscribers; on a service channel to the
@@ -39,7 +39,7 @@ pub(super) fn apply<'a>(
     match publish(event, publisher, scope) {
         Ok(Publishing::Done(_)) => reply,
         Ok(Publishing::Pending(sequencing)) => {
-            scope.keep_back(sequence::settled(sequencing, channel));
+            scope.keep_back(kept::settled(sequencing, channel));
             reply
         }
         Err(refusal) => refused(reply, refusal),
@@ -58,15 +58,6 @@ pub(super) fn draft<'a>(
         custom: settings.relay_custom_fields,
     };
     Draft::of(message, channel, fields)
-}
-
-/// How far an event has come, on this node.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Reached {
-    /// The sessions that it is queued for.
-    pub receivers: usize,
-    /// The sessions that would have received it, and have too much queued.
-    pub dropped: usize,
 }
 
 /// What becomes of an event that is published.
@@ -134,11 +125,11 @@ pub(super) fn announce(
         .publish(&mut draft, scope.time_of_day);
     let change = change(&draft, delivery);
     if delivery.history.is_some() && scope.history.store().is_some() {
-        let sequencing = sequence::submit(&draft, publisher, delivery, change, scope)?;
+        let sequencing = kept::submit(&draft, publisher, delivery, change, scope)?;
         return Ok(Announced::Pending(sequencing));
     }
     let written =
-        change.map(|change| write(draft.channel, &change.write, &change.conditions, scope));
+        change.map(|change| scope.write(draft.channel, &change.write, &change.conditions));
     let written = match written.transpose() {
         Ok(written) => written,
         Err(unmet) => return Ok(Announced::Unmet(unmet)),
@@ -170,18 +161,18 @@ impl Scope<'_> {
         }
         reached
     }
-}
 
-/// Changes a resource.
-///
-/// # Errors
-/// There is nothing to delete, or a condition is not met.
-pub(super) fn write(
-    channel: &ChannelName,
-    write: &Write,
-    conditions: &Conditions,
-    scope: &Scope<'_>,
-) -> Result<Written, Unmet> {
-    let at = (scope.time_of_day)();
-    scope.resources.write(channel, write, conditions, at)
+    /// Changes a resource.
+    ///
+    /// # Errors
+    /// There is nothing to delete, or a condition is not met.
+    pub(super) fn write(
+        &self,
+        channel: &ChannelName,
+        write: &Write,
+        conditions: &Conditions,
+    ) -> Result<Written, Unmet> {
+        let at = (self.time_of_day)();
+        self.resources.write(channel, write, conditions, at)
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::Scope;
 use crate::access::{Granted, Identity, Subject};
-use crate::bayeux::{BayeuxError, Event};
+use crate::bayeux::{BayeuxError, ChannelPattern, Event};
 use crate::extensions::Refusal;
 use crate::session::Session;
 
@@ -56,7 +56,7 @@ impl Scope<'_> {
     }
 
     /// Takes away what a session is subscribed to and may not be any more; its client is told.
-    fn take_away(&self, session: &Arc<Session>, granted: &Granted) {
+    pub(super) fn take_away(&self, session: &Arc<Session>, granted: &Granted) {
         if self.connected.is_on() && !self.connected.admits(granted.identity()) {
             self.connected.remove_all(session.id());
         }
@@ -65,18 +65,30 @@ impl Scope<'_> {
             if decision.allowed {
                 continue;
             }
-            self.unsubscribe(session, std::slice::from_ref(&pattern));
             let reason = granted.reason(decision).unwrap_or_default();
             let error = BayeuxError::SubscribeForbidden.about(&[pattern.as_str(), reason]);
-            tracing::debug!(client_id = ?session.id(), channel = pattern.as_str(), "a subscription was lost");
-            self.metrics().lost_subscriptions.increment();
-            let event = Arc::new(
-                Event::subscription_lost(&pattern, &error).counted(&self.metrics().memory),
-            );
-            if let Some(reason) = session.deliver(&event, None, || self.now).end() {
-                return self.end(session, reason);
+            if !self.lose_subscription(session, &pattern, &error) {
+                return;
             }
         }
+    }
+
+    /// Takes a subscription away, and tells the client why; false if the session has ended for that.
+    pub(super) fn lose_subscription(
+        &self,
+        session: &Arc<Session>,
+        pattern: &ChannelPattern,
+        error: &str,
+    ) -> bool {
+        self.unsubscribe(session, std::slice::from_ref(pattern));
+        tracing::debug!(client_id = ?session.id(), channel = pattern.as_str(), "a subscription was lost");
+        self.metrics().lost_subscriptions.increment();
+        let event = Event::subscription_lost(pattern, error).counted(&self.metrics().memory);
+        let delivered = session.deliver(&Arc::new(event), None, || self.now);
+        if let Some(reason) = delivered.end() {
+            self.end(session, reason);
+        }
+        delivered.end().is_none()
     }
 }
 

@@ -1,19 +1,18 @@
 //! What a request without a message does with a resource. Extensions see who reads one as subscribing to
 //! its channel, and who changes one as publishing there; subscribers hear of changes.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::extensions::Denied;
-use super::publish::{Announced, announce, draft, write};
-use super::sequence::{Change, NotSequenced, Sequencing, unavailable};
+use super::kept::unavailable;
+use super::publish::{Announced, announce, draft};
 use super::{Actor, Scope, implied};
-use crate::bayeux::{ChannelName, ChannelPattern, DataError, Draft, parse_data};
+use crate::bayeux::{ChannelName, ChannelPattern, DataError, Draft, Limits, parse_data};
 use crate::extensions::{Refusal, Wait};
-use crate::history::{Failed, Kept, Query, Selection, Store, Want};
+use crate::history::{Failed, Kept, Page, Query, Selection, Want};
 use crate::resources::{Conditions, Current, Had, Unmet, Watch, Write, Written};
+use crate::sequence::{Change, NotSequenced, Sequenced, Sequencing};
 
 /// How many messages are read at once, and bytes.
 const PAGE: usize = 1000;
@@ -156,65 +155,63 @@ pub fn patch(
     }
 }
 
-/// Returns what a change that is kept has led to.
+/// Returns what a change that was to be kept has led to.
 ///
 /// # Errors
 /// It could not be kept, or a condition was not met when it was its turn.
-pub async fn changed(channel: ChannelName, sequencing: Sequencing) -> Result<Written, NotWritten> {
-    match sequencing.await {
-        Ok(Ok(sequenced)) => sequenced.written.ok_or(NotWritten::NoData),
-        Ok(Err(NotSequenced::Unmet(unmet))) => Err(unmet.into()),
-        Ok(Err(NotSequenced::Failed(_))) | Err(_) => Err(unavailable(&channel).into()),
+pub fn changed(
+    channel: &ChannelName,
+    sequenced: Option<Result<Sequenced, NotSequenced>>,
+) -> Result<Written, NotWritten> {
+    match sequenced {
+        Some(Ok(sequenced)) => sequenced.written.ok_or(NotWritten::NoData),
+        Some(Err(NotSequenced::Unmet(unmet))) => Err(unmet.into()),
+        Some(Err(NotSequenced::Failed(_))) | None => Err(unavailable(channel).into()),
     }
 }
 
-/// Has what is kept of a deleted resource forgotten, up to a number: it would come back with the next start.
+/// Returns what a deletion has led to, once what is kept of the resource was to be forgotten.
 ///
 /// # Errors
 /// The store does not work.
-pub async fn forgotten(
-    channel: ChannelName,
-    up_to: u64,
-    store: Arc<dyn Store>,
-) -> Result<(), NotWritten> {
-    let removed = store.remove(channel.clone().into(), up_to).await;
-    removed.map_err(|_| unavailable(&channel))?;
-    Ok(())
+pub fn forgotten(
+    channel: &ChannelName,
+    written: Written,
+    removed: Result<u64, Failed>,
+) -> Result<Written, NotWritten> {
+    match removed {
+        Ok(_) => Ok(written),
+        Err(_) => Err(unavailable(channel).into()),
+    }
 }
 
-/// Takes the resources up that are kept: the last message of each channel.
-///
-/// # Errors
-/// The store cannot be read.
-pub async fn take_up<'s>(store: &dyn Store, scope: impl Fn() -> Scope<'s>) -> Result<(), Failed> {
-    let all = ChannelPattern::parse("/**", scope().limits).expect("a pattern");
-    let mut query = Query {
+/// Returns what is to be read to take the resources up that are kept: the last message of each channel.
+#[must_use]
+pub fn kept_after(position: u64, limits: &Limits) -> Query {
+    let all = ChannelPattern::parse("/**", limits).expect("a pattern");
+    Query {
         wants: vec![Want {
             pattern: all,
             after: 0,
         }],
         selection: Selection::LastOfEach(u64::MAX >> 1),
-        position: 0,
+        position,
         max_messages: PAGE,
         max_bytes: PAGE_BYTES,
-    };
-    loop {
-        let page = store.read(query.clone()).await?;
-        let scope = scope();
-        for Kept { place, entry } in page.messages {
-            let delivery = scope.delivery(&entry.channel);
-            if delivery.is_resource && delivery.history.is_some() {
-                let whole = Write::Whole(entry.body.data);
-                // Only to delete what is not there fails.
-                let _ = scope
-                    .resources
-                    .keep(&entry.channel, &whole, entry.at, place.id);
-            }
+    }
+}
+
+/// Takes the resources up that are among these.
+pub fn take_up(page: Page, scope: &Scope<'_>) {
+    for Kept { place, entry } in page.messages {
+        let delivery = scope.delivery(&entry.channel);
+        if delivery.is_resource && delivery.history.is_some() {
+            let whole = Write::Whole(entry.body.data);
+            // Only to delete what is not there fails.
+            let _ = scope
+                .resources
+                .keep(&entry.channel, &whole, entry.at, place.id);
         }
-        if page.is_end {
-            return Ok(());
-        }
-        query.position = page.position;
     }
 }
 
@@ -229,7 +226,7 @@ pub fn delete(
     scope: &Scope<'_>,
 ) -> Result<Changed, NotWritten> {
     may_change(channel, actor, scope)?;
-    let written = write(channel, &Write::Delete, conditions, scope)?;
+    let written = scope.write(channel, &Write::Delete, conditions)?;
     let name = implied::name(channel);
     let waits = scope.settle(&implied::publish(&name, None), None, actor);
     let is_kept = scope.delivery(channel).history.is_some() && scope.history.store().is_some();

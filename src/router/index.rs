@@ -135,6 +135,15 @@ impl Index {
     }
 
     pub(super) fn insert(&self, pattern: &ChannelPattern, session: &Arc<Session>) {
+        self.add(pattern, session, true);
+    }
+
+    /// Does so with a subscription of which all have heard already.
+    pub(super) fn insert_known(&self, pattern: &ChannelPattern, session: &Arc<Session>) {
+        self.add(pattern, session, false);
+    }
+
+    fn add(&self, pattern: &ChannelPattern, session: &Arc<Session>, is_new: bool) {
         loop {
             let subscribers = self.get(pattern.as_str()).unwrap_or_else(|| {
                 let entry = self.by_pattern.entry(pattern.clone()).or_default();
@@ -147,7 +156,7 @@ impl Index {
                     let size = size(pattern, is_first);
                     session.memory().add(Kind::Subscriptions, size);
                 }
-                if is_first {
+                if is_first && is_new {
                     tell(Lived::Occupied, pattern, session);
                 }
                 return;

@@ -127,6 +127,23 @@ impl Router {
         Ok(())
     }
 
+    /// Lets a session that was begun by another process go on with what it is subscribed to, of which all have
+    /// heard there; returns for what of that there is no room any more.
+    #[must_use]
+    pub fn resume(&self, session: &Arc<Session>, max: usize) -> Vec<ChannelPattern> {
+        let mut without_room = Vec::new();
+        for (number, pattern) in session.subscriptions().into_iter().enumerate() {
+            let has_room =
+                self.has_subscribers(&pattern) || self.len() < self.settings.max_channels;
+            if number < max && has_room {
+                self.index.insert_known(&pattern, session);
+            } else {
+                without_room.push(pattern);
+            }
+        }
+        without_room
+    }
+
     /// Takes subscriptions back.
     pub fn unsubscribe(&self, session: &Arc<Session>, patterns: &[ChannelPattern]) {
         for pattern in patterns {

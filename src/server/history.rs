@@ -1,6 +1,9 @@
 //! The tasks behind history: what is published is kept, then sent; sessions are given what they missed; and what is
 //! too old is let go.
 
+mod decide;
+mod page;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,8 +17,7 @@ use super::batch::STEP;
 use super::core::Core;
 use crate::history::{Entry, Failed, Figures, Place, Store};
 use crate::metrics::Notice;
-use crate::operations::replay;
-use crate::operations::{NotSequenced, Publication};
+use crate::sequence::{NotSequenced, Publication};
 use crate::session::Job;
 
 /// Batches that are kept and not sent yet.
@@ -84,7 +86,7 @@ fn checked(batch: Vec<Publication>, core: &Core) -> Vec<Publication> {
     for publication in batch {
         match scope.check(&publication) {
             Ok(()) => passed.push(publication),
-            Err(why) => publication.fail(why),
+            Err(why) => publication.conclude(Err(why)),
         }
     }
     passed
@@ -99,7 +101,7 @@ fn fail(batch: Vec<Publication>, failed: &Failed, core: &Core) {
         );
     }
     for publication in batch {
-        publication.fail(NotSequenced::Failed(failed.clone()));
+        publication.conclude(Err(NotSequenced::Failed(failed.clone())));
     }
 }
 
@@ -148,8 +150,8 @@ fn work<'c>(
     let scope = || core.scope(Instant::now());
     async move {
         match job {
-            Job::Decide(decision) => replay::decide(decision, store, max, scope).await,
-            Job::Page(session) => replay::page(session, store, scope).await,
+            Job::Decide(decision) => decide::decide(decision, store, max, scope).await,
+            Job::Page(session) => page::page(session, store, scope).await,
         }
     }
 }

@@ -12,7 +12,8 @@ use super::verdicts::Verdicts;
 use super::waits::{Asked, Waits};
 use crate::bayeux::{ChannelName, Message};
 use crate::operations::http_api::{self, NotSent, Sent, To};
-use crate::operations::{Actor, Denied, Publishing, Scope, Sequenced, Sequencing};
+use crate::operations::{Actor, Denied, Publishing, Scope};
+use crate::sequence::{Sequenced, Sequencing};
 
 /// The messages of one request, while they are sent. They are known by their numbers.
 pub struct Sending<'s> {

@@ -5,11 +5,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::BayeuxServer;
-use crate::bayeux::{ChannelKind, ChannelName, ChannelPattern};
-use crate::history::{Failed, Settings, Store};
+use crate::bayeux::{ChannelKind, ChannelName, ChannelPattern, NotRecovered};
+use crate::history::{Failed, Kept, Query, Selection, Settings, Store, Want};
 pub use crate::operations::replay::Part;
+use crate::operations::replay::judge;
 use crate::operations::replay::past::{self, Ask};
 use crate::operations::{Actor, Denied};
+use crate::session::From;
+
+/// The bytes of bodies in one part at most, but for its first message.
+const MAX_BYTES: usize = 1024 * 1024;
+/// How often the store is asked for one part, if it gives up each time before it has found enough.
+const MAX_READS: usize = 50;
 
 /// What is kept of a channel or pattern, for whoever may have it.
 #[derive(Debug)]
@@ -39,6 +46,22 @@ impl BayeuxServer {
             && pattern.kind() == ChannelKind::Broadcast
             && self.core.router.replay(&pattern).is_some();
         is_kept.then_some(pattern)
+    }
+
+    /// Tells whether history works, as far as was seen last.
+    ///
+    /// # Errors
+    /// It does not, and why.
+    pub fn history_health(&self) -> Result<(), Failed> {
+        let store = self.core.history.store();
+        store.map_or(Ok(()), |store| store.health())
+    }
+
+    /// Writes what history has to write, and closes it: the last thing that is done with it.
+    pub async fn close_history(&self) {
+        if let Some(store) = self.core.history.store() {
+            store.close().await;
+        }
     }
 
     /// Returns what is kept of a channel or pattern, without asking who wants it.
@@ -90,7 +113,7 @@ impl ChannelHistory {
             epoch,
             limit,
         };
-        async move { past::part(ask, &*store).await }
+        async move { part(ask, &*store).await }
     }
 
     /// Has it forgotten, up to a number if there is one; tells how many messages that are.
@@ -101,4 +124,50 @@ impl ChannelHistory {
         let Self { store, pattern } = self;
         async move { store.remove(pattern, up_to.unwrap_or(u64::MAX >> 1)).await }
     }
+}
+
+/// Reads a part.
+async fn part(ask: Ask, store: &dyn Store) -> Result<Part, Failed> {
+    let from = match ask.after {
+        None => From::All,
+        Some(id) => From::After(id, ask.epoch.map(Into::into)),
+    };
+    let want = Want {
+        pattern: ask.pattern.clone(),
+        after: 0,
+    };
+    let survey = store.survey(want.clone(), usize::MAX).await?;
+    let epoch = store.epoch();
+    let (mut missing, after) = judge(&from, &survey, &epoch);
+    let mut query = Query {
+        wants: vec![Want { after, ..want }],
+        selection: Selection::All,
+        position: after,
+        max_messages: ask.limit,
+        max_bytes: MAX_BYTES,
+    };
+    let mut messages: Vec<Kept> = Vec::new();
+    let mut is_end = false;
+    for _ in 0..MAX_READS {
+        let page = store.read(query.clone()).await?;
+        // Some of it may have gone since that was looked up.
+        if page.lost > 0 {
+            missing = missing.or(Some(NotRecovered::Expired));
+        }
+        query.position = page.position;
+        messages.extend(page.messages);
+        is_end = page.is_end;
+        if is_end || !messages.is_empty() {
+            break;
+        }
+    }
+    Ok(Part {
+        pattern: ask.pattern,
+        epoch,
+        messages,
+        after,
+        next: query.position,
+        missing,
+        is_end,
+    })
 }

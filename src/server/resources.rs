@@ -75,9 +75,25 @@ impl BayeuxServer {
         if !self.has_resources() || !store.is_durable() {
             return;
         }
-        let scope = || self.core.scope(Instant::now());
-        if let Err(failed) = resources::take_up(&**store, scope).await {
-            tracing::error!("resources cannot be taken up from history: {failed}");
+        let mut position = 0;
+        loop {
+            match store
+                .read(resources::kept_after(position, &self.core.limits))
+                .await
+            {
+                Ok(page) => {
+                    let (is_end, next) = (page.is_end, page.position);
+                    resources::take_up(page, &self.core.scope(Instant::now()));
+                    if is_end {
+                        return;
+                    }
+                    position = next;
+                }
+                Err(failed) => {
+                    tracing::error!("resources cannot be taken up from history: {failed}");
+                    return;
+                }
+            }
         }
     }
 
@@ -189,11 +205,12 @@ impl BayeuxServer {
             changing: Box::pin(async move {
                 match (changing, store) {
                     (Some(Changing::Pending(sequencing)), _) => {
-                        resources::changed(channel, sequencing).await
+                        resources::changed(&channel, sequencing.await.ok())
                     }
                     (Some(Changing::Forgetting(written, up_to)), Some(store)) => {
-                        resources::forgotten(channel, up_to, store).await?;
-                        Ok(written)
+                        // It would come back with the next start.
+                        let removed = store.remove(channel.clone().into(), up_to).await;
+                        resources::forgotten(&channel, written, removed)
                     }
                     (Some(Changing::Done(written) | Changing::Forgetting(written, _)), _) => {
                         Ok(written)

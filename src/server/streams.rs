@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use super::{BayeuxServer, Verdicts, random_id};
 use crate::bayeux::{ClientId, Reply};
-use crate::operations::{Actor, Implied, NotOpened, event_stream};
-use crate::session::{Beginning, Stream};
+use crate::operations::event_stream::{self, Opened};
+use crate::operations::{Actor, Implied, NotOpened};
+use crate::session::{Beginning, From, Stream};
 
 impl BayeuxServer {
     /// Begins a session that is subscribed to these channels and patterns, for a stream without a
-    /// client that speaks Bayeux. Or continues the one that `last` is an event of; nothing if it is not
-    /// there, or of other channels.
+    /// client that speaks Bayeux, with what was published on them from `since` on. Or continues the one that
+    /// `last` is an event of; nothing if it is not there, or of other channels.
     ///
     /// # Errors
     /// There are too many sessions, it may not be subscribed to these, or an extension refuses that.
@@ -20,9 +21,17 @@ impl BayeuxServer {
         channels: &[Cow<'_, str>],
         actor: &Actor<'_>,
         last: Option<(ClientId, u64)>,
+        since: Option<&From>,
         now: Instant,
-    ) -> Result<Option<(Stream, Beginning)>, NotOpened> {
-        event_stream::open(channels, actor, last, &self.core.scope(now), random_id)
+    ) -> Result<Option<Opened>, NotOpened> {
+        event_stream::open(
+            channels,
+            actor,
+            last,
+            since,
+            &self.core.scope(now),
+            random_id,
+        )
     }
 
     /// Makes a stream of a session whose client sends its messages by requests of their own, after

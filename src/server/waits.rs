@@ -251,7 +251,7 @@ fn awaited(wait: Wait) -> Awaited {
 fn told(later: Later) -> Awaited {
     Box::pin(async move {
         later
-            .wait()
+            .into_future()
             .await
             .map(|extra| extra.map_or(Said::Nothing, Said::Extra))
     })

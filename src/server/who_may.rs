@@ -139,9 +139,9 @@ impl Rig {
             Way::Continued => {
                 let opened = self
                     .server
-                    .open_stream(&[CHANNEL.into()], &by(&cookies), Some((id, 0)), now)
+                    .open_stream(&[CHANNEL.into()], &by(&cookies), Some((id, 0)), None, now)
                     .expect("no error");
-                return opened.is_some_and(|(stream, _)| stream.is_of(&self.session));
+                return opened.is_some_and(|opened| opened.stream.is_of(&self.session));
             }
             Way::StreamedConnect => Some(Stream::of_connect()),
             Way::Socket(opened, _) => Some(Stream::opened(at(self.begun, opened))),

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::queue::Beside;
+use super::record::{AcksRecord, EventRecord, Revive, Unreadable};
 use crate::bayeux::Event;
 use crate::memory::sizes;
 
@@ -21,6 +22,37 @@ pub(super) struct Acks {
 }
 
 impl Acks {
+    /// Makes the record of it.
+    pub(super) fn record(&self) -> Result<AcksRecord, Unreadable> {
+        let Self {
+            last,
+            sent,
+            bytes: _,
+        } = self;
+        let record = |(number, event): &(u64, Arc<Event>)| Ok((*number, EventRecord::of(event)?));
+        Ok(AcksRecord {
+            last: *last,
+            sent: sent.iter().map(record).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Makes one of its record.
+    pub(super) fn of_record(
+        record: AcksRecord,
+        revive: &mut Revive<'_>,
+    ) -> Result<Self, Unreadable> {
+        let mut acks = Self {
+            last: record.last,
+            ..Self::default()
+        };
+        for (number, event) in record.sent {
+            let event = revive(event)?;
+            acks.bytes += event.json().len();
+            acks.sent.push_back((number, event));
+        }
+        Ok(acks)
+    }
+
     /// Takes what a connect says: the number of the last reply that its client has received, if it is
     /// one. A number that was never given, as any other nonsense, acknowledges nothing.
     pub(super) fn acknowledge(&mut self, number: Option<u64>) {

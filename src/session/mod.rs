@@ -17,6 +17,8 @@ mod origin;
 mod overflow;
 mod queue;
 mod reconnects;
+mod record;
+mod recording;
 mod registry;
 mod replaying;
 mod replays;
@@ -58,9 +60,10 @@ pub use listing::{Backlog, Selection};
 pub use origin::Origin;
 pub use overflow::Delivered;
 pub use reconnects::Reconnects;
+pub use record::{EventRecord, Record, Revive, Unreadable};
 pub use registry::Sessions;
 pub use replaying::Begins;
-pub use replays::{Asked, Decided, Decision, Found, From, Job, Replays, Run};
+pub use replays::{Asked, Decided, Deciding, Decision, Found, From, Job, Replays, Run};
 pub use replying::Carrier;
 pub use settings::{MaxQueuePolicy, Settings};
 pub use shared::Shared;
@@ -125,8 +128,24 @@ impl Session {
     ) -> Arc<Self> {
         let now = begun.now;
         let state = State::new(browser.id(), is_bound, &shared.settings, &begun);
-        let extensions = begun.extensions;
-        let extensions = (!extensions.is_empty()).then(|| Box::new(Pipeline::from(extensions)));
+        let extensions = begun.extensions.into();
+        Self::of(state, id, browser, now, shared, extensions, share, origin)
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a field, of one caller or another"
+    )]
+    fn of(
+        state: State,
+        id: ClientId,
+        browser: Arc<Browser>,
+        begun: Instant,
+        shared: Arc<Shared>,
+        extensions: Pipeline,
+        share: Option<Box<Share>>,
+        origin: Origin,
+    ) -> Arc<Self> {
         let inner = Mutex::new(Inner {
             state,
             waker: None,
@@ -139,11 +158,11 @@ impl Session {
         let session = Arc::new(Self {
             id,
             browser,
-            begun: now,
+            begun,
             origin,
             shared,
             marks: AtomicU8::new(0),
-            extensions,
+            extensions: (!extensions.is_empty()).then(|| Box::new(extensions)),
             granted: RwLock::default(),
             share,
             bucket: Bucket::default(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use self::events::Events;
+use super::record::{EventRecord, QueueRecord, Revive, Unreadable};
 use super::{MaxQueuePolicy, Settings};
 use crate::bayeux::Event;
 
@@ -71,6 +72,45 @@ impl AtBound {
 }
 
 impl Queue {
+    /// Makes the record of it; what counts beside it has one of its own.
+    pub(super) fn record(&self, now: Instant) -> Result<QueueRecord, Unreadable> {
+        let Self {
+            events,
+            beside: _,
+            is_urgent,
+            lazy_deadline,
+            is_at_bound,
+            was_at_channel_bound,
+        } = self;
+        Ok(QueueRecord {
+            events: EventRecord::of_all(&events.to_vec())?,
+            is_urgent: *is_urgent,
+            lazy_left: lazy_deadline.map(|due| due.saturating_duration_since(now)),
+            is_at_bound: *is_at_bound,
+            was_at_channel_bound: *was_at_channel_bound,
+        })
+    }
+
+    /// Makes one of its record.
+    pub(super) fn of_record(
+        record: QueueRecord,
+        revive: &mut Revive<'_>,
+        now: Instant,
+    ) -> Result<Self, Unreadable> {
+        let mut events = Events::default();
+        for event in record.events {
+            events.push_back(&revive(event)?);
+        }
+        Ok(Self {
+            events,
+            beside: Beside::default(),
+            is_urgent: record.is_urgent,
+            lazy_deadline: record.lazy_left.map(|left| now + left),
+            is_at_bound: record.is_at_bound,
+            was_at_channel_bound: record.was_at_channel_bound,
+        })
+    }
+
     /// Returns how many events there are.
     pub(super) fn len(&self) -> usize {
         self.events.len()

@@ -20,6 +20,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 pub struct Reconnects {
     places: Mutex<Places>,
     is_stopping: AtomicBool,
+    is_cut: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +41,17 @@ impl Reconnects {
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.is_stopping.load(SeqCst)
+    }
+
+    /// Notes that whatever comes now comes too late.
+    pub fn cut(&self) {
+        self.is_cut.store(true, SeqCst);
+    }
+
+    /// Tells whether nothing more may be done for clients.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.is_cut.load(SeqCst)
     }
 
     /// Gives one more client a place, and returns how long it is until then.

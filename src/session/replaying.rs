@@ -9,6 +9,7 @@
 //! reached before it is offered live is passed over, and the run leaves out what was offered live before it came
 //! there.
 
+use super::record::{PatternRecord, RunRecord};
 use crate::bayeux::ChannelPattern;
 use crate::history::{Kept, Query, Selection, Want};
 
@@ -105,7 +106,86 @@ fn overlap<'p>(one: &'p ChannelPattern, other: &'p ChannelPattern) -> Option<&'p
     }
 }
 
+impl Run {
+    /// Makes its record; nothing of one that has not begun to read, since the subscribe that it is for was not
+    /// answered.
+    fn record(&self) -> Option<RunRecord> {
+        let Self {
+            number: _,
+            wants,
+            live,
+            selection,
+            position,
+            live_from,
+            passed,
+            stage,
+        } = self;
+        let is_done = match stage {
+            Stage::Undecided => return None,
+            Stage::Reading => false,
+            Stage::Done => true,
+        };
+        let want = |want: &Want| (PatternRecord(want.pattern.clone()), want.after);
+        Some(RunRecord {
+            wants: wants.iter().map(want).collect(),
+            live: live.iter().cloned().map(PatternRecord).collect(),
+            last_of_each: match selection {
+                Selection::All => None,
+                Selection::LastOfEach(up_to) => Some(*up_to),
+            },
+            position: *position,
+            live_from: live_from.map(|from| (from.id, from.position)),
+            passed: *passed,
+            is_done,
+        })
+    }
+
+    fn of_record(number: u64, record: RunRecord) -> Self {
+        let want = |(PatternRecord(pattern), after)| Want { pattern, after };
+        let live_from = record.live_from;
+        Self {
+            number,
+            wants: record.wants.into_iter().map(want).collect(),
+            live: record.live.into_iter().map(|live| live.0).collect(),
+            selection: record
+                .last_of_each
+                .map_or(Selection::All, Selection::LastOfEach),
+            position: record.position,
+            live_from: live_from.map(|(id, position)| LiveFrom { id, position }),
+            passed: record.passed,
+            stage: if record.is_done {
+                Stage::Done
+            } else {
+                Stage::Reading
+            },
+        }
+    }
+}
+
 impl Replaying {
+    /// Makes the records of the runs. A page that is being read is read again.
+    pub(super) fn record(&self) -> Vec<RunRecord> {
+        let Self {
+            runs,
+            next: _,
+            is_asked: _,
+        } = self;
+        runs.iter().filter_map(Run::record).collect()
+    }
+
+    /// Makes one of the records of its runs.
+    pub(super) fn of_record(records: Vec<RunRecord>) -> Self {
+        let next = records.len() as u64;
+        let runs = (0..next).zip(records);
+        Self {
+            next,
+            runs: runs
+                .map(|(number, record)| Run::of_record(number, record))
+                .collect(),
+            is_asked: false,
+        }
+    }
+
     /// Begins a run for these, of a session that is subscribed to `subscriptions` already; returns its number.
     pub(super) fn begin(
         &mut self,

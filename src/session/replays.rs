@@ -74,6 +74,9 @@ pub enum Decided {
     Failed(ChannelPattern),
 }
 
+/// Waits for what becomes of it.
+pub type Deciding = oneshot::Receiver<Decided>;
+
 /// What was found of what was asked for.
 #[derive(Debug)]
 pub struct Found {
@@ -86,6 +89,9 @@ pub struct Found {
     /// What is kept.
     pub survey: Survey,
 }
+
+/// What becomes of the begin of a run, when that is known.
+pub type Deciding = oneshot::Receiver<Decided>;
 
 /// The work that is to be done, in its order.
 #[derive(Debug, Default)]
@@ -101,6 +107,18 @@ impl Replays {
         jobs.push_back(job);
         drop(jobs);
         self.more.notify_one();
+    }
+
+    /// Has it decided from where on the runs of a subscribe read; returns what becomes of it.
+    pub fn decide(&self, session: ClientId, runs: Vec<Run>, new: Vec<ChannelPattern>) -> Deciding {
+        let (done, decided) = oneshot::channel();
+        self.add(Job::Decide(Decision {
+            session,
+            runs,
+            new,
+            done,
+        }));
+        decided
     }
 
     /// Waits for something to do.

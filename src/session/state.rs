@@ -136,6 +136,8 @@ pub(super) struct State {
     surplus_until: Option<Instant>,
     delivers_on_connect_only: bool,
     is_stopping: bool,
+    /// Its connections are to end, and give back what they have not written.
+    is_cut: bool,
     browser: RandomId,
     is_bound: bool,
     has_had_stream: bool,
@@ -184,6 +186,7 @@ impl State {
             surplus_until: None,
             delivers_on_connect_only: false,
             is_stopping: false,
+            is_cut: false,
             browser,
             is_bound,
             has_had_stream: false,
@@ -461,6 +464,7 @@ impl State {
 
 mod connecting;
 mod leaving;
+mod recording;
 mod replay;
 mod streaming;
 

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Settings;
+use super::record::{EventRecord, Revive, StreamRecord, Unreadable};
 use crate::bayeux::Event;
 use crate::memory::sizes;
 
@@ -41,6 +42,44 @@ struct Replay {
 }
 
 impl StreamSlot {
+    /// Makes the record of what has left, and is kept. The stream itself ends with its connection: what is on
+    /// its way by then counts as what has left.
+    pub(super) fn record(&self) -> Result<StreamRecord, Unreadable> {
+        let Self {
+            open: _,
+            writing: _,
+            keeps_session: _,
+            is_of_connect: _,
+            left,
+            replay,
+        } = self;
+        let kept = replay.as_ref();
+        let kept = kept.map(|replay| EventRecord::of_all(&replay.events));
+        Ok(StreamRecord {
+            left: *left,
+            kept: kept.transpose()?,
+        })
+    }
+
+    /// Makes one without a stream of its record.
+    pub(super) fn of_record(
+        record: StreamRecord,
+        revive: &mut Revive<'_>,
+    ) -> Result<Self, Unreadable> {
+        let revived = |events: Vec<EventRecord>| -> Result<_, Unreadable> {
+            let mut replay = Box::<Replay>::default();
+            for event in events {
+                replay.push(revive(event)?);
+            }
+            Ok(replay)
+        };
+        Ok(Self {
+            left: record.left,
+            replay: record.kept.map(revived).transpose()?,
+            ..Self::default()
+        })
+    }
+
     /// Lets a stream in, in place of the one that was closed.
     pub(super) fn open(&mut self, ticket: u64) {
         self.open = Some(ticket);
@@ -176,8 +215,7 @@ impl StreamSlot {
 impl Replay {
     fn keep(&mut self, events: &[Arc<Event>], settings: &Settings) {
         for event in events {
-            self.bytes += event.json().len();
-            self.events.push_back(Arc::clone(event));
+            self.push(Arc::clone(event));
         }
         while self.events.len() > settings.max_replay
             || self.bytes as u64 > settings.max_queue_bytes.as_u64()
@@ -187,6 +225,11 @@ impl Replay {
             };
             self.bytes -= oldest.json().len();
         }
+    }
+
+    fn push(&mut self, event: Arc<Event>) {
+        self.bytes += event.json().len();
+        self.events.push_back(event);
     }
 
     fn forget_newest(&mut self, count: usize) {

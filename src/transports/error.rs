@@ -61,6 +61,11 @@ pub enum Error {
     /// An event stream of nothing.
     #[error("name what to receive, such as ?channel=/chat/demo&channel=/stock/**")]
     NoChannel,
+    /// An event stream that is to begin nobody knows where.
+    #[error(
+        "`since` has to be all, last, new, the number of a message, or EPOCH:NUMBER, such as ?since=all"
+    )]
+    Since,
     /// An event stream of what its client may not have.
     #[error("not subscribed: {}", .0.text())]
     NotSubscribed(BayeuxError),
@@ -110,6 +115,7 @@ impl Error {
             | Self::Upgrade(_)
             | Self::Gone
             | Self::NoChannel
+            | Self::Since
             | Self::NotSubscribed(_) => StatusCode::BAD_REQUEST,
         }
     }

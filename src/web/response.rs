@@ -148,6 +148,12 @@ impl Response {
             .header("Cache-Control", b"no-store")
     }
 
+    /// Makes the response to whoever comes too late: the server has left all to the next one.
+    #[must_use]
+    pub fn stopped() -> Self {
+        Self::error(StatusCode::SERVICE_UNAVAILABLE, "the server has stopped")
+    }
+
     /// Gives it this body.
     #[must_use]
     pub fn body(mut self, body: Vec<u8>) -> Self {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 35] = [
+const LAYERS: [(&str, &[&str]); 36] = [
     ("stripes", &[]),
     ("smallest", &[]),
     ("memory", &["stripes"]),
@@ -81,8 +81,13 @@ const LAYERS: [(&str, &[&str]); 35] = [
     ),
     ("resources", &["memory", "bayeux", "metrics"]),
     (
+        "sequence",
+        &["memory", "bayeux", "history", "resources", "router"],
+    ),
+    (
         "operations",
         &[
+            "sequence",
             "history",
             "memory",
             "bayeux",
@@ -100,6 +105,7 @@ const LAYERS: [(&str, &[&str]); 35] = [
     (
         "server",
         &[
+            "sequence",
             "history",
             "smallest",
             "memory",

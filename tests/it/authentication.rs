@@ -53,12 +53,17 @@ pub(crate) fn with_claims(user: &str, seconds: i64, more: &Value) -> String {
 }
 
 pub(crate) fn server(settings: &[&str]) -> TestServer {
-    // It is read when the server is made, and all tests set it to the same.
-    let issuer = ISSUER.replace("{ env = 'MIRANT_TEST_TOKEN_SECRET' }", &secret_file());
+    let issuer = issuer();
     let mut all = vec![&*issuer, RESOURCES, "bayeux.publish_without_session=true"];
     all.extend(SOURCES);
     all.extend(settings);
     TestServer::start(&all)
+}
+
+/// The setting with which a server takes the tokens of these tests.
+pub(crate) fn issuer() -> String {
+    // It is read when the server is made, and all tests set it to the same.
+    ISSUER.replace("{ env = 'MIRANT_TEST_TOKEN_SECRET' }", &secret_file())
 }
 
 /// A file with the secret, as the configuration names it; tests run at once, and it is written once.

@@ -63,6 +63,7 @@ mod rates;
 mod reconnects;
 mod repeats;
 mod resources;
+mod restart;
 mod services;
 mod shares;
 mod shutdown;

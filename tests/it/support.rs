@@ -3,6 +3,7 @@
 mod client;
 mod events;
 mod http;
+mod keeper;
 mod message_http;
 pub(crate) mod program;
 mod proxy;
@@ -18,8 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mirant::config::{Config, Sources};
+use mirant::history::History;
 use mirant::metrics::Metrics;
-use mirant::run::{Additions, BoundAddress, ListenAddress};
+use mirant::run::{Additions, Bound, BoundAddress, ListenAddress, StartError};
 use mirant::server::BayeuxServer;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -27,6 +29,7 @@ use tokio::task::JoinHandle;
 pub(crate) use client::{Client, only};
 pub(crate) use events::{Block, Events};
 pub(crate) use http::{Http, Request, Response, bear, percent};
+pub(crate) use keeper::Keeper;
 pub(crate) use message_http::{Embedded, two_way};
 pub(crate) use proxy::{Says, proxy_to, proxy_v1, proxy_v2};
 pub(crate) use random::Random;
@@ -73,14 +76,32 @@ impl TestServer {
         Self::start_on(listen, set, additions)
     }
 
+    /// Starts a server that keeps messages and sessions in a store.
+    pub(crate) fn start_keeping(set: &[&str], history: History) -> Self {
+        let listen = ([127, 0, 0, 1], 0).into();
+        Self::started(listen, set, |config| {
+            mirant::run::bind_keeping(config, false, Additions::default(), history)
+        })
+    }
+
     fn start_on(listen: ListenAddress, set: &[&str], additions: Additions) -> Self {
+        Self::started(listen, set, |config| {
+            mirant::run::bind_with(config, false, additions)
+        })
+    }
+
+    fn started(
+        listen: ListenAddress,
+        set: &[&str],
+        bind: impl FnOnce(Config) -> Result<Bound, StartError>,
+    ) -> Self {
         let sources = Sources {
             set: set.iter().map(|&setting| setting.to_owned()).collect(),
             listen: vec![listen],
             ..Sources::default()
         };
         let config = Config::load(&sources, []).unwrap().config;
-        let bound = mirant::run::bind_with(config, false, additions).unwrap();
+        let bound = bind(config).unwrap();
         let address = match &bound.addresses()[0] {
             BoundAddress::Ip(address) => *address,
             BoundAddress::Unix(path) => relay_to(path),

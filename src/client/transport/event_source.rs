@@ -218,7 +218,8 @@ impl Block {
     }
 }
 
-/// How far a stream has come: an id is that of the stream, `-`, and a number that goes up by one.
+/// How far a stream has come: an id is that of the stream, `-`, and a number that goes up by one. What may follow
+/// behind `~`, a position in history, is passed over.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Position {
     stream: Box<[u8]>,
@@ -257,6 +258,7 @@ impl std::fmt::Display for Position {
 }
 
 fn split_id(id: &[u8]) -> Option<(&[u8], u64)> {
+    let id = &id[..memchr(b'~', id).unwrap_or(id.len())];
     let dash = memrchr(b'-', id)?;
     let digits = id[dash + 1..].iter();
     let number = digits.clone().try_fold(0_u64, |number, digit| {
@@ -302,7 +304,7 @@ mod tests {
     fn ids_go_up_by_one() {
         let mut position = Position::parse(b"a-b-0").unwrap();
         position.follow(b"a-b-1").unwrap();
-        position.follow(b"a-b-2").unwrap();
+        position.follow(b"a-b-2~17.e-1").unwrap();
         for wrong in ["a-b-1", "a-b-2", "a-b-4", "a-c-3", "a-b", "3", ""] {
             let fault = position.follow(wrong.as_bytes()).unwrap_err().to_string();
             assert!(fault.ends_with("where a-b-3 was due"), "{wrong}: {fault}");

@@ -224,9 +224,13 @@ impl Store for MemoryStore {
         ready(Ok(())).boxed()
     }
 
-    fn take_sessions(&self, max: usize) -> BoxFuture<'_, Result<Vec<Saved>, Failed>> {
+    fn take_sessions(
+        &self,
+        max_sessions: usize,
+        max_bytes: usize,
+    ) -> BoxFuture<'_, Result<Vec<Saved>, Failed>> {
         let mut sessions = self.sessions();
-        let count = max.min(sessions.len());
+        let count = first_within(sessions.values().map(Bytes::len), max_sessions, max_bytes);
         let taken = sessions.drain(..count);
         let taken = taken.map(|(key, state)| Saved { key, state }).collect();
         ready(Ok(taken)).boxed()
@@ -235,6 +239,16 @@ impl Store for MemoryStore {
     fn close(&self) -> BoxFuture<'_, ()> {
         ready(()).boxed()
     }
+}
+
+/// Returns how many of the first are at most so many, and of so many bytes but for the first.
+fn first_within(sizes: impl Iterator<Item = usize>, max: usize, max_bytes: usize) -> usize {
+    let mut bytes = 0;
+    let within = sizes.take(max).enumerate().take_while(|(number, size)| {
+        bytes += size;
+        *number == 0 || bytes <= max_bytes
+    });
+    within.count()
 }
 
 /// Returns a name that no other store has.

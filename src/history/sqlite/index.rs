@@ -206,7 +206,11 @@ impl Index {
 
     /// Forgets a channel, which has no messages any more.
     pub(super) fn forget(&mut self, number: Number) {
-        let Some(channel) = self.channels.get_mut(number as usize).and_then(Option::take) else {
+        let Some(channel) = self
+            .channels
+            .get_mut(number as usize)
+            .and_then(Option::take)
+        else {
             return;
         };
         self.names.remove(channel.name.as_str());
@@ -217,7 +221,11 @@ impl Index {
 
     /// Adds messages to the end of a channel.
     pub(super) fn push(&mut self, number: Number, new: &[Item]) {
-        let Some(channel) = self.channels.get_mut(number as usize).and_then(Option::as_mut) else {
+        let Some(channel) = self
+            .channels
+            .get_mut(number as usize)
+            .and_then(Option::as_mut)
+        else {
             return;
         };
         let (Some(first), Some(last)) = (new.first(), new.last()) else {
@@ -236,7 +244,11 @@ impl Index {
 
     /// Lets go of messages at the front of a channel.
     pub(super) fn cut(&mut self, number: Number, cut: &Cut) {
-        let Some(channel) = self.channels.get_mut(number as usize).and_then(Option::as_mut) else {
+        let Some(channel) = self
+            .channels
+            .get_mut(number as usize)
+            .and_then(Option::as_mut)
+        else {
             return;
         };
         channel.lost = channel.lost.max(cut.lost);
@@ -244,7 +256,8 @@ impl Index {
         channel.messages = channel.messages.saturating_sub(cut.messages);
         channel.bytes = channel.bytes.saturating_sub(cut.bytes);
         let count = channel.recent.partition_point(|item| item.id <= cut.lost);
-        self.garbage.extend(channel.recent.drain(..count).map(|item| item.id));
+        self.garbage
+            .extend(channel.recent.drain(..count).map(|item| item.id));
         self.recent -= count;
         self.messages = self.messages.saturating_sub(cut.messages);
         self.lost = self.lost.max(cut.lost);
@@ -252,7 +265,11 @@ impl Index {
 
     /// Notes that a channel's row says all of it, and that so many more of its messages have places.
     pub(super) fn note_written(&mut self, number: Number, count: usize) {
-        let Some(channel) = self.channels.get_mut(number as usize).and_then(Option::as_mut) else {
+        let Some(channel) = self
+            .channels
+            .get_mut(number as usize)
+            .and_then(Option::as_mut)
+        else {
             return;
         };
         channel.is_written = true;

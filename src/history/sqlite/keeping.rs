@@ -94,7 +94,10 @@ pub(super) fn oldest(
     index: &Index,
     max_bytes: u64,
 ) -> Result<(u64, Vec<(Number, Cut)>), Error> {
-    let sql = format!("SELECT id, channel, {} FROM message ORDER BY id", rows::SIZE);
+    let sql = format!(
+        "SELECT id, channel, {} FROM message ORDER BY id",
+        rows::SIZE
+    );
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([])?;
     let mut end = 0;

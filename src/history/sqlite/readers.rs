@@ -65,10 +65,13 @@ impl Reader {
         work: impl FnOnce(&Connection, &Shared) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let generation = self.shared.generation();
-        let current = self.connection.take().filter(|(opened, _)| *opened == generation);
+        let current = self
+            .connection
+            .take()
+            .filter(|(opened, _)| *opened == generation);
         let connection = match current {
             Some((_, connection)) => connection,
-            None => schema::open_to_read(&self.shared.settings.directory)?,
+            None => schema::open_to_read(&self.shared.directory)?,
         };
         let result = work(&connection, &self.shared);
         match &result {

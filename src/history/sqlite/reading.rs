@@ -21,7 +21,11 @@ const FEW: usize = if cfg!(test) { 3 } else { 64 };
 const MAX_STEPS: usize = if cfg!(test) { 50 } else { 10_000 };
 
 /// Reads a page.
-pub(super) fn read(connection: &Connection, index: &RwLock<Index>, query: &Query) -> Result<Page, Error> {
+pub(super) fn read(
+    connection: &Connection,
+    index: &RwLock<Index>,
+    query: &Query,
+) -> Result<Page, Error> {
     let transaction = connection.unchecked_transaction()?;
     let (head, plan) = {
         let index = peek(index);
@@ -145,7 +149,12 @@ impl<'a> Found<'a> {
         let found = statement.query_row([int(id)], |row| Ok(rows::kept(row, name)));
         match found.optional()? {
             Some(kept) => Ok(self.push(number, kept?)),
-            None if peek(index).get(number).is_none_or(|channel| channel.lost >= id) => Ok(true),
+            None if peek(index)
+                .get(number)
+                .is_none_or(|channel| channel.lost >= id) =>
+            {
+                Ok(true)
+            }
             None => Err(Error::Damaged("a message is missing")),
         }
     }
@@ -230,7 +239,12 @@ impl<'a> Found<'a> {
 /// Returns from where on a channel is wanted, if it is.
 fn wanted(query: &Query, channel: &Channel) -> Option<(ChannelName, u64)> {
     let is_of = |want: &&Want| want.pattern.covers(channel.name.as_str());
-    let after = query.wants.iter().filter(is_of).map(|want| want.after).min()?;
+    let after = query
+        .wants
+        .iter()
+        .filter(is_of)
+        .map(|want| want.after)
+        .min()?;
     Some((channel.name.clone(), after.max(channel.lost)))
 }
 

@@ -7,8 +7,8 @@
 use rusqlite::Connection;
 
 use super::index::{Index, Number};
-use super::schema::{self, Error, int};
 use super::rows;
+use super::schema::{self, Error, int};
 
 /// With so many messages that have no place, or are to be deleted, a round begins.
 pub(super) const MANY: usize = if cfg!(test) { 64 } else { 32 * 1024 };

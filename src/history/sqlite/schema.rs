@@ -53,7 +53,7 @@ CREATE TABLE channel (
     bytes INTEGER NOT NULL
 );
 CREATE TABLE mark (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
-CREATE TABLE session (key TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE session (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, state BLOB NOT NULL);
 ";
 
 /// Why something with the file did not work.
@@ -87,15 +87,17 @@ impl Error {
     /// Tells whether what is in the file is not what was written to it.
     pub(super) fn is_damage(&self) -> bool {
         let code = self.code();
-        matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
-            || matches!(
-                self,
-                Self::Damaged(_)
-                    | Self::Sqlite(
-                        rusqlite::Error::InvalidColumnType(..)
-                            | rusqlite::Error::IntegralValueOutOfRange(..)
-                    )
-            )
+        matches!(
+            code,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        ) || matches!(
+            self,
+            Self::Damaged(_)
+                | Self::Sqlite(
+                    rusqlite::Error::InvalidColumnType(..)
+                        | rusqlite::Error::IntegralValueOutOfRange(..)
+                )
+        )
     }
 
     /// Returns it as callers of the store hear of it.
@@ -131,7 +133,10 @@ pub(super) fn log_size(directory: &Path) -> u64 {
 }
 
 /// Opens the file for the one that writes, and makes it and its tables if there are none; says whether it did.
-pub(super) fn open_to_write(directory: &Path, bounds: &Bounds) -> Result<(Connection, bool), Error> {
+pub(super) fn open_to_write(
+    directory: &Path,
+    bounds: &Bounds,
+) -> Result<(Connection, bool), Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -208,7 +213,10 @@ pub(super) fn checkpoint(connection: &Connection, mode: &str) -> Result<bool, Er
 }
 
 /// Returns a mark, such as the epoch.
-pub(super) fn mark<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> Result<T, Error> {
+pub(super) fn mark<T: rusqlite::types::FromSql>(
+    connection: &Connection,
+    name: &str,
+) -> Result<T, Error> {
     let mut statement = connection.prepare_cached("SELECT value FROM mark WHERE name = ?1")?;
     match statement.query_row([name], |row| row.get(0)) {
         Err(rusqlite::Error::QueryReturnedNoRows) => Err(Error::Damaged("a mark is missing")),

@@ -8,16 +8,17 @@ mod model;
 mod suite;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytesize::ByteSize;
 
-use super::{Settings, SqliteStore, Sync};
+use super::{OpenError, SqliteStore};
 use crate::bayeux::{ChannelName, ChannelPattern, Limits};
 use crate::history::{
-    Body, Entry, Kept, Place, Policy, Query, Retention, Selection, Store, Want,
+    Body, Entry, Kept, Place, Policy, Query, Retention, Selection, Settings, Store, Sync, Want,
 };
 
 /// A directory that goes with the test.
@@ -34,12 +35,12 @@ impl Scratch {
         Self(path)
     }
 
-    fn settings(&self) -> Settings {
-        settings(self.0.clone())
+    fn open(&self) -> SqliteStore {
+        self.open_with(&settings(), policy())
     }
 
-    fn open(&self) -> SqliteStore {
-        SqliteStore::open(self.settings(), policy()).unwrap()
+    fn open_with(&self, settings: &Settings, policy: Policy) -> SqliteStore {
+        open(&self.0, settings, policy).unwrap()
     }
 }
 
@@ -49,20 +50,26 @@ impl Drop for Scratch {
     }
 }
 
-fn settings(directory: PathBuf) -> Settings {
+fn open(directory: &Path, settings: &Settings, policy: Policy) -> Result<SqliteStore, OpenError> {
+    SqliteStore::open(directory, settings, policy, Arc::default())
+}
+
+fn settings() -> Settings {
     Settings {
-        directory,
-        sync: Sync::Always,
-        sync_interval: Duration::from_secs(1),
         max_bytes: ByteSize::mib(64),
         max_channels: 1000,
+        ..Settings::default()
     }
 }
 
 /// Keeps three messages of channels below `/last`, all of others.
 fn policy() -> Policy {
     Policy::new(|name| Retention {
-        messages: Some(if name.as_str().starts_with("/last/") { 3 } else { u64::MAX }),
+        messages: Some(if name.as_str().starts_with("/last/") {
+            3
+        } else {
+            u64::MAX
+        }),
         ..Retention::default()
     })
 }
@@ -117,6 +124,8 @@ async fn ids(store: &dyn Store, pattern: &str, after: u64) -> Vec<u64> {
 }
 
 async fn append(store: &dyn Store, channels: &[&str]) -> Vec<Place> {
-    let batch = channels.iter().map(|channel| entry(channel, r#"{"a":"ö"}"#));
+    let batch = channels
+        .iter()
+        .map(|channel| entry(channel, r#"{"a":"ö"}"#));
     store.append(batch.collect()).await.unwrap()
 }

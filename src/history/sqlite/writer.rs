@@ -14,9 +14,10 @@ use super::index::{Channel, Cut, Item, Number};
 use super::recover::{self, Known, Opened};
 use super::round::{MANY, Round};
 use super::schema::{self, Error, int};
-use super::{Shared, Sync, cut, keeping, rows};
+use super::{Shared, cut, keeping, rows};
 use crate::bayeux::ChannelPattern;
-use crate::history::{Entry, Failed, Place, Saved};
+use crate::history::{Entry, Failed, Place, Saved, Sync};
+use crate::metrics::Limit;
 
 /// Where what was asked for is answered.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, Failed>>;
@@ -28,7 +29,7 @@ pub(super) enum Command {
     Remove(ChannelPattern, u64, Reply<u64>),
     Trim(SystemTime, Reply<()>),
     Save(Vec<Saved>, Reply<()>),
-    Take(usize, Reply<Vec<Saved>>),
+    Take(usize, usize, Reply<Vec<Saved>>),
     /// A reader found that the files, as they were opened for that time, are damaged.
     Damaged(u64, &'static str),
     Close(Option<oneshot::Sender<()>>),
@@ -128,7 +129,9 @@ impl Writer {
             Some(timeout) => self.commands.recv_timeout(timeout).map(Some),
             None => {
                 let command = self.commands.recv();
-                command.map(Some).map_err(|_| RecvTimeoutError::Disconnected)
+                command
+                    .map(Some)
+                    .map_err(|_| RecvTimeoutError::Disconnected)
             }
         }
     }
@@ -148,8 +151,8 @@ impl Writer {
             Command::Save(batch, reply) => {
                 let _ = reply.send(self.attempt(|writer| writer.save(&batch)));
             }
-            Command::Take(max, reply) => {
-                let _ = reply.send(self.attempt(|writer| writer.take(max)));
+            Command::Take(max, max_bytes, reply) => {
+                let _ = reply.send(self.attempt(|writer| writer.take(max, max_bytes)));
             }
             Command::Damaged(generation, what) => {
                 if generation == self.shared.generation() {
@@ -162,8 +165,15 @@ impl Writer {
     }
 
     /// Tries something, with files that are opened again if something was wrong with them, and notes how it went.
-    fn attempt<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Failed> {
-        let ready = if self.must_reopen { self.reopen() } else { Ok(()) };
+    fn attempt<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Failed> {
+        let ready = if self.must_reopen {
+            self.reopen()
+        } else {
+            Ok(())
+        };
         let result = ready.and_then(|()| work(self));
         result.map_err(|error| self.fail(&error))
     }
@@ -183,7 +193,7 @@ impl Writer {
         self.must_reopen |= failed != Failed::Full;
         if error.is_damage() {
             let begun = self.let_go().and_then(|()| {
-                recover::move_aside(&self.shared.settings.directory, error)?;
+                recover::move_aside(&self.shared.directory, error)?;
                 self.reopen()
             });
             if let Err(error) = begun {
@@ -220,7 +230,7 @@ impl Writer {
             connection,
             mut index,
             epoch,
-        } = recover::open(&self.shared.settings, &self.shared.policy, Some(&known))?;
+        } = recover::open(&self.shared, Some(&known))?;
         self.connection = connection;
         // Numbers that were given to messages that could not be kept are not given again.
         self.next = self.next.max(index.head + 1);
@@ -311,11 +321,12 @@ impl Writer {
     /// Forgets channels if there are too many, and then some more so that it does not come to that with each
     /// new one.
     fn forget(&self) -> Result<(), Error> {
-        let max = self.shared.settings.max_channels;
+        let max = self.shared.max_channels;
         let above = self.shared.index().len().saturating_sub(max);
         if above == 0 {
             return Ok(());
         }
+        self.shared.metrics.limited(Limit::MaxHistoryChannels);
         let numbers = keeping::least_used(&self.shared.index(), above + max / 128);
         let mut index = self.shared.index_mut();
         let mut forgotten = index.forgotten;
@@ -477,18 +488,21 @@ impl Writer {
 
     /// Returns how long it is to the next time that what was appended is made safe, if that is done in turns.
     fn until_sync(&self) -> Option<Duration> {
-        let settings = &self.shared.settings;
-        let is_due = settings.sync == Sync::Interval && self.is_unsynced;
-        is_due.then(|| settings.sync_interval.saturating_sub(self.last_sync.elapsed()))
+        let is_due = self.shared.sync == Sync::Interval && self.is_unsynced;
+        is_due.then(|| {
+            self.shared
+                .sync_interval
+                .saturating_sub(self.last_sync.elapsed())
+        })
     }
 
     /// Makes room for a batch: what is beside the tables has to get into them, and the oldest messages to go.
     fn make_room(&mut self, size: u64, messages: usize) -> Result<(), Error> {
-        let bounds = self.shared.settings.bounds();
+        let bounds = self.shared.bounds;
         if size > bounds.batch_bytes {
             return Err(Error::Full);
         }
-        let directory = &self.shared.settings.directory;
+        let directory = &self.shared.directory;
         if schema::log_size(directory) > bounds.log_bytes {
             schema::checkpoint(&self.connection, "TRUNCATE")?;
             if schema::log_size(directory) > bounds.log_bytes {
@@ -511,12 +525,13 @@ impl Writer {
     /// Deletes the oldest messages of all; tells whether there were any.
     fn drop_oldest(&mut self) -> Result<bool, Error> {
         let (end, cuts) = {
-            let bytes = self.shared.settings.bounds().slice_bytes();
+            let bytes = self.shared.bounds.slice_bytes();
             keeping::oldest(&self.connection, &self.shared.index(), bytes)?
         };
         if end == 0 {
             return Ok(false);
         }
+        self.shared.metrics.limited(Limit::MaxHistoryBytes);
         let numbers = self.cut(&cuts);
         keeping::delete(&self.connection, &self.shared.index(), end, &numbers)?;
         self.note_written(&numbers);
@@ -526,7 +541,7 @@ impl Writer {
     /// Gives pages that are not used back to the file system, if they are many.
     fn give_back(&self) -> Result<(), Error> {
         let (used, free) = schema::pages(&self.connection)?;
-        let bounds = self.shared.settings.bounds();
+        let bounds = self.shared.bounds;
         let is_many = free > GIVEN_BACK && free > used / 3;
         if is_many || used + free > bounds.pages {
             let sql = format!("PRAGMA incremental_vacuum({GIVEN_BACK})");
@@ -539,7 +554,8 @@ impl Writer {
     fn save(&mut self, batch: &[Saved]) -> Result<(), Error> {
         let transaction = self.begin()?;
         for saved in batch {
-            let sql = "INSERT OR REPLACE INTO session VALUES (?1, ?2)";
+            let sql = "INSERT INTO session (key, state) VALUES (?1, ?2)
+                 ON CONFLICT DO UPDATE SET state = excluded.state";
             let mut statement = transaction.prepare_cached(sql)?;
             statement.execute((&saved.key, &saved.state[..]))?;
         }
@@ -547,18 +563,24 @@ impl Writer {
         Ok(())
     }
 
-    fn take(&mut self, max: usize) -> Result<Vec<Saved>, Error> {
+    fn take(&mut self, max: usize, max_bytes: usize) -> Result<Vec<Saved>, Error> {
         let transaction = self.begin()?;
         let mut taken = Vec::new();
         {
-            let sql = "SELECT key, state FROM session ORDER BY key LIMIT ?1";
+            let sql = "SELECT key, state FROM session ORDER BY number LIMIT ?1";
             let mut statement = transaction.prepare_cached(sql)?;
             let mut rows = statement.query([int(max as u64)])?;
+            let mut left = max_bytes;
             while let Some(row) = rows.next()? {
-                taken.push(Saved {
+                let saved = Saved {
                     key: row.get(0)?,
                     state: row.get::<_, Vec<u8>>(1)?.into(),
-                });
+                };
+                if saved.state.len() > left && !taken.is_empty() {
+                    break;
+                }
+                left = left.saturating_sub(saved.state.len());
+                taken.push(saved);
             }
             for saved in &taken {
                 let sql = "DELETE FROM session WHERE key = ?1";
@@ -580,7 +602,9 @@ impl Writer {
             while writer.round.is_some() && Instant::now() < end {
                 writer.go_round()?;
             }
-            writer.connection.pragma_update(None, "synchronous", "FULL")?;
+            writer
+                .connection
+                .pragma_update(None, "synchronous", "FULL")?;
             let transaction = writer.begin()?;
             schema::set_mark(&transaction, "head", int(writer.next - 1))?;
             schema::set_mark(&transaction, "clean", true)?;

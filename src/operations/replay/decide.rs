@@ -1,93 +1,31 @@
 //! From where on a run reads: what is asked for, as far as that is there.
 
 use crate::bayeux::NotRecovered;
-use crate::history::{Failed, Selection, Store, Survey, Want};
+use crate::history::{Selection, Survey, Want};
+use crate::metrics::Limit;
 use crate::operations::Scope;
 use crate::session::{Asked, Begins, Decided, Decision, Found, From};
 
-/// Decides from where on the runs of a subscribe read, which then begin; or takes the subscribe back. A
-/// subscription gets at most `max` messages of the past.
-///
-/// `scope` makes what it is done with.
-pub async fn decide<'s>(
-    decision: Decision,
-    store: &dyn Store,
-    max: usize,
-    scope: impl Fn() -> Scope<'s>,
-) {
-    let mut decided = Vec::new();
-    let mut all = Vec::new();
-    for run in &decision.runs {
-        let mut found = Vec::new();
-        for asked in &run.asked {
-            match look(asked, store, max).await {
-                Ok(one) if asked.fails && is_gone(one.missing) => {
-                    let expired = Decided::Expired(one.pattern, position(&asked.from));
-                    return take_back(decision, expired, &scope());
-                }
-                Ok(one) => found.push(one),
-                Err(_) => {
-                    let failed = Decided::Failed(asked.pattern.clone());
-                    return take_back(decision, failed, &scope());
-                }
-            }
-        }
-        decided.push((run.number, begins(&run.asked, &found)));
-        all.extend(found);
-    }
-    let scope = scope();
-    let Some(session) = scope.sessions.find(decision.session) else {
-        return;
-    };
-    for (number, begins) in decided {
-        session.decide_replay(number, begins);
-    }
-    // Its client may have gone.
-    let _ = decision.done.send(Decided::Begun(all));
-}
-
-fn take_back(decision: Decision, why: Decided, scope: &Scope<'_>) {
-    if let Some(session) = scope.sessions.find(decision.session) {
-        for run in &decision.runs {
-            session.cancel_replay(run.number);
-        }
-        scope.unsubscribe(&session, &decision.new);
-    }
-    // Its client may have gone.
-    let _ = decision.done.send(why);
-}
-
-fn is_gone(missing: Option<NotRecovered>) -> bool {
+/// Tells whether a position is not there any more.
+#[must_use]
+pub fn is_gone(missing: Option<NotRecovered>) -> bool {
     matches!(
         missing,
         Some(NotRecovered::Expired | NotRecovered::EpochChanged)
     )
 }
 
-fn position(from: &From) -> u64 {
+/// Returns the number that something is asked for after; 0: it names none.
+#[must_use]
+pub fn position(from: &From) -> u64 {
     match from {
         From::After(id, _) => *id,
         From::New | From::Last | From::All => 0,
     }
 }
 
-async fn look(asked: &Asked, store: &dyn Store, max: usize) -> Result<Found, Failed> {
-    let want = Want {
-        pattern: asked.pattern.clone(),
-        after: position(&asked.from),
-    };
-    let survey = store.survey(want, max).await?;
-    let (missing, after) = judge(&asked.from, &survey, &store.epoch());
-    Ok(Found {
-        pattern: asked.pattern.clone(),
-        missing,
-        after,
-        survey,
-    })
-}
-
 /// Returns what is missing of what is asked for, and after which number the rest begins.
-pub(super) fn judge(from: &From, survey: &Survey, epoch: &str) -> (Option<NotRecovered>, u64) {
+pub fn judge(from: &From, survey: &Survey, epoch: &str) -> (Option<NotRecovered>, u64) {
     let (missing, after) = match from {
         From::New => return (None, survey.head),
         From::Last => return (None, 0),
@@ -110,7 +48,9 @@ pub(super) fn judge(from: &From, survey: &Survey, epoch: &str) -> (Option<NotRec
     }
 }
 
-fn begins(asked: &[Asked], found: &[Found]) -> Begins {
+/// Returns from where on a run reads, by what was found of what it is for.
+#[must_use]
+pub fn begins(asked: &[Asked], found: &[Found]) -> Begins {
     let head = found.iter().map(|found| found.survey.head).min();
     let head = head.unwrap_or_default();
     let is_last = asked.iter().any(|asked| asked.from == From::Last);
@@ -126,6 +66,37 @@ fn begins(asked: &[Asked], found: &[Found]) -> Begins {
             Selection::All
         },
         head,
+    }
+}
+
+impl Scope<'_> {
+    /// Lets the runs of a subscribe begin.
+    pub fn begin_runs(&self, decision: Decision, runs: Vec<(u64, Begins)>, found: Vec<Found>) {
+        let Some(session) = self.sessions.find(decision.session) else {
+            return;
+        };
+        for (number, begins) in runs {
+            session.decide_replay(number, begins);
+        }
+        for found in &found {
+            if found.missing == Some(NotRecovered::Limit) {
+                self.metrics().limited(Limit::MaxReplayMessages);
+            }
+        }
+        // Its client may have gone.
+        let _ = decision.done.send(Decided::Begun(found));
+    }
+
+    /// Takes a subscribe back whose runs cannot begin.
+    pub fn take_back(&self, decision: Decision, why: Decided) {
+        if let Some(session) = self.sessions.find(decision.session) {
+            for run in &decision.runs {
+                session.cancel_replay(run.number);
+            }
+            self.unsubscribe(&session, &decision.new);
+        }
+        // Its client may have gone.
+        let _ = decision.done.send(why);
     }
 }
 

@@ -4,11 +4,12 @@ mod decide;
 mod page;
 mod part;
 pub mod past;
+mod stream;
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use serde_json::value::RawValue;
-use tokio::sync::oneshot;
 
 use super::{Later, Scope};
 use crate::bayeux::{
@@ -17,10 +18,12 @@ use crate::bayeux::{
 };
 use crate::extensions::Refusal;
 use crate::router::{ReplayDefault, ReplayExpired, ReplayOptions};
-use crate::session::{Asked, Decided, Decision, Found, From, Job, Run, Session};
-pub use decide::decide;
-pub use page::page;
+use crate::session::{Asked, Decided, Deciding, Found, From, Run, Session};
+use crate::session::{Asked, Decided, Found, From, Run, Session};
+pub use decide::{begins, is_gone, judge, position};
 pub use part::Part;
+pub(super) use stream::asked as asked_by_stream;
+pub use stream::{Recovered, Recovering};
 
 /// What a subscribe asks for of the past.
 #[derive(Debug, Default)]
@@ -73,13 +76,11 @@ pub(super) fn asked(
             (Some(options), Some(position)) => {
                 asks.add(pattern, position.into(), options);
             }
-            (Some(options), None) => match options.default {
-                ReplayDefault::New => {}
-                ReplayDefault::Last => asks.add(pattern, From::Last, options),
-                ReplayDefault::All => asks.add(pattern, From::All, options),
-            },
+            (Some(options), None) if options.default != ReplayDefault::New => {
+                asks.add(pattern, options.default.into(), options);
+            }
             (None, Some(_)) => asks.without.push(pattern.clone()),
-            (None, None) => {}
+            (Some(_) | None, None) => {}
         }
     }
     Ok(asks)
@@ -91,6 +92,16 @@ impl std::convert::From<&Since<'_>> for From {
             Since::New => Self::New,
             Since::All => Self::All,
             Since::After { id, epoch } => Self::After(*id, epoch.as_deref().map(Arc::from)),
+        }
+    }
+}
+
+impl std::convert::From<ReplayDefault> for From {
+    fn from(default: ReplayDefault) -> Self {
+        match default {
+            ReplayDefault::New => Self::New,
+            ReplayDefault::Last => Self::Last,
+            ReplayDefault::All => Self::All,
         }
     }
 }
@@ -154,29 +165,33 @@ impl Begun {
                 reply.extend(REPLAY, told(&[], &self.without, ""));
             }
             return reply;
+        };
         }
-        let (done, decided) = oneshot::channel();
-        scope.shared.replays.add(Job::Decide(Decision {
-            session: session.id(),
-            runs: self.runs,
-            new,
-            done,
-        }));
+        let decided = scope.shared.replays.decide(session.id(), self.runs, new);
         let epoch = scope.history.store().map(|store| store.epoch());
         let (without, is_told) = (self.without, self.is_told);
-        scope.keep_back(Later::new(async move {
-            match decided.await {
-                Ok(Decided::Begun(found)) => Ok(is_told.then(|| {
-                    let epoch = epoch.as_deref().unwrap_or_default();
-                    (REPLAY, told(&found, &without, epoch))
-                })),
-                Ok(Decided::Expired(pattern, id)) => Err(expired(&pattern, id)),
-                Ok(Decided::Failed(pattern)) => Err(unavailable(&pattern)),
-                Err(_) => Err(Refusal::Failed(BayeuxError::SubscribeFailed.text().into())),
-            }
-        }));
+        scope.keep_back(Later::new(decided.map(move |decided| match decided {
+            Ok(Decided::Begun(found)) => Ok(is_told.then(|| {
+                let epoch = epoch.as_deref().unwrap_or_default();
+                (REPLAY, told(&found, &without, epoch))
+            })),
+            Ok(Decided::Expired(pattern, id)) => Err(expired(&pattern, id)),
+            Ok(Decided::Failed(pattern)) => Err(unavailable(&pattern)),
+            Err(_) => Err(Refusal::Failed(BayeuxError::SubscribeFailed.text().into())),
+        })));
         reply
     }
+}
+
+/// Asks for a decision on these runs; nothing if there are none.
+fn ask(
+    runs: Vec<Run>,
+    new: Vec<ChannelPattern>,
+    session: &Session,
+    scope: &Scope<'_>,
+) -> Option<Deciding> {
+    let replays = &scope.shared.replays;
+    (!runs.is_empty()).then(|| replays.decide(session.id(), runs, new))
 }
 
 fn expired(pattern: &ChannelPattern, id: u64) -> Refusal {

@@ -1,50 +1,24 @@
-//! The next page of what a session missed.
+//! What becomes of the pages that a session is given of the past.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::bayeux::{BayeuxError, ChannelPattern, ClientId, Event};
-use crate::history::{Kept, Store};
-use crate::memory::Level;
-use crate::operations::{RETRY, Scope};
+use crate::bayeux::{BayeuxError, ChannelPattern, Event};
+use crate::history::{Kept, Page};
+use crate::operations::Scope;
 use crate::session::Session;
 
-/// How long a session waits for its page while memory is short.
-const SHORT: Duration = Duration::from_millis(200);
-
-/// Reads the next page for a session, which has room for it, and queues it.
-///
-/// `scope` makes what it is done with.
-pub async fn page<'s>(id: ClientId, store: &dyn Store, scope: impl Fn() -> Scope<'s>) {
-    let Some(session) = scope().sessions.find(id) else {
-        return;
-    };
-    if session.memory().level() == Level::Full {
-        tokio::time::sleep(SHORT).await;
-        return session.give_up_replay();
-    }
-    let Some((run, query)) = session.next_replay() else {
-        return;
-    };
-    match store.read(query).await {
-        Ok(page) => {
-            let scope = scope();
-            let event = |kept: &Kept| scope.replayed_event(kept);
-            let (queued, lost) = session.replay(run, &page, event, scope.now);
-            scope.metrics().delivered.add(queued);
-            scope.metrics().history.replayed.add(queued);
-            if let Some((patterns, position)) = lost {
-                scope.lose(&session, &patterns, position);
-            }
-        }
-        Err(_) => {
-            tokio::time::sleep(RETRY).await;
-            session.give_up_replay();
-        }
-    }
-}
-
 impl Scope<'_> {
+    /// Gives a session a page that was read for one of its runs.
+    pub fn take_page(&self, session: &Arc<Session>, run: u64, page: &Page) {
+        let event = |kept: &Kept| self.replayed_event(kept);
+        let (queued, lost) = session.replay(run, page, event, self.now);
+        self.metrics().delivered.add(queued);
+        self.metrics().history.replayed.add(queued);
+        if let Some((patterns, position)) = lost {
+            self.lose(session, &patterns, position);
+        }
+    }
+
     /// Makes the event of a message that is read; sessions that read the same share it.
     fn replayed_event(&self, kept: &Kept) -> Arc<Event> {
         let delivery = self.delivery(&kept.entry.channel);

@@ -119,6 +119,14 @@ impl Events {
         }
     }
 
+    /// Returns all events in order.
+    pub(super) fn to_vec(&self) -> Vec<Arc<Event>> {
+        match self {
+            Self::Plain(plain) => plain.events.iter().map(Arc::clone).collect(),
+            Self::Indexed(indexed) => indexed.iter().map(Arc::clone).collect(),
+        }
+    }
+
     /// Takes all events, and gives the memory back.
     pub(super) fn take_all(&mut self) -> Vec<Arc<Event>> {
         match std::mem::take(self) {

@@ -87,6 +87,10 @@ impl Indexed {
         Some(event)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Event>> {
+        self.slots.iter().flatten()
+    }
+
     pub(super) fn into_events(self) -> impl Iterator<Item = Arc<Event>> {
         self.slots.into_iter().flatten()
     }

@@ -141,7 +141,8 @@ impl State {
     /// Tells whether a connect is the newest, with whose reply events are on their way. With
     /// acknowledgement a newer one has them too, and a stream has none.
     pub(in crate::session) fn is_replying(&self, connect: u64) -> bool {
-        let is_newest = self.connects == connect && !matches!(self.phase, Phase::Ended(_));
+        let lives = !self.is_cut && !matches!(self.phase, Phase::Ended(_));
+        let is_newest = self.connects == connect && lives;
         let is_undisplaced = self.replying == Some(connect) && !self.has_new_stream;
         is_newest && (is_undisplaced || self.acknowledges())
     }

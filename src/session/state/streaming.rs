@@ -86,7 +86,7 @@ impl State {
         self.stream_slot.note_written(ticket);
         let has_events = self.queue.is_urgent() && self.batches == 0;
         let is_away = self.stream_slot.is_writing() || self.replying.is_some();
-        if !has_events || is_away || !self.is_streamed(settings) {
+        if !has_events || is_away || self.is_cut || !self.is_streamed(settings) {
             return None;
         }
         // More than are kept could not be repeated if all of them were lost.
@@ -107,7 +107,8 @@ impl State {
 
     /// Tells whether a stream is still the session's.
     pub(in crate::session) fn is_stream(&self, ticket: u64) -> bool {
-        self.stream_slot.is_current(ticket) && !matches!(self.phase, Phase::Ended(_))
+        let lives = !self.is_cut && !matches!(self.phase, Phase::Ended(_));
+        self.stream_slot.is_current(ticket) && lives
     }
 
     /// Takes events back that a stream did not write.
@@ -155,7 +156,8 @@ impl State {
 
     /// Tells whether events may leave with a reply: none is on its way by a stream.
     pub(super) fn may_drain(&self, settings: &Settings) -> bool {
-        !self.is_streamed(settings) && !self.stream_slot.is_writing() && self.replying.is_none()
+        let is_away = self.stream_slot.is_writing() || self.replying.is_some();
+        !self.is_streamed(settings) && !is_away && !self.is_cut
     }
 }
 

@@ -4,24 +4,25 @@
 //! they made by POST. And those that speak no Bayeux, with channels in the query: they get a session
 //! that lives as long as the stream, and `max_interval` more. Every event has an `id` of the session
 //! and a number; a client that comes back with its last one gets what it missed, or hears that some
-//! of it is gone.
+//! of it is gone. If the session is gone, history has what was published since.
 
 use std::borrow::Cow;
 use std::io::Write;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, StatusCode};
 use tokio::time::Sleep;
 
+use super::event_id::{self, EventId, Past};
 use super::heartbeat::Heartbeat;
 use crate::bayeux::{ClientId, Event, Reply, Transport};
 use crate::metrics::{Gauge, Metrics};
-use crate::server::{Actor, Implied, Verdicts, Who};
-use crate::session::{Beginning, Stream, StreamStep};
+use crate::server::{Actor, Implied, Opened, Recovered, Recovering, Verdicts, Who};
+use crate::session::{Beginning, From, Stream, StreamStep};
 use crate::transports::answer::{Answer, Around, MAX_WRITE, Outgoing, Streaming};
 use crate::transports::arrays::array;
 use crate::transports::endpoint::Endpoint;
@@ -49,7 +50,7 @@ pub fn join(
 ) -> Result<Answer, Error> {
     is_there(socket)?;
     let last = last_event_id(head)?;
-    let last = last.and_then(LastEvent::of);
+    let last = last.as_deref().and_then(EventId::read);
     let last = last.filter(|last| last.session == id);
     let last = last.map(|last| last.number);
     Ok(joined(
@@ -85,7 +86,10 @@ fn joined(
         );
     }
     match server.join_stream(id, &actor, last, verdicts, now()) {
-        Ok((stream, beginning)) => open(endpoint, stream, true, beginning),
+        Ok((stream, beginning)) => {
+            let connection = Connection::new(endpoint, stream, true);
+            open(connection, &beginning)
+        }
         Err(reply) => only_reply(&reply).into(),
     }
 }
@@ -141,11 +145,17 @@ pub fn serve(
         .iter()
         .map(|channel| String::from_utf8_lossy(channel).into_owned().into())
         .collect();
+    let since = since_parameter(query)?;
     let last_id = last_event_id(head)?;
+    let has_received = last_id.is_some();
+    let last = last_id.as_deref().and_then(EventId::read);
     let opening = Opening {
         channels,
-        has_received: last_id.is_some(),
-        last: last_id.and_then(LastEvent::of),
+        has_received,
+        last: last.as_ref().map(|last| (last.session, last.number)),
+        past: last.and_then(|last| last.past),
+        // Where it began counts no more for who has come further.
+        since: since.filter(|_| !has_received),
     };
     opening.ask(endpoint, decision, socket, Verdicts::default())
 }
@@ -155,8 +165,12 @@ struct Opening {
     channels: Vec<Cow<'static, str>>,
     /// Its client says that it has received something before, be it an event of ours or not.
     has_received: bool,
-    /// The event after which its session is to go on.
-    last: Option<LastEvent>,
+    /// The session that is to go on, and after which of its events.
+    last: Option<(ClientId, u64)>,
+    /// Where its client is in history.
+    past: Option<Past>,
+    /// From where on it wants the past at first.
+    since: Option<From>,
 }
 
 impl Opening {
@@ -191,7 +205,7 @@ impl Opening {
 
     fn implied(&self) -> Implied<'_> {
         match self.last {
-            Some(last) => Implied::Continued(&self.channels, last.session),
+            Some((session, _)) => Implied::Continued(&self.channels, session),
             None => Implied::Begun(&self.channels),
         }
     }
@@ -203,17 +217,38 @@ impl Opening {
         actor: &Actor<'_>,
         socket: &Socket,
     ) -> Result<Answer, Error> {
-        let last = self.last.map(|last| (last.session, last.number));
+        let past = self.past.as_ref();
+        let after = past.map(|past| From::After(past.id, Some(Arc::clone(&past.epoch))));
+        let since = after.as_ref().or(self.since.as_ref());
         let opened = endpoint
             .server
-            .open_stream(&self.channels, actor, last, now());
-        let Some((stream, mut beginning)) = opened.map_err(Error::from)? else {
+            .open_stream(&self.channels, actor, self.last, since, now());
+        let Some(opened) = opened.map_err(Error::from)? else {
             // What it asks for now is more than what was admitted.
             let anew = Self { last: None, ..self };
             return anew.ask(endpoint, decision, socket, Verdicts::default());
         };
-        beginning.is_complete &= self.last.is_some() || !self.has_received;
-        Ok(open(endpoint, stream, false, beginning))
+        let Opened {
+            stream,
+            mut beginning,
+            epoch,
+            recovering,
+        } = opened;
+        // What is lost of the past is told when that is known.
+        let is_known = self.last.is_some() || self.past.is_some() || !self.has_received;
+        beginning.is_complete &= is_known;
+        let mut connection = Connection::new(endpoint, stream, false);
+        connection.past = self
+            .past
+            .filter(|past| self.last.is_some() && epoch.as_ref() == Some(&past.epoch));
+        connection.epoch = epoch;
+        Ok(match recovering {
+            Some(recovering) => {
+                connection.begins = Some(Box::new((beginning, recovering)));
+                Answer::Stream(Response::open(HEAD, Vec::new()), Box::new(connection))
+            }
+            None => open(connection, &beginning),
+        })
     }
 }
 
@@ -234,51 +269,21 @@ fn last_event_id(head: &Head) -> Result<Option<Bytes>, form::Error> {
     Ok(last.filter(|id| !id.is_empty()))
 }
 
-/// The last event that a client has received.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct LastEvent {
-    session: ClientId,
-    number: u64,
+/// The parameter by which a first connection says from where on it wants the past.
+const SINCE: &str = "since";
+
+fn since_parameter(query: &str) -> Result<Option<From>, Error> {
+    let Some(since) = form::query_values(query, SINCE, FORM_LIMITS)?.pop() else {
+        return Ok(None);
+    };
+    let since = str::from_utf8(&since).ok().and_then(event_id::since);
+    since.map(Some).ok_or(Error::Since)
 }
 
-impl LastEvent {
-    #[expect(clippy::needless_pass_by_value, reason = "it is passed as a function")]
-    fn of(id: Bytes) -> Option<Self> {
-        let (session, number) = str::from_utf8(&id).ok()?.split_once('-')?;
-        Some(Self {
-            session: session.parse().ok()?,
-            number: number.parse().ok()?,
-        })
-    }
-}
-
-fn open(endpoint: &Endpoint, stream: Stream, is_bayeux: bool, beginning: Beginning) -> Answer {
-    let settings = &endpoint.event_source;
-    let mut block = Vec::with_capacity(128);
-    let retry = settings.retry.as_millis();
-    writeln!(block, "retry: {retry}").expect("a Vec takes every write");
-    // A client that loses the stream before the first event comes back with this.
-    let session = stream.session().map(|session| session.id().to_string());
-    let session = session.unwrap_or_default();
-    id(&mut block, &session, beginning.after);
-    if !beginning.is_complete {
-        block.extend_from_slice(
-            b"event: gap\ndata: {\"error\":\"events were missed that are no longer kept\"}\n",
-        );
-    }
-    block.push(b'\n');
-    let connection = Box::new(Connection {
-        settings: settings.clone(),
-        is_bayeux,
-        session: session.into(),
-        stream,
-        heartbeat: Heartbeat::new(settings.heartbeat_interval),
-    });
-    Answer::Stream(Response::open(HEAD, block), connection)
-}
-
-fn id(out: &mut Vec<u8>, session: &str, number: u64) {
-    writeln!(out, "id: {session}-{number}").expect("a Vec takes every write");
+fn open(connection: Connection, beginning: &Beginning) -> Answer {
+    let mut block = Vec::with_capacity(160);
+    connection.begin(&mut block, beginning, None);
+    Answer::Stream(Response::open(HEAD, block), Box::new(connection))
 }
 
 /// An event stream.
@@ -291,6 +296,12 @@ struct Connection {
     session: Box<str>,
     stream: Stream,
     heartbeat: Heartbeat,
+    /// What it is yet to begin with.
+    begins: Option<Box<(Beginning, Recovering)>>,
+    /// Where it is in history, if anything came from there.
+    past: Option<Past>,
+    /// The name of the numbers there.
+    epoch: Option<Arc<str>>,
 }
 
 impl Streaming for Connection {
@@ -307,7 +318,14 @@ impl Streaming for Connection {
             outgoing.lose();
             return Poll::Ready(outgoing);
         }
-        match self.stream.poll(MAX_WRITE as u64, context) {
+        if self.begins.is_some() && self.poll_beginning(&mut outgoing, context).is_ready() {
+            return Poll::Ready(outgoing);
+        }
+        let next = match self.begins {
+            Some(_) => Poll::Pending,
+            None => self.stream.poll(MAX_WRITE as u64, context),
+        };
+        match next {
             Poll::Ready(StreamStep::Events { first, events }) => {
                 self.add(&mut outgoing, first, events)
             }
@@ -345,6 +363,82 @@ impl Streaming for Connection {
 }
 
 impl Connection {
+    fn new(endpoint: &Endpoint, stream: Stream, is_bayeux: bool) -> Self {
+        let settings = &endpoint.event_source;
+        let session = stream.session().map(|session| session.id().to_string());
+        Self {
+            settings: settings.clone(),
+            is_bayeux,
+            session: session.unwrap_or_default().into(),
+            stream,
+            heartbeat: Heartbeat::new(settings.heartbeat_interval),
+            begins: None,
+            past: None,
+            epoch: None,
+        }
+    }
+
+    /// Begins once it is known what it gets of the past.
+    fn poll_beginning(&mut self, outgoing: &mut Outgoing, context: &mut Context<'_>) -> Poll<()> {
+        let Some(begins) = &mut self.begins else {
+            return Poll::Pending;
+        };
+        let recovered = ready!(begins.1.poll(context));
+        let (beginning, _) = *self.begins.take().expect("it begins");
+        match recovered {
+            Some(Recovered { after, lost }) => {
+                let at = after.zip(self.epoch.clone());
+                self.past = at.map(|(id, epoch)| Past { id, epoch });
+                self.begin(outgoing.bytes(), &beginning, lost.as_deref());
+            }
+            // Its client asks again.
+            None => outgoing.close(),
+        }
+        Poll::Ready(())
+    }
+
+    /// Writes the first block: where the stream begins, and whether that is where its client was.
+    fn begin(&self, out: &mut Vec<u8>, beginning: &Beginning, lost: Option<&str>) {
+        let retry = self.settings.retry.as_millis();
+        writeln!(out, "retry: {retry}").expect("a Vec takes every write");
+        // A client that loses the stream before the first event comes back with this.
+        self.id(out, beginning.after);
+        if lost.is_some() || !beginning.is_complete {
+            let lost = lost.map(|lost| format!(",\"replay\":{lost}"));
+            let lost = lost.unwrap_or_default();
+            writeln!(
+                out,
+                "event: gap\ndata: {{\"error\":\"events were missed that are no longer kept\"{lost}}}"
+            )
+            .expect("a Vec takes every write");
+        }
+        out.push(b'\n');
+    }
+
+    fn id(&self, out: &mut Vec<u8>, number: u64) {
+        write!(out, "id: {}-{number}", self.session).expect("a Vec takes every write");
+        if let Some(past) = &self.past {
+            write!(out, "{past}").expect("a Vec takes every write");
+        }
+        out.push(b'\n');
+    }
+
+    /// Notes an event that is about to be written, if it comes from history.
+    fn saw(&mut self, event: &Event) {
+        let id = event.id();
+        if id == 0 || self.is_bayeux {
+            return;
+        }
+        match (&mut self.past, &self.epoch) {
+            (Some(past), _) => past.saw(id),
+            (None, Some(epoch)) => {
+                let epoch = Arc::clone(epoch);
+                self.past = Some(Past { id, epoch });
+            }
+            (None, None) => {}
+        }
+    }
+
     /// Ends the stream, and says when to come back if that is not the time it is always.
     fn stop(&self, outgoing: &mut Outgoing) {
         let shared = self.stream.session().map(|session| session.shared());
@@ -356,11 +450,12 @@ impl Connection {
         outgoing.close();
     }
 
-    fn add(&self, outgoing: &mut Outgoing, first: u64, events: Vec<Arc<Event>>) {
+    fn add(&mut self, outgoing: &mut Outgoing, first: u64, events: Vec<Arc<Event>>) {
         for (number, event) in (first..).zip(events) {
+            self.saw(&event);
             let out = outgoing.bytes();
-            out.reserve(event.json().len() + 48);
-            id(out, &self.session, number);
+            out.reserve(event.json().len() + 96);
+            self.id(out, number);
             out.extend_from_slice(if self.is_bayeux {
                 b"data: ["
             } else {
@@ -400,23 +495,6 @@ mod tests {
             let mut out = Vec::new();
             write_lines(&mut out, json.as_bytes());
             assert_eq!(out, expected.as_bytes());
-        }
-    }
-
-    #[test]
-    fn the_last_event_is_read_if_it_can_be_ours() {
-        let id = "0000000000000000000001";
-        let cases = [
-            (format!("{id}-7"), Some(7)),
-            (format!("{id}-"), None),
-            (format!("{id}--1"), None),
-            ("7".to_owned(), None),
-            ("x-7".to_owned(), None),
-            (String::new(), None),
-        ];
-        for (text, number) in cases {
-            let last = LastEvent::of(Bytes::copy_from_slice(text.as_bytes()));
-            assert_eq!(last.map(|last| last.number), number, "{text}");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! `text/event-stream`.
 
 mod connect;
+mod event_id;
 pub mod event_source;
 mod forever_frame;
 mod heartbeat;

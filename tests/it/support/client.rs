@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::{Http, Request, Response};
+use super::{Http, Request, Response, TestServer};
 
 /// A client; it asserts nothing that a test does not ask for, but that requests are answered.
 pub(crate) struct Client {
@@ -40,6 +40,13 @@ impl Client {
     pub(crate) fn without_cookies(mut self) -> Self {
         self.keeps_cookies = false;
         self
+    }
+
+    /// Goes on with another server, over new connections.
+    pub(crate) fn go_to(&mut self, server: &TestServer) {
+        self.address = server.address;
+        self.messages = None;
+        self.poll = None;
     }
 
     /// Another client with the same cookie: a tab of the same browser.

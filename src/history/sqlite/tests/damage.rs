@@ -42,20 +42,24 @@ async fn is_new(scratch: &Scratch, store: &SqliteStore, (epoch, last): (String, 
 #[tokio::test]
 async fn a_file_that_cannot_be_opened_is_moved_aside() {
     let cases: [(&str, fn(&Scratch)); 4] = [
-        ("no database", |scratch| fs::write(file(scratch), "x".repeat(10_000)).unwrap()),
+        ("no database", |scratch| {
+            fs::write(file(scratch), "x".repeat(10_000)).unwrap()
+        }),
         ("short", |scratch| {
             let file = fs::File::options().write(true).open(file(scratch)).unwrap();
             let len = file.metadata().unwrap().len();
             file.set_len(len - 5000).unwrap();
         }),
-        ("another program's", |scratch| overwrite(scratch, 68, b"None")),
+        ("another program's", |scratch| {
+            overwrite(scratch, 68, b"None")
+        }),
         ("without a head", |scratch| overwrite(scratch, 0, &[0; 200])),
     ];
     for (name, damage) in cases {
         let scratch = Scratch::new();
         let before = filled(&scratch).await;
         damage(&scratch);
-        let store = SqliteStore::open(scratch.settings(), policy()).expect(name);
+        let store = open(&scratch.0, &settings(), policy()).expect(name);
         is_new(&scratch, &store, before).await;
     }
 }
@@ -82,7 +86,9 @@ async fn every_torn_page_is_noticed_or_makes_no_difference() {
             match store.read(query(pattern, 0)).await {
                 Ok(page) if !is_noticed => {
                     let pattern = want(pattern, 0).pattern;
-                    let all = expected.iter().filter(|kept| pattern.matches(&kept.entry.channel));
+                    let all = expected
+                        .iter()
+                        .filter(|kept| pattern.matches(&kept.entry.channel));
                     assert!(page.messages.iter().eq(all.take(page.messages.len())));
                 }
                 Ok(_) => {}
@@ -115,7 +121,9 @@ fn restart(scratch: &Scratch) {
     let connection = rusqlite::Connection::open(file(scratch)).unwrap();
     // Or the file beside it would go.
     let other = rusqlite::Connection::open(file(scratch)).unwrap();
-    other.query_row("SELECT count(*) FROM mark", [], |row| row.get::<_, i64>(0)).unwrap();
+    other
+        .query_row("SELECT count(*) FROM mark", [], |row| row.get::<_, i64>(0))
+        .unwrap();
     let sql = "UPDATE mark SET value = 'another' WHERE name = 'boot'";
     connection.execute(sql, []).unwrap();
     let log = scratch.0.join("history.db-wal");
@@ -137,21 +145,14 @@ async fn an_epoch_ends_if_something_may_be_lost() {
     ];
     for (sync, is_restarted, is_new) in cases {
         let scratch = Scratch::new();
-        let settings = Settings {
-            sync,
-            ..scratch.settings()
-        };
-        let store = SqliteStore::open(settings.clone(), policy()).unwrap();
+        let settings = Settings { sync, ..settings() };
+        let store = scratch.open_with(&settings, policy());
         let last = append(&store, &["/a"; 30]).await[29].id;
         let copy = copy(&scratch);
         if is_restarted {
             restart(&copy);
         }
-        let settings = Settings {
-            directory: copy.0.clone(),
-            ..settings
-        };
-        let opened = SqliteStore::open(settings, policy()).unwrap();
+        let opened = copy.open_with(&settings, policy());
         let case = format!("{sync:?}, {is_restarted}");
         assert_eq!(opened.epoch() != store.epoch(), is_new, "{case}");
         assert_eq!(ids(&opened, "/a", 0).await.len(), 30, "{case}");
@@ -179,10 +180,15 @@ async fn a_log_that_is_cut_gives_the_messages_before_and_no_number_twice() {
     for _ in 0..20 {
         all.extend(append(&store, &["/a"]).await.iter().map(|place| place.id));
     }
-    let len = fs::metadata(scratch.0.join("history.db-wal")).unwrap().len();
+    let len = fs::metadata(scratch.0.join("history.db-wal"))
+        .unwrap()
+        .len();
     for part in 0..10 {
         let copy = copy(&scratch);
-        let log = fs::File::options().write(true).open(copy.0.join("history.db-wal")).unwrap();
+        let log = fs::File::options()
+            .write(true)
+            .open(copy.0.join("history.db-wal"))
+            .unwrap();
         log.set_len(len * part / 10).unwrap();
         let opened = copy.open();
         let left = ids(&opened, "/a", 0).await;

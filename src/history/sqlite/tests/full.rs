@@ -17,8 +17,13 @@ impl Small {
         let scratch = Scratch::new();
         let size = format!("size={mebibytes}m");
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &size, "none"]).arg(&scratch.0);
-        mount.status().is_ok_and(|status| status.success()).then_some(Self(scratch))
+        mount
+            .args(["-t", "tmpfs", "-o", &size, "none"])
+            .arg(&scratch.0);
+        mount
+            .status()
+            .is_ok_and(|status| status.success())
+            .then_some(Self(scratch))
     }
 
     fn directory(&self) -> &Path {
@@ -28,7 +33,10 @@ impl Small {
 
 impl Drop for Small {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.directory()).status();
+        let _ = Command::new("umount")
+            .arg("-l")
+            .arg(self.directory())
+            .status();
     }
 }
 
@@ -38,17 +46,25 @@ async fn a_full_file_system_refuses_and_recovers() {
         eprintln!("LEFT OUT: no file system may be mounted here");
         return;
     };
-    let settings = settings(small.directory().join("history"));
-    let store = SqliteStore::open(settings.clone(), policy()).unwrap();
+    let directory = small.directory().join("history");
+    let store = open(&directory, &settings(), policy()).unwrap();
     let mut all = Vec::new();
-    all.extend(append(&store, &["/a"; 10]).await.iter().map(|place| place.id));
+    all.extend(
+        append(&store, &["/a"; 10])
+            .await
+            .iter()
+            .map(|place| place.id),
+    );
     let filler = small.directory().join("filler");
     // Writes until there is no room at all.
     assert!(fs::write(&filler, vec![0; 4 << 20]).is_err());
     let text = format!("\"{}\"", "x".repeat(10_000));
     let mut refused = 0;
     for _ in 0..30 {
-        match store.append(vec![entry("/a", &text), entry("/b", &text)]).await {
+        match store
+            .append(vec![entry("/a", &text), entry("/b", &text)])
+            .await
+        {
             Ok(places) => all.push(places[0].id),
             Err(failed) => {
                 assert_eq!(failed, Failed::Full);
@@ -70,7 +86,7 @@ async fn a_full_file_system_refuses_and_recovers() {
     assert_eq!(ids(&store, "/a", 0).await, all);
     let epoch = store.epoch();
     drop(store);
-    let store = SqliteStore::open(settings, policy()).unwrap();
+    let store = open(&directory, &settings(), policy()).unwrap();
     assert_eq!(store.epoch(), epoch);
     assert_eq!(ids(&store, "/a", 0).await, all);
 }
@@ -84,13 +100,18 @@ fn limit_files(bytes: u64) {
 #[tokio::test]
 #[ignore = "it is started by another, in a process that may limit its files"]
 async fn a_process_whose_writes_fail() {
-    let settings = settings(kill::directory());
-    let store = SqliteStore::open(settings.clone(), policy()).unwrap();
+    let directory = kill::directory();
+    let store = open(&directory, &settings(), policy()).unwrap();
     let epoch = store.epoch();
     let mut all = Vec::new();
     for round in 0..5 {
         for _ in 0..30 {
-            all.extend(append(&store, &["/a", "/b"]).await.iter().map(|place| place.id));
+            all.extend(
+                append(&store, &["/a", "/b"])
+                    .await
+                    .iter()
+                    .map(|place| place.id),
+            );
         }
         limit_files(4096 * round);
         for _ in 0..3 {
@@ -114,7 +135,7 @@ async fn a_process_whose_writes_fail() {
     }
     assert_eq!(store.epoch(), epoch);
     drop(store);
-    let store = SqliteStore::open(settings, policy()).unwrap();
+    let store = open(&directory, &settings(), policy()).unwrap();
     assert_eq!(ids(&store, "/**", 0).await, all);
     println!("all of it");
 }
@@ -125,5 +146,8 @@ fn writes_that_fail_are_told_and_leave_nothing() {
     let child = kill::start("full::a_process_whose_writes_fail", &scratch);
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("all of it"), "{text}");
+    assert!(
+        output.status.success() && text.contains("all of it"),
+        "{text}"
+    );
 }

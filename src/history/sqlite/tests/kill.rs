@@ -29,14 +29,16 @@ pub(super) fn start(test: &str, scratch: &Scratch) -> Child {
 
 /// Returns where this process finds the store that it was started for.
 pub(super) fn directory() -> PathBuf {
-    std::env::var_os(DIRECTORY).expect("started by another test").into()
+    std::env::var_os(DIRECTORY)
+        .expect("started by another test")
+        .into()
 }
 
 /// Appends until it is killed, and says which number each message has got.
 #[tokio::test]
 #[ignore = "it is started, and killed, by another"]
 async fn a_process_that_appends() {
-    let store = SqliteStore::open(settings(directory()), policy()).unwrap();
+    let store = open(&directory(), &settings(), policy()).unwrap();
     let mut output = std::io::stdout().lock();
     let mut next = 0;
     loop {
@@ -68,7 +70,11 @@ fn killed(scratch: &Scratch, count: usize) -> Said {
         let fields: Vec<_> = line.split(' ').collect();
         if let ["kept", publisher, text, id] = fields[..] {
             let message = (publisher.parse().unwrap(), text.to_owned());
-            assert_eq!(said.insert(id.parse().unwrap(), message), None, "{id} twice");
+            assert_eq!(
+                said.insert(id.parse().unwrap(), message),
+                None,
+                "{id} twice"
+            );
         }
     };
     for line in lines.by_ref().take(count) {
@@ -93,7 +99,10 @@ async fn nothing_that_was_kept_is_missing_after_a_kill() {
     for run in 0..runs {
         let highest = all.keys().next_back().copied().unwrap_or(0);
         let said = killed(&scratch, 20 + run * 137 % 900);
-        assert!(said.keys().next().is_some_and(|first| *first > highest), "run {run}");
+        assert!(
+            said.keys().next().is_some_and(|first| *first > highest),
+            "run {run}"
+        );
         all.extend(said);
         if run % 3 == 2 {
             // The next one begins with what this one left, which was killed too.
@@ -118,7 +127,12 @@ async fn check(store: &SqliteStore, all: &Said) {
     for (id, (publisher, text)) in all {
         match by_id.get(id) {
             Some(kept) => {
-                assert!(kept.entry.channel.as_str().ends_with(&format!("/{publisher}")));
+                assert!(
+                    kept.entry
+                        .channel
+                        .as_str()
+                        .ends_with(&format!("/{publisher}"))
+                );
                 assert_eq!(kept.entry.body.data, *text);
             }
             None => {

@@ -1,0 +1,126 @@
+//! What is published on a channel with history: what is kept of it, and how it is sent once it is.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+
+use super::{Later, Scope};
+use crate::bayeux::{BayeuxError, ChannelName, ClientId, Draft, Event, Parts, ReplayId};
+use crate::extensions::Refusal;
+use crate::history::{Body, Entry, Place};
+use crate::metrics::Limit;
+use crate::router::Delivery;
+use crate::sequence::{Change, NotSequenced, Publication, Sequenced, Sequencing};
+
+/// Puts a message into the row; returns what becomes of it.
+///
+/// # Errors
+/// The row is as long as it may be.
+pub(super) fn submit(
+    draft: &Draft<'_>,
+    publisher: Option<ClientId>,
+    delivery: Delivery,
+    change: Option<Change>,
+    scope: &Scope<'_>,
+) -> Result<Sequencing, Refusal> {
+    let entry = entry(draft, (scope.time_of_day)());
+    let memory = &scope.metrics().memory;
+    let (publication, sequencing) = Publication::new(entry, publisher, delivery, change, memory);
+    scope
+        .sequence
+        .push(publication)
+        .map(|()| sequencing)
+        .ok_or_else(|| {
+            scope.metrics().limited(Limit::MaxPending);
+            refusal(BayeuxError::TooManyPending, draft.channel)
+        })
+}
+
+/// Makes what is kept of a message.
+fn entry(draft: &Draft<'_>, at: SystemTime) -> Entry {
+    let parts = draft.parts();
+    let owned = |part: &[u8]| Bytes::copy_from_slice(part);
+    Entry {
+        channel: draft.channel.clone(),
+        at,
+        body: Body {
+            data: owned(&parts.data),
+            ext: parts.ext.as_deref().map(owned),
+            custom: parts.custom.as_deref().map(owned),
+        },
+    }
+}
+
+/// Makes what the reply to a publish waits for.
+pub(super) fn settled(sequencing: Sequencing, channel: &ChannelName) -> Later {
+    let channel = channel.clone();
+    Later::new(sequencing.map(move |outcome| match outcome {
+        Ok(Ok(_)) => Ok(None),
+        Ok(Err(_)) | Err(_) => Err(unavailable(&channel)),
+    }))
+}
+
+/// Makes the refusal of what cannot be kept now.
+pub(super) fn unavailable(channel: &ChannelName) -> Refusal {
+    refusal(BayeuxError::HistoryUnavailable, channel)
+}
+
+/// Makes the refusal of what may work a little later.
+fn refusal(error: BayeuxError, channel: &ChannelName) -> Refusal {
+    Refusal::Later(error.about(&[channel.as_str()]).into(), super::RETRY)
+}
+
+impl Scope<'_> {
+    /// Tells whether a message that stands alone may still be kept: whether the resource is as it should be.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn check(&self, publication: &Publication) -> Result<(), NotSequenced> {
+        let Some(Change { write, conditions }) = &publication.change else {
+            return Ok(());
+        };
+        let channel = &publication.entry.channel;
+        let checked = self.resources.check(channel, write, conditions);
+        checked.map_err(NotSequenced::Unmet)
+    }
+
+    /// Sends a message that is kept to its subscribers.
+    pub fn send_kept(&self, publication: Publication, place: Place) {
+        let (entry, delivery) = (&publication.entry, publication.delivery);
+        let event = self.kept_event(entry, place.id, delivery);
+        let written = publication.change.as_ref().and_then(|change| {
+            // What was to be checked is checked, and nobody else changes it.
+            let (channel, write) = (&entry.channel, &change.write);
+            self.resources.keep(channel, write, entry.at, place.id).ok()
+        });
+        let reached = self.send(&entry.channel, &event, publication.publisher, delivery);
+        let store = self.history.store();
+        publication.conclude(Ok(Sequenced {
+            reached,
+            id: place.id,
+            is_persisted: store.is_some_and(|store| store.is_synced()),
+            written,
+        }));
+    }
+
+    /// Makes the event of a message that is kept.
+    #[must_use]
+    pub fn kept_event(&self, entry: &Entry, id: u64, delivery: Delivery) -> Arc<Event> {
+        let place = delivery
+            .history
+            .map_or(ReplayId::None, |history| history.replay_id);
+        let body = &entry.body;
+        let parts = Parts {
+            data: Cow::Borrowed(&body.data),
+            ext: body.ext.as_deref().map(Cow::Borrowed),
+            custom: body.custom.as_deref().map(Cow::Borrowed),
+        };
+        let event = parts
+            .encode(&entry.channel, id, place)
+            .bounded(delivery.bound);
+        Arc::new(event.counted(&self.metrics().memory))
+    }
+}

@@ -1,0 +1,54 @@
+//! From where on the runs of a subscribe read: the store is asked, and they begin or are taken back.
+
+use crate::history::{Failed, Store, Want};
+use crate::operations::Scope;
+use crate::operations::replay::{begins, is_gone, judge, position};
+use crate::session::{Asked, Decided, Decision, Found};
+
+/// Decides from where on the runs of a subscribe read, which then begin; or takes the subscribe back. A
+/// subscription gets at most `max` messages of the past.
+///
+/// `scope` makes what it is done with.
+pub async fn decide<'s>(
+    decision: Decision,
+    store: &dyn Store,
+    max: usize,
+    scope: impl Fn() -> Scope<'s>,
+) {
+    let mut decided = Vec::new();
+    let mut all = Vec::new();
+    for run in &decision.runs {
+        let mut found = Vec::new();
+        for asked in &run.asked {
+            match look(asked, store, max).await {
+                Ok(one) if asked.fails && is_gone(one.missing) => {
+                    let expired = Decided::Expired(one.pattern, position(&asked.from));
+                    return scope().take_back(decision, expired);
+                }
+                Ok(one) => found.push(one),
+                Err(_) => {
+                    let failed = Decided::Failed(asked.pattern.clone());
+                    return scope().take_back(decision, failed);
+                }
+            }
+        }
+        decided.push((run.number, begins(&run.asked, &found)));
+        all.extend(found);
+    }
+    scope().begin_runs(decision, decided, all);
+}
+
+async fn look(asked: &Asked, store: &dyn Store, max: usize) -> Result<Found, Failed> {
+    let want = Want {
+        pattern: asked.pattern.clone(),
+        after: position(&asked.from),
+    };
+    let survey = store.survey(want, max).await?;
+    let (missing, after) = judge(&asked.from, &survey, &store.epoch());
+    Ok(Found {
+        pattern: asked.pattern.clone(),
+        missing,
+        after,
+        survey,
+    })
+}

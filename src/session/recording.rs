@@ -1,0 +1,119 @@
+//! A session between two processes: what one leaves to the next, and how that takes it up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Instant, SystemTime};
+
+use super::record::VERSION;
+use super::state::State;
+use super::{Browser, Origin, Record, Revive, Session, Share, Shared, Unreadable};
+use crate::extensions::{Begun, Pipeline};
+
+impl Session {
+    /// Ends all ways by which its events are on their way, because the server is about to be gone: what is not
+    /// written comes back. None leaves from now on.
+    pub fn cut(&self) {
+        let mut inner = self.lock();
+        let wake = inner.state.cut();
+        self.finish(inner, wake);
+    }
+
+    /// Makes its record, at this time by both clocks; nothing if it has ended.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn record(
+        &self,
+        (now, time_of_day): (Instant, SystemTime),
+    ) -> Result<Option<Record>, Unreadable> {
+        let Self {
+            id,
+            browser,
+            begun,
+            origin,
+            shared,
+            marks,
+            extensions,
+            granted: _,
+            // It is counted anew, by the bounds of then.
+            share: _,
+            // It is full again.
+            bucket: _,
+            inner: _,
+        } = self;
+        let Some(state) = self.lock().state.record(now)? else {
+            return Ok(None);
+        };
+        let age = now.saturating_duration_since(*begun);
+        let granted = self.granted();
+        let extensions = extensions.as_deref();
+        Ok(Some(Record {
+            version: VERSION,
+            aliases: shared.aliases.key(),
+            id: *id,
+            browser: browser.id(),
+            begun: time_of_day.checked_sub(age).unwrap_or(time_of_day),
+            address: origin.address(),
+            transport: origin.transport(),
+            heard: origin.heard(),
+            marks: marks.load(Relaxed),
+            identity: granted.identity().map(|identity| (&**identity).into()),
+            extensions: extensions.map_or_else(BTreeMap::new, |row| row.save(now)),
+            state,
+        }))
+    }
+
+    /// Takes up a session that another process has left, with nothing granted. Its client has as long to come
+    /// back as it always has, and what it may have been told to wait beside that. `count` is called once all of
+    /// it was read, and returns its browser, and as whose it counts.
+    ///
+    /// # Errors
+    /// An event of it cannot be read.
+    pub fn of_record(
+        record: Record,
+        shared: &Arc<Shared>,
+        revive: &mut Revive<'_>,
+        (now, time_of_day): (Instant, SystemTime),
+        count: impl FnOnce() -> (Arc<Browser>, Option<Box<Share>>),
+    ) -> Result<Arc<Self>, Unreadable> {
+        let Record {
+            version: _,
+            aliases: _,
+            id,
+            browser,
+            begun: begun_at,
+            address,
+            transport,
+            heard,
+            marks,
+            identity: _,
+            extensions,
+            state,
+        } = record;
+        let mut begun = Begun::new(now);
+        shared.extensions.resume(&extensions, &mut begun);
+        let settings = &shared.settings;
+        let told = settings.max_reconnect_spread + settings.callback_reconnect_interval;
+        let state = State::of_record(state, browser, revive, told, settings, now)?;
+        let age = time_of_day.duration_since(begun_at).unwrap_or_default();
+        let origin = Origin::new(address, transport);
+        origin.hear(heard);
+        let (browser, share) = count();
+        let session = Self::of(
+            state,
+            id,
+            browser,
+            now.checked_sub(age).unwrap_or(now),
+            Arc::clone(shared),
+            Pipeline::from(begun.extensions),
+            share,
+            origin,
+        );
+        session.set_marks(marks);
+        Ok(session)
+    }
+}
+
+#[cfg(test)]
+mod tests;

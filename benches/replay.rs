@@ -90,7 +90,9 @@ impl Server {
         let name = format!("mirant-bench-{}-{number}", std::process::id());
         // Beside what is built, which is on a disk; the usual place may be memory.
         let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let set = set.iter().map(|one| one.replace("DIRECTORY", &directory.display().to_string()));
+        let set = set
+            .iter()
+            .map(|one| one.replace("DIRECTORY", &directory.display().to_string()));
         let always = [
             "http.listen=127.0.0.1:0",
             "http.max_connections=20000",
@@ -160,18 +162,29 @@ impl Http {
             "POST /cometd HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        self.stream.write_all(request.as_bytes()).await.expect("a server");
+        self.stream
+            .write_all(request.as_bytes())
+            .await
+            .expect("a server");
         loop {
             if let Some(body) = self.response() {
                 return body;
             }
-            let read = self.stream.read_buf(&mut self.buffer).await.expect("a server");
+            let read = self
+                .stream
+                .read_buf(&mut self.buffer)
+                .await
+                .expect("a server");
             assert!(read > 0, "the connection ended");
         }
     }
 
     fn response(&mut self) -> Option<String> {
-        let head = self.buffer.windows(4).position(|part| part == b"\r\n\r\n")? + 4;
+        let head = self
+            .buffer
+            .windows(4)
+            .position(|part| part == b"\r\n\r\n")?
+            + 4;
         let text = std::str::from_utf8(&self.buffer[..head]).expect("text");
         let (_, rest) = text.split_once("Content-Length: ").expect("a length");
         let length: usize = rest.split('\r').next()?.parse().ok()?;
@@ -217,7 +230,12 @@ impl Client {
         let subscribe = format!(
             r#"[{{"channel":"/meta/subscribe","clientId":"{id}","subscription":"/kept/**","ext":{{"replay":-2}}}}]"#
         );
-        let mut came = self.http.post(&subscribe).await.matches("\"symbol\"").count();
+        let mut came = self
+            .http
+            .post(&subscribe)
+            .await
+            .matches("\"symbol\"")
+            .count();
         while came < messages {
             came += self.connect().await.matches("\"symbol\"").count();
         }

@@ -158,6 +158,7 @@ impl Checks {
             ("authentication.jwks_max_stale", tokens.jwks_max_stale),
             ("authentication.jwks_min_interval", tokens.jwks_min_interval),
             ("history.sync_interval", config.history.sync_interval),
+            ("history.save_timeout", config.history.save_timeout),
             (
                 "api.idempotency_window",
                 config.api.bounds.idempotency_window,

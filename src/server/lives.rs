@@ -166,7 +166,9 @@ fn what_goes_on_in_another_process_is_not_told_again_but_its_end_is() {
     let session = handshake(&server);
     of(&session, &server, "subscribe", r#"["/a","/b/**"]"#);
     let record = || {
-        let record = session.record(super::core::clocks()).expect("it can be written");
+        let record = session
+            .record(super::core::clocks())
+            .expect("it can be written");
         record.expect("it has not ended")
     };
     ear.take();

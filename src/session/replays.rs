@@ -90,9 +90,6 @@ pub struct Found {
     pub survey: Survey,
 }
 
-/// What becomes of the begin of a run, when that is known.
-pub type Deciding = oneshot::Receiver<Decided>;
-
 /// The work that is to be done, in its order.
 #[derive(Debug, Default)]
 pub struct Replays {

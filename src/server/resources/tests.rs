@@ -7,8 +7,7 @@ use bytesize::ByteSize;
 
 use super::*;
 use crate::bayeux::{ChannelPattern, Limits};
-use crate::history::sqlite::{Settings as Files, SqliteStore, Sync};
-use crate::history::{Body, Entry, History, Settings, Store, Want};
+use crate::history::{Body, Entry, History, Settings, SqliteStore, Store, Sync, Want};
 use crate::router::{ChannelOptions, Router, Settings as RouterSettings, history_policy};
 use crate::server::Parts;
 
@@ -61,14 +60,14 @@ async fn the_last_message_of_a_resource_is_taken_up_and_deleting_it_forgets_it()
     let directory = std::env::temp_dir().join(format!("mirant-resources-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&directory);
     std::fs::create_dir_all(&directory).expect("made");
-    let files = Files {
-        directory: directory.clone(),
+    let settings = Settings {
         sync: Sync::Os,
-        sync_interval: Duration::from_secs(1),
         max_bytes: ByteSize::mib(64),
-        max_channels: 100,
+        ..Settings::default()
     };
-    let store = SqliteStore::open(files, history_policy(&channels())).expect("opened");
+    let policy = history_policy(&channels());
+    let store = SqliteStore::open(&directory, &settings, policy, Arc::default());
+    let store = store.expect("opened");
     let store: Arc<dyn Store> = Arc::new(store);
     let entries = [("/r/a", "1"), ("/h/a", "2"), ("/r/a", "3"), ("/r/b", "4")];
     let entries = entries.map(|(name, data)| entry(name, data));

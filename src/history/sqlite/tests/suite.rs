@@ -2,10 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Scratch, SqliteStore};
-use crate::history::Store;
-use crate::history::sqlite::Settings;
+use super::Scratch;
 use crate::history::suite::{self, Bounds, Factory};
+use crate::history::{Settings, Store};
 
 /// Opens stores, each in a directory of its own; the last of them again.
 #[derive(Default)]
@@ -16,10 +15,9 @@ impl Files {
         let settings = Settings {
             max_bytes: bounds.max_bytes,
             max_channels: bounds.max_channels,
-            ..scratch.settings()
+            ..super::settings()
         };
-        let store = SqliteStore::open(settings, bounds.policy);
-        Arc::new(store.expect("it is opened"))
+        Arc::new(scratch.open_with(&settings, bounds.policy))
     }
 }
 

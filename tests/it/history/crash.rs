@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::support::{Http, Random, Request, Serving};
+use crate::support::program::Serving;
+use crate::support::{Http, Random, Request};
 
 /// How often it is killed, if `MIRANT_KILLS` does not say otherwise.
 const KILLS: u64 = 4;

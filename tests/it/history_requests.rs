@@ -82,7 +82,6 @@ async fn what_was_published_is_read_as_it_was_sent() {
     assert_eq!(ids.len(), 3);
     assert_eq!(all["messages"][2]["before"], ids[0]);
     for path in [
-        format!("/history{}", percent("/h/**")),
         format!("/history/{}", percent("h/**")),
         "/history/**".to_owned(),
     ] {

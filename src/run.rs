@@ -24,7 +24,7 @@ use crate::config::{self, Config};
 use crate::demo::Demo;
 use crate::extensions::{AskingWebhook, Extension};
 use crate::history::History;
-use crate::history::sqlite::OpenError;
+use crate::history::OpenError;
 use crate::hooks::Hooks;
 use crate::http_api::HttpApi;
 use crate::listener::{self, Listener, ListeningSocket, NotAProxy, Proxies, Routes};

@@ -305,8 +305,8 @@ async fn who_somebody_is_goes_on_and_rules_of_now_decide() {
         .iter()
         .any(|reply| reply["error"] == "403:/other:publish_denied");
     assert!(refused, "{reply:?}");
-    client.publish("/room/a", "as u1").await;
     let mut messages = reply;
+    messages.extend(client.publish("/room/a", "as u1").await);
     messages.extend(client.queued().await);
     let lost = messages
         .iter()

@@ -16,6 +16,9 @@ async fn filled(scratch: &Scratch) -> (String, u64) {
     (epoch, last)
 }
 
+/// What is done to the files.
+type Damage = fn(&Scratch);
+
 fn file(scratch: &Scratch) -> PathBuf {
     scratch.0.join("history.db")
 }
@@ -41,7 +44,7 @@ async fn is_new(scratch: &Scratch, store: &SqliteStore, (epoch, last): (String, 
 
 #[tokio::test]
 async fn a_file_that_cannot_be_opened_is_moved_aside() {
-    let cases: [(&str, fn(&Scratch)); 4] = [
+    let cases: [(&str, Damage); 4] = [
         ("no database", |scratch| {
             fs::write(file(scratch), "x".repeat(10_000)).unwrap()
         }),

@@ -14,7 +14,7 @@ use crate::history::sqlite::schema::{self, Error, int};
 /// After so long what changed gets into order, however little it is.
 const LONG: Duration = Duration::from_secs(10);
 /// Channels whose retention is asked for again in one go.
-const ASKED: usize = 4096;
+const ASKED: Number = 4096;
 /// Pages that are given back to the file system in one go.
 const GIVEN_BACK: u64 = 1024;
 
@@ -51,7 +51,7 @@ impl Writer {
     }
 
     fn asked_for(&self) -> std::ops::Range<Number> {
-        self.asked..self.asked.saturating_add(ASKED as Number)
+        self.asked..self.asked.saturating_add(ASKED)
     }
 
     /// Lets go of what is too old, of some channels.

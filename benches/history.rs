@@ -347,7 +347,7 @@ fn retention(scale: &Scale) {
         let mut largest = Duration::ZERO;
         let mut count = 0;
         let mut trimmed = Instant::now();
-        for start in (0..scale.retained as usize / MESSAGE).step_by(64) {
+        for start in (0..usize::try_from(scale.retained).expect("small") / MESSAGE).step_by(64) {
             let batch = (start..start + 64).map(|number| source.entry(number)).collect();
             let began = Instant::now();
             store.append(batch).await.expect("kept");

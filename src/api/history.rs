@@ -152,7 +152,9 @@ fn route(
         ) => {
             server.may_read_past(&pattern, &actor, now())?;
             let past = server.past(pattern).ok_or(Error::NoHistory)?;
-            Ok(later(decision, past.read(after, epoch, limit), read))
+            Ok(later(decision, past.read(after, epoch, limit), |part| {
+                read(&part)
+            }))
         }
     }
 }
@@ -180,7 +182,7 @@ fn unavailable(failed: &impl std::fmt::Display) -> Response {
 
 const JSON: &[u8] = b"Content-Type: application/json\r\nCache-Control: no-store\r\n";
 
-fn read(part: Part) -> Response {
+fn read(part: &Part) -> Response {
     Response::new(StatusCode::OK)
         .header_lines(JSON)
         .body(part.json())

@@ -16,7 +16,10 @@ impl Metrics {
         for (name, help, value) in self.gauges() {
             gauge(&mut out, (name, help), value);
         }
-        let counters = self.counters().into_iter().chain(self.more_counters());
+        let counters = self.counters().into_iter();
+        let counters = counters
+            .chain(self.more_counters())
+            .chain(self.memory_counters());
         for (name, help, value) in counters {
             counter(&mut out, (name, help), value);
         }
@@ -262,7 +265,27 @@ impl Metrics {
         ]
     }
 
-    fn more_counters(&self) -> [(&str, &str, &Counter); 15] {
+    fn memory_counters(&self) -> [(&str, &str, &Counter); 3] {
+        [
+            (
+                "memory_refused_handshakes_total",
+                "Handshakes refused because memory was short.",
+                &self.memory_refused_handshakes,
+            ),
+            (
+                "memory_refused_total",
+                "Publishes, subscribes and changes of resources refused because no memory was left.",
+                &self.memory_refused,
+            ),
+            (
+                "memory_cut_total",
+                "Connections cut because they held much while memory was short.",
+                &self.memory_cut,
+            ),
+        ]
+    }
+
+    fn more_counters(&self) -> [(&str, &str, &Counter); 12] {
         [
             (
                 "sessions_restored_total",
@@ -318,21 +341,6 @@ impl Metrics {
                 "refused_proxy_headers_total",
                 "Connections of proxies closed because they did not say whose they are.",
                 &self.refused_proxy_headers,
-            ),
-            (
-                "memory_refused_handshakes_total",
-                "Handshakes refused because memory was short.",
-                &self.memory_refused_handshakes,
-            ),
-            (
-                "memory_refused_total",
-                "Publishes, subscribes and changes of resources refused because no memory was left.",
-                &self.memory_refused,
-            ),
-            (
-                "memory_cut_total",
-                "Connections cut because they held much while memory was short.",
-                &self.memory_cut,
             ),
             (
                 "webhook_milliseconds_total",

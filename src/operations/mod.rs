@@ -113,7 +113,6 @@ impl Later {
     }
 
     /// Returns what is waited for; an error is what the reply says.
-    #[must_use]
     pub fn into_future(self) -> impl Future<Output = Result<Option<Extra>, Refusal>> + Send {
         self.0
     }

@@ -161,11 +161,11 @@ pub fn patch(
 /// It could not be kept, or a condition was not met when it was its turn.
 pub fn changed(
     channel: &ChannelName,
-    sequenced: Option<Result<Sequenced, NotSequenced>>,
+    sequenced: Option<&Result<Sequenced, NotSequenced>>,
 ) -> Result<Written, NotWritten> {
     match sequenced {
         Some(Ok(sequenced)) => sequenced.written.ok_or(NotWritten::NoData),
-        Some(Err(NotSequenced::Unmet(unmet))) => Err(unmet.into()),
+        Some(Err(NotSequenced::Unmet(unmet))) => Err((*unmet).into()),
         Some(Err(NotSequenced::Failed(_))) | None => Err(unavailable(channel).into()),
     }
 }
@@ -177,7 +177,7 @@ pub fn changed(
 pub fn forgotten(
     channel: &ChannelName,
     written: Written,
-    removed: Result<u64, Failed>,
+    removed: &Result<u64, Failed>,
 ) -> Result<Written, NotWritten> {
     match removed {
         Ok(_) => Ok(written),

@@ -90,7 +90,7 @@ impl Scope<'_> {
     fn check_subscriptions(&self, session: &Arc<Session>, without_room: &[ChannelPattern]) {
         let error = BayeuxError::TooManySubscriptions.text();
         for pattern in without_room {
-            if !self.lose_subscription(session, pattern, &error) {
+            if !self.lose_subscription(session, pattern, error) {
                 return;
             }
         }

@@ -100,6 +100,9 @@ impl BayeuxServer {
 
 impl ChannelHistory {
     /// Reads a part of it: so many messages after a number, of the numbers of a name if that is known.
+    ///
+    /// # Errors
+    /// The store cannot be read.
     pub fn read(
         self,
         after: Option<u64>,
@@ -117,6 +120,9 @@ impl ChannelHistory {
     }
 
     /// Has it forgotten, up to a number if there is one; tells how many messages that are.
+    ///
+    /// # Errors
+    /// None is forgotten for sure.
     pub fn forget(
         self,
         up_to: Option<u64>,

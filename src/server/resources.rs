@@ -205,12 +205,12 @@ impl BayeuxServer {
             changing: Box::pin(async move {
                 match (changing, store) {
                     (Some(Changing::Pending(sequencing)), _) => {
-                        resources::changed(&channel, sequencing.await.ok())
+                        resources::changed(&channel, sequencing.await.ok().as_ref())
                     }
                     (Some(Changing::Forgetting(written, up_to)), Some(store)) => {
                         // It would come back with the next start.
                         let removed = store.remove(channel.clone().into(), up_to).await;
-                        resources::forgotten(&channel, written, removed)
+                        resources::forgotten(&channel, written, &removed)
                     }
                     (Some(Changing::Done(written) | Changing::Forgetting(written, _)), _) => {
                         Ok(written)

@@ -265,10 +265,7 @@ async fn it_is_deleted_only_by_whom_a_rule_allows_that() {
                 response.text()
             );
             assert_eq!(data(&part).len(), 4);
-            assert_eq!(
-                server.metrics().memory.of(mirant::memory::Kind::History) > 0,
-                true
-            );
+            assert!(server.metrics().memory.of(mirant::memory::Kind::History) > 0);
         }
     }
 }

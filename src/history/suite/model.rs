@@ -186,7 +186,7 @@ impl<'a> Model<'a> {
                 max_bytes: 1000,
             }),
             Step::Survey(pattern, after, max) => {
-                self.survey(want(PATTERNS[*pattern], self.id(*after)), *max);
+                self.survey(&want(PATTERNS[*pattern], self.id(*after)), *max);
             }
             Step::Restart => self.restart(),
         }
@@ -308,7 +308,7 @@ impl<'a> Model<'a> {
         assert!(told == lost || is_start, "{told} for {lost}: {query:?}");
     }
 
-    fn survey(&self, want: Want, max: usize) {
+    fn survey(&self, want: &Want, max: usize) {
         let lists = self.lists.iter();
         let is_of = |list: &&List| {
             let channel = list.all.first().map(|kept| &kept.entry.channel);

@@ -13,7 +13,7 @@ use crate::support::{Http, Random, Request};
 
 /// How often it is killed, if `MIRANT_KILLS` does not say otherwise.
 const KILLS: u64 = 4;
-const PUBLISHERS: u64 = 4;
+const PUBLISHERS: usize = 4;
 const CHANNELS: usize = 3;
 
 /// A directory that goes with the test.
@@ -44,7 +44,7 @@ impl Drop for Directory {
 /// Publishes until the server is gone; returns what was acknowledged, and what may have been kept.
 async fn publish(
     address: SocketAddr,
-    publisher: u64,
+    publisher: usize,
     from: u64,
     mut random: Random,
 ) -> (Vec<u64>, u64) {
@@ -106,8 +106,8 @@ async fn what_was_acknowledged_outlives_kills_and_no_number_is_given_twice() {
     let kills = std::env::var("MIRANT_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
     let directory = Directory::new();
     let mut random = Random::of(7);
-    let mut acknowledged: Vec<Vec<u64>> = vec![Vec::new(); PUBLISHERS as usize];
-    let mut next = vec![0; PUBLISHERS as usize];
+    let mut acknowledged: Vec<Vec<u64>> = vec![Vec::new(); PUBLISHERS];
+    let mut next = [0; PUBLISHERS];
     let mut seen = BTreeMap::new();
     for kill in 0..=kills {
         let server = directory.serve();
@@ -126,9 +126,8 @@ async fn what_was_acknowledged_outlives_kills_and_no_number_is_given_twice() {
             break;
         }
         let mut publishers = JoinSet::new();
-        for publisher in 0..PUBLISHERS {
-            let from = next[publisher as usize];
-            let own = Random::of(kill * PUBLISHERS + publisher);
+        for (publisher, from) in next.into_iter().enumerate() {
+            let own = Random::of(kill * 64 + publisher as u64);
             let address = server.address();
             publishers
                 .spawn(async move { (publisher, publish(address, publisher, from, own).await) });
@@ -139,8 +138,8 @@ async fn what_was_acknowledged_outlives_kills_and_no_number_is_given_twice() {
         server.signal("KILL");
         while let Some(done) = publishers.join_next().await {
             let (publisher, (numbers, until)) = done.unwrap();
-            acknowledged[publisher as usize].extend(numbers);
-            next[publisher as usize] = until;
+            acknowledged[publisher].extend(numbers);
+            next[publisher] = until;
         }
     }
     assert!(seen.len() as u64 > 20 * kills);
@@ -153,8 +152,9 @@ fn check(now: &BTreeMap<u64, (String, Value, u64)>, acknowledged: &[Vec<u64>]) {
     for (id, (channel, data, before)) in now {
         let known = last.insert(channel, *id).unwrap_or(0);
         assert_eq!(*before, known, "before {id} on {channel}");
-        let publisher = data[0].as_u64().unwrap();
-        of_publisher[publisher as usize].push(data[1].as_u64().unwrap());
+        let publisher = data[0].as_u64().and_then(|number| number.try_into().ok());
+        let publisher: usize = publisher.unwrap();
+        of_publisher[publisher].push(data[1].as_u64().unwrap());
     }
     for (numbers, acknowledged) in of_publisher.iter().zip(acknowledged) {
         assert!(

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::publish;
-use crate::support::{Events, Request, TestServer, until};
+use crate::support::{Block, Events, Request, TestServer, until};
 
 const KEPT: &str = "{pattern = '/s/**', history = {messages = 3}}";
 
@@ -84,6 +84,21 @@ async fn a_stream_goes_on_after_its_session_is_gone_with_all_it_missed_once() {
     }
 }
 
+/// What a stream is told at its beginning that is lost, and why: nothing, or nobody knows.
+fn lost_by(beginning: &Block) -> Value {
+    let Some(name) = beginning.event.as_deref() else {
+        return json!({});
+    };
+    let Some(replay) = beginning.json()["replay"].as_object().cloned() else {
+        return json!(null);
+    };
+    assert_eq!(name, "gap");
+    assert!(beginning.json()["error"].is_string());
+    let lost = replay.into_iter();
+    lost.map(|(channel, told)| (channel, told["reason"].clone()))
+        .collect()
+}
+
 #[tokio::test]
 async fn a_stream_is_told_what_is_lost_and_why() {
     let strict = "{pattern = '/t', history = {messages = 1}, replay_expired = 'fail'}";
@@ -124,19 +139,7 @@ async fn a_stream_is_told_what_is_lost_and_why() {
     ];
     for (target, id, lost, missed) in cases {
         let (mut events, beginning) = Events::after(server.address, target, id).await;
-        let found: Value = match beginning.event.as_deref() {
-            None => json!({}),
-            Some(_) if beginning.json()["replay"].is_null() => json!(null),
-            Some(name) => {
-                assert_eq!(name, "gap");
-                assert!(beginning.json()["error"].is_string());
-                let replay = beginning.json()["replay"].clone();
-                let lost = replay.as_object().expect("channels").iter();
-                lost.map(|(channel, told)| (channel.clone(), told["reason"].clone()))
-                    .collect()
-            }
-        };
-        assert_eq!(found, lost, "{target} {id}");
+        assert_eq!(lost_by(&beginning), lost, "{target} {id}");
         assert_eq!(
             json!(data(&mut events, missed.len()).await),
             json!(missed),

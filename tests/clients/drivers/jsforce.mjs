@@ -1,0 +1,43 @@
+/**
+ * Drives the streaming client of jsforce as its documentation has it, with its own extensions.
+ *
+ * @param {object} jsforce
+ * @param {object} StreamingExtension
+ * @param {(event: object) => void} report
+ */
+export function jsforceDriver(jsforce, StreamingExtension, report) {
+  let client;
+  let replay;
+
+  return {
+    /**
+     * @param {string} url
+     * @param {object} options
+     * @param {object} options.since how far it was, for one channel
+     */
+    async connect(url, { since }) {
+      const [[channel, position]] = Object.entries(since);
+      const instanceUrl = url.replace(/\/cometd$/, '');
+      const connection = new jsforce.Connection({ instanceUrl, accessToken: 'token', version: '58.0' });
+      const failed = new StreamingExtension.AuthFailure((message) => {
+        report({ type: 'refusal', channel: message.channel, error: message.error, reconnect: 'none' });
+      });
+      replay = new StreamingExtension.Replay(channel, position);
+      client = connection.streaming.createClient([failed, replay]);
+      return 'faye';
+    },
+
+    async subscribe(channel) {
+      await client.subscribe(channel, (data) => report({ type: 'message', channel, data }));
+    },
+
+    /** How far it is. */
+    positions() {
+      return { [replay._channel]: replay._replay };
+    },
+
+    disconnect() {
+      return client.disconnect();
+    },
+  };
+}

@@ -52,6 +52,10 @@ class Driver:
         """How far it is on each channel."""
         return {channel: marker.replay_id for channel, marker in self._markers.items()}
 
+    async def goBack(self, channel, position):
+        """Will ask for what came after this on a channel."""
+        self._markers[channel] = ReplayMarker("", position)
+
     async def disconnect(self):
         """Ends the session."""
         self._receiving.cancel()

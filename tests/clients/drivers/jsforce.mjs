@@ -28,12 +28,20 @@ export function jsforceDriver(jsforce, StreamingExtension, report) {
     },
 
     async subscribe(channel) {
-      await client.subscribe(channel, (data) => report({ type: 'message', channel, data }));
+      const subscription = client.subscribe(channel, (data) => report({ type: 'message', channel, data }));
+      await subscription.then(null, (error) => {
+        throw new Error(error.toString());
+      });
     },
 
     /** How far it is. */
     positions() {
       return { [replay._channel]: replay._replay };
+    },
+
+    /** Will ask for what came after this. */
+    goBack(channel, position) {
+      replay.setReplay(position);
     },
 
     disconnect() {

@@ -13,8 +13,10 @@ use bytesize::ByteSize;
 use futures_util::future::BoxFuture;
 use hdrhistogram::Histogram;
 use mirant::bayeux::{ChannelName, ChannelPattern, Limits};
-use mirant::history::sqlite::{Settings, Sync};
-use mirant::history::{Body, Entry, Policy, Query, Retention, Selection, SqliteStore, Store, Want};
+use mirant::history::{
+    Body, Entry, MemoryStore, Policy, Query, Retention, Selection, Settings, SqliteStore, Store,
+    Sync, Want,
+};
 use tokio::sync::{mpsc, oneshot};
 
 #[path = "support/redb_store.rs"]
@@ -112,13 +114,12 @@ impl Drop for Scratch {
 
 fn open(directory: &Path, sync: Sync, retention: Retention) -> SqliteStore {
     let settings = Settings {
-        directory: directory.to_owned(),
         sync,
-        sync_interval: Duration::from_secs(1),
         max_bytes: ByteSize::gib(8),
-        max_channels: 100_000,
+        ..Settings::default()
     };
-    SqliteStore::open(settings, Policy::new(move |_| retention)).expect("a store")
+    let policy = Policy::new(move |_| retention);
+    SqliteStore::open(directory, &settings, policy, Arc::default()).expect("a store")
 }
 
 fn all() -> Retention {
@@ -128,7 +129,7 @@ fn all() -> Retention {
     }
 }
 
-impl Keeper for SqliteStore {
+impl<T: Store> Keeper for T {
     fn keep(&self, batch: Vec<Entry>) -> BoxFuture<'_, ()> {
         Box::pin(async { drop(self.append(batch).await.expect("kept")) })
     }
@@ -225,7 +226,7 @@ fn appends(scale: &Scale) {
         "appends | in flight | a second | p50, ms | p99, ms | longest, ms | disk / data | written / data"
     );
     for in_flight in IN_FLIGHT {
-        for name in ["always", "interval", "os", "redb"] {
+        for name in ["memory", "always", "interval", "os", "redb"] {
             let scratch = Scratch::new("appends");
             let keeper = keeper(name, &scratch.0);
             let before = written();
@@ -256,7 +257,14 @@ fn written() -> u64 {
 }
 
 fn keeper(name: &str, directory: &Path) -> Arc<dyn Keeper> {
+    let policy = || Policy::new(|_| all());
     match name {
+        "memory" => Arc::new(MemoryStore::new(
+            ByteSize::gib(8),
+            100_000,
+            policy(),
+            Arc::default(),
+        )),
         "always" => Arc::new(open(directory, Sync::Always, all())),
         "interval" => Arc::new(open(directory, Sync::Interval, all())),
         "os" => Arc::new(open(directory, Sync::Os, all())),

@@ -24,7 +24,7 @@ use crate::config::{self, Config};
 use crate::demo::Demo;
 use crate::extensions::{AskingWebhook, Extension};
 use crate::history::History;
-use crate::history::sqlite::OpenError;
+use crate::history::OpenError;
 use crate::hooks::Hooks;
 use crate::http_api::HttpApi;
 use crate::listener::{self, Listener, ListeningSocket, NotAProxy, Proxies, Routes};
@@ -167,10 +167,7 @@ fn bind_with_all(
         session: bayeux.session,
         router: Router::new(bayeux.router, &channel),
         resources: resources.kept,
-        history: match keeping {
-            Some(keeping) => keeping,
-            None => history::open(history, &channel, &metrics)?,
-        },
+        history: keeping.map_or_else(|| history::open(history, &channel, &metrics), Ok)?,
         has_ack: extensions.ack,
         access: Arc::new(access),
         rates,

@@ -9,7 +9,7 @@ use mirant::extensions::{Begun, Pipeline};
 use mirant::lifecycle::Lifecycle;
 use mirant::metrics::Metrics;
 use mirant::session::{
-    Browser, Browsers, Origin, Reconnects, Session, Settings, Shared, Shares, Timers,
+    Browser, Browsers, Origin, Reconnects, Replays, Session, Settings, Shared, Shares, Timers,
 };
 use serde_json::value::RawValue;
 
@@ -21,6 +21,7 @@ pub(crate) fn shared(settings: Settings) -> Arc<Shared> {
         shares: Shares::default(),
         timers: Timers::default(),
         reconnects: Reconnects::default(),
+        replays: Replays::default(),
         extensions: Pipeline::default(),
         aliases: Aliases::default(),
         lifecycle: Lifecycle::default(),

@@ -44,11 +44,18 @@ impl Page for Admin {
             "/healthz" if self.server.is_stopping() => {
                 Response::error(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping")
             }
-            "/healthz" => Response::with_body(
-                StatusCode::OK,
-                "text/plain; charset=utf-8",
-                b"ok\n".to_vec(),
-            ),
+            "/healthz" => {
+                let text = match self.server.history_health() {
+                    Ok(()) => "ok\n".to_owned(),
+                    // It serves all else, and to start it again would not help.
+                    Err(failed) => format!("ok, but history is not kept: {failed}\n"),
+                };
+                Response::with_body(
+                    StatusCode::OK,
+                    "text/plain; charset=utf-8",
+                    text.into_bytes(),
+                )
+            }
             _ => Response::error(
                 StatusCode::NOT_FOUND,
                 "there are /metrics and /healthz here",

@@ -352,7 +352,10 @@ mod tests {
         let first = r#""/a":{"recovered":true,"after":5,"first":3,"last":9,"epoch":"e1"}"#;
         let second = r#""/b/**":{"recovered":false,"reason":"epoch_changed","after":5,"first":null,"last":null,"epoch":"e1"}"#;
         assert_eq!(Outcome::json(&[]), "{}");
-        assert_eq!(Outcome::json(&[fine.clone()]), format!("{{{first}}}"));
+        assert_eq!(
+            Outcome::json(std::slice::from_ref(&fine)),
+            format!("{{{first}}}")
+        );
         assert_eq!(
             Outcome::json(&[fine, empty]),
             format!("{{{first},{second}}}")

@@ -185,6 +185,11 @@ impl Course {
         Change::SessionGone(reply.error.clone())
     }
 
+    /// Notes that the subscriptions are lost, to be made again; no reply may be due.
+    pub(crate) fn unsubscribed(&mut self) {
+        self.is_subscribed = !self.subscribes;
+    }
+
     /// Notes that the connection broke, or that none could be opened.
     pub(crate) fn broke(&mut self, random: u32) {
         self.failures += 1;

@@ -95,16 +95,34 @@ pub(crate) type Recoveries = BTreeMap<String, Recovery>;
 /// The reason of a server that keeps nothing of a channel.
 const NO_HISTORY: &str = "no_history";
 
+/// How an error ends that says that what came after a position is not kept any more.
+const EXPIRED: &str = ":replay_expired";
+
 /// Where a client is.
 #[derive(Debug, Default)]
 pub(super) struct Position {
     since: Option<Since>,
+    /// Its user said where it begins.
+    is_asked: bool,
 }
 
 impl Position {
     /// The beginning, as its user wants it.
     pub(super) fn new(since: Option<Since>) -> Self {
-        Self { since }
+        Self {
+            is_asked: since.is_some(),
+            since,
+        }
+    }
+
+    /// Gives a position up that the server refuses, unless the user wants what came after one; tells whether it did.
+    pub(super) fn give_up(&mut self, error: &str) -> bool {
+        let is_expired = error.ends_with(EXPIRED);
+        let gives_up = is_expired && !self.is_asked && self.since.is_some();
+        if gives_up {
+            self.since = None;
+        }
+        gives_up
     }
 
     /// From where on it wants messages; nothing: as the server likes.
@@ -217,6 +235,17 @@ mod tests {
             let mut position = Position::new(since);
             position.subscribed(&recoveries(reply));
             assert_eq!(position.since(), expected.as_ref(), "{reply}");
+        }
+        for (since, error, gives_up) in [
+            (None, "400:/a,5:replay_expired", true),
+            (None, "403:/a:subscribe_denied", false),
+            (Some(after(1, None)), "400:/a,5:replay_expired", false),
+        ] {
+            let mut position = Position::new(since);
+            position.saw(5);
+            assert_eq!(position.give_up(error), gives_up, "{error}");
+            assert_eq!(position.since().is_none(), gives_up, "{error}");
+            assert!(!position.give_up(error), "{error}");
         }
         let mut position = Position::default();
         for (number, expected) in [(5, 5), (4, 5), (8, 8)] {

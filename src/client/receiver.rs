@@ -54,6 +54,16 @@ pub(crate) enum News {
         /// How long until then.
         wait: Duration,
     },
+    /// The server does not know any more what came after the last message; it is subscribed to what is new.
+    Expired {
+        /// What the server says.
+        error: String,
+    },
+    /// The server has taken a subscription back; it is asked for again.
+    SubscriptionLost {
+        /// What the server says.
+        error: String,
+    },
     /// The server wants to be asked later.
     Postponed {
         /// What the server says.
@@ -78,6 +88,8 @@ pub(crate) struct Receiver {
     /// A server has answered; until then a fault is the end.
     has_begun: bool,
     position: Position,
+    /// A subscription is lost, and to be made again when no reply is due.
+    is_unsubscribed: bool,
 }
 
 impl Receiver {
@@ -94,6 +106,7 @@ impl Receiver {
             due: Instant::now(),
             has_begun: false,
             position: Position::new(since),
+            is_unsubscribed: false,
         }
     }
 
@@ -209,13 +222,15 @@ impl Receiver {
         };
         let mut events = Vec::new();
         let mut ids = Vec::new();
-        let mut reply = None;
+        let (mut reply, mut lost) = (None, None);
         for (text, message) in read_texts(batch)? {
             if message.is_event() {
                 events.push(text.to_owned());
                 ids.extend(message.replay_id());
             } else if message.channel.as_deref() == Some(awaited) {
                 reply = Some(message.reply());
+            } else if message.channel.as_deref() == Some(SUBSCRIBE) {
+                lost = (message.successful == Some(false)).then(|| message.reply().error);
             }
         }
         let reply = reply.filter(|_| self.awaited.take().is_some());
@@ -223,6 +238,14 @@ impl Receiver {
             Some(reply) => self.follow(&reply)?,
             None => Heard::default(),
         };
+        if let Some(error) = lost {
+            self.is_unsubscribed = true;
+            heard.news = Some(News::SubscriptionLost { error });
+        }
+        if self.is_unsubscribed && self.awaited.is_none() {
+            self.is_unsubscribed = false;
+            self.course.unsubscribed();
+        }
         heard.events = events;
         for id in ids {
             self.position.saw(id);
@@ -233,6 +256,14 @@ impl Receiver {
 
     /// Goes where a reply leads.
     fn follow(&mut self, reply: &Reply) -> Result<Heard, Fault> {
+        let is_refused = self.course.step() == Step::Subscribe && !reply.is_successful;
+        if is_refused && self.position.give_up(&reply.error) {
+            let error = reply.error.clone();
+            return Ok(Heard {
+                news: Some(News::Expired { error }),
+                ..Heard::default()
+            });
+        }
         let change = self.course.answered(reply, chance());
         let change = change.map_err(Fault::Denied)?;
         let wait = self.pause();

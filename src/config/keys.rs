@@ -379,8 +379,8 @@ fn refused_retention(value: &Value) -> String {
         let table = Table::from_iter([(name.to_owned(), value.clone())]);
         Retention::deserialize(Value::Table(table)).is_ok()
     };
-    let entries = value.as_table().into_iter().flatten();
-    let wrong = entries.filter(|(name, value)| !accepts(name, value)).next();
+    let mut entries = value.as_table().into_iter().flatten();
+    let wrong = entries.find(|(name, value)| !accepts(name, value));
     match wrong {
         Some((name, value)) => match name.as_str() {
             "messages" => "messages: expected a whole number".to_owned(),

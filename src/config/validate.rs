@@ -158,6 +158,7 @@ impl Checks {
             ("authentication.jwks_max_stale", tokens.jwks_max_stale),
             ("authentication.jwks_min_interval", tokens.jwks_min_interval),
             ("history.sync_interval", config.history.sync_interval),
+            ("history.save_timeout", config.history.save_timeout),
             (
                 "api.idempotency_window",
                 config.api.bounds.idempotency_window,
@@ -359,22 +360,18 @@ impl Checks {
                 config.resources.kept.max_bytes,
                 limits.max_message_size.as_u64(),
             ),
-            (
-                "history.max_bytes",
-                config.history.max_bytes,
-                limits.max_message_size.as_u64(),
-            ),
         ];
         for (key, size, least) in bounds {
-            // In bytes, because `ByteSize` would round 8191 to "8.0 KiB".
-            let bytes = size.as_u64();
-            if bytes < least {
-                self.refuse(
-                    key,
-                    bytes.to_string(),
-                    &format!("must be {least} or more bytes"),
-                );
-            }
+            self.size(key, size, least);
+        }
+    }
+
+    fn size(&mut self, key: &str, size: ByteSize, least: u64) {
+        // In bytes, because `ByteSize` would round 8191 to "8.0 KiB".
+        let bytes = size.as_u64();
+        if bytes < least {
+            let fix = format!("must be {least} or more bytes");
+            self.refuse(key, bytes.to_string(), &fix);
         }
     }
 

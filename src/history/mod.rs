@@ -6,7 +6,7 @@
 mod memory;
 mod retention;
 pub mod settings;
-pub mod sqlite;
+mod sqlite;
 mod store;
 #[cfg(test)]
 pub(crate) mod suite;
@@ -14,28 +14,36 @@ pub(crate) mod suite;
 pub use memory::MemoryStore;
 pub use retention::{Policy, Retention};
 pub use settings::{Settings, Sync};
-pub use sqlite::SqliteStore;
+pub use sqlite::{OpenError, SqliteStore};
 pub use store::{
     Body, Entry, Epoch, Failed, Figures, Kept, Page, Place, Query, Saved, Selection, Store, Survey,
     Want,
 };
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
 use dashmap::DashMap;
 
 use crate::bayeux::Event;
 
-/// How many events are remembered at least before those that are gone are forgotten.
+/// How many events that are read are remembered before those that are gone are forgotten, at least.
 const REMEMBERED: usize = 1024;
+
+/// The events that sessions read and that are not written yet, by their numbers.
+#[derive(Debug, Default)]
+struct Read {
+    events: DashMap<u64, Weak<Event>>,
+    /// How many more may be made until those that are gone are forgotten.
+    left: AtomicUsize,
+}
 
 /// What is kept, for all that publish and read; without a store no channel has history.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     store: Option<Arc<dyn Store>>,
     settings: Settings,
-    /// The events that sessions read and that are not written yet: those who read the same share them.
-    read: Arc<DashMap<u64, Weak<Event>>>,
+    read: Arc<Read>,
 }
 
 impl History {
@@ -61,20 +69,20 @@ impl History {
         &self.settings
     }
 
-    /// Returns the event of a message that is read, which is made if nobody has it.
+    /// Returns the event of a message that is read, which is made if nobody has it: those who read the same share
+    /// it.
     pub fn event(&self, id: u64, make: impl FnOnce() -> Arc<Event>) -> Arc<Event> {
-        if let Some(event) = self.read.get(&id).and_then(|event| event.upgrade()) {
+        let Read { events, left } = &*self.read;
+        if let Some(event) = events.get(&id).and_then(|event| event.upgrade()) {
             return event;
         }
         let event = make();
-        self.read.insert(id, Arc::downgrade(&event));
-        event
-    }
-
-    /// Forgets the events that are gone, if many are remembered; to be called now and then.
-    pub fn forget_events(&self) {
-        if self.read.len() > REMEMBERED {
-            self.read.retain(|_, event| event.strong_count() > 0);
+        events.insert(id, Arc::downgrade(&event));
+        if left.fetch_sub(1, Relaxed) == 0 {
+            events.retain(|_, event| event.strong_count() > 0);
+            // What is looked through is paid for by what was made.
+            left.store(events.len().max(REMEMBERED), Relaxed);
         }
+        event
     }
 }

@@ -80,7 +80,7 @@ impl Want {
     /// Tells whether a message is wanted.
     #[must_use]
     pub fn takes(&self, channel: &ChannelName, id: u64) -> bool {
-        id > self.after && self.pattern.matches(channel)
+        id > self.after && self.pattern.covers(channel.as_str())
     }
 }
 

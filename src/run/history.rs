@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::history::sqlite::{self, OpenError, SqliteStore};
-use crate::history::{History, MemoryStore, Settings, Store, Sync};
+use crate::history::{History, MemoryStore, OpenError, Settings, SqliteStore, Store};
 use crate::metrics::Metrics;
 use crate::router::{ChannelOptions, history_policy};
 
@@ -21,18 +20,8 @@ pub(super) fn open(
     let has_history = channels.iter().any(|channel| channel.history.is_some());
     let store: Arc<dyn Store> = match &settings.directory {
         Some(directory) => {
-            let kept = sqlite::Settings {
-                directory: directory.clone(),
-                sync: match settings.sync {
-                    Sync::Always => sqlite::Sync::Always,
-                    Sync::Interval => sqlite::Sync::Interval,
-                    Sync::Os => sqlite::Sync::Os,
-                },
-                sync_interval: settings.sync_interval,
-                max_bytes: settings.max_bytes,
-                max_channels: settings.max_channels,
-            };
-            Arc::new(SqliteStore::open(kept, policy)?)
+            let metrics = Arc::clone(metrics);
+            Arc::new(SqliteStore::open(directory, &settings, policy, metrics)?)
         }
         None if has_history => Arc::new(MemoryStore::new(
             settings.max_bytes,

@@ -159,3 +159,56 @@ fn on_many_threads_each_session_and_each_channel_is_heard_in_its_order() {
         }
     }
 }
+
+#[test]
+fn what_goes_on_in_another_process_is_not_told_again_but_its_end_is() {
+    let (server, ear) = rig();
+    let session = handshake(&server);
+    of(&session, &server, "subscribe", r#"["/a","/b/**"]"#);
+    let record = || {
+        let record = session
+            .record(super::core::clocks())
+            .expect("it can be written");
+        record.expect("it has not ended")
+    };
+    ear.take();
+    let take_up = |server: &BayeuxServer| {
+        let mut revived = crate::operations::Revived::default();
+        let scope = server.core.scope(Instant::now());
+        scope
+            .take_up(record(), &mut revived)
+            .expect("it can be read")
+    };
+    let (next, ear) = rig();
+    assert!(take_up(&next));
+    assert_eq!(ear.take(), [], "all of that is known");
+    let again = next.core.sessions.find(session.id()).expect("it goes on");
+    assert_eq!(next.core.router.len(), 2);
+    of(&again, &next, "unsubscribe", r#""/a""#);
+    let scope = next.core.scope(Instant::now());
+    scope.end(&again, crate::metrics::EndReason::Administrator);
+    let alias = [server.alias_of(session.id())];
+    let expected = [
+        "a Unsubscribed /a",
+        "Vacated /a",
+        "a SessionEnded administrator",
+        "Vacated /b/**",
+    ];
+    assert_eq!(shown(&ear.take(), &alias), expected);
+
+    let ear = Arc::new(Ear::default());
+    let full = BayeuxServer::new(Parts {
+        lifecycle: vec![Arc::clone(&ear) as Arc<dyn Listener>].into(),
+        session: session::Settings {
+            max_sessions: 0,
+            ..session::Settings::default()
+        },
+        ..Parts::default()
+    });
+    assert!(!take_up(&full), "there is no room");
+    let heard = shown(&ear.take(), &alias);
+    assert_eq!(heard.len(), 3, "{heard:?}");
+    assert_eq!(heard[0], "a SessionEnded not_restored");
+    assert_eq!(full.core.router.len(), 0);
+    assert_eq!(full.metrics().sessions.value(), 0);
+}

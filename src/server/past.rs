@@ -48,6 +48,15 @@ impl BayeuxServer {
         is_kept.then_some(pattern)
     }
 
+    /// Tells whether history works, as far as was seen last.
+    ///
+    /// # Errors
+    /// It does not, and why.
+    pub fn history_health(&self) -> Result<(), Failed> {
+        let store = self.core.history.store();
+        store.map_or(Ok(()), |store| store.health())
+    }
+
     /// Writes what history has to write, and closes it: the last thing that is done with it.
     pub async fn close_history(&self) {
         if let Some(store) = self.core.history.store() {

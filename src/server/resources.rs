@@ -223,3 +223,6 @@ impl BayeuxServer {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,6 +74,9 @@ pub enum Decided {
     Failed(ChannelPattern),
 }
 
+/// Waits for what becomes of it.
+pub type Deciding = oneshot::Receiver<Decided>;
+
 /// What was found of what was asked for.
 #[derive(Debug)]
 pub struct Found {
@@ -86,9 +89,6 @@ pub struct Found {
     /// What is kept.
     pub survey: Survey,
 }
-
-/// What becomes of the begin of a run, when that is known.
-pub type Deciding = oneshot::Receiver<Decided>;
 
 /// The work that is to be done, in its order.
 #[derive(Debug, Default)]

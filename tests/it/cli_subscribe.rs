@@ -382,6 +382,65 @@ fn server_that_answers(bytes: Vec<u8>) -> SocketAddr {
     address
 }
 
+/// A server that answers one request after the other with these batches; what it was asked.
+fn server_that_follows(script: Vec<String>) -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (asked, questions) = std::sync::mpsc::channel();
+    spawn(move || {
+        let mut script = script.into_iter();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4096];
+            while let Ok(length @ 1..) = stream.read(&mut request) {
+                let text = String::from_utf8_lossy(&request[..length]).into_owned();
+                let Some(body) = script.next() else { return };
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                if stream.write_all((head + &body).as_bytes()).is_err() || asked.send(text).is_err()
+                {
+                    return;
+                }
+            }
+        }
+    });
+    (address, questions)
+}
+
+#[test]
+fn a_subscription_that_the_server_takes_back_is_asked_for_again() {
+    let said = |text: &str| text.to_owned();
+    let (address, questions) = server_that_follows(vec![
+        said(r#"[{"channel":"/meta/handshake","successful":true,"clientId":"c"}]"#),
+        said(
+            r#"[{"channel":"/meta/subscribe","successful":true,"ext":{"replay":{"/a":{"recovered":true,"after":5,"epoch":"e"}}}}]"#,
+        ),
+        said(
+            r#"[{"channel":"/a","data":1,"ext":{"replay":7}},
+            {"channel":"/meta/subscribe","successful":false,"subscription":"/a","error":"400:/a,7:replay_expired"},
+            {"channel":"/meta/connect","successful":true,"advice":{"interval":0}}]"#,
+        ),
+        said(
+            r#"[{"channel":"/meta/subscribe","successful":false,"error":"400:/a,7:replay_expired"}]"#,
+        ),
+    ]);
+    let words = "/a --since 5 --transport long-polling";
+    let output = end_of(&mut subscribe(address, words));
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let taken_back = "the server has taken a subscription back (400:/a,7:replay_expired)";
+    assert!(said.contains(taken_back), "{said}");
+    assert!(
+        said.ends_with("the server refuses: 400:/a,7:replay_expired\n"),
+        "{said}"
+    );
+    let questions: Vec<String> = questions.try_iter().collect();
+    assert!(questions[1].contains(r#""replay":5"#), "{questions:?}");
+    assert!(
+        questions[3].contains(r#""replay":{"epoch":"e","id":7}"#),
+        "{questions:?}"
+    );
+}
+
 #[test]
 fn a_server_that_makes_no_sense_is_not_believed() {
     let ok = |body: &str| {

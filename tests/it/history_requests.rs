@@ -1,5 +1,8 @@
 //! The history of channels by plain requests, of clients and of application servers.
 
+use mirant::bayeux::Message;
+use mirant::extensions::{Extension, MessageInfo, Refusal};
+use mirant::run::Additions;
 use serde_json::{Value, json};
 
 use crate::http_api::key;
@@ -54,7 +57,7 @@ fn ids(part: &Value) -> Vec<u64> {
 #[tokio::test]
 async fn what_was_published_is_read_as_it_was_sent() {
     let server = server(&[]);
-    let odd = "{\"x\": 1e400,\t\"é\":[]}";
+    let odd = "{\"x\": 1.50e1,\t\"é\":[]}";
     publish(&server, "/h/a", odd).await;
     publish(&server, "/h/b", "2").await;
     publish(&server, "/h/a", "3").await;
@@ -79,7 +82,6 @@ async fn what_was_published_is_read_as_it_was_sent() {
     assert_eq!(ids.len(), 3);
     assert_eq!(all["messages"][2]["before"], ids[0]);
     for path in [
-        format!("/history{}", percent("/h/**")),
         format!("/history/{}", percent("h/**")),
         "/history/**".to_owned(),
     ] {
@@ -267,6 +269,53 @@ async fn it_is_deleted_only_by_whom_a_rule_allows_that() {
                 server.metrics().memory.of(mirant::memory::Kind::History) > 0,
                 true
             );
+        }
+    }
+}
+
+/// Refuses messages on one channel, as long as their subscription, if they have one, is this.
+#[derive(Debug)]
+struct Refusing(&'static str, &'static str);
+
+impl Extension for Refusing {
+    fn incoming(&self, message: &mut Message<'_>, _: &MessageInfo) -> Result<(), Refusal> {
+        let is_on_it = message.channel_text().as_deref() == Some(self.0);
+        let subscription = message.subscription.map(|raw| raw.get());
+        // What deletes has no data.
+        if is_on_it && subscription.unwrap_or_default() == self.1 && message.data.is_none() {
+            return Err(Refusal::Failed("403::not_today".into()));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn extensions_see_a_subscribe_or_a_publish() {
+    let rules =
+        format!("access=[{{ allow = ['forget'], channels = ['/**'], who = 'anyone' }}, {PUBLISH}]");
+    for (channel, subscription, refused) in [
+        ("/meta/subscribe", "\"/h/a\"", ("GET", "/history/h/a")),
+        ("/meta/subscribe", "\"/h/**\"", ("GET", "/history/h/**")),
+        ("/h/a", "", ("DELETE", "/history/h/a")),
+    ] {
+        let additions = Additions {
+            extensions: vec![Box::new(Refusing(channel, subscription))],
+            ..Additions::default()
+        };
+        let server = TestServer::start_with(&[DIRECT, KEPT, &rules], additions);
+        publish(&server, "/h/a", "1").await;
+        for (method, path, status) in [
+            ("GET", "/history/h/a", 200),
+            ("GET", "/history/h/**", 200),
+            ("DELETE", "/history/h/a", 204),
+        ] {
+            let response = send(&server, method, path).await;
+            if (method, path) == refused {
+                assert_eq!(response.status, 403, "{method} {path}");
+                assert!(response.text().contains("not_today"), "{}", response.text());
+            } else {
+                assert_eq!(response.status, status, "{method} {path}");
+            }
         }
     }
 }

@@ -127,6 +127,11 @@ impl TestServer {
         self.server.metrics()
     }
 
+    /// Whether nothing more is done for clients.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.server.is_cut()
+    }
+
     /// The name by which others than its client know a session.
     pub(crate) fn alias(&self, client_id: &str) -> String {
         let alias = self.server.alias_of(client_id.parse().unwrap());

@@ -28,7 +28,7 @@ Each message is printed as it came, as one line of JSON; line breaks between its
 connection breaks, the session goes on over another one: nothing is lost or repeated if the server acknowledges
 (as Mirant does by default). When the session is gone, another one begins. It goes on after the last message that
 had a number (ext.replay), if the server keeps a history of the channels; what was published in between is lost
-otherwise. Standard error says so.
+otherwise. Standard error says so. With --since it ends if the server refuses to go on there (replay_expired).
 
 {}
 
@@ -105,8 +105,8 @@ async fn subscribe(args: &Args) -> Result<Ending, Error> {
         ended = listen(args, &mut receiver) => ended,
     };
     if let Some(receiver) = receiver {
-        let position = receiver.position().filter(|_| args.since.is_some());
-        if let Some(position) = position.filter(|_| !args.quiet) {
+        let is_told = args.since.is_some() && ending.is_ok() && !args.quiet;
+        if let Some(position) = receiver.position().filter(|_| is_told) {
             say(&format!(
                 "--since {} goes on from here",
                 shown(&position.to_string())
@@ -181,6 +181,14 @@ fn told(news: News, args: &Args) -> Vec<String> {
         News::Resumed => vec!["connected again; the session goes on".to_owned()],
         News::SessionGone { error, wait } => vec![format!(
             "the session is gone ({}), and with it what was not received; the next begins in {wait:.1?}",
+            shown(&error)
+        )],
+        News::Expired { error } => vec![format!(
+            "what was published meanwhile is lost ({})",
+            shown(&error)
+        )],
+        News::SubscriptionLost { error } => vec![format!(
+            "the server has taken a subscription back ({}); it is asked again",
             shown(&error)
         )],
         News::Postponed { error, wait } => {

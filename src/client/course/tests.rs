@@ -186,3 +186,17 @@ fn waits_double_up_to_a_bound_and_half_of_each_is_chance() {
         assert_eq!(backoff(failures, MAX), ms(longest), "{failures}");
     }
 }
+
+#[test]
+fn subscriptions_that_are_lost_are_made_again() {
+    let mut course = connected();
+    assert_eq!(course.step(), HELD);
+    course.unsubscribed();
+    assert_eq!(course.step(), Step::Subscribe);
+    assert_eq!(course.answered(&good(), 0), Ok(Change::Subscribed));
+    assert_eq!(course.step(), HELD);
+    let mut without = Course::new(false);
+    without.answered(&begun(None), 0).unwrap();
+    without.unsubscribed();
+    assert_eq!(without.step(), AT_ONCE);
+}

@@ -111,7 +111,7 @@ fn of_files() {
         (
             "[[access]]\nwho = 'anyone'\nallow = ['read']",
             "mirant.toml: access[0].allow = [\"read\"]: expected a list in which each item is \
-             one of `handshake`, `subscribe`, `publish`",
+             one of `handshake`, `subscribe`, `publish`, `forget`",
         ),
         (
             "[[access]]\nwho = 'anyone'\nallows = ['publish']",

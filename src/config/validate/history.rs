@@ -17,6 +17,8 @@ impl Checks {
             "history.directory",
             "must be an absolute path, such as \"/var/lib/mirant\", whatever directory the server is started in",
         );
+        let least = config.bayeux.limits.max_message_size.as_u64();
+        self.size("history.max_bytes", config.history.max_bytes, least);
         for (index, channel) in config.channel.iter().enumerate() {
             self.retention(index, channel);
             let has_history = config.channel.iter().any(|other| {

@@ -113,6 +113,11 @@ impl Channel {
     }
 }
 
+/// Returns the first number that no channel has had.
+fn next(channels: &[Option<Channel>]) -> Number {
+    Number::try_from(channels.len()).expect("fewer channels than there are numbers")
+}
+
 /// All channels.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -183,7 +188,7 @@ impl Index {
     pub(super) fn insert(&mut self, number: Number, channel: Channel) {
         let slot = number as usize;
         while self.channels.len() < slot {
-            self.free.push(self.channels.len() as Number);
+            self.free.push(next(&self.channels));
             self.channels.push(None);
         }
         self.messages += channel.messages;
@@ -197,7 +202,7 @@ impl Index {
     pub(super) fn add(&mut self, channel: Channel) -> Number {
         let number = self.free.pop().unwrap_or_else(|| {
             self.channels.push(None);
-            (self.channels.len() - 1) as Number
+            next(&self.channels) - 1
         });
         self.names.insert(channel.name.clone().into(), number);
         self.channels[number as usize] = Some(channel);

@@ -14,13 +14,14 @@ mod reading;
 mod recover;
 mod round;
 mod rows;
+mod saved;
 mod schema;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -30,13 +31,14 @@ use std::time::{Duration, SystemTime};
 use bytesize::ByteSize;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::{
-    Entry, Epoch, Failed, Figures, Page, Place, Policy, Query, Saved, Store, Survey, Want,
+    Entry, Epoch, Failed, Figures, Page, Place, Policy, Query, Saved, Settings, Store, Survey,
+    Sync, Want,
 };
 use crate::bayeux::ChannelPattern;
+use crate::metrics::Metrics;
 use index::Index;
 use readers::{Job, READERS, Reader};
 use recover::Opened;
@@ -47,50 +49,6 @@ const PAGE: u64 = 4096;
 const LOGGED_PAGE: u64 = PAGE + 24;
 /// A store has at least so many bytes.
 const MIN_BYTES: u64 = 1024 * 1024;
-
-/// When what was appended is safe.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Sync {
-    /// When it is done: it outlasts a loss of power.
-    #[default]
-    Always,
-    /// After at most so long; until then it outlasts the end of the process.
-    Interval,
-    /// When the operating system writes it; until then it outlasts the end of the process.
-    Os,
-}
-
-/// Where and how messages are kept.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Where the files are. It belongs to one process at a time.
-    pub directory: PathBuf,
-    /// When what was appended is safe.
-    pub sync: Sync,
-    /// After how long, of [`Sync::Interval`].
-    pub sync_interval: Duration,
-    /// How many bytes all files have at most (but for those that were moved aside); 1 MiB or more.
-    pub max_bytes: ByteSize,
-    /// How many channels are known at most.
-    pub max_channels: usize,
-}
-
-impl Settings {
-    fn bounds(&self) -> Bounds {
-        let all = self.max_bytes.as_u64().max(MIN_BYTES);
-        let log_bytes = (all / 16).min(32 << 20);
-        let batch_bytes = (all / 8).min(64 << 20);
-        // What is written beside the tables: all that may wait, and a batch; and 32 KiB for each 4096 pages of it.
-        let beside = log_bytes + batch_bytes * 3 / 2 + 64 * 1024;
-        Bounds {
-            pages: (all - beside) / PAGE,
-            log_pages: log_bytes / 2 / LOGGED_PAGE,
-            log_bytes,
-            batch_bytes,
-        }
-    }
-}
 
 /// How `max_bytes` is divided.
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +64,21 @@ struct Bounds {
 }
 
 impl Bounds {
+    /// Divides so many bytes; 1 MiB at least.
+    fn of(max_bytes: ByteSize) -> Self {
+        let all = max_bytes.as_u64().max(MIN_BYTES);
+        let log_bytes = (all / 16).min(32 << 20);
+        let batch_bytes = (all / 8).min(64 << 20);
+        // What is written beside the tables: all that may wait, and a batch; and 32 KiB for each 4096 pages of it.
+        let beside = log_bytes + batch_bytes * 3 / 2 + 64 * 1024;
+        Self {
+            pages: (all - beside) / PAGE,
+            log_pages: log_bytes / 2 / LOGGED_PAGE,
+            log_bytes,
+            batch_bytes,
+        }
+    }
+
     /// Returns how many pages have to be free before a batch is appended: for itself, and for what is written
     /// later because of it.
     fn pages_for(&self, size: u64, messages: usize) -> u64 {
@@ -133,8 +106,14 @@ pub enum OpenError {
 /// What the threads share.
 #[derive(Debug)]
 struct Shared {
-    settings: Settings,
+    directory: PathBuf,
+    sync: Sync,
+    /// How often what was appended is made safe, of [`Sync::Interval`].
+    sync_interval: Duration,
+    bounds: Bounds,
+    max_channels: usize,
     policy: Policy,
+    metrics: Arc<Metrics>,
     index: RwLock<Index>,
     epoch: RwLock<Epoch>,
     health: Mutex<Result<(), Failed>>,
@@ -188,28 +167,41 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the store in a directory, or begins one, and keeps of each channel what the policy says. Files that
-    /// are damaged are moved into its directory `damaged`, and it begins anew.
+    /// Opens the store in a directory, or begins one, and keeps of each channel what the policy says. Of the
+    /// settings it takes how it is kept, and the bounds. Files that are damaged are moved into its directory
+    /// `damaged`, and it begins anew.
     ///
     /// # Errors
     /// Another process has it, or it cannot be read or written.
-    pub fn open(settings: Settings, policy: Policy) -> Result<Self, OpenError> {
-        let failed = |error: io::Error| OpenError::Io(settings.directory.clone(), error);
-        let lock = recover::lock(&settings.directory)?;
-        let opened = recover::open(&settings, &policy, None);
+    pub fn open(
+        directory: &Path,
+        settings: &Settings,
+        policy: Policy,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, OpenError> {
+        let failed = |error: io::Error| OpenError::Io(directory.to_owned(), error);
+        let lock = recover::lock(directory)?;
+        let shared = Shared {
+            directory: directory.to_owned(),
+            sync: settings.sync,
+            sync_interval: settings.sync_interval,
+            bounds: Bounds::of(settings.max_bytes),
+            max_channels: settings.max_channels,
+            policy,
+            metrics,
+            index: RwLock::default(),
+            epoch: RwLock::new("".into()),
+            health: Mutex::new(Ok(())),
+            generation: AtomicU64::new(0),
+        };
         let Opened {
             connection,
             index,
             epoch,
-        } = opened.map_err(|error| failed(io::Error::other(error.to_string())))?;
-        let shared = Arc::new(Shared {
-            settings: settings.clone(),
-            policy,
-            index: RwLock::new(index),
-            epoch: RwLock::new(epoch),
-            health: Mutex::new(Ok(())),
-            generation: AtomicU64::new(0),
-        });
+        } = recover::open(&shared, None)
+            .map_err(|error| failed(io::Error::other(error.to_string())))?;
+        shared.replace(index, epoch);
+        let shared = Arc::new(shared);
         let (commands, receiver) = channel();
         let writer = Writer::new(Arc::clone(&shared), connection, receiver, lock);
         let (jobs, receiver) = channel();
@@ -312,7 +304,7 @@ impl Store for SqliteStore {
 
     fn figures(&self) -> Figures {
         Figures {
-            bytes: schema::size(&self.shared.settings.directory),
+            bytes: schema::size(&self.shared.directory),
             ..self.shared.index().figures()
         }
     }
@@ -330,7 +322,7 @@ impl Store for SqliteStore {
     }
 
     fn is_synced(&self) -> bool {
-        self.shared.settings.sync == Sync::Always
+        self.shared.sync == Sync::Always
     }
 
     fn save_sessions(&self, batch: Vec<Saved>) -> BoxFuture<'_, Result<(), Failed>> {

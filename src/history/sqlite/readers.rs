@@ -71,7 +71,7 @@ impl Reader {
             .filter(|(opened, _)| *opened == generation);
         let connection = match current {
             Some((_, connection)) => connection,
-            None => schema::open_to_read(&self.shared.settings.directory)?,
+            None => schema::open_to_read(&self.shared.directory)?,
         };
         let result = work(&connection, &self.shared);
         match &result {

@@ -11,9 +11,9 @@ use tracing::{error, warn};
 
 use super::index::{Channel, Index, Item, Number};
 use super::schema::{self, Error, int};
-use super::{OpenError, Settings, Sync, cut, rows};
+use super::{OpenError, Shared, cut, rows};
 use crate::bayeux::{ChannelName, Limits};
-use crate::history::{Epoch, Policy};
+use crate::history::{Epoch, Policy, Sync};
 
 /// The file that says that a directory is in use.
 const LOCK: &str = "history.lock";
@@ -50,15 +50,11 @@ pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
 }
 
 /// Opens the store in a directory, or begins one. What is damaged is moved aside.
-pub(super) fn open(
-    settings: &Settings,
-    policy: &Policy,
-    known: Option<&Known>,
-) -> Result<Opened, Error> {
-    match attempt(settings, policy, known) {
+pub(super) fn open(shared: &Shared, known: Option<&Known>) -> Result<Opened, Error> {
+    match attempt(shared, known) {
         Err(damage) if damage.is_damage() => {
-            move_aside(&settings.directory, &damage)?;
-            attempt(settings, policy, None)
+            move_aside(&shared.directory, &damage)?;
+            attempt(shared, None)
         }
         other => other,
     }
@@ -85,11 +81,11 @@ pub(super) fn move_aside(directory: &Path, damage: &Error) -> Result<(), Error> 
     Ok(())
 }
 
-fn attempt(settings: &Settings, policy: &Policy, known: Option<&Known>) -> Result<Opened, Error> {
-    let directory = &settings.directory;
+fn attempt(shared: &Shared, known: Option<&Known>) -> Result<Opened, Error> {
+    let directory = &shared.directory;
     let [_, log, _] = schema::files(directory);
     let has_log = log.exists();
-    let (connection, is_new) = schema::open_to_write(directory, &settings.bounds())?;
+    let (connection, is_new) = schema::open_to_write(directory, &shared.bounds)?;
     if is_new {
         begin(&connection)?;
     }
@@ -104,7 +100,7 @@ fn attempt(settings: &Settings, policy: &Policy, known: Option<&Known>) -> Resul
         let sql = "DELETE FROM message WHERE id > ?1";
         connection.execute(sql, [int(known.head)])?;
     }
-    let mut index = load(&connection, policy)?;
+    let mut index = load(&connection, &shared.policy)?;
     let is_clean: bool = schema::mark(&connection, "clean")?;
     if !is_clean {
         index.head = index.head.max(now());
@@ -122,13 +118,13 @@ fn attempt(settings: &Settings, policy: &Policy, known: Option<&Known>) -> Resul
     schema::set_mark(&transaction, "epoch", &epoch)?;
     schema::set_mark(&transaction, "forgotten", int(index.forgotten))?;
     schema::set_mark(&transaction, "head", int(index.head))?;
-    Run::this(settings.sync).write(&transaction)?;
+    Run::this(shared.sync).write(&transaction)?;
     schema::set_mark(&transaction, "clean", false)?;
     transaction.commit()?;
     // So that it cannot get lost with the file beside the tables that it is not closed now.
     schema::checkpoint(&connection, "TRUNCATE")?;
     File::open(directory)?.sync_all()?;
-    if settings.sync != Sync::Always {
+    if shared.sync != Sync::Always {
         connection.pragma_update(None, "synchronous", "NORMAL")?;
     }
     limit(&connection, &mut index)?;

@@ -53,7 +53,7 @@ CREATE TABLE channel (
     bytes INTEGER NOT NULL
 );
 CREATE TABLE mark (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
-CREATE TABLE session (key TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE session (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, state BLOB NOT NULL);
 ";
 
 /// Why something with the file did not work.

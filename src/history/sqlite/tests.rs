@@ -5,17 +5,21 @@ mod damage;
 mod full;
 mod kill;
 mod model;
+mod suite;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytesize::ByteSize;
 
-use super::{Settings, SqliteStore, Sync};
+use super::{OpenError, SqliteStore};
 use crate::bayeux::{ChannelName, ChannelPattern, Limits};
-use crate::history::{Body, Entry, Kept, Place, Policy, Query, Retention, Selection, Store, Want};
+use crate::history::{
+    Body, Entry, Kept, Place, Policy, Query, Retention, Selection, Settings, Store, Sync, Want,
+};
 
 /// A directory that goes with the test.
 struct Scratch(PathBuf);
@@ -31,12 +35,12 @@ impl Scratch {
         Self(path)
     }
 
-    fn settings(&self) -> Settings {
-        settings(self.0.clone())
+    fn open(&self) -> SqliteStore {
+        self.open_with(&settings(), policy())
     }
 
-    fn open(&self) -> SqliteStore {
-        SqliteStore::open(self.settings(), policy()).unwrap()
+    fn open_with(&self, settings: &Settings, policy: Policy) -> SqliteStore {
+        open(&self.0, settings, policy).unwrap()
     }
 }
 
@@ -46,13 +50,15 @@ impl Drop for Scratch {
     }
 }
 
-fn settings(directory: PathBuf) -> Settings {
+fn open(directory: &Path, settings: &Settings, policy: Policy) -> Result<SqliteStore, OpenError> {
+    SqliteStore::open(directory, settings, policy, Arc::default())
+}
+
+fn settings() -> Settings {
     Settings {
-        directory,
-        sync: Sync::Always,
-        sync_interval: Duration::from_secs(1),
         max_bytes: ByteSize::mib(64),
         max_channels: 1000,
+        ..Settings::default()
     }
 }
 

@@ -18,7 +18,7 @@ use crate::bayeux::{
 };
 use crate::extensions::Refusal;
 use crate::router::{ReplayDefault, ReplayExpired, ReplayOptions};
-use crate::session::{Asked, Decided, Deciding, Found, From, Run, Session};
+use crate::session::{Asked, Decided, Found, From, Run, Session};
 pub use decide::{begins, is_gone, judge, position};
 pub use part::Part;
 pub(super) use stream::asked as asked_by_stream;
@@ -159,12 +159,13 @@ impl Begun {
         session: &Session,
         scope: &Scope<'_>,
     ) -> Reply<'a> {
-        let Some(decided) = ask(self.runs, new, session, scope) else {
+        if self.runs.is_empty() {
             if self.is_told {
                 reply.extend(REPLAY, told(&[], &self.without, ""));
             }
             return reply;
-        };
+        }
+        let decided = scope.shared.replays.decide(session.id(), self.runs, new);
         let epoch = scope.history.store().map(|store| store.epoch());
         let (without, is_told) = (self.without, self.is_told);
         scope.keep_back(Later::new(decided.map(move |decided| match decided {
@@ -178,17 +179,6 @@ impl Begun {
         })));
         reply
     }
-}
-
-/// Asks for a decision on these runs; nothing if there are none.
-fn ask(
-    runs: Vec<Run>,
-    new: Vec<ChannelPattern>,
-    session: &Session,
-    scope: &Scope<'_>,
-) -> Option<Deciding> {
-    let replays = &scope.shared.replays;
-    (!runs.is_empty()).then(|| replays.decide(session.id(), runs, new))
 }
 
 fn expired(pattern: &ChannelPattern, id: u64) -> Refusal {

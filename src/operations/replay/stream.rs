@@ -63,9 +63,10 @@ impl Begun {
         }
         let epoch = scope.history.store().map(|store| store.epoch());
         let without = self.without;
-        let decided = super::ask(self.runs, new, session, scope);
+        let replays = &scope.shared.replays;
+        let runs = (!self.runs.is_empty()).then_some(self.runs);
         Some(Recovering {
-            decided,
+            decided: runs.map(|runs| replays.decide(session.id(), runs, new)),
             without,
             epoch: epoch.unwrap_or_else(|| "".into()),
         })

@@ -1,11 +1,13 @@
 //! The next page of what a session missed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bayeux::ClientId;
 use crate::history::Store;
 use crate::memory::Level;
 use crate::operations::Scope;
+use crate::session::Session;
 
 /// After which time what cannot be read now is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -20,17 +22,21 @@ pub async fn page<'s>(id: ClientId, store: &dyn Store, scope: impl Fn() -> Scope
         return;
     };
     if session.memory().level() == Level::Full {
-        tokio::time::sleep(SHORT).await;
-        return session.give_up_replay();
+        return ask_again(session, SHORT);
     }
     let Some((run, query)) = session.next_replay() else {
         return;
     };
     match store.read(query).await {
         Ok(page) => scope().take_page(&session, run, &page),
-        Err(_) => {
-            tokio::time::sleep(RETRY).await;
-            session.give_up_replay();
-        }
+        Err(_) => ask_again(session, RETRY),
     }
+}
+
+/// Lets a session ask again for its page, later; nobody else waits for that.
+fn ask_again(session: Arc<Session>, after: Duration) {
+    tokio::spawn(async move {
+        tokio::time::sleep(after).await;
+        session.give_up_replay();
+    });
 }

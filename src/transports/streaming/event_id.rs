@@ -164,7 +164,7 @@ mod tests {
             (format!("{SESSION}--1"), none.clone()),
             (format!("{SESSION}-+1"), none.clone()),
             (format!("{SESSION}-18446744073709551616"), none.clone()),
-            (format!("~9.e"), none.clone()),
+            ("~9.e".to_owned(), none.clone()),
             ("7".to_owned(), none.clone()),
             ("x-7".to_owned(), none.clone()),
             (String::new(), none),

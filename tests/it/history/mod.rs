@@ -1,6 +1,9 @@
 //! Messages that can be had again: what subscribers get of the past, and how that meets what is new.
 
+mod command;
+mod crash;
 mod seam;
+mod streams;
 mod subscribe;
 
 use serde_json::{Value, json};

@@ -259,6 +259,11 @@ impl Http {
             .expect("a response, not the connection's end")
     }
 
+    /// The next response; nothing if the connection ends before all of it is there.
+    pub(crate) async fn try_response(&mut self) -> Option<Response> {
+        within(self.read_response()).await
+    }
+
     async fn read_response(&mut self) -> Option<Response> {
         let end = loop {
             if let Some(at) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {

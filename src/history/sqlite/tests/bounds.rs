@@ -15,9 +15,9 @@ async fn the_directory_does_not_grow_beyond_its_bound_and_the_oldest_go() {
     let scratch = Scratch::new();
     let settings = Settings {
         max_bytes: ByteSize::mib(2),
-        ..scratch.settings()
+        ..settings()
     };
-    let store = SqliteStore::open(settings.clone(), policy()).unwrap();
+    let store = scratch.open_with(&settings, policy());
     let text = format!("\"{}\"", "x".repeat(998));
     let names: Vec<_> = (0..50).map(|number| format!("/a/{number}")).collect();
     let mut last = 0;
@@ -39,7 +39,7 @@ async fn the_directory_does_not_grow_beyond_its_bound_and_the_oldest_go() {
     assert_eq!(store.figures().messages, ids.len() as u64);
     assert_eq!(store.figures().bytes, size(&scratch));
     drop(store);
-    let store = SqliteStore::open(settings, policy()).unwrap();
+    let store = scratch.open_with(&settings, policy());
     assert_eq!(super::ids(&store, "/**", 0).await, ids);
 }
 
@@ -48,9 +48,9 @@ async fn a_batch_that_is_larger_than_the_bound_allows_is_refused() {
     let scratch = Scratch::new();
     let settings = Settings {
         max_bytes: ByteSize::mib(1),
-        ..scratch.settings()
+        ..settings()
     };
-    let store = SqliteStore::open(settings, policy()).unwrap();
+    let store = scratch.open_with(&settings, policy());
     let first = append(&store, &["/a"]).await[0].id;
     let large = format!("\"{}\"", "x".repeat(200_000));
     assert_eq!(
@@ -67,9 +67,9 @@ async fn channels_are_forgotten_those_without_messages_first() {
     let scratch = Scratch::new();
     let settings = Settings {
         max_channels: 3,
-        ..scratch.settings()
+        ..settings()
     };
-    let store = SqliteStore::open(settings.clone(), policy()).unwrap();
+    let store = scratch.open_with(&settings, policy());
     let places = append(&store, &["/a", "/b", "/c"]).await;
     store.remove(want("/b", 0).pattern, u64::MAX).await.unwrap();
     append(&store, &["/d"]).await;
@@ -83,7 +83,7 @@ async fn channels_are_forgotten_those_without_messages_first() {
     assert_eq!(ids(&store, "/a", 0).await, [0; 0]);
     assert_eq!(ids(&store, "/b", 0).await, [place.id]);
     drop(store);
-    let store = SqliteStore::open(settings, policy()).unwrap();
+    let store = scratch.open_with(&settings, policy());
     assert_eq!(store.figures().channels, 3);
     assert_eq!(store.figures().messages, 3);
     assert_eq!(ids(&store, "/**", 0).await.len(), 3);
@@ -99,7 +99,7 @@ async fn what_is_kept_may_be_configured_anew() {
         messages: Some(1),
         ..Retention::default()
     });
-    let store = SqliteStore::open(scratch.settings(), policy).unwrap();
+    let store = scratch.open_with(&settings(), policy);
     assert_eq!(ids(&store, "/a", 0).await, [places[299].id]);
     let survey = store.survey(want("/a", 0), 10).await.unwrap();
     assert_eq!(survey.lost, places[298].id);
@@ -109,7 +109,7 @@ async fn what_is_kept_may_be_configured_anew() {
 async fn two_processes_do_not_share_a_directory() {
     let scratch = Scratch::new();
     let store = scratch.open();
-    let error = SqliteStore::open(scratch.settings(), policy()).unwrap_err();
+    let error = open(&scratch.0, &settings(), policy()).unwrap_err();
     let text = error.to_string();
     assert!(
         text.starts_with("history.directory: ") && text.ends_with("another process"),

@@ -16,6 +16,9 @@ async fn filled(scratch: &Scratch) -> (String, u64) {
     (epoch, last)
 }
 
+/// What is done to the files.
+type Damage = fn(&Scratch);
+
 fn file(scratch: &Scratch) -> PathBuf {
     scratch.0.join("history.db")
 }
@@ -41,7 +44,7 @@ async fn is_new(scratch: &Scratch, store: &SqliteStore, (epoch, last): (String, 
 
 #[tokio::test]
 async fn a_file_that_cannot_be_opened_is_moved_aside() {
-    let cases: [(&str, fn(&Scratch)); 4] = [
+    let cases: [(&str, Damage); 4] = [
         ("no database", |scratch| {
             fs::write(file(scratch), "x".repeat(10_000)).unwrap()
         }),
@@ -59,7 +62,7 @@ async fn a_file_that_cannot_be_opened_is_moved_aside() {
         let scratch = Scratch::new();
         let before = filled(&scratch).await;
         damage(&scratch);
-        let store = SqliteStore::open(scratch.settings(), policy()).expect(name);
+        let store = open(&scratch.0, &settings(), policy()).expect(name);
         is_new(&scratch, &store, before).await;
     }
 }
@@ -145,21 +148,14 @@ async fn an_epoch_ends_if_something_may_be_lost() {
     ];
     for (sync, is_restarted, is_new) in cases {
         let scratch = Scratch::new();
-        let settings = Settings {
-            sync,
-            ..scratch.settings()
-        };
-        let store = SqliteStore::open(settings.clone(), policy()).unwrap();
+        let settings = Settings { sync, ..settings() };
+        let store = scratch.open_with(&settings, policy());
         let last = append(&store, &["/a"; 30]).await[29].id;
         let copy = copy(&scratch);
         if is_restarted {
             restart(&copy);
         }
-        let settings = Settings {
-            directory: copy.0.clone(),
-            ..settings
-        };
-        let opened = SqliteStore::open(settings, policy()).unwrap();
+        let opened = copy.open_with(&settings, policy());
         let case = format!("{sync:?}, {is_restarted}");
         assert_eq!(opened.epoch() != store.epoch(), is_new, "{case}");
         assert_eq!(ids(&opened, "/a", 0).await.len(), 30, "{case}");

@@ -46,8 +46,8 @@ async fn a_full_file_system_refuses_and_recovers() {
         eprintln!("LEFT OUT: no file system may be mounted here");
         return;
     };
-    let settings = settings(small.directory().join("history"));
-    let store = SqliteStore::open(settings.clone(), policy()).unwrap();
+    let directory = small.directory().join("history");
+    let store = open(&directory, &settings(), policy()).unwrap();
     let mut all = Vec::new();
     all.extend(
         append(&store, &["/a"; 10])
@@ -86,7 +86,7 @@ async fn a_full_file_system_refuses_and_recovers() {
     assert_eq!(ids(&store, "/a", 0).await, all);
     let epoch = store.epoch();
     drop(store);
-    let store = SqliteStore::open(settings, policy()).unwrap();
+    let store = open(&directory, &settings(), policy()).unwrap();
     assert_eq!(store.epoch(), epoch);
     assert_eq!(ids(&store, "/a", 0).await, all);
 }
@@ -100,8 +100,8 @@ fn limit_files(bytes: u64) {
 #[tokio::test]
 #[ignore = "it is started by another, in a process that may limit its files"]
 async fn a_process_whose_writes_fail() {
-    let settings = settings(kill::directory());
-    let store = SqliteStore::open(settings.clone(), policy()).unwrap();
+    let directory = kill::directory();
+    let store = open(&directory, &settings(), policy()).unwrap();
     let epoch = store.epoch();
     let mut all = Vec::new();
     for round in 0..5 {
@@ -135,7 +135,7 @@ async fn a_process_whose_writes_fail() {
     }
     assert_eq!(store.epoch(), epoch);
     drop(store);
-    let store = SqliteStore::open(settings, policy()).unwrap();
+    let store = open(&directory, &settings(), policy()).unwrap();
     assert_eq!(ids(&store, "/**", 0).await, all);
     println!("all of it");
 }

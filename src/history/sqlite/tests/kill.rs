@@ -38,7 +38,7 @@ pub(super) fn directory() -> PathBuf {
 #[tokio::test]
 #[ignore = "it is started, and killed, by another"]
 async fn a_process_that_appends() {
-    let store = SqliteStore::open(settings(directory()), policy()).unwrap();
+    let store = open(&directory(), &settings(), policy()).unwrap();
     let mut output = std::io::stdout().lock();
     let mut next = 0;
     loop {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv with aiocometd-ng, and .venv-3.9 with aiocometd, which runs on Python 3.7 to 3.9 only, if
-# there is such a Python. With --find it only tells whether there is a Python for the first.
+# Makes .venv with aiocometd-ng and aiosfstream-ng, and .venv-3.9 with aiocometd, which runs on Python 3.7
+# to 3.9 only, if there is such a Python. With --find it only tells whether there is a Python for the first.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 

@@ -276,6 +276,64 @@ const RUNS = {
     const printed = await shell.run(text);
     assert.match(printed, /"channel":"\/chat\/1","subscribers":1[^]*"presence":null[^]*"sessions":\[\][^]*"refused":"10m"/);
   }),
+  'directory = "/var/lib/mirant"': isConfiguration,
+  'mirant publish http://127.0.0.1:8080 /stock/acme': withHistory(async (text, { shell }) => {
+    const printed = JSON.parse(snippetWith('"after":1893456000000000,"next"'));
+    const read = JSON.parse(await shell.run(text));
+    assert.deepEqual(fieldsOf(read), fieldsOf(printed));
+    assert.deepEqual(read.messages.map(({ data }) => data), [{ price: 4 }, { price: 5 }]);
+  }),
+  '"after":1893456000000000,"next"': (text) => JSON.parse(text),
+  'mirant subscribe --since all': withHistory(async (text, { shell }) => {
+    await shell.start(text).until(/^\{"channel":"\/stock\/acme","data":\{"price":4\},"ext":\{"replay":\d+\}\}$/m);
+  }),
+  "curl -sN 'http://127.0.0.1:8080/events?channel=/stock/**&since=all'": withHistory(async (text, { shell }) => {
+    await shell.start(text).until(/^data: \{"channel":"\/stock\/acme","data":\{"price":4\},"ext":\{"replay":\d+\}\}$/m);
+  }),
+  "curl -sN 'http://127.0.0.1:8080/events?channel=/chat/demo&since=all'": withHistory(async (text, { shell }) => {
+    await shell.start(text).until(/^data: \{"channel":"\/chat\/demo","data":"hi","ext":\{"replay":\d+\}\}$/m);
+  }),
+  'event: gap': (text) => JSON.parse(/^data: (.*)$/m.exec(text)[1]),
+  '"channel":"/stock/acme","data":{"price":5},"ext"': (text) => JSON.parse(text),
+  '"subscription":"/stock/acme","ext":{"replay":-2}': withHistory(async (text, { shell }) => {
+    const [reply] = JSON.parse(`[${snippetWith('"subscription":"/stock/acme","ext":{"replay":{')}]`);
+    const [, subscribed, events] = /^(\[.*?\])(\[.*\])$/.exec(await shell.run(text));
+    const [told] = JSON.parse(subscribed);
+    assert.deepEqual(fieldsOf(told), fieldsOf(reply));
+    const place = (message) => message.ext.replay['/stock/acme'];
+    assert.deepEqual(fieldsOf(place(told)), fieldsOf(place(reply)));
+    assert.deepEqual(JSON.parse(events).slice(0, -1).map(({ data }) => data), [{ price: 4 }]);
+  }),
+  '"subscription":"/stock/acme","ext":{"replay":{': (text) => JSON.parse(text),
+  'a page that goes on where it was': withHistory((text, scene) => {
+    const map = '<script type="importmap">{"imports":{"cometd":"/static/cometd/cometd.js"}}</script>';
+    return page(scene, `${map}<script type="module">${text}</script>`, { n: 2 }, async (tab) => {
+      const isBehind = (id) => tab.waitForFunction((id) => JSON.parse(localStorage.getItem('last'))?.id > id, id);
+      await tab.waitForURL('**/readme.html');
+      await isBehind(0);
+      const before = await tab.evaluate(() => JSON.parse(localStorage.getItem('last')).id);
+      await publish(scene.url, '/stock/b', { n: 1 });
+      await isBehind(before);
+      await tab.goto('about:blank');
+      await publish(scene.url, '/stock/c', { n: 2 });
+      await tab.goto(`${scene.origin}/static/readme.html`);
+    });
+  }),
+  'pattern = "/status/*"': isConfiguration,
+  "curl -s 'http://127.0.0.1:8080/history/stock/acme?limit=100'": withHistory(async (text, { shell }) => {
+    const [first, second] = text.trimEnd().split('\n');
+    const channel = JSON.parse(await shell.run(first));
+    assert.deepEqual([channel.messages.length, channel.complete], [1, true]);
+    const pattern = JSON.parse(await shell.run(second));
+    assert.deepEqual([pattern.channel, pattern.end], ['/stock/**', true]);
+  }),
+  'allow = ["forget"]': isConfiguration,
+  'sqlite3 -readonly /var/lib/mirant/history.db': withHistory(async (text, { shell, directory }) => {
+    const printed = await shell.run(text.replace('/var/lib/mirant', directory));
+    assert.match(printed, /^\d+\|\/stock\/acme\|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\|\{"price":4\}$/m);
+  }),
+  'pattern = "/event/*"': isConfiguration,
+  '// npm jsforce': withHistory(inNodeUntil(/^\{ event: \{ replayId: \d+ \}, text: 'hello' \}$/m, 'jsforce')),
   'mirant bench idle': parsed,
   'mirant bench fan-out --url http://10.0.0.5': parsed,
 };
@@ -408,6 +466,29 @@ function withApi(run) {
   };
 }
 
+/** Runs it with a server that keeps what is published, and that of one message. */
+function withHistory(run) {
+  return async (text, { shell, origin: other, ...context }) => {
+    const directory = join(shell.folder, 'history');
+    const channels = [
+      '{pattern="/stock/**", history={messages=10}}',
+      '{pattern="/chat/*", history={messages=10}}',
+      '{pattern="/event/*", history={messages=10}, replay_id="data"}',
+    ];
+    const play = async (stage) => {
+      const { url, origin } = stage.server;
+      await publish(url, '/stock/acme', { price: 4 });
+      await publish(url, '/chat/demo', 'hi');
+      await publish(url, '/event/Order__e', { text: 'hello' });
+      await run(text.replaceAll(other, origin), { ...context, shell, stage, url, origin, directory });
+    };
+    await onStage([...SETTINGS.slice(0, -1), `channel=[${channels.join()}]`, `history.directory=${directory}`], play);
+  };
+}
+
+/** The names of what an object has, in their order. */
+const fieldsOf = (object) => Object.keys(object);
+
 /** Starts servers, and waits for what they print. */
 function serves(pattern) {
   return async (text, { shell }) => {
@@ -433,17 +514,22 @@ async function parsed(text, { shell }) {
 
 /** Runs a module in Node, where packages have the names that npm gives them. */
 function inNode(...packages) {
+  return inNodeUntil(/^\{ text: 'hello' \}$/m, ...packages);
+}
+
+/** Runs a module in Node until it prints this. */
+function inNodeUntil(pattern, ...packages) {
   return async (text, { shell }) => {
     const folder = await mkdtemp(join(tmpdir(), 'mirant-readme-'));
     try {
       await mkdir(join(folder, 'node_modules'));
       for (const name of packages) {
-        const target = { cometd: 'cometd-9', 'cometd-nodejs-client': 'cometd-nodejs-client-2', faye: 'faye-1.4' }[name];
+        const target = { cometd: 'cometd-9', 'cometd-nodejs-client': 'cometd-nodejs-client-2', faye: 'faye-1.4' }[name] ?? name;
         await symlink(join(MODULES, target), join(folder, 'node_modules', name));
       }
       await writeFile(join(folder, 'snippet.mjs'), text);
       const run = shell.start(`exec ${process.execPath} ${join(folder, 'snippet.mjs')}`);
-      await run.until(/^\{ text: 'hello' \}$/m);
+      await run.until(pattern);
     } finally {
       await rm(folder, { recursive: true });
     }

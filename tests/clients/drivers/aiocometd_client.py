@@ -1,23 +1,14 @@
 """Drives aiocometd, or aiocometd-ng, over stdin and stdout, as support/process.mjs says."""
 
 import asyncio
-import json
 import sys
 from importlib import import_module
+
+from process import operate, report
 
 # The first argument names the client: aiocometd or aiocometd_ng, which have the same classes.
 client = import_module(sys.argv[1])
 Extension = import_module(f"{sys.argv[1]}.extensions").Extension
-
-
-def write(line):
-    """Writes one JSON text a line."""
-    print(json.dumps(line), flush=True)
-
-
-def report(kind, **details):
-    """Reports an event to the test."""
-    write({"report": {"type": kind, **details}})
 
 
 class Watcher(Extension):
@@ -147,30 +138,4 @@ class Driver:
             report("message", channel=message["channel"], data=message["data"])
 
 
-async def perform(driver, request):
-    """Does one call and writes its result."""
-    call = request["call"]
-    try:
-        result = await getattr(driver, request["operation"])(*request["args"])
-        write({"call": call, "result": result})
-    except Exception as error:  # whatever went wrong is the test's to judge
-        write({"call": call, "error": repr(error)})
-
-
-async def main():
-    """Reads calls until the test ends."""
-    reader = asyncio.StreamReader()
-    protocol = asyncio.StreamReaderProtocol(reader)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
-    driver = Driver()
-    tasks = set()
-    async for line in reader:
-        task = asyncio.ensure_future(perform(driver, json.loads(line)))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-
-# aiocometd takes the loop from get_event_loop, so it has to be this one.
-loop = asyncio.new_event_loop()
-asyncio.set_event_loop(loop)
-loop.run_until_complete(main())
+operate(Driver)

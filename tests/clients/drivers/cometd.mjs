@@ -1,3 +1,4 @@
+import { ReplayExtension } from './replay.mjs';
 import { Shown, refusal } from './shown.mjs';
 
 const transportOf = (cometd) => cometd.getTransport().type ?? cometd.getTransport().getType();
@@ -56,6 +57,7 @@ export function cometdDriver(cometd, report, load) {
   const extensions = {};
   const shown = new Shown();
   const remoteCall = callsOf(cometd);
+  let replay;
   let handshakes = 0;
   let connected = 0;
 
@@ -80,13 +82,18 @@ export function cometdDriver(cometd, report, load) {
      * @param {object} [options.configuration] more of it
      * @param {boolean} [options.patient] whether a refused handshake is not the end
      * @param {object} [options.ext] what its handshake says to extensions
+     * @param {object} [options.since] how far it was, by channel: it goes on after that, in new sessions too
      */
     async connect(url, options) {
       const { transports, extensions: names = [], alternates, resumes = [], configuration, ext } = options;
-      const { patient } = options;
+      const { patient, since } = options;
       for (const name of names) {
         extensions[name] = new (await load(name))();
         cometd.registerExtension(name.toLowerCase(), extensions[name]);
+      }
+      if (since) {
+        replay = new ReplayExtension(since);
+        cometd.registerExtension('replay', replay);
       }
       let turns = 0;
       if (alternates) deciding(cometd, () => transports[(turns += 1) % transports.length]);
@@ -97,6 +104,7 @@ export function cometdDriver(cometd, report, load) {
       return new Promise((resolve, reject) => {
         cometd.addListener('/meta/handshake', ({ successful, failure, error, ext }) => {
           if (ext?.reload) resumes.forEach((channel) => cometd.subscribe(channel, listener));
+          if (replay) [...subscriptions.keys()].forEach((channel) => cometd.subscribe(channel, listener));
           if (successful) handshakes += 1;
           else if (!failure && !patient) reject(new Error(`handshake refused: ${error}`));
         });
@@ -111,6 +119,16 @@ export function cometdDriver(cometd, report, load) {
         });
         cometd.handshake(ext && { ext });
       });
+    },
+
+    /** How far it is on each channel. */
+    positions() {
+      return replay.positions;
+    },
+
+    /** Will ask for what came after this on a channel. */
+    goBack(channel, position) {
+      replay.positions[channel] = position;
     },
 
     /** Shows from now on who it is; see `Shown`. */

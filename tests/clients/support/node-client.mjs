@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { skewClock } from '../drivers/clock.mjs';
 import { cometdDriver } from '../drivers/cometd.mjs';
 import { fayeDriver } from '../drivers/faye.mjs';
+import { jsforceDriver } from '../drivers/jsforce.mjs';
 
 const write = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const report = (event) => write({ report: event });
@@ -36,6 +37,10 @@ function reportRequests() {
 
 /** @param {{ library: string, adapter?: string }} build the packages, named as in package.json */
 async function driverOf({ library, adapter }) {
+  if (library === 'jsforce') {
+    const { StreamingExtension } = await import('jsforce/lib/api/streaming.js');
+    return jsforceDriver((await import(library)).default, StreamingExtension, report);
+  }
   if (!adapter) return fayeDriver((await import(library)).default, report);
   const { adapt } = await import(adapter).then((it) => it.default ?? it);
   adapt();

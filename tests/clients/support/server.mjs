@@ -73,7 +73,7 @@ export class Server {
   }
 
   /**
-   * Stops the server and starts it again on the same port, its sessions forgotten.
+   * Stops the server and starts it again on the same port, its sessions forgotten unless `history.directory` is set.
    *
    * @param {number} away how long nothing listens, in ms
    */
@@ -81,6 +81,17 @@ export class Server {
     const port = new URL(this.url).port;
     await this.stop();
     await delay(away);
+    await this.#launch(port);
+  }
+
+  /** Kills the server, as if it had crashed, and starts it again on the same port. */
+  async crash() {
+    const port = new URL(this.url).port;
+    const child = this.#process;
+    this.#process = undefined;
+    const exit = once(child, 'exit');
+    child.kill('SIGKILL');
+    await within('the server to end', exit);
     await this.#launch(port);
   }
 

@@ -146,6 +146,11 @@ impl fmt::Debug for ChannelPattern {
     }
 }
 
+/// Calls `visit` with every pattern text that matches a channel, as [`ChannelName::each_pattern`] does.
+pub fn each_pattern(channel: &str, visit: impl FnMut(&str)) {
+    each_covering(channel, true, visit);
+}
+
 /// Visits a text and the patterns above it; `/*` of its own segment only if it is a channel.
 fn each_covering(text: &str, is_channel: bool, mut visit: impl FnMut(&str)) {
     visit(text);

@@ -213,6 +213,27 @@ impl Event {
         is_name.then(|| Self::new(json, channel_length, id))
     }
 
+    /// Makes what tells a client that some of what it was to get of the past is not kept any more, while the rest
+    /// comes: like the reply to a subscribe, with its `ext.replay`.
+    #[must_use]
+    pub fn overtaken(pattern: &ChannelPattern, replay: &str) -> Self {
+        let subscription = serde_json::to_string(pattern.as_str()).expect("a string is JSON");
+        let json = format!(
+            r#"{{"channel":"{SUBSCRIBE}","successful":true,"subscription":{subscription},"ext":{{"replay":{replay}}}}}"#
+        );
+        Self::new(json, SUBSCRIBE.len(), 0)
+    }
+
+    /// Returns what it tells of the past, if that is what it is for.
+    #[must_use]
+    pub fn replay_told(&self) -> Option<&str> {
+        let json = std::str::from_utf8(&self.json).ok();
+        let json = json.filter(|_| self.channel() == SUBSCRIBE)?;
+        json.split_once(r#","ext":{"replay":"#)?
+            .1
+            .strip_suffix("}}")
+    }
+
     /// Sets what a session may have queued of the event's channel, the same for all its events.
     #[must_use]
     pub fn bounded(mut self, bound: Option<ChannelBound>) -> Self {

@@ -18,7 +18,7 @@ mod value;
 
 pub use advice::{Advice, ClientAdvice, Reconnect};
 pub use bound::{ChannelBound, MaxQueuePolicy};
-pub use channel::{ChannelKind, ChannelName, ChannelPattern, InvalidChannel};
+pub use channel::{ChannelKind, ChannelName, ChannelPattern, InvalidChannel, each_pattern};
 pub use client_id::{ClientId, NotAnId, RandomId};
 pub use error::BayeuxError;
 pub use event::{Draft, Event, EventFields, Framing};

@@ -116,7 +116,7 @@ fn subscribed(
     session: &Arc<Session>,
     scope: &Scope<'_>,
 ) -> Result<Option<Recovering>, NotOpened> {
-    let begun = replay::asked_by_stream(&patterns, since, scope).begin(session);
+    let begun = replay::asked_by_stream(&patterns, since, scope).begin(session, scope)?;
     if let Err(error) = subscribe::to(&patterns, session, scope) {
         begun.give_up(session);
         return Err(error.into());

@@ -97,6 +97,7 @@ impl Scope<'_> {
             self.resources.keep(channel, write, entry.at, place.id).ok()
         });
         let reached = self.send(&entry.channel, &event, publication.publisher, delivery);
+        self.shared.replays.note_sent(place.id);
         let store = self.history.store();
         publication.conclude(Ok(Sequenced {
             reached,

@@ -34,8 +34,14 @@ pub(super) fn apply<'a>(
             return reply.refused(error.about(&[name]).into());
         }
     };
+    if let Err(error) = bounded(&patterns, session, scope) {
+        return reply.failed(error);
+    }
     let new = session.not_subscribed(&patterns);
-    let begun = asked.begin(session);
+    let begun = match asked.begin(session, scope) {
+        Ok(begun) => begun,
+        Err(refusal) => return refused(reply, refusal),
+    };
     if let Err(error) = to(&patterns, session, scope) {
         begun.give_up(session);
         return reply.failed(error);
@@ -60,12 +66,7 @@ pub(super) fn to(
     scope: &Scope<'_>,
 ) -> Result<(), BayeuxError> {
     scope.note_work(patterns.len());
-    patterns.iter().try_for_each(may_subscribe)?;
-    let max = scope.shared.settings.max_subscriptions;
-    if patterns.len() > max || session.count_with(patterns) > max {
-        scope.metrics().limited(Limit::MaxSubscriptions);
-        return Err(BayeuxError::TooManySubscriptions);
-    }
+    bounded(patterns, session, scope)?;
     scope
         .router
         .subscribe(session, patterns)
@@ -78,6 +79,21 @@ pub(super) fn to(
         })?;
     scope.begin_calls(session, patterns);
     tracing::trace!(client_id = ?session.id(), ?patterns, "subscribed");
+    Ok(())
+}
+
+/// Asks whether a session may be subscribed to these besides, as far as bounds go.
+fn bounded(
+    patterns: &[ChannelPattern],
+    session: &Session,
+    scope: &Scope<'_>,
+) -> Result<(), BayeuxError> {
+    patterns.iter().try_for_each(may_subscribe)?;
+    let max = scope.shared.settings.max_subscriptions;
+    if patterns.len() > max || session.count_with(patterns) > max {
+        scope.metrics().limited(Limit::MaxSubscriptions);
+        return Err(BayeuxError::TooManySubscriptions);
+    }
     Ok(())
 }
 

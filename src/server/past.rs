@@ -148,7 +148,7 @@ async fn part(ask: Ask, store: &dyn Store) -> Result<Part, Failed> {
     let mut query = Query {
         wants: vec![Want { after, ..want }],
         selection: Selection::All,
-        position: after,
+        position: 0,
         max_messages: ask.limit,
         max_bytes: MAX_BYTES,
     };
@@ -157,7 +157,7 @@ async fn part(ask: Ask, store: &dyn Store) -> Result<Part, Failed> {
     for _ in 0..MAX_READS {
         let page = store.read(query.clone()).await?;
         // Some of it may have gone since that was looked up.
-        if page.lost > 0 {
+        if page.lost > survey.lost {
             missing = missing.or(Some(NotRecovered::Expired));
         }
         query.position = page.position;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
+use super::state::Lost;
 use super::{Begins, Delivered, Inner, Session, Wake};
 use crate::bayeux::{ChannelPattern, Event};
 use crate::history::{Kept, Page, Query};
@@ -56,8 +57,9 @@ impl Session {
         run: u64,
         page: &Page,
         event: impl Fn(&Kept) -> Arc<Event>,
+        overtaken: impl Fn(&[ChannelPattern], u64) -> Vec<Arc<Event>>,
         now: Instant,
-    ) -> (usize, Option<(Vec<ChannelPattern>, u64)>) {
+    ) -> (usize, Option<Lost>) {
         let passed = |kept: &Kept| {
             let event = event(kept);
             let passed = self.passed(&event, &|| now);
@@ -66,7 +68,9 @@ impl Session {
         let events = page.messages.iter().map(passed).collect();
         let mut inner = self.lock();
         let settings = &self.shared.settings;
-        let (replayed, wake) = inner.state.replay_page(run, page, events, settings);
+        let (replayed, wake) = inner
+            .state
+            .replay_page(run, page, events, overtaken, settings);
         self.finish(inner, wake);
         (replayed.queued, replayed.lost)
     }
@@ -74,7 +78,23 @@ impl Session {
     /// Begins a run of what it missed, for what is about to be subscribed to; its live events wait for that. It
     /// returns the run's number, or nothing if it has ended.
     pub fn begin_replay(&self, patterns: &[ChannelPattern]) -> Option<u64> {
-        self.lock().state.begin_replay(patterns)
+        let sent = self.shared.replays.sent();
+        self.lock().state.begin_replay(patterns, sent)
+    }
+
+    /// Tells whether a run of it waits to be told from where on it reads.
+    pub fn awaits_replay(&self, run: u64) -> bool {
+        self.lock().state.awaits_replay(run)
+    }
+
+    /// Returns how many runs of it are not over.
+    pub fn replay_count(&self) -> usize {
+        self.lock().state.replay_count()
+    }
+
+    /// Tells whether a run of it is about a pattern.
+    pub fn replays(&self, pattern: &ChannelPattern) -> bool {
+        self.lock().state.replays(pattern)
     }
 
     /// Says from where on a run reads; false if it is gone.

@@ -68,7 +68,7 @@ pub use replying::Carrier;
 pub use settings::{MaxQueuePolicy, Settings};
 pub use shared::Shared;
 pub use shares::{Share, Shares};
-pub use state::{Connected, Resume};
+pub use state::{Connected, Lost, Resume};
 use state::{State, Wake};
 pub use stream::{Beginning, Stream, StreamStep};
 pub use sweeper::{Tick, Timers, sweep};

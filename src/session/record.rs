@@ -101,6 +101,9 @@ pub(super) struct RunRecord {
     /// From which number on what is live was offered so, and where the run was then.
     pub(super) live_from: Option<(u64, u64)>,
     pub(super) passed: u64,
+    /// Up to this its client was told that messages are lost.
+    pub(super) told: u64,
+    pub(super) fails: bool,
     pub(super) is_done: bool,
 }
 

@@ -7,11 +7,15 @@
 //!
 //! Channels that another subscription of the session brings anyway stay live during a run. Whatever it has
 //! reached before it is offered live is passed over, and the run leaves out what was offered live before it came
-//! there.
+//! there. Runs are read one after the other; what one brings, a later one leaves out, unless it had come before
+//! the later one was asked for.
+
+mod patterns;
 
 use super::record::{PatternRecord, RunRecord};
 use crate::bayeux::ChannelPattern;
 use crate::history::{Kept, Query, Selection, Want};
+use patterns::{Names, Wants};
 
 /// The runs of a session, in the order in which they are read.
 #[derive(Debug, Default)]
@@ -26,9 +30,9 @@ pub(super) struct Replaying {
 #[derive(Debug)]
 struct Run {
     number: u64,
-    wants: Vec<Want>,
+    wants: Wants,
     /// What brings some of its channels anyway.
-    live: Vec<ChannelPattern>,
+    live: Names,
     selection: Selection,
     /// All up to this has been read.
     position: u64,
@@ -36,6 +40,14 @@ struct Run {
     live_from: Option<LiveFrom>,
     /// The largest number that was passed over.
     passed: u64,
+    /// Up to this its client was told that messages are lost.
+    told: u64,
+    /// Whether it ends if more are.
+    fails: bool,
+    /// The runs that were not over when it began, and how far they had come.
+    before: Vec<(u64, u64)>,
+    /// What these have brought since.
+    brought: Vec<Brought>,
     stage: Stage,
 }
 
@@ -44,6 +56,14 @@ struct LiveFrom {
     id: u64,
     /// How far the run had come then.
     position: u64,
+}
+
+/// What another run has brought: what it wants, between two numbers.
+#[derive(Debug)]
+struct Brought {
+    wants: Wants,
+    from: u64,
+    up_to: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,51 +84,47 @@ pub struct Begins {
     pub selection: Selection,
     /// The largest number that had been given out.
     pub head: u64,
+    /// Up to this its client was told that messages are lost.
+    pub told: u64,
+    /// Whether it ends if more are, instead of going on with what there is.
+    pub fails: bool,
+}
+
+/// What a page has led to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    /// Of each of its messages whether it is to be queued.
+    Queued(Vec<bool>),
+    /// The same, of a run that goes on although something was lost of these.
+    Overtaken(Vec<bool>, Vec<ChannelPattern>),
+    /// The run has ended, because something was lost of these.
+    Lost(Vec<ChannelPattern>),
 }
 
 impl Run {
-    fn covers(&self, channel: &str) -> bool {
-        self.wants.iter().any(|want| want.pattern.covers(channel))
-    }
-
-    fn is_live(&self, channel: &str) -> bool {
-        self.live.iter().any(|pattern| pattern.covers(channel))
-    }
-
-    fn takes(&self, channel: &str, id: u64) -> bool {
-        let mut wants = self.wants.iter();
-        wants.any(|want| id > want.after && want.pattern.covers(channel))
-    }
-
-    /// Returns the channels that are live although the run covers them.
-    fn overlaps(&self) -> impl Iterator<Item = &ChannelPattern> {
-        self.wants.iter().flat_map(|want| {
-            let live = self.live.iter();
-            live.filter_map(|live| overlap(&want.pattern, live))
-        })
-    }
-
     fn finish_if_level(&mut self) {
         if self.stage == Stage::Reading && self.passed <= self.position {
             self.stage = Stage::Done;
         }
     }
-}
 
-/// Returns the channels that both name: two patterns are nested, or have none in common.
-fn overlap<'p>(one: &'p ChannelPattern, other: &'p ChannelPattern) -> Option<&'p ChannelPattern> {
-    if one.covers(other.as_str()) {
-        Some(other)
-    } else if other.covers(one.as_str()) {
-        Some(one)
-    } else {
-        None
+    /// Tells whether a live message of its channels may be queued, as far as it is concerned: something else brings
+    /// those, and it has not brought it itself.
+    fn takes_live(&self, channel: &str, id: u64) -> bool {
+        let position = self.live_from.map_or(self.position, |from| from.position);
+        self.live.cover(channel) && (id > position || !self.wants.take(channel, id))
     }
-}
 
-impl Run {
-    /// Makes its record; nothing of one that has not begun to read, since the subscribe that it is for was not
-    /// answered.
+    /// Tells whether it has to bring a message, which is neither live nor brought by another.
+    fn brings(&self, channel: &str, id: u64) -> bool {
+        let is_live = self.live_from.is_some_and(|from| id >= from.id) && self.live.cover(channel);
+        let is_of =
+            |other: &Brought| id > other.from && id <= other.up_to && other.wants.take(channel, id);
+        self.wants.take(channel, id) && !is_live && !self.brought.iter().any(is_of)
+    }
+
+    /// Returns what the next process is to know; nothing of one that has not begun to read, since the subscribe
+    /// that it is for was not answered.
     fn record(&self) -> Option<RunRecord> {
         let Self {
             number: _,
@@ -118,6 +134,11 @@ impl Run {
             position,
             live_from,
             passed,
+            told,
+            fails,
+            // That a later run leaves something out is worth no more than that it comes twice.
+            before: _,
+            brought: _,
             stage,
         } = self;
         let is_done = match stage {
@@ -125,7 +146,8 @@ impl Run {
             Stage::Reading => false,
             Stage::Done => true,
         };
-        let want = |want: &Want| (PatternRecord(want.pattern.clone()), want.after);
+        let want =
+            |(pattern, after): (&ChannelPattern, u64)| (PatternRecord(pattern.clone()), after);
         Some(RunRecord {
             wants: wants.iter().map(want).collect(),
             live: live.iter().cloned().map(PatternRecord).collect(),
@@ -136,23 +158,31 @@ impl Run {
             position: *position,
             live_from: live_from.map(|from| (from.id, from.position)),
             passed: *passed,
+            told: *told,
+            fails: *fails,
             is_done,
         })
     }
 
     fn of_record(number: u64, record: RunRecord) -> Self {
-        let want = |(PatternRecord(pattern), after)| Want { pattern, after };
-        let live_from = record.live_from;
+        let wants = record.wants.into_iter();
         Self {
             number,
-            wants: record.wants.into_iter().map(want).collect(),
+            wants: wants.map(|(pattern, after)| (pattern.0, after)).collect(),
             live: record.live.into_iter().map(|live| live.0).collect(),
-            selection: record
-                .last_of_each
-                .map_or(Selection::All, Selection::LastOfEach),
+            selection: match record.last_of_each {
+                None => Selection::All,
+                Some(up_to) => Selection::LastOfEach(up_to),
+            },
             position: record.position,
-            live_from: live_from.map(|(id, position)| LiveFrom { id, position }),
+            live_from: record
+                .live_from
+                .map(|(id, position)| LiveFrom { id, position }),
             passed: record.passed,
+            told: record.told,
+            fails: record.fails,
+            before: Vec::new(),
+            brought: Vec::new(),
             stage: if record.is_done {
                 Stage::Done
             } else {
@@ -163,7 +193,7 @@ impl Run {
 }
 
 impl Replaying {
-    /// Makes the records of the runs. A page that is being read is read again.
+    /// Returns the records of the runs. A page that is being read is read again.
     pub(super) fn record(&self) -> Vec<RunRecord> {
         let Self {
             runs,
@@ -187,45 +217,61 @@ impl Replaying {
     }
 
     /// Begins a run for these, of a session that is subscribed to `subscriptions` already; returns its number.
+    /// All up to `sent` has been offered to whom it concerns.
     pub(super) fn begin(
         &mut self,
         patterns: &[ChannelPattern],
         subscriptions: &[ChannelPattern],
+        sent: u64,
     ) -> u64 {
-        let mut live: Vec<ChannelPattern> = Vec::new();
-        for pattern in patterns {
-            let subscribed = subscriptions.iter().filter(|other| !self.holds(other));
-            let others = subscribed.chain(self.runs.iter().flat_map(Run::overlaps));
-            let overlaps = others.filter_map(|other| overlap(pattern, other));
-            live.extend(overlaps.cloned());
-        }
-        live.sort_unstable();
-        live.dedup();
+        self.forget_if(|run| run.stage == Stage::Done && run.position <= sent);
+        let held: Names = self
+            .unfinished()
+            .flat_map(|run| run.wants.names())
+            .collect();
+        let subscribed = subscriptions.iter().filter(|other| !held.have(other));
+        let brought = self.runs.iter().flat_map(|run| run.live.iter());
+        let others: Names = subscribed.chain(brought).cloned().collect();
+        let wanted: Names = patterns.iter().cloned().collect();
         // Who asks again for what is being read has it read anew.
         for run in self.runs.iter_mut().filter(|run| run.stage != Stage::Done) {
-            run.wants.retain(|want| !patterns.contains(&want.pattern));
+            run.wants.retain(|pattern| !wanted.have(pattern));
         }
         self.forget_if(|run| run.wants.is_empty());
         let number = self.next;
         self.next += 1;
-        let wants = patterns.iter().cloned();
-        self.runs.push(Run {
+        let run = Run {
             number,
-            wants: wants.map(|pattern| Want { pattern, after: 0 }).collect(),
-            live,
+            wants: patterns
+                .iter()
+                .map(|pattern| (pattern.clone(), 0))
+                .collect(),
+            live: wanted.overlaps(&others),
             selection: Selection::All,
             position: 0,
             live_from: None,
             passed: 0,
+            told: 0,
+            fails: false,
+            before: self
+                .unfinished()
+                .map(|run| (run.number, run.position))
+                .collect(),
+            brought: Vec::new(),
             stage: Stage::Undecided,
-        });
+        };
+        self.runs.push(run);
         number
     }
 
-    /// Tells whether a run that is not over yet holds the live messages of a subscription back.
-    fn holds(&self, pattern: &ChannelPattern) -> bool {
-        let mut runs = self.runs.iter().filter(|run| run.stage != Stage::Done);
-        runs.any(|run| run.wants.iter().any(|want| want.pattern == *pattern))
+    fn unfinished(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(|run| run.stage != Stage::Done)
+    }
+
+    /// Tells whether a run is there, and it is not known yet from where on it reads.
+    pub(super) fn is_undecided(&self, number: u64) -> bool {
+        let mut runs = self.runs.iter();
+        runs.any(|run| run.number == number && run.stage == Stage::Undecided)
     }
 
     /// Says from where on a run reads; false if it is gone.
@@ -233,21 +279,24 @@ impl Replaying {
         let Some(run) = self.runs.iter_mut().find(|run| run.number == number) else {
             return false;
         };
+        let is_new = begins.wants.iter().all(|want| want.after >= begins.head);
         // What was unsubscribed meanwhile is not wanted any more.
-        let is_wanted = |want: &Want| run.wants.iter().any(|own| own.pattern == want.pattern);
-        let wants: Vec<Want> = begins.wants.into_iter().filter(is_wanted).collect();
+        let wants = begins.wants.into_iter();
+        let wants = wants.filter(|want| run.wants.have(&want.pattern));
+        run.wants = wants.map(|want| (want.pattern, want.after)).collect();
         if let Selection::LastOfEach(_) = begins.selection {
             // Whoever has a channel anyway has had its last message.
             run.live_from = Some(LiveFrom { id: 0, position: 0 });
         }
-        let is_new = wants.iter().all(|want| want.after >= begins.head);
-        run.wants = wants;
         run.selection = begins.selection;
+        run.told = begins.told;
+        run.fails = begins.fails;
         run.stage = Stage::Reading;
         if is_new {
             run.position = begins.head;
             run.finish_if_level();
         }
+        self.tell_later_runs(number);
         self.forget_if(|run| run.wants.is_empty());
         true
     }
@@ -260,7 +309,7 @@ impl Replaying {
     /// Forgets a pattern, which is not subscribed to any more.
     pub(super) fn forget(&mut self, pattern: &ChannelPattern) {
         for run in &mut self.runs {
-            run.wants.retain(|want| want.pattern != *pattern);
+            run.wants.retain(|own| own != pattern);
         }
         self.forget_if(|run| run.wants.is_empty());
     }
@@ -274,21 +323,28 @@ impl Replaying {
         self.runs.is_empty()
     }
 
+    /// Tells whether a run is about a pattern.
+    pub(super) fn wants(&self, pattern: &ChannelPattern) -> bool {
+        self.runs.iter().any(|run| run.wants.have(pattern))
+    }
+
+    /// Returns how many runs are not over.
+    pub(super) fn len(&self) -> usize {
+        self.unfinished().count()
+    }
+
     /// Offers a live message, in the order of the numbers; false if it is to be passed over.
     pub(super) fn offer(&mut self, channel: &str, id: u64) -> bool {
         self.forget_if(|run| run.stage == Stage::Done && id > run.position);
-        let mut is_taken = true;
-        for run in self.runs.iter_mut().filter(|run| run.covers(channel)) {
-            if run.is_live(channel) {
-                let position = run.live_from.map_or(run.position, |from| from.position);
-                if id <= position && run.takes(channel, id) {
-                    is_taken = false;
-                } else {
-                    run.live_from.get_or_insert(LiveFrom { id, position });
-                }
+        let runs = self.runs.iter_mut();
+        let mut runs: Vec<_> = runs.filter(|run| run.wants.cover(channel)).collect();
+        let is_taken = runs.iter().all(|run| run.takes_live(channel, id));
+        for run in &mut runs {
+            if is_taken {
+                let position = run.position;
+                run.live_from.get_or_insert(LiveFrom { id, position });
             } else {
                 run.passed = id;
-                is_taken = false;
             }
         }
         is_taken
@@ -301,15 +357,21 @@ impl Replaying {
         is_new
     }
 
+    /// Returns the run that is read: the first that is not over, once it is known from where on.
     fn reading(&self) -> Option<&Run> {
-        self.runs.iter().find(|run| run.stage == Stage::Reading)
+        let first = self.unfinished().next();
+        first.filter(|run| run.stage == Stage::Reading)
     }
 
     /// Returns what to read next, and for which run; nothing if there is nothing more.
     pub(super) fn query(&mut self, max_messages: usize, max_bytes: usize) -> Option<(u64, Query)> {
         let query = self.reading().map(|run| {
+            let want = |(pattern, after): (&ChannelPattern, u64)| Want {
+                pattern: pattern.clone(),
+                after,
+            };
             let query = Query {
-                wants: run.wants.clone(),
+                wants: run.wants.iter().map(want).collect(),
                 selection: run.selection,
                 position: run.position,
                 max_messages,
@@ -326,50 +388,78 @@ impl Replaying {
         self.is_asked = false;
     }
 
-    /// Takes a page; tells of each of its messages whether it is to be queued.
+    /// Takes a page, which has led to a position; of what it was to hold, all up to `lost` may be lost.
     pub(super) fn read(
         &mut self,
         number: u64,
         messages: &[Kept],
         position: u64,
         is_end: bool,
-    ) -> Vec<bool> {
+        lost: u64,
+    ) -> Read {
         self.is_asked = false;
         let mut runs = self.runs.iter_mut();
         let run = runs.find(|run| run.number == number && run.stage == Stage::Reading);
         let Some(run) = run else {
-            return vec![false; messages.len()];
+            return Read::Queued(vec![false; messages.len()]);
         };
-        let is_queued = |kept: &Kept| {
-            let (channel, id) = (kept.entry.channel.as_str(), kept.place.id);
-            let is_live = run.live_from.is_some_and(|from| id >= from.id) && run.is_live(channel);
-            // Something may have been unsubscribed while it was read.
-            run.takes(channel, id) && !is_live
-        };
+        let is_overtaken = lost > run.told;
+        if is_overtaken && run.fails {
+            let patterns = run.wants.names().collect();
+            self.cancel(number);
+            return Read::Lost(patterns);
+        }
+        run.told = run.told.max(lost);
+        // Something may have been unsubscribed while it was read.
+        let is_queued = |kept: &Kept| run.brings(kept.entry.channel.as_str(), kept.place.id);
         let queued = messages.iter().map(is_queued).collect();
         run.position = run.position.max(position);
         match run.selection {
             Selection::LastOfEach(head) if is_end => {
                 run.selection = Selection::All;
                 run.position = head;
-                for want in &mut run.wants {
-                    want.after = want.after.max(head);
-                }
+                run.wants.raise(head);
             }
             Selection::All if is_end => run.finish_if_level(),
             Selection::LastOfEach(_) | Selection::All => {}
         }
-        queued
+        let patterns = is_overtaken.then(|| run.wants.names().collect());
+        self.tell_later_runs(number);
+        match patterns {
+            Some(patterns) => Read::Overtaken(queued, patterns),
+            None => Read::Queued(queued),
+        }
     }
 
-    /// Ends a run of which something is lost that was to be read; returns what it was to read, and up to where
-    /// it came.
-    pub(super) fn lose(&mut self, number: u64) -> Option<(Vec<ChannelPattern>, u64)> {
-        self.is_asked = false;
-        let at = self.runs.iter().position(|run| run.number == number)?;
-        let run = self.runs.remove(at);
-        let patterns = run.wants.into_iter().map(|want| want.pattern);
-        Some((patterns.collect(), run.position))
+    /// Lets the runs that began while another was not over know what that has brought since, once it is done; what it
+    /// was for is live from now on.
+    fn tell_later_runs(&mut self, number: u64) {
+        let mut runs = self.runs.iter();
+        let done = runs.find(|run| run.number == number && run.stage == Stage::Done);
+        let Some((wants, up_to)) = done.map(|run| (run.wants.clone(), run.position)) else {
+            return;
+        };
+        let names: Names = wants.names().collect();
+        for run in &mut self.runs {
+            let mut before = run.before.iter();
+            let Some((_, from)) = before.find(|(other, _)| *other == number) else {
+                continue;
+            };
+            run.brought.push(Brought {
+                wants: wants.clone(),
+                from: *from,
+                up_to,
+            });
+            run.live
+                .add(run.wants.names().collect::<Names>().overlaps(&names));
+        }
+    }
+
+    /// Returns up to where a run has come.
+    pub(super) fn position(&self, number: u64) -> u64 {
+        let mut runs = self.runs.iter();
+        let run = runs.find(|run| run.number == number);
+        run.map_or(0, |run| run.position)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which sessions are to be given of the past: a queue of work for whoever reads the store.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
@@ -93,11 +94,22 @@ pub struct Found {
 /// The work that is to be done, in its order.
 #[derive(Debug, Default)]
 pub struct Replays {
+    /// Up to this number all has been sent to whom it concerns.
+    sent: AtomicU64,
     jobs: Mutex<VecDeque<Job>>,
     more: Notify,
 }
 
 impl Replays {
+    /// Notes that all up to a number has been sent.
+    pub fn note_sent(&self, id: u64) {
+        self.sent.store(id, Release);
+    }
+
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Acquire)
+    }
+
     /// Adds something. A session adds one page at a time, and a decision for a subscribe whose reply waits.
     pub fn add(&self, job: Job) {
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);

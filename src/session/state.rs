@@ -462,6 +462,8 @@ impl State {
     }
 }
 
+pub use replay::Lost;
+
 mod connecting;
 mod leaving;
 mod recording;

@@ -29,7 +29,7 @@ pub fn judge(from: &From, survey: &Survey, epoch: &str) -> (Option<NotRecovered>
     let (missing, after) = match from {
         From::New => return (None, survey.head),
         From::Last => return (None, 0),
-        From::All => (None, survey.lost),
+        From::All => (None, all(survey)),
         From::After(id, known) => {
             let is_other = known.as_deref().is_some_and(|known| known != epoch);
             let missing = if is_other || *id > survey.head {
@@ -39,13 +39,20 @@ pub fn judge(from: &From, survey: &Survey, epoch: &str) -> (Option<NotRecovered>
             } else {
                 None
             };
-            (missing, (*id).min(survey.head).max(survey.lost))
+            // What a number from the future was is not known: all there is may be new.
+            let after = if *id > survey.head { all(survey) } else { *id };
+            (missing, after)
         }
     };
     match survey.too_many {
         Some(behind) => (missing.or(Some(NotRecovered::Limit)), behind.max(after)),
         None => (missing, after),
     }
+}
+
+/// Returns the number after which all comes that is kept.
+fn all(survey: &Survey) -> u64 {
+    survey.first.map_or(survey.head, |first| first - 1)
 }
 
 /// Returns from where on a run reads, by what was found of what it is for.
@@ -66,6 +73,12 @@ pub fn begins(asked: &[Asked], found: &[Found]) -> Begins {
             Selection::All
         },
         head,
+        told: found
+            .iter()
+            .map(|found| found.survey.lost)
+            .max()
+            .unwrap_or_default(),
+        fails: asked.iter().any(|asked| asked.fails),
     }
 }
 
@@ -75,6 +88,10 @@ impl Scope<'_> {
         let Some(session) = self.sessions.find(decision.session) else {
             return;
         };
+        if decision.done.is_closed() {
+            // Its client was told that it failed, or has gone.
+            return self.take_back(decision, Decided::Begun(found));
+        }
         for (number, begins) in runs {
             session.decide_replay(number, begins);
         }
@@ -93,7 +110,13 @@ impl Scope<'_> {
             for run in &decision.runs {
                 session.cancel_replay(run.number);
             }
-            self.unsubscribe(&session, &decision.new);
+            // What was asked for again since is not taken back.
+            let new = decision
+                .new
+                .iter()
+                .filter(|pattern| !session.replays(pattern));
+            let new: Vec<_> = new.cloned().collect();
+            self.unsubscribe(&session, &new);
         }
         // Its client may have gone.
         let _ = decision.done.send(why);
@@ -129,13 +152,13 @@ mod tests {
             (From::Last, many, None, 0),
             (after(10, None), kept, None, 10),
             (after(50, None), kept, None, 50),
-            (after(9, None), kept, Some(Expired), 10),
-            (after(0, None), kept, Some(Expired), 10),
+            (after(9, None), kept, Some(Expired), 9),
+            (after(0, None), kept, Some(Expired), 0),
             (after(0, None), survey(0, 50, None), None, 0),
-            (after(51, None), kept, Some(EpochChanged), 50),
+            (after(51, None), kept, Some(EpochChanged), 10),
             (after(20, Some("e")), kept, None, 20),
             (after(20, Some("f")), kept, Some(EpochChanged), 20),
-            (after(5, Some("f")), kept, Some(EpochChanged), 10),
+            (after(5, Some("f")), kept, Some(EpochChanged), 5),
             (after(20, None), many, Some(Limit), 40),
             (after(5, None), many, Some(Expired), 40),
         ];

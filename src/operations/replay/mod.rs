@@ -17,12 +17,16 @@ use crate::bayeux::{
     fields,
 };
 use crate::extensions::Refusal;
+use crate::metrics::Limit;
 use crate::router::{ReplayDefault, ReplayExpired, ReplayOptions};
 use crate::session::{Asked, Decided, Found, From, Run, Session};
 pub use decide::{begins, is_gone, judge, position};
 pub use part::Part;
 pub(super) use stream::asked as asked_by_stream;
 pub use stream::{Recovered, Recovering};
+
+/// How many subscribes of one session may wait for what they missed.
+const MAX_RUNS: usize = 64;
 
 /// What a subscribe asks for of the past.
 #[derive(Debug, Default)]
@@ -115,7 +119,18 @@ impl Asks {
     }
 
     /// Begins the runs, before anything is subscribed to: from now on live events wait for them.
-    pub(super) fn begin(self, session: &Session) -> Begun {
+    ///
+    /// # Errors
+    /// The session has as many runs that are not over as it may.
+    pub(super) fn begin(self, session: &Session, scope: &Scope<'_>) -> Result<Begun, Refusal> {
+        if let Some(first) = self.asked.first()
+            && session.replay_count() >= MAX_RUNS
+        {
+            scope.metrics().limited(Limit::MaxPending);
+            let error = BayeuxError::TooManyPending.about(&[first.pattern.as_str()]);
+            return Err(Refusal::Later(error.into(), super::RETRY));
+        }
+        scope.note_work(self.asked.len());
         let (last, others): (Vec<_>, Vec<_>) = self
             .asked
             .into_iter()
@@ -126,11 +141,11 @@ impl Asks {
             let number = session.begin_replay(&patterns)?;
             Some(Run { number, asked })
         });
-        Begun {
+        Ok(Begun {
             runs: runs.collect(),
             without: self.without,
             is_told: self.is_told,
-        }
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::history::{Failed, Store, Want};
 use crate::operations::Scope;
 use crate::operations::replay::{begins, is_gone, judge, position};
-use crate::session::{Asked, Decided, Decision, Found};
+use crate::session::{Asked, Decided, Decision, Found, From};
 
 /// Decides from where on the runs of a subscribe read, which then begin; or takes the subscribe back. A
 /// subscription gets at most `max` messages of the past.
@@ -18,6 +18,10 @@ pub async fn decide<'s>(
     let mut decided = Vec::new();
     let mut all = Vec::new();
     for run in &decision.runs {
+        if decision.done.is_closed() {
+            let gone = Decided::Failed(run.asked[0].pattern.clone());
+            return scope().take_back(decision, gone);
+        }
         let mut found = Vec::new();
         for asked in &run.asked {
             match look(asked, store, max).await {
@@ -42,6 +46,11 @@ async fn look(asked: &Asked, store: &dyn Store, max: usize) -> Result<Found, Fai
     let want = Want {
         pattern: asked.pattern.clone(),
         after: position(&asked.from),
+    };
+    // Only who wants what has been can want too much.
+    let max = match asked.from {
+        From::New | From::Last => usize::MAX,
+        From::All | From::After(..) => max,
     };
     let survey = store.survey(want, max).await?;
     let (missing, after) = judge(&asked.from, &survey, &store.epoch());

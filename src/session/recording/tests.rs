@@ -47,9 +47,9 @@ const EVERYTHING: &str = r#"{
     "has_had_stream":true,
     "subscriptions":["/a","/b/**"],
     "replaying":[
-        {"wants":[["/b/**",5]],"live":["/b/c"],"last_of_each":null,"position":6,"live_from":[7,6],"passed":9,
+        {"wants":[["/b/**",5]],"live":["/b/c"],"last_of_each":null,"position":6,"live_from":[7,6],"passed":9,"told":3,"fails":true,
             "is_done":false},
-        {"wants":[["/a",0]],"live":[],"last_of_each":8,"position":7,"live_from":null,"passed":0,"is_done":true}]}
+        {"wants":[["/a",0]],"live":[],"last_of_each":8,"position":7,"live_from":null,"passed":0,"told":0,"fails":false,"is_done":true}]}
 }"#;
 
 fn shared(settings: Settings) -> Arc<Shared> {

@@ -6,7 +6,7 @@ use super::{Phase, State, Wake};
 use crate::bayeux::{ChannelPattern, Event};
 use crate::history::{Page, Query};
 use crate::session::Settings;
-use crate::session::replaying::Begins;
+use crate::session::replaying::{Begins, Read};
 
 /// A page is asked for while fewer events are queued, and of fewer bytes.
 const FEW: usize = 64;
@@ -15,24 +15,37 @@ const FEW_BYTES: usize = 16 * 1024;
 const PAGE: usize = 256;
 const PAGE_BYTES: usize = 64 * 1024;
 
+/// What is not kept any more that a run was to read.
+#[derive(Debug)]
+pub struct Lost {
+    /// Of which channels something is.
+    pub patterns: Vec<ChannelPattern>,
+    /// The number up to which the client has it.
+    pub after: u64,
+}
+
 /// What a page has led to.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Replayed {
     pub(in crate::session) queued: usize,
-    /// A run that has ended because something it was to read is lost: of these, after this number.
-    pub(in crate::session) lost: Option<(Vec<ChannelPattern>, u64)>,
+    /// Something is lost that a run was to read.
+    pub(in crate::session) lost: Option<Lost>,
 }
 
 impl State {
     /// Begins a run for what is about to be subscribed to; returns its number, or nothing if the session has
     /// ended.
-    pub(in crate::session) fn begin_replay(&mut self, patterns: &[ChannelPattern]) -> Option<u64> {
+    pub(in crate::session) fn begin_replay(
+        &mut self,
+        patterns: &[ChannelPattern],
+        sent: u64,
+    ) -> Option<u64> {
         if matches!(self.phase, Phase::Ended(_)) {
             return None;
         }
         let subscriptions = self.subscriptions.to_vec();
         let replaying = self.replaying.get_or_insert_default();
-        Some(replaying.begin(patterns, &subscriptions))
+        Some(replaying.begin(patterns, &subscriptions, sent))
     }
 
     /// Says from where on a run reads; false if it is gone.
@@ -41,6 +54,25 @@ impl State {
         let is_decided = replaying.is_some_and(|replaying| replaying.decide(run, begins));
         self.end_replays();
         is_decided
+    }
+
+    /// Tells whether a run waits for that.
+    pub(in crate::session) fn awaits_replay(&self, run: u64) -> bool {
+        let replaying = self.replaying.as_ref();
+        replaying.is_some_and(|replaying| replaying.is_undecided(run))
+    }
+
+    /// Returns how many runs are not over.
+    pub(in crate::session) fn replay_count(&self) -> usize {
+        self.replaying
+            .as_ref()
+            .map_or(0, |replaying| replaying.len())
+    }
+
+    /// Tells whether a run is about a pattern.
+    pub(in crate::session) fn replays(&self, pattern: &ChannelPattern) -> bool {
+        let replaying = self.replaying.as_ref();
+        replaying.is_some_and(|replaying| replaying.wants(pattern))
     }
 
     /// Gives a run up.
@@ -100,22 +132,34 @@ impl State {
         run: u64,
         page: &Page,
         events: Vec<Option<Arc<Event>>>,
+        overtaken: impl Fn(&[ChannelPattern], u64) -> Vec<Arc<Event>>,
         settings: &Settings,
     ) -> (Replayed, Wake) {
         let Some(replaying) = &mut self.replaying else {
             return (Replayed::default(), Wake::NONE);
         };
         let mut replayed = Replayed::default();
-        if page.lost > 0 {
-            replayed.lost = replaying.lose(run);
-        } else {
-            let is_queued = replaying.read(run, &page.messages, page.position, page.is_end);
-            let queued = events.into_iter().zip(is_queued);
-            let queued = queued.filter_map(|(event, is_queued)| event.filter(|_| is_queued));
-            for event in queued {
-                self.queue.push_read(&event);
-                replayed.queued += 1;
+        let after = replaying.position(run);
+        let read = replaying.read(run, &page.messages, page.position, page.is_end, page.lost);
+        let is_queued = match read {
+            Read::Queued(is_queued) => is_queued,
+            Read::Overtaken(is_queued, patterns) => {
+                // It is said where it happens.
+                for event in overtaken(&patterns, after) {
+                    self.queue.push_read(&event);
+                }
+                is_queued
             }
+            Read::Lost(patterns) => {
+                replayed.lost = Some(Lost { patterns, after });
+                Vec::new()
+            }
+        };
+        let queued = events.into_iter().zip(is_queued);
+        let queued = queued.filter_map(|(event, is_queued)| event.filter(|_| is_queued));
+        for event in queued {
+            self.queue.push_read(&event);
+            replayed.queued += 1;
         }
         self.end_replays();
         (replayed, self.resume_for_events(settings))

@@ -404,13 +404,7 @@ impl Connection {
         // A client that loses the stream before the first event comes back with this.
         self.id(out, beginning.after);
         if lost.is_some() || !beginning.is_complete {
-            let lost = lost.map(|lost| format!(",\"replay\":{lost}"));
-            let lost = lost.unwrap_or_default();
-            writeln!(
-                out,
-                "event: gap\ndata: {{\"error\":\"events were missed that are no longer kept\"{lost}}}"
-            )
-            .expect("a Vec takes every write");
+            write_gap(out, lost);
         }
         out.push(b'\n');
     }
@@ -456,6 +450,12 @@ impl Connection {
             let out = outgoing.bytes();
             out.reserve(event.json().len() + 96);
             self.id(out, number);
+            if let Some(lost) = event.replay_told().filter(|_| !self.is_bayeux) {
+                write_gap(out, Some(lost));
+                out.push(b'\n');
+                outgoing.note(event);
+                continue;
+            }
             out.extend_from_slice(if self.is_bayeux {
                 b"data: ["
             } else {
@@ -466,6 +466,17 @@ impl Connection {
             outgoing.note(event);
         }
     }
+}
+
+/// Writes that something was missed, and if it is known of which channels.
+fn write_gap(out: &mut Vec<u8>, lost: Option<&str>) {
+    let lost = lost.map(|lost| format!(",\"replay\":{lost}"));
+    let lost = lost.unwrap_or_default();
+    writeln!(
+        out,
+        "event: gap\ndata: {{\"error\":\"events were missed that are no longer kept\"{lost}}}"
+    )
+    .expect("a Vec takes every write");
 }
 
 /// Writes JSON, each of its lines as a line of data: white space may hold line ends.

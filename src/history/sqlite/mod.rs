@@ -6,6 +6,7 @@
 //! `recover`.
 
 mod cut;
+mod files;
 mod index;
 mod keeping;
 mod merge;

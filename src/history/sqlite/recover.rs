@@ -11,7 +11,7 @@ use tracing::{error, warn};
 
 use super::index::{Channel, Index, Item, Number};
 use super::schema::{self, Error, int};
-use super::{OpenError, Shared, cut, rows};
+use super::{OpenError, Shared, cut, files, rows};
 use crate::bayeux::{ChannelName, Limits};
 use crate::history::{Epoch, Policy, Sync};
 
@@ -37,11 +37,10 @@ pub(super) struct Known {
 /// Takes a directory for this process, for as long as the file is open.
 pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
     let failed = |error| OpenError::Io(directory.to_owned(), error);
-    fs::create_dir_all(directory).map_err(failed)?;
+    files::make_directory(directory).map_err(failed)?;
     let path = directory.join(LOCK);
-    let mut options = File::options();
-    let file = options.create(true).truncate(false).write(true).open(path);
-    let file = file.map_err(failed)?;
+    let file = files::open(&path).map_err(failed)?;
+    files::tighten(&path);
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(directory.to_owned())),
@@ -63,7 +62,7 @@ pub(super) fn open(shared: &Shared, known: Option<&Known>) -> Result<Opened, Err
 /// Moves files that cannot be used out of the way, for somebody to look into; those that were moved before go.
 pub(super) fn move_aside(directory: &Path, damage: &Error) -> Result<(), Error> {
     let to = directory.join("damaged");
-    fs::create_dir_all(&to)?;
+    files::make_directory(&to)?;
     for file in schema::files(directory) {
         let Some(name) = file.file_name() else {
             continue;

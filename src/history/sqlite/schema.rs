@@ -68,6 +68,9 @@ pub(super) enum Error {
     /// What is there contradicts itself.
     #[error("{0}")]
     Damaged(&'static str),
+    /// What is at the path is not what was opened.
+    #[error("the files in history.directory are gone, or were replaced")]
+    Gone,
     /// There is no room within the bound.
     #[error("there is no room left for history")]
     Full,

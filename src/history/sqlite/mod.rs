@@ -6,6 +6,7 @@
 //! `recover`.
 
 mod cut;
+mod files;
 mod index;
 mod keeping;
 mod merge;
@@ -198,12 +199,13 @@ impl SqliteStore {
             connection,
             index,
             epoch,
+            file,
         } = recover::open(&shared, None)
             .map_err(|error| failed(io::Error::other(error.to_string())))?;
         shared.replace(index, epoch);
         let shared = Arc::new(shared);
         let (commands, receiver) = channel();
-        let writer = Writer::new(Arc::clone(&shared), connection, receiver, lock);
+        let writer = Writer::new(Arc::clone(&shared), (connection, file), receiver, lock);
         let (jobs, receiver) = channel();
         let receiver = Arc::new(Mutex::new(receiver));
         let start = |name: &str, run: Box<dyn FnOnce() + Send>| {

@@ -9,9 +9,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::Connection;
 use tracing::{error, warn};
 
+use super::files::Identity;
 use super::index::{Channel, Index, Item, Number};
 use super::schema::{self, Error, int};
-use super::{OpenError, Shared, cut, rows};
+use super::{OpenError, Shared, cut, files, rows};
 use crate::bayeux::{ChannelName, Limits};
 use crate::history::{Epoch, Policy, Sync};
 
@@ -24,6 +25,8 @@ pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) index: Index,
     pub(super) epoch: Epoch,
+    /// Which file it is.
+    pub(super) file: Option<Identity>,
 }
 
 /// What a store that is opened again remembers.
@@ -32,21 +35,28 @@ pub(super) struct Known {
     pub(super) epoch: Epoch,
     /// The last number that was kept.
     pub(super) head: u64,
+    /// The file is not the one that was open before: it may lack what this one has given out.
+    pub(super) is_replaced: bool,
 }
 
 /// Takes a directory for this process, for as long as the file is open.
 pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
     let failed = |error| OpenError::Io(directory.to_owned(), error);
-    fs::create_dir_all(directory).map_err(failed)?;
+    files::make_directory(directory).map_err(failed)?;
     let path = directory.join(LOCK);
-    let mut options = File::options();
-    let file = options.create(true).truncate(false).write(true).open(path);
-    let file = file.map_err(failed)?;
+    let file = files::open(&path).map_err(failed)?;
+    files::tighten(&path);
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(directory.to_owned())),
         Err(TryLockError::Error(error)) => Err(failed(error)),
     }
+}
+
+/// Tells whether a directory is still the one that was taken with this file.
+pub(super) fn is_locked(directory: &Path, lock: &File) -> bool {
+    let ours = lock.metadata().ok().map(|data| files::identity(&data));
+    ours.is_some() && ours == files::at(&directory.join(LOCK))
 }
 
 /// Opens the store in a directory, or begins one. What is damaged is moved aside.
@@ -63,7 +73,7 @@ pub(super) fn open(shared: &Shared, known: Option<&Known>) -> Result<Opened, Err
 /// Moves files that cannot be used out of the way, for somebody to look into; those that were moved before go.
 pub(super) fn move_aside(directory: &Path, damage: &Error) -> Result<(), Error> {
     let to = directory.join("damaged");
-    fs::create_dir_all(&to)?;
+    files::make_directory(&to)?;
     for file in schema::files(directory) {
         let Some(name) = file.file_name() else {
             continue;
@@ -102,12 +112,16 @@ fn attempt(shared: &Shared, known: Option<&Known>) -> Result<Opened, Error> {
     }
     let mut index = load(&connection, &shared.policy)?;
     let is_clean: bool = schema::mark(&connection, "clean")?;
-    if !is_clean {
-        index.head = index.head.max(now());
-        let is_lossy = !Run::read(&connection)?.is_safe() || (known.is_none() && !has_log);
+    let replaced = known.filter(|known| known.is_replaced);
+    if !is_clean || replaced.is_some() {
+        let head = replaced.map_or(0, |known| known.head);
+        index.head = index.head.max(now()).max(head);
+        let is_lossy = replaced.is_some()
+            || !Run::read(&connection)?.is_safe()
+            || (known.is_none() && !has_log);
         if is_lossy {
             warn!(
-                "history may lack its newest messages, since it was not closed: a new epoch begins"
+                "history may lack its newest messages, since it was not closed or is another: a new epoch begins"
             );
             epoch = random_name();
             index.forgotten = index.head;
@@ -132,6 +146,7 @@ fn attempt(shared: &Shared, known: Option<&Known>) -> Result<Opened, Error> {
         connection,
         index,
         epoch: epoch.into(),
+        file: files::at(&schema::file(directory)),
     })
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::Bounds;
+use super::{Bounds, files};
 use crate::history::Failed;
 
 /// The file with the tables, in the directory.
@@ -68,6 +68,9 @@ pub(super) enum Error {
     /// What is there contradicts itself.
     #[error("{0}")]
     Damaged(&'static str),
+    /// What is at the path is not what was opened.
+    #[error("the files in history.directory are gone, or were replaced")]
+    Gone,
     /// There is no room within the bound.
     #[error("there is no room left for history")]
     Full,
@@ -140,6 +143,11 @@ pub(super) fn open_to_write(
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // SQLite gives the files beside it the same mode.
+    files::open(&file(directory))?;
+    for path in self::files(directory) {
+        files::tighten(&path);
+    }
     let connection = Connection::open_with_flags(file(directory), flags)?;
     connection.busy_timeout(PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod damage;
+mod files;
 mod full;
 mod kill;
 mod model;

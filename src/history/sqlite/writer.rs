@@ -4,6 +4,7 @@ mod append;
 mod order;
 
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant, SystemTime};
@@ -12,11 +13,12 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
+use super::files::Identity;
 use super::index::{Cut, Number};
 use super::recover::{self, Known, Opened};
 use super::round::Round;
 use super::schema::{self, Error, int};
-use super::{Shared, cut, keeping, saved};
+use super::{Shared, cut, files, keeping, saved};
 use crate::bayeux::ChannelPattern;
 use crate::history::{Entry, Failed, Place, Saved};
 
@@ -39,11 +41,23 @@ pub(super) enum Command {
 /// How long it takes to put things in order at the end, at most.
 const LAST: Duration = Duration::from_secs(5);
 
+/// So long nothing may have failed until it is said to be well again, unless something is kept: a file system
+/// without room takes small writes, and refuses others.
+pub(super) const QUIET: Duration = if cfg!(test) {
+    Duration::from_millis(200)
+} else {
+    Duration::from_secs(10)
+};
+
 /// What the thread has.
 #[derive(Debug)]
 pub(super) struct Writer {
     shared: Arc<Shared>,
     connection: Connection,
+    /// Which file that is.
+    file: Option<Identity>,
+    /// There has been another file at the path since it was opened.
+    is_replaced: bool,
     commands: Receiver<Command>,
     /// The number that the next message gets.
     next: u64,
@@ -58,15 +72,17 @@ pub(super) struct Writer {
     last_sync: Instant,
     is_unsynced: bool,
     is_well: bool,
+    /// When something failed.
+    last_failure: Instant,
     must_reopen: bool,
     /// Keeps other processes out.
-    _lock: File,
+    lock: File,
 }
 
 impl Writer {
     pub(super) fn new(
         shared: Arc<Shared>,
-        connection: Connection,
+        (connection, file): (Connection, Option<Identity>),
         commands: Receiver<Command>,
         lock: File,
     ) -> Self {
@@ -75,6 +91,8 @@ impl Writer {
         Self {
             shared,
             connection,
+            file,
+            is_replaced: false,
             commands,
             next,
             round: None,
@@ -85,8 +103,9 @@ impl Writer {
             last_sync: now,
             is_unsynced: false,
             is_well: true,
+            last_failure: now,
             must_reopen: false,
-            _lock: lock,
+            lock,
         }
     }
 
@@ -186,6 +205,7 @@ impl Writer {
             error!("history cannot be kept: {error}");
         }
         self.is_well = false;
+        self.last_failure = Instant::now();
         self.shared.set_health(Err(failed.clone()));
         self.must_reopen |= failed != Failed::Full;
         if error.is_damage() {
@@ -198,6 +218,13 @@ impl Writer {
             }
         }
         failed
+    }
+
+    /// Notes that nothing has failed for a while.
+    fn calm_down(&mut self) {
+        if self.last_failure.elapsed() >= QUIET {
+            self.succeed();
+        }
     }
 
     /// Notes that messages can be kept.
@@ -218,8 +245,15 @@ impl Writer {
 
     /// Opens the files again and takes up what they say.
     fn reopen(&mut self) -> Result<(), Error> {
+        // As long as it is open no other can have its identity.
+        self.is_replaced |= self.file != files::at(&schema::file(&self.shared.directory));
         self.let_go()?;
+        if !recover::is_locked(&self.shared.directory, &self.lock) {
+            let lock = recover::lock(&self.shared.directory);
+            self.lock = lock.map_err(io::Error::other)?;
+        }
         let known = Known {
+            is_replaced: self.is_replaced,
             epoch: self.shared.epoch(),
             head: self.shared.index().head,
         };
@@ -227,14 +261,25 @@ impl Writer {
             connection,
             mut index,
             epoch,
+            file,
         } = recover::open(&self.shared, Some(&known))?;
         self.connection = connection;
+        self.file = file;
+        self.is_replaced = false;
         // Numbers that were given to messages that could not be kept are not given again.
         self.next = self.next.max(index.head + 1);
         index.head = index.head.max(known.head);
         self.shared.replace(index, epoch);
         self.must_reopen = false;
         Ok(())
+    }
+
+    /// Checks that what is written is what somebody who opens the files would find.
+    fn check_files(&self) -> Result<(), Error> {
+        let directory = &self.shared.directory;
+        let is_same = self.file == files::at(&schema::file(directory))
+            && recover::is_locked(directory, &self.lock);
+        if is_same { Ok(()) } else { Err(Error::Gone) }
     }
 
     fn begin(&self) -> Result<Transaction<'_>, Error> {

@@ -20,9 +20,10 @@ const GIVEN_BACK: u64 = 1024;
 
 impl Writer {
     pub(super) fn trim(&mut self, now: SystemTime) -> Result<(), Error> {
+        self.check_files()?;
         if !self.is_well {
             schema::set_mark(&self.connection, "head", int(self.shared.index().head))?;
-            self.succeed();
+            self.calm_down();
         }
         self.ask_again();
         let numbers = self.asked_for();

@@ -36,6 +36,7 @@ pub(super) fn run(args: Args) -> ExitCode {
     let loaded = Config::load(&sources, []).map_err(|error| with_causes(&error));
     // Keys are read from where they are; those at a URL are not fetched.
     let checked = loaded.and_then(|loaded| {
+        directory(&loaded.config)?;
         token::tokens(&loaded.config)?;
         webhook(&loaded.config)?;
         hooks(&loaded.config)
@@ -49,6 +50,16 @@ pub(super) fn run(args: Args) -> ExitCode {
             eprintln!("{error}");
             ExitCode::from(EXIT_USAGE)
         }
+    }
+}
+
+/// Looks whether messages can be kept where they are to be.
+fn directory(config: &Config) -> Result<(), String> {
+    let directory = config.history.directory.as_deref();
+    // The server makes one if nothing is there.
+    match directory.filter(|path| path.exists() && !path.is_dir()) {
+        Some(path) => Err(format!("history.directory = {path:?}: is not a directory")),
+        None => Ok(()),
     }
 }
 

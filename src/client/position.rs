@@ -130,6 +130,11 @@ impl Position {
         self.since.as_ref()
     }
 
+    /// Tells whether it is after some number, be that the first of all.
+    pub(super) fn is_known(&self) -> bool {
+        matches!(self.since, Some(Since::After { .. }))
+    }
+
     /// Goes where the reply to a subscribe says. Of several channels the smallest number counts: what comes
     /// has growing ones, on whatever channel.
     pub(super) fn subscribed(&mut self, recoveries: &Recoveries) {

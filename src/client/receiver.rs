@@ -17,10 +17,19 @@ use super::transport::ConnectionType;
 /// What has come.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
-    /// Events, each as it came.
-    pub(crate) events: Vec<String>,
+    /// Events.
+    pub(crate) events: Vec<Event>,
     /// What has become of the connection or of the session.
     pub(crate) news: Option<News>,
+}
+
+/// An event.
+#[derive(Debug)]
+pub(crate) struct Event {
+    /// As it came.
+    pub(crate) text: String,
+    /// Its number in its server's history, if it has one.
+    pub(crate) number: Option<u64>,
 }
 
 /// What becomes of a client, for whoever watches it.
@@ -53,6 +62,8 @@ pub(crate) enum News {
         error: String,
         /// How long until then.
         wait: Duration,
+        /// What was not received is gone, too: it is not known where in a history to go on.
+        loses: bool,
     },
     /// The server does not know any more what came after the last message; it is subscribed to what is new.
     Expired {
@@ -111,7 +122,7 @@ impl Receiver {
     }
 
     /// Waits for what comes next. What it has returned counts as received: it is acknowledged by what this
-    /// does when it is called again.
+    /// does when it is called again. By then [`Self::had`] is to be told what has been done with.
     ///
     /// # Errors
     /// There is nothing more to be done: the server refuses, or could not be reached from the start.
@@ -221,12 +232,13 @@ impl Receiver {
             Step::Connect { .. } => CONNECT,
         };
         let mut events = Vec::new();
-        let mut ids = Vec::new();
         let (mut reply, mut lost) = (None, None);
         for (text, message) in read_texts(batch)? {
             if message.is_event() {
-                events.push(text.to_owned());
-                ids.extend(message.replay_id());
+                events.push(Event {
+                    text: text.to_owned(),
+                    number: message.replay_id(),
+                });
             } else if message.channel.as_deref() == Some(awaited) {
                 reply = Some(message.reply());
             } else if message.channel.as_deref() == Some(SUBSCRIBE) {
@@ -247,9 +259,6 @@ impl Receiver {
             self.course.unsubscribed();
         }
         heard.events = events;
-        for id in ids {
-            self.position.saw(id);
-        }
         let is_something = !heard.events.is_empty() || heard.news.is_some();
         Ok(is_something.then_some(heard))
     }
@@ -281,12 +290,23 @@ impl Receiver {
             Change::Resumed => Some(News::Resumed),
             Change::GoesOn => None,
             Change::Postponed(error) => Some(News::Postponed { error, wait }),
-            Change::SessionGone(error) => Some(News::SessionGone { error, wait }),
+            Change::SessionGone(error) => Some(News::SessionGone {
+                error,
+                wait,
+                loses: !self.position.is_known(),
+            }),
         };
         Ok(Heard {
             news,
             ..Heard::default()
         })
+    }
+
+    /// Goes on to an event with which its user has done: a new session has what comes after that.
+    pub(crate) fn had(&mut self, event: &Event) {
+        if let Some(number) = event.number {
+            self.position.saw(number);
+        }
     }
 
     /// Where it is, if that is known.

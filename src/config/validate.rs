@@ -377,12 +377,12 @@ impl Checks {
 
     fn listener(&mut self, config: &Config) {
         let transports = &config.bayeux.transports;
-        if let Some(fix) = path_fix(&transports.path) {
-            self.require(false, "bayeux.path", fix);
+        if let Some(fix) = path_fix(&transports.path, "/cometd") {
+            self.require(false, "bayeux.path", &fix);
         }
         let events = &config.eventsource.path;
-        if let Some(fix) = path_fix(events) {
-            self.require(false, "eventsource.path", fix);
+        if let Some(fix) = path_fix(events, "/events") {
+            self.require(false, "eventsource.path", &fix);
         }
         self.require(
             !is_at_or_below(events, &transports.path),
@@ -390,13 +390,13 @@ impl Checks {
             "must not be bayeux.path, or below it",
         );
         let resources = &config.resources.http.path;
-        if let Some(fix) = path_fix(resources) {
-            self.require(false, "resources.path", fix);
+        if let Some(fix) = path_fix(resources, "/resources") {
+            self.require(false, "resources.path", &fix);
         }
         let are_apart = |a: &str, b: &str| !is_at_or_below(a, b) && !is_at_or_below(b, a);
         let history = &config.history.path;
-        if let Some(fix) = path_fix(history) {
-            self.require(false, "history.path", fix);
+        if let Some(fix) = path_fix(history, "/history") {
+            self.require(false, "history.path", &fix);
         }
         for other in [&transports.path, events, resources] {
             self.require(

@@ -14,13 +14,17 @@ use crate::bayeux::ChannelName;
 #[serde(deny_unknown_fields)]
 pub struct Retention {
     /// How many messages.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<u64>,
     /// How old they may be.
-    #[serde(default, with = "humantime_serde")]
+    #[serde(
+        default,
+        with = "humantime_serde",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub age: Option<Duration>,
     /// How many bytes their data, and what else was relayed, may have.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<ByteSize>,
 }
 

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::caller::Caller;
 use super::extract::{Json, Path, Query};
-use super::paging::parameter;
+use super::paging::{number, parameter};
 use super::problem::{Kind, Problem};
 use super::{Shared, Working};
 use crate::authentication::api_keys::Permission;
@@ -28,11 +28,13 @@ const RETRY: Duration = Duration::from_secs(1);
 #[into_params(parameter_in = Query)]
 pub(super) struct HistoryQuery {
     /// Those after this number: `next` of the part before. Without it all that are kept.
-    after: Option<u64>,
+    #[param(value_type = Option<u64>)]
+    after: Option<String>,
     /// The `epoch` that came with the number.
     epoch: Option<String>,
     /// How many at most, 1 to `history.max_page_messages`; without it 100.
-    limit: Option<usize>,
+    #[param(value_type = Option<usize>)]
+    limit: Option<String>,
 }
 
 /// Which messages are to be deleted.
@@ -40,7 +42,8 @@ pub(super) struct HistoryQuery {
 #[into_params(parameter_in = Query)]
 pub(super) struct DeleteQuery {
     /// Those up to this number; without it all.
-    up_to: Option<u64>,
+    #[param(value_type = Option<u64>)]
+    up_to: Option<String>,
 }
 
 /// A part of what is kept.
@@ -147,12 +150,14 @@ pub(super) async fn read(
     caller.may(Permission::Read)?;
     let past = past(&shared, &caller, &name)?;
     let max = shared.server.history_settings().max_page_messages;
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT.min(max));
+    let after = number("after", query.after.as_deref())?;
+    let limit = number("limit", query.limit.as_deref())?;
+    let limit = limit.unwrap_or(DEFAULT_LIMIT.min(max));
     if !(1..=max).contains(&limit) {
         let fix = format!("must be 1 to {max} (history.max_page_messages)");
         return Err(parameter("limit", fix));
     }
-    let part = past.read(query.after, query.epoch, limit).await;
+    let part = past.read(after, query.epoch, limit).await;
     let part = part.map_err(|failed| unavailable(&failed))?;
     let work = part.messages.len();
     Ok(Working::new(Written(part), work))
@@ -187,7 +192,8 @@ pub(super) async fn delete(
 ) -> Result<Json<Deleted>, Problem> {
     caller.may(Permission::Admin)?;
     let past = past(&shared, &caller, &name)?;
-    let deleted = past.forget(query.up_to).await;
+    let up_to = number("up_to", query.up_to.as_deref())?;
+    let deleted = past.forget(up_to).await;
     let deleted = deleted.map_err(|failed| unavailable(&failed))?;
     Ok(Json(Deleted { deleted }))
 }

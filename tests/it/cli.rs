@@ -94,6 +94,20 @@ fn check_config_accepts_a_good_file() {
 }
 
 #[test]
+fn check_config_looks_whether_history_has_a_directory() {
+    let in_the_way = ConfigFile::new("in-the-way", "");
+    let directory = format!("history.directory={}", in_the_way.path());
+    let file = ConfigFile::new("history", "");
+    let output = run(&["check-config", file.path(), "--set", &directory]);
+    assert_eq!(output.status.code(), Some(2));
+    let expected = format!(
+        "history.directory = \"{}\": is not a directory\n",
+        in_the_way.path()
+    );
+    assert_eq!(stderr(&output), expected);
+}
+
+#[test]
 fn a_file_that_is_missing_or_no_toml_is_named() {
     let file = ConfigFile::new("syntax", "[bayeux\n");
     for (path, why) in [

@@ -339,6 +339,15 @@ async fn application_servers_read_and_delete_it_as_their_keys_say() {
     assert_eq!(part, get(&reading, "/history/h/**").await);
     let response = ask(&reading, "DELETE", "/api/v1/history/h/a").await;
     assert_eq!(response.status, 403);
+    for name in ["after", "limit"] {
+        let response = ask(&reading, "GET", &format!("/api/v1/history/h/a?{name}=x")).await;
+        let problem: Value = serde_json::from_slice(&response.body).unwrap();
+        let expected = format!("{name} must be a whole number, 0 or more");
+        assert_eq!(
+            (response.status, &problem["detail"]),
+            (400, &json!(expected))
+        );
+    }
     let deleting = server(&["api.public=true", &on_one]);
     publish(&deleting, "/h/a", "1").await;
     publish(&deleting, "/h/b", "2").await;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
-use self::printer::Printer;
+use self::printer::{Printer, unread};
 use self::render::{Style, render};
 use super::harmless::shown;
 use super::remote::{EXIT_TIMEOUT, Error, PATIENCE, Remote, channel, say, say_error, takes_colour};
@@ -102,10 +102,13 @@ async fn subscribe(args: &Args) -> Result<Ending, Error> {
         _ = interrupt.recv() => Ok(Ending::Interrupted),
         _ = terminate.recv() => Ok(Ending::Interrupted),
         () = over => Ok(Ending::TimedOut),
+        () = unread() => Ok(Ending::Closed),
         ended = listen(args, &mut receiver) => ended,
     };
     if let Some(receiver) = receiver {
-        let is_told = args.since.is_some() && ending.is_ok() && !args.quiet;
+        // How much was read of what nobody reads any more is not known.
+        let is_known = !matches!(ending, Err(_) | Ok(Ending::Closed));
+        let is_told = args.since.is_some() && is_known && !args.quiet;
         if let Some(position) = receiver.position().filter(|_| is_told) {
             say(&format!(
                 "--since {} goes on from here",
@@ -139,16 +142,20 @@ async fn listen(args: &Args, receiver: &mut Option<Receiver>) -> Result<Ending, 
                 say(&line);
             }
         }
+        let count = usize::try_from(left).unwrap_or(usize::MAX);
+        let count = count.min(heard.events.len());
+        let events = &heard.events[..count];
+        left -= count as u64;
         let mut lines = String::new();
-        for event in &heard.events {
-            if left > 0 {
-                left -= 1;
-                render(event, style, &mut lines);
-            }
+        for event in events {
+            render(&event.text, style, &mut lines);
         }
         match printer.print(lines).await {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(Ending::Closed),
             printed => printed?,
+        }
+        for event in events {
+            receiver.had(event);
         }
         if left == 0 {
             return Ok(Ending::Complete);
@@ -179,9 +186,13 @@ fn told(news: News, args: &Args) -> Vec<String> {
             )]
         }
         News::Resumed => vec!["connected again; the session goes on".to_owned()],
-        News::SessionGone { error, wait } => vec![format!(
-            "the session is gone ({}), and with it what was not received; the next begins in {wait:.1?}",
-            shown(&error)
+        News::SessionGone { error, wait, loses } => vec![format!(
+            "the session is gone ({}){}; the next begins in {wait:.1?}",
+            shown(&error),
+            match loses {
+                true => ", and with it what was not received",
+                false => "",
+            }
         )],
         News::Expired { error } => vec![format!(
             "what was published meanwhile is lost ({})",
@@ -210,11 +221,15 @@ fn lost(past: &Recoveries, args: &Args) -> Vec<String> {
     missed
         .map(|(channel, recovery)| {
             let reason = recovery.reason.as_deref().unwrap_or("no reason is given");
+            // Nothing is kept where it is none.
+            let from = match recovery.after {
+                0 => String::new(),
+                after => format!("; it goes on after {after}"),
+            };
             format!(
-                "not all that was missed on {} can be had ({}); it goes on after {}",
+                "not all that was missed on {} can be had ({}){from}",
                 shown(channel),
-                shown(reason),
-                recovery.after
+                shown(reason)
             )
         })
         .collect()

@@ -1,8 +1,11 @@
 //! Standard output on a thread of its own: who reads slowly, or not at all, keeps nobody from being interrupted.
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::sync::mpsc;
 
+use tokio::io::Interest;
+use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
 type Order = (String, oneshot::Sender<io::Result<()>>);
@@ -40,4 +43,19 @@ impl Printer {
         self.orders.send((text, done)).map_err(|_| gone(()))?;
         written.await.map_err(|_| gone(()))?
     }
+}
+
+/// Waits until standard output is a pipe that nobody can read any more.
+pub(super) async fn unread() {
+    if watch().await.is_err() {
+        // A file, which cannot be waited for, is never closed.
+        std::future::pending().await
+    }
+}
+
+async fn watch() -> io::Result<()> {
+    let out = io::stdout().as_fd().try_clone_to_owned()?;
+    // Nothing is written by this, so the pipe may block as others expect.
+    let out = pipe::Sender::from_owned_fd_unchecked(out)?;
+    out.ready(Interest::ERROR).await.map(drop)
 }

@@ -2,21 +2,22 @@
 
 use tracing_subscriber::EnvFilter;
 
-/// Finds what is wrong with the endpoint's path.
-pub(super) fn path_fix(path: &str) -> Option<&'static str> {
-    if !path.starts_with('/') {
-        Some("must start with '/', such as \"/cometd\"")
+/// Finds what is wrong with a path of the server's; `example` is a good one.
+pub(super) fn path_fix(path: &str, example: &str) -> Option<String> {
+    let fix = if !path.starts_with('/') {
+        return Some(format!("must start with '/', such as \"{example}\""));
     } else if path == "/" {
-        Some("must name a path below '/', such as \"/cometd\"")
+        return Some(format!("must name a path below '/', such as \"{example}\""));
     } else if path.contains(['?', '#']) {
-        Some("must be a path alone, without '?' or '#'")
+        "must be a path alone, without '?' or '#'"
     } else if path.ends_with('/') {
-        Some("must not end with '/'; what is below it is served alike")
+        "must not end with '/'; what is below it is served alike"
     } else if path.contains("//") || !path.bytes().all(is_path_byte) {
-        Some("must not hold empty segments, and only letters, digits and -._~!$&()*+,;=:@%/")
+        "must not hold empty segments, and only letters, digits and -._~!$&()*+,;=:@%/"
     } else {
-        None
-    }
+        return None;
+    };
+    Some(fix.to_owned())
 }
 
 /// The characters of a path (RFC 3986 section 3.3), but for the apostrophe, which shells quote with.

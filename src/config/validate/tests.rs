@@ -59,7 +59,14 @@ const WITHOUT_SENSE: &[(&str, &str)] = &[
         "resources.path=/events",
         "\"/events\": must not be bayeux.path or eventsource.path",
     ),
-    ("history.path=/", "\"/\": must name a path below '/'"),
+    (
+        "history.path=history",
+        "\"history\": must start with '/', such as \"/history\"",
+    ),
+    (
+        "history.path=/",
+        "\"/\": must name a path below '/', such as \"/history\"",
+    ),
     (
         "history.path=/resources/old",
         "\"/resources/old\": must not be bayeux.path",
@@ -289,10 +296,10 @@ fn history_has_bounds_and_its_options_need_one() {
         assert_eq!(problems(&[&argument]), "");
     }
     let refused = [
-        ("history = {}", "history = {", "must have a bound"),
+        ("history = {}", "history = {}: ", "must have a bound"),
         (
             "history = { messages = 0 }",
-            "history = {",
+            "history = {\"messages\":0}: ",
             "must be above zero",
         ),
         (

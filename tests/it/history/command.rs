@@ -1,11 +1,12 @@
 //! `mirant subscribe` and history: it has what was before, and goes on where it was.
 
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 
 use super::publish;
-use crate::support::program::{Running, Serving, end_of, mirant, stderr};
+use crate::support::program::{Running, Serving, end_of, mirant, output_of, stderr};
 use crate::support::{Client, TestServer, until};
 
 const KEPT: &str = "channel=[{pattern = '/s/**', history = {messages = 3}}, \
@@ -67,7 +68,7 @@ async fn it_has_what_was_published_before_as_far_as_it_wants() {
         (
             "/other --since all --timeout 300ms".to_owned(),
             vec![],
-            "(no_history)",
+            "(no_history)\n",
         ),
     ];
     for (words, expected, part) in cases {
@@ -91,6 +92,59 @@ async fn it_has_what_was_published_before_as_far_as_it_wants() {
     );
 }
 
+/// Where it says at its end that it goes on.
+fn position(said: &str) -> &str {
+    let told = said.lines().find_map(|line| {
+        let (_, told) = line.split_once("--since ")?;
+        told.strip_suffix(" goes on from here")
+    });
+    told.expect(said)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_says_where_what_it_has_printed_ends() {
+    let server = server(&[]);
+    for number in 1..=3 {
+        publish(&server, "/s/a", json!(number)).await;
+    }
+    for transport in ["websocket", "long-polling"] {
+        let words = format!("/s/a --transport {transport}");
+        let first = end_of(&mut command(
+            &server,
+            &format!("{words} --since all --count 2"),
+        ));
+        let said = stderr(&first);
+        let since = position(&said);
+        let mut rest = command(&server, &format!("{words} --since {since} --count 1"));
+        let rest = String::from_utf8(end_of(&mut rest).stdout).unwrap();
+        assert_eq!(message(&rest).0, 3, "{words}: {said}");
+    }
+}
+
+/// What became of what was written to a pipe is not known when nobody reads it any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_ends_at_once_when_nobody_reads_what_it_prints() {
+    let server = server(&[]);
+    for number in 1..=3 {
+        publish(&server, "/s/a", json!(number)).await;
+    }
+    for transport in ["websocket", "long-polling"] {
+        let words = format!("/s/a --since all --transport {transport}");
+        let mut command = command(&server, &words);
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
+        assert_eq!(message(&line).0, 1, "{words}");
+        drop(out);
+        let output = output_of(child);
+        assert_eq!(output.status.code(), Some(0), "{words}");
+        let said = stderr(&output);
+        assert!(!said.contains("goes on from here"), "{words}: {said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_goes_on_where_it_was_when_its_session_is_gone() {
     // Sessions of who is silent are gone soon.
@@ -111,7 +165,8 @@ async fn it_goes_on_where_it_was_when_its_session_is_gone() {
             publish(&server, "/s/b", json!(2)).await;
             publish(&server, "/s/a", json!(3)).await;
             running.signal("CONT");
-            running.says("the session is gone");
+            let said = running.says("the session is gone");
+            assert!(!said.contains("what was not received"), "{said}");
             running.says("subscribed to");
             publish(&server, "/s/a", json!(4)).await;
             let ended = running.end();

@@ -35,7 +35,8 @@ pub(crate) fn end_of(command: &mut Command) -> Output {
     output_of(child.spawn().unwrap())
 }
 
-fn output_of(mut child: Child) -> Output {
+/// What a process says until its end, which it must come to by itself.
+pub(crate) fn output_of(mut child: Child) -> Output {
     let give_up = Instant::now() + PATIENCE;
     // What it says fits into its pipes.
     while child.try_wait().unwrap().is_none() {

@@ -8,6 +8,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -138,6 +141,7 @@ fn bind_with_all(
     let metrics = Arc::new(Metrics::of(Budget::new(config.memory.budget.bytes())));
     let access = Access::new(&config.access).map_err(StartError::Access)?;
     let clients = Clients::new(&config, &access, &metrics)?;
+    let accounts = accounts(&config);
     let backends = Backends::new(&config, &metrics)?;
     let Config {
         http,
@@ -172,6 +176,7 @@ fn bind_with_all(
         access: Arc::new(access),
         rates,
         authenticator: clients.authenticator,
+        accounts,
         waits: extensions.waits,
         extensions: extensions.build(more(clients.webhook.as_ref(), additions.extensions)),
         services,
@@ -205,6 +210,21 @@ fn bind_with_all(
         stop,
         shutdown_timeout: http.shutdown_timeout,
     })
+}
+
+/// Names the configuration of who clients may be: another says that somebody may not be any more who was.
+fn accounts(config: &Config) -> Arc<str> {
+    let Config {
+        authentication,
+        user,
+        issuer,
+        webhook,
+        api,
+        ..
+    } = config;
+    let text = serde_json::to_vec(&(authentication, user, issuer, webhook, &api.key));
+    let digest = digest::digest(&digest::SHA256, &text.unwrap_or_default());
+    URL_SAFE_NO_PAD.encode(&digest.as_ref()[..16]).into()
 }
 
 /// What all listeners have in common.

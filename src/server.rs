@@ -70,6 +70,8 @@ pub struct BayeuxServer {
     announcer: Option<Arc<Announcer>>,
     authenticator: Authenticator,
     waiting: WaitingRoom,
+    /// What names the configuration of who clients may be.
+    accounts: Arc<str>,
 }
 
 /// What a server is made of.
@@ -95,6 +97,9 @@ pub struct Parts {
     pub rates: rates::Settings,
     /// What checks who clients are.
     pub authenticator: Authenticator,
+    /// What names its configuration: sessions of clients that have shown who they are outlive a restart only with
+    /// the same.
+    pub accounts: Arc<str>,
     /// What looks at all messages.
     pub extensions: Pipeline,
     /// How long and how many may wait for them.
@@ -125,6 +130,7 @@ impl Default for Parts {
             access: Arc::default(),
             rates: rates::Settings::default(),
             authenticator: Authenticator::default(),
+            accounts: "".into(),
             extensions: Pipeline::default(),
             waits: WaitBounds::default(),
             services: Services::default(),
@@ -176,6 +182,7 @@ impl BayeuxServer {
             announcer: parts.announcer,
             authenticator: parts.authenticator,
             waiting,
+            accounts: parts.accounts,
         }
     }
 

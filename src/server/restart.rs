@@ -9,7 +9,11 @@ use super::core::clocks;
 use crate::history::{Failed, Saved, Store};
 use crate::metrics::Notice;
 use crate::operations::Revived;
-use crate::session::{Record, Session, Unreadable};
+use crate::session::{EndReason, Record, Session, Unreadable};
+
+/// What stands between a session's client id and by which configuration its client has shown who it is: with another
+/// one it has to show that again.
+const ACCOUNTS: &str = "@";
 
 /// Sessions that are written or read at once, and bytes of them.
 const MAX_SESSIONS: usize = 500;
@@ -37,13 +41,17 @@ impl Batch {
     }
 
     /// Adds a session; false if it has ended.
-    fn add(&mut self, session: &Session) -> Result<bool, Unreadable> {
+    fn add(&mut self, session: &Session, accounts: &str) -> Result<bool, Unreadable> {
         let Some(record) = session.record(clocks())? else {
             return Ok(false);
         };
         let state = record.encode()?;
         self.bytes += state.len();
-        let key = session.id().to_string();
+        let mut key = session.id().to_string();
+        if record.identity.is_some() {
+            key += ACCOUNTS;
+            key += accounts;
+        }
         self.sessions.push(Saved { key, state });
         Ok(true)
     }
@@ -102,6 +110,12 @@ impl BayeuxServer {
 
     fn take_up(&self, saved: &Saved, revived: &mut Revived) {
         let metrics = self.metrics();
+        let accounts = saved.key.split_once(ACCOUNTS);
+        if accounts.is_some_and(|(_, accounts)| accounts != &*self.accounts) {
+            metrics.not_restored_sessions.increment();
+            metrics.ended(EndReason::NotRestored);
+            return;
+        }
         let scope = self.core.scope(clocks().0);
         let taken = Record::decode(&saved.state).and_then(|record| scope.take_up(record, revived));
         match taken {
@@ -151,7 +165,7 @@ impl BayeuxServer {
             saved: 0,
             lost: all.len(),
         };
-        let outcome = tally.save(&all, &**store, end).await;
+        let outcome = tally.save(&all, &self.accounts, &**store, end).await;
         let Tally { saved, lost } = tally;
         match outcome {
             Ok(()) => tracing::info!(saved, lost, "the next start takes the sessions up"),
@@ -171,12 +185,13 @@ impl Tally {
     async fn save(
         &mut self,
         sessions: &[Arc<Session>],
+        accounts: &str,
         store: &dyn Store,
         end: Instant,
     ) -> Result<(), NotSaved> {
         let mut batch = Batch::default();
         for session in sessions {
-            match batch.add(session) {
+            match batch.add(session, accounts) {
                 Ok(true) => {}
                 Ok(false) => self.lost -= 1,
                 Err(error) => {

@@ -303,6 +303,9 @@ pub(super) fn survey(
     Ok(survey)
 }
 
+/// How many messages are looked at to find whether too many are wanted: more would keep others waiting.
+const MAX_WALK: i64 = 200_000;
+
 /// Returns what the index says, and how many messages there are to be read at most.
 fn overview(index: &Index, want: &Want) -> (Survey, u64) {
     let mut survey = Survey {
@@ -327,16 +330,18 @@ fn overview(index: &Index, want: &Want) -> (Survey, u64) {
     (survey, count)
 }
 
-/// Goes back through all messages until so many that are wanted have come, and finds the one before these.
+/// Goes back through the newest messages until so many that are wanted have come, and finds the one before these; if
+/// they are not among those that are looked at, there are not too many.
 fn walk_back(
     connection: &Connection,
     index: &RwLock<Index>,
     want: &Want,
     (head, max): (u64, usize),
 ) -> Result<Option<u64>, Error> {
-    let sql = "SELECT id, channel FROM message WHERE id <= ?1 AND id > ?2 ORDER BY id DESC";
+    let sql =
+        "SELECT id, channel FROM message WHERE id <= ?1 AND id > ?2 ORDER BY id DESC LIMIT ?3";
     let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query((int(head), int(want.after)))?;
+    let mut rows = statement.query((int(head), int(want.after), MAX_WALK))?;
     let mut known: HashMap<Number, Option<u64>> = HashMap::new();
     let mut left = max;
     while let Some(row) = rows.next()? {

@@ -29,7 +29,8 @@ pub fn may_read(
 ) -> Result<(), Denied> {
     let name = implied::pattern_name(pattern);
     scope.incoming(&mut implied::subscribe(&name, None), None, actor)?;
-    Ok(scope.may_subscribe(std::slice::from_ref(pattern), None, actor)?)
+    scope.may_subscribe(std::slice::from_ref(pattern), None, actor)?;
+    Ok(scope.has_memory()?)
 }
 
 /// Asks whether somebody may have what is kept of a channel forgotten.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OptionalExtension};
+use tracing::warn;
 
 use super::index::{Channel, Cut, Index, Number};
 use super::round::SLICE;
@@ -14,6 +15,8 @@ use super::{cut, rows, schema};
 
 /// Channels that are cut in one slice because of their age.
 const AGED: usize = 256;
+/// Channels whose names are logged.
+const NAMED: usize = 5;
 
 /// Finds what some channels have above their retention.
 pub(super) fn excess(
@@ -30,6 +33,53 @@ pub(super) fn excess(
         }
     }
     Ok(cuts)
+}
+
+/// Finds channels that have no history any more, and have not been let go yet.
+pub(super) fn without_history(index: &Index, numbers: impl Iterator<Item = Number>) -> Vec<Number> {
+    let is_due = |number: &Number| {
+        index.get(*number).is_some_and(|channel| {
+            // It is let go with a number that no message has.
+            let is_let_go = channel.messages == 0 && channel.lost > channel.last;
+            !channel.retention.is_on() && !is_let_go
+        })
+    };
+    numbers.filter(is_due).collect()
+}
+
+/// Lets go of all that channels have which have no history any more. What is published now is not kept: so
+/// whoever knows of no number above `id`, a new one, is to hear that something is missing, once they have again.
+pub(super) fn let_go(index: &mut Index, numbers: &[Number], id: u64) {
+    let mut names = Vec::new();
+    let (mut channels, mut messages) = (0_u64, 0);
+    for number in numbers {
+        let Some(channel) = index.get(*number) else {
+            continue;
+        };
+        let all = Cut {
+            lost: id,
+            messages: channel.messages,
+            bytes: channel.bytes,
+            first: 0,
+        };
+        if channel.messages > 0 {
+            channels += 1;
+            messages += channel.messages;
+            if names.len() < NAMED {
+                names.push(channel.name.as_str().to_owned());
+            }
+        }
+        index.cut(*number, &all);
+    }
+    index.head = index.head.max(id);
+    if channels > 0 {
+        let names = names.join(", ");
+        warn!(
+            channels,
+            messages,
+            "no [[channel]] entry gives these history any more, and what was kept of them goes: {names}"
+        );
+    }
 }
 
 /// Finds what is too old, of so many channels at once; tells whether that are all.

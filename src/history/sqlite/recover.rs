@@ -12,7 +12,7 @@ use tracing::{error, warn};
 use super::files::Identity;
 use super::index::{Channel, Index, Item, Number};
 use super::schema::{self, Error, int};
-use super::{OpenError, Shared, cut, files, rows};
+use super::{OpenError, Shared, cut, files, keeping, rows};
 use crate::bayeux::{ChannelName, Limits};
 use crate::history::{Epoch, Policy, Sync};
 
@@ -235,7 +235,7 @@ fn load(connection: &Connection, policy: &Policy) -> Result<Index, Error> {
         channel.messages = value(7)?;
         channel.bytes = value(8)?;
         channel.is_written = true;
-        index.head = index.head.max(channel.last);
+        index.head = index.head.max(channel.last).max(channel.lost);
         index.insert(number, channel);
     }
     count(connection, &mut index, mark("counted")?)?;
@@ -272,6 +272,18 @@ fn count(connection: &Connection, index: &mut Index, counted: u64) -> Result<(),
 
 /// Lets go of what is above the retention of each channel, which may have changed.
 fn limit(connection: &Connection, index: &mut Index) -> Result<(), Error> {
+    let numbers: Vec<_> = index.iter().map(|(number, _)| number).collect();
+    let numbers = keeping::without_history(index, numbers.into_iter());
+    if !numbers.is_empty() {
+        let id = index.head + 1;
+        keeping::let_go(index, &numbers, id);
+        let transaction = connection.unchecked_transaction()?;
+        keeping::write_all(&transaction, index, &numbers)?;
+        transaction.commit()?;
+        for number in numbers {
+            index.note_written(number, 0);
+        }
+    }
     let mut cuts = Vec::new();
     for (number, channel) in index.iter() {
         if let Some(cut) = cut::excess(connection, number, channel, &[])? {

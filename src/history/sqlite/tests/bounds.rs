@@ -119,3 +119,37 @@ async fn two_processes_do_not_share_a_directory() {
     drop(store);
     scratch.open();
 }
+
+#[tokio::test]
+async fn a_channel_without_history_for_a_while_has_lost_something() {
+    let without = || {
+        Policy::new(|name| match name.as_str() {
+            "/a" => Retention::default(),
+            name => policy().of(&ChannelName::parse(name, &Limits::default()).unwrap()),
+        })
+    };
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let places = append(&store, &["/b", "/a", "/b", "/a"]).await;
+    let last = places[3].id;
+    let epoch = store.epoch();
+    drop(store);
+    let store = scratch.open_with(&settings(), without());
+    assert_eq!(ids(&store, "/**", 0).await, [places[0].id, places[2].id]);
+    let survey = store.survey(want("/a", last), 10).await.unwrap();
+    assert!(survey.lost > last && survey.lost <= survey.head);
+    store.trim(SystemTime::now()).await.unwrap();
+    // It is let go once.
+    let again = store.survey(want("/a", last), 10).await.unwrap();
+    assert_eq!((again.lost, again.head), (survey.lost, survey.head));
+    drop(store);
+    let store = scratch.open();
+    assert_eq!(store.epoch(), epoch);
+    let after = store.survey(want("/a", last), 10).await.unwrap();
+    assert_eq!(after.lost, survey.lost);
+    let of_other = store.survey(want("/b", last), 10).await.unwrap();
+    assert!(of_other.lost <= last);
+    let place = append(&store, &["/a"]).await[0];
+    assert!(place.id > survey.lost);
+    assert_eq!(ids(&store, "/a", 0).await, [place.id]);
+}

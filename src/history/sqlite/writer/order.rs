@@ -26,6 +26,7 @@ impl Writer {
             self.calm_down();
         }
         self.ask_again();
+        self.let_go_of_channels()?;
         let numbers = self.asked_for();
         let cuts = keeping::excess(&self.connection, &self.shared.index(), numbers)?;
         self.cut(&cuts);
@@ -49,6 +50,21 @@ impl Writer {
                 channel.retention = self.shared.policy.of(&channel.name);
             }
         }
+    }
+
+    /// Lets go of channels that have no history any more, among those that were asked for.
+    fn let_go_of_channels(&mut self) -> Result<(), Error> {
+        let numbers = keeping::without_history(&self.shared.index(), self.asked_for());
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        keeping::let_go(&mut self.shared.index_mut(), &numbers, self.next);
+        self.next += 1;
+        let transaction = self.begin()?;
+        keeping::write_all(&transaction, &self.shared.index(), &numbers)?;
+        transaction.commit()?;
+        self.note_written(&numbers);
+        Ok(())
     }
 
     fn asked_for(&self) -> std::ops::Range<Number> {

@@ -42,7 +42,8 @@ pub(super) struct Args {
     channels: Vec<String>,
     /// Have what was published since then, as far as the server keeps it: since a message by its number (ext.replay),
     /// since EPOCH:NUMBER, all there is, or only what is new
-    #[arg(long, value_name = "all|new|NUMBER")]
+    // Epochs may begin with a hyphen.
+    #[arg(long, value_name = "all|new|NUMBER", allow_hyphen_values = true)]
     since: Option<Since>,
     /// Print each message over several lines
     #[arg(long)]

@@ -55,7 +55,7 @@ async fn it_has_what_was_published_before_as_far_as_it_wants() {
             "not all that was missed on /s/a can be had (expired)",
         ),
         (
-            format!("/s/a --since x:{second} --count 2"),
+            format!("/s/a --since -x:{second} --count 2"),
             vec![3, 4],
             "(epoch_changed)",
         ),

@@ -1,5 +1,7 @@
 // Clients have what they missed: after they were away, and after the server was; or hear that it is gone.
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -8,6 +10,7 @@ import { onStageWithHistory, publish } from './support/kept.mjs';
 import { COMETD_9, nodePeer } from './support/node-peer.mjs';
 import { processPeer } from './support/process.mjs';
 import { withShell } from './support/shell.mjs';
+import { SECRET, tokenOf } from './support/tokens.mjs';
 
 const CHANNEL = '/event/Order__e';
 /** What clients of Salesforce need, who look for the number in `data`, and want to hear that theirs has expired. */
@@ -108,6 +111,36 @@ for (const { name, open, transport = 'long-polling', options } of CLIENTS) {
       }));
   });
 }
+
+describe('jsforce 3 hears by its AuthFailure', () => {
+  const jsforce = nodePeer({ library: 'jsforce' });
+
+  for (const [what, token, error] of [
+    ['that it has not shown who it is', undefined, /^\/meta\/handshake 403:.*:handshake_denied none$/],
+    ['that its token has expired', () => tokenOf('u1', 9), /^\/meta\/handshake 401:.*:token_expired none$/],
+  ]) {
+    test(what, () =>
+      withShell(async ({ folder }) => {
+        const secret = join(folder, 'secret');
+        await writeFile(secret, SECRET);
+        const settings = [
+          `issuer=[{ secret = { file = '${secret}' }, leeway = "0s" }]`,
+          'access=[{ allow = ["handshake", "subscribe", "publish"], who = "authenticated", channels = ["/**"] }]',
+        ];
+        await onStageWithHistory(`{pattern="/event/**", history={messages=9}}`, settings, async (stage) => {
+          const client = stage.add(await jsforce(stage, 'alice'));
+          await client.connect(stage.server.url, { since: { [CHANNEL]: NEW }, token: token?.() });
+          // Without a session there is no answer.
+          const subscribed = client.subscribe(CHANNEL);
+          if (token) await subscribed;
+          else subscribed.catch(() => {});
+          await client.until('a refusal', () => client.refusals.length > 0);
+          assert.match(client.refusals[0], error);
+        });
+      }),
+    );
+  }
+});
 
 describe('EventSource in Chromium has every message once', () => {
   const on = (play) => onStageWithHistory('{pattern="/event/**", history={messages=100}}', [], play);

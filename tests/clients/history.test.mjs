@@ -18,7 +18,13 @@ const LIKE_SALESFORCE = 'replay_id="data", replay_expired="fail"';
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const python = (driver) => (stage, name) => processPeer(name, here('.venv/bin/python'), [here(driver)], stage);
 const JAVA = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', `${here('java/target/classes')}:${here('java/target/lib')}/*`];
-const java = (stage, name) => processPeer(name, 'java', [...JAVA, 'Driver'], stage);
+/** Where others work, too, a Java machine may take longer to start than what a call waits. */
+const java = async (stage, name) => {
+  const peer = processPeer(name, 'java', [...JAVA, 'Driver'], stage);
+  const isThere = () => peer.perform('positions').then(() => true, () => false);
+  for (let time = 0; time < 4 && !(await isThere()); time += 1);
+  return peer;
+};
 const jsforce = nodePeer({ library: 'jsforce' });
 
 missed({ name: 'jsforce 3', open: jsforce, options: LIKE_SALESFORCE });

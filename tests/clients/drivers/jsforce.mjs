@@ -14,8 +14,9 @@ export function jsforceDriver(jsforce, StreamingExtension, report) {
      * @param {string} url
      * @param {object} options
      * @param {object} options.since how far it was, for one channel
+     * @param {string} [options.token] what it shows by an extension more: its header is that of Salesforce
      */
-    async connect(url, { since }) {
+    async connect(url, { since, token }) {
       const [[channel, position]] = Object.entries(since);
       const instanceUrl = url.replace(/\/cometd$/, '');
       const connection = new jsforce.Connection({ instanceUrl, accessToken: 'token', version: '58.0' });
@@ -23,7 +24,13 @@ export function jsforceDriver(jsforce, StreamingExtension, report) {
         report({ type: 'refusal', channel: message.channel, error: message.error, reconnect: 'none' });
       });
       replay = new StreamingExtension.Replay(channel, position);
-      client = connection.streaming.createClient([failed, replay]);
+      const shown = {
+        outgoing(message, pass) {
+          if (token && message.channel === '/meta/handshake') message.ext = { authentication: { token } };
+          pass(message);
+        },
+      };
+      client = connection.streaming.createClient([failed, replay, shown]);
       return 'faye';
     },
 

@@ -141,7 +141,6 @@ fn bind_with_all(
     let metrics = Arc::new(Metrics::of(Budget::new(config.memory.budget.bytes())));
     let access = Access::new(&config.access).map_err(StartError::Access)?;
     let clients = Clients::new(&config, &access, &metrics)?;
-    let accounts = accounts(&config);
     let backends = Backends::new(&config, &metrics)?;
     let Config {
         http,
@@ -176,7 +175,7 @@ fn bind_with_all(
         access: Arc::new(access),
         rates,
         authenticator: clients.authenticator,
-        accounts,
+        accounts: clients.accounts,
         waits: extensions.waits,
         extensions: extensions.build(more(clients.webhook.as_ref(), additions.extensions)),
         services,
@@ -278,6 +277,8 @@ struct Clients {
     authenticator: Authenticator,
     webhook: Option<Webhook>,
     shows: Shows,
+    /// What names the configuration of all that.
+    accounts: Arc<str>,
 }
 
 impl Clients {
@@ -297,6 +298,7 @@ impl Clients {
             authenticator: Authenticator::new(keys.clone(), tokens, passwords, webhook.clone()),
             webhook,
             keys,
+            accounts: accounts(config),
         })
     }
 }

@@ -44,7 +44,8 @@ async fn nobody_else_may_read_what_is_kept() {
 
 #[tokio::test]
 async fn files_that_are_taken_away_are_noticed_and_a_new_store_begins() {
-    let cases: [(&str, fn(&Path)); 3] = [
+    type Taking = fn(&Path);
+    let cases: [(&str, Taking); 3] = [
         ("the directory", |path| fs::remove_dir_all(path).unwrap()),
         ("the file", |path| {
             fs::remove_file(path.join("history.db")).unwrap()

@@ -82,11 +82,6 @@ impl Session {
         self.lock().state.begin_replay(patterns, sent)
     }
 
-    /// Tells whether a run of it waits to be told from where on it reads.
-    pub fn awaits_replay(&self, run: u64) -> bool {
-        self.lock().state.awaits_replay(run)
-    }
-
     /// Returns how many runs of it are not over.
     pub fn replay_count(&self) -> usize {
         self.lock().state.replay_count()

@@ -31,24 +31,41 @@ pub(super) struct Replaying {
 struct Run {
     number: u64,
     wants: Wants,
-    /// What brings some of its channels anyway.
-    live: Names,
+    /// What brings some of its channels anyway, at first and since others were done.
+    live: Vec<Live>,
     selection: Selection,
     /// All up to this has been read.
     position: u64,
-    /// From this on those channels were offered live, which the run leaves out, but for what it had read before.
-    live_from: Option<LiveFrom>,
     /// The largest number that was passed over.
     passed: u64,
     /// Up to this its client was told that messages are lost.
     told: u64,
     /// Whether it ends if more are.
     fails: bool,
-    /// The runs that were not over when it began, and how far they had come.
+    /// The runs that there were when it began, and how far they had come.
     before: Vec<(u64, u64)>,
     /// What these have brought since.
     brought: Vec<Brought>,
     stage: Stage,
+}
+
+/// Channels that something else brings.
+#[derive(Debug, Clone)]
+struct Live {
+    names: Names,
+    /// From where on they were offered live, which the run leaves out, but for what it had read before.
+    from: Option<LiveFrom>,
+}
+
+/// Returns what brings a channel, if something does.
+fn live_of<'l>(live: &'l [Live], channel: &str) -> Option<&'l Live> {
+    live.iter().find(|live| live.names.cover(channel))
+}
+
+/// Tells whether a message is left to what brings its channel.
+fn is_left(live: &[Live], channel: &str, id: u64) -> bool {
+    let from = live_of(live, channel).and_then(|live| live.from);
+    from.is_some_and(|from| id >= from.id)
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,12 +75,22 @@ struct LiveFrom {
     position: u64,
 }
 
-/// What another run has brought: what it wants, between two numbers.
+/// What another run has brought: what it wants, between two numbers, but for what it left out because it was live.
 #[derive(Debug)]
 struct Brought {
     wants: Wants,
     from: u64,
     up_to: u64,
+    live: Vec<Live>,
+}
+
+impl Brought {
+    fn has(&self, channel: &str, id: u64) -> bool {
+        id > self.from
+            && id <= self.up_to
+            && self.wants.take(channel, id)
+            && !is_left(&self.live, channel, id)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,19 +135,45 @@ impl Run {
         }
     }
 
+    /// Stops reading some of what it wants; returns what passes over what it has read of that.
+    fn stop(&mut self, names: &Names) -> Option<Self> {
+        let stopped: Wants = self
+            .wants
+            .iter()
+            .filter(|(name, _)| names.have(name))
+            .map(|(name, after)| (name.clone(), after))
+            .collect();
+        self.wants.retain(|name| !names.have(name));
+        (self.position > 0 && !stopped.is_empty()).then(|| Self {
+            // It is not a subscription of its own.
+            number: u64::MAX,
+            wants: stopped,
+            live: self.live.clone(),
+            selection: self.selection,
+            position: self.position,
+            passed: self.passed,
+            told: self.told,
+            fails: self.fails,
+            before: Vec::new(),
+            brought: Vec::new(),
+            stage: Stage::Done,
+        })
+    }
+
     /// Tells whether a live message of its channels may be queued, as far as it is concerned: something else brings
     /// those, and it has not brought it itself.
     fn takes_live(&self, channel: &str, id: u64) -> bool {
-        let position = self.live_from.map_or(self.position, |from| from.position);
-        self.live.cover(channel) && (id > position || !self.wants.take(channel, id))
+        live_of(&self.live, channel).is_some_and(|live| {
+            let position = live.from.map_or(self.position, |from| from.position);
+            id > position || !self.wants.take(channel, id)
+        })
     }
 
     /// Tells whether it has to bring a message, which is neither live nor brought by another.
     fn brings(&self, channel: &str, id: u64) -> bool {
-        let is_live = self.live_from.is_some_and(|from| id >= from.id) && self.live.cover(channel);
-        let is_of =
-            |other: &Brought| id > other.from && id <= other.up_to && other.wants.take(channel, id);
-        self.wants.take(channel, id) && !is_live && !self.brought.iter().any(is_of)
+        let is_live = is_left(&self.live, channel, id);
+        let is_brought = self.brought.iter().any(|other| other.has(channel, id));
+        self.wants.take(channel, id) && !is_live && !is_brought
     }
 
     /// Returns what the next process is to know; nothing of one that has not begun to read, since the subscribe
@@ -132,7 +185,6 @@ impl Run {
             live,
             selection,
             position,
-            live_from,
             passed,
             told,
             fails,
@@ -150,13 +202,21 @@ impl Run {
             |(pattern, after): (&ChannelPattern, u64)| (PatternRecord(pattern.clone()), after);
         Some(RunRecord {
             wants: wants.iter().map(want).collect(),
-            live: live.iter().cloned().map(PatternRecord).collect(),
+            live: live
+                .iter()
+                .flat_map(|live| live.names.iter())
+                .cloned()
+                .map(PatternRecord)
+                .collect(),
             last_of_each: match selection {
                 Selection::All => None,
                 Selection::LastOfEach(up_to) => Some(*up_to),
             },
             position: *position,
-            live_from: live_from.map(|from| (from.id, from.position)),
+            live_from: live
+                .first()
+                .and_then(|live| live.from)
+                .map(|from| (from.id, from.position)),
             passed: *passed,
             told: *told,
             fails: *fails,
@@ -169,15 +229,17 @@ impl Run {
         Self {
             number,
             wants: wants.map(|(pattern, after)| (pattern.0, after)).collect(),
-            live: record.live.into_iter().map(|live| live.0).collect(),
+            live: vec![Live {
+                names: record.live.into_iter().map(|live| live.0).collect(),
+                from: record
+                    .live_from
+                    .map(|(id, position)| LiveFrom { id, position }),
+            }],
             selection: match record.last_of_each {
                 None => Selection::All,
                 Some(up_to) => Selection::LastOfEach(up_to),
             },
             position: record.position,
-            live_from: record
-                .live_from
-                .map(|(id, position)| LiveFrom { id, position }),
             passed: record.passed,
             told: record.told,
             fails: record.fails,
@@ -224,20 +286,20 @@ impl Replaying {
         subscriptions: &[ChannelPattern],
         sent: u64,
     ) -> u64 {
-        self.forget_if(|run| run.stage == Stage::Done && run.position <= sent);
-        let held: Names = self
-            .unfinished()
-            .flat_map(|run| run.wants.names())
-            .collect();
+        self.release(|run| run.position <= sent);
+        // What a run that is done still passes over is not live yet.
+        let held = self.runs.iter().flat_map(|run| run.wants.names());
+        let held: Names = held.collect();
         let subscribed = subscriptions.iter().filter(|other| !held.have(other));
-        let brought = self.runs.iter().flat_map(|run| run.live.iter());
+        let brought = self.runs.iter().flat_map(|run| &run.live);
+        let brought = brought.flat_map(|live| live.names.iter());
         let others: Names = subscribed.chain(brought).cloned().collect();
         let wanted: Names = patterns.iter().cloned().collect();
-        // Who asks again for what is being read has it read anew.
-        for run in self.runs.iter_mut().filter(|run| run.stage != Stage::Done) {
-            run.wants.retain(|pattern| !wanted.have(pattern));
-        }
+        // Who asks again for what is being read has it read anew; what was read of it is not offered live as well.
+        let reading = self.runs.iter_mut().filter(|run| run.stage != Stage::Done);
+        let stopped: Vec<Run> = reading.filter_map(|run| run.stop(&wanted)).collect();
         self.forget_if(|run| run.wants.is_empty());
+        self.runs.splice(0..0, stopped);
         let number = self.next;
         self.next += 1;
         let run = Run {
@@ -246,15 +308,18 @@ impl Replaying {
                 .iter()
                 .map(|pattern| (pattern.clone(), 0))
                 .collect(),
-            live: wanted.overlaps(&others),
+            live: vec![Live {
+                names: wanted.overlaps(&others),
+                from: None,
+            }],
             selection: Selection::All,
             position: 0,
-            live_from: None,
             passed: 0,
             told: 0,
             fails: false,
             before: self
-                .unfinished()
+                .runs
+                .iter()
                 .map(|run| (run.number, run.position))
                 .collect(),
             brought: Vec::new(),
@@ -268,15 +333,11 @@ impl Replaying {
         self.runs.iter().filter(|run| run.stage != Stage::Done)
     }
 
-    /// Tells whether a run is there, and it is not known yet from where on it reads.
-    pub(super) fn is_undecided(&self, number: u64) -> bool {
-        let mut runs = self.runs.iter();
-        runs.any(|run| run.number == number && run.stage == Stage::Undecided)
-    }
-
     /// Says from where on a run reads; false if it is gone.
     pub(super) fn decide(&mut self, number: u64, begins: Begins) -> bool {
-        let Some(run) = self.runs.iter_mut().find(|run| run.number == number) else {
+        let mut runs = self.runs.iter_mut();
+        let undecided = runs.find(|run| run.number == number && run.stage == Stage::Undecided);
+        let Some(run) = undecided else {
             return false;
         };
         let is_new = begins.wants.iter().all(|want| want.after >= begins.head);
@@ -286,7 +347,9 @@ impl Replaying {
         run.wants = wants.map(|want| (want.pattern, want.after)).collect();
         if let Selection::LastOfEach(_) = begins.selection {
             // Whoever has a channel anyway has had its last message.
-            run.live_from = Some(LiveFrom { id: 0, position: 0 });
+            for live in &mut run.live {
+                live.from = Some(LiveFrom { id: 0, position: 0 });
+            }
         }
         run.selection = begins.selection;
         run.told = begins.told;
@@ -303,7 +366,7 @@ impl Replaying {
 
     /// Gives a run up.
     pub(super) fn cancel(&mut self, number: u64) {
-        self.forget_if(|run| run.number == number);
+        self.forget_if(|run| run.number == number && run.stage != Stage::Done);
     }
 
     /// Forgets a pattern, which is not subscribed to any more.
@@ -312,6 +375,28 @@ impl Replaying {
             run.wants.retain(|own| own != pattern);
         }
         self.forget_if(|run| run.wants.is_empty());
+    }
+
+    /// Lets go of runs that are done and have nothing to pass over any more; what they were for is live now, also for
+    /// runs that began before.
+    fn release(&mut self, is_over: impl Fn(&Run) -> bool) {
+        let is_over = |run: &Run| run.stage == Stage::Done && is_over(run);
+        if !self.runs.iter().any(is_over) {
+            return;
+        }
+        let runs = std::mem::take(&mut self.runs);
+        let (over, left): (Vec<_>, Vec<_>) = runs.into_iter().partition(is_over);
+        self.runs = left;
+        for done in over {
+            let names: Names = done.wants.names().collect();
+            for run in &mut self.runs {
+                if run.before.iter().any(|(other, _)| *other == done.number) {
+                    let own: Names = run.wants.names().collect();
+                    let names = own.overlaps(&names);
+                    run.live.push(Live { names, from: None });
+                }
+            }
+        }
     }
 
     fn forget_if(&mut self, is_over: impl Fn(&Run) -> bool) {
@@ -335,14 +420,16 @@ impl Replaying {
 
     /// Offers a live message, in the order of the numbers; false if it is to be passed over.
     pub(super) fn offer(&mut self, channel: &str, id: u64) -> bool {
-        self.forget_if(|run| run.stage == Stage::Done && id > run.position);
+        self.release(|run| id > run.position);
         let runs = self.runs.iter_mut();
         let mut runs: Vec<_> = runs.filter(|run| run.wants.cover(channel)).collect();
         let is_taken = runs.iter().all(|run| run.takes_live(channel, id));
         for run in &mut runs {
             if is_taken {
                 let position = run.position;
-                run.live_from.get_or_insert(LiveFrom { id, position });
+                if let Some(live) = run.live.iter_mut().find(|live| live.names.cover(channel)) {
+                    live.from.get_or_insert(LiveFrom { id, position });
+                }
             } else {
                 run.passed = id;
             }
@@ -431,15 +518,13 @@ impl Replaying {
         }
     }
 
-    /// Lets the runs that began while another was not over know what that has brought since, once it is done; what it
-    /// was for is live from now on.
+    /// Lets the runs that began while another was not over know what that has brought since, once it is done.
     fn tell_later_runs(&mut self, number: u64) {
         let mut runs = self.runs.iter();
-        let done = runs.find(|run| run.number == number && run.stage == Stage::Done);
-        let Some((wants, up_to)) = done.map(|run| (run.wants.clone(), run.position)) else {
-            return;
-        };
-        let names: Names = wants.names().collect();
+        let done = runs.rfind(|run| run.number == number && run.stage == Stage::Done);
+        let Some(done) = done else { return };
+        let (wants, up_to) = (done.wants.clone(), done.position);
+        let live = done.live.clone();
         for run in &mut self.runs {
             let mut before = run.before.iter();
             let Some((_, from)) = before.find(|(other, _)| *other == number) else {
@@ -449,16 +534,15 @@ impl Replaying {
                 wants: wants.clone(),
                 from: *from,
                 up_to,
+                live: live.clone(),
             });
-            run.live
-                .add(run.wants.names().collect::<Names>().overlaps(&names));
         }
     }
 
     /// Returns up to where a run has come.
     pub(super) fn position(&self, number: u64) -> u64 {
         let mut runs = self.runs.iter();
-        let run = runs.find(|run| run.number == number);
+        let run = runs.find(|run| run.number == number && run.stage == Stage::Reading);
         run.map_or(0, |run| run.position)
     }
 }

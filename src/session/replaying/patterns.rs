@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::bayeux::{ChannelPattern, each_pattern};
 
 /// Channels and patterns.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Names(HashSet<ChannelPattern>);
 
 impl FromIterator<ChannelPattern> for Names {
@@ -22,10 +22,6 @@ impl Names {
 
     pub(super) fn have(&self, pattern: &ChannelPattern) -> bool {
         self.0.contains(pattern)
-    }
-
-    pub(super) fn add(&mut self, others: Self) {
-        self.0.extend(others.0);
     }
 
     /// Tells whether any of them names a channel.

@@ -56,12 +56,6 @@ impl State {
         is_decided
     }
 
-    /// Tells whether a run waits for that.
-    pub(in crate::session) fn awaits_replay(&self, run: u64) -> bool {
-        let replaying = self.replaying.as_ref();
-        replaying.is_some_and(|replaying| replaying.is_undecided(run))
-    }
-
     /// Returns how many runs are not over.
     pub(in crate::session) fn replay_count(&self) -> usize {
         self.replaying

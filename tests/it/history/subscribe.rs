@@ -69,7 +69,11 @@ async fn a_subscribe_gets_what_came_after_its_position_or_is_told_what_is_lost()
         (json!(kept[0] - 1), json!([3, 4, 5]), Value::Null),
         (json!(kept[0] - 2), json!([3, 4, 5]), json!("expired")),
         (json!(5), json!([3, 4, 5]), json!("expired")),
-        (json!(kept[2] + 1000), json!([]), json!("epoch_changed")),
+        (
+            json!(kept[2] + 1000),
+            json!([3, 4, 5]),
+            json!("epoch_changed"),
+        ),
         (
             json!({"id": kept[1], "epoch": "x"}),
             json!([5]),

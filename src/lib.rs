@@ -38,6 +38,8 @@ pub mod extensions;
 pub mod services;
 // Messages that can be had again.
 pub mod history;
+// More than one machine: through Redis, and from node to node.
+pub mod cluster;
 // Applications that are called by HTTP.
 pub mod hooks;
 // One client: its queue, its held connect, its end.

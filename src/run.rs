@@ -449,6 +449,8 @@ impl Bound {
             sessions = self.server.metrics().sessions.value(),
             "stopping"
         );
+        // First: a connection that sees the end of the run answers its connect by this.
+        self.server.will_stop();
         self.stop.send_replace(true);
         self.server.stop();
         hooks.stop();

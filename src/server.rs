@@ -265,10 +265,15 @@ impl BayeuxServer {
         self.core.shared.reconnects.is_stopping()
     }
 
+    /// Notes that the server stops: whoever is answered from now on hears when to come back.
+    pub fn will_stop(&self) {
+        self.core.shared.reconnects.stop();
+    }
+
     /// Answers every held connect and holds none from now on, so that no queued event is lost; and
     /// ends the waits for resources.
     pub fn stop(&self) {
-        self.core.shared.reconnects.stop();
+        self.will_stop();
         self.core.resources.stop();
         for session in self.core.sessions.all() {
             session.stop_holding();

@@ -57,6 +57,21 @@ impl RandomId {
         Self(u128::from_le_bytes(bytes))
     }
 
+    /// Makes an identifier that tells who made it, by 32 bits; the others are of a cryptographic random source.
+    #[must_use]
+    pub fn marked(mut random: [u8; 16], mark: u32) -> Self {
+        let [.., a, b, c, d] = &mut random;
+        [*a, *b, *c, *d] = mark.to_le_bytes();
+        Self::from_random(random)
+    }
+
+    /// Returns who made it, if identifiers tell that; else random bits.
+    #[must_use]
+    pub fn mark(self) -> u32 {
+        let [.., a, b, c, d] = self.0.to_le_bytes();
+        u32::from_le_bytes([a, b, c, d])
+    }
+
     /// Returns the bytes that it is made of.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 16] {
@@ -168,6 +183,13 @@ mod tests {
             assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
             assert_eq!(text.parse(), Ok(id));
         }
+    }
+
+    #[test]
+    fn an_id_may_tell_who_made_it() {
+        let id = RandomId::marked([7; 16], 0xdead_beef);
+        assert_eq!(id.mark(), 0xdead_beef);
+        assert_eq!(id.hash_bits(), RandomId::from_random([7; 16]).hash_bits());
     }
 
     #[test]

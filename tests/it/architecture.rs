@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 36] = [
+const LAYERS: [(&str, &[&str]); 37] = [
     ("stripes", &[]),
     ("smallest", &[]),
     ("memory", &["stripes"]),
@@ -37,6 +37,10 @@ const LAYERS: [(&str, &[&str]); 36] = [
         ],
     ),
     ("history", &["memory", "bayeux", "metrics"]),
+    (
+        "cluster",
+        &["memory", "bayeux", "authentication", "metrics", "history"],
+    ),
     (
         "hooks",
         &[

@@ -135,6 +135,30 @@ async fn a_stop_sends_few_clients_back_at_once_but_those_that_do_not_see_a_close
     }
 }
 
+/// Connections see the end on several threads, each as soon as it can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_sees_the_stop_first_hears_of_it_too() {
+    const CLIENTS: usize = 100;
+    let mut server = TestServer::start(&["bayeux.reconnect_rate=1000000"]);
+    let mut polls = Vec::new();
+    for _ in 0..CLIENTS {
+        let client = server.cookieless().await;
+        let connect = client.message(json!({
+            "channel": "/meta/connect", "connectionType": "callback-polling",
+        }));
+        let mut http = server.open().await;
+        http.send(Request::jsonp("cb", &json!([connect]).to_string()).bytes())
+            .await;
+        polls.push(http);
+    }
+    server.holds(100).await;
+    server.stop();
+    for mut http in polls {
+        let reply = only(http.response().await.messages_for("cb"));
+        assert_eq!(interval(&reply), 3000);
+    }
+}
+
 #[tokio::test]
 async fn a_stop_sends_many_clients_back_one_after_the_other() {
     let mut waits: Vec<_> = at_stop(&[SLOWLY, "bayeux.callback_reconnect_interval=0s"])

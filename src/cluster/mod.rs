@@ -1,0 +1,19 @@
+//! More than one machine: what nodes have in common through Redis, and how they reach each other.
+//!
+//! A [`Backplane`] orders and spreads what is published, a [`Registry`] knows which node owns which session and
+//! which nodes live, and [`Peers`] carries what one node asks of another. The interest of this node
+//! ([`Interest`]) says which messages come here at all.
+
+mod backplane;
+mod interest;
+mod node;
+mod peers;
+mod registry;
+pub mod settings;
+
+pub use backplane::{Backplane, Feed, Head, Incoming, NotPublished, Outgoing};
+pub use interest::{Change, Interest};
+pub use node::{NodeId, NodeInfo, NodeState};
+pub use peers::{CallFailed, CallKind, Calls, Peers};
+pub use registry::{Beat, Claim, Owner, Registry, Written};
+pub use settings::{Settings, WhenAway};

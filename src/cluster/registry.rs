@@ -1,0 +1,129 @@
+//! Which node owns which session, and which nodes live.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use super::node::{NodeId, NodeInfo};
+use crate::bayeux::ClientId;
+use crate::history::Failed;
+
+/// Who owns a session. The generation grows with each change of the owner: an owner of an old one has lost it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// The node.
+    pub node: NodeId,
+    /// The generation, 1 for the node that made the session.
+    pub generation: u64,
+}
+
+/// What is known of a session beside its owner: enough to go on with it when that is dead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The session.
+    pub id: ClientId,
+    /// The generation in which the writer owns it.
+    pub generation: u64,
+    /// What there is to know of it, which the registry does not read.
+    pub state: Bytes,
+    /// How long it is kept once its owner is dead: the session's `max_interval`.
+    pub outlives: Duration,
+}
+
+/// What a heartbeat has brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beat {
+    /// The others took this node for dead meanwhile: its sessions may have other owners.
+    pub was_dead: bool,
+    /// The nodes that live, this one too.
+    pub alive: Vec<NodeInfo>,
+    /// Nodes that have died, and whose sessions nobody has looked after yet.
+    pub dead: Vec<NodeId>,
+}
+
+/// What became of a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// The session is the claimer's, in this generation, and this is what is known of it.
+    Taken {
+        /// The new generation.
+        generation: u64,
+        /// What its last owner has written.
+        state: Bytes,
+    },
+    /// It has another owner than was said.
+    Owned(Owner),
+    /// Its owner lives.
+    Alive,
+    /// There is no such session.
+    Gone,
+}
+
+/// Which node owns which session, and which nodes live. What is written is atomic, each session by itself.
+pub trait Registry: Debug + Send + Sync {
+    /// Tells that a node lives, for so long; to be called about once a second.
+    ///
+    /// # Errors
+    /// It is not connected.
+    fn beat(&self, me: NodeInfo, lives: Duration) -> BoxFuture<'_, Result<Beat, Failed>>;
+
+    /// Takes a node off, which has no sessions any more.
+    ///
+    /// # Errors
+    /// It is not connected.
+    fn leave(&self, me: NodeId) -> BoxFuture<'_, Result<(), Failed>>;
+
+    /// Writes what is known of sessions of a node; returns those that are not its own any more, of which nothing is
+    /// written.
+    ///
+    /// # Errors
+    /// It is not connected; some may be written.
+    fn write(
+        &self,
+        me: NodeId,
+        batch: Vec<Written>,
+    ) -> BoxFuture<'_, Result<Vec<ClientId>, Failed>>;
+
+    /// Finds the owner of a session, if there is such a session.
+    ///
+    /// # Errors
+    /// It is not connected.
+    fn find(&self, id: ClientId) -> BoxFuture<'_, Result<Option<Owner>, Failed>>;
+
+    /// Makes a session a node's, if it still is the named owner's, and that is dead or has given it away itself
+    /// (`is_given`).
+    ///
+    /// # Errors
+    /// It is not connected; it may be done.
+    fn claim(
+        &self,
+        id: ClientId,
+        from: Owner,
+        to: NodeId,
+        is_given: bool,
+    ) -> BoxFuture<'_, Result<Claim, Failed>>;
+
+    /// Forgets sessions that have ended, as far as they are still a node's in these generations.
+    ///
+    /// # Errors
+    /// It is not connected; some may be forgotten.
+    fn remove(&self, me: NodeId, ended: Vec<(ClientId, u64)>) -> BoxFuture<'_, Result<(), Failed>>;
+
+    /// Returns those of the sessions that are not a node's any more, each with the generation in which it was.
+    ///
+    /// # Errors
+    /// It is not connected.
+    fn lost(
+        &self,
+        me: NodeId,
+        sessions: Vec<(ClientId, u64)>,
+    ) -> BoxFuture<'_, Result<Vec<ClientId>, Failed>>;
+
+    /// Lets the sessions of a dead node expire that nobody asks for; one caller of all nodes does it.
+    ///
+    /// # Errors
+    /// It is not connected; the next heartbeat names the node again.
+    fn bury(&self, dead: NodeId) -> BoxFuture<'_, Result<(), Failed>>;
+}

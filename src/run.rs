@@ -171,6 +171,7 @@ fn bind_with_all(
         router: Router::new(bayeux.router, &channel),
         resources: resources.kept,
         history: keeping.map_or_else(|| history::open(history, &channel, &metrics), Ok)?,
+        cluster: None,
         has_ack: extensions.ack,
         access: Arc::new(access),
         rates,

@@ -2,6 +2,7 @@
 
 mod admit;
 mod batch;
+mod cluster;
 mod core;
 mod directory;
 mod held;
@@ -23,6 +24,7 @@ mod waits;
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::cluster::Cluster;
 use self::core::Core;
 use self::waits::WaitingRoom;
 use crate::access::Access;
@@ -51,6 +53,7 @@ use crate::session::{Browsers, Reconnects, Sessions, Shared, Shares, Tick, Timer
 
 pub use admit::Admission;
 pub use batch::STEP;
+pub use cluster::{Links, Located};
 pub use directory::{ChannelDetails, Disconnected, Presence};
 pub use held::HeldConnect;
 pub use http_api::{Refusals, Sending};
@@ -89,6 +92,8 @@ pub struct Parts {
     pub resources: ResourceBounds,
     /// What is kept of channels with history.
     pub history: History,
+    /// What it has of the cluster that it is a node of, if it is.
+    pub cluster: Option<Links>,
     /// Whether clients may acknowledge what they receive.
     pub has_ack: bool,
     /// Who may do what.
@@ -126,6 +131,7 @@ impl Default for Parts {
             router: Router::default(),
             resources: ResourceBounds::default(),
             history: History::default(),
+            cluster: None,
             has_ack: true,
             access: Arc::default(),
             rates: rates::Settings::default(),
@@ -169,6 +175,7 @@ impl BayeuxServer {
             resources: Arc::new(resources),
             sequence: Sequence::new(parts.history.settings().max_pending),
             history: parts.history,
+            cluster: parts.cluster.map(Cluster::new),
             access: parts.access,
             refused_users: RefusedUsers::default(),
             rates: Rates::new(&parts.rates, Instant::now()),

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use super::cluster::Cluster;
 use crate::access::Access;
 use crate::bayeux::{ClientId, Draft, Event, Limits};
 use crate::history::History;
@@ -27,6 +28,8 @@ pub(super) struct Core {
     pub(super) resources: Arc<Resources>,
     pub(super) history: History,
     pub(super) sequence: Sequence,
+    /// The cluster that this server is a node of.
+    pub(super) cluster: Option<Cluster>,
     pub(super) access: Arc<Access>,
     pub(super) refused_users: RefusedUsers,
     pub(super) rates: Rates,

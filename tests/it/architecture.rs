@@ -58,6 +58,7 @@ const LAYERS: [(&str, &[&str]); 37] = [
     (
         "session",
         &[
+            "cluster",
             "history",
             "smallest",
             "memory",
@@ -75,6 +76,7 @@ const LAYERS: [(&str, &[&str]); 37] = [
     (
         "router",
         &[
+            "cluster",
             "history",
             "smallest",
             "memory",
@@ -91,6 +93,7 @@ const LAYERS: [(&str, &[&str]); 37] = [
     (
         "operations",
         &[
+            "cluster",
             "sequence",
             "history",
             "memory",
@@ -109,6 +112,7 @@ const LAYERS: [(&str, &[&str]); 37] = [
     (
         "server",
         &[
+            "cluster",
             "sequence",
             "history",
             "smallest",
@@ -131,6 +135,7 @@ const LAYERS: [(&str, &[&str]); 37] = [
     (
         "transports",
         &[
+            "cluster",
             "authentication",
             "memory",
             "bayeux",
@@ -158,6 +163,7 @@ const LAYERS: [(&str, &[&str]); 37] = [
     (
         "http_api",
         &[
+            "cluster",
             "history",
             "memory",
             "smallest",
@@ -199,6 +205,7 @@ const LAYERS: [(&str, &[&str]); 37] = [
     (
         "config",
         &[
+            "cluster",
             "memory",
             "bayeux",
             "access",
@@ -220,6 +227,7 @@ const LAYERS: [(&str, &[&str]); 37] = [
     (
         "run",
         &[
+            "cluster",
             "history",
             "memory",
             "lifecycle",

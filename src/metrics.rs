@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+mod cluster;
 mod counts;
 mod history;
 mod hooks;
@@ -12,6 +13,7 @@ mod render;
 
 use notices::Quota;
 
+pub use cluster::Cluster;
 pub use counts::{Counter, Gauge};
 pub use history::History;
 pub use hooks::{HookCall, HookEvent, Hooks};
@@ -62,6 +64,8 @@ pub struct Metrics {
     pub dropped_events: Counter,
     /// What is kept, and read again.
     pub history: History,
+    /// What is counted about the cluster.
+    pub cluster: Cluster,
     /// What hooks answer and are told.
     pub hooks: Hooks,
     /// Successful handshakes.

@@ -31,6 +31,7 @@ use crate::access::Access;
 use crate::alias::{Alias, Aliases};
 use crate::authentication::Authenticator;
 use crate::bayeux::{ClientId, Limits, Message, RandomId};
+use crate::cluster::Links;
 use crate::extensions::{Pipeline, WaitBounds};
 use crate::history::History;
 use crate::lifecycle::Lifecycle;
@@ -53,7 +54,7 @@ use crate::session::{Browsers, Reconnects, Sessions, Shared, Shares, Tick, Timer
 
 pub use admit::Admission;
 pub use batch::STEP;
-pub use cluster::{Links, Located};
+pub use cluster::Located;
 pub use directory::{ChannelDetails, Disconnected, Presence};
 pub use held::HeldConnect;
 pub use http_api::{Refusals, Sending};
@@ -161,6 +162,10 @@ impl BayeuxServer {
             timers: Timers::default(),
             reconnects: Reconnects::default(),
             replays: session::Replays::default(),
+            interest: parts
+                .cluster
+                .as_ref()
+                .map(|links| Arc::clone(&links.interest)),
             extensions: parts.extensions,
             aliases: Aliases::default(),
             lifecycle: parts.lifecycle,
@@ -254,7 +259,13 @@ impl BayeuxServer {
                 None => std::future::pending().await,
             }
         };
-        tokio::join!(self.core.connected.run(), telling, history::run(&self.core));
+        tokio::join!(
+            self.core.connected.run(),
+            telling,
+            history::run(&self.core),
+            cluster::publishing::run(&self.core),
+            cluster::stream::run(&self.core),
+        );
     }
 
     fn fire(&self, id: ClientId, due: Instant, tick: Tick) {

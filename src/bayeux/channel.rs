@@ -90,6 +90,13 @@ impl ChannelPattern {
 }
 
 impl ChannelPattern {
+    /// Returns the channel that it is, if it matches only that.
+    #[must_use]
+    pub fn channel(&self) -> Option<ChannelName> {
+        let is_wild = self.0.ends_with("/*") || self.0.ends_with("/**");
+        (!is_wild).then(|| ChannelName(Arc::clone(&self.0)))
+    }
+
     /// Calls `visit` with every pattern text that covers this channel or pattern, the most specific first:
     /// of `/a/b/*` itself, `/a/b/**`, `/a/**`, `/**`.
     pub fn each_covering(&self, visit: impl FnMut(&str)) {

@@ -114,6 +114,8 @@ pub enum BayeuxError {
     TooManyPending,
     /// What is published on this channel is to be kept, or what is kept to be read, and cannot now.
     HistoryUnavailable,
+    /// The Redis of the cluster is away.
+    ClusterUnavailable,
     /// There is no application server that takes calls on this channel.
     NoBackend,
     /// The application server that had a call on this channel is gone, and there is no other.
@@ -179,6 +181,7 @@ impl BayeuxError {
             Self::WaitTimedOut => "503::wait_timed_out",
             Self::TooManyPending => "503:CHANNEL:too_many_pending",
             Self::HistoryUnavailable => "503:CHANNEL:history_unavailable",
+            Self::ClusterUnavailable => "503::cluster_unavailable",
             Self::NoBackend => "503:CHANNEL:no_backend",
             Self::BackendGone => "503:CHANNEL:backend_gone",
         }

@@ -26,6 +26,8 @@ pub struct Event {
     /// Bytes of the channel's name, which stands in `json`.
     channel_length: usize,
     id: u64,
+    /// Where it stands among the messages of the cluster; 0: nowhere.
+    order: u64,
     bound: Option<ChannelBound>,
     framed: [OnceLock<Bytes>; Framing::COUNT],
     /// Where it counts, with all its forms, as long as anyone has it.
@@ -179,6 +181,7 @@ impl Event {
             json: json.into(),
             channel_length,
             id,
+            order: 0,
             bound: None,
             framed: Default::default(),
             memory: None,
@@ -239,6 +242,19 @@ impl Event {
     pub fn bounded(mut self, bound: Option<ChannelBound>) -> Self {
         self.bound = bound;
         self
+    }
+
+    /// Sets where it stands among the messages of the cluster.
+    #[must_use]
+    pub fn ordered(mut self, order: u64) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// Returns where it stands among the messages of the cluster; 0: nowhere, such as what is for one session only.
+    #[must_use]
+    pub fn order(&self) -> u64 {
+        self.order
     }
 
     /// Counts it from now on, as long as anyone has it.

@@ -29,6 +29,8 @@ pub struct Interest {
 struct Wanted {
     patterns: HashSet<ChannelPattern>,
     changes: Vec<Change>,
+    /// What has got its first subscriber, or lost its last, since that was asked for.
+    touched: Vec<ChannelPattern>,
     /// How many changes there were.
     made: u64,
 }
@@ -69,6 +71,7 @@ impl Interest {
         };
         if is_new {
             wanted.made += 1;
+            wanted.touched.push(pattern.clone());
             let pattern = pattern.clone();
             wanted.changes.push(Change { pattern, is_wanted });
             drop(wanted);
@@ -89,6 +92,12 @@ impl Interest {
             // The other end may be gone when the server is.
             let _ = done.wait_for(is_done).await;
         })
+    }
+
+    /// Takes what has got its first subscriber, or lost its last, since this was called before: its messages may
+    /// not have come all the time.
+    pub fn take_touched(&self) -> Vec<ChannelPattern> {
+        std::mem::take(&mut self.lock().touched)
     }
 
     /// Takes the changes that were not taken yet, and how many there were with them.

@@ -6,6 +6,7 @@
 
 mod backplane;
 mod interest;
+mod links;
 mod node;
 mod peers;
 mod registry;
@@ -13,6 +14,7 @@ pub mod settings;
 
 pub use backplane::{Backplane, Feed, Head, Incoming, NotPublished, Outgoing};
 pub use interest::{Change, Interest};
+pub use links::{Links, Way};
 pub use node::{NodeId, NodeInfo, NodeState};
 pub use peers::{CallFailed, CallKind, Calls, Peers};
 pub use registry::{Beat, Claim, Owner, Registry, Written};

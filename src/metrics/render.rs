@@ -69,6 +69,7 @@ impl Metrics {
         );
         self.hooks.render(&mut out);
         self.history.render(&mut out);
+        self.cluster.render(&mut out);
         self.memory(&mut out);
         out
     }

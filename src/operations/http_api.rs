@@ -2,7 +2,7 @@
 //! what it may do, so access rules are not asked; the extensions are.
 
 use super::extensions::Denied;
-use super::kept::unavailable;
+use super::kept::Unavailable;
 use super::publish::{self, Publishing, draft};
 use super::{Actor, Scope};
 use crate::bayeux::{ChannelName, ClientId, Message};
@@ -65,8 +65,8 @@ pub fn publish(
 
 /// Returns why a message was not sent that could not be kept.
 #[must_use]
-pub fn not_kept(channel: &ChannelName) -> NotSent {
-    unavailable(channel).into()
+pub fn not_kept(channel: &ChannelName, unavailable: Unavailable) -> NotSent {
+    unavailable.of(channel).into()
 }
 
 /// Sends a message to sessions, be they subscribed to its channel or not.

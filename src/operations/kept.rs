@@ -55,17 +55,38 @@ fn entry(draft: &Draft<'_>, at: SystemTime) -> Entry {
 }
 
 /// Makes what the reply to a publish waits for.
-pub(super) fn settled(sequencing: Sequencing, channel: &ChannelName) -> Later {
+pub(super) fn settled(
+    sequencing: Sequencing,
+    channel: &ChannelName,
+    unavailable: Unavailable,
+) -> Later {
     let channel = channel.clone();
     Later::new(sequencing.map(move |outcome| match outcome {
         Ok(Ok(_)) => Ok(None),
-        Ok(Err(_)) | Err(_) => Err(unavailable(&channel)),
+        Ok(Err(_)) | Err(_) => Err(unavailable.of(&channel)),
     }))
 }
 
-/// Makes the refusal of what cannot be kept now.
-pub(super) fn unavailable(channel: &ChannelName) -> Refusal {
-    refusal(BayeuxError::HistoryUnavailable, channel)
+/// What is unavailable if a message cannot be kept, or published, now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unavailable {
+    /// History.
+    History,
+    /// The cluster.
+    Cluster,
+}
+
+impl Unavailable {
+    /// Makes the refusal of a message.
+    pub(super) fn of(self, channel: &ChannelName) -> Refusal {
+        match self {
+            Self::History => refusal(BayeuxError::HistoryUnavailable, channel),
+            Self::Cluster => {
+                let error = BayeuxError::ClusterUnavailable.text();
+                Refusal::Later(error.into(), super::RETRY)
+            }
+        }
+    }
 }
 
 /// Makes the refusal of what may work a little later.
@@ -85,6 +106,15 @@ impl Scope<'_> {
         let channel = &publication.entry.channel;
         let checked = self.resources.check(channel, write, conditions);
         checked.map_err(NotSequenced::Unmet)
+    }
+
+    /// Tells what is unavailable if a message cannot be kept, or published, now.
+    #[must_use]
+    pub fn unavailable(&self) -> Unavailable {
+        match self.cluster {
+            None => Unavailable::History,
+            Some(_) => Unavailable::Cluster,
+        }
     }
 
     /// Sends a message that is kept to its subscribers.
@@ -110,6 +140,19 @@ impl Scope<'_> {
     /// Makes the event of a message that is kept.
     #[must_use]
     pub fn kept_event(&self, entry: &Entry, id: u64, delivery: Delivery) -> Arc<Event> {
+        // In a cluster the number says where it stands among all messages.
+        let order = self.cluster.map_or(0, |_| id);
+        self.made_event(entry, id, order, delivery)
+    }
+
+    /// Makes the event of a message with its number in history, if it has one, and in the cluster.
+    pub(super) fn made_event(
+        &self,
+        entry: &Entry,
+        id: u64,
+        order: u64,
+        delivery: Delivery,
+    ) -> Arc<Event> {
         let place = delivery
             .history
             .map_or(ReplayId::None, |history| history.replay_id);
@@ -121,6 +164,7 @@ impl Scope<'_> {
         };
         let event = parts
             .encode(&entry.channel, id, place)
+            .ordered(order)
             .bounded(delivery.bound);
         Arc::new(event.counted(&self.metrics().memory))
     }

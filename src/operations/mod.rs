@@ -10,6 +10,7 @@ mod extensions;
 mod handshake;
 pub mod http_api;
 mod implied;
+mod incoming;
 mod kept;
 mod memory;
 mod pace;
@@ -41,6 +42,7 @@ use crate::bayeux::{
     Advice, BayeuxError, ChannelBound, ChannelKind, ChannelName, ChannelPattern, ClientId, Draft,
     Event, Limits, Message, RandomId, Reply, Transport, meta, text,
 };
+use crate::cluster::Links;
 use crate::extensions::Refusal;
 use crate::history::History;
 use crate::metrics::{Limit, Metrics};
@@ -97,8 +99,10 @@ pub struct Scope<'s> {
     pub clocks: fn() -> (Instant, SystemTime),
     /// How much was done: messages, the sessions they were offered to, and subscriptions.
     pub work: Cell<usize>,
-    /// Messages of channels with history, on their way.
+    /// Messages on their way to be kept, or through a cluster.
     pub sequence: &'s Sequence,
+    /// The cluster that the server is a node of.
+    pub cluster: Option<&'s Links>,
     /// What the reply to the message that is being done waits for.
     pub kept_back: RefCell<Vec<Later>>,
 }

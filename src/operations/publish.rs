@@ -8,6 +8,7 @@ use super::{Scope, kept, refused};
 use crate::bayeux::{
     BayeuxError, ChannelKind, ChannelName, ClientId, Draft, Event, EventFields, Message, Reply,
 };
+use crate::cluster::Way;
 use crate::extensions::Refusal;
 use crate::resources::{Conditions, Unmet, Write, Written};
 use crate::router::Delivery;
@@ -37,9 +38,9 @@ pub(super) fn apply<'a>(
     }
     scope.name_sender(&mut event, message, session);
     match publish(event, publisher, scope) {
-        Ok(Publishing::Done(_)) => reply,
+        Ok(Publishing::Done(_)) => scope.cut_off(reply),
         Ok(Publishing::Pending(sequencing)) => {
-            scope.keep_back(kept::settled(sequencing, channel));
+            scope.keep_back(kept::settled(sequencing, channel, scope.unavailable()));
             reply
         }
         Err(refusal) => refused(reply, refusal),
@@ -124,7 +125,7 @@ pub(super) fn announce(
         .extensions
         .publish(&mut draft, scope.time_of_day);
     let change = change(&draft, delivery);
-    if delivery.history.is_some() && scope.history.store().is_some() {
+    if scope.goes_through_row(delivery)? {
         let sequencing = kept::submit(&draft, publisher, delivery, change, scope)?;
         return Ok(Announced::Pending(sequencing));
     }
@@ -140,6 +141,49 @@ pub(super) fn announce(
 }
 
 impl Scope<'_> {
+    /// Tells whether a message is kept, or goes through a cluster, before it is sent.
+    ///
+    /// # Errors
+    /// The cluster's Redis is away, and nothing is published without it.
+    fn goes_through_row(&self, delivery: Delivery) -> Result<bool, Refusal> {
+        let Some(links) = self.cluster else {
+            return Ok(delivery.history.is_some() && self.history.store().is_some());
+        };
+        match links.way() {
+            Way::Through => Ok(true),
+            Way::Local => {
+                self.metrics().cluster.local.increment();
+                Ok(false)
+            }
+            Way::Refused => {
+                self.metrics().cluster.refused.increment();
+                let error = BayeuxError::ClusterUnavailable.text();
+                Err(Refusal::Later(error.into(), super::RETRY))
+            }
+        }
+    }
+
+    /// Adds to the reply to a publish that it has reached only the subscribers of this node, if it has.
+    fn cut_off<'a>(&self, mut reply: Reply<'a>) -> Reply<'a> {
+        if self.cluster.is_some() {
+            reply.extend("cluster", "\"local\"".to_owned());
+        }
+        reply
+    }
+
+    /// Sends an event to the subscribers of its channel; returns how many sessions were visited.
+    pub(super) fn sent(
+        &self,
+        channel: &ChannelName,
+        event: &Arc<Event>,
+        publisher: Option<ClientId>,
+        delivery: Delivery,
+    ) -> usize {
+        let before = self.work.get();
+        let _ = self.send(channel, event, publisher, delivery);
+        self.work.get() - before
+    }
+
     /// Sends an event to the subscribers of its channel.
     pub(super) fn send(
         &self,

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::extensions::Denied;
-use super::kept::unavailable;
+use super::kept::Unavailable;
 use super::publish::{Announced, announce, draft};
 use super::{Actor, Scope, implied};
 use crate::bayeux::{ChannelName, ChannelPattern, DataError, Draft, Limits, parse_data};
@@ -162,11 +162,12 @@ pub fn patch(
 pub fn changed(
     channel: &ChannelName,
     sequenced: Option<&Result<Sequenced, NotSequenced>>,
+    unavailable: Unavailable,
 ) -> Result<Written, NotWritten> {
     match sequenced {
         Some(Ok(sequenced)) => sequenced.written.ok_or(NotWritten::NoData),
         Some(Err(NotSequenced::Unmet(unmet))) => Err((*unmet).into()),
-        Some(Err(NotSequenced::Failed(_))) | None => Err(unavailable(channel).into()),
+        Some(Err(NotSequenced::Failed(_))) | None => Err(unavailable.of(channel).into()),
     }
 }
 
@@ -181,7 +182,7 @@ pub fn forgotten(
 ) -> Result<Written, NotWritten> {
     match removed {
         Ok(_) => Ok(written),
-        Err(_) => Err(unavailable(channel).into()),
+        Err(_) => Err(Unavailable::History.of(channel).into()),
     }
 }
 

@@ -103,6 +103,20 @@ fn tell(kind: Lived, pattern: &ChannelPattern, session: &Session) {
     lifecycle.tell(|| LifecycleEvent::of_channel(kind, pattern));
 }
 
+/// Has the messages of a channel or pattern come here, which is locked, so that it is heard in its order that it
+/// is wanted and not.
+fn take_interest(pattern: &ChannelPattern, session: &Session) {
+    if let Some(interest) = &session.shared().interest {
+        interest.add(pattern);
+    }
+}
+
+fn lose_interest(pattern: &ChannelPattern, session: &Session) {
+    if let Some(interest) = &session.shared().interest {
+        interest.remove(pattern);
+    }
+}
+
 /// All channels and patterns that have subscribers.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -156,6 +170,9 @@ impl Index {
                     let size = size(pattern, is_first);
                     session.memory().add(Kind::Subscriptions, size);
                 }
+                if is_first {
+                    take_interest(pattern, session);
+                }
                 if is_first && is_new {
                     tell(Lived::Occupied, pattern, session);
                 }
@@ -177,6 +194,7 @@ impl Index {
             let size = size(pattern, is_last);
             session.memory().sub(Kind::Subscriptions, size);
             if is_last {
+                lose_interest(pattern, session);
                 tell(Lived::Vacated, pattern, session);
             }
         }

@@ -179,6 +179,22 @@ impl Router {
         self.replays.of(pattern, &self.options)
     }
 
+    /// Tells whether all channels that a pattern matches have history.
+    #[must_use]
+    pub fn is_kept(&self, pattern: &ChannelPattern) -> bool {
+        replay::is_kept(&self.options, pattern)
+    }
+
+    /// Returns the sessions that are subscribed to just this channel or pattern.
+    #[must_use]
+    pub fn subscribed(&self, pattern: &ChannelPattern) -> Vec<Arc<Session>> {
+        let subscribers = self.index.get(pattern.as_str());
+        subscribers.map_or_else(Vec::new, |subscribers| {
+            let set = subscribers.read();
+            set.iter().map(|one| Arc::clone(one.session())).collect()
+        })
+    }
+
     /// Returns the time by the clock that rates are counted by.
     fn time(&self, now: Instant) -> Duration {
         let began = self.began.get_or_init(|| now);

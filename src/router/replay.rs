@@ -72,7 +72,8 @@ impl Replays {
     }
 }
 
-fn is_kept(options: &Options, pattern: &ChannelPattern) -> bool {
+/// Tells whether all channels that a pattern matches have history.
+pub(super) fn is_kept(options: &Options, pattern: &ChannelPattern) -> bool {
     let retention = options.covering(pattern, |entry| entry.history);
     retention.is_some_and(|retention| retention.is_on())
 }

@@ -26,6 +26,7 @@ impl Rig {
             timers: Timers::default(),
             reconnects: Reconnects::default(),
             replays: crate::session::Replays::default(),
+            interest: None,
             extensions: Pipeline::default(),
             aliases: crate::alias::Aliases::default(),
             lifecycle: crate::lifecycle::Lifecycle::default(),

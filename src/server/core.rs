@@ -57,6 +57,7 @@ impl Core {
             clocks,
             work: Cell::new(0),
             sequence: &self.sequence,
+            cluster: self.cluster.as_ref().map(|cluster| &cluster.links),
             kept_back: RefCell::default(),
         }
     }

@@ -42,8 +42,10 @@ pub(super) async fn run(core: &Arc<Core>) {
     };
     let (kept, to_send) = mpsc::channel(KEPT);
     let mut tasks = JoinSet::new();
-    tasks.spawn(keep(Arc::clone(core), Arc::clone(store), kept));
-    tasks.spawn(send(Arc::clone(core), to_send));
+    if core.cluster.is_none() {
+        tasks.spawn(keep(Arc::clone(core), Arc::clone(store), kept));
+        tasks.spawn(send(Arc::clone(core), to_send));
+    }
     tasks.spawn(replay(Arc::clone(core), Arc::clone(store)));
     tasks.spawn(trim(Arc::clone(core), Arc::clone(store)));
     while tasks.join_next().await.is_some() {
@@ -150,7 +152,14 @@ fn work<'c>(
     let scope = || core.scope(Instant::now());
     async move {
         match job {
-            Job::Decide(decision) => decide::decide(decision, store, max, scope).await,
+            Job::Decide(decision) => {
+                // What is read has to reach what comes live.
+                let interest = core.shared.interest.as_ref();
+                if let Some(settled) = interest.and_then(|interest| interest.settled()) {
+                    settled.await;
+                }
+                decide::decide(decision, store, max, scope).await;
+            }
             Job::Page(session) => page::page(session, store, scope).await,
         }
     }

@@ -152,11 +152,12 @@ impl Sending<'_> {
     ) -> impl Future<Output = Result<Sequenced, NotSent>> + Send + use<> {
         let max = self.server.waiting.max_wait();
         let channel = channel.clone();
+        let unavailable = self.server.core.scope(Instant::now()).unavailable();
         async move {
             let sequenced = tokio::time::timeout(max, sequencing).await;
             match sequenced {
                 Ok(Ok(Ok(sequenced))) => Ok(sequenced),
-                Ok(Ok(Err(_)) | Err(_)) | Err(_) => Err(http_api::not_kept(&channel)),
+                Ok(Ok(Err(_)) | Err(_)) | Err(_) => Err(http_api::not_kept(&channel, unavailable)),
             }
         }
     }

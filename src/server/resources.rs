@@ -201,11 +201,13 @@ impl BayeuxServer {
             changing => (None, Some(changing)),
         };
         let channel = channel.clone();
+        let unavailable = self.core.scope(now).unavailable();
         Ok(Changed::Unsettled(Unsettled {
             changing: Box::pin(async move {
                 match (changing, store) {
                     (Some(Changing::Pending(sequencing)), _) => {
-                        resources::changed(&channel, sequencing.await.ok().as_ref())
+                        let sequenced = sequencing.await.ok();
+                        resources::changed(&channel, sequenced.as_ref(), unavailable)
                     }
                     (Some(Changing::Forgetting(written, up_to)), Some(store)) => {
                         // It would come back with the next start.

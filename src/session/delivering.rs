@@ -50,6 +50,16 @@ impl Session {
         self.push(inner, &event, None)
     }
 
+    /// Notes that it has come with all messages of the cluster up to one: they are not queued again.
+    pub fn set_floor(&self, order: u64) {
+        self.lock().state.set_floor(order);
+    }
+
+    /// Notes that messages of these channels may be missing, which its client is told.
+    pub fn note_gap(&self, _patterns: &[ChannelPattern]) {
+        self.shared.metrics.cluster.gaps.increment();
+    }
+
     /// Queues a page of messages that was read for a run of it, once the extensions that ask for deliveries have
     /// looked at them; returns how many are queued, and what cannot be had any more.
     pub fn replay(

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Browsers, Reconnects, Replays, Settings, Shares, Timers};
 use crate::alias::Aliases;
 use crate::bayeux::Advice;
+use crate::cluster::Interest;
 use crate::extensions::Pipeline;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
@@ -25,6 +26,8 @@ pub struct Shared {
     pub reconnects: Reconnects,
     /// Which of them are to be given of the past.
     pub replays: Replays,
+    /// What they are subscribed to, for the other nodes of a cluster.
+    pub interest: Option<Arc<Interest>>,
     /// What looks at all their messages.
     pub extensions: Pipeline,
     /// What they are called in the hearing of others.

@@ -144,6 +144,8 @@ pub(super) struct State {
     subscriptions: Subscriptions,
     /// What it has yet to get of the past, if it asked for some.
     replaying: Option<Box<Replaying>>,
+    /// It has come from another node with all messages of the cluster up to this one.
+    floor: u64,
 }
 
 impl State {
@@ -192,6 +194,7 @@ impl State {
             has_had_stream: false,
             subscriptions: Subscriptions::default(),
             replaying: None,
+            floor: 0,
         }
     }
 

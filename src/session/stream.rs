@@ -259,6 +259,7 @@ mod tests {
             timers: Timers::default(),
             reconnects: Reconnects::default(),
             replays: crate::session::Replays::default(),
+            interest: None,
             extensions: Pipeline::default(),
             aliases: crate::alias::Aliases::default(),
             lifecycle: crate::lifecycle::Lifecycle::default(),

@@ -1,9 +1,13 @@
 //! What an event stream gets of the past, which is looked up while it begins: its client sends no message whose
 //! reply could wait for that.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 
 use super::{Asks, Begun, told};
 use crate::bayeux::ChannelPattern;
@@ -33,8 +37,9 @@ pub fn asked(patterns: &[ChannelPattern], since: Option<&From>, scope: &Scope<'_
 }
 
 /// What an event stream gets of the past, while that is looked up.
-#[derive(Debug)]
 pub struct Recovering {
+    /// That its channels come to this node.
+    settled: Option<BoxFuture<'static, ()>>,
     /// Nothing: there is no history at all.
     decided: Option<Deciding>,
     without: Vec<ChannelPattern>,
@@ -58,7 +63,8 @@ impl Begun {
         session: &Session,
         scope: &Scope<'_>,
     ) -> Option<Recovering> {
-        if self.runs.is_empty() && self.without.is_empty() {
+        let settled = scope.interest_settled().map(|settled| settled.boxed());
+        if self.runs.is_empty() && self.without.is_empty() && settled.is_none() {
             return None;
         }
         let epoch = scope.history.store().map(|store| store.epoch());
@@ -66,6 +72,7 @@ impl Begun {
         let replays = &scope.shared.replays;
         let runs = (!self.runs.is_empty()).then_some(self.runs);
         Some(Recovering {
+            settled,
             decided: runs.map(|runs| replays.decide(session.id(), runs, new)),
             without,
             epoch: epoch.unwrap_or_else(|| "".into()),
@@ -73,9 +80,22 @@ impl Begun {
     }
 }
 
+impl fmt::Debug for Recovering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decided = &self.decided;
+        f.debug_struct("Recovering")
+            .field("decided", decided)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Recovering {
     /// Waits until it is known; nothing if it cannot be known now.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Recovered>> {
+        if let Some(settled) = &mut self.settled {
+            ready!(settled.as_mut().poll(context));
+            self.settled = None;
+        }
         let found = match &mut self.decided {
             None => Vec::new(),
             Some(decided) => match ready!(Pin::new(decided).poll(context)) {

@@ -1,30 +1,12 @@
 //! This server as a node of a cluster: what comes from the others, and whose sessions are whose.
 
 mod locating;
-mod stream;
-
-use std::sync::Arc;
+pub(super) mod publishing;
+pub(super) mod stream;
 
 pub use self::locating::Located;
 pub(super) use self::stream::Stream;
-use crate::cluster::{Backplane, Interest, NodeId, Peers, Registry, Settings};
-
-/// What a node has of the cluster.
-#[derive(Debug, Clone)]
-pub struct Links {
-    /// Which node this is.
-    pub me: NodeId,
-    /// What orders and spreads messages.
-    pub backplane: Arc<dyn Backplane>,
-    /// Which node owns which session.
-    pub registry: Arc<dyn Registry>,
-    /// What reaches the other nodes.
-    pub peers: Arc<dyn Peers>,
-    /// What this node has subscribers of.
-    pub interest: Arc<Interest>,
-    /// The settings.
-    pub settings: Settings,
-}
+use crate::cluster::Links;
 
 /// The cluster, as a server knows it.
 #[derive(Debug)]

@@ -1,5 +1,362 @@
 //! Messages as they come from the backplane: to the sessions of this node, in the order of their numbers.
+//!
+//! One task takes them. What has to be exact about that order (a session that leaves this node, or comes to it) is
+//! a job of that task, done between two messages.
+
+mod gaps;
+mod recent;
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use self::gaps::Known;
+pub(in crate::server) use self::recent::Recent;
+use super::super::batch::STEP;
+use super::super::core::Core;
+use super::Cluster;
+use crate::bayeux::ChannelPattern;
+use crate::cluster::{Feed, Head, Incoming};
+use crate::history::{Epoch, Failed, Query, Selection, Want};
+use crate::metrics::Notice;
+
+/// How much is read at once of what was missed.
+const PAGE: usize = 1000;
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Something that is done between two messages.
+type Job = Box<dyn FnOnce(&Core, &Recent) + Send>;
 
 /// What happens between two messages.
-#[derive(Debug, Default)]
-pub(in crate::server) struct Stream {}
+pub(in crate::server) struct Stream {
+    jobs: mpsc::UnboundedSender<(Option<u64>, Job)>,
+    queued: Mutex<Option<mpsc::UnboundedReceiver<(Option<u64>, Job)>>>,
+    marks: AtomicU64,
+    /// The number of the message that was delivered last.
+    reached: watch::Sender<u64>,
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        let (jobs, queued) = mpsc::unbounded_channel();
+        Self {
+            jobs,
+            queued: Mutex::new(Some(queued)),
+            marks: AtomicU64::new(0),
+            reached: watch::Sender::new(0),
+        }
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// Does a job between two messages.
+    ///
+    /// # Errors
+    /// The task has ended.
+    pub(in crate::server) async fn between<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Core, &Recent) -> T + Send + 'static,
+    ) -> Result<T, Failed> {
+        self.queue(None, job).await.map_err(|_| away())
+    }
+
+    /// Does a job between two messages, once all that was published before has been delivered here.
+    ///
+    /// # Errors
+    /// The backplane is away: that cannot be known.
+    pub(in crate::server) async fn after_all<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Core, &Recent) -> T + Send + 'static,
+    ) -> Result<T, Failed> {
+        let mark = self.stream.marks.fetch_add(1, Relaxed);
+        let done = self.queue(Some(mark), job);
+        self.links.backplane.mark(mark).await?;
+        done.await.map_err(|_| away())
+    }
+
+    fn queue<T: Send + 'static>(
+        &self,
+        mark: Option<u64>,
+        job: impl FnOnce(&Core, &Recent) -> T + Send + 'static,
+    ) -> oneshot::Receiver<T> {
+        let (done, result) = oneshot::channel();
+        let job: Job = Box::new(move |core, recent| {
+            // Whoever asked may have gone.
+            let _ = done.send(job(core, recent));
+        });
+        // It fails only if the server is gone, which its result tells.
+        let _ = self.stream.jobs.send((mark, job));
+        result
+    }
+
+    /// Waits until a message was delivered here, or one with a larger number.
+    pub(in crate::server) async fn reached(&self, id: u64) {
+        let mut reached = self.stream.reached.subscribe();
+        // The other end is here.
+        let _ = reached.wait_for(|reached| *reached >= id).await;
+    }
+}
+
+fn away() -> Failed {
+    Failed::Io("the cluster's Redis is away".into())
+}
+
+/// What the task knows.
+struct Delivering<'c> {
+    core: &'c Core,
+    cluster: &'c Cluster,
+    recent: Recent,
+    known: Known,
+    /// Jobs that wait for their marks.
+    waiting: HashMap<u64, Job>,
+    /// Where the numbers stood when all of interest came here last; nothing at first.
+    epoch: Option<Epoch>,
+    work: usize,
+}
+
+/// Delivers what comes from the backplane, for ever; without a cluster there is nothing to do.
+pub(in crate::server) async fn run(core: &Arc<Core>) {
+    let Some(cluster) = &core.cluster else {
+        return std::future::pending().await;
+    };
+    let queued = cluster.stream.queued.lock();
+    let Some(mut jobs) = queued.unwrap_or_else(PoisonError::into_inner).take() else {
+        return std::future::pending().await;
+    };
+    let mut delivering = Delivering {
+        core,
+        cluster,
+        recent: Recent::default(),
+        known: Known::default(),
+        waiting: HashMap::new(),
+        epoch: None,
+        work: 0,
+    };
+    loop {
+        tokio::select! {
+            Some((mark, job)) = jobs.recv() => delivering.job(mark, job),
+            feed = cluster.links.backplane.next() => {
+                // A job that waits for a mark was queued before that was made.
+                while let Ok((mark, job)) = jobs.try_recv() {
+                    delivering.job(mark, job);
+                }
+                delivering.feed(feed).await;
+            }
+        }
+    }
+}
+
+impl Delivering<'_> {
+    fn job(&mut self, mark: Option<u64>, job: Job) {
+        match mark {
+            None => job(self.core, &self.recent),
+            Some(mark) => {
+                self.waiting.insert(mark, job);
+            }
+        }
+    }
+
+    async fn feed(&mut self, feed: Feed) {
+        match feed {
+            Feed::Message(message) => {
+                self.fill(&message).await;
+                self.deliver(*message);
+                if self.work >= STEP {
+                    self.work = 0;
+                    tokio::task::yield_now().await;
+                }
+            }
+            Feed::Mark(mark) => {
+                if let Some(job) = self.waiting.remove(&mark) {
+                    job(self.core, &self.recent);
+                }
+            }
+            Feed::Up(head) => self.up(head).await,
+            Feed::Down => {
+                // What they wait for may be lost.
+                self.waiting.clear();
+                self.core.shared.metrics.cluster.set_up(false);
+                tracing::warn!("the cluster's Redis is away");
+            }
+        }
+    }
+
+    fn deliver(&mut self, message: Incoming) {
+        let id = message.place.id;
+        if id <= self.recent.last() {
+            return;
+        }
+        let scope = self.core.scope(Instant::now());
+        let (event, is_heard) = scope.send_incoming(&message);
+        self.known.note(message.entry.channel.clone(), id, is_heard);
+        self.recent.push(id, message.entry.channel, event);
+        self.cluster.stream.reached.send_replace(id);
+        self.work += 1 + scope.work.get();
+    }
+
+    /// Gets what has to come before a message, if something on its channel did not.
+    async fn fill(&mut self, message: &Incoming) {
+        self.known
+            .forget(&self.cluster.links.interest.take_touched());
+        let (channel, place) = (&message.entry.channel, message.place);
+        let Some(after) = self.known.hole(channel, place.before) else {
+            return;
+        };
+        let metrics = &self.core.shared.metrics.cluster;
+        metrics.holes.increment();
+        let pattern = ChannelPattern::from(channel.clone());
+        let wants = vec![Want { pattern, after }];
+        let has_history = self.core.scope(Instant::now()).has_history(channel);
+        if !has_history || !self.replay(wants, place.before).await {
+            self.core.scope(Instant::now()).tell_gap_of(channel);
+        }
+    }
+
+    /// Delivers what was missed while the backplane was away.
+    async fn up(&mut self, head: Head) {
+        self.core.shared.metrics.cluster.set_up(true);
+        let last = self.recent.last();
+        let is_same = self.epoch.as_ref().is_none_or(|epoch| *epoch == head.epoch);
+        let is_first = self.epoch.replace(head.epoch).is_none();
+        if is_first {
+            self.recent.begin(head.id);
+            self.cluster.stream.reached.send_replace(head.id);
+            tracing::info!("the cluster's Redis is there");
+            return;
+        }
+        tracing::info!(
+            missed = head.id > last,
+            is_same,
+            "the cluster's Redis is there again"
+        );
+        if is_same && head.id <= last {
+            return;
+        }
+        let patterns = self.cluster.links.interest.patterns();
+        let scope = self.core.scope(Instant::now());
+        let (kept, others): (Vec<_>, Vec<_>) = patterns
+            .into_iter()
+            .partition(|pattern| is_same && scope.router.is_kept(pattern));
+        drop(scope);
+        let wants: Vec<Want> = kept
+            .iter()
+            .map(|pattern| Want {
+                pattern: pattern.clone(),
+                after: last,
+            })
+            .collect();
+        let is_filled = wants.is_empty() || self.replay(wants, head.id).await;
+        let mut missed = self.missed(others, is_same).await;
+        if !is_filled {
+            missed.extend(kept);
+        }
+        let scope = self.core.scope(Instant::now());
+        for pattern in &missed {
+            scope.tell_gap(pattern);
+        }
+        drop(scope);
+        // Whatever is missed is told of, or has come.
+        self.known.clear();
+        self.recent.begin(head.id.max(self.recent.last()));
+        self.cluster.stream.reached.send_replace(self.recent.last());
+    }
+
+    /// Returns those of the channels and patterns without history of which a message may have been missed.
+    async fn missed(
+        &mut self,
+        patterns: Vec<ChannelPattern>,
+        is_same: bool,
+    ) -> Vec<ChannelPattern> {
+        if !is_same {
+            return patterns;
+        }
+        let channels: Vec<_> = patterns
+            .iter()
+            .filter_map(|pattern| pattern.channel())
+            .collect();
+        let last = self.cluster.links.backplane.last_of(channels.clone()).await;
+        let Ok(last) = last else {
+            return patterns;
+        };
+        let unmissed: std::collections::HashSet<&str> = channels
+            .iter()
+            .zip(last)
+            .filter(|(_, last)| *last <= self.recent.last())
+            .map(|(channel, _)| channel.as_str())
+            .collect();
+        let missed = |pattern: &ChannelPattern| !unmissed.contains(pattern.as_str());
+        patterns
+            .iter()
+            .filter(|pattern| missed(pattern))
+            .cloned()
+            .collect()
+    }
+
+    /// Delivers what is kept of these, up to a number; false if some of it cannot be had.
+    async fn replay(&mut self, wants: Vec<Want>, up_to: u64) -> bool {
+        let Some(store) = self.core.history.store() else {
+            return false;
+        };
+        let mut position = wants
+            .iter()
+            .map(|want| want.after)
+            .min()
+            .unwrap_or_default();
+        let mut is_whole = true;
+        while position < up_to {
+            let query = Query {
+                wants: wants.clone(),
+                selection: Selection::All,
+                position,
+                max_messages: PAGE,
+                max_bytes: PAGE_BYTES,
+            };
+            let page = match store.read(query).await {
+                Ok(page) => page,
+                Err(failed) => {
+                    self.log_unfilled(&failed);
+                    return false;
+                }
+            };
+            is_whole &= page.lost == 0;
+            position = page.position;
+            let is_end = page.is_end;
+            let messages: VecDeque<_> = page.messages.into();
+            for kept in messages {
+                if kept.place.id > up_to {
+                    return is_whole;
+                }
+                self.core.shared.metrics.cluster.filled.increment();
+                self.deliver(Incoming {
+                    place: kept.place,
+                    entry: kept.entry,
+                    publisher: None,
+                    is_deletion: false,
+                });
+            }
+            if is_end {
+                break;
+            }
+        }
+        is_whole
+    }
+
+    fn log_unfilled(&self, failed: &Failed) {
+        if let Some(permit) = self.core.shared.metrics.may_log(Notice::History) {
+            tracing::error!(
+                suppressed = permit.suppressed,
+                "messages were missed and cannot be read: {failed}"
+            );
+        }
+    }
+}

@@ -64,6 +64,7 @@ fn shared(settings: Settings) -> Arc<Shared> {
         timers: Timers::default(),
         reconnects: Reconnects::default(),
         replays: crate::session::Replays::default(),
+        interest: None,
         extensions: extensions.build(Vec::new()),
         aliases: crate::alias::Aliases::default(),
         lifecycle: crate::lifecycle::Lifecycle::default(),

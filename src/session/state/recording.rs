@@ -67,6 +67,8 @@ impl State {
             has_had_stream,
             subscriptions,
             replaying,
+            // What it names has come with the session.
+            floor: _,
         } = self;
         let is_connected = match phase {
             Phase::Handshaken => false,
@@ -160,6 +162,7 @@ impl State {
             replaying: Some(record.replaying)
                 .filter(|runs| !runs.is_empty())
                 .map(|runs| Box::new(Replaying::of_record(runs))),
+            floor: 0,
         };
         if let Some(acks) = &state.acks {
             state.queue.count_beside(acks.size());

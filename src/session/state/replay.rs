@@ -90,12 +90,20 @@ impl State {
 
     /// Tells whether a live event is to be queued: not if it was, or will be, read from what is kept.
     pub(in crate::session) fn takes_live(&mut self, event: &Event) -> bool {
+        if event.order() > 0 && event.order() <= self.floor {
+            return false;
+        }
         let Some(replaying) = &mut self.replaying else {
             return true;
         };
         let is_taken = event.id() == 0 || replaying.offer(event.channel(), event.id());
         self.end_replays();
         is_taken
+    }
+
+    /// Notes that the session has come with all messages of the cluster up to one.
+    pub(in crate::session) fn set_floor(&mut self, order: u64) {
+        self.floor = self.floor.max(order);
     }
 
     /// Asks for a page if there is room for one, and somebody has to read it.

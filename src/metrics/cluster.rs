@@ -1,0 +1,99 @@
+//! The figures of a node of a cluster.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use super::render::{counter, head, line};
+use super::{Counter, Gauge};
+
+/// What is counted about the cluster.
+#[derive(Debug, Default)]
+pub struct Cluster {
+    /// Messages that were published through Redis.
+    pub published: Counter,
+    /// Messages that came from Redis.
+    pub received: Counter,
+    /// Messages that reached this node's subscribers only, because Redis was away.
+    pub local: Counter,
+    /// Messages that were refused because Redis was away.
+    pub refused: Counter,
+    /// Holes that were seen in what came.
+    pub holes: Counter,
+    /// Messages that were missed, and read from history.
+    pub filled: Counter,
+    /// Sessions that were told that messages may be missing.
+    pub gaps: Counter,
+    /// Requests that wait for another node.
+    pub passed: Gauge,
+    is_up: AtomicBool,
+    is_on: AtomicBool,
+}
+
+impl Cluster {
+    /// Notes whether Redis is there.
+    pub fn set_up(&self, is_up: bool) {
+        self.is_on.store(true, Relaxed);
+        self.is_up.store(is_up, Relaxed);
+    }
+
+    /// Tells whether there is a cluster, whose Redis was away when it was last seen.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.is_on.load(Relaxed) && !self.is_up.load(Relaxed)
+    }
+
+    pub(super) fn render(&self, out: &mut String) {
+        head(
+            out,
+            "cluster_up",
+            "Whether the Redis of the cluster is there.",
+            "gauge",
+        );
+        line(out, "cluster_up", "", &u8::from(self.is_up.load(Relaxed)));
+        for (name, help, value) in [
+            (
+                "cluster_published_total",
+                "Messages published through Redis.",
+                &self.published,
+            ),
+            (
+                "cluster_received_total",
+                "Messages that came from Redis.",
+                &self.received,
+            ),
+            (
+                "cluster_local_total",
+                "Messages that reached only the subscribers of this node, as Redis was away.",
+                &self.local,
+            ),
+            (
+                "cluster_refused_total",
+                "Messages refused because Redis was away.",
+                &self.refused,
+            ),
+            (
+                "cluster_holes_total",
+                "Holes seen in what came from Redis.",
+                &self.holes,
+            ),
+            (
+                "cluster_filled_total",
+                "Messages that were missed, and then read from history.",
+                &self.filled,
+            ),
+            (
+                "cluster_gaps_total",
+                "Times that a session was told that messages may be missing.",
+                &self.gaps,
+            ),
+        ] {
+            counter(out, (name, help), value);
+        }
+        head(
+            out,
+            "cluster_passed_requests",
+            "Requests that wait for an answer of another node.",
+            "gauge",
+        );
+        line(out, "cluster_passed_requests", "", &self.passed.value());
+    }
+}

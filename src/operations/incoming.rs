@@ -1,0 +1,78 @@
+//! What comes to a node of a cluster: a message that some node has published, or that one is missing.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use futures_util::FutureExt;
+
+use super::{Later, Scope};
+use crate::bayeux::{ChannelName, ChannelPattern, Event, Limits};
+use crate::cluster::Incoming;
+use crate::resources::Write;
+
+impl Scope<'_> {
+    /// Sends a message of the cluster to its subscribers here, and changes the resource that it is of; returns what
+    /// they get, and whether there are any.
+    pub fn send_incoming(&self, message: &Incoming) -> (Arc<Event>, bool) {
+        let Incoming {
+            place,
+            entry,
+            publisher,
+            is_deletion,
+        } = message;
+        let channel = &entry.channel;
+        let delivery = self.delivery(channel);
+        let id = delivery.history.map_or(0, |_| place.id);
+        let event = self.made_event(entry, id, place.id, delivery);
+        if delivery.is_resource {
+            let write = if *is_deletion {
+                Write::Delete
+            } else {
+                Write::Whole(Bytes::clone(&entry.body.data))
+            };
+            // There may be nothing to delete here.
+            let _ = self.resources.keep(channel, &write, entry.at, place.id);
+        }
+        let published = self.sent(channel, &event, *publisher, delivery);
+        self.shared.replays.note_sent(place.id);
+        self.metrics().cluster.received.increment();
+        (event, published > 0)
+    }
+
+    /// Lets the reply to the message that is being done wait until all that is subscribed to comes to this node.
+    pub(super) fn await_interest(&self) {
+        if let Some(settled) = self.interest_settled() {
+            self.keep_back(Later::new(settled.map(|()| Ok(None))));
+        }
+    }
+
+    /// Waits until all that is subscribed to comes to this node; nothing: it does.
+    pub(super) fn interest_settled(&self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        self.shared.interest.as_ref()?.settled()
+    }
+
+    /// Tells whether a channel has history.
+    #[must_use]
+    pub fn has_history(&self, channel: &ChannelName) -> bool {
+        self.delivery(channel).history.is_some()
+    }
+
+    /// Tells those who are subscribed to a channel, in whatever way, that messages may be missing.
+    pub fn tell_gap_of(&self, channel: &ChannelName) {
+        let mut patterns = Vec::new();
+        let any = Limits::of_known_channels();
+        channel.each_pattern(|text| patterns.extend(ChannelPattern::parse(text, &any)));
+        for pattern in patterns {
+            self.tell_gap(&pattern);
+        }
+    }
+
+    /// Tells those who are subscribed to just this channel or pattern that messages may be missing.
+    pub fn tell_gap(&self, pattern: &ChannelPattern) {
+        for session in self.router.subscribed(pattern) {
+            self.note_work(1);
+            session.note_gap(std::slice::from_ref(pattern));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What is published on a node of a cluster: through the backplane, which gives it its number and brings it back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+
+use super::super::core::Core;
+use super::Cluster;
+use crate::cluster::{NotPublished, Outgoing};
+use crate::history::{Failed, Place};
+use crate::metrics::Notice;
+use crate::resources::{Current, Write, Written};
+use crate::sequence::{NotSequenced, Publication, Reached, Sequenced};
+
+/// How often a change on a condition is tried while others change the same resource.
+const TRIES: usize = 5;
+/// How long what another node has published is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Publishes what is in the row, batch by batch, for ever.
+pub(in crate::server) async fn run(core: &Arc<Core>) {
+    let Some(cluster) = &core.cluster else {
+        return std::future::pending().await;
+    };
+    loop {
+        let batch = core.sequence.next().await;
+        if batch.iter().any(Publication::is_conditional) {
+            for publication in batch {
+                conditional(core, cluster, publication).await;
+            }
+            continue;
+        }
+        let outgoing = batch.iter().map(|one| outgoing(one, None)).collect();
+        match cluster.links.backplane.publish(outgoing).await {
+            Ok(places) => {
+                for (publication, place) in batch.into_iter().zip(places) {
+                    let NotPublished::Unexpected(_) = match place {
+                        Ok(place) => {
+                            conclude(core, publication, place);
+                            continue;
+                        }
+                        Err(why) => why,
+                    };
+                    // Nothing was expected of it.
+                    publication.conclude(Err(NotSequenced::Failed(lost())));
+                }
+            }
+            Err(failed) => fail(core, batch, &failed),
+        }
+    }
+}
+
+fn lost() -> Failed {
+    Failed::Io("a message was refused that asked for nothing".into())
+}
+
+fn outgoing(publication: &Publication, expected: Option<u64>) -> Outgoing {
+    let change = publication.change.as_ref();
+    Outgoing {
+        entry: publication.entry.clone(),
+        publisher: publication.publisher,
+        is_deletion: change.is_some_and(|change| matches!(change.write, Write::Delete)),
+        expected,
+        once: None,
+    }
+}
+
+/// Publishes a change of a resource that depends on what it is.
+async fn conditional(core: &Arc<Core>, cluster: &Cluster, publication: Publication) {
+    for _ in 0..TRIES {
+        let checked = core.scope(Instant::now()).check(&publication);
+        if let Err(unmet) = checked {
+            return publication.conclude(Err(unmet));
+        }
+        let current = core.resources.current(&publication.entry.channel);
+        let number = current.map_or(0, |current| current.version.number());
+        let message = outgoing(&publication, Some(number));
+        let places = cluster.links.backplane.publish(vec![message]).await;
+        match places.as_deref() {
+            Ok([Ok(place)]) => return conclude(core, publication, *place),
+            Ok([Err(NotPublished::Unexpected(id))]) => {
+                // It is looked at again once that is here.
+                let _ = timeout(PATIENCE, cluster.reached(*id)).await;
+            }
+            Ok(_) => return fail(core, vec![publication], &lost()),
+            Err(failed) => {
+                let failed = failed.clone();
+                return fail(core, vec![publication], &failed);
+            }
+        }
+    }
+    let checked = core.scope(Instant::now()).check(&publication);
+    publication.conclude(Err(checked.err().unwrap_or(NotSequenced::Failed(
+        Failed::Io("others change the resource all the time".into()),
+    ))));
+}
+
+/// Tells the publisher; of a change of a resource once that can be seen here.
+fn conclude(core: &Arc<Core>, publication: Publication, place: Place) {
+    core.shared.metrics.cluster.published.increment();
+    let sequenced = Sequenced {
+        reached: Reached::default(),
+        id: place.id,
+        is_persisted: core.history.store().is_some_and(|store| store.is_synced()),
+        written: None,
+    };
+    if publication.change.is_none() {
+        return publication.conclude(Ok(sequenced));
+    }
+    let core = Arc::clone(core);
+    tokio::spawn(async move {
+        let channel = &publication.entry.channel;
+        let before = core.resources.current(channel);
+        if let Some(cluster) = &core.cluster {
+            let _ = timeout(PATIENCE, cluster.reached(place.id)).await;
+        }
+        let written = core.resources.current(channel).map(|current| Written {
+            version: current.version,
+            is_new: before.as_ref().is_none_or(|before| before.data.is_none()),
+            before: before.map_or_else(Default::default, |before: Current| before.version),
+        });
+        publication.conclude(Ok(Sequenced {
+            written,
+            ..sequenced
+        }));
+    });
+}
+
+fn fail(core: &Core, batch: Vec<Publication>, failed: &Failed) {
+    let metrics = &core.shared.metrics;
+    metrics.cluster.refused.add(batch.len());
+    if let Some(permit) = metrics.may_log(Notice::History) {
+        tracing::error!(
+            suppressed = permit.suppressed,
+            "messages are refused, as they cannot be published in the cluster: {failed}"
+        );
+    }
+    for publication in batch {
+        publication.conclude(Err(NotSequenced::Failed(failed.clone())));
+    }
+}

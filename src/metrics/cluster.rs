@@ -22,6 +22,10 @@ pub struct Cluster {
     pub filled: Counter,
     /// Sessions that were told that messages may be missing.
     pub gaps: Counter,
+    /// Sessions that came from nodes that live.
+    pub moved: Counter,
+    /// Sessions that went on here after their nodes had died.
+    pub adopted: Counter,
     /// Requests that wait for another node.
     pub passed: Gauge,
     is_up: AtomicBool,
@@ -84,6 +88,16 @@ impl Cluster {
                 "cluster_gaps_total",
                 "Times that a session was told that messages may be missing.",
                 &self.gaps,
+            ),
+            (
+                "cluster_moved_sessions_total",
+                "Sessions that came from another node.",
+                &self.moved,
+            ),
+            (
+                "cluster_adopted_sessions_total",
+                "Sessions that went on here after their node had died.",
+                &self.adopted,
             ),
         ] {
             counter(out, (name, help), value);

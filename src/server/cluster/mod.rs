@@ -58,3 +58,6 @@ impl Cluster {
         }
     }
 }
+
+#[cfg(test)]
+mod simulation;

@@ -208,6 +208,8 @@ mod known_keys {
         add("resources", fields(kept, "Settings"));
         let history = include_str!("../history/settings.rs");
         add("history", fields(history, "Settings"));
+        let cluster = include_str!("../cluster/settings.rs");
+        add("cluster", fields(cluster, "Settings"));
         let extensions = include_str!("../extensions/settings.rs");
         add("extensions", fields(extensions, "Settings"));
         add("extensions", fields(extensions, "WaitBounds"));

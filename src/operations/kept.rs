@@ -29,7 +29,9 @@ pub(super) fn submit(
 ) -> Result<Sequencing, Refusal> {
     let entry = entry(draft, (scope.time_of_day)());
     let memory = &scope.metrics().memory;
-    let (publication, sequencing) = Publication::new(entry, publisher, delivery, change, memory);
+    let (mut publication, sequencing) =
+        Publication::new(entry, publisher, delivery, change, memory);
+    publication.once = scope.once.take();
     push(publication, draft.channel, scope)?;
     Ok(sequencing)
 }

@@ -8,6 +8,7 @@ mod backplane;
 mod interest;
 mod node;
 mod peers;
+mod redis;
 mod registry;
 pub mod settings;
 
@@ -15,5 +16,6 @@ pub use backplane::{Backplane, Feed, Head, Incoming, NotPublished, Outgoing};
 pub use interest::{Change, Interest};
 pub use node::{NodeId, NodeInfo, NodeState};
 pub use peers::{CallFailed, CallKind, Calls, Peers};
+pub use redis::{ConnectError, Redis};
 pub use registry::{Beat, Claim, Owner, Registry, Written};
 pub use settings::{Settings, WhenAway};

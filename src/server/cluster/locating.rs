@@ -25,7 +25,8 @@ impl BayeuxServer {
     pub fn absent(&self, batch: &[Message<'_>]) -> Option<ClientId> {
         self.core.cluster.as_ref()?;
         let mut ids = batch.iter().filter_map(|message| message.client_id);
-        ids.next().filter(|id| self.core.sessions.find(*id).is_none())
+        ids.next()
+            .filter(|id| self.core.sessions.find(*id).is_none())
     }
 
     /// Finds which node has a session; `but` is one that has said it does not.

@@ -7,8 +7,7 @@ use tokio::net::TcpListener;
 
 use crate::authentication::Secret;
 use crate::bayeux::{ChannelPattern, Limits, ReplayId};
-use crate::cluster::redis::{ConnectError, Redis};
-use crate::cluster::wire::{Secret as WireSecret, Wire, WireSettings};
+use crate::cluster::{CallFailed, CallKind, ConnectError, Peers, Redis};
 use crate::cluster::{Interest, Links, NodeId, NodeInfo, NodeState, Settings};
 use crate::history::{self, History, Retention};
 use crate::metrics::Metrics;
@@ -28,12 +27,26 @@ pub enum NotANode {
     Listen(String, std::io::Error),
 }
 
+#[derive(Debug)]
+pub(super) struct Alone;
+
+impl Peers for Alone {
+    fn call(
+        &self,
+        to: NodeId,
+        _: CallKind,
+        _: bytes::Bytes,
+    ) -> futures_util::future::BoxFuture<'_, Result<bytes::Bytes, CallFailed>> {
+        Box::pin(std::future::ready(Err(CallFailed::Unreachable(to))))
+    }
+}
+
 /// A node before it runs.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) links: Links,
     pub(super) redis: Arc<Redis>,
-    pub(super) wire: Arc<Wire>,
+    pub(super) wire: Arc<Alone>,
     pub(super) listener: TcpListener,
     pub(super) info: NodeInfo,
 }
@@ -59,19 +72,14 @@ impl Node {
         let redis = Redis::new(settings, password, policy, Arc::clone(&interest))?;
         let me = NodeId(random());
         let secret = read("cluster.secret", settings.secret.as_ref())?.unwrap_or_default();
-        let wire = WireSettings {
-            call_timeout: settings.call_timeout,
-            ..WireSettings::default()
-        };
-        let wire = Arc::new(Wire::new(
-            me,
-            WireSecret::new(&secret),
-            wire,
-            Arc::clone(metrics),
-        ));
+        let _ = (secret, metrics);
+        let wire = Arc::new(Alone);
         let (listener, address) = listen(settings)?;
         let any = Limits::of_known_channels();
-        for options in channels.iter().filter(|options| options.resource == Some(true)) {
+        for options in channels
+            .iter()
+            .filter(|options| options.resource == Some(true))
+        {
             // Every node has the resources, whoever asks for them.
             if let Ok(pattern) = ChannelPattern::parse(&options.pattern, &any) {
                 interest.add(&pattern);
@@ -100,6 +108,14 @@ impl Node {
 }
 
 impl Node {
+    /// Connects to Redis, once.
+    ///
+    /// # Errors
+    /// The configuration has to be changed.
+    pub(super) async fn join(&self) -> Result<(), NotANode> {
+        Ok(self.redis.start().await?)
+    }
+
     /// Returns what keeps history: Redis.
     pub(super) fn history(&self, settings: history::Settings) -> History {
         History::new(Arc::clone(&self.redis) as _, settings)
@@ -143,7 +159,10 @@ fn listen(settings: &Settings) -> Result<(TcpListener, String), NotANode> {
     });
     let (listener, address) = bound.map_err(|error| NotANode::Listen(wanted.clone(), error))?;
     let advertised = settings.advertise.clone();
-    Ok((listener, advertised.unwrap_or_else(|| named(&wanted, address))))
+    Ok((
+        listener,
+        advertised.unwrap_or_else(|| named(&wanted, address)),
+    ))
 }
 
 /// Returns the address as it is configured, with the port that was bound.

@@ -11,6 +11,7 @@ mod node;
 mod peers;
 mod registry;
 pub mod settings;
+pub mod wire;
 
 pub use backplane::{Backplane, Feed, Head, Incoming, NotPublished, Outgoing};
 pub use interest::{Change, Interest};

@@ -9,6 +9,7 @@ mod interest;
 mod links;
 mod node;
 mod peers;
+mod redis;
 mod registry;
 pub mod settings;
 
@@ -17,5 +18,6 @@ pub use interest::{Change, Interest};
 pub use links::{Links, Way};
 pub use node::{NodeId, NodeInfo, NodeState};
 pub use peers::{CallFailed, CallKind, Calls, Peers};
+pub use redis::{ConnectError, Redis};
 pub use registry::{Beat, Claim, Owner, Registry, Written};
 pub use settings::{Settings, WhenAway};

@@ -7,8 +7,8 @@ use tokio::net::TcpListener;
 
 use crate::authentication::Secret;
 use crate::bayeux::{ChannelPattern, Limits, ReplayId};
-use crate::cluster::{CallFailed, CallKind, ConnectError, Peers, Redis};
-use crate::cluster::{Interest, Links, NodeId, NodeInfo, NodeState, Settings};
+use crate::cluster::wire::{Secret as WireSecret, Wire, WireSettings};
+use crate::cluster::{ConnectError, Interest, Links, NodeId, NodeInfo, NodeState, Redis, Settings};
 use crate::history::{self, History, Retention};
 use crate::metrics::Metrics;
 use crate::router::{ChannelOptions, history_policy};
@@ -27,26 +27,12 @@ pub enum NotANode {
     Listen(String, std::io::Error),
 }
 
-#[derive(Debug)]
-pub(super) struct Alone;
-
-impl Peers for Alone {
-    fn call(
-        &self,
-        to: NodeId,
-        _: CallKind,
-        _: bytes::Bytes,
-    ) -> futures_util::future::BoxFuture<'_, Result<bytes::Bytes, CallFailed>> {
-        Box::pin(std::future::ready(Err(CallFailed::Unreachable(to))))
-    }
-}
-
 /// A node before it runs.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) links: Links,
     pub(super) redis: Arc<Redis>,
-    pub(super) wire: Arc<Alone>,
+    pub(super) wire: Arc<Wire>,
     pub(super) listener: TcpListener,
     pub(super) info: NodeInfo,
 }
@@ -72,8 +58,13 @@ impl Node {
         let redis = Redis::new(settings, password, policy, Arc::clone(&interest))?;
         let me = NodeId(random());
         let secret = read("cluster.secret", settings.secret.as_ref())?.unwrap_or_default();
-        let _ = (secret, metrics);
-        let wire = Arc::new(Alone);
+        let wire = WireSettings {
+            call_timeout: settings.call_timeout,
+            node_timeout: settings.node_timeout,
+            ..WireSettings::default()
+        };
+        let wire = Wire::new(me, WireSecret::new(&secret), wire, Arc::clone(metrics));
+        let wire = Arc::new(wire);
         let (listener, address) = listen(settings)?;
         let any = Limits::of_known_channels();
         for options in channels

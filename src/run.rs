@@ -1,6 +1,7 @@
 //! A whole server from its configuration: bind, serve, stop. What `mirant serve` and tests call.
 
 mod backends;
+mod cluster;
 mod history;
 mod stopping;
 
@@ -43,6 +44,8 @@ use crate::transports::{self, Shows, connection_types};
 use crate::web::cors::NotAnOrigin;
 use crate::web::{Hosts, Page};
 use backends::Backends;
+use cluster::Node;
+pub use cluster::NotANode;
 use stopping::Stopping;
 
 /// Why a server cannot start.
@@ -66,6 +69,9 @@ pub enum StartError {
     /// History cannot be kept where it is configured.
     #[error(transparent)]
     History(#[from] OpenError),
+    /// The server cannot be a node of the cluster that is configured.
+    #[error(transparent)]
+    Cluster(#[from] NotANode),
 }
 
 impl From<Vec<authentication::Problem>> for StartError {
@@ -90,6 +96,7 @@ pub struct Bound {
     admin: Listening,
     api: Listening,
     hooks: Hooks,
+    node: Option<Node>,
     stop: watch::Sender<bool>,
     shutdown_timeout: Duration,
 }
@@ -152,13 +159,15 @@ fn bind_with_all(
         extensions,
         services,
         history,
-        channel,
+        cluster,
+        mut channel,
         rates,
         admin,
         api,
         ..
     } = config;
     bayeux.transports.shows = clients.shows;
+    let node = Node::bind(&cluster, &mut channel, &metrics)?;
     let demo = demo.then(|| Demo::new(&bayeux.transports.path));
     let max_message_size = bayeux.limits.max_message_size.as_u64();
     let mut services = services.build(&bayeux.limits);
@@ -170,8 +179,11 @@ fn bind_with_all(
         session: bayeux.session,
         router: Router::new(bayeux.router, &channel),
         resources: resources.kept,
-        history: keeping.map_or_else(|| history::open(history, &channel, &metrics), Ok)?,
-        cluster: None,
+        history: match &node {
+            Some(node) => node.history(history),
+            None => keeping.map_or_else(|| history::open(history, &channel, &metrics), Ok)?,
+        },
+        cluster: node.as_ref().map(|node| node.links.clone()),
         has_ack: extensions.ack,
         access: Arc::new(access),
         rates,
@@ -207,6 +219,7 @@ fn bind_with_all(
         api: common.listen(&api.listen, Proxies::default(), api_routes(&api, http_api))?,
         server,
         hooks: backends.hooks,
+        node,
         stop,
         shutdown_timeout: http.shutdown_timeout,
     })
@@ -413,10 +426,26 @@ impl Bound {
         &self.server
     }
 
+    /// Connects to what the nodes of a cluster share, if the server is one; to be called before [`run`](Self::run) by
+    /// whoever wants to know why that cannot be.
+    ///
+    /// # Errors
+    /// The configuration has to be changed.
+    pub async fn join_cluster(&self) -> Result<(), StartError> {
+        if let Some(node) = &self.node {
+            node.join().await?;
+        }
+        Ok(())
+    }
+
     /// Takes up the sessions that the last run has left, if they are kept, and serves until `shutdown`. Then
     /// answers every held connect, waits for responses to leave, but not longer than `http.shutdown_timeout`,
     /// leaves the sessions to the next run, and returns.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        if let Err(error) = self.join_cluster().await {
+            tracing::error!("{error}");
+            return;
+        }
         self.server.prepare();
         self.server.take_up_resources().await;
         self.server.take_up_sessions().await;

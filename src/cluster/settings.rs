@@ -12,6 +12,8 @@ use crate::authentication::Secret;
 pub struct Settings {
     /// Where Redis is: `redis://`, `rediss://`, or `redis+sentinel://host1:26379,host2:26379/master`.
     pub redis: Option<String>,
+    /// The password of Redis, if it asks for one.
+    pub password: Option<Secret>,
     /// Where other nodes reach this one.
     pub listen: Option<String>,
     /// What other nodes are told to connect to, if that is not `listen`.
@@ -34,6 +36,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             redis: None,
+            password: None,
             listen: None,
             advertise: None,
             secret: None,

@@ -12,6 +12,7 @@ mod keys;
 mod link;
 mod publishing;
 mod scripts;
+mod store;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -28,9 +29,10 @@ use self::feed::Feeder;
 use self::inbox::Inbox;
 use self::keys::Keys;
 use self::link::{Link, Trouble};
+use self::store::Known;
 use super::{Backplane, Feed, Interest, NotPublished, Outgoing, Settings};
 use crate::bayeux::ChannelName;
-use crate::history::{Failed, Place, Policy};
+use crate::history::{self, Failed, Place, Policy};
 
 /// Bytes of messages that have come and wait to be delivered: above, they count as missed.
 const MAX_INBOX: usize = 64 * 1024 * 1024;
@@ -45,6 +47,9 @@ pub struct Redis {
     link: Arc<Link>,
     inbox: Arc<Inbox>,
     policy: Policy,
+    known: Known,
+    /// Up to how many channels are merged.
+    few: usize,
     /// The channel of this node itself.
     own: String,
     tasks: Vec<AbortHandle>,
@@ -71,13 +76,15 @@ impl Redis {
     /// The settings have to be changed: the URL is none, Redis is too old, or refuses this user.
     pub async fn connect(
         settings: &Settings,
+        history: &history::Settings,
         policy: Policy,
         interest: Arc<Interest>,
     ) -> Result<Arc<Self>, ConnectError> {
         let url = settings.redis.as_deref().unwrap_or_default();
         let address = Address::parse(url).map_err(ConnectError)?;
         let keys = Keys::new(&settings.prefix);
-        let own = keys.own(&link::random_name());
+        let name = link::random_name();
+        let own = keys.own(&name);
         let link = Arc::new(Link::new(address, settings.call_timeout, keys));
         let first = match link.open().await {
             Err(Trouble::Refused(why)) => {
@@ -85,6 +92,9 @@ impl Redis {
             }
             opened => opened,
         };
+        if let Ok(up) = &first {
+            link.set(up.clone());
+        }
         let inbox = Arc::new(Inbox::new(MAX_INBOX));
         let feeder = Feeder {
             link: Arc::clone(&link),
@@ -101,6 +111,8 @@ impl Redis {
             link,
             inbox,
             policy,
+            known: Known::new(history, name),
+            few: store::FEW,
             own,
             tasks,
         }))

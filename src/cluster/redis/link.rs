@@ -162,6 +162,11 @@ impl Link {
         head.map_err(|error| self.failed(&up, &error))
     }
 
+    /// Has a connection used.
+    pub(super) fn set(&self, up: Up) {
+        self.up.send_replace(Some(up));
+    }
+
     /// Keeps a connection, for ever.
     pub(super) async fn keep(&self, first: Result<Up, Trouble>) {
         let mut backoff = Backoff::default();
@@ -171,7 +176,7 @@ impl Link {
                 Ok(up) => {
                     tracing::info!("Redis is connected");
                     backoff = Backoff::default();
-                    self.up.send_replace(Some(up.clone()));
+                    self.set(up.clone());
                     let why = self.tend(up).await;
                     self.up.send_replace(None);
                     tracing::warn!(%why, "Redis is not connected any more");

@@ -22,6 +22,11 @@ macro_rules! scripts {
 scripts! {
     HELLO "lua/hello.lua",
     PUBLISH "lua/publish.lua",
+    FIND "lua/find.lua",
+    IDS "lua/ids.lua",
+    CUT "lua/cut.lua",
+    FORGET "lua/forget.lua",
+    LOCK "lua/lock.lua",
 }
 
 /// A script, by the name that Redis knows it by.

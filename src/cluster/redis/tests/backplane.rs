@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::timeout;
 
 use super::super::Redis;
+use super::connect;
 use super::redis_server::RedisServer;
 use crate::bayeux::{ChannelName, ChannelPattern, ClientId, Limits, RandomId};
 use crate::cluster::{Backplane, Feed, Head, Incoming, Interest, NotPublished, Outgoing};
@@ -32,7 +33,7 @@ impl Node {
         for text in patterns {
             interest.add(&pattern(text));
         }
-        let joined = Redis::connect(&server.settings(), policy(), Arc::clone(&interest)).await;
+        let joined = connect(&server.settings(), policy(), &interest).await;
         let redis = joined.expect("it is there");
         let node = Self { redis, interest };
         let head = node.up().await;
@@ -251,7 +252,7 @@ async fn scripts_are_loaded_again() {
 async fn a_wrong_setting_is_told_at_start() {
     let mut server = RedisServer::with(&["--requirepass", "x"]);
     let connect = async |settings| {
-        let connected = Redis::connect(&settings, policy(), Arc::default()).await;
+        let connected = super::connect(&settings, policy(), &Arc::default()).await;
         connected.map_err(|error| error.to_string())
     };
     let error = connect(server.settings()).await.expect_err("no password");
@@ -278,7 +279,7 @@ async fn it_connects_once_redis_is_there() {
     let interest = Arc::<Interest>::default();
     interest.add(&pattern("/a"));
     assert!(interest.settled().is_none());
-    let redis = Redis::connect(&server.settings(), policy(), Arc::clone(&interest)).await;
+    let redis = connect(&server.settings(), policy(), &interest).await;
     let node = Node {
         redis: redis.expect("it is away"),
         interest,

@@ -44,8 +44,8 @@ use crate::transports::{self, Shows, connection_types};
 use crate::web::cors::NotAnOrigin;
 use crate::web::{Hosts, Page};
 use backends::Backends;
-pub use cluster::NotANode;
 use cluster::Node;
+pub use cluster::NotANode;
 use stopping::Stopping;
 
 /// Why a server cannot start.

@@ -71,7 +71,10 @@ impl Node {
         ));
         let (listener, address) = listen(settings)?;
         let any = Limits::of_known_channels();
-        for options in channels.iter().filter(|options| options.resource == Some(true)) {
+        for options in channels
+            .iter()
+            .filter(|options| options.resource == Some(true))
+        {
             // Every node has the resources, whoever asks for them.
             if let Ok(pattern) = ChannelPattern::parse(&options.pattern, &any) {
                 interest.add(&pattern);
@@ -143,7 +146,10 @@ fn listen(settings: &Settings) -> Result<(TcpListener, String), NotANode> {
     });
     let (listener, address) = bound.map_err(|error| NotANode::Listen(wanted.clone(), error))?;
     let advertised = settings.advertise.clone();
-    Ok((listener, advertised.unwrap_or_else(|| named(&wanted, address))))
+    Ok((
+        listener,
+        advertised.unwrap_or_else(|| named(&wanted, address)),
+    ))
 }
 
 /// Returns the address as it is configured, with the port that was bound.

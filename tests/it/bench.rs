@@ -71,7 +71,10 @@ async fn clients_are_spread_over_several_servers() {
         .iter()
         .map(|server| format!("http://{}/cometd", server.address))
         .collect();
-    let words = format!("bench idle --clients 7 --idle 10ms --json --url {}", urls.join(" --url "));
+    let words = format!(
+        "bench idle --clients 7 --idle 10ms --json --url {}",
+        urls.join(" --url ")
+    );
     let output = tokio::task::spawn_blocking(move || {
         let words: Vec<_> = words.split_whitespace().collect();
         run(&words)

@@ -221,8 +221,17 @@ async fn the_output_buffer_of_a_node_overflows() {
     to_redis.stall();
     let overruns = async {
         loop {
-            let clients = scene.cluster.redis.ask(&["CLIENT", "LIST", "TYPE", "pubsub"]).await;
-            if clients.lines().filter(|line| line.starts_with("id=")).count() < 3 {
+            let clients = scene
+                .cluster
+                .redis
+                .ask(&["CLIENT", "LIST", "TYPE", "pubsub"])
+                .await;
+            if clients
+                .lines()
+                .filter(|line| line.starts_with("id="))
+                .count()
+                < 3
+            {
                 break;
             }
         }

@@ -11,7 +11,9 @@ const LESS_PATIENT: &str = "cluster.call_timeout=1s";
 
 /// The data of the events among messages.
 fn data(messages: &[Value]) -> Vec<Value> {
-    let events = messages.iter().filter(|message| message.get("data").is_some());
+    let events = messages
+        .iter()
+        .filter(|message| message.get("data").is_some());
     events.map(|event| event["data"].clone()).collect()
 }
 
@@ -41,13 +43,17 @@ async fn all_subscribers_see_one_order() {
             subscribers.push(client);
         }
     }
-    let publishers = cluster.nodes.iter().enumerate().map(|(at, node)| async move {
-        let mut client = node.client().await;
-        for number in 0..EACH {
-            let reply = published(&mut client, "/a/b", json!([at, number])).await;
-            assert_eq!(reply["successful"], true, "{reply}");
-        }
-    });
+    let publishers = cluster
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(at, node)| async move {
+            let mut client = node.client().await;
+            for number in 0..EACH {
+                let reply = published(&mut client, "/a/b", json!([at, number])).await;
+                assert_eq!(reply["successful"], true, "{reply}");
+            }
+        });
     futures_util::future::join_all(publishers).await;
     let mut orders = Vec::new();
     for subscriber in &mut subscribers {
@@ -66,7 +72,9 @@ async fn all_subscribers_see_one_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_gets_only_what_it_has_subscribers_of() {
     let cluster = TestCluster::start(2, &[]).await;
-    let [here, there] = &cluster.nodes[..] else { unreachable!() };
+    let [here, there] = &cluster.nodes[..] else {
+        unreachable!()
+    };
     let mut subscriber = there.client().await;
     subscriber.subscribe("/wanted").await;
     let mut publisher = here.client().await;
@@ -91,7 +99,9 @@ async fn a_node_gets_only_what_it_has_subscribers_of() {
 async fn history_and_resources_are_the_same_at_every_node() {
     let channel = "channel=[{ pattern = '/a', history = { messages = 10 } }, { pattern = '/r', resource = true }]";
     let cluster = TestCluster::start(2, &[channel]).await;
-    let [here, there] = &cluster.nodes[..] else { unreachable!() };
+    let [here, there] = &cluster.nodes[..] else {
+        unreachable!()
+    };
     let mut publisher = here.client().await;
     for number in 1..=3 {
         published(&mut publisher, "/a", json!(number)).await;
@@ -100,7 +110,10 @@ async fn history_and_resources_are_the_same_at_every_node() {
     let subscribe = json!({
         "channel": "/meta/subscribe", "subscription": "/a", "ext": {"replay": {"/a": -2}},
     });
-    assert_eq!(late.send([subscribe]).await.last().unwrap()["successful"], true);
+    assert_eq!(
+        late.send([subscribe]).await.last().unwrap()["successful"],
+        true
+    );
     assert_eq!(receive(&mut late, 3).await, [json!(1), json!(2), json!(3)]);
 
     published(&mut publisher, "/r", json!({"state": 1})).await;
@@ -133,8 +146,17 @@ async fn while_redis_is_away_publishes_are_refused_and_nobody_is_sent_away() {
     let mut publisher = cluster.nodes[0].client().await;
     let reply = published(&mut publisher, "/a", json!("refused")).await;
     assert_eq!(reply["successful"], false, "{reply}");
-    assert!(reply["error"].as_str().unwrap().starts_with("503:"), "{reply}");
-    assert!(reply["error"].as_str().unwrap().ends_with(":cluster_unavailable"), "{reply}");
+    assert!(
+        reply["error"].as_str().unwrap().starts_with("503:"),
+        "{reply}"
+    );
+    assert!(
+        reply["error"]
+            .as_str()
+            .unwrap()
+            .ends_with(":cluster_unavailable"),
+        "{reply}"
+    );
     assert_ne!(reply["advice"]["reconnect"], "handshake", "{reply}");
     assert_eq!(publisher.subscribe("/b").await["successful"], true);
     cluster.nodes[1].holds(1).await;
@@ -147,7 +169,10 @@ async fn while_redis_is_away_publishes_are_refused_and_nobody_is_sent_away() {
     within(accepted).await;
     // One of a time in which the other node was not there again yet may be missing, and it is told so.
     let messages = waiting.polled().await;
-    assert!(data(&messages).iter().all(|data| data == "accepted"), "{messages:?}");
+    assert!(
+        data(&messages).iter().all(|data| data == "accepted"),
+        "{messages:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -95,7 +95,12 @@ impl Scene {
         {
             flaws.extend(judged(&receiver.unwrap(), &published, promise));
         }
-        assert_eq!(flaws, Vec::<String>::new(), "of {} messages", published.len());
+        assert_eq!(
+            flaws,
+            Vec::<String>::new(),
+            "of {} messages",
+            published.len()
+        );
     }
 }
 
@@ -174,12 +179,17 @@ impl Publisher {
                 sleep(PACE).await;
             }
         };
-        timeout(SETTLED, accepted).await.expect("messages are accepted");
+        timeout(SETTLED, accepted)
+            .await
+            .expect("messages are accepted");
     }
 
     async fn stop(self) -> Vec<u64> {
         self.goes_on.send_replace(false);
-        timeout(SETTLED, self.task).await.expect("the last is accepted").unwrap()
+        timeout(SETTLED, self.task)
+            .await
+            .expect("the last is accepted")
+            .unwrap()
     }
 }
 

@@ -71,7 +71,9 @@ impl Drop for Balancer {
 
 impl Nodes {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<SocketAddr>> {
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+        self.addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Connects to the next node that takes a connection.

@@ -64,7 +64,10 @@ impl TestCluster {
     /// Starts one more as a process, and leaves it to the caller.
     pub(crate) fn process(&self, set: &[&str]) -> Serving {
         let settings = self.settings(set);
-        let arguments: Vec<_> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+        let arguments: Vec<_> = settings
+            .iter()
+            .flat_map(|setting| ["--set", setting])
+            .collect();
         Serving::start_with(&arguments, Stdio::null())
     }
 

@@ -86,7 +86,10 @@ async fn hand_on(client: TcpStream, target: SocketAddr, mut state: watch::Receiv
 async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<State>) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        if state.wait_for(|&state| state == State::Whole).await.is_err()
+        if state
+            .wait_for(|&state| state == State::Whole)
+            .await
+            .is_err()
             || to.write_all(&buffer[..read]).await.is_err()
         {
             return;

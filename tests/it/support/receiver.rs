@@ -199,7 +199,9 @@ impl Receiver {
         }
         let unit = match (&mut self.line, self.patience) {
             (None, _) => None,
-            (Some(line), Some(patience)) => timeout(patience, line.unit(self.pace)).await.ok().flatten(),
+            (Some(line), Some(patience)) => {
+                timeout(patience, line.unit(self.pace)).await.ok().flatten()
+            }
             (Some(line), None) => line.unit(self.pace).await,
         };
         let Some(unit) = unit else {

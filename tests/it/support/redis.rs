@@ -83,7 +83,15 @@ impl TestRedis {
     async fn launch(&mut self) -> bool {
         let port = self.address.port().to_string();
         let child = Command::new("redis-server")
-            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--dir"])
+            .args([
+                "--port",
+                &port,
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--dir",
+            ])
             .arg(self.folder.path())
             .args(&self.options)
             .stdin(Stdio::null())

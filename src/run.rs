@@ -426,10 +426,26 @@ impl Bound {
         &self.server
     }
 
+    /// Connects to what the nodes of a cluster share, if the server is one; to be called before [`run`](Self::run) by
+    /// whoever wants to know why that cannot be.
+    ///
+    /// # Errors
+    /// The configuration has to be changed.
+    pub async fn join_cluster(&self) -> Result<(), StartError> {
+        if let Some(node) = &self.node {
+            node.join().await?;
+        }
+        Ok(())
+    }
+
     /// Takes up the sessions that the last run has left, if they are kept, and serves until `shutdown`. Then
     /// answers every held connect, waits for responses to leave, but not longer than `http.shutdown_timeout`,
     /// leaves the sessions to the next run, and returns.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        if let Err(error) = self.join_cluster().await {
+            tracing::error!("{error}");
+            return;
+        }
         self.server.prepare();
         self.server.take_up_resources().await;
         self.server.take_up_sessions().await;

@@ -12,6 +12,7 @@ mod peers;
 mod redis;
 mod registry;
 pub mod settings;
+pub mod wire;
 
 pub use backplane::{Backplane, Feed, Head, Incoming, NotPublished, Outgoing};
 pub use interest::{Change, Interest};

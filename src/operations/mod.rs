@@ -134,7 +134,7 @@ impl fmt::Debug for Later {
 pub type Extra = (&'static str, String);
 
 /// After which time what does not work now may work.
-const RETRY: Duration = Duration::from_secs(1);
+pub const RETRY: Duration = Duration::from_secs(1);
 
 impl Scope<'_> {
     fn metrics(&self) -> &Metrics {

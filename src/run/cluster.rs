@@ -7,9 +7,8 @@ use tokio::net::TcpListener;
 
 use crate::authentication::Secret;
 use crate::bayeux::{ChannelPattern, Limits, ReplayId};
-use crate::cluster::redis::{ConnectError, Redis};
 use crate::cluster::wire::{Secret as WireSecret, Wire, WireSettings};
-use crate::cluster::{Interest, Links, NodeId, NodeInfo, NodeState, Settings};
+use crate::cluster::{ConnectError, Interest, Links, NodeId, NodeInfo, NodeState, Redis, Settings};
 use crate::history::{self, History, Retention};
 use crate::metrics::Metrics;
 use crate::router::{ChannelOptions, history_policy};
@@ -61,14 +60,11 @@ impl Node {
         let secret = read("cluster.secret", settings.secret.as_ref())?.unwrap_or_default();
         let wire = WireSettings {
             call_timeout: settings.call_timeout,
+            node_timeout: settings.node_timeout,
             ..WireSettings::default()
         };
-        let wire = Arc::new(Wire::new(
-            me,
-            WireSecret::new(&secret),
-            wire,
-            Arc::clone(metrics),
-        ));
+        let wire = Wire::new(me, WireSecret::new(&secret), wire, Arc::clone(metrics));
+        let wire = Arc::new(wire);
         let (listener, address) = listen(settings)?;
         let any = Limits::of_known_channels();
         for options in channels
@@ -103,6 +99,14 @@ impl Node {
 }
 
 impl Node {
+    /// Connects to Redis, once.
+    ///
+    /// # Errors
+    /// The configuration has to be changed.
+    pub(super) async fn join(&self) -> Result<(), NotANode> {
+        Ok(self.redis.start().await?)
+    }
+
     /// Returns what keeps history: Redis.
     pub(super) fn history(&self, settings: history::Settings) -> History {
         History::new(Arc::clone(&self.redis) as _, settings)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
@@ -57,6 +58,17 @@ impl Address {
             Self::Sentinel(sentinel) => sentinel.lock().await.async_get_client().await,
         }
     }
+}
+
+/// Adds a password to a URL, which may name a user.
+pub(super) fn with_password(url: &str, password: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let password = utf8_percent_encode(password, NON_ALPHANUMERIC);
+    format!("{scheme}://{user}:{password}@{host}/{path}")
 }
 
 fn tcp() -> TcpSettings {
@@ -152,6 +164,21 @@ impl Sentinels {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_is_added_to_the_url() {
+        for (url, expected) in [
+            ("redis://h", "redis://:p%40%2F@h/"),
+            ("redis://me@h:1/2", "redis://me:p%40%2F@h:1/2"),
+            (
+                "redis+sentinel://a:1,b:2/m",
+                "redis+sentinel://:p%40%2F@a:1,b:2/m",
+            ),
+        ] {
+            assert_eq!(with_password(url, "p@/"), expected);
+            assert!(Address::parse(&with_password(url, "p@/")).is_ok());
+        }
+    }
 
     #[test]
     fn urls_are_read() {

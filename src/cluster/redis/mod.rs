@@ -10,6 +10,7 @@ mod feed;
 mod inbox;
 mod keys;
 mod link;
+mod pending;
 mod publishing;
 mod scripts;
 #[cfg(test)]
@@ -17,7 +18,7 @@ mod tests;
 mod wire;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -47,7 +48,8 @@ pub struct Redis {
     policy: Policy,
     /// The channel of this node itself.
     own: String,
-    tasks: Vec<AbortHandle>,
+    interest: Arc<Interest>,
+    tasks: Mutex<Vec<AbortHandle>>,
 }
 
 impl fmt::Debug for Redis {
@@ -58,52 +60,87 @@ impl fmt::Debug for Redis {
 
 impl Drop for Redis {
     fn drop(&mut self) {
-        for task in &self.tasks {
+        for task in self.tasks().iter() {
             task.abort();
         }
     }
 }
 
 impl Redis {
-    /// Connects, within a runtime. If Redis is away, it does so as soon as that is there.
+    /// Makes one that is not connected yet.
     ///
     /// # Errors
-    /// The settings have to be changed: the URL is none, Redis is too old, or refuses this user.
-    pub async fn connect(
+    /// The URL has to be changed.
+    pub fn new(
         settings: &Settings,
+        password: Option<String>,
         policy: Policy,
         interest: Arc<Interest>,
     ) -> Result<Arc<Self>, ConnectError> {
         let url = settings.redis.as_deref().unwrap_or_default();
-        let address = Address::parse(url).map_err(ConnectError)?;
+        let url = match &password {
+            Some(password) => address::with_password(url, password),
+            None => url.to_owned(),
+        };
+        let address = Address::parse(&url).map_err(ConnectError)?;
         let keys = Keys::new(&settings.prefix);
         let own = keys.own(&link::random_name());
-        let link = Arc::new(Link::new(address, settings.call_timeout, keys));
-        let first = match link.open().await {
+        Ok(Arc::new(Self {
+            link: Arc::new(Link::new(address, settings.call_timeout, keys)),
+            inbox: Arc::new(Inbox::new(MAX_INBOX)),
+            policy,
+            own,
+            interest,
+            tasks: Mutex::default(),
+        }))
+    }
+
+    /// Connects. If Redis is away, it does so as soon as that is there.
+    ///
+    /// # Errors
+    /// The settings have to be changed: Redis is too old, or refuses this user.
+    pub async fn start(&self) -> Result<(), ConnectError> {
+        if !self.tasks().is_empty() {
+            return Ok(());
+        }
+        let first = match self.link.open().await {
             Err(Trouble::Refused(why)) => {
                 return Err(ConnectError(format!("cannot be used: {why}")));
             }
             opened => opened,
         };
-        let inbox = Arc::new(Inbox::new(MAX_INBOX));
         let feeder = Feeder {
-            link: Arc::clone(&link),
-            interest,
-            inbox: Arc::clone(&inbox),
-            own: own.clone(),
+            link: Arc::clone(&self.link),
+            interest: Arc::clone(&self.interest),
+            inbox: Arc::clone(&self.inbox),
+            own: self.own.clone(),
         };
-        let keeper = Arc::clone(&link);
-        let tasks = vec![
+        let keeper = Arc::clone(&self.link);
+        let started = [
             tokio::spawn(async move { keeper.keep(first).await }).abort_handle(),
             tokio::spawn(feeder.keep()).abort_handle(),
         ];
-        Ok(Arc::new(Self {
-            link,
-            inbox,
-            policy,
-            own,
-            tasks,
-        }))
+        self.tasks().extend(started);
+        Ok(())
+    }
+
+    /// Connects at once to a Redis without a password.
+    ///
+    /// # Errors
+    /// The settings have to be changed.
+    #[cfg(test)]
+    pub async fn connect(
+        settings: &Settings,
+        policy: Policy,
+        interest: Arc<Interest>,
+    ) -> Result<Arc<Self>, ConnectError> {
+        let redis = Self::new(settings, None, policy, interest)?;
+        redis.start().await?;
+        Ok(redis)
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Vec<AbortHandle>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn send_mark(&self, mark: u64) -> Result<(), Failed> {

@@ -32,11 +32,11 @@ impl Checks {
             self.refuse("cluster.redis", "\"…\"".to_owned(), fix);
         }
         let authority = redis.split_once("://").map_or("", |(_, rest)| rest);
-        if authority
+        let user = authority
             .split('/')
             .next()
-            .is_some_and(|host| host.contains('@'))
-        {
+            .and_then(|host| host.rsplit_once('@'));
+        if user.is_some_and(|(user, _)| user.contains(':')) {
             let fix = "must not hold a password; name it by cluster.password, \
                        such as { env = \"REDIS_PASSWORD\" }";
             self.refuse("cluster.redis", "\"…\"".to_owned(), fix);

@@ -3,6 +3,7 @@
 mod locating;
 pub(super) mod publishing;
 pub(super) mod stream;
+mod unreachable;
 
 pub use self::locating::Located;
 pub(super) use self::stream::Stream;

@@ -167,7 +167,7 @@ fn bind_with_all(
         ..
     } = config;
     bayeux.transports.shows = clients.shows;
-    let node = Node::bind(&cluster, &mut channel, &metrics)?;
+    let node = Node::bind(&cluster, &history, &mut channel, &metrics)?;
     let demo = demo.then(|| Demo::new(&bayeux.transports.path));
     let max_message_size = bayeux.limits.max_message_size.as_u64();
     let mut services = services.build(&bayeux.limits);
@@ -207,11 +207,13 @@ fn bind_with_all(
         streaming,
         resources.http,
         &http.allowed_origins,
-    )?;
+    )?
+    .passing_by(node.as_ref().map(|node| Arc::clone(&node.wire)));
+    let service = Arc::new(Service::new(bayeux));
     let common = Common::new(&http, max_message_size, metrics, stopping);
     let http_api = Arc::new(HttpApi::new(&server, clients.keys, &api.bounds));
     let to_clients = api.public.then(|| Arc::clone(&http_api));
-    let routes = public_routes(&http, demo, to_clients, bayeux);
+    let routes = public_routes(&http, demo, to_clients, &service);
     let to_operator = admin_routes(&admin, &server);
     Ok(Bound {
         public: common.listen(&http.listen, Proxies::new(&http)?, routes)?,
@@ -219,7 +221,7 @@ fn bind_with_all(
         api: common.listen(&api.listen, Proxies::default(), api_routes(&api, http_api))?,
         server,
         hooks: backends.hooks,
-        node,
+        node: node.map(|node| node.answering(&service)),
         stop,
         shutdown_timeout: http.shutdown_timeout,
     })
@@ -345,7 +347,7 @@ fn public_routes(
     http: &listener::Settings,
     demo: Option<Demo>,
     api: Option<Arc<HttpApi>>,
-    bayeux: transports::Endpoint,
+    service: &Arc<Service>,
 ) -> Routes {
     let pages = demo.into_iter().map(|demo| Box::new(demo) as Box<dyn Page>);
     Routes {
@@ -353,7 +355,7 @@ fn public_routes(
         // First: the endpoint may be at `/mirant`.
         first: vec![Box::new(Plugins)],
         api,
-        service: Some(Arc::new(Service::new(bayeux))),
+        service: Some(Arc::clone(service)),
         last: pages.collect(),
     }
 }
@@ -456,6 +458,10 @@ impl Bound {
         tasks.spawn(async move { attending.attend().await });
         let relieving = Arc::clone(&self.server);
         tasks.spawn(async move { relieving.relieve().await });
+        let mut node = JoinSet::new();
+        if let Some(own) = self.node {
+            node.spawn(own.serve(Arc::clone(&self.server)));
+        }
         let hooks = Arc::new(self.hooks);
         let telling = Arc::clone(&hooks);
         // Apart from the others, because it ends once it is stopped.
@@ -474,6 +480,7 @@ impl Bound {
             () = shutdown => {}
             // None of the tasks ends by itself.
             Some(ended) = tasks.join_next() => tracing::error!(?ended, "a task of the server failed"),
+            Some(ended) = node.join_next() => tracing::error!(?ended, "the node has ended"),
         }
         tracing::info!(
             sessions = self.server.metrics().sessions.value(),
@@ -481,6 +488,7 @@ impl Bound {
         );
         // First: a connection that sees the end of the run answers its connect by this.
         self.server.will_stop();
+        self.server.leave();
         self.stop.send_replace(true);
         self.server.stop();
         hooks.stop();
@@ -490,6 +498,7 @@ impl Bound {
             end: tokio::time::Instant::now() + self.shutdown_timeout,
         };
         tokio::join!(stopping.close(), stopping.tell(&mut delivering));
+        self.server.hand_over().await;
         self.server.save_sessions().await;
         self.server.close_history().await;
         tracing::info!("stopped");

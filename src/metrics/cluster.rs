@@ -22,6 +22,10 @@ pub struct Cluster {
     pub filled: Counter,
     /// Sessions that were told that messages may be missing.
     pub gaps: Counter,
+    /// Sessions that came from nodes that live.
+    pub moved: Counter,
+    /// Sessions that went on here after their nodes had died.
+    pub adopted: Counter,
     /// Requests that wait for another node.
     pub passed: Gauge,
     /// Requests that were passed on to another node.
@@ -100,6 +104,16 @@ impl Cluster {
                 "cluster_refused_peers_total",
                 "Requests refused because their senders did not show that they are nodes of this cluster.",
                 &self.strangers,
+            ),
+            (
+                "cluster_moved_sessions_total",
+                "Sessions that came from another node.",
+                &self.moved,
+            ),
+            (
+                "cluster_adopted_sessions_total",
+                "Sessions that went on here after their node had died.",
+                &self.adopted,
             ),
         ] {
             counter(out, (name, help), value);

@@ -122,7 +122,8 @@ impl Node {
     /// Serves the other nodes, and tells them that this one lives, for ever.
     pub(super) fn serve(self, server: Arc<BayeuxServer>) -> impl Future<Output = ()> + Send {
         let passing = self.owner.map(|owner| Arc::new(owner) as _);
-        let serving = passing.map(|passing| self.wire.serve(self.listener, server.calls(), passing));
+        let serving =
+            passing.map(|passing| self.wire.serve(self.listener, server.calls(), passing));
         let address = self.address;
         async move {
             let serving = async {

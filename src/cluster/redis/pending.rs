@@ -48,4 +48,3 @@ impl Registry for Redis {
         not_yet()
     }
 }
-

@@ -100,6 +100,11 @@ impl Cluster {
         result
     }
 
+    /// Returns the number of the message that was delivered last: all up to that, whoever they are for, have been.
+    pub(in crate::server) fn last_delivered(&self) -> u64 {
+        *self.stream.reached.borrow()
+    }
+
     /// Waits until a message was delivered here, or one with a larger number.
     pub(in crate::server) async fn reached(&self, id: u64) {
         let mut reached = self.stream.reached.subscribe();

@@ -1,6 +1,7 @@
 //! A whole server from its configuration: bind, serve, stop. What `mirant serve` and tests call.
 
 mod backends;
+mod cluster;
 mod history;
 mod stopping;
 
@@ -43,6 +44,8 @@ use crate::transports::{self, Shows, connection_types};
 use crate::web::cors::NotAnOrigin;
 use crate::web::{Hosts, Page};
 use backends::Backends;
+use cluster::Node;
+pub use cluster::NotANode;
 use stopping::Stopping;
 
 /// Why a server cannot start.
@@ -66,6 +69,9 @@ pub enum StartError {
     /// History cannot be kept where it is configured.
     #[error(transparent)]
     History(#[from] OpenError),
+    /// The server cannot be a node of the cluster that is configured.
+    #[error(transparent)]
+    Cluster(#[from] NotANode),
 }
 
 impl From<Vec<authentication::Problem>> for StartError {
@@ -90,6 +96,7 @@ pub struct Bound {
     admin: Listening,
     api: Listening,
     hooks: Hooks,
+    node: Option<Node>,
     stop: watch::Sender<bool>,
     shutdown_timeout: Duration,
 }
@@ -152,13 +159,15 @@ fn bind_with_all(
         extensions,
         services,
         history,
-        channel,
+        cluster,
+        mut channel,
         rates,
         admin,
         api,
         ..
     } = config;
     bayeux.transports.shows = clients.shows;
+    let node = Node::bind(&cluster, &history, &mut channel, &metrics)?;
     let demo = demo.then(|| Demo::new(&bayeux.transports.path));
     let max_message_size = bayeux.limits.max_message_size.as_u64();
     let mut services = services.build(&bayeux.limits);
@@ -170,8 +179,11 @@ fn bind_with_all(
         session: bayeux.session,
         router: Router::new(bayeux.router, &channel),
         resources: resources.kept,
-        history: keeping.map_or_else(|| history::open(history, &channel, &metrics), Ok)?,
-        cluster: None,
+        history: match &node {
+            Some(node) => node.history(history),
+            None => keeping.map_or_else(|| history::open(history, &channel, &metrics), Ok)?,
+        },
+        cluster: node.as_ref().map(|node| node.links.clone()),
         has_ack: extensions.ack,
         access: Arc::new(access),
         rates,
@@ -195,11 +207,13 @@ fn bind_with_all(
         streaming,
         resources.http,
         &http.allowed_origins,
-    )?;
+    )?
+    .passing_by(node.as_ref().map(|node| Arc::clone(&node.wire)));
+    let service = Arc::new(Service::new(bayeux));
     let common = Common::new(&http, max_message_size, metrics, stopping);
     let http_api = Arc::new(HttpApi::new(&server, clients.keys, &api.bounds));
     let to_clients = api.public.then(|| Arc::clone(&http_api));
-    let routes = public_routes(&http, demo, to_clients, bayeux);
+    let routes = public_routes(&http, demo, to_clients, &service);
     let to_operator = admin_routes(&admin, &server);
     Ok(Bound {
         public: common.listen(&http.listen, Proxies::new(&http)?, routes)?,
@@ -207,6 +221,7 @@ fn bind_with_all(
         api: common.listen(&api.listen, Proxies::default(), api_routes(&api, http_api))?,
         server,
         hooks: backends.hooks,
+        node: node.map(|node| node.answering(&service)),
         stop,
         shutdown_timeout: http.shutdown_timeout,
     })
@@ -332,7 +347,7 @@ fn public_routes(
     http: &listener::Settings,
     demo: Option<Demo>,
     api: Option<Arc<HttpApi>>,
-    bayeux: transports::Endpoint,
+    service: &Arc<Service>,
 ) -> Routes {
     let pages = demo.into_iter().map(|demo| Box::new(demo) as Box<dyn Page>);
     Routes {
@@ -340,7 +355,7 @@ fn public_routes(
         // First: the endpoint may be at `/mirant`.
         first: vec![Box::new(Plugins)],
         api,
-        service: Some(Arc::new(Service::new(bayeux))),
+        service: Some(Arc::clone(service)),
         last: pages.collect(),
     }
 }
@@ -413,10 +428,26 @@ impl Bound {
         &self.server
     }
 
+    /// Connects to what the nodes of a cluster share, if the server is one; to be called before [`run`](Self::run) by
+    /// whoever wants to know why that cannot be.
+    ///
+    /// # Errors
+    /// The configuration has to be changed.
+    pub async fn join_cluster(&self) -> Result<(), StartError> {
+        if let Some(node) = &self.node {
+            node.join().await?;
+        }
+        Ok(())
+    }
+
     /// Takes up the sessions that the last run has left, if they are kept, and serves until `shutdown`. Then
     /// answers every held connect, waits for responses to leave, but not longer than `http.shutdown_timeout`,
     /// leaves the sessions to the next run, and returns.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        if let Err(error) = self.join_cluster().await {
+            tracing::error!("{error}");
+            return;
+        }
         self.server.prepare();
         self.server.take_up_resources().await;
         self.server.take_up_sessions().await;
@@ -427,6 +458,10 @@ impl Bound {
         tasks.spawn(async move { attending.attend().await });
         let relieving = Arc::clone(&self.server);
         tasks.spawn(async move { relieving.relieve().await });
+        let mut node = JoinSet::new();
+        if let Some(own) = self.node {
+            node.spawn(own.serve(Arc::clone(&self.server)));
+        }
         let hooks = Arc::new(self.hooks);
         let telling = Arc::clone(&hooks);
         // Apart from the others, because it ends once it is stopped.
@@ -445,6 +480,7 @@ impl Bound {
             () = shutdown => {}
             // None of the tasks ends by itself.
             Some(ended) = tasks.join_next() => tracing::error!(?ended, "a task of the server failed"),
+            Some(ended) = node.join_next() => tracing::error!(?ended, "the node has ended"),
         }
         tracing::info!(
             sessions = self.server.metrics().sessions.value(),
@@ -452,6 +488,7 @@ impl Bound {
         );
         // First: a connection that sees the end of the run answers its connect by this.
         self.server.will_stop();
+        self.server.leave();
         self.stop.send_replace(true);
         self.server.stop();
         hooks.stop();
@@ -461,6 +498,7 @@ impl Bound {
             end: tokio::time::Instant::now() + self.shutdown_timeout,
         };
         tokio::join!(stopping.close(), stopping.tell(&mut delivering));
+        self.server.hand_over().await;
         self.server.save_sessions().await;
         self.server.close_history().await;
         tracing::info!("stopped");

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -30,6 +31,8 @@ pub struct Publication {
     pub delivery: Delivery,
     /// The resource that it changes.
     pub change: Option<Change>,
+    /// What it is to be published only once under, in a cluster, and for how long.
+    pub once: Option<(String, Duration)>,
     done: oneshot::Sender<Result<Sequenced, NotSequenced>>,
     _charge: Charge,
     on_its_way: Option<OnItsWay>,
@@ -190,6 +193,7 @@ impl Publication {
             publisher,
             delivery,
             change,
+            once: None,
             done,
             _charge: Charge::new(memory, Kind::Waits, size),
             on_its_way: None,

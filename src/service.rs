@@ -10,7 +10,8 @@ use crate::metrics::Metrics;
 use crate::transports::answer::Answer;
 use crate::transports::gate::{Decision, Gate, Purpose, Rejection, Sender, add};
 use crate::transports::message_http::{self, AnswerEmbedded, Bounds};
-use crate::transports::polling::{callback_polling, long_polling};
+use crate::transports::passing::Owner;
+use crate::transports::polling::{self, callback_polling, long_polling};
 use crate::transports::streaming::{self, event_source, multipart};
 use crate::transports::{Endpoint, Error, websocket};
 use crate::web::{Head, Request, Response, Socket, Transfer, cors};
@@ -24,6 +25,12 @@ impl Service {
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
         Self(Arc::new(endpoint))
+    }
+
+    /// Returns what answers the requests that other nodes of the cluster pass on.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        polling::owner(Arc::clone(&self.0))
     }
 
     /// Returns what decides about requests.

@@ -112,6 +112,7 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), ServeError> {
     let is_open = config.access.is_empty();
     let identifying = identifying(&config);
     let bound = bind(config, demo)?;
+    bound.join_cluster().await?;
     match identifying {
         _ if !is_open => {}
         Some(key) => warn_of_no_rules(key),

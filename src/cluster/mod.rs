@@ -10,8 +10,10 @@ mod lease;
 mod links;
 mod node;
 mod peers;
+mod redis;
 mod registry;
 pub mod settings;
+pub mod wire;
 
 pub use backplane::{Backplane, Feed, Head, Incoming, NotPublished, Outgoing};
 pub use interest::{Change, Held, Interest};
@@ -19,5 +21,6 @@ pub use lease::Lease;
 pub use links::{Links, Way};
 pub use node::{NodeId, NodeInfo, NodeState};
 pub use peers::{CallFailed, CallKind, Calls, Peers};
+pub use redis::{ConnectError, Redis};
 pub use registry::{Beat, Claim, Owner, Registry, Written};
 pub use settings::{Settings, WhenAway};

@@ -12,6 +12,8 @@ use crate::authentication::Secret;
 pub struct Settings {
     /// Where Redis is: `redis://`, `rediss://`, or `redis+sentinel://host1:26379,host2:26379/master`.
     pub redis: Option<String>,
+    /// The password of Redis, if it asks for one.
+    pub password: Option<Secret>,
     /// Where other nodes reach this one.
     pub listen: Option<String>,
     /// What other nodes are told to connect to, if that is not `listen`.
@@ -28,12 +30,15 @@ pub struct Settings {
     /// How long an answer of Redis, or of another node, is waited for.
     #[serde(with = "humantime_serde")]
     pub call_timeout: Duration,
+    /// How many requests that other nodes pass on are answered at once.
+    pub max_passed: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             redis: None,
+            password: None,
             listen: None,
             advertise: None,
             secret: None,
@@ -41,6 +46,7 @@ impl Default for Settings {
             when_away: WhenAway::default(),
             node_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_secs(5),
+            max_passed: 100_000,
         }
     }
 }

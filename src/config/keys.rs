@@ -90,7 +90,7 @@ pub(super) fn list_above(key: &str) -> Option<(&'static List, &str)> {
 }
 
 /// The sections, in the order of the file.
-pub(super) const SECTIONS: [&str; 17] = [
+pub(super) const SECTIONS: [&str; 18] = [
     "http",
     "bayeux",
     "websocket",
@@ -98,6 +98,7 @@ pub(super) const SECTIONS: [&str; 17] = [
     "streaming",
     "resources",
     "history",
+    "cluster",
     "extensions",
     "services",
     "backends",

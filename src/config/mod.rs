@@ -17,8 +17,8 @@ use crate::authentication::{self, api_keys, passwords, token, webhook};
 use crate::bayeux::Limits;
 use crate::services::connected;
 use crate::{
-    access, extensions, history, hooks, http_api, listener, memory, rates, resources, router,
-    services, session, transports,
+    access, cluster, extensions, history, hooks, http_api, listener, memory, rates, resources,
+    router, services, session, transports,
 };
 
 pub use error::{ConfigError, Problem};
@@ -71,6 +71,8 @@ pub struct Config {
     pub backends: connected::Settings,
     /// Where messages are kept that can be had again.
     pub history: history::Settings,
+    /// The cluster that the server is a node of.
+    pub cluster: cluster::Settings,
     /// Options for the channels that match a pattern.
     pub channel: Vec<router::settings::ChannelOptions>,
     /// Who may do what.

@@ -133,7 +133,8 @@ mod default_text {
     #[test]
     fn examples_are_valid() {
         // A key excludes the others.
-        let others = ["public_key", "private_key", "jwks", "hash"].map(|key| format!("{key} = "));
+        let others = ["public_key", "private_key", "jwks", "hash", "directory"];
+        let others = others.map(|key| format!("{key} = "));
         let text = with_examples().replace("browser_cookie_secure = false", "");
         let lines = text.lines();
         let fitting = lines.filter(|line| !others.iter().any(|other| line.starts_with(other)));
@@ -208,6 +209,8 @@ mod known_keys {
         add("resources", fields(kept, "Settings"));
         let history = include_str!("../history/settings.rs");
         add("history", fields(history, "Settings"));
+        let cluster = include_str!("../cluster/settings.rs");
+        add("cluster", fields(cluster, "Settings"));
         let extensions = include_str!("../extensions/settings.rs");
         add("extensions", fields(extensions, "Settings"));
         add("extensions", fields(extensions, "WaitBounds"));

@@ -1,6 +1,7 @@
 //! The checks of values that have the right type but make no sense.
 
 mod clients;
+mod cluster;
 mod forms;
 mod history;
 
@@ -60,6 +61,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.shared_cookies(config);
     checks.channels(&config.channel);
     checks.history(config);
+    checks.cluster(config);
     checks.access(&config.access);
     checks.users(config);
     checks.webhook(config);
@@ -159,6 +161,8 @@ impl Checks {
             ("authentication.jwks_min_interval", tokens.jwks_min_interval),
             ("history.sync_interval", config.history.sync_interval),
             ("history.save_timeout", config.history.save_timeout),
+            ("cluster.call_timeout", config.cluster.call_timeout),
+            ("cluster.node_timeout", config.cluster.node_timeout),
             (
                 "api.idempotency_window",
                 config.api.bounds.idempotency_window,
@@ -282,6 +286,7 @@ impl Checks {
                 config.backends.max_calls_per_session,
             ),
             ("backends.max_events", config.backends.max_events),
+            ("cluster.max_passed", config.cluster.max_passed),
             ("history.max_channels", config.history.max_channels),
             ("history.max_pending", config.history.max_pending),
             (

@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::memory::{Budget, Kind, sizes};
 use crate::metrics::{Limit, Metrics};
@@ -97,12 +99,29 @@ struct Entry {
 pub struct Claim<'r> {
     receipts: &'r Receipts,
     key: Fingerprint,
+    body: Fingerprint,
     number: u64,
     /// What was sent before.
     before: Sent,
 }
 
+impl Claim<'_> {
+    /// Names a message of it, by its key and what it says: the same on every node of a cluster.
+    #[must_use]
+    pub fn name(&self, index: usize) -> String {
+        let index = index.to_string();
+        let name = Fingerprint::of(&[&self.key.0, &self.body.0, index.as_bytes()]);
+        URL_SAFE_NO_PAD.encode(name.0)
+    }
+}
+
 impl Receipts {
+    /// Returns for how long they are kept.
+    #[must_use]
+    pub fn window(&self) -> Duration {
+        self.window
+    }
+
     /// Makes room for receipts of so many messages, each for so long.
     #[must_use]
     pub fn new(window: Duration, max: usize, metrics: Arc<Metrics>) -> Self {
@@ -138,6 +157,7 @@ impl Receipts {
         Ok(Claim {
             receipts: self,
             key,
+            body,
             number,
             before,
         })

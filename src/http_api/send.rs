@@ -373,6 +373,9 @@ impl<'r> Request<'r> {
             self.keep(index, kept);
             return repeated(kept);
         }
+        let own = claim.as_ref().map(|claim| claim.name(0));
+        let once = own.or_else(|| Some(self.claim.as_ref()?.name(index)));
+        sending.once(once.map(|name| (name, self.shared.receipts.window())));
         let publishing = send(sending, index, &mut checked.message, &checked.channel, now)?;
         claims.extend(claim.map(|claim| (index, claim)));
         let (kept, later) = match publishing {

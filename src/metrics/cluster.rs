@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use super::render::{counter, head, line};
+use super::render::{counter, gauge, head, line};
 use super::{Counter, Gauge};
 
 /// What is counted about the cluster.
@@ -28,6 +28,12 @@ pub struct Cluster {
     pub adopted: Counter,
     /// Requests that wait for another node.
     pub passed: Gauge,
+    /// Requests that were passed on to another node.
+    pub passed_total: Counter,
+    /// Requests of other nodes that are answered here.
+    pub served: Gauge,
+    /// Requests of nodes, or who claims to be one, that were refused.
+    pub strangers: Counter,
     is_up: AtomicBool,
     is_on: AtomicBool,
 }
@@ -90,6 +96,16 @@ impl Cluster {
                 &self.gaps,
             ),
             (
+                "cluster_passed_total",
+                "Requests that were passed on to another node.",
+                &self.passed_total,
+            ),
+            (
+                "cluster_refused_peers_total",
+                "Requests refused because their senders did not show that they are nodes of this cluster.",
+                &self.strangers,
+            ),
+            (
                 "cluster_moved_sessions_total",
                 "Sessions that came from another node.",
                 &self.moved,
@@ -102,12 +118,19 @@ impl Cluster {
         ] {
             counter(out, (name, help), value);
         }
-        head(
-            out,
-            "cluster_passed_requests",
-            "Requests that wait for an answer of another node.",
-            "gauge",
-        );
-        line(out, "cluster_passed_requests", "", &self.passed.value());
+        for (name, help, value) in [
+            (
+                "cluster_passed_requests",
+                "Requests that wait for an answer of another node.",
+                &self.passed,
+            ),
+            (
+                "cluster_served_requests",
+                "Requests of other nodes that are answered here.",
+                &self.served,
+            ),
+        ] {
+            gauge(out, (name, help), value);
+        }
     }
 }

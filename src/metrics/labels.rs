@@ -93,10 +93,12 @@ pub enum Limit {
     MaxPending,
     /// `history.max_replay_messages`.
     MaxReplayMessages,
+    /// `cluster.max_passed`.
+    MaxPassed,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 45] = [
+    pub(super) const ALL: [Self; 46] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -142,6 +144,7 @@ impl Limit {
         Self::MaxIdempotencyKeys,
         Self::MaxPending,
         Self::MaxReplayMessages,
+        Self::MaxPassed,
     ];
 
     /// Tells whether whoever reaches it logs that with more than its name, or whether it is reached in
@@ -220,6 +223,7 @@ impl Limit {
             Self::MaxIdempotencyKeys => "api.max_idempotency_keys",
             Self::MaxPending => "history.max_pending",
             Self::MaxReplayMessages => "history.max_replay_messages",
+            Self::MaxPassed => "cluster.max_passed",
         }
     }
 }

@@ -48,10 +48,12 @@ pub enum Notice {
     Hook,
     /// History cannot be kept, or read.
     History,
+    /// Another node, or who claims to be one, was refused.
+    Peer,
 }
 
 impl Notice {
-    pub(super) const COUNT: usize = Self::History as usize + 1;
+    pub(super) const COUNT: usize = Self::Peer as usize + 1;
 
     /// What a refusal with this HTTP status is about.
     pub(super) fn of_status(status: u16) -> Self {

@@ -34,10 +34,14 @@ impl Scope<'_> {
             // There may be nothing to delete here.
             let _ = self.resources.keep(channel, &write, entry.at, place.id);
         }
-        let published = self.sent(channel, &event, *publisher, delivery);
+        let visited = if *is_deletion {
+            0
+        } else {
+            self.sent(channel, &event, *publisher, delivery)
+        };
         self.shared.replays.note_sent(place.id);
         self.metrics().cluster.received.increment();
-        (event, published > 0)
+        (event, visited > 0)
     }
 
     /// Lets the reply to the message that is being done wait until all that is subscribed to comes to this node.

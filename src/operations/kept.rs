@@ -12,6 +12,7 @@ use crate::bayeux::{BayeuxError, ChannelName, ClientId, Draft, Event, Parts, Rep
 use crate::extensions::Refusal;
 use crate::history::{Body, Entry, Place};
 use crate::metrics::Limit;
+use crate::resources::{Conditions, Write};
 use crate::router::Delivery;
 use crate::sequence::{Change, NotSequenced, Publication, Sequenced, Sequencing};
 
@@ -28,15 +29,46 @@ pub(super) fn submit(
 ) -> Result<Sequencing, Refusal> {
     let entry = entry(draft, (scope.time_of_day)());
     let memory = &scope.metrics().memory;
-    let (publication, sequencing) = Publication::new(entry, publisher, delivery, change, memory);
-    scope
-        .sequence
-        .push(publication)
-        .map(|()| sequencing)
-        .ok_or_else(|| {
-            scope.metrics().limited(Limit::MaxPending);
-            refusal(BayeuxError::TooManyPending, draft.channel)
-        })
+    let (mut publication, sequencing) =
+        Publication::new(entry, publisher, delivery, change, memory);
+    publication.once = scope.once.take();
+    push(publication, draft.channel, scope)?;
+    Ok(sequencing)
+}
+
+/// Puts the deletion of a resource into the row, of which subscribers hear nothing.
+///
+/// # Errors
+/// The row is as long as it may be.
+pub(super) fn submit_deletion(
+    channel: &ChannelName,
+    conditions: &Conditions,
+    scope: &Scope<'_>,
+) -> Result<Sequencing, Refusal> {
+    let entry = Entry {
+        channel: channel.clone(),
+        at: (scope.time_of_day)(),
+        body: Body {
+            data: Bytes::from_static(b"null"),
+            ext: None,
+            custom: None,
+        },
+    };
+    let change = Change {
+        write: Write::Delete,
+        conditions: conditions.clone(),
+    };
+    let (delivery, memory) = (scope.delivery(channel), &scope.metrics().memory);
+    let (publication, sequencing) = Publication::new(entry, None, delivery, Some(change), memory);
+    push(publication, channel, scope)?;
+    Ok(sequencing)
+}
+
+fn push(publication: Publication, channel: &ChannelName, scope: &Scope<'_>) -> Result<(), Refusal> {
+    scope.sequence.push(publication).ok_or_else(|| {
+        scope.metrics().limited(Limit::MaxPending);
+        refusal(BayeuxError::TooManyPending, channel)
+    })
 }
 
 /// Makes what is kept of a message.

@@ -103,6 +103,8 @@ pub struct Scope<'s> {
     pub sequence: &'s Sequence,
     /// The cluster that the server is a node of.
     pub cluster: Option<&'s Links>,
+    /// What the next message is to be published only once under, in a cluster, and for how long.
+    pub once: RefCell<Option<(String, Duration)>>,
     /// What the reply to the message that is being done waits for.
     pub kept_back: RefCell<Vec<Later>>,
 }
@@ -132,7 +134,7 @@ impl fmt::Debug for Later {
 pub type Extra = (&'static str, String);
 
 /// After which time what does not work now may work.
-const RETRY: Duration = Duration::from_secs(1);
+pub const RETRY: Duration = Duration::from_secs(1);
 
 impl Scope<'_> {
     fn metrics(&self) -> &Metrics {

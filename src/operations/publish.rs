@@ -146,8 +146,19 @@ impl Scope<'_> {
     /// # Errors
     /// The cluster's Redis is away, and nothing is published without it.
     fn goes_through_row(&self, delivery: Delivery) -> Result<bool, Refusal> {
-        let Some(links) = self.cluster else {
+        if self.cluster.is_none() {
             return Ok(delivery.history.is_some() && self.history.store().is_some());
+        }
+        self.goes_through_cluster()
+    }
+
+    /// Tells whether a message goes through a cluster before it is sent.
+    ///
+    /// # Errors
+    /// The cluster's Redis is away, and nothing is published without it.
+    pub(super) fn goes_through_cluster(&self) -> Result<bool, Refusal> {
+        let Some(links) = self.cluster else {
+            return Ok(false);
         };
         match links.way() {
             Way::Through => Ok(true),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::extensions::Denied;
-use super::kept::Unavailable;
+use super::kept::{Unavailable, submit_deletion};
 use super::publish::{Announced, announce, draft};
 use super::{Actor, Scope, implied};
 use crate::bayeux::{ChannelName, ChannelPattern, DataError, Draft, Limits, parse_data};
@@ -227,8 +227,14 @@ pub fn delete(
     scope: &Scope<'_>,
 ) -> Result<Changed, NotWritten> {
     may_change(channel, actor, scope)?;
-    let written = scope.write(channel, &Write::Delete, conditions)?;
     let name = implied::name(channel);
+    if scope.goes_through_cluster()? {
+        scope.resources.check(channel, &Write::Delete, conditions)?;
+        let sequencing = submit_deletion(channel, conditions, scope)?;
+        let waits = scope.settle(&implied::publish(&name, None), None, actor);
+        return Ok((Changing::Pending(sequencing), waits));
+    }
+    let written = scope.write(channel, &Write::Delete, conditions)?;
     let waits = scope.settle(&implied::publish(&name, None), None, actor);
     let is_kept = scope.delivery(channel).history.is_some() && scope.history.store().is_some();
     let changing = if is_kept {

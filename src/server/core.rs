@@ -58,6 +58,7 @@ impl Core {
             work: Cell::new(0),
             sequence: &self.sequence,
             cluster: self.cluster.as_ref().map(|cluster| &cluster.links),
+            once: RefCell::default(),
             kept_back: RefCell::default(),
         }
     }

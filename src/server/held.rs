@@ -87,6 +87,11 @@ impl HeldConnect {
         resumed
     }
 
+    /// Has it answered now, although its session goes on.
+    pub fn resume(&self) {
+        self.session.resume(self.ticket);
+    }
+
     /// Gives the connect up because its client went away; what is queued stays queued.
     pub fn release(&mut self, now: Instant) {
         self.is_resumed = true;

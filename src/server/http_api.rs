@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::BayeuxServer;
 use super::admit::size;
@@ -24,6 +24,8 @@ pub struct Sending<'s> {
     /// What the messages that wait take.
     bytes: usize,
     work: usize,
+    /// What the next message is to be published only once under, and for how long.
+    once: Option<(String, Duration)>,
 }
 
 /// A wait of messages for extensions: which of them these refuse. Dropped, it is given up.
@@ -56,6 +58,7 @@ impl BayeuxServer {
             unsettled: Asked::default(),
             bytes: 0,
             work: 0,
+            once: None,
         }
     }
 }
@@ -86,6 +89,11 @@ impl Sending<'_> {
     /// Takes what the extensions have said.
     pub fn admitted(&mut self, refused: Vec<(usize, Denied)>) {
         self.refused = refused;
+    }
+
+    /// Has the next message published only once under a name within a time, on all nodes of a cluster.
+    pub fn once(&mut self, once: Option<(String, Duration)>) {
+        self.once = once;
     }
 
     /// Publishes a message on a broadcast channel.
@@ -131,6 +139,7 @@ impl Sending<'_> {
             return Err(NotSent::Denied(denied.clone()));
         }
         let scope = self.server.core.scope(now);
+        scope.once.replace(self.once.take());
         let sent = operation(message, &self.actor, &scope);
         self.work += scope.work.get();
         let (publishing, waits) = sent?;

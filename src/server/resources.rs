@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use super::BayeuxServer;
+use super::core::Core;
 use super::verdicts::Verdicts;
 use super::waits::{Asked, Waits};
 use crate::bayeux::{ChannelKind, ChannelName};
@@ -69,31 +70,9 @@ impl BayeuxServer {
     /// Takes the resources up that a store has kept since before the server was started. A store that fails is
     /// told of, and leaves them to come with their next change.
     pub async fn take_up_resources(&self) {
-        let Some(store) = self.core.history.store() else {
-            return;
-        };
-        if !self.has_resources() || !store.is_durable() {
-            return;
-        }
-        let mut position = 0;
-        loop {
-            match store
-                .read(resources::kept_after(position, &self.core.limits))
-                .await
-            {
-                Ok(page) => {
-                    let (is_end, next) = (page.is_end, page.position);
-                    resources::take_up(page, &self.core.scope(Instant::now()));
-                    if is_end {
-                        return;
-                    }
-                    position = next;
-                }
-                Err(failed) => {
-                    tracing::error!("resources cannot be taken up from history: {failed}");
-                    return;
-                }
-            }
+        let store = self.core.history.store();
+        if store.is_some_and(|store| store.is_durable()) {
+            take_up(&self.core).await;
         }
     }
 
@@ -223,6 +202,34 @@ impl BayeuxServer {
             written,
             waits: self.waiting.enter(asked, Verdicts::default(), 0, now),
         }))
+    }
+}
+
+/// Takes up the resources that are kept.
+pub(super) async fn take_up(core: &Core) {
+    let Some(store) = core.history.store() else {
+        return;
+    };
+    if !core.router.has_resources() {
+        return;
+    }
+    let mut position = 0;
+    loop {
+        let query = resources::kept_after(position, &core.limits);
+        match store.read(query).await {
+            Ok(page) => {
+                let (is_end, next) = (page.is_end, page.position);
+                resources::take_up(page, &core.scope(Instant::now()));
+                if is_end {
+                    return;
+                }
+                position = next;
+            }
+            Err(failed) => {
+                tracing::error!("resources cannot be taken up from history: {failed}");
+                return;
+            }
+        }
     }
 }
 

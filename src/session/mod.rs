@@ -364,6 +364,13 @@ impl Session {
         }
     }
 
+    /// Resumes a connect, if it is still held. Its client is told to connect again.
+    pub fn resume(&self, ticket: u64) {
+        let mut inner = self.lock();
+        let wake = inner.state.resume_held(ticket);
+        self.finish(inner, wake);
+    }
+
     /// Gives up a held connect whose client went away; what is queued stays queued.
     pub fn release(&self, ticket: u64, now: Instant) {
         let mut inner = self.lock();

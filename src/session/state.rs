@@ -298,6 +298,15 @@ impl State {
         }
     }
 
+    /// Resumes a connect, if it is still held, with advice.
+    pub(super) fn resume_held(&mut self, ticket: u64) -> Wake {
+        match &mut self.held {
+            Some(held) if held.ticket == ticket => held.advise = true,
+            _ => return Wake::NONE,
+        }
+        self.wake_connect()
+    }
+
     pub(super) fn stop_holding(&mut self) -> Wake {
         self.is_stopping = true;
         self.queue.stop_waiting();

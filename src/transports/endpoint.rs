@@ -9,6 +9,7 @@ use super::gate::{Coding, Decision, Gate};
 use super::settings::{
     EventSourceSettings, ResourceSettings, Settings, StreamingSettings, WebSocketSettings,
 };
+use crate::cluster::wire::Wire;
 use crate::metrics::Limit;
 use crate::server::BayeuxServer;
 use crate::web::cors::{AllowedOrigins, NotAnOrigin};
@@ -31,6 +32,8 @@ pub struct Endpoint {
     pub streaming: StreamingSettings,
     /// Those of resources.
     pub resources: ResourceSettings,
+    /// What passes requests on to other nodes, if there are any.
+    pub wire: Option<Arc<Wire>>,
 }
 
 impl Endpoint {
@@ -66,7 +69,15 @@ impl Endpoint {
             event_source,
             streaming,
             resources,
+            wire: None,
         })
+    }
+
+    /// Has requests passed on whose sessions other nodes have.
+    #[must_use]
+    pub fn passing_by(mut self, wire: Option<Arc<Wire>>) -> Self {
+        self.wire = wire;
+        self
     }
 
     /// A page of any origin can load a script, and have a frame load a page of scripts: whoever asks for

@@ -10,6 +10,7 @@ mod error;
 pub mod gate;
 mod legacy;
 pub mod message_http;
+pub mod passing;
 pub mod polling;
 mod runtime;
 pub mod settings;

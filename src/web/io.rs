@@ -1,4 +1,5 @@
-//! What carries a connection's bytes: TCP, or a Unix socket. The only place that knows which.
+//! What carries a connection's bytes: TCP, or a Unix socket; or that it is elsewhere. The only place that knows
+//! which.
 //!
 //! What [`Socket`](super::Socket) asks of it holds for TLS too, which would be a variant that boxes its
 //! state, and lock it where that changes by `&self`:
@@ -25,6 +26,9 @@ pub enum Io {
     Tcp(TcpStream),
     /// From this machine.
     Unix(UnixStream),
+    /// Another node of the cluster has it. Here nothing comes by it, it is never closed, and nothing can be
+    /// written.
+    Elsewhere,
 }
 
 impl Io {
@@ -36,6 +40,7 @@ impl Io {
         match self {
             Self::Tcp(stream) => stream.try_write(bytes),
             Self::Unix(stream) => stream.try_write(bytes),
+            Self::Elsewhere => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -46,6 +51,7 @@ impl Io {
         let socket = match self {
             Self::Tcp(stream) => SockRef::from(stream),
             Self::Unix(stream) => SockRef::from(stream),
+            Self::Elsewhere => return false,
         };
         match socket.peek(&mut [MaybeUninit::uninit()]) {
             Ok(read) => read == 0,
@@ -63,6 +69,7 @@ impl AsyncRead for Io {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Elsewhere => Poll::Pending,
         }
     }
 }
@@ -76,6 +83,7 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Elsewhere => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
         }
     }
 
@@ -83,6 +91,7 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
             Self::Unix(stream) => Pin::new(stream).poll_flush(context),
+            Self::Elsewhere => Poll::Ready(Ok(())),
         }
     }
 
@@ -90,6 +99,7 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Elsewhere => Poll::Ready(Ok(())),
         }
     }
 }

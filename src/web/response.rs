@@ -23,6 +23,19 @@ pub struct Response {
     may_shrink: bool,
 }
 
+/// What a response is made of whose body is whole.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its header lines, each with its line end.
+    pub head: Vec<u8>,
+    /// Its body.
+    pub body: Vec<u8>,
+    /// Whether that may be compressed.
+    pub may_shrink: bool,
+}
+
 /// Where a body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Extent {
@@ -217,6 +230,30 @@ impl Response {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.body
+    }
+
+    /// Makes a response again of what [`into_parts`](Self::into_parts) has taken apart.
+    #[must_use]
+    pub fn from_parts(parts: Parts) -> Self {
+        Self {
+            head: parts.head,
+            body: parts.body,
+            may_shrink: parts.may_shrink,
+            ..Self::new(parts.status)
+        }
+    }
+
+    /// Takes a response apart that is whole, to be carried elsewhere.
+    #[must_use]
+    pub fn into_parts(self) -> Parts {
+        let mut head = Vec::with_capacity(self.head_length());
+        self.write_lines(&mut head);
+        Parts {
+            status: self.status,
+            head,
+            body: self.body,
+            may_shrink: self.may_shrink,
+        }
     }
 
     /// Returns the reason of a refusal as it stands in its JSON, hence without control characters.

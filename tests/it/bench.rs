@@ -6,6 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::support::TestServer;
+use crate::support::program::run;
 
 /// Runs the program, which must not keep the server from running meanwhile.
 async fn bench(server: &TestServer, words: &str) -> Output {
@@ -60,6 +61,31 @@ async fn every_scenario_over_every_transport() {
             assert_eq!(sum, expected, "{words}");
         }
     }
+}
+
+/// Clients of one channel that are with different servers: each takes a share, and hears what its own is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_are_spread_over_several_servers() {
+    let servers = [(); 3].map(|()| TestServer::start(&[]));
+    let urls: Vec<_> = servers
+        .iter()
+        .map(|server| format!("http://{}/cometd", server.address))
+        .collect();
+    let words = format!(
+        "bench idle --clients 7 --idle 10ms --json --url {}",
+        urls.join(" --url ")
+    );
+    let output = tokio::task::spawn_blocking(move || {
+        let words: Vec<_> = words.split_whitespace().collect();
+        run(&words)
+    });
+    let output = output.await.unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["url"], urls.join(" "));
+    let handshakes = servers.map(|server| server.metrics().handshakes.value());
+    assert_eq!(handshakes, [3, 2, 2]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,6 +23,7 @@ mod cli_call;
 mod cli_publish;
 mod cli_subscribe;
 mod clients_table;
+mod cluster;
 mod coding;
 mod connect;
 mod connections;

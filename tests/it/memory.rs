@@ -105,7 +105,8 @@ impl Figures {
 }
 
 /// Sessions that live as long as a test, and no bound in its way.
-const LASTING: [&str; 7] = [
+const LASTING: [&str; 8] = [
+    "websocket.ping_interval=10m",
     "http.header_timeout=10m",
     "http.body_timeout=10m",
     "bayeux.max_interval=10m",

@@ -1,14 +1,18 @@
 //! What the tests stand on: a server of their own, raw HTTP, and a Bayeux client without cleverness.
 
+mod balancer;
 mod client;
+mod cluster;
 mod events;
 mod http;
 mod keeper;
+mod link;
 mod message_http;
 pub(crate) mod program;
 mod proxy;
 mod random;
 mod receiver;
+mod redis;
 mod relay;
 mod signed;
 mod streamed;
@@ -26,14 +30,18 @@ use mirant::server::BayeuxServer;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+pub(crate) use balancer::Balancer;
 pub(crate) use client::{Client, only};
+pub(crate) use cluster::TestCluster;
 pub(crate) use events::{Block, Events};
 pub(crate) use http::{Http, Request, Response, bear, percent};
 pub(crate) use keeper::Keeper;
+pub(crate) use link::Link;
 pub(crate) use message_http::{Embedded, two_way};
 pub(crate) use proxy::{Says, proxy_to, proxy_v1, proxy_v2};
 pub(crate) use random::Random;
 pub(crate) use receiver::{Receiver, Way};
+pub(crate) use redis::TestRedis;
 pub(crate) use relay::{Folder, relay_that_cuts, relay_tls, relay_to};
 pub(crate) use signed::{Posted, ok};
 pub(crate) use streamed::{Streamed, take_chunk};
@@ -210,4 +218,15 @@ pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
         }
     })
     .await;
+}
+
+/// A port that nothing listens on just now, for programs that cannot take one by themselves; none that is given to
+/// outgoing connections.
+pub(crate) fn free_port() -> u16 {
+    loop {
+        let port = 20_000 + u16::try_from(getrandom::u32().unwrap() % 12_000).unwrap();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

@@ -14,7 +14,7 @@ use super::run::Run;
 use crate::client::incoming::{check_acknowledged, read_reply};
 use crate::client::messages::CONNECT;
 use crate::client::transport::Arrival;
-use crate::client::{self, Fault, Identity, KEEP};
+use crate::client::{self, Fault, Identity, KEEP, Server};
 
 /// Which simulated client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,26 +83,34 @@ impl<F: FnMut(Arrival<'_>) -> Result<usize, Fault>> Note for F {}
 pub(super) struct Session {
     who: Who,
     run: Arc<Run>,
+    server: Arc<Server>,
     inner: client::Session,
 }
 
 impl Session {
     /// Opens a connection and handshakes.
     pub(super) async fn open(run: &Arc<Run>, who: Who) -> Result<Self, Error> {
-        let mut session = Self::over(run, who, Identity::default()).await?;
-        let handshaken = session.inner.handshake(&run.server).await;
+        let server = run.server(who, 0);
+        let mut session = Self::over(run, who, server, Identity::default()).await?;
+        let handshaken = session.inner.handshake(server).await;
         handshaken.map_err(failed(who, Phase::Handshaking))?;
         Ok(session)
     }
 
     /// Opens a connection for a client that may have a session already.
-    pub(super) async fn over(run: &Arc<Run>, who: Who, identity: Identity) -> Result<Self, Error> {
-        let dialled = run.server.dial().await;
+    pub(super) async fn over(
+        run: &Arc<Run>,
+        who: Who,
+        server: &Arc<Server>,
+        identity: Identity,
+    ) -> Result<Self, Error> {
+        let dialled = server.dial().await;
         let dialled = dialled.map_err(failed(who, Phase::Dialling))?;
-        let inner = client::Session::over(dialled, &run.server, identity).await;
+        let inner = client::Session::over(dialled, server, identity).await;
         Ok(Self {
             who,
             run: Arc::clone(run),
+            server: Arc::clone(server),
             inner: inner.map_err(failed(who, Phase::Upgrading))?,
         })
     }
@@ -119,7 +127,7 @@ impl Session {
         messages: impl ExactSizeIterator<Item = (usize, &'a str)>,
         about_to: impl FnOnce(),
     ) -> Result<(), Error> {
-        let server = &self.run.server;
+        let server = &self.server;
         let batch = self.run.marker.publish(self.inner.client_id(), messages);
         let connection = self.inner.connection();
         let published = async {
@@ -132,7 +140,7 @@ impl Session {
 
     /// Awaits the reply to the oldest publish batch that has none yet, of `count` messages.
     pub(super) async fn acknowledged(&mut self, count: usize) -> Result<(), Error> {
-        let timeout = self.run.server.timeout;
+        let timeout = self.server.timeout;
         let replies = self.inner.connection().receive_within(timeout).await;
         replies
             .and_then(|replies| check_acknowledged(replies, count))
@@ -155,13 +163,13 @@ impl Session {
 
     /// Keeps a session that only publishes, by a connect that is answered at once; no reply may be due.
     pub(super) async fn keep(&mut self) -> Result<(), Error> {
-        let kept = self.inner.connect(&self.run.server).await.map(drop);
+        let kept = self.inner.connect(&self.server).await.map(drop);
         kept.map_err(failed(self.who, Phase::Publishing))
     }
 
     /// First connect, subscription and the connect that is left parked, which is returned.
     pub(super) async fn park(&mut self, channel: &str) -> Result<Vec<u8>, Error> {
-        let (who, server) = (self.who, &self.run.server);
+        let (who, server) = (self.who, &*self.server);
         let reply = self.inner.connect(server).await;
         let reply = reply.map_err(failed(who, Phase::Connecting))?;
         let subscribed = self.inner.subscribe(server, channel).await;
@@ -177,15 +185,14 @@ impl Session {
     /// Connects again, as a client does that has lost its connection: the first connect is answered at
     /// once, with the messages that were kept; returns the connect that is left parked.
     pub(super) async fn come_back(&mut self, note: &mut impl Note) -> Result<Vec<u8>, Fault> {
-        let run = Arc::clone(&self.run);
-        let server = &run.server;
+        let server = &*Arc::clone(&self.server);
         self.inner.send_connect(server).await?;
         let interval = loop {
             let connection = self.inner.connection();
             connection.receive_within(server.timeout).await?;
             let arrival = connection.arrival();
             let count = note(arrival)?;
-            match run.marker.content(arrival.batch, count > 0) {
+            match self.run.marker.content(arrival.batch, count > 0) {
                 Content::Messages if server.connection_type.pushes() => {}
                 _ => break read_reply(arrival.batch, CONNECT)?.interval,
             }
@@ -203,7 +210,7 @@ impl Session {
     pub(super) async fn take(&mut self, connect: &[u8], note: &mut impl Note) -> Result<(), Fault> {
         let arrival = self.inner.arrived().arrival();
         let count = note(arrival)?;
-        let pushes = self.run.server.connection_type.pushes();
+        let pushes = self.server.connection_type.pushes();
         match self.run.marker.content(arrival.batch, count > 0) {
             Content::Messages | Content::Acknowledgements if pushes => return Ok(()),
             Content::MessagesAndConnect => {}

@@ -3,7 +3,7 @@
 /// The fields, in their order, and their meanings; a name ends in its unit.
 pub(super) const FIELDS: &[(&str, &str)] = &[
     ("scenario", "what was measured"),
-    ("url", "the value of --url"),
+    ("url", "the values of --url"),
     ("transport", "the value of --transport"),
     ("clients", "simulated clients"),
     ("concurrency", "the value of --concurrency"),

@@ -96,7 +96,7 @@ impl Fleet {
         let run = Arc::clone(&self.run);
         loop {
             let before = run.arrived.count();
-            let wait = tokio::time::timeout(run.server.timeout, run.arrived.reach(goal));
+            let wait = tokio::time::timeout(run.timeout, run.arrived.reach(goal));
             if self.unless_failed(wait).await?.is_ok() {
                 return Ok(true);
             }

@@ -15,9 +15,15 @@ use crate::client::{Credentials, Secret};
 /// The options every scenario shares.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Load {
-    /// Where the server listens: http://host:port/path, or the same with https
-    #[arg(long, global = true, default_value = "http://127.0.0.1:8080/cometd")]
-    pub(super) url: Url,
+    /// Where the server listens: http://host:port/path, or the same with https; given more than once, the clients
+    /// are spread over these, one after the other, and each that comes back comes to the next
+    #[arg(
+        long = "url",
+        global = true,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080/cometd"
+    )]
+    pub(super) urls: Vec<Url>,
     /// How the clients speak to the server
     #[arg(long, global = true, value_enum, default_value_t)]
     pub(super) transport: Transport,

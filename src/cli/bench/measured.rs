@@ -77,7 +77,7 @@ impl Measured {
     ) -> Result<Report, Error> {
         // What ends a run early is a whole timeout without deliveries: no part of their rate.
         let waited = match ending {
-            Ending::Silence => self.run.server.timeout,
+            Ending::Silence => self.run.timeout,
             Ending::Complete | Ending::Interrupted => Duration::ZERO,
         };
         let elapsed = self.start.elapsed().saturating_sub(waited);
@@ -122,7 +122,7 @@ impl Measured {
             Ending::Complete => {}
             Ending::Silence => {
                 let missing = self.fleet.missing(&due);
-                let text = format!("no delivery for {:?}; {missing}", run.server.timeout);
+                let text = format!("no delivery for {:?}; {missing}", run.timeout);
                 report.text("stopped", text);
             }
             Ending::Interrupted => {

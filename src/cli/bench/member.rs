@@ -43,6 +43,7 @@ impl Place {
             run: self.run,
             number: self.number,
             ledger: self.ledger,
+            turn: 0,
             subscriber,
         };
         Ok((member, self.permit))
@@ -55,6 +56,8 @@ pub(super) struct Member {
     pub(super) run: Arc<Run>,
     pub(super) number: usize,
     pub(super) ledger: Arc<SharedLedger>,
+    /// How often it has come back.
+    turn: usize,
     pub(super) subscriber: Subscriber,
 }
 
@@ -65,6 +68,7 @@ impl Member {
             run: self.run,
             number: self.number,
             ledger: self.ledger,
+            turn: self.turn + 1,
             absent: self.subscriber.cut(),
         }
     }
@@ -105,6 +109,8 @@ pub(super) struct Absence {
     run: Arc<Run>,
     number: usize,
     ledger: Arc<SharedLedger>,
+    /// Which time it is that it comes back.
+    turn: usize,
     absent: Absent,
 }
 
@@ -115,6 +121,7 @@ impl Absence {
             run,
             number,
             ledger,
+            turn,
             absent,
         } = self;
         let mut fresh = 0;
@@ -124,13 +131,14 @@ impl Absence {
             Ok(noted.all)
         };
         let who = Who::Client(number);
-        let returned = absent.come_back(&run, who, run.channel(number), &mut note);
+        let returned = absent.come_back(&run, who, turn, run.channel(number), &mut note);
         let subscriber = returned.await?;
         run.arrived.add(fresh);
         Ok(Member {
             run,
             number,
             ledger,
+            turn,
             subscriber,
         })
     }

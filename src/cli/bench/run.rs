@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::Error;
+use super::client::Who;
 use super::clock::Clock;
 use super::interruption::Interruption;
 use super::latency::Latency;
@@ -30,8 +32,10 @@ pub(super) struct Size {
 /// What every client of a run knows and counts.
 #[derive(Debug)]
 pub(super) struct Run {
-    /// Where it is, and how the sessions speak, the publisher's at least.
-    pub(super) server: Server,
+    /// Where they are, and how the sessions speak, the publisher's at least.
+    servers: Box<[Arc<Server>]>,
+    /// How long one may take to answer.
+    pub(super) timeout: Duration,
     pub(super) transport: Transport,
     /// Where event streams are.
     pub(super) events_path: String,
@@ -63,19 +67,22 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Resolves the host and names the run.
+    /// Resolves the hosts and names the run.
     pub(super) async fn new(
         load: &Load,
         size: Size,
         interruption: Interruption,
     ) -> Result<Arc<Self>, Error> {
-        let server = Server::find(
-            load.url.clone(),
-            load.transport.connection_type(),
-            load.credentials(),
-            load.timeout,
-        );
-        let server = server.await.map_err(Error::Server)?;
+        let mut servers = Vec::with_capacity(load.urls.len());
+        for url in &load.urls {
+            let server = Server::find(
+                url.clone(),
+                load.transport.connection_type(),
+                load.credentials(),
+                load.timeout,
+            );
+            servers.push(Arc::new(server.await.map_err(Error::Server)?));
+        }
         let random =
             getrandom::u64().map_err(|error| Error::Runtime(std::io::Error::other(error)))?;
         let name = format!("{random:016x}");
@@ -86,7 +93,8 @@ impl Run {
                 .collect(),
         };
         Ok(Arc::new(Self {
-            server,
+            servers: servers.into(),
+            timeout: load.timeout,
             transport: load.transport,
             events_path: load.events_path().to_owned(),
             clients: size.clients,
@@ -105,6 +113,15 @@ impl Run {
             clock: Clock::start(),
             published: (0..size.messages).map(|_| AtomicU64::new(0)).collect(),
         }))
+    }
+
+    /// Where a client is, the publisher with the first of them; each time that it comes back it is with the next.
+    pub(super) fn server(&self, who: Who, turn: usize) -> &Arc<Server> {
+        let first = match who {
+            Who::Client(number) => number,
+            Who::Publisher => 0,
+        };
+        &self.servers[(first + turn) % self.servers.len()]
     }
 
     /// How many messages are to be published.
@@ -152,11 +169,16 @@ impl Run {
     pub(super) fn report(&self, scenario: &str) -> Report {
         let mut report = Report::default();
         report.text("scenario", scenario);
-        report.text("url", self.server.url.to_string());
+        let urls: Vec<_> = self
+            .servers
+            .iter()
+            .map(|server| server.url.to_string())
+            .collect();
+        report.text("url", urls.join(" "));
         report.text("transport", self.transport.name());
         report.count("clients", self.clients as u64);
         report.count("concurrency", self.concurrency as u64);
-        report.measure("timeout_s", self.server.timeout.as_secs_f64());
+        report.measure("timeout_s", self.timeout.as_secs_f64());
         report
     }
 }

@@ -8,7 +8,7 @@ use super::client::{Note, Phase, Session, Who, failed};
 use super::run::Run;
 use super::transport::Transport;
 use crate::client::transport::{Dialled, EventStream, Position};
-use crate::client::{Fault, Identity};
+use crate::client::{Fault, Identity, Server};
 
 /// What a subscriber receives by.
 #[derive(Debug)]
@@ -67,23 +67,18 @@ impl Subscriber {
 }
 
 async fn open_stream(run: &Run, who: Who, channel: &str) -> Result<EventStream, Error> {
-    dial(run, who)
+    let server = run.server(who, 0);
+    let (authority, path) = (&server.url.authority, &run.events_path);
+    dial(server, who)
         .await?
-        .listen(
-            &run.server.url.authority,
-            &run.events_path,
-            channel,
-            run.server.timeout,
-        )
+        .listen(authority, path, channel, run.timeout)
         .await
         .map_err(failed(who, Phase::Opening))
 }
 
-async fn dial(run: &Run, who: Who) -> Result<Dialled, Error> {
-    run.server
-        .dial()
-        .await
-        .map_err(failed(who, Phase::Dialling))
+async fn dial(server: &Server, who: Who) -> Result<Dialled, Error> {
+    let dialled = server.dial().await;
+    dialled.map_err(failed(who, Phase::Dialling))
 }
 
 /// What is left of a subscriber whose connection was cut.
@@ -97,26 +92,28 @@ pub(super) enum Absent {
 
 impl Absent {
     /// Connects again, and gets as far as waiting for messages; those that were kept are handed on,
-    /// now or as they come.
+    /// now or as they come; `turn` tells how often this client has done so with this.
     pub(super) async fn come_back(
         self,
         run: &Arc<Run>,
         who: Who,
+        turn: usize,
         channel: &str,
         note: &mut impl Note,
     ) -> Result<Subscriber, Error> {
+        let server = run.server(who, turn);
         match self {
             Self::Session(identity) => {
-                let mut session = Session::over(run, who, identity).await?;
+                let mut session = Session::over(run, who, server, identity).await?;
                 let returned = session.come_back(note).await;
                 let connect = returned.map_err(failed(who, Phase::Returning))?;
                 Ok(Subscriber::Session(session, connect))
             }
             Self::Stream(position) => {
-                let (authority, path) = (&run.server.url.authority, &run.events_path);
-                let stream = dial(run, who)
+                let (authority, path) = (&server.url.authority, &run.events_path);
+                let stream = dial(server, who)
                     .await?
-                    .listen_again(authority, path, channel, position, run.server.timeout)
+                    .listen_again(authority, path, channel, position, run.timeout)
                     .await
                     .map_err(failed(who, Phase::Returning))?;
                 Ok(Subscriber::Stream(stream))

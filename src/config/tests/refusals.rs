@@ -324,3 +324,59 @@ fn are_reported_together() {
          \n  --set log.format=xml: log.format = \"xml\": expected `text` or `json`",
     );
 }
+
+#[test]
+fn of_clusters() {
+    let whole = "redis = 'redis://10.0.0.5'\nlisten = '10.0.0.1:7070'\nsecret = { env = 'S' }\n";
+    assert!(file(&format!("[cluster]\n{whole}")).is_ok());
+    let cases = [
+        (
+            "listen = '10.0.0.1:7070'",
+            "mirant.toml: cluster.listen = \"10.0.0.1:7070\": \
+             does nothing without cluster.redis, such as \"redis://10.0.0.5\"",
+        ),
+        (
+            "redis = '10.0.0.5'\nlisten = '10.0.0.1:7070'\nsecret = { env = 'S' }",
+            "mirant.toml: cluster.redis = \"…\": must begin with redis://, rediss:// or \
+             redis+sentinel://, such as \"redis://10.0.0.5\"",
+        ),
+        (
+            "redis = 'redis://:pw@10.0.0.5'\nlisten = '10.0.0.1:7070'\nsecret = { env = 'S' }",
+            "mirant.toml: cluster.redis = \"…\": must not hold a password; name it by \
+             cluster.password, such as { env = \"REDIS_PASSWORD\" }",
+        ),
+        (
+            "redis = 'redis://10.0.0.5'\nsecret = { env = 'S' }",
+            "cluster.listen = null: say where other nodes reach this one, \
+             such as \"10.0.0.1:7070\"",
+        ),
+        (
+            "redis = 'redis://10.0.0.5'\nlisten = '10.0.0.1:7070'",
+            "cluster.secret = null: name a secret that all nodes have, \
+             such as { env = \"MIRANT_CLUSTER_SECRET\" }",
+        ),
+        (
+            &format!("{whole}listen = '10.0.0.1'").replace("listen = '10.0.0.1:7070'\n", ""),
+            "mirant.toml: cluster.listen = \"10.0.0.1\": \
+             must be an address with a port, such as \"10.0.0.1:7070\"",
+        ),
+        (
+            &format!("{whole}prefix = 'a b'"),
+            "mirant.toml: cluster.prefix = \"a b\": \
+             must be 1 to 64 letters, digits, '-', '_' and '.', such as \"mirant\"",
+        ),
+        (
+            &format!("{whole}node_timeout = '500ms'"),
+            "mirant.toml: cluster.node_timeout = \"500ms\": \
+             must be 1s or more, as heartbeats come about that often",
+        ),
+        (
+            &format!("{whole}[history]\ndirectory = '/a'"),
+            "mirant.toml: history.directory = \"/a\": \
+             must not be set in a cluster, which keeps history in Redis (cluster.redis)",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_refused(file(&format!("[cluster]\n{text}")), expected);
+    }
+}

@@ -81,6 +81,7 @@ async fn beat(core: &Arc<Core>, address: &str) -> Result<(), Failed> {
         ownership.lease.end();
         tracing::warn!("the others took this node for dead");
     }
+    cluster.links.peers.know(&beat.alive);
     for node in cluster.nodes.note(beat.alive) {
         tracing::info!(node = %node.id, address = node.address, "a node of the cluster lives");
     }

@@ -15,6 +15,7 @@ mod nodes;
 pub(super) mod owning;
 pub(super) mod publishing;
 pub(super) mod stream;
+mod unreachable;
 
 use tokio::sync::Notify;
 

@@ -62,7 +62,7 @@ fn outgoing(publication: &Publication, expected: Option<u64>) -> Outgoing {
         publisher: publication.publisher,
         is_deletion: change.is_some_and(|change| matches!(change.write, Write::Delete)),
         expected,
-        once: None,
+        once: publication.once.clone(),
     }
 }
 

@@ -18,6 +18,7 @@ use self::gaps::Known;
 pub(in crate::server) use self::recent::Recent;
 use super::super::batch::STEP;
 use super::super::core::Core;
+use super::super::resources;
 use super::Cluster;
 use crate::bayeux::ChannelPattern;
 use crate::cluster::{Feed, Head, Incoming};
@@ -236,6 +237,7 @@ impl Delivering<'_> {
         if is_first {
             self.recent.begin(head.id);
             self.cluster.stream.reached.send_replace(head.id);
+            resources::take_up(self.core).await;
             tracing::info!("the cluster's Redis is there");
             return;
         }

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::Delivery;
 use crate::bayeux::Event;
+use crate::cluster::wire::Receipt;
 use crate::session::{BeingWritten, InFlight, Session};
 
 /// Whose response it is, and the events in flight in it.
 #[derive(Debug)]
 pub struct Carried {
     session: Option<Arc<Session>>,
-    in_flight: Option<InFlight>,
+    delivery: Option<Delivery>,
     events: Vec<Arc<Event>>,
 }
 
@@ -24,36 +26,46 @@ impl Carried {
     ) -> Option<Self> {
         (session.is_some() || in_flight.is_some()).then_some(Self {
             session,
-            in_flight,
+            delivery: in_flight.map(Delivery::Here),
             events,
         })
     }
 
+    /// Makes one of a response that another node has made, and has to hear of.
+    #[must_use]
+    pub fn elsewhere(receipt: Receipt) -> Self {
+        Self {
+            session: None,
+            delivery: Some(Delivery::elsewhere(receipt)),
+            events: Vec::new(),
+        }
+    }
+
     /// Returns the session, the events, and what has to hear what becomes of them.
     #[must_use]
-    pub fn into_parts(self) -> (Option<Arc<Session>>, Option<InFlight>, Vec<Arc<Event>>) {
-        (self.session, self.in_flight, self.events)
+    pub fn into_parts(self) -> (Option<Arc<Session>>, Option<Delivery>, Vec<Arc<Event>>) {
+        (self.session, self.delivery, self.events)
     }
 
     /// Keeps the session as long as the response is written.
     #[must_use]
     pub fn writing(&self) -> Option<BeingWritten> {
-        let in_flight = self.in_flight.as_ref();
-        let to_connect = in_flight.is_some_and(InFlight::is_to_connect);
+        let delivery = self.delivery.as_ref();
+        let to_connect = delivery.is_some_and(Delivery::is_to_connect);
         let session = self.session.as_ref()?;
         Some(BeingWritten::of(session, to_connect))
     }
 
     /// Waits, while the response is written, until there is no use in that.
     pub fn poll_displaced(&self, context: &mut Context<'_>) -> Poll<()> {
-        let in_flight = self.in_flight.as_ref();
-        in_flight.map_or(Poll::Pending, |in_flight| in_flight.poll_displaced(context))
+        let delivery = self.delivery.as_ref();
+        delivery.map_or(Poll::Pending, |delivery| delivery.poll_useless(context))
     }
 
     /// Gives the events back to their session, because the response could not be written.
     pub fn restore(self) {
-        if let Some(in_flight) = self.in_flight {
-            in_flight.give_back(self.events);
+        if let Some(delivery) = self.delivery {
+            delivery.give_back(self.events);
         }
     }
 }

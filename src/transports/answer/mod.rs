@@ -7,6 +7,7 @@
 mod carried;
 mod deferred;
 mod delay;
+mod delivery;
 mod link;
 mod outgoing;
 mod pending;
@@ -17,6 +18,7 @@ use http::HeaderValue;
 pub use self::carried::Carried;
 pub use self::deferred::Deferred;
 pub use self::delay::Delay;
+pub use self::delivery::Delivery;
 pub use self::link::{Link, Times};
 pub use self::outgoing::{MAX_WRITE, Outgoing, limit_of};
 pub use self::pending::{Arrived, Pending, PendingAnswer, Step, Surroundings};

@@ -8,12 +8,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::Carried;
+use super::{Carried, Delivery};
 use crate::bayeux::Event;
 use crate::memory::{Charge, Kind, sizes};
 use crate::metrics::{Limit, Metrics};
 use crate::server::STEP;
-use crate::session::{BeingWritten, InFlight, Session, Stream};
+use crate::session::{BeingWritten, Session, Stream};
 use crate::web::{NotWritten, Patience, Slowness, Socket, Why};
 
 /// Bytes of a write, read and to write, above which nothing more is added to it.
@@ -31,8 +31,8 @@ pub struct Outgoing {
     work: usize,
     /// Each event, and where it ends.
     events: Vec<(usize, Arc<Event>)>,
-    /// What hears what becomes of the events, if they came with a reply and not by the stream.
-    replied: Option<InFlight>,
+    /// What hears what becomes of the events, if they came with a reply and not by the stream; and where that ends.
+    replied: Option<(usize, Delivery)>,
     /// Whose reply it holds, if that is not known by the stream.
     session: Option<Arc<Session>>,
     end: End,
@@ -91,7 +91,8 @@ impl Outgoing {
     /// Tells whether more may be read and answered in this write: not after events of replies, which
     /// are all of one session.
     pub fn goes_on(&self) -> bool {
-        self.end == End::None && self.events.is_empty() && !self.is_full()
+        let is_of_another_node = matches!(self.replied, Some((_, Delivery::Elsewhere(_))));
+        self.end == End::None && self.events.is_empty() && !is_of_another_node && !self.is_full()
     }
 
     /// Tells whether it was so much work that others have theirs first.
@@ -143,12 +144,12 @@ impl Outgoing {
 
     /// Notes whose reply the bytes added last are, and the events that they hold beside it.
     pub fn carry(&mut self, carried: Option<Carried>) {
-        let Some((session, in_flight, events)) = carried.map(Carried::into_parts) else {
+        let Some((session, delivery, events)) = carried.map(Carried::into_parts) else {
             return;
         };
         self.session = session.or(self.session.take());
-        if in_flight.is_some() {
-            self.replied = in_flight;
+        if let Some(delivery) = delivery {
+            self.replied = Some((self.size(), delivery));
             self.note_all(events);
         }
     }
@@ -211,7 +212,8 @@ impl Outgoing {
         patience: Patience,
         metrics: &Metrics,
     ) -> Written {
-        let to_connect = self.replied.as_ref().is_some_and(InFlight::is_to_connect);
+        let replied = self.replied.as_ref();
+        let to_connect = replied.is_some_and(|(_, delivery)| delivery.is_to_connect());
         let written_to = |session| BeingWritten::of(&session, to_connect);
         let sessions = [self.session.take(), stream.session().cloned()];
         let _writing = sessions.map(|session| session.map(written_to));
@@ -225,7 +227,7 @@ impl Outgoing {
                 return Poll::Ready(());
             }
             match &self.replied {
-                Some(in_flight) => in_flight.poll_displaced(context),
+                Some((_, delivery)) => delivery.poll_useless(context),
                 None if self.has_events() => stream.poll_lost(context),
                 None => Poll::Pending,
             }
@@ -258,7 +260,8 @@ impl Outgoing {
         let unwritten = self.events.into_iter().filter(|(end, _)| *end > written);
         let unwritten: Vec<_> = unwritten.map(|(_, event)| event).collect();
         match self.replied {
-            Some(in_flight) => in_flight.give_back(unwritten),
+            Some((end, Delivery::Elsewhere(_))) if end <= written => {}
+            Some((_, delivery)) => delivery.give_back(unwritten),
             None => stream.give_back(unwritten),
         }
     }

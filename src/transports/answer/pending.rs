@@ -23,6 +23,11 @@ pub trait PendingAnswer: std::fmt::Debug + Send {
     /// Has it end soon, because the server stops.
     fn stop(&mut self) {}
 
+    /// Has it end soon, because the node stops that has passed the request on to this one.
+    fn hasten(&mut self) {
+        self.stop();
+    }
+
     /// Gives it up, and returns a last response for a client that may still read.
     fn give_up(&mut self) -> Option<Response>;
 

@@ -98,6 +98,26 @@ impl<'h> Decision<'h> {
         }
     }
 
+    /// Makes that of a request which another node has let in, and whose answer it shares with the page that may read
+    /// it.
+    #[must_use]
+    pub fn of_another_node(cookies: Box<[RandomId]>, shown: Option<Arc<Shown>>) -> Self {
+        Self {
+            purpose: Purpose::Messages,
+            persistence: Persistence::LAST,
+            target: Target::Text("".into()),
+            content_type: None,
+            coding: Coding::Plain,
+            cookies,
+            shown,
+            origin: None,
+            may_script: true,
+            accepts_parts: false,
+            accepts_responses: false,
+            is_embedded: true,
+        }
+    }
+
     /// Returns the request's target.
     #[must_use]
     pub fn location(&self) -> Box<str> {

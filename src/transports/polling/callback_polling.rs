@@ -40,11 +40,7 @@ pub fn serve(
         return Err(Error::TooLarge(max));
     }
     let format = Format::Script(callback.into());
-    let exchange = Exchange {
-        texts: query.messages,
-        source: Source::Fields,
-        callback: Some(callback.into()),
-        format,
-    };
+    let callback = Some(callback.into());
+    let exchange = Exchange::new(query.messages, Source::Fields, callback, format);
     exchange.answer(endpoint, decision, socket)
 }

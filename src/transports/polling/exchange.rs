@@ -16,6 +16,7 @@ use crate::transports::endpoint::Endpoint;
 use crate::transports::error::Error;
 use crate::transports::gate::Decision;
 use crate::transports::legacy;
+use crate::transports::passing::{self, Messages};
 use crate::transports::runtime::{aside, now};
 use crate::transports::settings::Transport;
 use crate::web::{Response, Socket};
@@ -28,6 +29,19 @@ pub(super) struct Exchange {
     /// The function that is to be called with the replies, if the request names one.
     pub(super) callback: Option<Box<str>>,
     pub(super) format: Format,
+    /// Whether it is answered here if its session is at another node.
+    pub(super) place: Place,
+}
+
+/// Whether a request is answered here if its session is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It is passed on.
+    Edge,
+    /// It is: its session was looked for. These are the marks of that, as far as another node has told them.
+    Settled(u8),
+    /// It was passed on, and goes back.
+    Owner,
 }
 
 /// Where the messages of a request stood.
@@ -40,6 +54,21 @@ pub(super) enum Source {
 }
 
 impl Exchange {
+    pub(super) fn new(
+        texts: Vec<Bytes>,
+        source: Source,
+        callback: Option<Box<str>>,
+        format: Format,
+    ) -> Self {
+        Self {
+            texts,
+            source,
+            callback,
+            format,
+            place: Place::Edge,
+        }
+    }
+
     /// Answers the messages, or holds their connect; now, or after what the extensions let them wait for.
     pub(super) fn answer(
         mut self,
@@ -54,7 +83,7 @@ impl Exchange {
     }
 
     /// Does so with verdicts on the messages, as far as they have waited before they are processed.
-    fn run(
+    pub(super) fn run(
         self,
         endpoint: &Arc<Endpoint>,
         decision: &Decision<'_>,
@@ -62,7 +91,28 @@ impl Exchange {
         verdicts: Verdicts,
     ) -> Result<Answer, Error> {
         let mut batch = self.parse(endpoint)?;
-        let way = Way::asked(&batch, decision, &self.format, endpoint);
+        let marks_of = |message: &Message<'_>| match self.place {
+            Place::Settled(marks) if marks != 0 => marks,
+            _ => endpoint.server.marks_of(message),
+        };
+        let way = Way::asked(&batch, decision, &self.format, endpoint, marks_of);
+        if let Some(absent) = endpoint.server.absent(&batch) {
+            match (self.place, &endpoint.wire) {
+                (Place::Owner, _) => return Ok(passing::not_here().into()),
+                (Place::Edge, Some(wire)) if way == Way::Once => {
+                    let messages = Messages::of(&batch);
+                    drop(batch);
+                    return Ok(self.pass_on(absent, messages, endpoint, wire, decision, socket));
+                }
+                (Place::Edge | Place::Settled(_), _) => {}
+            }
+        }
+        if self.place == Place::Owner && way != Way::Once {
+            let marks = batch
+                .first()
+                .map(|message| endpoint.server.marks_of(message));
+            return Ok(passing::streams(marks.unwrap_or_default()).into());
+        }
         way.check(endpoint, decision, self.callback.as_deref())?;
         let is_stream = way != Way::Once;
         if !is_stream && matches!(self.format, Format::Script(_)) {
@@ -152,7 +202,7 @@ impl Exchange {
     }
 
     /// Parses the messages, and gives those of old protocols their meaning in this one.
-    fn parse(&self, endpoint: &Endpoint) -> Result<Vec<Message<'_>>, Error> {
+    pub(super) fn parse(&self, endpoint: &Endpoint) -> Result<Vec<Message<'_>>, Error> {
         let mut batch = match parse(&self.texts, &endpoint.server) {
             // Two variants of jquery.comet post an empty batch, and take an error for the end.
             Err(BatchError::Empty) if self.source == Source::Fields => Vec::new(),

@@ -73,6 +73,11 @@ impl PendingAnswer for HeldPoll {
         self.connect.session().stop_holding();
     }
 
+    /// The session goes on being held, by way of other nodes.
+    fn hasten(&mut self) {
+        self.connect.resume();
+    }
+
     /// The response is one without events, which stay queued.
     fn give_up(&mut self) -> Option<Response> {
         self.connect.release(now());

@@ -39,11 +39,6 @@ pub fn serve(
     } else {
         Format::Json
     };
-    let exchange = Exchange {
-        texts,
-        source,
-        callback: callback.map(Into::into),
-        format,
-    };
+    let exchange = Exchange::new(texts, source, callback.map(Into::into), format);
     exchange.answer(endpoint, decision, socket)
 }

@@ -6,5 +6,8 @@ mod exchange;
 mod format;
 mod held_poll;
 pub mod long_polling;
+mod passed;
 mod replier;
 mod way;
+
+pub use passed::owner;

@@ -27,6 +27,7 @@ impl Way {
         decision: &Decision<'_>,
         format: &Format,
         endpoint: &Endpoint,
+        marks_of: impl FnOnce(&Message<'_>) -> u8,
     ) -> Self {
         let has_responses = endpoint.gate.is_on(Transport::MessageHttp)
             && matches!(format, Format::Json | Format::Embedded)
@@ -34,7 +35,6 @@ impl Way {
         if has_responses {
             return Self::Responses;
         }
-        let marks_of = |message: &Message<'_>| endpoint.server.marks_of(message);
         match StreamKind::asked(batch, endpoint.gate.transports(), marks_of) {
             Some(kind) if !format.is_embedded() => Self::Streamed(kind),
             _ => Self::Once,

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -68,7 +69,10 @@ pub(crate) struct ConfigFile(pub(crate) PathBuf);
 
 impl ConfigFile {
     pub(crate) fn new(name: &str, text: &str) -> Self {
-        let name = format!("mirant-it-{}-{name}.toml", std::process::id());
+        // Tests that run at once use the same names.
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("mirant-it-{}-{number}-{name}.toml", std::process::id());
         let path = std::env::temp_dir().join(name);
         let mut file = std::fs::File::create(&path).unwrap();
         file.write_all(text.as_bytes()).unwrap();

@@ -1,11 +1,13 @@
 //! A client that receives numbered events by any transport, over a narrow connection, and counts only
 //! what came whole: a client of that transport would see no other.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use mirant::web::websocket::{FrameKind, Incoming, Reader, Side, encode};
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
 
 use super::{Client, Http, Request, Response, TestServer, take_chunk, two_way, upgrade};
 
@@ -87,13 +89,26 @@ pub(crate) struct Receiver {
     attempts: usize,
     /// How long it waits before each read.
     pub(crate) pace: Duration,
+    /// How long it waits for something to come before it opens another connection, and before it does that.
+    patience: Option<Duration>,
     pub(crate) numbers: Vec<u64>,
+    /// How often it was told that something may be missing.
+    pub(crate) gaps: usize,
+    /// Replies that told it that it has no session.
+    pub(crate) losses: usize,
 }
 
 impl Receiver {
     /// A client that has connected, and is subscribed to `/flood`.
     pub(crate) async fn new(server: &TestServer, way: Way, acknowledges: bool) -> Self {
-        Self::replaying(server, way, acknowledges, Value::Null).await
+        Self::at(server.address, way, acknowledges, Value::Null).await
+    }
+
+    /// The same at an address where connections may break, and nothing come for a while: it does not give up.
+    pub(crate) async fn lasting(address: SocketAddr, way: Way, acknowledges: bool) -> Self {
+        let mut receiver = Self::at(address, way, acknowledges, Value::Null).await;
+        receiver.patience = Some(Duration::from_secs(2));
+        receiver
     }
 
     /// The same, whose subscribe names a position in what was published before.
@@ -103,7 +118,11 @@ impl Receiver {
         acknowledges: bool,
         position: Value,
     ) -> Self {
-        let mut client = Client::new(server.address);
+        Self::at(server.address, way, acknowledges, position).await
+    }
+
+    async fn at(address: SocketAddr, way: Way, acknowledges: bool, position: Value) -> Self {
+        let mut client = Client::new(address);
         let ext = if acknowledges {
             json!({"ack": true})
         } else {
@@ -124,7 +143,10 @@ impl Receiver {
             line: None,
             attempts: ATTEMPTS,
             pace: Duration::ZERO,
+            patience: None,
             numbers: Vec::new(),
+            gaps: 0,
+            losses: 0,
         }
     }
 
@@ -167,13 +189,27 @@ impl Receiver {
         }
     }
 
-    async fn step(&mut self) {
+    /// Reads one unit, and asks for the next.
+    pub(crate) async fn step(&mut self) {
         if self.line.is_none() {
-            self.open().await;
+            match self.patience {
+                Some(patience) => drop(timeout(patience, self.open()).await),
+                None => self.open().await,
+            }
         }
-        let line = self.line.as_mut().unwrap();
-        let Some(unit) = line.unit(self.pace).await else {
+        let unit = match (&mut self.line, self.patience) {
+            (None, _) => None,
+            (Some(line), Some(patience)) => {
+                timeout(patience, line.unit(self.pace)).await.ok().flatten()
+            }
+            (Some(line), None) => line.unit(self.pace).await,
+        };
+        let Some(unit) = unit else {
             self.line = None;
+            if let Some(patience) = self.patience {
+                self.attempts = ATTEMPTS;
+                sleep(patience / 40).await;
+            }
             return;
         };
         if self.note(&unit) {
@@ -193,6 +229,8 @@ impl Receiver {
         if self.numbers.len() > had {
             self.attempts = ATTEMPTS;
         }
+        self.gaps += usize::from(text.contains("event: gap") || text.contains("\"gap\":["));
+        self.losses += usize::from(text.contains("\"402::"));
         if let Some(id) = text
             .lines()
             .rev()
@@ -231,12 +269,15 @@ impl Receiver {
             _ => None,
         };
         if let Some(request) = opening {
-            line.http.send(request.bytes()).await;
-            line.expect_head().await;
+            line.http.try_send(&request.bytes()).await;
+            let has_begun = line.expect_head().await;
+            assert!(has_begun || self.patience.is_some(), "a head");
         }
         if self.way == Way::EventSource {
-            let beginning = line.unit(Duration::ZERO).await.unwrap();
-            self.note(&beginning);
+            match line.unit(Duration::ZERO).await {
+                Some(beginning) => self.note(&beginning),
+                None => return assert!(self.patience.is_some(), "a stream"),
+            };
         } else {
             line.ask(self.way, &self.connect()).await;
         }
@@ -329,15 +370,19 @@ impl Line {
             }
             _ => connect.bytes(),
         };
-        self.http.send(bytes).await;
+        // If it cannot be sent the connection has ended, which is seen when it is read.
+        self.http.try_send(&bytes).await;
     }
 
-    /// Reads a head.
-    async fn expect_head(&mut self) {
+    /// Reads a head; false if the connection ends instead.
+    async fn expect_head(&mut self) -> bool {
         while matches!(self.form, Form::Head) {
-            assert!(self.fill(Duration::ZERO).await, "a head");
+            if !self.fill(Duration::ZERO).await {
+                return false;
+            }
             self.take_head();
         }
+        true
     }
 
     /// Reads until something of a body is there; false at the connection's end.

@@ -1,0 +1,147 @@
+// Redis, nodes, and nginx in front of them, for one measurement; all end with it.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+export const MIRANT = process.env.MIRANT_BIN ?? join(ROOT, 'target/release/mirant');
+/** Ticks of a process's time in a second, as Linux shows them to everybody. */
+const TICKS = 100;
+
+/** A process that is measured. */
+class Measured {
+  constructor(child) {
+    this.child = child;
+  }
+
+  get pid() {
+    return this.child.pid;
+  }
+
+  /** Seconds of processor time so far. */
+  get cpu() {
+    const stat = readFileSync(`/proc/${this.pid}/stat`, 'utf8').split(') ').at(-1).split(' ');
+    return (Number(stat[11]) + Number(stat[12])) / TICKS;
+  }
+
+  /** Bytes of memory that it has. */
+  get resident() {
+    return Number(/^VmRSS:\s*(\d+)/m.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))[1]) * 1024;
+  }
+
+  async end() {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    this.child.kill('SIGKILL');
+    await once(this.child, 'exit');
+  }
+}
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function listens(port) {
+  for (let attempt = 0; attempt < 500; attempt += 1) {
+    const socket = connect(port, '127.0.0.1');
+    try {
+      await once(socket, 'connect');
+      return;
+    } catch {
+      await delay(10);
+    } finally {
+      socket.destroy();
+    }
+  }
+  throw new Error(`nothing listens on ${port}`);
+}
+
+export class Nodes {
+  folder = mkdtempSync(join(tmpdir(), 'mirant-bench-'));
+  nodes = [];
+  urls = [];
+
+  /**
+   * Starts so many nodes; without `isCluster` one that knows of no others.
+   *
+   * @param {number} count
+   * @param {{ isCluster?: boolean, isBalanced?: boolean, settings?: string[] }} options
+   */
+  static async start(count, { isCluster = true, isBalanced = false, settings = [] } = {}) {
+    const nodes = new Nodes();
+    try {
+      if (isCluster) await nodes.#redis();
+      for (let at = 0; at < count; at += 1) await nodes.#node(settings);
+      if (isBalanced) await nodes.#nginx();
+    } catch (error) {
+      await nodes.end();
+      throw error;
+    }
+    return nodes;
+  }
+
+  /** Processor time of all nodes so far. */
+  get cpu() {
+    return this.nodes.reduce((sum, { cpu }) => sum + cpu, 0);
+  }
+
+  /** Memory of all nodes. */
+  get resident() {
+    return this.nodes.reduce((sum, { resident }) => sum + resident, 0);
+  }
+
+  async end() {
+    for (const process of [this.nginx, ...this.nodes, this.redis]) await process?.end();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  async #redis() {
+    this.redisPort = await freePort();
+    const args = ['--port', `${this.redisPort}`, '--bind', '127.0.0.1', '--save', '', '--dir', this.folder];
+    this.redis = new Measured(spawn('redis-server', args, { stdio: 'ignore' }));
+    await listens(this.redisPort);
+    const secret = join(this.folder, 'secret');
+    writeFileSync(secret, 'a secret of nodes that are measured\n');
+    this.settings = [
+      `cluster.redis=redis://127.0.0.1:${this.redisPort}`,
+      'cluster.listen=127.0.0.1:0',
+      `cluster.secret={ file = '${secret}' }`,
+    ];
+  }
+
+  async #node(more) {
+    const settings = [...(this.settings ?? []), ...more].flatMap((setting) => ['--set', setting]);
+    const args = ['serve', '--listen', '127.0.0.1:0', ...settings];
+    const child = spawn(MIRANT, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const [line] = await once(createInterface({ input: child.stdout }), 'line');
+    this.nodes.push(new Measured(child));
+    this.urls.push(/^listening on (\S+)$/.exec(line)[1]);
+  }
+
+  async #nginx() {
+    const port = await freePort();
+    const hosts = this.urls.map((url) => new URL(url).host);
+    let site = readFileSync(join(ROOT, 'examples/cluster/nginx.conf'), 'utf8').replace('listen 80;', `listen 127.0.0.1:${port};`);
+    hosts.forEach((host, at) => {
+      site = site.replace(`node${at + 1}:8080`, host);
+    });
+    const { folder } = this;
+    const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`);
+    const main = `daemon off; master_process off; pid ${folder}/pid; error_log stderr crit;
+      events { worker_connections 19000; } http { access_log off; ${paths.join(' ')} ${site} }`;
+    writeFileSync(join(folder, 'nginx.conf'), main);
+    this.nginx = new Measured(spawn('/usr/sbin/nginx', ['-c', join(folder, 'nginx.conf')], { stdio: 'inherit' }));
+    await listens(port);
+    this.balanced = `http://127.0.0.1:${port}/cometd`;
+  }
+}

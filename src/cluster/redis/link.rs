@@ -1,0 +1,461 @@
+//! The connection on which Redis is asked: shared by all callers, made again when it is lost.
+//!
+//! At most one is there. Whoever finds it broken says so, and it is given up: what was asked on it is not known to be
+//! done. So no more is queued in it than callers wait for, each for `cluster.call_timeout` at most.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult,
+    ServerErrorKind, Value,
+};
+use tokio::sync::{Notify, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use super::address::Address;
+use super::keys::Keys;
+use super::scripts;
+use crate::cluster::Head;
+use crate::history::{Epoch, Failed};
+
+/// The oldest Redis that has all commands that are used.
+const OLDEST: (u32, u32) = (6, 2);
+/// How often it is asked whether it is there.
+pub(super) const BEAT: Duration = Duration::from_secs(1);
+/// How long it takes until it is connected to again, at first and at most.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// Commands that wait to be written, beside which callers wait.
+const MAX_WAITING: usize = 1024;
+/// Bytes that are gathered for one write.
+const WRITE: usize = 256 * 1024;
+
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// An operator has to change something.
+    Refused(String),
+    /// It may be there later.
+    Away(String),
+}
+
+/// A connection to Redis, and what was seen there.
+#[derive(Clone)]
+pub(super) struct Up {
+    connection: MultiplexedConnection,
+    /// Which connection it is, of all of this link.
+    number: u64,
+    /// The process at the other end.
+    pub(super) server: Arc<str>,
+    pub(super) epoch: Epoch,
+}
+
+/// The connection on which Redis is asked.
+pub(super) struct Link {
+    address: Address,
+    timeout: Duration,
+    pub(super) keys: Keys,
+    up: watch::Sender<Option<Up>>,
+    /// The connection of this number does not work.
+    broken: AtomicU64,
+    is_broken: Notify,
+    count: AtomicU64,
+    /// The name of the numbers that was known last.
+    epoch: Mutex<Epoch>,
+    /// The largest number that was seen.
+    seen: AtomicU64,
+    trouble: Mutex<Arc<str>>,
+}
+
+impl Link {
+    pub(super) fn new(address: Address, timeout: Duration, keys: Keys) -> Self {
+        Self {
+            address,
+            timeout,
+            keys,
+            up: watch::Sender::new(None),
+            broken: AtomicU64::new(0),
+            is_broken: Notify::new(),
+            count: AtomicU64::new(0),
+            epoch: Mutex::new(random_name().into()),
+            seen: AtomicU64::new(0),
+            trouble: Mutex::new("Redis is not connected yet".into()),
+        }
+    }
+
+    /// Connects once.
+    pub(super) async fn open(&self) -> Result<Up, Trouble> {
+        let (connection, server) = self.connect(self.config(), self.timeout).await?;
+        let mut up = Up {
+            connection,
+            number: self.count.fetch_add(1, Relaxed) + 1,
+            server,
+            epoch: self.epoch(),
+        };
+        let loading = scripts::load();
+        let loaded = loading.exec_async(&mut up.connection).await;
+        loaded.map_err(|error| trouble(&error))?;
+        let head = self.hello(&mut up).await;
+        up.epoch = head.map_err(|error| trouble(&error))?.epoch;
+        Ok(up)
+    }
+
+    /// Returns a connection of its own, as it is configured, and which process is at its other end.
+    pub(super) async fn connect(
+        &self,
+        config: AsyncConnectionConfig,
+        within: Duration,
+    ) -> Result<(MultiplexedConnection, Arc<str>), Trouble> {
+        let connect = async {
+            let client = self.address.client().await?;
+            let connecting = client.get_multiplexed_async_connection_with_config(&config);
+            let mut connection = Box::pin(connecting).await?;
+            let info: String = redis::cmd("INFO")
+                .arg("server")
+                .query_async(&mut connection)
+                .await?;
+            Ok((connection, info))
+        };
+        let connected: RedisResult<_> = match timeout(within, connect).await {
+            Ok(connected) => connected,
+            Err(_) => return Err(Trouble::Away("it does not answer".to_owned())),
+        };
+        let (connection, info) = connected.map_err(|error| trouble(&error))?;
+        check_version(&info)?;
+        let server = field(&info, "run_id").unwrap_or_default();
+        Ok((connection, server.into()))
+    }
+
+    pub(super) fn config(&self) -> AsyncConnectionConfig {
+        AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.timeout))
+            .set_response_timeout(Some(self.timeout))
+            .set_pipeline_buffer_size(MAX_WAITING)
+            .set_write_backpressure_boundary(WRITE)
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Asks where the numbers stand, and has them named anew if some are lost.
+    async fn hello(&self, up: &mut Up) -> RedisResult<Head> {
+        let mut call = scripts::HELLO.call(&[&self.keys.numbers]);
+        call.arg(random_name())
+            .arg(&*self.epoch())
+            .arg(self.seen.load(Relaxed));
+        let (epoch, id): (String, u64) = call.query_async(&mut up.connection).await?;
+        let epoch: Epoch = epoch.into();
+        self.saw(id);
+        *self.epoch.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&epoch);
+        Ok(Head { id, epoch })
+    }
+
+    /// Returns where the numbers stand now.
+    pub(super) async fn head(&self) -> Result<Head, Failed> {
+        let mut up = self.connected()?;
+        let head = self.hello(&mut up).await;
+        head.map_err(|error| self.failed(&up, &error))
+    }
+
+    /// Has a connection used.
+    pub(super) fn set(&self, up: Up) {
+        self.up.send_replace(Some(up));
+    }
+
+    /// Keeps a connection, for ever.
+    pub(super) async fn keep(&self, first: Result<Up, Trouble>) {
+        let mut backoff = Backoff::default();
+        let mut opened = first;
+        loop {
+            match opened {
+                Ok(up) => {
+                    tracing::info!("Redis is connected");
+                    backoff = Backoff::default();
+                    self.set(up.clone());
+                    let why = self.tend(up).await;
+                    self.up.send_replace(None);
+                    tracing::warn!(%why, "Redis is not connected any more");
+                    self.note(&why);
+                }
+                Err(Trouble::Refused(why)) => {
+                    tracing::error!(%why, "cluster.redis: the connection is refused");
+                    self.note(&why);
+                }
+                Err(Trouble::Away(why)) => {
+                    if backoff.is_first() {
+                        tracing::warn!(%why, "Redis cannot be reached; it is tried again");
+                    }
+                    self.note(&why);
+                }
+            }
+            sleep(backoff.next()).await;
+            opened = self.open().await;
+        }
+    }
+
+    /// Looks after a connection; returns why it does not work any more.
+    async fn tend(&self, mut up: Up) -> String {
+        let mut beats = interval(BEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.is_broken.notified() => {
+                    if self.broken.load(Relaxed) == up.number {
+                        return self.why().to_string();
+                    }
+                }
+                _ = beats.tick() => match self.hello(&mut up).await {
+                    Ok(head) if head.epoch == up.epoch => {}
+                    Ok(head) => {
+                        tracing::warn!("Redis has lost data: numbers have another name now");
+                        up.epoch = head.epoch;
+                        self.up.send_replace(Some(up.clone()));
+                    }
+                    Err(error) => match trouble(&error) {
+                        Trouble::Refused(why) | Trouble::Away(why) => return why,
+                    },
+                },
+            }
+        }
+    }
+
+    /// Returns what follows whether it is connected.
+    pub(super) fn watch(&self) -> watch::Receiver<Option<Up>> {
+        self.up.subscribe()
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.up.borrow().is_some()
+    }
+
+    /// Tells whether it works.
+    pub(super) fn health(&self) -> Result<(), Failed> {
+        if self.is_up() {
+            Ok(())
+        } else {
+            Err(Failed::Io(self.why()))
+        }
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        let epoch = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&epoch)
+    }
+
+    /// Notes that a number was given out.
+    pub(super) fn saw(&self, id: u64) {
+        self.seen.fetch_max(id, Relaxed);
+    }
+
+    /// Runs one command.
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failed> {
+        let mut up = self.connected()?;
+        let mut answer = command.query_async(&mut up.connection).await;
+        if is_unknown(&answer) {
+            answer = match scripts::load().exec_async(&mut up.connection).await {
+                Ok(()) => command.query_async(&mut up.connection).await,
+                Err(error) => Err(error),
+            };
+        }
+        answer.map_err(|error| self.failed(&up, &error))
+    }
+
+    /// Runs commands that follow each other, all of which have to work.
+    pub(super) async fn ask_all<T: FromRedisValue>(
+        &self,
+        commands: &Pipeline,
+    ) -> Result<T, Failed> {
+        let mut up = self.connected()?;
+        let answer = commands.query_async(&mut up.connection).await;
+        answer.map_err(|error| self.failed(&up, &error))
+    }
+
+    /// Runs scripts that follow each other.
+    pub(super) async fn run_all<T: FromRedisValue>(
+        &self,
+        calls: Vec<Cmd>,
+    ) -> Result<Vec<T>, Failed> {
+        let mut up = self.connected()?;
+        let mut answers: Vec<Option<T>> = (0..calls.len()).map(|_| None).collect();
+        let mut left: Vec<_> = calls.into_iter().enumerate().collect();
+        for is_again in [false, true] {
+            let mut pipeline = redis::Pipeline::with_capacity(left.len());
+            pipeline.ignore_errors();
+            for (_, call) in &left {
+                pipeline.add_command(call.clone());
+            }
+            let results: RedisResult<Vec<RedisResult<Value>>> =
+                pipeline.query_async(&mut up.connection).await;
+            let results = results.map_err(|error| self.failed(&up, &error))?;
+            let mut unknown = Vec::new();
+            for ((place, call), result) in left.into_iter().zip(results) {
+                if is_unknown(&result) && !is_again {
+                    unknown.push((place, call));
+                    continue;
+                }
+                let value = result.and_then(|value| Ok(redis::from_redis_value(value)?));
+                answers[place] = Some(value.map_err(|error| self.failed(&up, &error))?);
+            }
+            left = unknown;
+            if left.is_empty() {
+                break;
+            }
+            let loaded = scripts::load().exec_async(&mut up.connection).await;
+            loaded.map_err(|error| self.failed(&up, &error))?;
+        }
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    fn connected(&self) -> Result<Up, Failed> {
+        let up = self.up.borrow().clone();
+        up.ok_or_else(|| Failed::Io(self.why()))
+    }
+
+    /// Gives the connection up if it is that which has failed.
+    fn failed(&self, up: &Up, error: &RedisError) -> Failed {
+        if error.code() == Some("OOM") {
+            return Failed::Full;
+        }
+        let why = error.to_string();
+        if is_lasting(error) {
+            self.note(&why);
+            self.broken.fetch_max(up.number, Relaxed);
+            self.is_broken.notify_one();
+        }
+        Failed::Io(why.into())
+    }
+
+    fn note(&self, why: &str) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = why.into();
+    }
+
+    fn why(&self) -> Arc<str> {
+        let why = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&why)
+    }
+}
+
+/// Tells whether Redis does not know the script.
+fn is_unknown<T>(answer: &RedisResult<T>) -> bool {
+    let is_unknown = |error: &RedisError| {
+        error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+            || error.code() == Some("NOSCRIPT")
+    };
+    answer.as_ref().err().is_some_and(is_unknown)
+}
+
+/// Tells whether an error is one of the connection, or of a server that cannot be written to, and not of a command.
+fn is_lasting(error: &RedisError) -> bool {
+    error.is_io_error()
+        || error.is_unrecoverable_error()
+        || matches!(
+            error.kind(),
+            ErrorKind::Server(
+                ServerErrorKind::ReadOnly
+                    | ServerErrorKind::MasterDown
+                    | ServerErrorKind::BusyLoading
+            )
+        )
+}
+
+fn trouble(error: &RedisError) -> Trouble {
+    let is_wrong = matches!(
+        error.kind(),
+        ErrorKind::AuthenticationFailed
+            | ErrorKind::InvalidClientConfig
+            | ErrorKind::RESP3NotSupported
+            | ErrorKind::Server(ServerErrorKind::NoPerm)
+    ) || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
+    let why = error.to_string();
+    if is_wrong {
+        Trouble::Refused(why)
+    } else {
+        Trouble::Away(why)
+    }
+}
+
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = info.lines();
+    lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+}
+
+fn check_version(info: &str) -> Result<(), Trouble> {
+    let text = field(info, "redis_version").unwrap_or("unknown");
+    let mut words = text.split('.').map_while(|word| word.parse::<u32>().ok());
+    let version = (words.next().unwrap_or(0), words.next().unwrap_or(0));
+    if version >= OLDEST {
+        return Ok(());
+    }
+    let (major, minor) = OLDEST;
+    Err(Trouble::Refused(format!(
+        "it is Redis {text}, and has to be {major}.{minor} or newer"
+    )))
+}
+
+/// Returns a name that nobody else has.
+pub(super) fn random_name() -> String {
+    let mut bytes = [0; 9];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// How long to wait until something is tried again: twice as long each time, and by chance a part of it.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    count: u32,
+}
+
+impl Backoff {
+    fn is_first(&self) -> bool {
+        self.count == 0
+    }
+
+    pub(super) fn next(&mut self) -> Duration {
+        let chance = getrandom::u32().unwrap_or(u32::MAX);
+        self.after(f64::from(chance) / f64::from(u32::MAX))
+    }
+
+    fn after(&mut self, chance: f64) -> Duration {
+        let (least, most) = BACKOFF;
+        let longest = least
+            .saturating_mul(1 << self.count.min(16))
+            .min(most.mul_f64(0.5));
+        self.count += 1;
+        // From the time itself to twice of it.
+        longest.mul_f64(1.0 + chance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared() {
+        for (version, is_known) in [
+            ("6.2.0", true),
+            ("6.0.16", false),
+            ("7.0.15", true),
+            ("10.1", true),
+            ("5.9", false),
+            ("x", false),
+        ] {
+            let info = format!("# Server\r\nredis_version:{version}\r\nrun_id:ab\r\n");
+            assert_eq!(check_version(&info).is_ok(), is_known, "{version}");
+        }
+        assert!(check_version("").is_err());
+    }
+
+    #[test]
+    fn it_is_tried_again_ever_later() {
+        let mut backoff = Backoff::default();
+        let times: Vec<_> = (0..8).map(|_| backoff.after(0.0).as_millis()).collect();
+        assert_eq!(times, [50, 100, 200, 400, 800, 1000, 1000, 1000]);
+        assert_eq!(backoff.after(1.0), BACKOFF.1);
+    }
+}

@@ -1,0 +1,190 @@
+//! What nodes say to each other: HTTP/2 with prior knowledge, one connection for all that a node asks of another.
+//!
+//! A call ([`Peers`](super::Peers)) is a request and its response. A request of a client that is passed on
+//! ([`Wire::pass`]) stays open behind its answer, until the owner of the session has heard whether that was written.
+//! Every request shows that its sender knows the secret ([`Secret`]); what they say is not encrypted.
+
+mod answering;
+mod body;
+mod connection;
+mod inbox;
+mod line;
+mod pass;
+mod passing;
+mod peer;
+mod proof;
+mod requests;
+mod series;
+mod serving;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::StatusCode;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+
+use self::body::Body;
+use self::peer::Peer;
+use super::node::{NodeId, NodeInfo};
+use super::peers::{CallFailed, CallKind, Peers};
+use crate::metrics::{Metrics, Notice};
+
+pub use self::pass::{Pass, Receipt};
+pub use self::passing::{Delivery, Passed, PassedAnswer, Passing};
+pub use self::proof::Secret;
+
+/// What a node says at once at most: a call, a request that is passed on, or the answer to one.
+const MAX_SIZE: usize = 64 * 1024 * 1024;
+/// Where requests go that are passed on.
+const PASS: &str = "/pass";
+
+/// The settings of what nodes say to each other.
+#[derive(Debug, Clone)]
+pub struct WireSettings {
+    /// How long an answer to a call is waited for.
+    pub call_timeout: Duration,
+    /// After how long without a sign of life a connection is given up.
+    pub node_timeout: Duration,
+    /// How many requests that others pass on are answered at once; above it: 503.
+    pub max_passed: usize,
+}
+
+impl Default for WireSettings {
+    fn default() -> Self {
+        Self {
+            call_timeout: Duration::from_secs(5),
+            node_timeout: Duration::from_secs(5),
+            max_passed: 100_000,
+        }
+    }
+}
+
+/// What nodes say to each other.
+pub struct Wire {
+    me: NodeId,
+    secret: Secret,
+    settings: WireSettings,
+    metrics: Arc<Metrics>,
+    book: Mutex<HashMap<NodeId, Arc<Peer>>>,
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire").field("me", &self.me).finish()
+    }
+}
+
+impl Wire {
+    /// Makes what a node says and hears. It knows no other yet.
+    #[must_use]
+    pub fn new(me: NodeId, secret: Secret, settings: WireSettings, metrics: Arc<Metrics>) -> Self {
+        Self {
+            me,
+            secret,
+            settings,
+            metrics,
+            book: Mutex::default(),
+        }
+    }
+
+    /// Takes notice of the nodes that there are, and where others reach them. Connections to others go once nothing
+    /// is under way by them.
+    pub fn set_nodes(&self, nodes: &[NodeInfo]) {
+        let mut book = self.book();
+        let others = nodes.iter().filter(|node| node.id != self.me);
+        let peers = others.map(|node| {
+            let known = book.get(&node.id);
+            let known = known.filter(|peer| peer.address() == node.address);
+            let new = || Arc::new(Peer::new(node, &self.settings));
+            (node.id, known.map_or_else(new, Arc::clone))
+        });
+        *book = peers.collect();
+    }
+
+    /// Passes a request on to another node, which hears of it once this is polled. Dropped before it is over, it
+    /// tells the other node that its client is gone.
+    #[must_use]
+    pub fn pass(self: &Arc<Self>, to: NodeId, request: Bytes) -> Pass {
+        let wire = Arc::clone(self);
+        Pass::new(to, request, &self.metrics, move |body| async move {
+            wire.ask(to, PASS, body).await
+        })
+    }
+
+    /// Sends a request, and returns its response if that is a success.
+    async fn ask(
+        &self,
+        to: NodeId,
+        path: &'static str,
+        body: Body,
+    ) -> Result<Incoming, CallFailed> {
+        let peer = self.book().get(&to).cloned();
+        let peer = peer.ok_or(CallFailed::Unreachable(to))?;
+        let response = peer.ask((self.me, &self.secret), path, body).await?;
+        let (head, body) = response.into_parts();
+        match head.status {
+            StatusCode::OK => Ok(body),
+            // Another node has its address.
+            StatusCode::MISDIRECTED_REQUEST => Err(CallFailed::Unreachable(to)),
+            status => {
+                let text = read(body).await.unwrap_or_default();
+                let reason = String::from_utf8_lossy(&text).into_owned();
+                if status == StatusCode::UNAUTHORIZED
+                    && let Some(permit) = self.metrics.may_log(Notice::Peer)
+                {
+                    let suppressed = permit.suppressed;
+                    tracing::warn!(node = %to, suppressed, "another node refuses this one: {reason}");
+                }
+                Err(CallFailed::Refused(reason))
+            }
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, HashMap<NodeId, Arc<Peer>>> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Peers for Wire {
+    fn know(&self, nodes: &[NodeInfo]) {
+        self.set_nodes(nodes);
+    }
+
+    fn call(
+        &self,
+        to: NodeId,
+        kind: CallKind,
+        body: Bytes,
+    ) -> BoxFuture<'_, Result<Bytes, CallFailed>> {
+        let asked = async move {
+            let answer = self.ask(to, path_of(kind), Body::whole(body)).await?;
+            read(answer).await.ok_or(CallFailed::NoAnswer(to))
+        };
+        Box::pin(async move {
+            let answered = tokio::time::timeout(self.settings.call_timeout, asked).await;
+            answered.unwrap_or(Err(CallFailed::NoAnswer(to)))
+        })
+    }
+}
+
+fn path_of(kind: CallKind) -> &'static str {
+    match kind {
+        CallKind::Take => "/call/take",
+        CallKind::Give => "/call/give",
+        CallKind::Ask => "/call/ask",
+    }
+}
+
+/// Reads a whole body; nothing if it is too large, or breaks off.
+async fn read(body: Incoming) -> Option<Bytes> {
+    let whole = Limited::new(body, MAX_SIZE).collect().await;
+    whole.ok().map(http_body_util::Collected::to_bytes)
+}
+
+#[cfg(test)]
+mod tests;

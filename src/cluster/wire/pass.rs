@@ -1,0 +1,116 @@
+//! A request that is passed on: the wait for its answer, and what the owner is told then.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use hyper::body::Incoming;
+
+use super::body::Body;
+use super::inbox::Inbox;
+use super::line::{Line, Sending};
+use crate::cluster::node::NodeId;
+use crate::cluster::peers::CallFailed;
+use crate::metrics::Metrics;
+
+/// A request that is passed on, until its answer has come.
+pub struct Pass {
+    line: Arc<Line>,
+    answer: BoxFuture<'static, Result<Bytes, CallFailed>>,
+    metrics: Arc<Metrics>,
+    is_over: bool,
+}
+
+/// What hears what becomes of the answer. Dropped, it was not written.
+#[derive(Debug)]
+#[must_use = "dropped, it tells that the answer was not written"]
+pub struct Receipt(Option<Arc<Line>>);
+
+impl Pass {
+    pub(super) fn new<F>(
+        to: NodeId,
+        request: Bytes,
+        metrics: &Arc<Metrics>,
+        ask: impl FnOnce(Body) -> F,
+    ) -> Self
+    where
+        F: Future<Output = Result<Incoming, CallFailed>> + Send + 'static,
+    {
+        let line = Arc::<Line>::default();
+        let asked = ask(Body::Passing(Sending::new(&line, request)));
+        let answered = Arc::clone(&line);
+        metrics.cluster.passed.increment();
+        metrics.cluster.passed_total.increment();
+        Self {
+            line,
+            answer: Box::pin(async move {
+                let mut inbox = Inbox::new(asked.await?);
+                let whole = inbox.whole().await.ok_or(CallFailed::NoAnswer(to))?;
+                answered.answered(inbox);
+                Ok(whole)
+            }),
+            metrics: Arc::clone(metrics),
+            is_over: false,
+        }
+    }
+
+    /// Asks the owner to answer soon, because this node stops.
+    pub fn hasten(&self) {
+        self.line.hasten();
+    }
+}
+
+impl std::fmt::Debug for Pass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pass").finish_non_exhaustive()
+    }
+}
+
+impl Future for Pass {
+    type Output = Result<(Bytes, Receipt), CallFailed>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.answer.as_mut().poll(context).map(|answer| {
+            let answer = answer?;
+            self.is_over = true;
+            Ok((answer, Receipt(Some(Arc::clone(&self.line)))))
+        })
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.metrics.cluster.passed.decrement();
+        if !self.is_over {
+            self.line.end(false);
+        }
+    }
+}
+
+impl Receipt {
+    /// Tells the owner that the answer was written.
+    pub fn written(mut self) {
+        if let Some(line) = self.0.take() {
+            line.end(true);
+        }
+    }
+
+    /// Waits until there is no use any more in writing the answer: its client has asked again, or the owner is gone.
+    pub fn poll_useless(&self, context: &mut Context<'_>) -> Poll<()> {
+        match &self.0 {
+            Some(line) => line.poll_useless(context),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if let Some(line) = self.0.take() {
+            line.end(false);
+        }
+    }
+}

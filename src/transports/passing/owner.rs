@@ -1,0 +1,153 @@
+//! The owner's side: a request that another node has passed on is answered as if its client were connected here.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::request::PassedRequest;
+use super::response::{encode, not_here};
+use crate::cluster::NodeId;
+use crate::cluster::wire::{self, Passed, PassedAnswer, Passing};
+use crate::peer::Peer;
+use crate::session::BeingWritten;
+use crate::transports::answer::{Answer, Carried, Pending, Step};
+use crate::transports::endpoint::Endpoint;
+use crate::web::{Io, Response, Socket};
+
+/// Answers a request whose client is connected to another node.
+type Answers = fn(&Arc<Endpoint>, PassedRequest, &Socket) -> Answer;
+
+/// What answers the requests that other nodes pass on.
+pub struct Owner {
+    endpoint: Arc<Endpoint>,
+    answers: Answers,
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owner").finish_non_exhaustive()
+    }
+}
+
+impl Owner {
+    /// Makes one that has them answered so.
+    #[must_use]
+    pub fn new(endpoint: Arc<Endpoint>, answers: Answers) -> Self {
+        Self { endpoint, answers }
+    }
+}
+
+impl Passing for Owner {
+    fn begin(&self, _: NodeId, request: Bytes) -> Box<dyn Passed> {
+        let request = PassedRequest::decode(request);
+        let client = request.as_ref().and_then(|request| request.client);
+        let peer = client.map_or(Peer::Unix(None), Peer::Behind);
+        let socket = Socket::new(Io::Elsewhere, peer);
+        let answer = match request {
+            _ if self.endpoint.server.is_cut() => not_here().into(),
+            Some(request) => (self.answers)(&self.endpoint, request, &socket),
+            None => {
+                let reason = "the other node passes requests on in another form";
+                Response::error(StatusCode::BAD_REQUEST, reason).into()
+            }
+        };
+        Box::new(Answering {
+            socket,
+            state: State::Is(answer),
+        })
+    }
+}
+
+/// A request that is being answered.
+struct Answering {
+    socket: Socket,
+    state: State,
+}
+
+enum State {
+    Is(Answer),
+    Waits(Box<Pending>),
+    Over,
+}
+
+impl Passed for Answering {
+    fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<PassedAnswer> {
+        loop {
+            self.state = match std::mem::replace(&mut self.state, State::Over) {
+                State::Is(Answer::Now(response, carried)) => {
+                    return Poll::Ready(answered(response, carried));
+                }
+                State::Is(Answer::Later(pending)) => State::Waits(pending),
+                State::Waits(mut pending) => match pending.wait().poll(&self.socket, context) {
+                    Poll::Pending => {
+                        self.state = State::Waits(pending);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Step::Last(response, carried)) => {
+                        State::Is(Answer::Now(response, carried))
+                    }
+                    Poll::Ready(Step::Instead(answer)) => State::Is(answer),
+                    Poll::Ready(Step::Next(..) | Step::End | Step::Lost) => impossible(),
+                },
+                // Who would be answered by a stream was told before that is opened.
+                State::Is(Answer::Stream(..)) | State::Over => impossible(),
+            };
+        }
+    }
+
+    fn hasten(&mut self) {
+        match &mut self.state {
+            State::Is(Answer::Later(pending)) | State::Waits(pending) => pending.wait().hasten(),
+            State::Is(_) | State::Over => {}
+        }
+    }
+}
+
+/// The answer to what no request that is passed on leads to.
+fn impossible() -> State {
+    State::Is(Response::error(StatusCode::INTERNAL_SERVER_ERROR, "there is no such answer").into())
+}
+
+fn answered(response: Response, carried: Option<Carried>) -> PassedAnswer {
+    let delivery = carried.map(|carried| {
+        Box::new(Delivery {
+            writing: carried.writing(),
+            carried: Some(carried),
+        }) as Box<dyn wire::Delivery>
+    });
+    PassedAnswer {
+        bytes: encode(response),
+        delivery,
+    }
+}
+
+/// What has to hear whether the other node has written a response. Its session lives meanwhile.
+struct Delivery {
+    carried: Option<Carried>,
+    writing: Option<BeingWritten>,
+}
+
+impl wire::Delivery for Delivery {
+    fn poll_useless(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match &self.carried {
+            Some(carried) => carried.poll_displaced(context),
+            None => Poll::Pending,
+        }
+    }
+
+    fn written(mut self: Box<Self>) {
+        drop(self.carried.take());
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if let Some(carried) = self.carried.take() {
+            carried.restore();
+        }
+        drop(self.writing.take());
+    }
+}

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { Cluster } from './support/cluster.mjs';
+import { cometd9 } from './support/node-peer.mjs';
+import { post } from './support/requests.mjs';
+import { onStageOf } from './support/stage.mjs';
+
+const CHANNEL = '/chat/room';
+/** Every client of the rolling restart, at once: they are not to notice it. */
+const CLIENTS = [
+  { transport: 'long-polling', extensions: [] },
+  { transport: 'long-polling', extensions: ['Ack'] },
+  { transport: 'websocket', extensions: [] },
+  { transport: 'websocket', extensions: ['Ack'] },
+];
+const SETTINGS = ['cluster.node_timeout=1s', 'bayeux.publish_without_session=true', 'bayeux.max_interval=30s'];
+
+/** Runs `play` with a cluster of its own. */
+const onCluster = async (play) => {
+  const cluster = await Cluster.start(SETTINGS);
+  await onStageOf(cluster, async (stage) => {
+    try {
+      await play(stage, cluster);
+    } catch (error) {
+      await cluster.readLogs();
+      throw error;
+    }
+  });
+};
+
+const open = (stage) =>
+  Promise.all(
+    CLIENTS.map(async ({ transport, extensions }, at) => {
+      const name = `${transport} ${extensions}`.trim();
+      const peer = stage.add(await cometd9(stage, `${at}: ${name}`));
+      // It may come back to another node as often as it likes.
+      const configuration = { maxNetworkDelay: 10_000 };
+      assert.equal(await peer.connect(stage.server.url, { transports: [transport], extensions, configuration }), transport);
+      await peer.subscribe(CHANNEL);
+      return { name, peer };
+    }),
+  );
+
+/** Publishes numbers one after the other until it is told to stop; each must be accepted once. */
+function publishing(url) {
+  let goesOn = true;
+  let count = 0;
+  const done = (async () => {
+    while (goesOn) {
+      const { status, text } = await post(url, [{ channel: CHANNEL, data: count }]);
+      assert.equal(status, 200, text);
+      const [{ successful, error }] = JSON.parse(text);
+      assert.equal(successful, true, error);
+      count += 1;
+    }
+  })();
+  return {
+    done,
+    async stop() {
+      goesOn = false;
+      await done;
+      return count;
+    },
+  };
+}
+
+/** What is wrong with the numbers that a client has got, of `count`. */
+function flaws(numbers, count) {
+  const seen = new Set(numbers);
+  const lost = Array.from({ length: count }, (_, number) => number).filter((number) => !seen.has(number));
+  const reordered = numbers.filter((number, at) => at > 0 && number < numbers[at - 1]);
+  return { lost, repeated: numbers.length - seen.size, reordered };
+}
+
+const NONE = { lost: [], repeated: 0, reordered: [] };
+const numbersOf = (peer) => peer.messages.map(({ data }) => data);
+
+/** Waits until a client has got the last of them. */
+const hasAll = (peer, count) =>
+  peer.until(`message ${count - 1}`, () => peer.messages.at(-1)?.data === count - 1);
+
+describe('three nodes behind nginx', () => {
+  test('are restarted one after the other under load, and no client notices', () =>
+    onCluster(async (stage, cluster) => {
+      const clients = await open(stage);
+      const load = publishing(stage.server.url);
+      for (let node = 0; node < 3; node += 1) {
+        await Promise.race([cluster.replace(node, 'SIGTERM'), load.done]);
+      }
+      const count = await load.stop();
+      for (const { name, peer } of clients) {
+        await hasAll(peer, count);
+        assert.deepEqual(flaws(numbersOf(peer), count), NONE, name);
+        assert.equal(peer.reconnections, 0, name);
+      }
+    }));
+
+  test('go on when one is killed: with ack nothing is lost, without nothing comes twice', () =>
+    onCluster(async (stage, cluster) => {
+      const clients = await open(stage);
+      // The publisher is at one that lives, as what is on its way to a node that dies may be done or not.
+      const load = publishing(cluster.nodes[0]);
+      await cluster.replace(2, 'SIGKILL');
+      const count = await load.stop();
+      for (const [at, { name, peer }] of clients.entries()) {
+        await hasAll(peer, count);
+        const { lost, repeated, reordered } = flaws(numbersOf(peer), count);
+        if (CLIENTS[at].extensions.length > 0) assert.deepEqual(lost, [], name);
+        else assert.deepEqual([repeated, reordered], [0, []], name);
+        assert.equal(peer.reconnections, 0, name);
+      }
+    }));
+});

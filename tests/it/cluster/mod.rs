@@ -1,0 +1,5 @@
+//! Several nodes on one Redis.
+
+mod faults;
+mod publish;
+mod scene;

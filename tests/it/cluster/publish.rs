@@ -1,0 +1,192 @@
+//! What is published at one node reaches the subscribers at all of them, in one order.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Client, Request, TestCluster, until, within};
+
+const NODES: usize = 3;
+const LESS_PATIENT: &str = "cluster.call_timeout=1s";
+
+/// The data of the events among messages.
+fn data(messages: &[Value]) -> Vec<Value> {
+    let events = messages
+        .iter()
+        .filter(|message| message.get("data").is_some());
+    events.map(|event| event["data"].clone()).collect()
+}
+
+/// Receives until there are so many events.
+async fn receive(client: &mut Client, count: usize) -> Vec<Value> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        all.extend(data(&client.connect().await));
+    }
+    all
+}
+
+async fn published(client: &mut Client, channel: &str, data: Value) -> Value {
+    let mut replies = client.publish(channel, data).await;
+    replies.pop().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_subscribers_see_one_order() {
+    const EACH: usize = 40;
+    let cluster = TestCluster::start(NODES, &[]).await;
+    let mut subscribers = Vec::new();
+    for node in &cluster.nodes {
+        for pattern in ["/a/b", "/a/*", "/**"] {
+            let mut client = node.client().await;
+            assert_eq!(client.subscribe(pattern).await["successful"], true);
+            subscribers.push(client);
+        }
+    }
+    let publishers = cluster
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(at, node)| async move {
+            let mut client = node.client().await;
+            for number in 0..EACH {
+                let reply = published(&mut client, "/a/b", json!([at, number])).await;
+                assert_eq!(reply["successful"], true, "{reply}");
+            }
+        });
+    futures_util::future::join_all(publishers).await;
+    let mut orders = Vec::new();
+    for subscriber in &mut subscribers {
+        orders.push(receive(subscriber, NODES * EACH).await);
+    }
+    for order in &orders {
+        assert_eq!(order, &orders[0]);
+    }
+    for at in 0..NODES {
+        let own = orders[0].iter().filter(|data| data[0] == at);
+        let numbers: Vec<_> = own.map(|data| data[1].as_u64().unwrap()).collect();
+        assert_eq!(numbers, (0..EACH as u64).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_gets_only_what_it_has_subscribers_of() {
+    let cluster = TestCluster::start(2, &[]).await;
+    let [here, there] = &cluster.nodes[..] else {
+        unreachable!()
+    };
+    let mut subscriber = there.client().await;
+    subscriber.subscribe("/wanted").await;
+    let mut publisher = here.client().await;
+    for _ in 0..5 {
+        published(&mut publisher, "/unwanted", json!(1)).await;
+    }
+    published(&mut publisher, "/wanted", json!(2)).await;
+    assert_eq!(receive(&mut subscriber, 1).await, [json!(2)]);
+    assert_eq!(there.metrics().cluster.received.value(), 1);
+    assert_eq!(here.metrics().cluster.received.value(), 0);
+    // The last subscriber of a channel takes the interest away.
+    subscriber.unsubscribe("/wanted").await;
+    let mut other = there.client().await;
+    other.subscribe("/other").await;
+    published(&mut publisher, "/wanted", json!(3)).await;
+    published(&mut publisher, "/other", json!(4)).await;
+    assert_eq!(receive(&mut other, 1).await, [json!(4)]);
+    assert_eq!(there.metrics().cluster.received.value(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_and_resources_are_the_same_at_every_node() {
+    let channel = "channel=[{ pattern = '/a', history = { messages = 10 } }, { pattern = '/r', resource = true }]";
+    let cluster = TestCluster::start(2, &[channel]).await;
+    let [here, there] = &cluster.nodes[..] else {
+        unreachable!()
+    };
+    let mut publisher = here.client().await;
+    for number in 1..=3 {
+        published(&mut publisher, "/a", json!(number)).await;
+    }
+    let mut late = there.client().await;
+    let subscribe = json!({
+        "channel": "/meta/subscribe", "subscription": "/a", "ext": {"replay": {"/a": -2}},
+    });
+    assert_eq!(
+        late.send([subscribe]).await.last().unwrap()["successful"],
+        true
+    );
+    assert_eq!(receive(&mut late, 3).await, [json!(1), json!(2), json!(3)]);
+
+    published(&mut publisher, "/r", json!({"state": 1})).await;
+    let get = || Request::new("GET", "/resources/r");
+    let is_there = async {
+        while there.open().await.exchange(get()).await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(is_there).await;
+    let put = Request::new("PUT", "/resources/r").body(r#"{"state":2}"#);
+    let put = put.header("Content-Type", "application/json");
+    assert_eq!(there.open().await.exchange(put).await.status, 200);
+    let is_there = async {
+        while here.open().await.exchange(get()).await.text() != r#"{"state":2}"# {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(is_there).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_redis_is_away_publishes_are_refused_and_nobody_is_sent_away() {
+    let mut cluster = TestCluster::start(2, &[LESS_PATIENT, "bayeux.timeout=1m"]).await;
+    let mut waiting = cluster.nodes[1].client().await;
+    waiting.subscribe("/a").await;
+    waiting.poll().await;
+    cluster.nodes[1].holds(1).await;
+    cluster.redis.kill();
+    let mut publisher = cluster.nodes[0].client().await;
+    let reply = published(&mut publisher, "/a", json!("refused")).await;
+    assert_eq!(reply["successful"], false, "{reply}");
+    assert!(
+        reply["error"].as_str().unwrap().starts_with("503:"),
+        "{reply}"
+    );
+    assert!(
+        reply["error"]
+            .as_str()
+            .unwrap()
+            .ends_with(":cluster_unavailable"),
+        "{reply}"
+    );
+    assert_ne!(reply["advice"]["reconnect"], "handshake", "{reply}");
+    assert_eq!(publisher.subscribe("/b").await["successful"], true);
+    cluster.nodes[1].holds(1).await;
+    cluster.redis.start_again().await;
+    let accepted = async {
+        while published(&mut publisher, "/a", json!("accepted")).await["successful"] != true {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within(accepted).await;
+    // One of a time in which the other node was not there again yet may be missing, and it is told so.
+    let messages = waiting.polled().await;
+    assert!(
+        data(&messages).iter().all(|data| data == "accepted"),
+        "{messages:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_redis_is_away_a_node_may_go_on_for_itself() {
+    let local = "cluster.when_away=local";
+    let mut cluster = TestCluster::start(1, &[LESS_PATIENT, local]).await;
+    let node = &cluster.nodes[0];
+    let mut subscriber = node.client().await;
+    subscriber.subscribe("/a").await;
+    cluster.redis.kill();
+    until(|| node.metrics().cluster.is_away()).await;
+    let mut publisher = node.client().await;
+    let reply = published(&mut publisher, "/a", json!(1)).await;
+    assert_eq!(reply["successful"], true, "{reply}");
+    assert_eq!(receive(&mut subscriber, 1).await, [json!(1)]);
+    assert_eq!(node.metrics().cluster.local.value(), 1);
+}

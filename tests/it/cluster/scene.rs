@@ -1,0 +1,209 @@
+//! A cluster of processes behind a balancer, clients of all kinds, and who publishes; what came is judged by its numbers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::support::program::Serving;
+use crate::support::{Balancer, Http, Receiver, Request, TestCluster, TestRedis, Way, within};
+
+/// How soon a node counts as dead here.
+pub(super) const NODE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long everything may take to come, once nothing fails any more.
+const SETTLED: Duration = Duration::from_secs(30);
+/// Between two publishes.
+const PACE: Duration = Duration::from_millis(5);
+
+/// The settings of each node. All channels have history.
+pub(super) const SETTINGS: [&str; 6] = [
+    "cluster.node_timeout=1s",
+    "cluster.call_timeout=1s",
+    "bayeux.publish_without_session=true",
+    "bayeux.max_interval=1m",
+    "bayeux.timeout=1s",
+    "channel=[{ pattern = '/flood', history = { messages = 100000 } }]",
+];
+
+/// By what the clients receive, and whether they acknowledge.
+const CLIENTS: [(Way, bool); 7] = [
+    (Way::LongPolling, false),
+    (Way::LongPolling, true),
+    (Way::WebSocket, false),
+    (Way::WebSocket, true),
+    (Way::XhrStreaming, false),
+    (Way::XhrStreaming, true),
+    (Way::EventSource, false),
+];
+
+/// What is promised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Promise {
+    /// Everybody gets each message once, in order.
+    Each,
+    /// Who acknowledges loses nothing. Who does not gets nothing twice, and is told if something may be missing.
+    Told,
+}
+
+/// A cluster, and what stands before it.
+pub(super) struct Scene {
+    pub(super) cluster: TestCluster,
+    pub(super) balancer: Balancer,
+    receiving: JoinSet<Receiver>,
+    /// The message after which everybody is done.
+    last: watch::Sender<u64>,
+}
+
+impl Scene {
+    /// Starts three nodes with the settings of each, and the clients.
+    pub(super) async fn start(redis: TestRedis, sets: [&[&str]; 3]) -> Self {
+        let mut cluster = TestCluster::over(redis, &SETTINGS);
+        cluster.processes = sets.iter().map(|set| cluster.process(set)).collect();
+        let addresses = cluster.processes.iter().map(Serving::address).collect();
+        let balancer = Balancer::start(addresses).await;
+        let (last, watched) = watch::channel(u64::MAX);
+        let mut receiving = JoinSet::new();
+        for (way, acknowledges) in CLIENTS {
+            let receiver = Receiver::lasting(balancer.address, way, acknowledges).await;
+            receiving.spawn(receive(receiver, watched.clone()));
+        }
+        Self {
+            cluster,
+            balancer,
+            receiving,
+            last,
+        }
+    }
+
+    pub(super) fn address(&self, node: usize) -> SocketAddr {
+        self.cluster.processes[node].address()
+    }
+
+    /// Ends the publisher, waits until everybody has the last message, and judges what they have.
+    pub(super) async fn end(mut self, publisher: Publisher, promise: Promise) {
+        let published = publisher.stop().await;
+        self.last.send_replace(*published.last().unwrap());
+        let mut flaws = Vec::new();
+        while let Some(receiver) = timeout(SETTLED, self.receiving.join_next())
+            .await
+            .unwrap_or_else(|_| panic!("not all get message {}", published.len()))
+        {
+            flaws.extend(judged(&receiver.unwrap(), &published, promise));
+        }
+        assert_eq!(
+            flaws,
+            Vec::<String>::new(),
+            "of {} messages",
+            published.len()
+        );
+    }
+}
+
+/// Receives until the last message has come.
+async fn receive(mut receiver: Receiver, last: watch::Receiver<u64>) -> Receiver {
+    while !receiver.numbers.contains(&*last.borrow()) {
+        receiver.step().await;
+    }
+    receiver
+}
+
+/// What a client got otherwise than it is promised.
+fn judged(receiver: &Receiver, published: &[u64], promise: Promise) -> Option<String> {
+    let numbers = &receiver.numbers;
+    let missing = |number: &&u64| !numbers.contains(number);
+    let lost: Vec<_> = published.iter().filter(missing).collect();
+    let not_later = numbers.windows(2).filter(|two| two[1] <= two[0]).count();
+    let (_, acknowledges) = receiver.name();
+    let is_kept = match promise {
+        Promise::Each => lost.is_empty() && not_later == 0 && receiver.gaps == 0,
+        Promise::Told if acknowledges => lost.is_empty(),
+        Promise::Told => not_later == 0 && (lost.is_empty() || receiver.gaps > 0),
+    };
+    let is_kept = is_kept && receiver.losses == 0;
+    (!is_kept).then(|| {
+        format!(
+            "{:?}: lost {lost:?}, {not_later} twice or too late, told {} times, sessions lost {}",
+            receiver.name(),
+            receiver.gaps,
+            receiver.losses
+        )
+    })
+}
+
+/// Publishes numbers one after the other, and notes which were accepted.
+pub(super) struct Publisher {
+    task: tokio::task::JoinHandle<Vec<u64>>,
+    goes_on: watch::Sender<bool>,
+    accepted: Arc<AtomicU64>,
+}
+
+impl Publisher {
+    /// Begins to publish at an address, where what is refused, or not answered, is not published again.
+    pub(super) fn start(address: SocketAddr, filler: usize) -> Self {
+        let (goes_on, is_to_go_on) = watch::channel(true);
+        let accepted = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&accepted);
+        let task = tokio::spawn(async move {
+            let mut published = Vec::new();
+            for number in 0.. {
+                // The last is one that everybody gets.
+                let is_last = !*is_to_go_on.borrow();
+                if publish(address, number, filler).await {
+                    published.push(number);
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    if is_last {
+                        break;
+                    }
+                }
+                sleep(PACE).await;
+            }
+            published
+        });
+        Self {
+            task,
+            goes_on,
+            accepted,
+        }
+    }
+
+    /// Waits until so many more were accepted.
+    pub(super) async fn accepts(&self, more: u64) {
+        let goal = self.accepted.load(Ordering::SeqCst) + more;
+        let accepted = async {
+            while self.accepted.load(Ordering::SeqCst) < goal {
+                sleep(PACE).await;
+            }
+        };
+        timeout(SETTLED, accepted)
+            .await
+            .expect("messages are accepted");
+    }
+
+    async fn stop(self) -> Vec<u64> {
+        self.goes_on.send_replace(false);
+        timeout(SETTLED, self.task)
+            .await
+            .expect("the last is accepted")
+            .unwrap()
+    }
+}
+
+async fn publish(address: SocketAddr, number: u64, filler: usize) -> bool {
+    let data = json!({"filler": "x".repeat(filler), "number": number});
+    let message = json!([{"channel": "/flood", "data": data}]);
+    let mut http = within(Http::open(address)).await;
+    let request = Request::post(message.to_string()).header("Connection", "close");
+    if !http.try_send(&request.bytes()).await {
+        return false;
+    }
+    let response = http.try_response().await;
+    response.is_some_and(|response| {
+        let reply: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        reply[0]["successful"] == true
+    })
+}

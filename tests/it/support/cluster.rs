@@ -1,0 +1,78 @@
+//! Nodes with a Redis of their own: in this process, or as processes that can be killed.
+
+use std::process::Stdio;
+
+use super::program::{ConfigFile, Serving};
+use super::{TestRedis, TestServer};
+
+/// A cluster, whose nodes end before their Redis does.
+pub(crate) struct TestCluster {
+    /// Nodes in this process.
+    pub(crate) nodes: Vec<TestServer>,
+    /// Nodes that are processes.
+    pub(crate) processes: Vec<Serving>,
+    pub(crate) redis: TestRedis,
+    settings: Vec<String>,
+    /// What the nodes show each other.
+    _secret: ConfigFile,
+}
+
+impl TestCluster {
+    /// Starts nodes in this process, each with these settings.
+    pub(crate) async fn start(nodes: usize, set: &[&str]) -> Self {
+        let mut cluster = Self::over(TestRedis::start().await, set);
+        for _ in 0..nodes {
+            let node = cluster.node(&[]);
+            cluster.nodes.push(node);
+        }
+        cluster
+    }
+
+    /// Starts nodes that are processes.
+    pub(crate) async fn start_processes(nodes: usize, set: &[&str]) -> Self {
+        let mut cluster = Self::over(TestRedis::start().await, set);
+        for _ in 0..nodes {
+            let process = cluster.process(&[]);
+            cluster.processes.push(process);
+        }
+        cluster
+    }
+
+    /// A cluster that has no node yet.
+    pub(crate) fn over(redis: TestRedis, set: &[&str]) -> Self {
+        let secret = ConfigFile::new("cluster-secret", "a secret of the nodes of a test\n");
+        let mut settings = vec![
+            format!("cluster.redis={}", redis.url()),
+            "cluster.listen=127.0.0.1:0".to_owned(),
+            format!("cluster.secret={{ file = '{}' }}", secret.path()),
+        ];
+        settings.extend(set.iter().map(|&setting| setting.to_owned()));
+        Self {
+            nodes: Vec::new(),
+            processes: Vec::new(),
+            redis,
+            settings,
+            _secret: secret,
+        }
+    }
+
+    /// Starts one more node in this process, with settings of its own, and leaves it to the caller.
+    pub(crate) fn node(&self, set: &[&str]) -> TestServer {
+        TestServer::start(&self.settings(set))
+    }
+
+    /// Starts one more as a process, and leaves it to the caller.
+    pub(crate) fn process(&self, set: &[&str]) -> Serving {
+        let settings = self.settings(set);
+        let arguments: Vec<_> = settings
+            .iter()
+            .flat_map(|setting| ["--set", setting])
+            .collect();
+        Serving::start_with(&arguments, Stdio::null())
+    }
+
+    fn settings<'a>(&'a self, set: &[&'a str]) -> Vec<&'a str> {
+        let own = self.settings.iter().map(String::as_str);
+        own.chain(set.iter().copied()).collect()
+    }
+}

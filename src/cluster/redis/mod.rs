@@ -11,6 +11,7 @@ mod inbox;
 mod keys;
 mod link;
 mod publishing;
+mod registry;
 mod scripts;
 mod store;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod wire;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -48,6 +50,8 @@ pub struct Redis {
     inbox: Arc<Inbox>,
     policy: Policy,
     known: Known,
+    /// This node has told that it lives.
+    has_beaten: AtomicBool,
     /// Up to how many channels are merged.
     few: usize,
     /// The channel of this node itself.
@@ -113,6 +117,7 @@ impl Redis {
             policy,
             known: Known::new(history, name),
             few: store::FEW,
+            has_beaten: AtomicBool::new(false),
             own,
             tasks,
         }))

@@ -280,6 +280,9 @@ impl Link {
         &self,
         calls: Vec<Cmd>,
     ) -> Result<Vec<T>, Failed> {
+        if calls.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut up = self.connected()?;
         let mut answers: Vec<Option<T>> = (0..calls.len()).map(|_| None).collect();
         let mut left: Vec<_> = calls.into_iter().enumerate().collect();

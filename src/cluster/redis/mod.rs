@@ -10,8 +10,8 @@ mod feed;
 mod inbox;
 mod keys;
 mod link;
-mod pending;
 mod publishing;
+mod registry;
 mod scripts;
 mod store;
 #[cfg(test)]
@@ -19,6 +19,7 @@ mod tests;
 mod wire;
 
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
@@ -49,6 +50,8 @@ pub struct Redis {
     inbox: Arc<Inbox>,
     policy: Policy,
     known: Known,
+    /// This node has told that it lives.
+    has_beaten: AtomicBool,
     /// Up to how many channels are merged.
     few: usize,
     /// The channel of this node itself.
@@ -98,6 +101,7 @@ impl Redis {
             policy,
             known: Known::new(history, name),
             few: store::FEW,
+            has_beaten: AtomicBool::new(false),
             own,
             interest,
             tasks: Mutex::default(),

@@ -180,7 +180,10 @@ impl World {
             gate,
             tasks: tasks.iter().map(|task| task.abort_handle()).collect(),
         };
-        self.nodes.lock().expect("nobody fails").push(Arc::new(node));
+        self.nodes
+            .lock()
+            .expect("nobody fails")
+            .push(Arc::new(node));
     }
 
     /// Returns a node, which may be dead but is one of the last.
@@ -230,8 +233,12 @@ impl World {
                 let number = self.nodes.lock().expect("nobody fails").len() + 1;
                 self.start(u32::try_from(number).expect("a few"));
             }
-            1 => node.gate.freeze(Duration::from_millis(500 + chance.below(12_000) as u64)),
-            _ => node.gate.cut(Duration::from_millis(200 + chance.below(6000) as u64)),
+            1 => node
+                .gate
+                .freeze(Duration::from_millis(500 + chance.below(12_000) as u64)),
+            _ => node
+                .gate
+                .cut(Duration::from_millis(200 + chance.below(6000) as u64)),
         }
     }
 
@@ -246,7 +253,9 @@ impl World {
             name, acknowledges, ..
         } = client;
         let fail = |what: String| {
-            self.fail(format!("client {name} (acknowledges: {acknowledges}): {what}"));
+            self.fail(format!(
+                "client {name} (acknowledges: {acknowledges}): {what}"
+            ));
         };
         client.seen(|seen| {
             let mut known = HashSet::new();
@@ -317,7 +326,9 @@ fn run(seed: u64, mutant: Mutant) -> Vec<String> {
 
 fn seeds(default: u64) -> u64 {
     let asked = std::env::var("CLUSTER_SEEDS").ok();
-    asked.and_then(|asked| asked.parse().ok()).unwrap_or(default)
+    asked
+        .and_then(|asked| asked.parse().ok())
+        .unwrap_or(default)
 }
 
 #[test]

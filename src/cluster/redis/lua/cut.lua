@@ -14,9 +14,9 @@ if count > 0 then
   gone, freed = cut(keys, channel, count, size, tonumber(ARGV[2]), tonumber(ARGV[3]), old, tonumber(ARGV[5]), steps)
 end
 if gone > 0 then
-  redis.call('HINCRBY', KEYS[6], channel, -freed)
-  redis.call('HINCRBY', KEYS[1], 'messages', -gone)
-  redis.call('HINCRBY', KEYS[1], 'bytes', -freed)
+  redis.call('HINCRBY', KEYS[6], channel, 0 - freed)
+  redis.call('HINCRBY', KEYS[1], 'messages', 0 - gone)
+  redis.call('HINCRBY', KEYS[1], 'bytes', 0 - freed)
 end
 if gone == count then
   redis.call('ZREM', KEYS[4], channel)

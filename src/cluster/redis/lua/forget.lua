@@ -12,9 +12,9 @@ while over > 0 and steps > 0 do
   keys.stream = ARGV[2] .. channel
   local count = redis.call('XLEN', keys.stream)
   local gone, freed = cut(keys, channel, count, 0, 0, 0, 0, 0, steps)
-  redis.call('HINCRBY', KEYS[1], 'messages', -gone)
-  redis.call('HINCRBY', KEYS[1], 'bytes', -freed)
-  redis.call('HINCRBY', KEYS[8], channel, -freed)
+  redis.call('HINCRBY', KEYS[1], 'messages', 0 - gone)
+  redis.call('HINCRBY', KEYS[1], 'bytes', 0 - freed)
+  redis.call('HINCRBY', KEYS[8], channel, 0 - freed)
   if gone < count then
     return 1
   end

@@ -34,7 +34,7 @@ pub(super) struct Known {
     max_channels: usize,
     figures: Mutex<Figures>,
     /// Who this is among those who trim, and behind which channel it goes on.
-    name: String,
+    pub(super) name: String,
     cursor: Mutex<String>,
 }
 

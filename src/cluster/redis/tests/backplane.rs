@@ -9,7 +9,7 @@ use super::super::Redis;
 use super::connect;
 use super::redis_server::RedisServer;
 use crate::bayeux::{ChannelName, ChannelPattern, ClientId, Limits, RandomId};
-use crate::cluster::{Backplane, Feed, Head, Incoming, Interest, NotPublished, Outgoing};
+use crate::cluster::{Backplane, Feed, Head, Incoming, Interest, NotPublished, Outgoing, Settings};
 use crate::history::{Body, Entry, Place, Policy, Retention};
 
 /// A node, as far as it is one of the backplane.
@@ -29,11 +29,15 @@ fn policy() -> Policy {
 impl Node {
     /// Joins, with interest in some channels and patterns.
     pub(super) async fn join(server: &RedisServer, patterns: &[&str]) -> (Self, Head) {
+        Self::join_with(&server.settings(), patterns).await
+    }
+
+    pub(super) async fn join_with(settings: &Settings, patterns: &[&str]) -> (Self, Head) {
         let interest = Arc::<Interest>::default();
         for text in patterns {
             interest.add(&pattern(text));
         }
-        let joined = connect(&server.settings(), policy(), &interest).await;
+        let joined = connect(settings, policy(), &interest).await;
         let redis = joined.expect("it is there");
         let node = Self { redis, interest };
         let head = node.up().await;

@@ -1,7 +1,9 @@
 //! The parts that need a Redis, with one that each test starts itself.
 
 mod backplane;
+mod faults;
 mod redis_server;
+mod registry;
 mod store;
 
 use std::sync::Arc;

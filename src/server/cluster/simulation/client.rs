@@ -106,9 +106,8 @@ impl Client {
     async fn subscribe(&self, channel: usize) {
         let name = self.world.channels[channel].0.as_str();
         let id = self.id();
-        let text = format!(
-            r#"{{"channel":"/meta/subscribe","clientId":"{id}","subscription":"{name}"}}"#
-        );
+        let text =
+            format!(r#"{{"channel":"/meta/subscribe","clientId":"{id}","subscription":"{name}"}}"#);
         loop {
             if let Answer::Replies(replies, _) = self.somewhere(&text).await
                 && replies[0].contains(r#""successful":true"#)
@@ -197,7 +196,11 @@ impl Client {
                     };
                     sleep(Duration::from_micros(500)).await;
                     other.gate.runs().await;
-                    if other.server.absent(std::slice::from_ref(&message)).is_none() {
+                    if other
+                        .server
+                        .absent(std::slice::from_ref(&message))
+                        .is_none()
+                    {
                         return self.process(&other, text, None).await;
                     }
                     but = Some(other.id);
@@ -373,7 +376,10 @@ impl Client {
             };
             let replies: Vec<String> = outcome.replies.iter().map(written).collect();
             let Some(mut held) = outcome.held.take() else {
-                if let Some(session) = outcome.session.as_ref().filter(|_| !outcome.events.is_empty())
+                if let Some(session) = outcome
+                    .session
+                    .as_ref()
+                    .filter(|_| !outcome.events.is_empty())
                 {
                     self.check_owner(&node, session);
                 }

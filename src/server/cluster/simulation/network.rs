@@ -19,7 +19,10 @@ pub(super) struct Network(Mutex<HashMap<NodeId, (Arc<dyn Calls>, Arc<Gate>)>>);
 
 impl Network {
     pub(super) fn add(&self, id: NodeId, calls: Arc<dyn Calls>, gate: Arc<Gate>) {
-        self.0.lock().expect("nobody fails").insert(id, (calls, gate));
+        self.0
+            .lock()
+            .expect("nobody fails")
+            .insert(id, (calls, gate));
     }
 
     fn find(&self, id: NodeId) -> Option<(Arc<dyn Calls>, Arc<Gate>)> {

@@ -60,7 +60,9 @@ impl Gate {
     }
 
     pub(super) fn is_frozen(&self) -> bool {
-        self.can().frozen.is_some_and(|until| until > Instant::now())
+        self.can()
+            .frozen
+            .is_some_and(|until| until > Instant::now())
     }
 
     /// Waits until it runs; for ever if it is dead.

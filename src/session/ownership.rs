@@ -6,7 +6,8 @@ use std::hash::BuildHasherDefault;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
 use super::IdHasher;
 use crate::bayeux::ClientId;
@@ -21,6 +22,8 @@ pub struct Ownership {
     pub lease: Lease,
     changed: Mutex<Changed>,
     more: Notify,
+    /// How many changes were told.
+    told: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +33,8 @@ struct Changed {
     /// Their clients have acknowledged something.
     acknowledged: Ids,
     ended: Vec<ClientId>,
+    /// How many changes there were.
+    made: u64,
 }
 
 /// What has changed of sessions.
@@ -39,6 +44,8 @@ pub struct Changes {
     pub sessions: Vec<ClientId>,
     /// Those that have ended.
     pub ended: Vec<ClientId>,
+    /// How many changes there were up to these, if all of them are among these.
+    pub made: Option<u64>,
 }
 
 impl Changes {
@@ -57,6 +64,7 @@ impl Ownership {
             lease: Lease::new(now),
             changed: Mutex::default(),
             more: Notify::new(),
+            told: watch::Sender::new(0),
         }
     }
 
@@ -68,8 +76,31 @@ impl Ownership {
 
     /// Notes that a session has begun, or that something of it has changed.
     pub fn note(&self, id: ClientId) {
-        self.lock().sessions.insert(id);
+        let mut changed = self.lock();
+        changed.sessions.insert(id);
+        changed.made += 1;
+        drop(changed);
         self.more.notify_one();
+    }
+
+    /// Notes that these were told.
+    pub fn note_told(&self, changes: &Changes) {
+        if let Some(made) = changes.made {
+            self.told.send_modify(|told| *told = made.max(*told));
+        }
+    }
+
+    /// Waits until all that has changed was told, but not for long: it may be that it cannot be now. Nothing: it was.
+    pub fn settled(&self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let made = self.lock().made;
+        let mut told = self.told.subscribe();
+        if *told.borrow() >= made {
+            return None;
+        }
+        Some(async move {
+            // The other end may be gone when the server is.
+            let _ = timeout(PATIENCE, told.wait_for(|told| *told >= made)).await;
+        })
     }
 
     /// Notes that a client has acknowledged something, which may wait until [`Self::hurry_acknowledged`].
@@ -128,9 +159,12 @@ impl Ownership {
             changed.sessions.remove(id);
         }
         let ended = changed.ended.len().min(most);
+        let ended = changed.ended.drain(..ended).collect();
+        let is_all = changed.sessions.is_empty();
         Changes {
             sessions,
-            ended: changed.ended.drain(..ended).collect(),
+            ended,
+            made: is_all.then_some(changed.made),
         }
     }
 
@@ -191,6 +225,9 @@ impl super::Session {
     }
 }
 
+/// How long whoever subscribes waits until other nodes know of that.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// How often what was acknowledged is written.
 pub const CHECKPOINT: Duration = Duration::from_secs(1);
 
@@ -203,25 +240,29 @@ mod tests {
     fn changes_are_taken_once_and_what_was_acknowledged_later() {
         let ownership = Ownership::new(Instant::now());
         let ids = [1, 2, 3].map(|byte| ClientId(RandomId::from_random([byte; 16])));
-        let changes = |sessions: &[ClientId], ended: &[ClientId]| Changes {
+        let changes = |sessions: &[ClientId], ended: &[ClientId], made| Changes {
             sessions: sessions.to_vec(),
             ended: ended.to_vec(),
+            made: Some(made),
         };
         ownership.note(ids[0]);
         ownership.note(ids[0]);
         ownership.note_acknowledged(ids[1]);
         assert!(ownership.is_changed(ids[0]) && !ownership.is_changed(ids[1]));
         let first = ownership.take(10);
-        assert_eq!(first, changes(&ids[..1], &[]));
+        assert_eq!(first, changes(&ids[..1], &[], 2));
+        assert!(ownership.settled().is_some());
+        ownership.note_told(&first);
+        assert!(ownership.settled().is_none());
         assert!(ownership.take(10).is_empty());
         ownership.give_back(first);
         ownership.note_ended(ids[0]);
         ownership.note_ended(ids[2]);
         assert!(ownership.has_ended(ids[0]));
         ownership.hurry_acknowledged();
-        assert_eq!(ownership.take(1), changes(&ids[1..2], &ids[..1]));
+        assert_eq!(ownership.take(1), changes(&ids[1..2], &ids[..1], 2));
         ownership.note(ids[1]);
         ownership.forget(ids[1]);
-        assert_eq!(ownership.take(10), changes(&[], &ids[2..]));
+        assert_eq!(ownership.take(10), changes(&[], &ids[2..], 3));
     }
 }

@@ -87,6 +87,10 @@ async fn beat(core: &Arc<Core>, address: &str) -> Result<(), Failed> {
     }
     if beat.was_dead {
         let_go_of_lost(core, cluster).await?;
+        // What is written of the others may be lost, or about to expire.
+        for session in core.sessions.all() {
+            session.note_change();
+        }
     }
     ownership
         .lease

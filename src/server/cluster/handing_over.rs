@@ -96,6 +96,7 @@ async fn give(
                 .map_err(|_| "it takes too long".to_owned())
         }
     };
+    let _parting = Parting::begin(cluster, ids, to);
     let mut patterns = HashSet::new();
     for session in ids.iter().filter_map(|id| core.sessions.find(*id)) {
         patterns.extend(session.subscriptions());
@@ -136,6 +137,30 @@ async fn give(
         }
     }
     Ok(())
+}
+
+/// Sessions that are about to go: requests of them wait until they have.
+struct Parting<'c> {
+    cluster: &'c Cluster,
+    ids: &'c [ClientId],
+}
+
+impl<'c> Parting<'c> {
+    fn begin(cluster: &'c Cluster, ids: &'c [ClientId], to: NodeId) -> Self {
+        for id in ids {
+            // What is on its way already has no attempt like this one.
+            let _ = cluster.leaving.begin(*id, to, 0);
+        }
+        Self { cluster, ids }
+    }
+}
+
+impl Drop for Parting<'_> {
+    fn drop(&mut self) {
+        for id in self.ids {
+            self.cluster.leaving.end(*id);
+        }
+    }
 }
 
 /// Takes what another node gives.

@@ -17,7 +17,7 @@ use crate::metrics::Notice;
 use crate::session::{CHECKPOINT, Changes, EndReason, IdHasher, Ownership};
 
 /// How long changes are gathered.
-const DELAY: Duration = Duration::from_millis(20);
+const DELAY: Duration = Duration::from_millis(5);
 /// After which time what cannot be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// Sessions that are written at once.
@@ -88,7 +88,7 @@ async fn write_changes(core: &Core, cluster: &Cluster, ownership: &Ownership) {
     loop {
         let changes = ownership.take(MOST);
         if changes.is_empty() {
-            return;
+            return ownership.note_told(&changes);
         }
         if let Err(failed) = write(core, cluster, &changes).await {
             if let Some(permit) = core.shared.metrics.may_log(Notice::Session) {
@@ -99,6 +99,8 @@ async fn write_changes(core: &Core, cluster: &Cluster, ownership: &Ownership) {
             }
             ownership.give_back(changes);
             sleep(RETRY).await;
+        } else {
+            ownership.note_told(&changes);
         }
     }
 }
@@ -137,7 +139,7 @@ pub(super) async fn write_one(core: &Core, id: ClientId) -> Result<(), Failed> {
     }
     let changes = Changes {
         sessions: vec![id],
-        ended: Vec::new(),
+        ..Changes::default()
     };
     write(core, cluster, &changes).await
 }

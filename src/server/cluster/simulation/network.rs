@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::Mutant;
 use super::redis::{Gate, Redis};
-use crate::cluster::{CallFailed, CallKind, Calls, NodeId, Peers};
+use crate::cluster::{CallFailed, CallKind, Calls, NodeId, NodeInfo, Peers};
 
 /// Who can be reached.
 #[derive(Debug, Default)]
@@ -56,6 +56,8 @@ impl Line {
 }
 
 impl Peers for Line {
+    fn know(&self, _nodes: &[NodeInfo]) {}
+
     fn call(
         &self,
         to: NodeId,

@@ -466,7 +466,7 @@ impl Registry for Way {
                     generation: written.generation,
                 };
                 let known = data.sessions.get(&written.id);
-                let is_own = known.map_or(written.generation == 1, |known| known.owner == owner);
+                let is_own = known.is_none_or(|known| known.owner == owner);
                 if !is_own {
                     lost.push(written.id);
                     continue;
@@ -551,7 +551,7 @@ impl Registry for Way {
                     node: me,
                     generation: *generation,
                 };
-                data.sessions.get(id).is_none_or(|it| it.owner != owner)
+                data.sessions.get(id).is_some_and(|it| it.owner != owner)
             });
             lost.map(|(id, _)| id).collect()
         })

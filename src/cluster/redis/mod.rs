@@ -210,7 +210,13 @@ impl Backplane for Redis {
     }
 
     fn next(&self) -> BoxFuture<'_, Feed> {
-        self.inbox.next().boxed()
+        let next = self.inbox.next();
+        let next = next.inspect(|feed| {
+            if let Feed::Message(message) = feed {
+                self.link.saw(message.place.id);
+            }
+        });
+        next.boxed()
     }
 
     fn mark(&self, mark: u64) -> BoxFuture<'_, Result<(), Failed>> {

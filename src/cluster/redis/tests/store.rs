@@ -50,6 +50,6 @@ fn it_does_what_every_store_does() {
 fn it_does_what_plain_lists_do() {
     for few in [0, 2, 64] {
         let server = RedisServer::start();
-        suite::model::check(&InRedis { server, few }, 15);
+        suite::model::check(&InRedis { server, few }, 8);
     }
 }

@@ -288,6 +288,7 @@ impl Checks {
             ("backends.max_events", config.backends.max_events),
             ("history.max_channels", config.history.max_channels),
             ("history.max_pending", config.history.max_pending),
+            ("cluster.max_passed", config.cluster.max_passed),
             (
                 "history.max_replay_messages",
                 config.history.max_replay_messages,

@@ -61,7 +61,7 @@ impl Node {
         let wire = WireSettings {
             call_timeout: settings.call_timeout,
             node_timeout: settings.node_timeout,
-            ..WireSettings::default()
+            max_passed: settings.max_passed,
         };
         let wire = Wire::new(me, WireSecret::new(&secret), wire, Arc::clone(metrics));
         let wire = Arc::new(wire);

@@ -23,7 +23,7 @@ use crate::authentication::settings::Sources;
 use crate::authentication::token::Tokens;
 use crate::authentication::webhook::{Settings as WebhookSettings, Webhook};
 use crate::authentication::{self, Authenticator};
-use crate::bayeux::ChannelPattern;
+use crate::bayeux::{ChannelPattern, Limits};
 use crate::config::{self, Config};
 use crate::demo::Demo;
 use crate::extensions::{AskingWebhook, Extension};
@@ -36,10 +36,10 @@ pub use crate::listener::{BindError, BoundAddress, ListenAddress};
 use crate::memory::Budget;
 use crate::metrics::Metrics;
 use crate::plugins::Plugins;
-use crate::router::Router;
+use crate::router::{ChannelOptions, Router};
 use crate::server::{BayeuxServer, Parts};
 use crate::service::Service;
-use crate::services::Handler;
+use crate::services::{Handler, Services};
 use crate::transports::{self, Shows, connection_types};
 use crate::web::cors::NotAnOrigin;
 use crate::web::{Hosts, Page};
@@ -170,19 +170,13 @@ fn bind_with_all(
     let node = Node::bind(&cluster, &history, &mut channel, &metrics)?;
     let demo = demo.then(|| Demo::new(&bayeux.transports.path));
     let max_message_size = bayeux.limits.max_message_size.as_u64();
-    let mut services = services.build(&bayeux.limits);
-    backends.serve(&mut services);
-    services.extend(additions.handlers);
     let server = Arc::new(BayeuxServer::new(Parts {
-        limits: bayeux.limits,
+        limits: bayeux.limits.clone(),
         connection_types: connection_types(&bayeux.transports.transports),
         session: bayeux.session,
         router: Router::new(bayeux.router, &channel),
         resources: resources.kept,
-        history: match &node {
-            Some(node) => node.history(history),
-            None => keeping.map_or_else(|| history::open(history, &channel, &metrics), Ok)?,
-        },
+        history: kept(node.as_ref(), keeping, history, &channel, &metrics)?,
         cluster: node.as_ref().map(|node| node.links.clone()),
         has_ack: extensions.ack,
         access: Arc::new(access),
@@ -191,7 +185,7 @@ fn bind_with_all(
         accounts: clients.accounts,
         waits: extensions.waits,
         extensions: extensions.build(more(clients.webhook.as_ref(), additions.extensions)),
-        services,
+        services: all_services(&services, &bayeux.limits, &backends, additions.handlers),
         lifecycle: backends.lifecycle(),
         connected: backends.connected,
         announcer: backends.announcer,
@@ -214,10 +208,13 @@ fn bind_with_all(
     let http_api = Arc::new(HttpApi::new(&server, clients.keys, &api.bounds));
     let to_clients = api.public.then(|| Arc::clone(&http_api));
     let routes = public_routes(&http, demo, to_clients, &service);
-    let to_operator = admin_routes(&admin, &server);
     Ok(Bound {
         public: common.listen(&http.listen, Proxies::new(&http)?, routes)?,
-        admin: common.listen(&admin.listen, Proxies::default(), to_operator)?,
+        admin: common.listen(
+            &admin.listen,
+            Proxies::default(),
+            admin_routes(&admin, &server),
+        )?,
         api: common.listen(&api.listen, Proxies::default(), api_routes(&api, http_api))?,
         server,
         hooks: backends.hooks,
@@ -225,6 +222,34 @@ fn bind_with_all(
         stop,
         shutdown_timeout: http.shutdown_timeout,
     })
+}
+
+/// Returns what keeps history: in a cluster what its nodes share, else what the program brings, or what is configured.
+fn kept(
+    node: Option<&Node>,
+    keeping: Option<History>,
+    settings: crate::history::Settings,
+    channels: &[ChannelOptions],
+    metrics: &Arc<Metrics>,
+) -> Result<History, OpenError> {
+    match (node, keeping) {
+        (Some(node), _) => Ok(node.history(settings)),
+        (None, Some(history)) => Ok(history),
+        (None, None) => history::open(settings, channels, metrics),
+    }
+}
+
+/// Returns the handlers of service channels, those of the program last.
+fn all_services(
+    settings: &crate::services::Settings,
+    limits: &Limits,
+    backends: &Backends,
+    additions: Vec<(ChannelPattern, Arc<dyn Handler>)>,
+) -> Services {
+    let mut services = settings.build(limits);
+    backends.serve(&mut services);
+    services.extend(additions);
+    services
 }
 
 /// Names the configuration of who clients may be: another says that somebody may not be any more who was.

@@ -161,8 +161,6 @@ impl Checks {
             ("authentication.jwks_min_interval", tokens.jwks_min_interval),
             ("history.sync_interval", config.history.sync_interval),
             ("history.save_timeout", config.history.save_timeout),
-            ("cluster.call_timeout", config.cluster.call_timeout),
-            ("cluster.node_timeout", config.cluster.node_timeout),
             (
                 "api.idempotency_window",
                 config.api.bounds.idempotency_window,
@@ -560,8 +558,10 @@ fn shown(text: &str) -> String {
 }
 
 /// How long others are waited for, outside.
-fn of_others(config: &Config) -> [(&'static str, Duration); 4] {
+fn of_others(config: &Config) -> [(&'static str, Duration); 6] {
     [
+        ("cluster.call_timeout", config.cluster.call_timeout),
+        ("cluster.node_timeout", config.cluster.node_timeout),
         ("webhook.timeout", config.webhook.timeout),
         ("webhook.retry", config.webhook.retry),
         ("backends.call_timeout", config.backends.call_timeout),

@@ -59,7 +59,27 @@ impl Cluster {
             "gauge",
         );
         line(out, "cluster_up", "", &u8::from(self.is_up.load(Relaxed)));
+        for (name, help, value) in self.counters() {
+            counter(out, (name, help), value);
+        }
         for (name, help, value) in [
+            (
+                "cluster_passed_requests",
+                "Requests that wait for an answer of another node.",
+                &self.passed,
+            ),
+            (
+                "cluster_served_requests",
+                "Requests of other nodes that are answered here.",
+                &self.served,
+            ),
+        ] {
+            gauge(out, (name, help), value);
+        }
+    }
+
+    fn counters(&self) -> [(&str, &str, &Counter); 11] {
+        [
             (
                 "cluster_published_total",
                 "Messages published through Redis.",
@@ -115,22 +135,6 @@ impl Cluster {
                 "Sessions that went on here after their node had died.",
                 &self.adopted,
             ),
-        ] {
-            counter(out, (name, help), value);
-        }
-        for (name, help, value) in [
-            (
-                "cluster_passed_requests",
-                "Requests that wait for an answer of another node.",
-                &self.passed,
-            ),
-            (
-                "cluster_served_requests",
-                "Requests of other nodes that are answered here.",
-                &self.served,
-            ),
-        ] {
-            gauge(out, (name, help), value);
-        }
+        ]
     }
 }

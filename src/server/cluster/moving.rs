@@ -204,10 +204,9 @@ async fn give(
     let Some(cluster) = &core.cluster else {
         return later;
     };
-    if let Some(departure) = cluster.leaving.find(id) {
-        if let Some(again) = departure.again(to, attempt) {
-            return again;
-        }
+    let departure = cluster.leaving.find(id);
+    if let Some(again) = departure.and_then(|departure| departure.again(to, attempt)) {
+        return again;
     }
     match locate(core, id, Some(to)).await {
         Located::Here => {}

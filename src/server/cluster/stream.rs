@@ -32,10 +32,13 @@ const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Something that is done between two messages.
 type Job = Box<dyn FnOnce(&Core, &Recent) + Send>;
 
+/// A job, and the mark that it waits for.
+type Queued = (Option<u64>, Job);
+
 /// What happens between two messages.
 pub(in crate::server) struct Stream {
-    jobs: mpsc::UnboundedSender<(Option<u64>, Job)>,
-    queued: Mutex<Option<mpsc::UnboundedReceiver<(Option<u64>, Job)>>>,
+    jobs: mpsc::UnboundedSender<Queued>,
+    queued: Mutex<Option<mpsc::UnboundedReceiver<Queued>>>,
     marks: AtomicU64,
     /// The number of the message that was delivered last.
     reached: watch::Sender<u64>,

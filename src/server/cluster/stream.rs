@@ -240,6 +240,11 @@ impl Delivering<'_> {
         if is_first {
             self.recent.begin(head.id);
             self.cluster.stream.reached.send_replace(head.id);
+            // Who has come before may have missed something.
+            let scope = self.core.scope(Instant::now());
+            for pattern in self.cluster.links.interest.patterns() {
+                scope.tell_gap(&pattern);
+            }
             resources::take_up(self.core).await;
             tracing::info!("the cluster's Redis is there");
             return;

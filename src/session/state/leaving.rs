@@ -167,6 +167,8 @@ impl State {
         if let Some(acks) = &mut self.acks {
             acks.acknowledge(number);
             self.queue.count_beside(acks.size());
+            let number = number.unwrap_or(0);
+            self.gaps.take_if(|gaps| gaps.has_arrived(number));
         }
     }
 

@@ -64,10 +64,16 @@ impl State {
     }
 
     /// Returns what the reply to a connect is to tell of what may be missing, as JSON: that to the newest.
-    pub(in crate::session) fn take_gap(&mut self, connect: u64) -> Option<String> {
-        if self.gaps.is_none() || connect != self.connects {
-            return None;
+    pub(in crate::session) fn take_gap(
+        &mut self,
+        connect: u64,
+        number: Option<u64>,
+    ) -> Option<String> {
+        let gaps = self.gaps.as_mut().filter(|_| connect == self.connects)?;
+        let json = gaps.json();
+        if gaps.tell(connect, number) {
+            self.gaps = None;
         }
-        self.gaps.take().map(|gaps| gaps.json())
+        Some(json)
     }
 }

@@ -155,6 +155,10 @@ impl Client {
             if let Some((_, gap)) = reply.split_once(r#""gap":["#) {
                 let gap = gap.split(']').next().unwrap_or_default();
                 let last = self.world.redis.last();
+                let name = self.name;
+                self.world
+                    .redis
+                    .trace(|| format!("client {name} is told: {reply}"));
                 for (channel, (name, _)) in self.world.channels.iter().enumerate() {
                     if gap.contains(&format!("\"{}\"", name.as_str())) {
                         self.seen(|seen| seen.gaps.push((channel, last)));
@@ -170,6 +174,12 @@ impl Client {
     }
 
     fn receive(&self, events: Vec<(usize, u64)>) {
+        if !events.is_empty() {
+            let name = self.name;
+            self.world
+                .redis
+                .trace(|| format!("client {name} receives {events:?}"));
+        }
         self.seen(|seen| seen.received.extend(events));
     }
 
@@ -219,7 +229,8 @@ impl Client {
             return self.held(node, &mut held).await;
         }
         let replies: Vec<String> = outcome.replies.iter().map(written).collect();
-        let has_failed = outcome.in_flight.is_some() && self.below(20) == 0;
+        let tells = replies.iter().any(|reply| reply.contains("\"gap\""));
+        let has_failed = outcome.in_flight.is_some() && !tells && self.below(20) == 0;
         if has_failed {
             // The node sees that it cannot write.
             let events = std::mem::take(&mut outcome.events);

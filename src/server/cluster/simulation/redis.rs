@@ -135,6 +135,18 @@ impl Redis {
         self.data.lock().expect("nobody fails")
     }
 
+    /// Tells what happens, if `CLUSTER_TRACE` is set.
+    pub(super) fn trace(&self, what: impl FnOnce() -> String) {
+        if std::env::var_os("CLUSTER_TRACE").is_some() {
+            eprintln!(
+                "{:?} (at {}): {}",
+                self.begin.elapsed(),
+                self.last(),
+                what()
+            );
+        }
+    }
+
     pub(super) fn below(&self, bound: usize) -> usize {
         self.chance.lock().expect("nobody fails").below(bound)
     }
@@ -500,6 +512,8 @@ impl Registry for Way {
         is_given: bool,
     ) -> BoxFuture<'_, Result<Claim, Failed>> {
         let mutant = self.redis.mutant;
+        self.redis
+            .trace(|| format!("{to} claims {id:?} of {from:?}, given: {is_given}"));
         self.ask(move |data| {
             data.purge();
             let is_alive = data.is_alive(from.node) && mutant != Mutant::ClaimsOfTheLiving;

@@ -23,7 +23,7 @@ use crate::authentication::settings::Sources;
 use crate::authentication::token::Tokens;
 use crate::authentication::webhook::{Settings as WebhookSettings, Webhook};
 use crate::authentication::{self, Authenticator};
-use crate::bayeux::ChannelPattern;
+use crate::bayeux::{ChannelPattern, Limits};
 use crate::config::{self, Config};
 use crate::demo::Demo;
 use crate::extensions::{AskingWebhook, Extension};
@@ -36,10 +36,10 @@ pub use crate::listener::{BindError, BoundAddress, ListenAddress};
 use crate::memory::Budget;
 use crate::metrics::Metrics;
 use crate::plugins::Plugins;
-use crate::router::Router;
+use crate::router::{ChannelOptions, Router};
 use crate::server::{BayeuxServer, Parts};
 use crate::service::Service;
-use crate::services::Handler;
+use crate::services::{Handler, Services};
 use crate::transports::{self, Shows, connection_types};
 use crate::web::cors::NotAnOrigin;
 use crate::web::{Hosts, Page};
@@ -167,22 +167,16 @@ fn bind_with_all(
         ..
     } = config;
     bayeux.transports.shows = clients.shows;
-    let node = Node::bind(&cluster, &mut channel, &metrics)?;
+    let node = Node::bind(&cluster, &history, &mut channel, &metrics)?;
     let demo = demo.then(|| Demo::new(&bayeux.transports.path));
     let max_message_size = bayeux.limits.max_message_size.as_u64();
-    let mut services = services.build(&bayeux.limits);
-    backends.serve(&mut services);
-    services.extend(additions.handlers);
     let server = Arc::new(BayeuxServer::new(Parts {
-        limits: bayeux.limits,
+        limits: bayeux.limits.clone(),
         connection_types: connection_types(&bayeux.transports.transports),
         session: bayeux.session,
         router: Router::new(bayeux.router, &channel),
         resources: resources.kept,
-        history: match &node {
-            Some(node) => node.history(history),
-            None => keeping.map_or_else(|| history::open(history, &channel, &metrics), Ok)?,
-        },
+        history: kept(node.as_ref(), keeping, history, &channel, &metrics)?,
         cluster: node.as_ref().map(|node| node.links.clone()),
         has_ack: extensions.ack,
         access: Arc::new(access),
@@ -191,7 +185,7 @@ fn bind_with_all(
         accounts: clients.accounts,
         waits: extensions.waits,
         extensions: extensions.build(more(clients.webhook.as_ref(), additions.extensions)),
-        services,
+        services: all_services(&services, &bayeux.limits, &backends, additions.handlers),
         lifecycle: backends.lifecycle(),
         connected: backends.connected,
         announcer: backends.announcer,
@@ -207,22 +201,55 @@ fn bind_with_all(
         streaming,
         resources.http,
         &http.allowed_origins,
-    )?;
+    )?
+    .passing_by(node.as_ref().map(|node| Arc::clone(&node.wire)));
+    let service = Arc::new(Service::new(bayeux));
     let common = Common::new(&http, max_message_size, metrics, stopping);
     let http_api = Arc::new(HttpApi::new(&server, clients.keys, &api.bounds));
     let to_clients = api.public.then(|| Arc::clone(&http_api));
-    let routes = public_routes(&http, demo, to_clients, bayeux);
-    let to_operator = admin_routes(&admin, &server);
+    let routes = public_routes(&http, demo, to_clients, &service);
     Ok(Bound {
         public: common.listen(&http.listen, Proxies::new(&http)?, routes)?,
-        admin: common.listen(&admin.listen, Proxies::default(), to_operator)?,
+        admin: common.listen(
+            &admin.listen,
+            Proxies::default(),
+            admin_routes(&admin, &server),
+        )?,
         api: common.listen(&api.listen, Proxies::default(), api_routes(&api, http_api))?,
         server,
         hooks: backends.hooks,
-        node,
+        node: node.map(|node| node.answering(&service)),
         stop,
         shutdown_timeout: http.shutdown_timeout,
     })
+}
+
+/// Returns what keeps history: in a cluster what its nodes share, else what the program brings, or what is configured.
+fn kept(
+    node: Option<&Node>,
+    keeping: Option<History>,
+    settings: crate::history::Settings,
+    channels: &[ChannelOptions],
+    metrics: &Arc<Metrics>,
+) -> Result<History, OpenError> {
+    match (node, keeping) {
+        (Some(node), _) => Ok(node.history(settings)),
+        (None, Some(history)) => Ok(history),
+        (None, None) => history::open(settings, channels, metrics),
+    }
+}
+
+/// Returns the handlers of service channels, those of the program last.
+fn all_services(
+    settings: &crate::services::Settings,
+    limits: &Limits,
+    backends: &Backends,
+    additions: Vec<(ChannelPattern, Arc<dyn Handler>)>,
+) -> Services {
+    let mut services = settings.build(limits);
+    backends.serve(&mut services);
+    services.extend(additions);
+    services
 }
 
 /// Names the configuration of who clients may be: another says that somebody may not be any more who was.
@@ -345,7 +372,7 @@ fn public_routes(
     http: &listener::Settings,
     demo: Option<Demo>,
     api: Option<Arc<HttpApi>>,
-    bayeux: transports::Endpoint,
+    service: &Arc<Service>,
 ) -> Routes {
     let pages = demo.into_iter().map(|demo| Box::new(demo) as Box<dyn Page>);
     Routes {
@@ -353,7 +380,7 @@ fn public_routes(
         // First: the endpoint may be at `/mirant`.
         first: vec![Box::new(Plugins)],
         api,
-        service: Some(Arc::new(Service::new(bayeux))),
+        service: Some(Arc::clone(service)),
         last: pages.collect(),
     }
 }
@@ -456,6 +483,10 @@ impl Bound {
         tasks.spawn(async move { attending.attend().await });
         let relieving = Arc::clone(&self.server);
         tasks.spawn(async move { relieving.relieve().await });
+        let mut node = JoinSet::new();
+        if let Some(own) = self.node {
+            node.spawn(own.serve(Arc::clone(&self.server)));
+        }
         let hooks = Arc::new(self.hooks);
         let telling = Arc::clone(&hooks);
         // Apart from the others, because it ends once it is stopped.
@@ -474,6 +505,7 @@ impl Bound {
             () = shutdown => {}
             // None of the tasks ends by itself.
             Some(ended) = tasks.join_next() => tracing::error!(?ended, "a task of the server failed"),
+            Some(ended) = node.join_next() => tracing::error!(?ended, "the node has ended"),
         }
         tracing::info!(
             sessions = self.server.metrics().sessions.value(),
@@ -481,6 +513,7 @@ impl Bound {
         );
         // First: a connection that sees the end of the run answers its connect by this.
         self.server.will_stop();
+        self.server.leave();
         self.stop.send_replace(true);
         self.server.stop();
         hooks.stop();
@@ -490,6 +523,7 @@ impl Bound {
             end: tokio::time::Instant::now() + self.shutdown_timeout,
         };
         tokio::join!(stopping.close(), stopping.tell(&mut delivering));
+        self.server.hand_over().await;
         self.server.save_sessions().await;
         self.server.close_history().await;
         tracing::info!("stopped");

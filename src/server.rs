@@ -50,7 +50,9 @@ pub use crate::sequence::{Reached, Sequenced};
 use crate::services::connected::{Announcer, Connected};
 use crate::services::{Reach, Services};
 use crate::session;
-use crate::session::{Browsers, Reconnects, Sessions, Shared, Shares, Tick, Timers, sweep};
+use crate::session::{
+    Browsers, Ownership, Reconnects, Sessions, Shared, Shares, Tick, Timers, sweep,
+};
 
 pub use admit::Admission;
 pub use batch::STEP;
@@ -166,8 +168,12 @@ impl BayeuxServer {
                 .cluster
                 .as_ref()
                 .map(|links| Arc::clone(&links.interest)),
+            ownership: parts
+                .cluster
+                .as_ref()
+                .map(|_| Arc::new(Ownership::new(Instant::now()))),
             extensions: parts.extensions,
-            aliases: Aliases::default(),
+            aliases: aliases(parts.cluster.as_ref()),
             lifecycle: parts.lifecycle,
             metrics: parts.metrics,
         };
@@ -265,6 +271,7 @@ impl BayeuxServer {
             history::run(&self.core),
             cluster::publishing::run(&self.core),
             cluster::stream::run(&self.core),
+            cluster::owning::run(&self.core),
         );
     }
 
@@ -297,6 +304,15 @@ impl BayeuxServer {
             session.stop_holding();
         }
     }
+}
+
+/// Makes the names that sessions have in the hearing of others: the same on all nodes of a cluster.
+fn aliases(links: Option<&Links>) -> Aliases {
+    let aliases = Aliases::default();
+    if let Some(key) = links.and_then(|links| links.common_key(b"aliases")) {
+        aliases.go_on(key);
+    }
+    aliases
 }
 
 fn random_id() -> RandomId {

@@ -153,6 +153,8 @@ pub enum NotRecovered {
     Limit,
     /// Nothing is kept of what it subscribes to.
     NoHistory,
+    /// Some may be missing, which came while its node had no connection, or after that had died.
+    Missed,
 }
 
 /// What becomes of the past of one channel or pattern that was subscribed to.

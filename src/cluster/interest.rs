@@ -1,7 +1,7 @@
 //! Which channels and patterns this node has subscribers of.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
@@ -27,12 +27,51 @@ pub struct Interest {
 
 #[derive(Debug, Default)]
 struct Wanted {
-    patterns: HashSet<ChannelPattern>,
+    patterns: HashMap<ChannelPattern, Why>,
     changes: Vec<Change>,
     /// What has got its first subscriber, or lost its last, since that was asked for.
     touched: Vec<ChannelPattern>,
     /// How many changes there were.
     made: u64,
+}
+
+/// Why a channel or pattern is wanted.
+#[derive(Debug, Default, Clone, Copy)]
+struct Why {
+    is_subscribed: bool,
+    /// So many hold it for sessions that are about to come.
+    held: u32,
+}
+
+impl Why {
+    fn is_any(self) -> bool {
+        self.is_subscribed || self.held > 0
+    }
+}
+
+/// Channels and patterns that are wanted whether or not they have subscribers, until it is dropped.
+#[derive(Debug)]
+#[must_use = "dropped, it holds nothing"]
+pub struct Held {
+    interest: Arc<Interest>,
+    patterns: Vec<ChannelPattern>,
+}
+
+impl Held {
+    /// Returns what is held.
+    #[must_use]
+    pub fn patterns(&self) -> &[ChannelPattern] {
+        &self.patterns
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        for pattern in &self.patterns {
+            self.interest
+                .change(pattern, |why| why.held = why.held.saturating_sub(1));
+        }
+    }
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -54,22 +93,35 @@ impl Default for Interest {
 impl Interest {
     /// Notes that a channel or pattern has got its first subscriber.
     pub fn add(&self, pattern: &ChannelPattern) {
-        self.change(pattern, true);
+        self.change(pattern, |why| why.is_subscribed = true);
     }
 
     /// Notes that it has lost its last.
     pub fn remove(&self, pattern: &ChannelPattern) {
-        self.change(pattern, false);
+        self.change(pattern, |why| why.is_subscribed = false);
     }
 
-    fn change(&self, pattern: &ChannelPattern, is_wanted: bool) {
+    /// Wants these for sessions that are about to come, until that is dropped.
+    pub fn hold(self: &Arc<Self>, patterns: Vec<ChannelPattern>) -> Held {
+        for pattern in &patterns {
+            self.change(pattern, |why| why.held += 1);
+        }
+        Held {
+            interest: Arc::clone(self),
+            patterns,
+        }
+    }
+
+    fn change(&self, pattern: &ChannelPattern, change: impl FnOnce(&mut Why)) {
         let mut wanted = self.lock();
-        let is_new = if is_wanted {
-            wanted.patterns.insert(pattern.clone())
-        } else {
-            wanted.patterns.remove(pattern)
-        };
-        if is_new {
+        let why = wanted.patterns.entry(pattern.clone()).or_default();
+        let before = why.is_any();
+        change(why);
+        let is_wanted = why.is_any();
+        if !is_wanted {
+            wanted.patterns.remove(pattern);
+        }
+        if is_wanted != before {
             wanted.made += 1;
             wanted.touched.push(pattern.clone());
             let pattern = pattern.clone();
@@ -110,7 +162,7 @@ impl Interest {
     pub fn take_all(&self) -> (Vec<ChannelPattern>, u64) {
         let mut wanted = self.lock();
         wanted.changes.clear();
-        (wanted.patterns.iter().cloned().collect(), wanted.made)
+        (wanted.patterns.keys().cloned().collect(), wanted.made)
     }
 
     /// Waits for a change.
@@ -131,10 +183,41 @@ impl Interest {
     /// Returns all that is wanted.
     #[must_use]
     pub fn patterns(&self) -> Vec<ChannelPattern> {
-        self.lock().patterns.iter().cloned().collect()
+        self.lock().patterns.keys().cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Wanted> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bayeux::Limits;
+
+    #[test]
+    fn what_is_held_or_subscribed_is_wanted_once() {
+        let interest = Arc::new(Interest::default());
+        let pattern = ChannelPattern::parse("/a/*", &Limits::default()).expect("a pattern");
+        let changes = || {
+            let (changes, _) = interest.take();
+            let is_wanted = changes.iter().map(|change| change.is_wanted);
+            is_wanted.collect::<Vec<_>>()
+        };
+        let held = interest.hold(vec![pattern.clone()]);
+        let also = interest.hold(vec![pattern.clone()]);
+        assert_eq!(changes(), [true]);
+        interest.add(&pattern);
+        drop(held);
+        interest.remove(&pattern);
+        assert!(changes().is_empty());
+        assert_eq!(interest.patterns(), also.patterns());
+        interest.add(&pattern);
+        drop(also);
+        assert!(changes().is_empty());
+        interest.remove(&pattern);
+        assert_eq!(changes(), [false]);
+        assert!(interest.patterns().is_empty());
     }
 }

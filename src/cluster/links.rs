@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::hmac;
+
+use crate::bayeux::RandomId;
+
 use super::{Backplane, Interest, NodeId, Peers, Registry, Settings, WhenAway};
 
 /// What a node has of its cluster.
@@ -33,6 +37,23 @@ pub enum Way {
 }
 
 impl Links {
+    /// Returns an identifier that tells that this node has made it.
+    #[must_use]
+    pub fn own(&self, id: RandomId) -> RandomId {
+        RandomId::marked(id.to_bytes(), self.me.0)
+    }
+
+    /// Returns a key that is the same on all nodes, and that nobody knows who does not know the secret; nothing if
+    /// there is none, or it cannot be read.
+    #[must_use]
+    pub fn common_key(&self, purpose: &[u8]) -> Option<RandomId> {
+        let secret = self.settings.secret.as_ref()?.read().ok()?;
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &secret);
+        let tag = hmac::sign(&key, purpose);
+        let bytes = tag.as_ref().first_chunk::<16>()?;
+        Some(RandomId::from_random(*bytes))
+    }
+
     /// Tells what becomes of a message that is published now.
     #[must_use]
     pub fn way(&self) -> Way {

@@ -6,6 +6,7 @@
 
 mod backplane;
 mod interest;
+mod lease;
 mod links;
 mod node;
 mod peers;
@@ -15,7 +16,8 @@ pub mod settings;
 pub mod wire;
 
 pub use backplane::{Backplane, Feed, Head, Incoming, NotPublished, Outgoing};
-pub use interest::{Change, Interest};
+pub use interest::{Change, Held, Interest};
+pub use lease::Lease;
 pub use links::{Links, Way};
 pub use node::{NodeId, NodeInfo, NodeState};
 pub use peers::{CallFailed, CallKind, Calls, Peers};

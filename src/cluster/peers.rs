@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::node::NodeId;
+use super::node::{NodeId, NodeInfo};
 
 /// What a call is for; its text is a path on the cluster's listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,6 +49,9 @@ pub enum CallFailed {
 
 /// Reaches other nodes.
 pub trait Peers: Debug + Send + Sync {
+    /// Takes notice of the nodes that there are, and where they are reached.
+    fn know(&self, nodes: &[NodeInfo]);
+
     /// Asks something of another node.
     ///
     /// # Errors

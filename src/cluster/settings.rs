@@ -30,6 +30,8 @@ pub struct Settings {
     /// How long an answer of Redis, or of another node, is waited for.
     #[serde(with = "humantime_serde")]
     pub call_timeout: Duration,
+    /// How many requests that other nodes pass on are answered at once.
+    pub max_passed: usize,
 }
 
 impl Default for Settings {
@@ -44,6 +46,7 @@ impl Default for Settings {
             when_away: WhenAway::default(),
             node_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_secs(5),
+            max_passed: 100_000,
         }
     }
 }

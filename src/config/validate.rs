@@ -161,8 +161,6 @@ impl Checks {
             ("authentication.jwks_min_interval", tokens.jwks_min_interval),
             ("history.sync_interval", config.history.sync_interval),
             ("history.save_timeout", config.history.save_timeout),
-            ("cluster.call_timeout", config.cluster.call_timeout),
-            ("cluster.node_timeout", config.cluster.node_timeout),
             (
                 "api.idempotency_window",
                 config.api.bounds.idempotency_window,
@@ -286,6 +284,7 @@ impl Checks {
                 config.backends.max_calls_per_session,
             ),
             ("backends.max_events", config.backends.max_events),
+            ("cluster.max_passed", config.cluster.max_passed),
             ("history.max_channels", config.history.max_channels),
             ("history.max_pending", config.history.max_pending),
             (
@@ -559,8 +558,10 @@ fn shown(text: &str) -> String {
 }
 
 /// How long others are waited for, outside.
-fn of_others(config: &Config) -> [(&'static str, Duration); 4] {
+fn of_others(config: &Config) -> [(&'static str, Duration); 6] {
     [
+        ("cluster.call_timeout", config.cluster.call_timeout),
+        ("cluster.node_timeout", config.cluster.node_timeout),
         ("webhook.timeout", config.webhook.timeout),
         ("webhook.retry", config.webhook.retry),
         ("backends.call_timeout", config.backends.call_timeout),

@@ -22,6 +22,10 @@ pub struct Cluster {
     pub filled: Counter,
     /// Sessions that were told that messages may be missing.
     pub gaps: Counter,
+    /// Sessions that came from nodes that live.
+    pub moved: Counter,
+    /// Sessions that went on here after their nodes had died.
+    pub adopted: Counter,
     /// Requests that wait for another node.
     pub passed: Gauge,
     /// Requests that were passed on to another node.
@@ -55,7 +59,27 @@ impl Cluster {
             "gauge",
         );
         line(out, "cluster_up", "", &u8::from(self.is_up.load(Relaxed)));
+        for (name, help, value) in self.counters() {
+            counter(out, (name, help), value);
+        }
         for (name, help, value) in [
+            (
+                "cluster_passed_requests",
+                "Requests that wait for an answer of another node.",
+                &self.passed,
+            ),
+            (
+                "cluster_served_requests",
+                "Requests of other nodes that are answered here.",
+                &self.served,
+            ),
+        ] {
+            gauge(out, (name, help), value);
+        }
+    }
+
+    fn counters(&self) -> [(&str, &str, &Counter); 11] {
+        [
             (
                 "cluster_published_total",
                 "Messages published through Redis.",
@@ -101,22 +125,16 @@ impl Cluster {
                 "Requests refused because their senders did not show that they are nodes of this cluster.",
                 &self.strangers,
             ),
-        ] {
-            counter(out, (name, help), value);
-        }
-        for (name, help, value) in [
             (
-                "cluster_passed_requests",
-                "Requests that wait for an answer of another node.",
-                &self.passed,
+                "cluster_moved_sessions_total",
+                "Sessions that came from another node.",
+                &self.moved,
             ),
             (
-                "cluster_served_requests",
-                "Requests of other nodes that are answered here.",
-                &self.served,
+                "cluster_adopted_sessions_total",
+                "Sessions that went on here after their node had died.",
+                &self.adopted,
             ),
-        ] {
-            gauge(out, (name, help), value);
-        }
+        ]
     }
 }

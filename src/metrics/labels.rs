@@ -247,10 +247,12 @@ pub enum EndReason {
     Administrator,
     /// It was left by the process before, and the rules or bounds of this one do not let it go on.
     NotRestored,
+    /// It goes on at another node of the cluster.
+    Moved,
 }
 
 impl EndReason {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Disconnect,
         Self::Expired,
         Self::MaxQueue,
@@ -259,6 +261,7 @@ impl EndReason {
         Self::Memory,
         Self::Administrator,
         Self::NotRestored,
+        Self::Moved,
     ];
 
     /// Returns the label that metrics and log lines carry.
@@ -273,6 +276,7 @@ impl EndReason {
             Self::Memory => "memory",
             Self::Administrator => "administrator",
             Self::NotRestored => "not_restored",
+            Self::Moved => "moved",
         }
     }
 }

@@ -1,12 +1,15 @@
 //! `/meta/connect`: the request that waits for events (specification section 4.2).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ack;
 use super::{Actor, Effect, Scope};
 use crate::bayeux::{Advice, BayeuxError, ClientAdvice, Message, Reply, Transport, text};
 use crate::session::{Connect, Connected, EndReason, EventsBy, Session};
 
+/// How long the next connect of a session that has moved is held, until the node that it has moved to says otherwise.
+const HOLD: Duration = Duration::from_secs(30);
 /// The connection type of clients that receive events by `text/event-stream`, and send by POST.
 const EVENT_SOURCE: &str = Transport::EventSource.name();
 
@@ -71,6 +74,8 @@ pub(super) fn apply<'a>(
 pub fn ended(reply: Reply<'_>, reason: EndReason, handshake: impl FnOnce() -> Advice) -> Reply<'_> {
     match reason {
         EndReason::Disconnect | EndReason::Refused => reply.advised(Advice::none()),
+        // It goes on at the node that this client has come to, or comes to now.
+        EndReason::Moved => reply.advised(Advice::retry(Duration::ZERO, HOLD)),
         EndReason::Expired
         | EndReason::MaxQueue
         | EndReason::Memory

@@ -177,6 +177,8 @@ pub fn join(
         Some(_) => admitted
             .map_err(|refusal| scope.ended_by(refusal, session.as_ref()))
             .and_then(|()| scope.incoming(&mut message, session.as_ref(), actor)),
+        // It may be there, at a node that cannot be reached now.
+        None if scope.cluster.is_some() && matches!(admitted, Err(Refusal::Later(..))) => admitted,
         None => Ok(()),
     };
     let joined = match (&session, &passed) {

@@ -94,7 +94,9 @@ pub(super) fn begin(
     let returned = actor.cookies.first().copied();
     let cookie = returned.unwrap_or_else(&mut random);
     let browser = scope.shared.browsers.add_session(cookie);
-    let id = ClientId(random());
+    let id = random();
+    // Other nodes find it by that.
+    let id = ClientId(scope.cluster.map_or(id, |links| links.own(id)));
     let session = Session::new(
         id,
         browser,

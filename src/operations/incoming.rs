@@ -49,6 +49,12 @@ impl Scope<'_> {
         if let Some(settled) = self.interest_settled() {
             self.keep_back(Later::new(settled.map(|()| Ok(None))));
         }
+        // If this node dies another one is to know of it.
+        let is_up = self.cluster.is_some_and(|links| links.backplane.is_up());
+        let ownership = self.shared.ownership.as_ref().filter(|_| is_up);
+        if let Some(told) = ownership.and_then(|ownership| ownership.settled()) {
+            self.keep_back(Later::new(told.map(|()| Ok(None))));
+        }
     }
 
     /// Waits until all that is subscribed to comes to this node; nothing: it does.

@@ -175,6 +175,8 @@ impl Scope<'_> {
             Some(EndReason::Disconnect)
         } else if self.sessions.take_outlived(id, self.now) {
             Some(EndReason::IdentityExpired)
+        } else if self.cluster.is_some() && self.sessions.take_moved(id, self.now) {
+            Some(EndReason::Moved)
         } else {
             None
         }
@@ -184,6 +186,9 @@ impl Scope<'_> {
     pub fn end(&self, session: &Arc<Session>, reason: EndReason) {
         if reason == EndReason::IdentityExpired && !session.holds_connect() {
             self.sessions.outlive(session.id(), self.now);
+        }
+        if reason == EndReason::Moved {
+            self.sessions.move_away(session.id(), self.now);
         }
         let Some(subscriptions) = session.end(reason) else {
             return;

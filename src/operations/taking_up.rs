@@ -38,7 +38,20 @@ impl Scope<'_> {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn take_up(&self, mut record: Record, revived: &mut Revived) -> Result<bool, Unreadable> {
+    pub fn take_up(&self, record: Record, revived: &mut Revived) -> Result<bool, Unreadable> {
+        self.take_up_with(record, revived, |_| {})
+    }
+
+    /// Does so, and prepares the session before it gets what is published.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn take_up_with(
+        &self,
+        mut record: Record,
+        revived: &mut Revived,
+        prepare: impl FnOnce(&Arc<Session>),
+    ) -> Result<bool, Unreadable> {
         let shared = self.shared;
         shared.aliases.go_on(record.aliases);
         if self.sessions.find(record.id).is_some() {
@@ -57,6 +70,7 @@ impl Scope<'_> {
             has_room = share.is_some();
             (shared.browsers.add_session(browser), share.flatten())
         })?;
+        prepare(&session);
         let max = shared.settings.max_subscriptions;
         let without_room = self.router.resume(&session, max);
         let is_allowed = self.access.decide(Asked::Handshake, &subject).allowed;

@@ -8,10 +8,13 @@ use tokio::net::TcpListener;
 use crate::authentication::Secret;
 use crate::bayeux::{ChannelPattern, Limits, ReplayId};
 use crate::cluster::wire::{Secret as WireSecret, Wire, WireSettings};
-use crate::cluster::{ConnectError, Interest, Links, NodeId, NodeInfo, NodeState, Redis, Settings};
+use crate::cluster::{ConnectError, Interest, Links, NodeId, Redis, Settings};
 use crate::history::{self, History, Retention};
 use crate::metrics::Metrics;
 use crate::router::{ChannelOptions, history_policy};
+use crate::server::BayeuxServer;
+use crate::service::Service;
+use crate::transports::passing::Owner;
 
 /// Why a server cannot be a node.
 #[derive(Debug, thiserror::Error)]
@@ -31,10 +34,13 @@ pub enum NotANode {
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) links: Links,
-    pub(super) redis: Arc<Redis>,
     pub(super) wire: Arc<Wire>,
-    pub(super) listener: TcpListener,
-    pub(super) info: NodeInfo,
+    redis: Arc<Redis>,
+    listener: TcpListener,
+    /// Where other nodes reach this one.
+    address: String,
+    /// What answers requests that others pass on.
+    owner: Option<Owner>,
 }
 
 impl Node {
@@ -44,6 +50,7 @@ impl Node {
     /// The configuration has to be changed, or an address cannot be listened on.
     pub(super) fn bind(
         settings: &Settings,
+        history: &history::Settings,
         channels: &mut Vec<ChannelOptions>,
         metrics: &Arc<Metrics>,
     ) -> Result<Option<Self>, NotANode> {
@@ -55,13 +62,14 @@ impl Node {
         let password = read("cluster.password", settings.password.as_ref())?;
         let password = password.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let policy = history_policy(channels);
-        let redis = Redis::new(settings, password, policy, Arc::clone(&interest))?;
+        let interested = Arc::clone(&interest);
+        let redis = Redis::new(settings, history, password.as_deref(), policy, interested)?;
         let me = NodeId(random());
         let secret = read("cluster.secret", settings.secret.as_ref())?.unwrap_or_default();
         let wire = WireSettings {
             call_timeout: settings.call_timeout,
             node_timeout: settings.node_timeout,
-            ..WireSettings::default()
+            max_passed: settings.max_passed,
         };
         let wire = Wire::new(me, WireSecret::new(&secret), wire, Arc::clone(metrics));
         let wire = Arc::new(wire);
@@ -88,12 +96,8 @@ impl Node {
             redis,
             wire,
             listener,
-            info: NodeInfo {
-                id: me,
-                address,
-                state: NodeState::Ready,
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-            },
+            address,
+            owner: None,
         }))
     }
 }
@@ -105,6 +109,31 @@ impl Node {
     /// The configuration has to be changed.
     pub(super) async fn join(&self) -> Result<(), NotANode> {
         Ok(self.redis.start().await?)
+    }
+
+    /// Has requests that others pass on answered by a service.
+    pub(super) fn answering(self, service: &Service) -> Self {
+        Self {
+            owner: Some(service.owner()),
+            ..self
+        }
+    }
+
+    /// Serves the other nodes, and tells them that this one lives, for ever.
+    pub(super) fn serve(self, server: Arc<BayeuxServer>) -> impl Future<Output = ()> + Send {
+        let passing = self.owner.map(|owner| Arc::new(owner) as _);
+        let serving =
+            passing.map(|passing| self.wire.serve(self.listener, server.calls(), passing));
+        let address = self.address;
+        async move {
+            let serving = async {
+                match serving {
+                    Some(serving) => serving.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::join!(serving, server.beat(address));
+        }
     }
 
     /// Returns what keeps history: Redis.

@@ -62,6 +62,17 @@ impl BayeuxServer {
         now: Instant,
     ) -> Option<Admission> {
         self.pace(batch, request, now);
+        if !request.admitted.are_fetched()
+            && let Some(fetching) = self.fetching(batch)
+        {
+            let mut asked = Asked::default();
+            asked.note_fetching(fetching);
+            request.admitted.set_fetched();
+            return Some(self.wait_for(asked, batch, request, now));
+        }
+        if request.admitted.is_absent() {
+            return None;
+        }
         if self.authenticator.is_on() && !request.admitted.are_identified() {
             let asked = self.identify(batch, request);
             if !asked.is_empty() {
@@ -160,6 +171,14 @@ impl BayeuxServer {
         self.pace_implied(implied, actor, verdicts, now);
         if verdicts.is_refused(0) {
             return None;
+        }
+        if !verdicts.are_fetched()
+            && let Some(fetching) = self.fetching_implied(implied)
+        {
+            let mut asked = Asked::default();
+            asked.note_fetching(fetching);
+            verdicts.set_fetched();
+            return Some(self.wait(asked, std::mem::take(verdicts), 0, None, now));
         }
         let scope = self.core.scope(now);
         let is_unidentified = self.authenticator.is_on() && !verdicts.are_identified();

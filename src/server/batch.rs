@@ -11,7 +11,7 @@ use super::verdicts::Verdicts;
 use super::waits::Asked;
 use super::{BayeuxServer, HeldConnect, held, random_id};
 use crate::authentication::Known;
-use crate::bayeux::{ChannelName, Message, Reply, meta};
+use crate::bayeux::{Advice, ChannelName, Message, Reply, meta};
 use crate::extensions::Refusal;
 use crate::operations::{self, Actor, Effect, Scope, Who};
 use crate::services::{Call, Sender};
@@ -200,16 +200,16 @@ impl Pass<'_> {
         if carrier != Carrier::Other && (request.is_client_gone)() {
             carrier = Carrier::Other;
         }
-        let taken = match (batching, session, carrier) {
+        let mut taken = match (batching, session, carrier) {
             (Some(batching), ..) => batching.end(carrier),
             (None, Some(session), Carrier::Connect(_)) => session.take_events(carrier),
             _ => Taken::default(),
         };
+        if let Some(reply) = connects.and_then(|connect| outcome.replies.get_mut(connect)) {
+            held::tell(reply, &mut taken);
+        }
         outcome.events = taken.events;
         outcome.in_flight = taken.in_flight;
-        if let Some(reply) = connects.and_then(|connect| outcome.replies.get_mut(connect)) {
-            held::number(reply, taken.number);
-        }
         self.dress(&mut outcome, batch, is_of);
         outcome
     }
@@ -278,7 +278,14 @@ impl Pass<'_> {
         };
         if let Err(refusal) = passed {
             let has_ended = refusal == Refusal::Disconnect && session.is_some();
-            let reply = operations::refused(Reply::to(message), refusal);
+            let mut reply = operations::refused(Reply::to(message), refusal.clone());
+            if let Refusal::Later(_, wait) = refusal
+                && progress.admitted.is_absent()
+            {
+                // The session may be well, and is not to be given up.
+                let timeout = self.scope.shared.settings.timeout;
+                reply = reply.advised(Advice::retry(wait, timeout));
+            }
             let effect = if has_ended {
                 Effect::Ended
             } else {

@@ -14,6 +14,8 @@ use crate::extensions::MessageInfo;
 use crate::operations::{self, Actor};
 use crate::session::{Carrier, Resume, Session, Taken};
 
+/// The entry of `ext` that names channels of which messages may be missing.
+const GAP: &str = "gap";
 /// The channel of almost every connect, as JSON.
 static CONNECT: LazyLock<Box<RawValue>> =
     LazyLock::new(|| to_raw_value(meta::CONNECT).expect("a string is JSON"));
@@ -125,8 +127,8 @@ impl HeldConnect {
     }
 
     fn with_events<'r>(&self, mut reply: Reply<'r>) -> (Taken, Reply<'r>) {
-        let taken = self.session.take_events(Carrier::Connect(self.connect));
-        number(&mut reply, taken.number);
+        let mut taken = self.session.take_events(Carrier::Connect(self.connect));
+        tell(&mut reply, &mut taken);
         (taken, reply)
     }
 
@@ -175,10 +177,13 @@ fn kept(channel: &RawValue) -> Cow<'static, RawValue> {
     }
 }
 
-/// Gives the reply to a connect its number, if its client acknowledges.
-pub(super) fn number(reply: &mut Reply<'_>, number: Option<u64>) {
-    if let Some(number) = number {
+/// Gives the reply to a connect its number, if its client acknowledges, and tells what may be missing.
+pub(super) fn tell(reply: &mut Reply<'_>, taken: &mut Taken) {
+    if let Some(number) = taken.number {
         reply.extend(operations::ACK, number.to_string());
+    }
+    if let Some(gap) = taken.gap.take() {
+        reply.extend(GAP, gap);
     }
 }
 

@@ -169,13 +169,13 @@ impl Kept {
         let Some(session) = &self.outcome.session else {
             return;
         };
-        let taken = session.take_events(carrier);
-        self.outcome.events = taken.events;
-        self.outcome.in_flight = taken.in_flight;
+        let mut taken = session.take_events(carrier);
         let connect = connects.and_then(|connect| self.outcome.replies.get_mut(connect));
         if let Some(reply) = connect {
-            held::number(reply, taken.number);
+            held::tell(reply, &mut taken);
         }
+        self.outcome.events = taken.events;
+        self.outcome.in_flight = taken.in_flight;
     }
 
     /// Lets the extensions look at the replies.

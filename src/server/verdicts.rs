@@ -11,6 +11,8 @@ use crate::operations::{Extra, Who};
 pub(super) enum Place {
     /// The request that a batch came by: what its head shows.
     Request,
+    /// All its messages: their session, which was not here.
+    Session,
     /// A message, by its index in the batch.
     Message(usize),
 }
@@ -28,6 +30,10 @@ struct Reached {
     is_identified: bool,
     /// The extensions have been asked too.
     is_complete: bool,
+    /// The session was fetched.
+    is_fetched: bool,
+    /// Why the session is not here, although it may be elsewhere.
+    absent: Option<Refusal>,
     /// Whom the request's head shows, or why nobody knows.
     request: Option<Result<Known, Refusal>>,
     /// Whom messages show.
@@ -44,6 +50,7 @@ impl Verdicts {
         let reached = self.0.get_or_insert_default();
         match place {
             Place::Request => reached.request = Some(Err(refusal)),
+            Place::Session => reached.absent = Some(refusal),
             Place::Message(index) => {
                 let refused = &mut reached.refused;
                 let at = refused.partition_point(|(other, _)| *other <= index);
@@ -56,7 +63,7 @@ impl Verdicts {
     pub(super) fn know(&mut self, place: Place, known: Known) {
         let reached = self.0.get_or_insert_default();
         match place {
-            Place::Request => reached.request = Some(Ok(known)),
+            Place::Request | Place::Session => reached.request = Some(Ok(known)),
             Place::Message(index) => reached.known.push((index, known)),
         }
     }
@@ -75,8 +82,27 @@ impl Verdicts {
         reached.map_or_else(Vec::new, |reached| std::mem::take(&mut reached.extras))
     }
 
+    /// Notes that the session was looked for elsewhere.
+    pub(super) fn set_fetched(&mut self) {
+        self.0.get_or_insert_default().is_fetched = true;
+    }
+
+    pub(super) fn are_fetched(&self) -> bool {
+        self.0.as_ref().is_some_and(|reached| reached.is_fetched)
+    }
+
+    /// Tells whether the session cannot be had now.
+    pub(super) fn is_absent(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|reached| reached.absent.is_some())
+    }
+
     /// Tells whether a message is refused already.
     pub(super) fn is_refused(&self, index: usize) -> bool {
+        if self.is_absent() {
+            return true;
+        }
         let mut refused = self.0.iter().flat_map(|reached| &reached.refused);
         refused.any(|(other, _)| *other == index)
     }
@@ -138,6 +164,9 @@ impl Verdicts {
         let Some(reached) = &mut self.0 else {
             return Ok(());
         };
+        if let Some(absent) = &reached.absent {
+            return Err(absent.clone());
+        }
         let refused = &mut reached.refused;
         match refused.front() {
             Some((at, _)) if *at == index => refused.pop_front().map_or(Ok(()), |it| Err(it.1)),
@@ -156,7 +185,10 @@ impl Verdicts {
     ///
     /// # Errors
     /// One of them is refused.
-    pub(super) fn into_result(self) -> Result<(), Refusal> {
+    pub(super) fn into_result(mut self) -> Result<(), Refusal> {
+        if let Some(absent) = self.0.as_mut().and_then(|reached| reached.absent.take()) {
+            return Err(absent);
+        }
         self.into_iter().next().map_or(Ok(()), |it| Err(it.1))
     }
 }

@@ -122,6 +122,17 @@ impl Asked {
         }
     }
 
+    /// Notes that the session has to come here first.
+    pub(super) fn note_fetching(
+        &mut self,
+        fetching: impl Future<Output = Result<(), Refusal>> + Send + 'static,
+    ) {
+        let place = Place::Session;
+        let fetched: Awaited = Box::pin(async move { fetching.await.map(|()| Said::Nothing) });
+        let waits = VecDeque::from([fetched]);
+        self.pending().push(Pending { place, waits });
+    }
+
     /// Notes a check that is going on.
     pub(super) fn note_check(&mut self, place: Place, checking: Checking) {
         let waits = VecDeque::from([checked(checking)]);

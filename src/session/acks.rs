@@ -19,6 +19,8 @@ pub(super) struct Acks {
     /// Each with the number of its reply, in order.
     sent: VecDeque<(u64, Arc<Event>)>,
     bytes: usize,
+    /// Some was acknowledged that nobody has taken notice of.
+    is_news: bool,
 }
 
 impl Acks {
@@ -28,6 +30,8 @@ impl Acks {
             last,
             sent,
             bytes: _,
+            // All of it is known to who reads this.
+            is_news: _,
         } = self;
         let record = |(number, event): &(u64, Arc<Event>)| Ok((*number, EventRecord::of(event)?));
         Ok(AcksRecord {
@@ -59,11 +63,31 @@ impl Acks {
         let number = number.filter(|number| *number <= self.last).unwrap_or(0);
         while self.sent.front().is_some_and(|(sent, _)| *sent <= number) {
             let sent = self.sent.pop_front();
+            self.is_news = true;
             self.bytes -= sent.map_or(0, |(_, event)| event.json().len());
         }
         if self.sent.is_empty() {
             self.sent = VecDeque::new();
         }
+    }
+
+    /// Tells whether something was acknowledged since this was asked.
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.is_news)
+    }
+
+    /// Makes the record of it without events.
+    pub(super) fn skeleton(&self) -> AcksRecord {
+        AcksRecord {
+            last: self.last,
+            sent: Vec::new(),
+        }
+    }
+
+    /// Returns the least of the numbers in history of what is to be acknowledged.
+    pub(super) fn first_id(&self) -> Option<u64> {
+        let ids = self.sent.iter().map(|(_, event)| event.id());
+        ids.filter(|id| *id > 0).min()
     }
 
     /// Tells whether there is nothing to be sent again.

@@ -32,6 +32,8 @@ pub struct Taken {
     pub number: Option<u64>,
     /// So many of them, the first, were sent before.
     pub resent: usize,
+    /// The channels of which messages may be missing, as JSON, if there are such.
+    pub gap: Option<String>,
     /// What tells the session whether they were written, if there are some.
     pub in_flight: Option<InFlight>,
 }

@@ -55,11 +55,6 @@ impl Session {
         self.lock().state.set_floor(order);
     }
 
-    /// Notes that messages of these channels may be missing, which its client is told.
-    pub fn note_gap(&self, _patterns: &[ChannelPattern]) {
-        self.shared.metrics.cluster.gaps.increment();
-    }
-
     /// Queues a page of messages that was read for a run of it, once the extensions that ask for deliveries have
     /// looked at them; returns how many are queued, and what cannot be had any more.
     pub fn replay(
@@ -90,6 +85,11 @@ impl Session {
     pub fn begin_replay(&self, patterns: &[ChannelPattern]) -> Option<u64> {
         let sent = self.shared.replays.sent();
         self.lock().state.begin_replay(patterns, sent)
+    }
+
+    /// Begins a run of what it missed while it had no node, before it hears anything live.
+    pub fn begin_replay_again(&self, patterns: &[ChannelPattern]) -> u64 {
+        self.lock().state.begin_replay_again(patterns)
     }
 
     /// Returns how many runs of it are not over.

@@ -10,11 +10,13 @@ mod connect;
 mod delivering;
 mod departed;
 mod extensions;
+mod gaps;
 mod id_hasher;
 mod in_flight;
 mod listing;
 mod origin;
 mod overflow;
+mod ownership;
 mod queue;
 mod reconnects;
 mod record;
@@ -59,6 +61,7 @@ pub use in_flight::InFlight;
 pub use listing::{Backlog, Selection};
 pub use origin::Origin;
 pub use overflow::Delivered;
+pub use ownership::{CHECKPOINT, Changes, Ownership};
 pub use reconnects::Reconnects;
 pub use record::{EventRecord, Record, Revive, Unreadable};
 pub use registry::Sessions;
@@ -223,6 +226,7 @@ impl Session {
         };
         *granted = changed.clone();
         self.set_end(ends);
+        self.note_change();
         Ok(Some(changed))
     }
 
@@ -318,6 +322,11 @@ impl Session {
         } else if connect.events_by == EventsBy::ThisStream {
             inner.state.close_stream_of_connect();
         }
+        if let Some(ownership) = &self.shared.ownership
+            && inner.state.has_acknowledged()
+        {
+            ownership.note_acknowledged(self.id);
+        }
         inner.held_browser = counted;
         let number = inner.state.newest_connect();
         self.after(inner, displaced);
@@ -337,7 +346,12 @@ impl Session {
         now: impl FnOnce() -> Instant,
         context: &mut Context<'_>,
     ) -> Poll<Resume> {
+        let is_owned = self.is_owned();
         let mut inner = self.lock();
+        if !is_owned && !inner.state.has_ended() {
+            keep(&mut inner.waker, context);
+            return Poll::Pending;
+        }
         match inner.state.take_resumed(ticket, &self.shared.settings, now) {
             Some(resume) => {
                 self.after(inner, Wake::default());
@@ -405,7 +419,12 @@ impl Session {
         let telling = self.telling();
         let mut inner = self.lock();
         let (subscriptions, wake) = inner.state.end(reason)?;
-        telling.end(reason);
+        if reason == EndReason::Moved {
+            self.forget_change();
+        } else {
+            telling.end(reason);
+            self.note_end();
+        }
         if let Some(armed) = inner.armed.take() {
             self.shared.timers.remove(armed, self.id);
         }
@@ -473,6 +492,7 @@ impl Session {
         let added = inner.state.add_subscription(pattern);
         if added == Some(true) {
             telling.subscription(Kind::Subscribed, pattern);
+            self.note_change();
         }
         added.is_some()
     }
@@ -483,6 +503,7 @@ impl Session {
         let mut inner = self.lock();
         if inner.state.remove_subscription(pattern) {
             telling.subscription(Kind::Unsubscribed, pattern);
+            self.note_change();
         }
     }
 

@@ -111,6 +111,13 @@ impl Queue {
         })
     }
 
+    /// Returns the least of the numbers in history of its events.
+    pub(super) fn first_id(&self) -> Option<u64> {
+        let events = self.events.to_vec();
+        let ids = events.iter().map(|event| event.id());
+        ids.filter(|id| *id > 0).min()
+    }
+
     /// Returns how many events there are.
     pub(super) fn len(&self) -> usize {
         self.events.len()

@@ -87,6 +87,13 @@ pub(super) struct StateRecord {
     /// What it has yet to get of the past.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) replaying: Vec<RunRecord>,
+    /// Of what messages may be missing, which its client was not told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) gaps: Vec<PatternRecord>,
+    /// It is without events, for another node to go on with if this one dies: what its client was to get up to this
+    /// number in history, it has acknowledged, if it does that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) position: Option<u64>,
 }
 
 /// What it has yet to get of the past, of one subscribe.
@@ -108,7 +115,7 @@ pub(super) struct RunRecord {
 }
 
 /// What it has queued.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(super) struct QueueRecord {
     pub(super) events: Vec<EventRecord>,
     pub(super) is_urgent: bool,
@@ -124,6 +131,9 @@ pub(super) struct StreamRecord {
     pub(super) left: u64,
     /// The last of them, if some are kept.
     pub(super) kept: Option<Vec<EventRecord>>,
+    /// The session lives as long as its stream: its client sends no messages.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) keeps_session: bool,
 }
 
 /// What its client has yet to acknowledge.
@@ -262,7 +272,39 @@ struct Version {
     version: u32,
 }
 
+/// The numbers of replies that another node goes on with are larger than all that were given by the one before,
+/// whatever was written of them: the high bits count the nodes. They stay below what JavaScript can count.
+const NODE_BITS: u32 = 32;
+
 impl Record {
+    /// Returns what it is subscribed to.
+    #[must_use]
+    pub fn subscriptions(&self) -> Vec<ChannelPattern> {
+        let patterns = self.state.subscriptions.iter();
+        patterns.map(|pattern| pattern.0.clone()).collect()
+    }
+
+    /// Tells whether its client acknowledges.
+    #[must_use]
+    pub fn acknowledges(&self) -> bool {
+        self.state.acks.is_some()
+    }
+
+    /// Tells whether its client sends no messages, and has an event stream.
+    #[must_use]
+    pub fn is_of_event_stream(&self) -> bool {
+        self.state.stream.keeps_session
+    }
+
+    /// Returns the number in history up to which its client has acknowledged all, of a session whose node has died;
+    /// it goes on with numbers of replies that were never given.
+    pub fn adopt(&mut self) -> u64 {
+        if let Some(acks) = &mut self.state.acks {
+            acks.last = ((acks.last >> NODE_BITS) + 1) << NODE_BITS;
+        }
+        self.state.position.unwrap_or_default()
+    }
+
     /// Writes it.
     ///
     /// # Errors

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::record::VERSION;
+use super::record::{StateRecord, VERSION};
 use super::state::State;
 use super::{Browser, Origin, Record, Revive, Session, Share, Shared, Unreadable};
 use crate::extensions::{Begun, Pipeline};
@@ -19,14 +19,43 @@ impl Session {
         self.finish(inner, wake);
     }
 
+    /// Goes on after [`cut`](Self::cut), as if it had not been.
+    pub fn mend(&self) {
+        let mut inner = self.lock();
+        let wake = inner.state.mend(&self.shared.settings);
+        self.finish(inner, wake);
+    }
+
+    /// Returns how long it lives without a connect.
+    #[must_use]
+    pub fn max_interval(&self) -> Duration {
+        self.lock().state.max_interval(&self.shared.settings)
+    }
+
+    /// Tells whether nothing of it is on its way.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.lock().state.is_quiet()
+    }
+
+    /// Makes the record that another node is to go on with if this one dies: without events; nothing if it has
+    /// ended. All messages of the cluster up to `last` have been offered to it.
+    #[must_use]
+    pub fn skeleton(&self, clocks: (Instant, SystemTime), last: u64) -> Option<Record> {
+        let state = self.lock().state.skeleton(last)?;
+        Some(self.record_of(state, clocks))
+    }
+
     /// Makes its record, at this time by both clocks; nothing if it has ended.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn record(
-        &self,
-        (now, time_of_day): (Instant, SystemTime),
-    ) -> Result<Option<Record>, Unreadable> {
+    pub fn record(&self, clocks: (Instant, SystemTime)) -> Result<Option<Record>, Unreadable> {
+        let state = self.lock().state.record(clocks.0)?;
+        Ok(state.map(|state| self.record_of(state, clocks)))
+    }
+
+    fn record_of(&self, state: StateRecord, (now, time_of_day): (Instant, SystemTime)) -> Record {
         let Self {
             id,
             browser,
@@ -42,13 +71,10 @@ impl Session {
             bucket: _,
             inner: _,
         } = self;
-        let Some(state) = self.lock().state.record(now)? else {
-            return Ok(None);
-        };
         let age = now.saturating_duration_since(*begun);
         let granted = self.granted();
         let extensions = extensions.as_deref();
-        Ok(Some(Record {
+        Record {
             version: VERSION,
             aliases: shared.aliases.key(),
             id: *id,
@@ -61,7 +87,7 @@ impl Session {
             identity: granted.identity().map(|identity| (&**identity).into()),
             extensions: extensions.map_or_else(BTreeMap::new, |row| row.save(now)),
             state,
-        }))
+        }
     }
 
     /// Takes up a session that another process has left, with nothing granted. Its client has as long to come

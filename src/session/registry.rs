@@ -21,6 +21,8 @@ pub struct Sessions {
     departed: Departed,
     /// Those who have to show again who they are, and had no connect held that could be answered so.
     outlived: Departed,
+    /// Those that have gone to another node of the cluster, and whose connects may have been on their way.
+    moved: Departed,
     unknown: UnknownSessions,
 }
 
@@ -37,6 +39,7 @@ impl Sessions {
         if let Some(user) = session.user() {
             self.users.add(&user.user, session.id(), session.memory());
         }
+        session.note_change();
         self.by_id.insert(session.id(), session);
     }
 
@@ -78,6 +81,18 @@ impl Sessions {
     #[must_use]
     pub fn take_outlived(&self, id: ClientId, now: Instant) -> bool {
         self.outlived.take(id, now)
+    }
+
+    /// Notes a client whose session goes on at another node.
+    pub fn move_away(&self, id: ClientId, now: Instant) {
+        self.moved.add(id, now);
+    }
+
+    /// Tells whether a connect is of a client whose session goes on at another node, by at most 10 s late; true
+    /// once.
+    #[must_use]
+    pub fn take_moved(&self, id: ClientId, now: Instant) -> bool {
+        self.moved.take(id, now)
     }
 
     /// Notes a connect whose session is unknown, by the client id that it names, and returns how late

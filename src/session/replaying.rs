@@ -278,6 +278,12 @@ impl Replaying {
         }
     }
 
+    /// Returns the number up to which all that runs were to read has been read.
+    pub(super) fn read_up_to(&self) -> Option<u64> {
+        let reading = self.runs.iter().filter(|run| run.stage == Stage::Reading);
+        reading.map(|run| run.position).min()
+    }
+
     /// Begins a run for these, of a session that is subscribed to `subscriptions` already; returns its number.
     /// All up to `sent` has been offered to whom it concerns.
     pub(super) fn begin(

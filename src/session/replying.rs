@@ -30,7 +30,11 @@ impl Carrier {
 
     fn drain(self, state: &mut State, settings: &Settings) -> Taken {
         match self {
-            Self::Connect(connect) => state.drain_for_connect(connect, settings),
+            Self::Connect(connect) => {
+                let taken = state.drain_for_connect(connect, settings);
+                let gap = state.take_gap(connect);
+                Taken { gap, ..taken }
+            }
             Self::Publish => Taken::of(state.drain_for_publish(settings)),
             Self::Other => Taken::default(),
         }
@@ -47,6 +51,7 @@ impl Session {
     /// Ends the batch: takes the events that its response may carry, and wakes the held connect if
     /// some are left.
     pub fn end_batch(self: &Arc<Self>, carrier: Carrier) -> Taken {
+        let carrier = self.carrier(carrier);
         let mut inner = self.lock();
         let settings = &self.shared.settings;
         let taken = carrier.drain(&mut inner.state, settings);
@@ -57,12 +62,22 @@ impl Session {
 
     /// Takes the events that a reply may carry; that to a connect none, if a newer one has come.
     pub fn take_events(self: &Arc<Self>, carrier: Carrier) -> Taken {
+        let carrier = self.carrier(carrier);
         let settings = &self.shared.settings;
         let mut inner = self.lock();
         let taken = carrier.drain(&mut inner.state, settings);
         self.count_places(&mut inner);
         drop(inner);
         self.in_flight(taken, carrier.connect())
+    }
+
+    /// Returns what carries events: nothing while others may own it.
+    fn carrier(&self, carrier: Carrier) -> Carrier {
+        if self.is_owned() {
+            carrier
+        } else {
+            Carrier::Other
+        }
     }
 
     fn in_flight(self: &Arc<Self>, mut taken: Taken, connect: Option<u64>) -> Taken {

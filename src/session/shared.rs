@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Browsers, Reconnects, Replays, Settings, Shares, Timers};
+use super::{Browsers, Ownership, Reconnects, Replays, Settings, Shares, Timers};
 use crate::alias::Aliases;
 use crate::bayeux::Advice;
 use crate::cluster::Interest;
@@ -28,6 +28,8 @@ pub struct Shared {
     pub replays: Replays,
     /// What they are subscribed to, for the other nodes of a cluster.
     pub interest: Option<Arc<Interest>>,
+    /// Whose they are, if there are other nodes.
+    pub ownership: Option<Arc<Ownership>>,
     /// What looks at all their messages.
     pub extensions: Pipeline,
     /// What they are called in the hearing of others.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::acks::Acks;
+use super::gaps::Gaps;
 use super::queue::{Pushed, Queue};
 use super::replaying::Replaying;
 use super::stream_slot::StreamSlot;
@@ -146,6 +147,8 @@ pub(super) struct State {
     replaying: Option<Box<Replaying>>,
     /// It has come from another node with all messages of the cluster up to this one.
     floor: u64,
+    /// Of what messages may be missing, which its client was not told.
+    gaps: Option<Box<Gaps>>,
 }
 
 impl State {
@@ -195,6 +198,7 @@ impl State {
             subscriptions: Subscriptions::default(),
             replaying: None,
             floor: 0,
+            gaps: None,
         }
     }
 
@@ -270,6 +274,11 @@ impl State {
             return Wake::STREAM;
         }
         self.wake_connect()
+    }
+
+    /// Tells whether it has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_))
     }
 
     fn wake_connect(&mut self) -> Wake {
@@ -420,6 +429,10 @@ impl State {
         self.client_interval.unwrap_or(own)
     }
 
+    pub(super) fn max_interval(&self, settings: &Settings) -> Duration {
+        self.times().max_interval(settings)
+    }
+
     fn times(&self) -> Times {
         self.times.as_deref().copied().unwrap_or_default()
     }
@@ -478,6 +491,7 @@ pub use replay::Lost;
 
 mod connecting;
 mod leaving;
+mod moving;
 mod recording;
 mod replay;
 mod streaming;

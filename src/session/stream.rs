@@ -181,7 +181,12 @@ impl Stream {
         let Some(Attached { session, ticket }) = &self.attached else {
             return Poll::Pending;
         };
+        let is_owned = session.is_owned();
         let mut inner = session.lock();
+        if !is_owned && !inner.state.has_ended() {
+            keep(&mut inner.stream_waker, context);
+            return Poll::Pending;
+        }
         let settings = &session.shared.settings;
         match inner.state.next_for_stream(*ticket, max_bytes, settings) {
             Some(streamed) => {
@@ -260,6 +265,7 @@ mod tests {
             reconnects: Reconnects::default(),
             replays: crate::session::Replays::default(),
             interest: None,
+            ownership: None,
             extensions: Pipeline::default(),
             aliases: crate::alias::Aliases::default(),
             lifecycle: crate::lifecycle::Lifecycle::default(),

@@ -48,7 +48,7 @@ impl StreamSlot {
         let Self {
             open: _,
             writing: _,
-            keeps_session: _,
+            keeps_session,
             is_of_connect: _,
             left,
             replay,
@@ -58,7 +58,17 @@ impl StreamSlot {
         Ok(StreamRecord {
             left: *left,
             kept: kept.transpose()?,
+            keeps_session: *keeps_session,
         })
+    }
+
+    /// Makes the record of it without events.
+    pub(super) fn skeleton(&self) -> StreamRecord {
+        StreamRecord {
+            left: self.left,
+            kept: None,
+            keeps_session: self.keeps_session,
+        }
     }
 
     /// Makes one without a stream of its record.
@@ -76,6 +86,7 @@ impl StreamSlot {
         Ok(Self {
             left: record.left,
             replay: record.kept.map(revived).transpose()?,
+            keeps_session: record.keeps_session,
             ..Self::default()
         })
     }

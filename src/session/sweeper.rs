@@ -129,6 +129,7 @@ mod tests {
             reconnects: Reconnects::default(),
             replays: crate::session::Replays::default(),
             interest: None,
+            ownership: None,
             extensions: Pipeline::default(),
             aliases: crate::alias::Aliases::default(),
             lifecycle: crate::lifecycle::Lifecycle::default(),

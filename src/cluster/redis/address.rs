@@ -139,7 +139,18 @@ impl Sentinels {
 
     fn client(self, is_secure: bool) -> RedisResult<SentinelClient> {
         let hosts = self.hosts.into_iter();
-        let hosts = hosts.map(|(host, port)| ConnectionAddr::Tcp(host, port));
+        let hosts = hosts.map(|(host, port)| {
+            if is_secure {
+                ConnectionAddr::TcpTls {
+                    host,
+                    port,
+                    insecure: false,
+                    tls_params: None,
+                }
+            } else {
+                ConnectionAddr::Tcp(host, port)
+            }
+        });
         let mut builder =
             SentinelClientBuilder::new(hosts, &self.master, SentinelServerType::Master)?
                 .set_client_to_redis_db(self.database)
@@ -153,9 +164,7 @@ impl Sentinels {
             builder = builder.set_client_to_redis_password(password);
         }
         if is_secure {
-            builder = builder
-                .set_client_to_redis_tls_mode(TlsMode::Secure)
-                .set_client_to_sentinel_tls_mode(TlsMode::Secure);
+            builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
         }
         builder.build()
     }

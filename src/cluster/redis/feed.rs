@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, RedisResult, Value};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::cover::{Cover, Steps};
 use super::inbox::Inbox;
@@ -43,9 +43,11 @@ impl Feeder {
             let begun = self.begin(connection, &up).await;
             let why = match begun {
                 Ok((redis, cover)) => {
-                    backoff = Backoff::default();
                     self.interest.note_up(true);
-                    self.serve(redis, cover, &up).await
+                    let began = Instant::now();
+                    let why = self.serve(redis, cover, &up).await;
+                    backoff.lasted(began.elapsed());
+                    why
                 }
                 Err(why) => why,
             };

@@ -92,18 +92,32 @@ impl Keys {
     }
 
     /// Returns the partition of a session.
-    pub(super) fn partition(id: ClientId) -> u64 {
+    fn partition(id: ClientId) -> u64 {
         id.0.hash_bits() % PARTITIONS
     }
 
     /// Returns where a session stands.
     pub(super) fn session(&self, id: ClientId) -> String {
-        let partition = Self::partition(id);
-        format!("{}:{{s{partition}}}:session:{}", self.prefix, id.0)
+        format!("{}{}", self.sessions(Self::partition(id)), id.0)
+    }
+
+    /// Returns what the names of the sessions of a partition begin with.
+    pub(super) fn sessions(&self, partition: u64) -> String {
+        format!("{}:{{s{partition}}}:session:", self.prefix)
+    }
+
+    /// Returns what the name of the set of a node's sessions begins with, in a session's partition.
+    pub(super) fn sets_beside(&self, id: ClientId) -> String {
+        self.set_of(Self::partition(id), "")
     }
 
     /// Returns where it stands which sessions of a partition a node has.
-    pub(super) fn sessions_of(&self, partition: u64, node: &str) -> String {
+    pub(super) fn set_of(&self, partition: u64, node: &str) -> String {
         format!("{}:{{s{partition}}}:of:{node}", self.prefix)
+    }
+
+    /// Returns who looks after the sessions of a dead node.
+    pub(super) fn burying(&self, node: &str) -> String {
+        format!("{}:{{n}}:burying:{node}", self.prefix)
     }
 }

@@ -15,7 +15,7 @@ use redis::{
     ServerErrorKind, Value,
 };
 use tokio::sync::{Notify, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::address::Address;
 use super::keys::Keys;
@@ -29,6 +29,8 @@ const OLDEST: (u32, u32) = (6, 2);
 pub(super) const BEAT: Duration = Duration::from_secs(1);
 /// How long it takes until it is connected to again, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// A connection that has lasted for so long was no failure.
+const LASTING: Duration = Duration::from_secs(10);
 /// Commands that wait to be written, beside which callers wait.
 const MAX_WAITING: usize = 1024;
 /// Bytes that are gathered for one write.
@@ -162,6 +164,11 @@ impl Link {
         head.map_err(|error| self.failed(&up, &error))
     }
 
+    /// Has a connection used.
+    pub(super) fn set(&self, up: Up) {
+        self.up.send_replace(Some(up));
+    }
+
     /// Keeps a connection, for ever.
     pub(super) async fn keep(&self, first: Result<Up, Trouble>) {
         let mut backoff = Backoff::default();
@@ -170,15 +177,18 @@ impl Link {
             match opened {
                 Ok(up) => {
                     tracing::info!("Redis is connected");
-                    backoff = Backoff::default();
-                    self.up.send_replace(Some(up.clone()));
+                    self.set(up.clone());
+                    let began = Instant::now();
                     let why = self.tend(up).await;
+                    backoff.lasted(began.elapsed());
                     self.up.send_replace(None);
                     tracing::warn!(%why, "Redis is not connected any more");
                     self.note(&why);
                 }
                 Err(Trouble::Refused(why)) => {
-                    tracing::error!(%why, "cluster.redis: the connection is refused");
+                    if *self.why() != *why {
+                        tracing::error!(%why, "cluster.redis: the connection is refused");
+                    }
                     self.note(&why);
                 }
                 Err(Trouble::Away(why)) => {
@@ -275,6 +285,9 @@ impl Link {
         &self,
         calls: Vec<Cmd>,
     ) -> Result<Vec<T>, Failed> {
+        if calls.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut up = self.connected()?;
         let mut answers: Vec<Option<T>> = (0..calls.len()).map(|_| None).collect();
         let mut left: Vec<_> = calls.into_iter().enumerate().collect();
@@ -408,6 +421,13 @@ pub(super) struct Backoff {
 impl Backoff {
     fn is_first(&self) -> bool {
         self.count == 0
+    }
+
+    /// Begins anew if what was tried has worked for some time.
+    pub(super) fn lasted(&mut self, time: Duration) {
+        if time > LASTING {
+            self.count = 0;
+        }
     }
 
     pub(super) fn next(&mut self) -> Duration {

@@ -10,14 +10,16 @@ mod feed;
 mod inbox;
 mod keys;
 mod link;
-mod pending;
 mod publishing;
+mod registry;
 mod scripts;
+mod store;
 #[cfg(test)]
 mod tests;
 mod wire;
 
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
@@ -29,9 +31,10 @@ use self::feed::Feeder;
 use self::inbox::Inbox;
 use self::keys::Keys;
 use self::link::{Link, Trouble};
+use self::store::Known;
 use super::{Backplane, Feed, Interest, NotPublished, Outgoing, Settings};
 use crate::bayeux::ChannelName;
-use crate::history::{Failed, Place, Policy};
+use crate::history::{self, Failed, Place, Policy};
 
 /// Bytes of messages that have come and wait to be delivered: above, they count as missed.
 const MAX_INBOX: usize = 64 * 1024 * 1024;
@@ -46,6 +49,11 @@ pub struct Redis {
     link: Arc<Link>,
     inbox: Arc<Inbox>,
     policy: Policy,
+    known: Known,
+    /// This node has told that it lives.
+    has_beaten: AtomicBool,
+    /// Up to how many channels are merged.
+    few: usize,
     /// The channel of this node itself.
     own: String,
     interest: Arc<Interest>,
@@ -73,22 +81,27 @@ impl Redis {
     /// The URL has to be changed.
     pub fn new(
         settings: &Settings,
-        password: Option<String>,
+        history: &history::Settings,
+        password: Option<&str>,
         policy: Policy,
         interest: Arc<Interest>,
     ) -> Result<Arc<Self>, ConnectError> {
         let url = settings.redis.as_deref().unwrap_or_default();
-        let url = match &password {
+        let url = match password {
             Some(password) => address::with_password(url, password),
             None => url.to_owned(),
         };
         let address = Address::parse(&url).map_err(ConnectError)?;
         let keys = Keys::new(&settings.prefix);
-        let own = keys.own(&link::random_name());
+        let name = link::random_name();
+        let own = keys.own(&name);
         Ok(Arc::new(Self {
             link: Arc::new(Link::new(address, settings.call_timeout, keys)),
             inbox: Arc::new(Inbox::new(MAX_INBOX)),
             policy,
+            known: Known::new(history, name),
+            few: store::FEW,
+            has_beaten: AtomicBool::new(false),
             own,
             interest,
             tasks: Mutex::default(),
@@ -109,6 +122,9 @@ impl Redis {
             }
             opened => opened,
         };
+        if let Ok(up) = &first {
+            self.link.set(up.clone());
+        }
         let feeder = Feeder {
             link: Arc::clone(&self.link),
             interest: Arc::clone(&self.interest),
@@ -124,17 +140,18 @@ impl Redis {
         Ok(())
     }
 
-    /// Connects at once to a Redis without a password.
+    /// Makes one that connects at once, to a Redis without a password.
     ///
     /// # Errors
     /// The settings have to be changed.
     #[cfg(test)]
     pub async fn connect(
         settings: &Settings,
+        history: &history::Settings,
         policy: Policy,
         interest: Arc<Interest>,
     ) -> Result<Arc<Self>, ConnectError> {
-        let redis = Self::new(settings, None, policy, interest)?;
+        let redis = Self::new(settings, history, None, policy, interest)?;
         redis.start().await?;
         Ok(redis)
     }
@@ -193,7 +210,13 @@ impl Backplane for Redis {
     }
 
     fn next(&self) -> BoxFuture<'_, Feed> {
-        self.inbox.next().boxed()
+        let next = self.inbox.next();
+        let next = next.inspect(|feed| {
+            if let Feed::Message(message) = feed {
+                self.link.saw(message.place.id);
+            }
+        });
+        next.boxed()
     }
 
     fn mark(&self, mark: u64) -> BoxFuture<'_, Result<(), Failed>> {

@@ -114,6 +114,13 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
+    /// Everything is kept.
+    pub(super) const NONE: Self = Self {
+        messages: UNBOUNDED,
+        bytes: UNBOUNDED,
+        age: 0,
+    };
+
     pub(super) fn of(retention: &Retention) -> Self {
         let age = retention.age.map_or(0, |age| age.as_micros().max(1));
         let messages = retention.messages.unwrap_or(UNBOUNDED);

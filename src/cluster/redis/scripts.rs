@@ -22,6 +22,17 @@ macro_rules! scripts {
 scripts! {
     HELLO "lua/hello.lua",
     PUBLISH "lua/publish.lua",
+    FIND "lua/find.lua",
+    IDS "lua/ids.lua",
+    CUT "lua/cut.lua",
+    FORGET "lua/forget.lua",
+    LOCK "lua/lock.lua",
+    BEAT "lua/beat.lua",
+    WRITE "lua/write.lua",
+    CLAIM "lua/claim.lua",
+    REMOVE "lua/remove.lua",
+    BURY "lua/bury.lua",
+    DEPART "lua/depart.lua",
 }
 
 /// A script, by the name that Redis knows it by.

@@ -151,6 +151,10 @@ impl Wire {
 }
 
 impl Peers for Wire {
+    fn know(&self, nodes: &[NodeInfo]) {
+        self.set_nodes(nodes);
+    }
+
     fn call(
         &self,
         to: NodeId,

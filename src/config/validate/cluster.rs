@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Checks;
+use crate::cluster::Settings;
 use crate::config::Config;
 
 /// Heartbeats come about once a second.
@@ -24,42 +25,13 @@ impl Checks {
             }
             return;
         };
-        let schemes = ["redis://", "rediss://", "redis+sentinel://"];
-        if !schemes.iter().any(|scheme| redis.starts_with(scheme)) {
-            // It may hold a password.
-            let fix = "must begin with redis://, rediss:// or redis+sentinel://, \
-                       such as \"redis://10.0.0.5\"";
-            self.refuse("cluster.redis", "\"…\"".to_owned(), fix);
-        }
-        let authority = redis.split_once("://").map_or("", |(_, rest)| rest);
-        let user = authority
-            .split('/')
-            .next()
-            .and_then(|host| host.rsplit_once('@'));
-        if user.is_some_and(|(user, _)| user.contains(':')) {
-            let fix = "must not hold a password; name it by cluster.password, \
-                       such as { env = \"REDIS_PASSWORD\" }";
-            self.refuse("cluster.redis", "\"…\"".to_owned(), fix);
-        }
+        self.redis(redis);
         self.require(
             cluster.listen.is_some(),
             "cluster.listen",
             "say where other nodes reach this one, such as \"10.0.0.1:7070\"",
         );
-        for (key, address) in [
-            ("cluster.listen", &cluster.listen),
-            ("cluster.advertise", &cluster.advertise),
-        ] {
-            let has_port = |address: &String| {
-                let port = address.rsplit_once(':').map(|(_, port)| port);
-                port.is_some_and(|port| port.parse::<u16>().is_ok())
-            };
-            self.require(
-                address.as_ref().is_none_or(has_port),
-                key,
-                "must be an address with a port, such as \"10.0.0.1:7070\"",
-            );
-        }
+        self.node_addresses(cluster);
         self.require(
             cluster.secret.is_some(),
             "cluster.secret",
@@ -85,5 +57,42 @@ impl Checks {
             "history.directory",
             "must not be set in a cluster, which keeps history in Redis (cluster.redis)",
         );
+    }
+
+    fn redis(&mut self, redis: &str) {
+        let schemes = ["redis://", "rediss://", "redis+sentinel://"];
+        if !schemes.iter().any(|scheme| redis.starts_with(scheme)) {
+            // It may hold a password.
+            let fix = "must begin with redis://, rediss:// or redis+sentinel://, \
+                       such as \"redis://10.0.0.5\"";
+            self.refuse("cluster.redis", "\"…\"".to_owned(), fix);
+        }
+        let authority = redis.split_once("://").map_or("", |(_, rest)| rest);
+        let user = authority
+            .split('/')
+            .next()
+            .and_then(|host| host.rsplit_once('@'));
+        if user.is_some_and(|(user, _)| user.contains(':')) {
+            let fix = "must not hold a password; name it by cluster.password, \
+                       such as { env = \"REDIS_PASSWORD\" }";
+            self.refuse("cluster.redis", "\"…\"".to_owned(), fix);
+        }
+    }
+
+    fn node_addresses(&mut self, cluster: &Settings) {
+        for (key, address) in [
+            ("cluster.listen", &cluster.listen),
+            ("cluster.advertise", &cluster.advertise),
+        ] {
+            let has_port = |address: &String| {
+                let port = address.rsplit_once(':').map(|(_, port)| port);
+                port.is_some_and(|port| port.parse::<u16>().is_ok())
+            };
+            self.require(
+                address.as_ref().is_none_or(has_port),
+                key,
+                "must be an address with a port, such as \"10.0.0.1:7070\"",
+            );
+        }
     }
 }

@@ -300,9 +300,9 @@ fn a_survey_tells_where_so_many_begin(factory: &dyn Factory) {
 
 fn what_is_removed_is_lost(factory: &dyn Factory) {
     let store = factory.open(Bounds::ample());
+    let start = survey(&*store, want("/**", 0), 1).head;
     let places = append(&*store, &["/a/x", "/a/y", "/a/x", "/b", "/a/x", "/a/y"]);
     let at = |index: usize| places[index].id;
-    let start = at(0) - 1;
     let remove = |text, up_to| wait(store.remove(pattern(text), up_to)).expect("removed");
     assert_eq!(remove("/c", at(5)), 0);
     assert_eq!(remove("/a/x", start), 0);
@@ -451,28 +451,24 @@ fn all_together_is_bounded(factory: &dyn Factory) {
         ..Bounds::of(|_| messages(1_000_000))
     };
     let store = factory.open(bounds);
-    let start = survey(&*store, want("/**", 0), 1).head;
+    let mut all = vec![survey(&*store, want("/**", 0), 1).head];
     let data = "x".repeat(8000);
-    let mut last = start;
     for number in 0..100 {
         let entries = (0..20).map(|n| entry(&format!("/c/{}", n % 5), number, &data));
         let places = wait(store.append(entries.collect())).expect("appended");
-        last = places[19].id;
+        all.extend(places.iter().map(|place| place.id));
         trim(&*store, number);
         let bytes = store.figures().bytes;
         assert!(bytes <= max_bytes.as_u64() * 5 / 4, "{bytes}");
     }
     let ids = ids(&*store, "/**");
-    assert_eq!(ids.last(), Some(&last));
     // The oldest of all went.
-    let is_whole = ids.is_sorted_by(|a, b| a + 1 == *b);
-    assert!(
-        is_whole && ids.len() > 100 && ids.len() < 525,
-        "{}",
-        ids.len()
-    );
+    assert!(all.ends_with(&ids));
+    assert!(ids.len() > 100 && ids.len() < 525, "{}", ids.len());
+    let lost = all[all.len() - ids.len() - 1];
     let survey = survey(&*store, want("/**", 0), 1);
-    assert_eq!((survey.first, survey.lost), (Some(ids[0]), ids[0] - 1));
+    assert_eq!((survey.first, survey.head), (Some(ids[0]), all[2000]));
+    assert!((lost..ids[0]).contains(&survey.lost), "{survey:?}");
 }
 
 fn what_is_durable_is_there_again(factory: &dyn Factory) {
@@ -506,6 +502,9 @@ fn what_is_durable_is_there_again(factory: &dyn Factory) {
 }
 
 fn sessions_are_taken_once(factory: &dyn Factory) {
+    if !factory.has_sessions() {
+        return;
+    }
     let mut store = factory.open(Bounds::ample());
     let saved = |key: &str, state: &'static str| Saved {
         key: key.into(),

@@ -48,6 +48,11 @@ pub(crate) trait Factory {
 
     /// Opens what was closed, which nobody has any more, again. (Of durable stores only.)
     fn reopen(&self, bounds: Bounds) -> Arc<dyn Store>;
+
+    /// Tells whether they keep sessions.
+    fn has_sessions(&self) -> bool {
+        true
+    }
 }
 
 /// Checks all that stores do, but for what [`model::check`] does.

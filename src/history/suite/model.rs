@@ -1,6 +1,5 @@
 //! A store beside plain lists, under random appends, trims, reads, removes and restarts.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -194,12 +193,17 @@ impl<'a> Model<'a> {
 
     /// Returns a number that there is, or one beside it.
     fn id(&self, choice: usize) -> u64 {
-        let choice = choice as u64;
-        let range: Range<u64> = self.start.saturating_sub(2)..self.head + 3;
         match choice % 10 {
             0 => 0,
             1 => self.head,
-            _ => range.start + (choice * 7919) % (range.end - range.start),
+            _ => {
+                let all = self.lists.iter().flat_map(|list| &list.all);
+                let all = all.map(|kept| kept.place.id);
+                let mut all: Vec<_> = all.chain([self.start]).collect();
+                all.sort_unstable();
+                let id = all[choice * 7919 % all.len()];
+                (id + choice as u64 % 3) - 1
+            }
         }
     }
 

@@ -1,10 +1,20 @@
-//! Which node has a session that is not here.
+//! Which node has a session that is not here. If that is dead, this one adopts it.
 
-use std::future::ready;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
 
 use super::super::BayeuxServer;
+use super::super::admit::handshake_in;
+use super::super::core::Core;
+use super::{Cluster, adopting};
 use crate::bayeux::{ClientId, Message};
-use crate::cluster::NodeId;
+use crate::cluster::{NodeId, Owner};
+
+/// How often an owner is asked for anew that says it is not, and after which time: it may be about to be.
+const TRIES: usize = 4;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Where a session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,10 +33,11 @@ impl BayeuxServer {
     /// Returns the session that a batch is of, if there is a cluster and this node does not have it.
     #[must_use]
     pub fn absent(&self, batch: &[Message<'_>]) -> Option<ClientId> {
-        self.core.cluster.as_ref()?;
+        let cluster = self.core.cluster.as_ref()?;
         let mut ids = batch.iter().filter_map(|message| message.client_id);
-        ids.next()
-            .filter(|id| self.core.sessions.find(*id).is_none())
+        let id = ids.next().filter(|id| !self.core.has(cluster, *id))?;
+        // That of a handshake is passed over.
+        handshake_in(batch).is_none().then_some(id)
     }
 
     /// Finds which node has a session; `but` is one that has said it does not.
@@ -35,12 +46,98 @@ impl BayeuxServer {
         id: ClientId,
         but: Option<NodeId>,
     ) -> impl Future<Output = Located> + Send + 'static {
-        let node = NodeId(id.0.mark());
-        let me = self.core.cluster.as_ref().map(|cluster| cluster.links.me);
-        ready(if me == Some(node) || but == Some(node) {
-            Located::Gone
-        } else {
-            Located::At(node)
-        })
+        let core = Arc::clone(&self.core);
+        async move { locate(&core, id, but).await }
     }
+}
+
+impl Core {
+    /// Tells whether a session is here, and is not about to go.
+    pub(super) fn has(&self, cluster: &Cluster, id: ClientId) -> bool {
+        self.sessions.find(id).is_some() && !cluster.leaving.has(id)
+    }
+}
+
+/// Finds which node has a session; `but` is one that has said it does not.
+pub(super) async fn locate(core: &Arc<Core>, id: ClientId, but: Option<NodeId>) -> Located {
+    let Some(cluster) = &core.cluster else {
+        return Located::Gone;
+    };
+    let bound = cluster.links.settings.call_timeout;
+    if timeout(bound, cluster.leaving.over(id)).await.is_err() {
+        return Located::Unknown;
+    }
+    if core.sessions.find(id).is_some() {
+        return Located::Here;
+    }
+    if let Some(but) = but {
+        if cluster.moved.find(id) == Some(but) {
+            cluster.moved.forget(id);
+        }
+    }
+    let maker = NodeId(id.0.mark());
+    let hints = [cluster.moved.find(id), Some(maker)];
+    for hint in hints.into_iter().flatten() {
+        let is_other = Some(hint) != but && hint != cluster.links.me;
+        if is_other && cluster.nodes.is_alive(hint) == Some(true) {
+            return Located::At(hint);
+        }
+    }
+    by_registry(core, cluster, id, but).await
+}
+
+async fn by_registry(
+    core: &Arc<Core>,
+    cluster: &Cluster,
+    id: ClientId,
+    but: Option<NodeId>,
+) -> Located {
+    let me = cluster.links.me;
+    for tried in 0..TRIES {
+        if tried > 0 {
+            sleep(PAUSE).await;
+        }
+        let has_ended = core.shared.ownership.as_ref();
+        if has_ended.is_some_and(|ownership| ownership.has_ended(id)) {
+            return Located::Gone;
+        }
+        let bound = cluster.links.settings.call_timeout;
+        let found = timeout(bound, cluster.links.registry.find(id)).await;
+        let owner = match found {
+            Ok(Ok(Some(owner))) => owner,
+            Ok(Ok(None)) => return Located::Gone,
+            Ok(Err(_)) | Err(_) => return Located::Unknown,
+        };
+        let is_adoptable = owner.node == me || cluster.nodes.is_alive(owner.node) == Some(false);
+        if is_adoptable {
+            match adopt(core, cluster, id, owner).await {
+                // Somebody else was faster, or is not as dead as it seemed.
+                None => continue,
+                Some(located) => return located,
+            }
+        }
+        if Some(owner.node) != but {
+            cluster.moved.note(id, owner.node);
+            return Located::At(owner.node);
+        }
+    }
+    // Its owner says for long that it is not: the session has just ended.
+    if but.is_some() {
+        Located::Gone
+    } else {
+        Located::Unknown
+    }
+}
+
+/// Has this node adopt a session, once however many ask for that.
+async fn adopt(core: &Arc<Core>, cluster: &Cluster, id: ClientId, owner: Owner) -> Option<Located> {
+    let adopting = Arc::clone(core);
+    let adopted = cluster
+        .adoptions
+        .work(
+            id,
+            || async move { adopting::adopt(&adopting, id, owner).await },
+        )
+        .await;
+    adopted.unwrap_or(Some(Located::Unknown))
 }

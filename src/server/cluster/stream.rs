@@ -32,10 +32,13 @@ const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Something that is done between two messages.
 type Job = Box<dyn FnOnce(&Core, &Recent) + Send>;
 
+/// A job, and the mark that it waits for.
+type Queued = (Option<u64>, Job);
+
 /// What happens between two messages.
 pub(in crate::server) struct Stream {
-    jobs: mpsc::UnboundedSender<(Option<u64>, Job)>,
-    queued: Mutex<Option<mpsc::UnboundedReceiver<(Option<u64>, Job)>>>,
+    jobs: mpsc::UnboundedSender<Queued>,
+    queued: Mutex<Option<mpsc::UnboundedReceiver<Queued>>>,
     marks: AtomicU64,
     /// The number of the message that was delivered last.
     reached: watch::Sender<u64>,
@@ -98,6 +101,11 @@ impl Cluster {
         // It fails only if the server is gone, which its result tells.
         let _ = self.stream.jobs.send((mark, job));
         result
+    }
+
+    /// Returns the number of the message that was delivered last: all up to that, whoever they are for, have been.
+    pub(in crate::server) fn last_delivered(&self) -> u64 {
+        *self.stream.reached.borrow()
     }
 
     /// Waits until a message was delivered here, or one with a larger number.

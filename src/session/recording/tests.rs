@@ -65,6 +65,7 @@ fn shared(settings: Settings) -> Arc<Shared> {
         reconnects: Reconnects::default(),
         replays: crate::session::Replays::default(),
         interest: None,
+        ownership: None,
         extensions: extensions.build(Vec::new()),
         aliases: crate::alias::Aliases::default(),
         lifecycle: crate::lifecycle::Lifecycle::default(),

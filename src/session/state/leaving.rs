@@ -60,7 +60,7 @@ impl State {
             events,
             number: Some(number),
             resent,
-            in_flight: None,
+            ..Taken::default()
         }
     }
 

@@ -6,12 +6,25 @@ use super::{Phase, State, Wake, Writing};
 use crate::bayeux::RandomId;
 use crate::session::Settings;
 use crate::session::acks::Acks;
+use crate::session::gaps::Gaps;
 use crate::session::queue::Queue;
-use crate::session::record::{PatternRecord, Revive, StateRecord, Unreadable};
+use crate::session::record::{
+    AcksRecord, PatternRecord, QueueRecord, Revive, RunRecord, StateRecord, StreamRecord,
+    Unreadable,
+};
 use crate::session::replaying::Replaying;
 use crate::session::stream_slot::StreamSlot;
 use crate::session::subscriptions::Subscriptions;
 use crate::session::times::Times;
+
+/// What is written of the events that a session has, and is to get.
+pub(super) struct Parts {
+    queue: QueueRecord,
+    stream: StreamRecord,
+    acks: Option<AcksRecord>,
+    replaying: Vec<RunRecord>,
+    position: Option<u64>,
+}
 
 impl State {
     /// Ends the ways by which events are on their way: what is not written yet comes back, and none leaves any
@@ -33,18 +46,46 @@ impl State {
         &self,
         now: Instant,
     ) -> Result<Option<StateRecord>, Unreadable> {
+        let acks = self.acks.as_ref();
+        let replaying = self.replaying.as_ref();
+        let parts = Parts {
+            queue: self.queue.record(now)?,
+            stream: self.stream_slot.record()?,
+            acks: acks.map(|acks| acks.record()).transpose()?,
+            replaying: replaying.map_or_else(Vec::new, |replaying| replaying.record()),
+            position: None,
+        };
+        Ok(self.recorded(parts))
+    }
+
+    /// Makes the parts of a record without events, and without what it has yet to get of the past, which its
+    /// client has not acknowledged.
+    pub(super) fn skeleton_parts(&self, last: u64) -> Parts {
+        Parts {
+            queue: QueueRecord::default(),
+            stream: self.stream_slot.skeleton(),
+            acks: self.acks.as_ref().map(|acks| acks.skeleton()),
+            replaying: Vec::new(),
+            position: Some(self.position(last)),
+        }
+    }
+
+    /// Makes a record of parts of it, and of all the rest; nothing of a session that has ended.
+    pub(super) fn recorded(&self, parts: Parts) -> Option<StateRecord> {
         // All fields by name: what is new has to find its place here, or a reason why it has none.
         let Self {
             phase,
-            queue,
-            stream_slot,
+            // They are among the parts.
+            queue: _,
+            stream_slot: _,
+            acks: _,
+            replaying: _,
             // What belongs to connections, and numbers that only they know, ends with them.
             held: _,
             next_ticket: _,
             connects: _,
             replying: _,
             has_new_stream: _,
-            acks,
             writing: _,
             cuts,
             batches: _,
@@ -66,14 +107,14 @@ impl State {
             is_bound,
             has_had_stream,
             subscriptions,
-            replaying,
             // What it names has come with the session.
             floor: _,
+            gaps,
         } = self;
         let is_connected = match phase {
             Phase::Handshaken => false,
             Phase::Connected => true,
-            Phase::Ended(_) => return Ok(None),
+            Phase::Ended(_) => return None,
         };
         let Times {
             timeout,
@@ -83,11 +124,12 @@ impl State {
             ends: _,
         } = times.as_deref().copied().unwrap_or_default();
         let subscriptions = subscriptions.to_vec().into_iter().map(PatternRecord);
-        Ok(Some(StateRecord {
+        let gaps = gaps.as_ref().map(|gaps| gaps.patterns().cloned());
+        Some(StateRecord {
             is_connected,
-            queue: queue.record(now)?,
-            stream: stream_slot.record()?,
-            acks: acks.as_ref().map(|acks| acks.record()).transpose()?,
+            queue: parts.queue,
+            stream: parts.stream,
+            acks: parts.acks,
             cuts: *cuts,
             timeout,
             interval,
@@ -98,10 +140,10 @@ impl State {
             is_bound: *is_bound,
             has_had_stream: *has_had_stream,
             subscriptions: subscriptions.collect(),
-            replaying: replaying
-                .as_ref()
-                .map_or_else(Vec::new, |replaying| replaying.record()),
-        }))
+            replaying: parts.replaying,
+            gaps: gaps.into_iter().flatten().map(PatternRecord).collect(),
+            position: parts.position,
+        })
     }
 
     /// Makes the state of a session that another process has left; its client has `comes_back` beside what it
@@ -163,6 +205,9 @@ impl State {
                 .filter(|runs| !runs.is_empty())
                 .map(|runs| Box::new(Replaying::of_record(runs))),
             floor: 0,
+            gaps: Some(Gaps::of_record(record.gaps))
+                .filter(|gaps| !gaps.is_empty())
+                .map(Box::new),
         };
         if let Some(acks) = &state.acks {
             state.queue.count_beside(acks.size());

@@ -48,6 +48,12 @@ impl State {
         Some(replaying.begin(patterns, &subscriptions, sent))
     }
 
+    /// Begins a run for what it is subscribed to already, of which nothing has come live yet; returns its number.
+    pub(in crate::session) fn begin_replay_again(&mut self, patterns: &[ChannelPattern]) -> u64 {
+        let replaying = self.replaying.get_or_insert_default();
+        replaying.begin(patterns, &[], 0)
+    }
+
     /// Says from where on a run reads; false if it is gone.
     pub(in crate::session) fn decide_replay(&mut self, run: u64, begins: Begins) -> bool {
         let replaying = self.replaying.as_mut();

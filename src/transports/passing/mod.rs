@@ -13,3 +13,6 @@ pub use self::edge::{Found, Messages, PassedOn};
 pub use self::owner::Owner;
 pub use self::request::{PassedFormat, PassedRequest};
 pub use self::response::{not_here, streams};
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,8 @@ use crate::web::{Head, Socket};
 
 /// Why a socket is closed whose session goes on elsewhere.
 const DISPLACED: &str = "another connection took the session over";
+/// The same, if that is another node of the cluster.
+const MOVED: &str = "the session goes on at another node";
 
 /// Accepts an upgrade.
 ///
@@ -414,6 +416,10 @@ impl Connection {
                 close(outgoing, CloseCode::Normal, DISPLACED);
             }
             Poll::Ready(StreamStep::Ended(EndReason::Disconnect)) => self.waiting().end(),
+            // Its client comes back, and finds the session wherever that is.
+            Poll::Ready(StreamStep::Ended(EndReason::Moved)) => {
+                close(outgoing, CloseCode::Away, MOVED);
+            }
             // What its head shows has expired too: its client has to open another.
             Poll::Ready(StreamStep::Ended(EndReason::IdentityExpired)) if self.shows() => {
                 self.waiting().end();

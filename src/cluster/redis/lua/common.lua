@@ -24,15 +24,25 @@ end
 -- bytes than `bytes`, or they came before `old`, or have numbers up to `up_to`. Returns how many, and their bytes.
 local function cut(keys, channel, count, size, messages, bytes, old, up_to, steps)
   local gone, freed, last = {}, 0, nil
-  for _, entry in ipairs(redis.call('XRANGE', keys.stream, '-', '+', 'COUNT', steps)) do
-    local id, length = string.match(entry[1], '^(%d+)-(%d+)$')
-    local is_kept = count - #gone <= messages and size - freed <= bytes and tonumber(id) > up_to
-    if is_kept and (old <= 0 or came(entry) >= old) then
-      break
+  local function goes(entry, id)
+    return count - #gone > messages or size - freed > bytes or tonumber(id) <= up_to
+      or (old > 0 and came(entry) < old)
+  end
+  local function take(entries)
+    for _, entry in ipairs(entries) do
+      local id, length = string.match(entry[1], '^(%d+)-(%d+)$')
+      if not goes(entry, id) then
+        return false
+      end
+      gone[#gone + 1] = entry[1]
+      freed = freed + tonumber(length)
+      last = id
     end
-    gone[#gone + 1] = entry[1]
-    freed = freed + tonumber(length)
-    last = id
+    return #entries > 0
+  end
+  -- Mostly there is one, or none.
+  if take(redis.call('XRANGE', keys.stream, '-', '+', 'COUNT', 1)) and steps > 1 then
+    take(redis.call('XRANGE', keys.stream, '(' .. gone[1], '+', 'COUNT', steps - 1))
   end
   if #gone > 0 then
     redis.call('XDEL', keys.stream, unpack(gone))

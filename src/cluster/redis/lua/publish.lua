@@ -58,7 +58,7 @@ if has_history then
     local steps = size > bytes and 16 or math.min(count - messages, 16)
     gone, freed = cut(keys, channel, count, size, messages, bytes, old, 0, steps)
     if freed > 0 then
-      redis.call('HINCRBY', KEYS[9], channel, -freed)
+      redis.call('HINCRBY', KEYS[9], channel, 0 - freed)
     end
   end
   redis.call('HMSET', KEYS[1], 'head', id, 'messages', text(tonumber(numbers[2] or 0) + 1 - gone),

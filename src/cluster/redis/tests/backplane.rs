@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 use tokio::time::timeout;
 
 use super::super::Redis;
+use super::connect;
 use super::redis_server::RedisServer;
 use crate::bayeux::{ChannelName, ChannelPattern, ClientId, Limits, RandomId};
-use crate::cluster::{Backplane, Feed, Head, Incoming, Interest, NotPublished, Outgoing};
+use crate::cluster::{Backplane, Feed, Head, Incoming, Interest, NotPublished, Outgoing, Settings};
 use crate::history::{Body, Entry, Place, Policy, Retention};
 
 /// A node, as far as it is one of the backplane.
@@ -28,11 +29,15 @@ fn policy() -> Policy {
 impl Node {
     /// Joins, with interest in some channels and patterns.
     pub(super) async fn join(server: &RedisServer, patterns: &[&str]) -> (Self, Head) {
+        Self::join_with(&server.settings(), patterns).await
+    }
+
+    pub(super) async fn join_with(settings: &Settings, patterns: &[&str]) -> (Self, Head) {
         let interest = Arc::<Interest>::default();
         for text in patterns {
             interest.add(&pattern(text));
         }
-        let joined = Redis::connect(&server.settings(), policy(), Arc::clone(&interest)).await;
+        let joined = connect(settings, policy(), &interest).await;
         let redis = joined.expect("it is there");
         let node = Self { redis, interest };
         let head = node.up().await;
@@ -251,7 +256,7 @@ async fn scripts_are_loaded_again() {
 async fn a_wrong_setting_is_told_at_start() {
     let mut server = RedisServer::with(&["--requirepass", "x"]);
     let connect = async |settings| {
-        let connected = Redis::connect(&settings, policy(), Arc::default()).await;
+        let connected = super::connect(&settings, policy(), &Arc::default()).await;
         connected.map_err(|error| error.to_string())
     };
     let error = connect(server.settings()).await.expect_err("no password");
@@ -278,7 +283,7 @@ async fn it_connects_once_redis_is_there() {
     let interest = Arc::<Interest>::default();
     interest.add(&pattern("/a"));
     assert!(interest.settled().is_none());
-    let redis = Redis::connect(&server.settings(), policy(), Arc::clone(&interest)).await;
+    let redis = connect(&server.settings(), policy(), &interest).await;
     let node = Node {
         redis: redis.expect("it is away"),
         interest,

@@ -65,6 +65,14 @@ impl RedisServer {
         }
     }
 
+    /// Stops it, or lets it go on, without an end of its connections.
+    pub(super) fn signal(&self, signal: &str) {
+        let process = self.process.as_ref().expect("it is there");
+        let id = process.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status();
+        assert!(sent.expect("kill is there").success());
+    }
+
     fn socket(&self) -> String {
         let socket = self.directory.join("socket");
         socket.to_string_lossy().into_owned()

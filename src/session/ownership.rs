@@ -1,0 +1,268 @@
+//! Whose the sessions of a cluster's node are: for how long they may be taken for its own, and what the others have
+//! yet to know of them. Without a cluster there is none.
+
+use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+
+use super::IdHasher;
+use crate::bayeux::ClientId;
+use crate::cluster::Lease;
+
+type Ids = HashSet<ClientId, BuildHasherDefault<IdHasher>>;
+
+/// What is kept of sessions that are a node's.
+#[derive(Debug)]
+pub struct Ownership {
+    /// For how long they are.
+    pub lease: Lease,
+    changed: Mutex<Changed>,
+    more: Notify,
+    /// How many changes were told.
+    told: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Changed {
+    /// Something has changed that another node has to know if it is to go on with them.
+    sessions: Ids,
+    /// Their clients have acknowledged something.
+    acknowledged: Ids,
+    ended: Vec<ClientId>,
+    /// How many changes there were.
+    made: u64,
+}
+
+/// What has changed of sessions.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Those that are to be written anew.
+    pub sessions: Vec<ClientId>,
+    /// Those that have ended.
+    pub ended: Vec<ClientId>,
+    /// How many changes there were up to these, if all of them are among these.
+    pub made: Option<u64>,
+}
+
+impl Changes {
+    /// Tells whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty() && self.ended.is_empty()
+    }
+}
+
+impl Ownership {
+    /// Makes that of a node that has yet to tell the others that it lives.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self {
+            lease: Lease::new(now),
+            changed: Mutex::default(),
+            more: Notify::new(),
+            told: watch::Sender::new(0),
+        }
+    }
+
+    /// Tells whether sessions may be taken for this node's now. It looks at the clock.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.lease.holds(tokio::time::Instant::now().into_std())
+    }
+
+    /// Notes that a session has begun, or that something of it has changed.
+    pub fn note(&self, id: ClientId) {
+        let mut changed = self.lock();
+        changed.sessions.insert(id);
+        changed.made += 1;
+        drop(changed);
+        self.more.notify_one();
+    }
+
+    /// Notes that these were told.
+    pub fn note_told(&self, changes: &Changes) {
+        if let Some(made) = changes.made {
+            self.told.send_modify(|told| *told = made.max(*told));
+        }
+    }
+
+    /// Waits until all that has changed was told, but not for long: it may be that it cannot be now. Nothing: it was.
+    pub fn settled(&self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let made = self.lock().made;
+        let mut told = self.told.subscribe();
+        if *told.borrow() >= made {
+            return None;
+        }
+        Some(async move {
+            // The other end may be gone when the server is.
+            let _ = timeout(PATIENCE, told.wait_for(|told| *told >= made)).await;
+        })
+    }
+
+    /// Notes that a client has acknowledged something, which may wait until [`Self::hurry_acknowledged`].
+    pub fn note_acknowledged(&self, id: ClientId) {
+        self.lock().acknowledged.insert(id);
+    }
+
+    /// Notes that a session has ended.
+    pub fn note_ended(&self, id: ClientId) {
+        let mut changed = self.lock();
+        changed.sessions.remove(&id);
+        changed.acknowledged.remove(&id);
+        changed.ended.push(id);
+        drop(changed);
+        self.more.notify_one();
+    }
+
+    /// Notes that a session has left this node.
+    pub fn forget(&self, id: ClientId) {
+        let mut changed = self.lock();
+        changed.sessions.remove(&id);
+        changed.acknowledged.remove(&id);
+    }
+
+    /// Has what was acknowledged written, too.
+    pub fn hurry_acknowledged(&self) {
+        let mut changed = self.lock();
+        if changed.acknowledged.is_empty() {
+            return;
+        }
+        let acknowledged = std::mem::take(&mut changed.acknowledged);
+        changed.sessions.extend(acknowledged);
+        drop(changed);
+        self.more.notify_one();
+    }
+
+    /// Tells whether a session has changed since it was written, or has ended since.
+    #[must_use]
+    pub fn is_changed(&self, id: ClientId) -> bool {
+        let changed = self.lock();
+        changed.sessions.contains(&id) || changed.ended.contains(&id)
+    }
+
+    /// Tells whether a session has ended, and the others have yet to know that.
+    #[must_use]
+    pub fn has_ended(&self, id: ClientId) -> bool {
+        self.lock().ended.contains(&id)
+    }
+
+    /// Takes so many changes at most, those of one kind and those of the other.
+    #[must_use]
+    pub fn take(&self, most: usize) -> Changes {
+        let mut changed = self.lock();
+        let sessions: Vec<_> = changed.sessions.iter().copied().take(most).collect();
+        for id in &sessions {
+            changed.sessions.remove(id);
+        }
+        let ended = changed.ended.len().min(most);
+        let ended = changed.ended.drain(..ended).collect();
+        let is_all = changed.sessions.is_empty();
+        Changes {
+            sessions,
+            ended,
+            made: is_all.then_some(changed.made),
+        }
+    }
+
+    /// Gives back what could not be told.
+    pub fn give_back(&self, changes: Changes) {
+        let mut changed = self.lock();
+        changed.sessions.extend(changes.sessions);
+        changed.ended.splice(0..0, changes.ended);
+    }
+
+    /// Waits until something has changed.
+    pub async fn changed(&self) {
+        self.more.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Changed> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl super::Session {
+    /// Tells whether its events may leave and its connects be answered: not while others may take this node for
+    /// dead, and own it.
+    pub(super) fn is_owned(&self) -> bool {
+        let ownership = self.shared.ownership.as_ref();
+        ownership.is_none_or(|ownership| ownership.holds())
+    }
+
+    /// Lets whoever waits for something of it look again.
+    pub fn stir(&self) {
+        let mut inner = self.lock();
+        let wakers = [inner.waker.take(), inner.stream_waker.take()];
+        drop(inner);
+        for waker in wakers.into_iter().flatten() {
+            waker.wake();
+        }
+    }
+
+    /// Notes that others have to know something new of it.
+    pub fn note_change(&self) {
+        if let Some(ownership) = &self.shared.ownership {
+            ownership.note(self.id);
+        }
+    }
+
+    /// Notes that it is another node's now.
+    pub(super) fn forget_change(&self) {
+        if let Some(ownership) = &self.shared.ownership {
+            ownership.forget(self.id);
+        }
+    }
+
+    /// Notes that it has ended.
+    pub(super) fn note_end(&self) {
+        if let Some(ownership) = &self.shared.ownership {
+            ownership.note_ended(self.id);
+        }
+    }
+}
+
+/// How long whoever subscribes waits until other nodes know of that.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often what was acknowledged is written.
+pub const CHECKPOINT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bayeux::RandomId;
+
+    #[test]
+    fn changes_are_taken_once_and_what_was_acknowledged_later() {
+        let ownership = Ownership::new(Instant::now());
+        let ids = [1, 2, 3].map(|byte| ClientId(RandomId::from_random([byte; 16])));
+        let changes = |sessions: &[ClientId], ended: &[ClientId], made| Changes {
+            sessions: sessions.to_vec(),
+            ended: ended.to_vec(),
+            made: Some(made),
+        };
+        ownership.note(ids[0]);
+        ownership.note(ids[0]);
+        ownership.note_acknowledged(ids[1]);
+        assert!(ownership.is_changed(ids[0]) && !ownership.is_changed(ids[1]));
+        let first = ownership.take(10);
+        assert_eq!(first, changes(&ids[..1], &[], 2));
+        assert!(ownership.settled().is_some());
+        ownership.note_told(&first);
+        assert!(ownership.settled().is_none());
+        assert!(ownership.take(10).is_empty());
+        ownership.give_back(first);
+        ownership.note_ended(ids[0]);
+        ownership.note_ended(ids[2]);
+        assert!(ownership.has_ended(ids[0]));
+        ownership.hurry_acknowledged();
+        assert_eq!(ownership.take(1), changes(&ids[1..2], &ids[..1], 2));
+        ownership.note(ids[1]);
+        ownership.forget(ids[1]);
+        assert_eq!(ownership.take(10), changes(&[], &ids[2..], 3));
+    }
+}

@@ -1,0 +1,73 @@
+//! The part of a session's life in which it goes from one node of a cluster to another, or may have to.
+
+use std::sync::Arc;
+
+use super::{Phase, State, Wake};
+use crate::bayeux::{ChannelPattern, Event};
+use crate::session::Settings;
+use crate::session::record::StateRecord;
+
+impl State {
+    /// Goes on after [`cut`](Self::cut), as if it had not been.
+    pub(in crate::session) fn mend(&mut self, settings: &Settings) -> Wake {
+        self.is_cut = false;
+        self.resume_for_events(settings)
+    }
+
+    /// Tells whether nothing of it is on its way.
+    pub(in crate::session) fn is_quiet(&self) -> bool {
+        let is_away = self.stream_slot.is_writing() || self.replying.is_some();
+        !is_away && self.batches == 0
+    }
+
+    /// Tells whether its client has acknowledged something since this was asked.
+    pub(in crate::session) fn has_acknowledged(&mut self) -> bool {
+        self.acks.as_mut().is_some_and(|acks| acks.take_news())
+    }
+
+    /// Makes the record that another node is to go on with if this one dies: without events; nothing of what has
+    /// ended. All messages up to `last` have been offered to it.
+    pub(in crate::session) fn skeleton(&self, last: u64) -> Option<StateRecord> {
+        let parts = self.skeleton_parts(last);
+        self.recorded(parts)
+    }
+
+    /// Returns the largest number such that whatever it was to get up to that, its client has acknowledged.
+    pub(super) fn position(&self, last: u64) -> u64 {
+        let sent = self.acks.as_ref().and_then(|acks| acks.first_id());
+        let unacknowledged = [sent, self.queue.first_id()].into_iter().flatten().min();
+        let replaying = self.replaying.as_ref();
+        let read = replaying.and_then(|replaying| replaying.read_up_to());
+        let before = unacknowledged.map(|id| id - 1);
+        before.into_iter().chain(read).min().unwrap_or(last)
+    }
+
+    /// Notes that messages of these may be missing. An event stream of its own is told at once, by what `told`
+    /// makes.
+    pub(in crate::session) fn note_gap(
+        &mut self,
+        patterns: &[ChannelPattern],
+        told: impl Fn(&ChannelPattern) -> Arc<Event>,
+        settings: &Settings,
+    ) -> Wake {
+        if matches!(self.phase, Phase::Ended(_)) {
+            return Wake::NONE;
+        }
+        if self.stream_slot.keeps_session() {
+            for pattern in patterns {
+                self.queue.push_read(&told(pattern));
+            }
+            return self.resume_for_events(settings);
+        }
+        self.gaps.get_or_insert_default().add(patterns);
+        Wake::NONE
+    }
+
+    /// Returns what the reply to a connect is to tell of what may be missing, as JSON: that to the newest.
+    pub(in crate::session) fn take_gap(&mut self, connect: u64) -> Option<String> {
+        if self.gaps.is_none() || connect != self.connects {
+            return None;
+        }
+        self.gaps.take().map(|gaps| gaps.json())
+    }
+}

@@ -8,26 +8,13 @@ use tokio::time::{sleep, timeout};
 use super::super::BayeuxServer;
 use super::super::admit::handshake_in;
 use super::super::core::Core;
-use super::{Cluster, adopting};
+use super::{Cluster, Located, adopting};
 use crate::bayeux::{ClientId, Message};
 use crate::cluster::{NodeId, Owner};
 
 /// How often an owner is asked for anew that says it is not, and after which time: it may be about to be.
 const TRIES: usize = 4;
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// Where a session is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Located {
-    /// Here: it was all the time, or has come.
-    Here,
-    /// At a node that lives.
-    At(NodeId),
-    /// Nowhere.
-    Gone,
-    /// That cannot be found out now.
-    Unknown,
-}
 
 impl BayeuxServer {
     /// Returns the session that a batch is of, if there is a cluster and this node does not have it.

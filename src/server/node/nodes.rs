@@ -10,7 +10,7 @@ pub(in crate::server) struct Nodes(Mutex<Option<Vec<NodeInfo>>>);
 
 impl Nodes {
     /// Notes which live, and returns those that are new.
-    pub(super) fn note(&self, alive: Vec<NodeInfo>) -> Vec<NodeInfo> {
+    pub(in crate::server) fn note(&self, alive: Vec<NodeInfo>) -> Vec<NodeInfo> {
         let mut known = self.lock();
         let before = known.replace(alive.clone()).unwrap_or_default();
         let is_new = |node: &NodeInfo| !before.iter().any(|other| other.id == node.id);
@@ -18,14 +18,14 @@ impl Nodes {
     }
 
     /// Tells whether a node lives; nothing before anything is known.
-    pub(super) fn is_alive(&self, node: NodeId) -> Option<bool> {
+    pub(in crate::server) fn is_alive(&self, node: NodeId) -> Option<bool> {
         let known = self.lock();
         let known = known.as_ref()?;
         Some(known.iter().any(|other| other.id == node))
     }
 
     /// Returns those that take sessions, in the same order on every node.
-    pub(super) fn ready(&self) -> Vec<NodeId> {
+    pub(in crate::server) fn ready(&self) -> Vec<NodeId> {
         let known = self.lock();
         let ready = known.iter().flatten();
         let ready = ready.filter(|node| node.state == NodeState::Ready);

@@ -57,10 +57,8 @@ pub(super) async fn locate(core: &Arc<Core>, id: ClientId, but: Option<NodeId>) 
     if core.sessions.find(id).is_some() {
         return Located::Here;
     }
-    if let Some(but) = but {
-        if cluster.moved.find(id) == Some(but) {
-            cluster.moved.forget(id);
-        }
+    if but.is_some() && cluster.moved.find(id) == but {
+        cluster.moved.forget(id);
     }
     let maker = NodeId(id.0.mark());
     let hints = [cluster.moved.find(id), Some(maker)];
@@ -92,7 +90,7 @@ async fn by_registry(
         let found = timeout(bound, cluster.links.registry.find(id)).await;
         let owner = match found {
             Ok(Ok(Some(owner))) => owner,
-            Ok(Ok(None)) => return Located::Gone,
+            Ok(Ok(None)) => return by_new_node(cluster, id, but).await,
             Ok(Err(_)) | Err(_) => return Located::Unknown,
         };
         let is_adoptable = owner.node == me || cluster.nodes.is_alive(owner.node) == Some(false);
@@ -113,6 +111,23 @@ async fn by_registry(
         Located::Gone
     } else {
         Located::Unknown
+    }
+}
+
+/// Finds a session that is not written yet: of a node of which this one has not heard yet.
+async fn by_new_node(cluster: &Cluster, id: ClientId, but: Option<NodeId>) -> Located {
+    let maker = NodeId(id.0.mark());
+    let is_known = maker == cluster.links.me || cluster.nodes.is_alive(maker) == Some(true);
+    if is_known || but == Some(maker) {
+        return Located::Gone;
+    }
+    let bound = cluster.links.settings.call_timeout;
+    if timeout(bound, cluster.nodes.told_again()).await.is_err() {
+        return Located::Unknown;
+    }
+    match cluster.nodes.is_alive(maker) {
+        Some(true) => Located::At(maker),
+        _ => Located::Gone,
     }
 }
 

@@ -90,6 +90,13 @@ async fn by_registry(
         let found = timeout(bound, cluster.links.registry.find(id)).await;
         let owner = match found {
             Ok(Ok(Some(owner))) => owner,
+            Ok(Ok(None))
+                if cluster
+                    .stream
+                    .is_renewed(cluster.links.settings.node_timeout) =>
+            {
+                return Located::Unknown;
+            }
             Ok(Ok(None)) => return by_new_node(cluster, id, but).await,
             Ok(Err(_)) | Err(_) => return Located::Unknown,
         };

@@ -46,6 +46,7 @@ pub(in crate::server) async fn run(core: &Arc<Core>) {
     let Some(mut jobs) = cluster.stream.take() else {
         return std::future::pending().await;
     };
+    core.shared.metrics.cluster.set_up(false);
     let mut delivering = Delivering {
         core,
         cluster,
@@ -140,6 +141,9 @@ impl Delivering<'_> {
         self.core.shared.metrics.cluster.set_up(true);
         let last = self.recent.last();
         let is_same = self.epoch.as_ref().is_none_or(|epoch| *epoch == head.epoch);
+        if !is_same {
+            self.cluster.stream.note_renewed();
+        }
         let is_first = self.epoch.replace(head.epoch).is_none();
         if is_first {
             self.recent.begin(head.id);

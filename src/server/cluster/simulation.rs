@@ -56,7 +56,10 @@ struct Chance(u64);
 
 impl Chance {
     fn of(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        let mut chance = Self(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
+        // Others than those that follow one seed.
+        let state = chance.below(usize::MAX) as u64;
+        Self(state ^ seed)
     }
 
     fn below(&mut self, bound: usize) -> usize {

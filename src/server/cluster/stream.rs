@@ -179,7 +179,7 @@ impl Delivering<'_> {
             })
             .collect();
         let is_filled = wants.is_empty() || self.replay(wants, head.id).await;
-        let mut missed = self.missed(others, is_same).await;
+        let mut missed = self.missed(others, is_same, last).await;
         if !is_filled {
             missed.extend(kept);
         }
@@ -199,6 +199,7 @@ impl Delivering<'_> {
         &mut self,
         patterns: Vec<ChannelPattern>,
         is_same: bool,
+        before: u64,
     ) -> Vec<ChannelPattern> {
         if !is_same {
             return patterns;
@@ -214,7 +215,7 @@ impl Delivering<'_> {
         let unmissed: std::collections::HashSet<&str> = channels
             .iter()
             .zip(last)
-            .filter(|(_, last)| *last <= self.recent.last())
+            .filter(|(_, last)| *last <= before)
             .map(|(channel, _)| channel.as_str())
             .collect();
         let missed = |pattern: &ChannelPattern| !unmissed.contains(pattern.as_str());

@@ -75,6 +75,8 @@ impl State {
     ) -> Option<String> {
         let gaps = self.gaps.as_mut().filter(|_| connect == self.connects)?;
         let json = gaps.json();
+        #[cfg(test)]
+        eprintln!("DEBUG told {json} with {connect} {number:?}");
         if gaps.tell(connect, number) {
             self.gaps = None;
         }

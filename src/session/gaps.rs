@@ -33,6 +33,11 @@ impl Gaps {
         was_told && number.is_none()
     }
 
+    /// Tells whether it was told once at least.
+    pub(super) fn is_told(&self) -> bool {
+        self.told.is_some()
+    }
+
     /// Tells whether it may be forgotten, as replies up to this number have arrived.
     pub(super) fn has_arrived(&self, number: u64) -> bool {
         self.told.is_some_and(|told| told <= number)

@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use super::super::core::Core;
 use super::Cluster;
-use super::locating::Located;
+use super::Located;
 use crate::bayeux::{ChannelPattern, ClientId};
 use crate::cluster::{Claim, Owner};
 use crate::operations::{Revived, Scope};

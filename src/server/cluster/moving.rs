@@ -14,12 +14,13 @@ use tokio::time::{sleep, timeout};
 
 use super::super::core::{Core, clocks};
 use super::Cluster;
+use super::Located;
+use super::Recent;
 use super::adopting::{Missed, Missing};
 use super::calls::{Given, TakeAnswer, TakeCall, decode, encode, read, written};
 use super::leaving::Departure;
-use super::locating::{Located, locate};
+use super::locating::locate;
 use super::owning::{let_go, write_one};
-use super::stream::Recent;
 use crate::bayeux::{ChannelPattern, ClientId};
 use crate::cluster::{CallKind, Claim, NodeId, Owner};
 use crate::operations::Revived;

@@ -66,7 +66,11 @@ impl State {
             return self.resume_for_events(settings);
         }
         self.gaps.get_or_insert_default().add(patterns);
-        Wake::NONE
+        if self.batches > 0 || self.replying.is_some() {
+            return Wake::NONE;
+        }
+        // Whoever waits for messages has to hear that some will not come.
+        self.wake_connect()
     }
 
     /// Returns what the reply to a connect is to tell of what may be missing, as JSON: that to the newest.

@@ -196,7 +196,8 @@ impl Client {
             if node.server.absent(std::slice::from_ref(&message)).is_none() {
                 return self.process(&node, text, None).await;
             }
-            match node.server.locate(id, but).await {
+            let located = node.gate.unless_dead(node.server.locate(id, but)).await;
+            match located.unwrap_or(Located::Unknown) {
                 Located::Here | Located::Gone => return self.process(&node, text, None).await,
                 Located::Unknown => return Answer::Failed,
                 Located::At(other) => {
@@ -278,8 +279,10 @@ impl Client {
             if let Some(admission) = admission {
                 drop(request);
                 let bound = Duration::from_secs(30);
+                let admission = node.gate.unless_dead(admission);
                 verdicts = match timeout(bound, admission).await {
-                    Ok(verdicts) => verdicts,
+                    Ok(Some(verdicts)) => verdicts,
+                    Ok(None) => return None,
                     Err(_) => {
                         self.fail("an admission hangs".to_owned());
                         return None;
@@ -297,7 +300,7 @@ impl Client {
                 ..
             } = node.server.process(&mut batch, request, now());
             if let Some(settlement) = unsettled {
-                let settled = timeout(Duration::from_secs(30), *settlement).await.ok()?;
+                let settled = node.gate.unless_dead(*settlement).await?;
                 return Some(node.server.conclude(settled, &|| false, None, now()));
             }
             let mut outcome = Outcome::of(session);

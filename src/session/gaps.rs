@@ -73,8 +73,6 @@ impl Session {
             return;
         }
         self.shared.metrics.cluster.gaps.increment();
-        #[cfg(test)]
-        eprintln!("DEBUG gap of {:?}: {patterns:?}", self.id());
         let mut inner = self.lock();
         let memory = &self.shared.metrics.memory;
         let told = |pattern: &ChannelPattern| {

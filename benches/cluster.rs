@@ -156,7 +156,8 @@ async fn node(server: &Server, patterns: &[&str]) -> Arc<Redis> {
         messages: channel.as_str().starts_with("/kept").then_some(KEPT),
         ..Retention::default()
     });
-    let connecting = Redis::connect(&settings, &history::Settings::default(), policy, interest);
+    let history = history::Settings::default();
+    let connecting = Redis::connect(&settings, &history, policy, interest);
     let redis = connecting.await.expect("it is there");
     assert!(matches!(redis.next().await, Feed::Up(_)));
     redis

@@ -9,6 +9,7 @@ mod held;
 mod history;
 mod http_api;
 mod identify;
+mod node;
 mod outcome;
 mod pace;
 mod past;
@@ -24,8 +25,8 @@ mod waits;
 use std::sync::Arc;
 use std::time::Instant;
 
-use self::cluster::Cluster;
 use self::core::Core;
+use self::node::Cluster;
 use self::waits::WaitingRoom;
 use crate::access::Access;
 use crate::alias::{Alias, Aliases};

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use super::{Later, Scope};
 use crate::bayeux::{ChannelName, ChannelPattern, Event, Limits};
 use crate::cluster::Incoming;
-use crate::resources::Write;
+use crate::resources::{Current, Write};
 
 impl Scope<'_> {
     /// Sends a message of the cluster to its subscribers here, and changes the resource that it is of; returns what
@@ -45,7 +45,7 @@ impl Scope<'_> {
     }
 
     /// Lets the reply to the message that is being done wait until all that is subscribed to comes to this node.
-    pub(super) fn await_interest(&self) {
+    pub(super) fn wait_for_interest(&self) {
         if let Some(settled) = self.interest_settled() {
             self.keep_back(Later::new(settled.map(|()| Ok(None))));
         }
@@ -60,6 +60,12 @@ impl Scope<'_> {
     /// Waits until all that is subscribed to comes to this node; nothing: it does.
     pub(super) fn interest_settled(&self) -> Option<impl Future<Output = ()> + Send + 'static> {
         self.shared.interest.as_ref()?.settled()
+    }
+
+    /// Returns a resource as it is now, for the node itself.
+    #[must_use]
+    pub fn resource_now(&self, channel: &ChannelName) -> Option<Current> {
+        self.resources.current(channel)
     }
 
     /// Tells whether a channel has history.

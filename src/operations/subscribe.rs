@@ -53,7 +53,7 @@ pub(super) fn apply<'a>(
         scope.unsubscribe(session, &patterns);
         return refused(reply, refusal);
     }
-    scope.await_interest();
+    scope.wait_for_interest();
     begun.decide(reply, new, session, scope)
 }
 

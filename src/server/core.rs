@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::cluster::Cluster;
+use super::node::Cluster;
 use crate::access::Access;
 use crate::bayeux::{ClientId, Draft, Event, Limits};
 use crate::history::History;
@@ -29,7 +29,7 @@ pub(super) struct Core {
     pub(super) history: History,
     pub(super) sequence: Sequence,
     /// The cluster that this server is a node of.
-    pub(super) cluster: Option<Cluster>,
+    pub(super) cluster: Option<Cluster<Self>>,
     pub(super) access: Arc<Access>,
     pub(super) refused_users: RefusedUsers,
     pub(super) rates: Rates,

@@ -9,30 +9,58 @@ use super::record::PatternRecord;
 use crate::bayeux::{ChannelPattern, Event, NotRecovered, Outcome};
 
 /// The channels and patterns of which messages may be missing, until the client is told.
+///
+/// A reply may be lost: it is told with two replies one after the other, or until one of these is acknowledged.
 #[derive(Debug, Default)]
-pub(super) struct Gaps(IndexSet<ChannelPattern>);
+pub(super) struct Gaps {
+    patterns: IndexSet<ChannelPattern>,
+    /// The number of the connect, or of the reply, with which it was told first.
+    told: Option<u64>,
+}
 
 impl Gaps {
     /// Adds some; they are among what the session is subscribed to, so there are not many.
     pub(super) fn add(&mut self, patterns: &[ChannelPattern]) {
-        self.0.extend(patterns.iter().cloned());
+        self.patterns.extend(patterns.iter().cloned());
+        self.told = None;
+    }
+
+    /// Tells it with the reply to a connect; `number` is the reply's, if its client acknowledges. Returns whether
+    /// it may be forgotten then.
+    pub(super) fn tell(&mut self, connect: u64, number: Option<u64>) -> bool {
+        let was_told = self.told.is_some();
+        self.told.get_or_insert(number.unwrap_or(connect));
+        was_told && number.is_none()
+    }
+
+    /// Tells whether it was told once at least.
+    pub(super) fn is_told(&self) -> bool {
+        self.told.is_some()
+    }
+
+    /// Tells whether it may be forgotten, as replies up to this number have arrived.
+    pub(super) fn has_arrived(&self, number: u64) -> bool {
+        self.told.is_some_and(|told| told <= number)
     }
 
     pub(super) fn of_record(patterns: Vec<PatternRecord>) -> Self {
-        Self(patterns.into_iter().map(|pattern| pattern.0).collect())
+        Self {
+            patterns: patterns.into_iter().map(|pattern| pattern.0).collect(),
+            told: None,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.patterns.is_empty()
     }
 
     pub(super) fn patterns(&self) -> impl Iterator<Item = &ChannelPattern> {
-        self.0.iter()
+        self.patterns.iter()
     }
 
     /// Writes the `gap` of a reply's `ext`: an array of channels and patterns.
     pub(super) fn json(&self) -> String {
-        let names: Vec<_> = self.0.iter().map(ChannelPattern::as_str).collect();
+        let names: Vec<_> = self.patterns.iter().map(ChannelPattern::as_str).collect();
         serde_json::to_string(&names).expect("strings are JSON")
     }
 }
@@ -45,6 +73,8 @@ impl Session {
             return;
         }
         self.shared.metrics.cluster.gaps.increment();
+        #[cfg(test)]
+        eprintln!("DEBUG gap of {:?}: {patterns:?}", self.id());
         let mut inner = self.lock();
         let memory = &self.shared.metrics.memory;
         let told = |pattern: &ChannelPattern| {
@@ -76,5 +106,16 @@ mod tests {
         gaps.add(&[pattern("/a"), pattern("/b/*")]);
         gaps.add(&[pattern("/b/*"), pattern("/c")]);
         assert_eq!(gaps.json(), r#"["/a","/b/*","/c"]"#);
+    }
+
+    #[test]
+    fn it_is_told_twice_or_until_that_is_acknowledged() {
+        let mut gaps = Gaps::default();
+        assert_eq!([gaps.tell(5, None), gaps.tell(6, None)], [false, true]);
+        let mut gaps = Gaps::default();
+        assert_eq!([gaps.tell(5, Some(9)), gaps.tell(6, Some(10))], [false; 2]);
+        assert_eq!([gaps.has_arrived(8), gaps.has_arrived(9)], [false, true]);
+        gaps.add(&[]);
+        assert!(!gaps.has_arrived(9), "there is more to tell");
     }
 }

@@ -32,7 +32,7 @@ impl Carrier {
         match self {
             Self::Connect(connect) => {
                 let taken = state.drain_for_connect(connect, settings);
-                let gap = state.take_gap(connect);
+                let gap = state.take_gap(connect, taken.number);
                 Taken { gap, ..taken }
             }
             Self::Publish => Taken::of(state.drain_for_publish(settings)),

@@ -334,6 +334,43 @@ const RUNS = {
   }),
   'pattern = "/event/*"': isConfiguration,
   '// npm jsforce': withHistory(inNodeUntil(/^\{ event: \{ replayId: \d+ \}, text: 'hello' \}$/m, 'jsforce')),
+  'examples/cluster/start 8080': async (text, { shell }) => {
+    const program = fileURLToPath(new URL('../../examples/cluster/start', import.meta.url));
+    const run = shell.start(`MIRANT_BIN=$PWD/bin/mirant exec ${text.replace('examples/cluster/start 8080', `${program} 0`)}`);
+    const [, url] = await run.until(/^clients connect to (\S+) \(Ctrl-C stops all\)$/m);
+    const [, ...nodes] = /^node 1, .*: (\S+)\nnode 2, .*: (\S+)\nnode 3, .*: (\S+)$/m.exec(run.text);
+    // The next snippet, at two of these nodes.
+    const listen = snippetWith("curl -sN 'http://127.0.0.1:8081/events?channel=/chat/demo'").split('\n')[0];
+    const stream = shell.start(`${listen.replace('http://127.0.0.1:8081', new URL(nodes[0]).origin)} wait`);
+    await stream.until(/retry|:/);
+    await publish(nodes[1], '/chat/demo', 'hello');
+    await stream.until(/^data: ?\{"channel":"\/chat\/demo","data":"hello"/m);
+    await publish(url, '/chat/demo', 'hello again');
+    await stream.until(/"hello again"/);
+    process.kill(run.pid, 'SIGINT');
+    const [code] = await within('the end of all', run.exit, 30_000);
+    assert.equal(code, 0, run.errors);
+  },
+  'curl -sN \'http://127.0.0.1:8081/events?channel=/chat/demo': async (text, { shell, origin, url }) => {
+    // Both nodes are one server here.
+    const stream = shell.start(`${text.split('\n')[0].replace('http://127.0.0.1:8081', origin)} wait`);
+    await stream.until(/retry|:/);
+    await publishes('/chat/demo', 'hello')(text.split('\n')[1].replace('http://127.0.0.1:8082', origin), { shell, url });
+    await stream.until(/"data":"hello"/);
+  },
+  '[cluster]\nredis = ': async (text, { shell }) => {
+    await writeFile(join(shell.folder, 'snippet.toml'), text);
+    const command = 'MIRANT_CLUSTER_SECRET=$(openssl rand -hex 32) mirant check-config snippet.toml';
+    assert.equal(await shell.run(command), 'snippet.toml: ok\n');
+  },
+  'maxmemory-policy noeviction': async (text, { shell }) => {
+    await writeFile(join(shell.folder, 'redis.conf'), text);
+    const socket = join(shell.folder, 'redis.socket');
+    const run = shell.start(`exec redis-server redis.conf --port 0 --unixsocket ${socket}`);
+    await run.until(/Ready to accept connections/);
+    const asked = await shell.run(`redis-cli -s ${socket} CONFIG GET client-output-buffer-limit`);
+    assert.match(asked, /pubsub 268435456 67108864 60/);
+  },
   'mirant bench idle': parsed,
   'mirant bench fan-out --url http://10.0.0.5': parsed,
 };

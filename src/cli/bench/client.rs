@@ -11,28 +11,11 @@ use tokio::time::{Instant, timeout};
 use super::Error;
 use super::marker::Content;
 use super::run::Run;
+pub use super::who::Who;
 use crate::client::incoming::{check_acknowledged, read_reply};
 use crate::client::messages::CONNECT;
 use crate::client::transport::Arrival;
 use crate::client::{self, Fault, Identity, KEEP, Server};
-
-/// Which simulated client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Who {
-    /// The subscriber of that number, from 0.
-    Client(usize),
-    /// The one that publishes.
-    Publisher,
-}
-
-impl fmt::Display for Who {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Client(number) => write!(f, "client {number}"),
-            Self::Publisher => write!(f, "the publisher"),
-        }
-    }
-}
 
 /// What a client is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

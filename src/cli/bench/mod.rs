@@ -27,6 +27,7 @@ mod storm;
 mod subscriber;
 mod tally;
 mod transport;
+mod who;
 
 #[cfg(test)]
 mod tests;

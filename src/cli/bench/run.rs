@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Error;
-use super::client::Who;
 use super::clock::Clock;
 use super::interruption::Interruption;
 use super::latency::Latency;
@@ -16,6 +15,7 @@ use super::progress::Audience;
 use super::report::Report;
 use super::tally::Tally;
 use super::transport::Transport;
+use super::who::Who;
 use crate::client::Server;
 
 /// How large a run is.

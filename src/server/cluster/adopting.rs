@@ -1,17 +1,21 @@
 //! A session whose node is dead goes on here, with what that has written of it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::super::core::Core;
 use super::Cluster;
-use super::locating::Located;
+use super::Located;
 use crate::bayeux::{ChannelPattern, ClientId};
 use crate::cluster::{Claim, Owner};
-use crate::operations::Revived;
+use crate::operations::{Revived, Scope};
 use crate::session::{Asked, Decided, Deciding, From, Record, Run, Session};
+
+/// How often a session is taken up anew while Redis is away, and after which time.
+const MANY: usize = 300;
+const RETRY: Duration = Duration::from_millis(200);
 
 /// Adopts a session, whose owner is dead, or is this node, which does not have it: it did not hear that its claim had
 /// succeeded. Nothing if it has another owner meanwhile.
@@ -62,73 +66,120 @@ pub(super) async fn adopt(core: &Arc<Core>, id: ClientId, owner: Owner) -> Optio
 /// Lets it go on; false if it has to end instead.
 async fn go_on(core: &Arc<Core>, cluster: &Cluster, id: ClientId, record: Record) -> bool {
     let held = cluster.links.interest.hold(record.subscriptions());
-    if let Some(settled) = cluster.links.interest.settled() {
-        settled.await;
-    }
-    let taken = cluster.between(move |core, _| take_up(core, record)).await;
-    drop(held);
-    match taken {
-        Ok(Some(run)) => {
-            if let Some(run) = run {
-                tokio::spawn(catch_up(Arc::clone(core), id, run));
-            }
-            true
+    for _ in 0..MANY {
+        if let Some(settled) = cluster.links.interest.settled() {
+            settled.await;
         }
-        Ok(None) | Err(_) => false,
+        let record = record.clone();
+        // Its last node may have delivered whatever was published before the claim.
+        let taken = cluster.after_all(move |core, recent| take_up(core, record, recent.last()));
+        match taken.await {
+            Ok(taken) => {
+                drop(held);
+                let is_here = taken.is_some();
+                if let Some(missed) = taken.flatten() {
+                    tokio::spawn(missed.told(Arc::clone(core), id));
+                }
+                return is_here;
+            }
+            Err(_) => sleep(RETRY).await,
+        }
+    }
+    false
+}
+
+/// What a session has missed, while it is looked up, and of which channels and patterns.
+pub(super) struct Missed {
+    deciding: Deciding,
+    patterns: Vec<ChannelPattern>,
+}
+
+/// Messages of channels with history that a session has missed and gets, if there are any.
+pub(super) struct Missing {
+    patterns: Vec<ChannelPattern>,
+    run: Option<u64>,
+    after: u64,
+}
+
+impl Missing {
+    /// Finds what of these comes from history, if `comes`. Of what does not the client is told that it may have
+    /// missed some.
+    pub(super) fn of(
+        session: &Session,
+        subscriptions: &[ChannelPattern],
+        after: u64,
+        comes: bool,
+        scope: &Scope<'_>,
+    ) -> Self {
+        let comes = comes && scope.history.store().is_some();
+        let is_again = |it: &&ChannelPattern| comes && scope.router.replay(it).is_some();
+        let patterns: Vec<_> = subscriptions.iter().filter(is_again).cloned().collect();
+        let is_lost = |it: &&ChannelPattern| !comes || !scope.router.is_kept(it);
+        let lost: Vec<_> = subscriptions.iter().filter(is_lost).cloned().collect();
+        session.note_gap(&lost);
+        let run = (!patterns.is_empty()).then(|| session.begin_replay_again(&patterns));
+        Self {
+            patterns,
+            run,
+            after,
+        }
+    }
+
+    /// Has it looked up, once the session is among the others.
+    pub(super) fn look_up(self, id: ClientId, core: &Core) -> Option<Missed> {
+        let number = self.run?;
+        let asked = |pattern: &ChannelPattern| Asked {
+            pattern: pattern.clone(),
+            from: From::After(self.after, None),
+            fails: false,
+        };
+        let asked = self.patterns.iter().map(asked).collect();
+        let runs = vec![Run { number, asked }];
+        Some(Missed {
+            deciding: core.shared.replays.decide(id, runs, Vec::new()),
+            patterns: self.patterns,
+        })
     }
 }
 
-/// What it missed, while that is looked up, and of which channels and patterns.
-type CatchingUp = (Deciding, Vec<ChannelPattern>);
+impl Missed {
+    /// Tells its client of what cannot be had of it.
+    pub(super) async fn told(self, core: Arc<Core>, id: ClientId) {
+        let lost = match self.deciding.await {
+            Ok(Decided::Begun(found)) => found
+                .into_iter()
+                .filter(|found| found.missing.is_some())
+                .map(|found| found.pattern)
+                .collect(),
+            Ok(Decided::Expired(..) | Decided::Failed(_)) | Err(_) => self.patterns,
+        };
+        if let Some(session) = core.sessions.find(id) {
+            session.note_gap(&lost);
+        }
+    }
+}
 
-/// Takes it up. What it missed of channels with history comes if its client acknowledges, from where it was; of
-/// whatever else may be missing its client is told. Nothing: it has to end instead.
-fn take_up(core: &Core, mut record: Record) -> Option<Option<CatchingUp>> {
+/// Takes it up; it hears live what is published after `last`. What it missed of channels with history comes if its
+/// client acknowledges, from where it was; of whatever else may be missing its client is told. Nothing: it has to end
+/// instead.
+fn take_up(core: &Core, mut record: Record, last: u64) -> Option<Option<Missed>> {
     let scope = core.scope(Instant::now());
     let id = record.id;
     let position = record.adopt();
     let subscriptions = record.subscriptions();
-    let acknowledges = record.acknowledges() && scope.history.store().is_some();
-    let comes = |pattern: &&ChannelPattern| acknowledges && scope.router.replay(pattern).is_some();
-    let again: Vec<_> = subscriptions.iter().filter(comes).cloned().collect();
-    let is_lost = |pattern: &&ChannelPattern| !acknowledges || !scope.router.is_kept(pattern);
-    let lost: Vec<_> = subscriptions.iter().filter(is_lost).cloned().collect();
-    let mut number = None;
+    let acknowledges = record.acknowledges();
+    let mut missing = None;
     let prepare = |session: &Arc<Session>| {
-        session.note_gap(&lost);
-        number = (!again.is_empty()).then(|| session.begin_replay_again(&again));
+        session.set_floor(last);
+        let found = Missing::of(session, &subscriptions, position, acknowledges, &scope);
+        missing = Some(found);
     };
     match scope.take_up_with(record, &mut Revived::default(), prepare) {
-        Ok(true) => {}
-        Ok(false) => return None,
+        Ok(true) => Some(missing.and_then(|missing| missing.look_up(id, core))),
+        Ok(false) => None,
         Err(error) => {
             tracing::warn!(client_id = ?id, "a session of a dead node is passed over: {error}");
-            return None;
+            None
         }
-    }
-    Some(number.map(|number| {
-        let asked = |pattern: &ChannelPattern| Asked {
-            pattern: pattern.clone(),
-            from: From::After(position, None),
-            fails: false,
-        };
-        let asked = again.iter().map(asked).collect();
-        let runs = vec![Run { number, asked }];
-        (core.shared.replays.decide(id, runs, Vec::new()), again)
-    }))
-}
-
-/// Tells its client of what it missed and cannot be had.
-async fn catch_up(core: Arc<Core>, id: ClientId, (deciding, patterns): CatchingUp) {
-    let lost = match deciding.await {
-        Ok(Decided::Begun(found)) => found
-            .into_iter()
-            .filter(|found| found.missing.is_some())
-            .map(|found| found.pattern)
-            .collect(),
-        Ok(Decided::Expired(..) | Decided::Failed(_)) | Err(_) => patterns,
-    };
-    if let Some(session) = core.sessions.find(id) {
-        session.note_gap(&lost);
     }
 }

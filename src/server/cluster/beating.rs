@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::super::BayeuxServer;
 use super::super::core::Core;
@@ -16,6 +16,8 @@ use crate::session::Ownership;
 
 /// A heartbeat comes at least so often before the node counts as dead.
 const BEATS: u32 = 5;
+/// How long it takes at least until a heartbeat that somebody asks for.
+const GAP: Duration = Duration::from_millis(50);
 /// Sessions that are asked about at once.
 const MOST: usize = 1000;
 
@@ -41,6 +43,7 @@ impl BayeuxServer {
             tokio::select! {
                 _ = beats.tick() => {}
                 () = cluster.leaves.notified() => {}
+                () = cluster.nodes.asked() => sleep(GAP).await,
             }
             if let Err(failed) = beat(&core, &address).await
                 && let Some(permit) = core.shared.metrics.may_log(Notice::Session)

@@ -7,7 +7,8 @@ use tokio::time::{sleep, timeout};
 
 use super::super::BayeuxServer;
 use super::super::core::Core;
-use super::locating::{Located, locate};
+use super::Located;
+use super::locating::locate;
 use super::moving::{Took, take};
 use crate::bayeux::{BayeuxError, ClientId, Message};
 use crate::cluster::NodeId;

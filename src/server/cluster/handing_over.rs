@@ -189,6 +189,8 @@ async fn ready(core: &Arc<Core>, patterns: Vec<ChannelPattern>) {
     if let Some(settled) = cluster.links.interest.settled() {
         settled.await;
     }
+    // If it fails what comes now may be missing, which is noticed when Redis is there again.
+    let _ = timeout(bound, cluster.after_all(|_, _| ())).await;
     tokio::spawn(async move {
         sleep(bound).await;
         drop(held);
@@ -217,16 +219,24 @@ async fn take_all(core: &Arc<Core>, from: NodeId, given: Vec<Given>) -> Vec<Clie
         cluster.owned.set(record.id, *generation);
     }
     let taken = cluster.between(move |core, recent| {
+        let mut all = Vec::new();
         for (record, _, at) in claimed {
             let id = record.id;
-            let is_here = take_up(core, record, at, recent);
-            if let Some(ownership) = core.shared.ownership.as_ref().filter(|_| !is_here) {
-                ownership.note_ended(id);
+            match take_up(core, record, at, recent) {
+                Some(missed) => all.extend(missed.map(|missed| (id, missed))),
+                None => {
+                    if let Some(ownership) = &core.shared.ownership {
+                        ownership.note_ended(id);
+                    }
+                }
             }
         }
+        all
     });
     // Else the server is gone.
-    let _ = taken.await;
+    for (id, missed) in taken.await.unwrap_or_default() {
+        tokio::spawn(missed.told(Arc::clone(core), id));
+    }
     core.shared.metrics.cluster.moved.add(ids.len());
     ids
 }

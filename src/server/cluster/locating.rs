@@ -8,26 +8,13 @@ use tokio::time::{sleep, timeout};
 use super::super::BayeuxServer;
 use super::super::admit::handshake_in;
 use super::super::core::Core;
-use super::{Cluster, adopting};
+use super::{Cluster, Located, adopting};
 use crate::bayeux::{ClientId, Message};
 use crate::cluster::{NodeId, Owner};
 
 /// How often an owner is asked for anew that says it is not, and after which time: it may be about to be.
 const TRIES: usize = 4;
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// Where a session is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Located {
-    /// Here: it was all the time, or has come.
-    Here,
-    /// At a node that lives.
-    At(NodeId),
-    /// Nowhere.
-    Gone,
-    /// That cannot be found out now.
-    Unknown,
-}
 
 impl BayeuxServer {
     /// Returns the session that a batch is of, if there is a cluster and this node does not have it.
@@ -70,10 +57,8 @@ pub(super) async fn locate(core: &Arc<Core>, id: ClientId, but: Option<NodeId>) 
     if core.sessions.find(id).is_some() {
         return Located::Here;
     }
-    if let Some(but) = but {
-        if cluster.moved.find(id) == Some(but) {
-            cluster.moved.forget(id);
-        }
+    if but.is_some() && cluster.moved.find(id) == but {
+        cluster.moved.forget(id);
     }
     let maker = NodeId(id.0.mark());
     let hints = [cluster.moved.find(id), Some(maker)];
@@ -105,7 +90,14 @@ async fn by_registry(
         let found = timeout(bound, cluster.links.registry.find(id)).await;
         let owner = match found {
             Ok(Ok(Some(owner))) => owner,
-            Ok(Ok(None)) => return Located::Gone,
+            Ok(Ok(None))
+                if cluster
+                    .stream
+                    .is_renewed(cluster.links.settings.node_timeout) =>
+            {
+                return Located::Unknown;
+            }
+            Ok(Ok(None)) => return by_new_node(cluster, id, but).await,
             Ok(Err(_)) | Err(_) => return Located::Unknown,
         };
         let is_adoptable = owner.node == me || cluster.nodes.is_alive(owner.node) == Some(false);
@@ -126,6 +118,23 @@ async fn by_registry(
         Located::Gone
     } else {
         Located::Unknown
+    }
+}
+
+/// Finds a session that is not written yet: of a node of which this one has not heard yet.
+async fn by_new_node(cluster: &Cluster, id: ClientId, but: Option<NodeId>) -> Located {
+    let maker = NodeId(id.0.mark());
+    let is_known = maker == cluster.links.me || cluster.nodes.is_alive(maker) == Some(true);
+    if is_known || but == Some(maker) {
+        return Located::Gone;
+    }
+    let bound = cluster.links.settings.call_timeout;
+    if timeout(bound, cluster.nodes.told_again()).await.is_err() {
+        return Located::Unknown;
+    }
+    match cluster.nodes.is_alive(maker) {
+        Some(true) => Located::At(maker),
+        _ => Located::Gone,
     }
 }
 

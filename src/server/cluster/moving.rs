@@ -14,15 +14,17 @@ use tokio::time::{sleep, timeout};
 
 use super::super::core::{Core, clocks};
 use super::Cluster;
+use super::Located;
+use super::Recent;
+use super::adopting::{Missed, Missing};
 use super::calls::{Given, TakeAnswer, TakeCall, decode, encode, read, written};
 use super::leaving::Departure;
-use super::locating::{Located, locate};
+use super::locating::locate;
 use super::owning::{let_go, write_one};
-use super::stream::Recent;
 use crate::bayeux::{ChannelPattern, ClientId};
 use crate::cluster::{CallKind, Claim, NodeId, Owner};
 use crate::operations::Revived;
-use crate::session::Record;
+use crate::session::{Record, Session};
 
 /// How often a node asks anew because a session's subscriptions have changed.
 const TRIES: usize = 5;
@@ -72,6 +74,11 @@ pub(super) async fn take(core: &Arc<Core>, id: ClientId, from: NodeId) -> Took {
                 if let Some(settled) = cluster.links.interest.settled() {
                     settled.await;
                 }
+                // While Redis is away nothing comes, whatever is wanted.
+                let stands = timeout(bound, cluster.after_all(|_, _| ())).await;
+                if !matches!(stands, Ok(Ok(()))) {
+                    return Took::NotNow;
+                }
             }
             Ok(TakeAnswer::Given(given)) => return arrive(core, cluster, from, given).await,
             Ok(TakeAnswer::At(node)) => return Took::At(node),
@@ -114,7 +121,10 @@ async fn arrive(core: &Arc<Core>, cluster: &Cluster, from: NodeId, given: Given)
             let _ = cluster.links.peers.call(from, CallKind::Take, call).await;
         }
     });
-    if taken == Ok(true) {
+    if let Ok(Some(missed)) = taken {
+        if let Some(missed) = missed {
+            tokio::spawn(missed.told(Arc::clone(core), id));
+        }
         tracing::debug!(client_id = ?id, %from, generation, "session moved here");
         core.shared.metrics.cluster.moved.increment();
         Took::Here
@@ -144,15 +154,25 @@ pub(super) async fn claim(cluster: &Cluster, id: ClientId, owner: Owner) -> Opti
     None
 }
 
-/// Takes a session up that has got all messages up to `at`, and offers it what came since. False: it has to end.
-pub(super) fn take_up(core: &Core, record: Record, at: u64, recent: &Recent) -> bool {
+/// Takes a session up that has got all messages up to `at`, and offers it what came since; or has looked up what
+/// is not remembered of that. Nothing: it has to end.
+pub(super) fn take_up(
+    core: &Core,
+    record: Record,
+    at: u64,
+    recent: &Recent,
+) -> Option<Option<Missed>> {
     let scope = core.scope(Instant::now());
     let id = record.id;
     let subscriptions = record.subscriptions();
-    let prepare = |session: &Arc<crate::session::Session>| {
+    let mut missing = None;
+    let prepare = |session: &Arc<Session>| {
         session.set_floor(at);
         let Some(since) = recent.after(at) else {
-            return session.note_gap(&subscriptions);
+            // All up to now comes from there, if it comes.
+            session.set_floor(recent.last());
+            missing = Some(Missing::of(session, &subscriptions, at, true, &scope));
+            return;
         };
         for (channel, event) in since {
             if subscriptions.iter().any(|pattern| pattern.matches(channel)) {
@@ -163,10 +183,11 @@ pub(super) fn take_up(core: &Core, record: Record, at: u64, recent: &Recent) -> 
         }
     };
     match scope.take_up_with(record, &mut Revived::default(), prepare) {
-        Ok(is_here) => is_here,
+        Ok(true) => Some(missing.and_then(|missing: Missing| missing.look_up(id, core))),
+        Ok(false) => None,
         Err(error) => {
             tracing::warn!(client_id = ?id, "a session of another node is passed over: {error}");
-            false
+            None
         }
     }
 }

@@ -1,9 +1,7 @@
 //! Which sessions are this node's, and in which generation: what changes of them is written to the registry by one
 //! task, in batches, so that another node can go on with them.
 
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -14,7 +12,7 @@ use crate::bayeux::ClientId;
 use crate::cluster::Written;
 use crate::history::Failed;
 use crate::metrics::Notice;
-use crate::session::{CHECKPOINT, Changes, EndReason, IdHasher, Ownership};
+use crate::session::{CHECKPOINT, Changes, EndReason, Ownership};
 
 /// How long changes are gathered.
 const DELAY: Duration = Duration::from_millis(5);
@@ -22,44 +20,6 @@ const DELAY: Duration = Duration::from_millis(5);
 const RETRY: Duration = Duration::from_secs(1);
 /// Sessions that are written at once.
 const MOST: usize = 500;
-
-/// In which generations the sessions are this node's that are written.
-#[derive(Debug, Default)]
-pub(in crate::server) struct Owned(Mutex<Generations>);
-
-type Generations = HashMap<ClientId, u64, BuildHasherDefault<IdHasher>>;
-
-impl Owned {
-    /// Returns the generation in which a session is this node's, if others know of it.
-    pub(super) fn written(&self, id: ClientId) -> Option<u64> {
-        self.lock().get(&id).copied()
-    }
-
-    /// Returns the generation in which a session is this node's, which has begun here if others do not know of it.
-    pub(super) fn generation(&self, id: ClientId) -> u64 {
-        self.written(id).unwrap_or(1)
-    }
-
-    pub(super) fn set(&self, id: ClientId, generation: u64) {
-        self.lock().insert(id, generation);
-    }
-
-    pub(super) fn remove(&self, id: ClientId) -> Option<u64> {
-        self.lock().remove(&id)
-    }
-
-    /// Returns all that are written.
-    pub(super) fn all(&self) -> Vec<(ClientId, u64)> {
-        let all = self.lock();
-        all.iter()
-            .map(|(id, generation)| (*id, *generation))
-            .collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Generations> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Writes what changes, for ever; without a cluster there is nothing to do.
 pub(in crate::server) async fn run(core: &Arc<Core>) {

@@ -73,7 +73,9 @@ async fn conditional(core: &Arc<Core>, cluster: &Cluster, publication: Publicati
         if let Err(unmet) = checked {
             return publication.conclude(Err(unmet));
         }
-        let current = core.resources.current(&publication.entry.channel);
+        let current = core
+            .scope(Instant::now())
+            .resource_now(&publication.entry.channel);
         let number = current.map_or(0, |current| current.version.number());
         let message = outgoing(&publication, Some(number));
         let places = cluster.links.backplane.publish(vec![message]).await;
@@ -111,15 +113,18 @@ fn conclude(core: &Arc<Core>, publication: Publication, place: Place) {
     let core = Arc::clone(core);
     tokio::spawn(async move {
         let channel = &publication.entry.channel;
-        let before = core.resources.current(channel);
+        let before = core.scope(Instant::now()).resource_now(channel);
         if let Some(cluster) = &core.cluster {
             let _ = timeout(PATIENCE, cluster.reached(place.id)).await;
         }
-        let written = core.resources.current(channel).map(|current| Written {
-            version: current.version,
-            is_new: before.as_ref().is_none_or(|before| before.data.is_none()),
-            before: before.map_or_else(Default::default, |before: Current| before.version),
-        });
+        let written = core
+            .scope(Instant::now())
+            .resource_now(channel)
+            .map(|current| Written {
+                version: current.version,
+                is_new: before.as_ref().is_none_or(|before| before.data.is_none()),
+                before: before.map_or_else(Default::default, |before: Current| before.version),
+            });
         publication.conclude(Ok(Sequenced {
             written,
             ..sequenced

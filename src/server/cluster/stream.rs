@@ -4,20 +4,16 @@
 //! a job of that task, done between two messages.
 
 mod gaps;
-mod recent;
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot, watch};
-
 use self::gaps::Known;
-pub(in crate::server) use self::recent::Recent;
 use super::super::batch::STEP;
 use super::super::core::Core;
+use super::super::node::recent::Recent;
+use super::super::node::stream::Job;
 use super::super::resources;
 use super::Cluster;
 use crate::bayeux::ChannelPattern;
@@ -29,97 +25,6 @@ use crate::metrics::Notice;
 const PAGE: usize = 1000;
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
-/// Something that is done between two messages.
-type Job = Box<dyn FnOnce(&Core, &Recent) + Send>;
-
-/// A job, and the mark that it waits for.
-type Queued = (Option<u64>, Job);
-
-/// What happens between two messages.
-pub(in crate::server) struct Stream {
-    jobs: mpsc::UnboundedSender<Queued>,
-    queued: Mutex<Option<mpsc::UnboundedReceiver<Queued>>>,
-    marks: AtomicU64,
-    /// The number of the message that was delivered last.
-    reached: watch::Sender<u64>,
-}
-
-impl Default for Stream {
-    fn default() -> Self {
-        let (jobs, queued) = mpsc::unbounded_channel();
-        Self {
-            jobs,
-            queued: Mutex::new(Some(queued)),
-            marks: AtomicU64::new(0),
-            reached: watch::Sender::new(0),
-        }
-    }
-}
-
-impl fmt::Debug for Stream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stream").finish_non_exhaustive()
-    }
-}
-
-impl Cluster {
-    /// Does a job between two messages.
-    ///
-    /// # Errors
-    /// The task has ended.
-    pub(in crate::server) async fn between<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&Core, &Recent) -> T + Send + 'static,
-    ) -> Result<T, Failed> {
-        self.queue(None, job).await.map_err(|_| away())
-    }
-
-    /// Does a job between two messages, once all that was published before has been delivered here.
-    ///
-    /// # Errors
-    /// The backplane is away: that cannot be known.
-    pub(in crate::server) async fn after_all<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&Core, &Recent) -> T + Send + 'static,
-    ) -> Result<T, Failed> {
-        let mark = self.stream.marks.fetch_add(1, Relaxed);
-        let done = self.queue(Some(mark), job);
-        self.links.backplane.mark(mark).await?;
-        done.await.map_err(|_| away())
-    }
-
-    fn queue<T: Send + 'static>(
-        &self,
-        mark: Option<u64>,
-        job: impl FnOnce(&Core, &Recent) -> T + Send + 'static,
-    ) -> oneshot::Receiver<T> {
-        let (done, result) = oneshot::channel();
-        let job: Job = Box::new(move |core, recent| {
-            // Whoever asked may have gone.
-            let _ = done.send(job(core, recent));
-        });
-        // It fails only if the server is gone, which its result tells.
-        let _ = self.stream.jobs.send((mark, job));
-        result
-    }
-
-    /// Returns the number of the message that was delivered last: all up to that, whoever they are for, have been.
-    pub(in crate::server) fn last_delivered(&self) -> u64 {
-        *self.stream.reached.borrow()
-    }
-
-    /// Waits until a message was delivered here, or one with a larger number.
-    pub(in crate::server) async fn reached(&self, id: u64) {
-        let mut reached = self.stream.reached.subscribe();
-        // The other end is here.
-        let _ = reached.wait_for(|reached| *reached >= id).await;
-    }
-}
-
-fn away() -> Failed {
-    Failed::Io("the cluster's Redis is away".into())
-}
-
 /// What the task knows.
 struct Delivering<'c> {
     core: &'c Core,
@@ -127,7 +32,7 @@ struct Delivering<'c> {
     recent: Recent,
     known: Known,
     /// Jobs that wait for their marks.
-    waiting: HashMap<u64, Job>,
+    waiting: HashMap<u64, Job<Core>>,
     /// Where the numbers stood when all of interest came here last; nothing at first.
     epoch: Option<Epoch>,
     work: usize,
@@ -138,10 +43,10 @@ pub(in crate::server) async fn run(core: &Arc<Core>) {
     let Some(cluster) = &core.cluster else {
         return std::future::pending().await;
     };
-    let queued = cluster.stream.queued.lock();
-    let Some(mut jobs) = queued.unwrap_or_else(PoisonError::into_inner).take() else {
+    let Some(mut jobs) = cluster.stream.take() else {
         return std::future::pending().await;
     };
+    core.shared.metrics.cluster.set_up(false);
     let mut delivering = Delivering {
         core,
         cluster,
@@ -166,7 +71,7 @@ pub(in crate::server) async fn run(core: &Arc<Core>) {
 }
 
 impl Delivering<'_> {
-    fn job(&mut self, mark: Option<u64>, job: Job) {
+    fn job(&mut self, mark: Option<u64>, job: Job<Core>) {
         match mark {
             None => job(self.core, &self.recent),
             Some(mark) => {
@@ -209,7 +114,7 @@ impl Delivering<'_> {
         let (event, is_heard) = scope.send_incoming(&message);
         self.known.note(message.entry.channel.clone(), id, is_heard);
         self.recent.push(id, message.entry.channel, event);
-        self.cluster.stream.reached.send_replace(id);
+        self.cluster.stream.note_reached(id);
         self.work += 1 + scope.work.get();
     }
 
@@ -236,10 +141,18 @@ impl Delivering<'_> {
         self.core.shared.metrics.cluster.set_up(true);
         let last = self.recent.last();
         let is_same = self.epoch.as_ref().is_none_or(|epoch| *epoch == head.epoch);
+        if !is_same {
+            self.cluster.stream.note_renewed();
+        }
         let is_first = self.epoch.replace(head.epoch).is_none();
         if is_first {
             self.recent.begin(head.id);
-            self.cluster.stream.reached.send_replace(head.id);
+            self.cluster.stream.note_reached(head.id);
+            // Who has come before may have missed something.
+            let scope = self.core.scope(Instant::now());
+            for pattern in self.cluster.links.interest.patterns() {
+                scope.tell_gap(&pattern);
+            }
             resources::take_up(self.core).await;
             tracing::info!("the cluster's Redis is there");
             return;
@@ -266,7 +179,7 @@ impl Delivering<'_> {
             })
             .collect();
         let is_filled = wants.is_empty() || self.replay(wants, head.id).await;
-        let mut missed = self.missed(others, is_same).await;
+        let mut missed = self.missed(others, is_same, last).await;
         if !is_filled {
             missed.extend(kept);
         }
@@ -278,7 +191,7 @@ impl Delivering<'_> {
         // Whatever is missed is told of, or has come.
         self.known.clear();
         self.recent.begin(head.id.max(self.recent.last()));
-        self.cluster.stream.reached.send_replace(self.recent.last());
+        self.cluster.stream.note_reached(self.recent.last());
     }
 
     /// Returns those of the channels and patterns without history of which a message may have been missed.
@@ -286,6 +199,7 @@ impl Delivering<'_> {
         &mut self,
         patterns: Vec<ChannelPattern>,
         is_same: bool,
+        before: u64,
     ) -> Vec<ChannelPattern> {
         if !is_same {
             return patterns;
@@ -301,7 +215,7 @@ impl Delivering<'_> {
         let unmissed: std::collections::HashSet<&str> = channels
             .iter()
             .zip(last)
-            .filter(|(_, last)| *last <= self.recent.last())
+            .filter(|(_, last)| *last <= before)
             .map(|(channel, _)| channel.as_str())
             .collect();
         let missed = |pattern: &ChannelPattern| !unmissed.contains(pattern.as_str());

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::{Phase, State, Wake};
 use crate::bayeux::Event;
+use crate::session::gaps::Gaps;
 use crate::session::{Backlog, Settings, Taken};
 
 /// Bytes to which a reply is made smaller at most.
@@ -167,11 +168,16 @@ impl State {
         if let Some(acks) = &mut self.acks {
             acks.acknowledge(number);
             self.queue.count_beside(acks.size());
+            let number = number.unwrap_or(0);
+            self.gaps.take_if(|gaps| gaps.has_arrived(number));
         }
     }
 
     /// Tells whether the reply to a connect would have something to carry that does not wait.
     pub(super) fn has_something_due(&self, now: Instant) -> bool {
-        self.queue.is_due(now) || self.acks.as_ref().is_some_and(|acks| !acks.is_empty())
+        let is_untold = |gaps: &Gaps| !gaps.is_told();
+        self.queue.is_due(now)
+            || self.acks.as_ref().is_some_and(|acks| !acks.is_empty())
+            || self.gaps.as_deref().is_some_and(is_untold)
     }
 }

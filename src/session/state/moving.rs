@@ -60,14 +60,26 @@ impl State {
             return self.resume_for_events(settings);
         }
         self.gaps.get_or_insert_default().add(patterns);
-        Wake::NONE
+        if self.batches > 0 || self.replying.is_some() {
+            return Wake::NONE;
+        }
+        // Whoever waits for messages has to hear that some will not come.
+        self.wake_connect()
     }
 
     /// Returns what the reply to a connect is to tell of what may be missing, as JSON: that to the newest.
-    pub(in crate::session) fn take_gap(&mut self, connect: u64) -> Option<String> {
-        if self.gaps.is_none() || connect != self.connects {
-            return None;
+    pub(in crate::session) fn take_gap(
+        &mut self,
+        connect: u64,
+        number: Option<u64>,
+    ) -> Option<String> {
+        let gaps = self.gaps.as_mut().filter(|_| connect == self.connects)?;
+        let json = gaps.json();
+        #[cfg(test)]
+        eprintln!("DEBUG told {json} with {connect} {number:?}");
+        if gaps.tell(connect, number) {
+            self.gaps = None;
         }
-        self.gaps.take().map(|gaps| gaps.json())
+        Some(json)
     }
 }

@@ -70,7 +70,7 @@ class Shell {
       },
     });
     this.#processes.push(child);
-    const run = { text: '', errors: '', exit: once(child, 'close') };
+    const run = { text: '', errors: '', pid: child.pid, exit: once(child, 'close') };
     let wake = () => {};
     child.stdout.setEncoding('utf8').on('data', (data) => {
       run.text += data;

@@ -306,9 +306,9 @@ impl Receiver {
 /// The numbers of the events in a text, however they stand in it.
 fn numbers(text: &str) -> Vec<u64> {
     let behind = text.split("\"number\":").skip(1);
-    behind
-        .map(|rest| rest.split_once('}').unwrap().0.parse().unwrap())
-        .collect()
+    // What was cut in the middle has not come.
+    let whole = behind.filter_map(|rest| rest.split_once('}'));
+    whole.map(|(number, _)| number.parse().unwrap()).collect()
 }
 
 /// A connection, from which whole units are taken: what a client would see at once.

@@ -155,6 +155,10 @@ impl Client {
             if let Some((_, gap)) = reply.split_once(r#""gap":["#) {
                 let gap = gap.split(']').next().unwrap_or_default();
                 let last = self.world.redis.last();
+                let name = self.name;
+                self.world
+                    .redis
+                    .trace(|| format!("client {name} is told: {reply}"));
                 for (channel, (name, _)) in self.world.channels.iter().enumerate() {
                     if gap.contains(&format!("\"{}\"", name.as_str())) {
                         self.seen(|seen| seen.gaps.push((channel, last)));
@@ -170,6 +174,12 @@ impl Client {
     }
 
     fn receive(&self, events: Vec<(usize, u64)>) {
+        if !events.is_empty() {
+            let name = self.name;
+            self.world
+                .redis
+                .trace(|| format!("client {name} receives {events:?}"));
+        }
         self.seen(|seen| seen.received.extend(events));
     }
 
@@ -179,10 +189,9 @@ impl Client {
         let id: ClientId = self.id().parse().expect("an id");
         let mut but = None;
         for _ in 0..6 {
-            if node.gate.is_dead() {
+            if !node.gate.lives().await {
                 return Answer::Failed;
             }
-            node.gate.runs().await;
             let message: Message<'_> = serde_json::from_str(text).expect("a message");
             if node.server.absent(std::slice::from_ref(&message)).is_none() {
                 return self.process(&node, text, None).await;
@@ -195,7 +204,9 @@ impl Client {
                         return Answer::Failed;
                     };
                     sleep(Duration::from_micros(500)).await;
-                    other.gate.runs().await;
+                    if !other.gate.lives().await {
+                        return Answer::Failed;
+                    }
                     if other
                         .server
                         .absent(std::slice::from_ref(&message))
@@ -219,7 +230,8 @@ impl Client {
             return self.held(node, &mut held).await;
         }
         let replies: Vec<String> = outcome.replies.iter().map(written).collect();
-        let has_failed = outcome.in_flight.is_some() && self.below(20) == 0;
+        let tells = replies.iter().any(|reply| reply.contains("\"gap\""));
+        let has_failed = outcome.in_flight.is_some() && !tells && self.below(20) == 0;
         if has_failed {
             // The node sees that it cannot write.
             let events = std::mem::take(&mut outcome.events);
@@ -244,10 +256,9 @@ impl Client {
     ) -> Option<Outcome<'static>> {
         let mut verdicts = Verdicts::default();
         loop {
-            if node.gate.is_dead() {
+            if !node.gate.lives().await {
                 return None;
             }
-            node.gate.runs().await;
             let mut batch = [serde_json::from_str::<Message<'_>>(text).expect("a message")];
             let mut request = Request {
                 actor: Actor {
@@ -302,10 +313,9 @@ impl Client {
         let patience = Instant::now() + Duration::from_millis(2000 + self.below(4000) as u64);
         let resumed = self.resumed(node, held, patience).await;
         let Some(resume) = resumed else {
-            if !node.gate.is_dead() {
-                node.gate.runs().await;
+            if node.gate.lives().await {
+                held.release(now());
             }
-            held.release(now());
             return Answer::Failed;
         };
         let session = Arc::clone(held.session());
@@ -341,12 +351,10 @@ impl Client {
         patience: Instant,
     ) -> Option<Resume> {
         loop {
-            if node.gate.is_dead() {
+            let left = patience.saturating_duration_since(Instant::now());
+            if timeout(left, node.gate.lives()).await != Ok(true) {
                 return None;
             }
-            timeout(patience - Instant::now(), node.gate.runs())
-                .await
-                .ok()?;
             let resumed = poll_fn(|context| {
                 if node.gate.is_frozen() || node.gate.is_dead() {
                     return Poll::Ready(None);
@@ -392,9 +400,7 @@ impl Client {
                 break;
             }
         }
-        if !node.gate.is_dead() {
-            node.gate.runs().await;
-        }
+        node.gate.lives().await;
         drop(stream);
         sleep(Duration::from_millis(self.below(200) as u64)).await;
     }
@@ -409,14 +415,10 @@ impl Client {
     ) -> bool {
         let session = Arc::clone(held.session());
         loop {
-            if node.gate.is_dead() || Instant::now() >= end {
-                if !node.gate.is_dead() {
-                    node.gate.runs().await;
-                }
+            if !node.gate.lives().await || Instant::now() >= end {
                 held.release(now());
                 return false;
             }
-            node.gate.runs().await;
             let next = poll_fn(|context| {
                 if node.gate.is_frozen() || node.gate.is_dead() {
                     return Poll::Ready(None);

@@ -2,30 +2,64 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::{Notify, watch};
+
 use crate::cluster::{NodeId, NodeInfo, NodeState};
 
 /// The nodes that live.
-#[derive(Debug, Default)]
-pub(in crate::server) struct Nodes(Mutex<Option<Vec<NodeInfo>>>);
+#[derive(Debug)]
+pub(in crate::server) struct Nodes {
+    known: Mutex<Option<Vec<NodeInfo>>>,
+    /// How often that was told.
+    told: watch::Sender<u64>,
+    /// Somebody wants to be told before it is time.
+    hurry: Notify,
+}
+
+impl Default for Nodes {
+    fn default() -> Self {
+        Self {
+            known: Mutex::default(),
+            told: watch::Sender::new(0),
+            hurry: Notify::new(),
+        }
+    }
+}
 
 impl Nodes {
     /// Notes which live, and returns those that are new.
-    pub(super) fn note(&self, alive: Vec<NodeInfo>) -> Vec<NodeInfo> {
+    pub(in crate::server) fn note(&self, alive: Vec<NodeInfo>) -> Vec<NodeInfo> {
         let mut known = self.lock();
         let before = known.replace(alive.clone()).unwrap_or_default();
+        drop(known);
+        self.told.send_modify(|told| *told += 1);
         let is_new = |node: &NodeInfo| !before.iter().any(|other| other.id == node.id);
         alive.into_iter().filter(is_new).collect()
     }
 
+    /// Asks for a heartbeat, and waits until it has told which live: a node may have just begun.
+    pub(in crate::server) async fn told_again(&self) {
+        let mut told = self.told.subscribe();
+        told.borrow_and_update();
+        self.hurry.notify_one();
+        // The other end is here.
+        let _ = told.changed().await;
+    }
+
+    /// Waits until a heartbeat is asked for.
+    pub(in crate::server) async fn asked(&self) {
+        self.hurry.notified().await;
+    }
+
     /// Tells whether a node lives; nothing before anything is known.
-    pub(super) fn is_alive(&self, node: NodeId) -> Option<bool> {
+    pub(in crate::server) fn is_alive(&self, node: NodeId) -> Option<bool> {
         let known = self.lock();
         let known = known.as_ref()?;
         Some(known.iter().any(|other| other.id == node))
     }
 
     /// Returns those that take sessions, in the same order on every node.
-    pub(super) fn ready(&self) -> Vec<NodeId> {
+    pub(in crate::server) fn ready(&self) -> Vec<NodeId> {
         let known = self.lock();
         let ready = known.iter().flatten();
         let ready = ready.filter(|node| node.state == NodeState::Ready);
@@ -40,7 +74,7 @@ impl Nodes {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Vec<NodeInfo>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -23,7 +23,7 @@ struct Known {
 
 impl Moved {
     /// Notes where a session is.
-    pub(super) fn note(&self, id: ClientId, node: NodeId) {
+    pub(in crate::server) fn note(&self, id: ClientId, node: NodeId) {
         let mut known = self.lock();
         if known.nodes.insert(id, node).is_none() {
             known.in_order.push_back(id);
@@ -37,11 +37,11 @@ impl Moved {
     }
 
     /// Forgets where a session is: not there.
-    pub(super) fn forget(&self, id: ClientId) {
+    pub(in crate::server) fn forget(&self, id: ClientId) {
         self.lock().nodes.remove(&id);
     }
 
-    pub(super) fn find(&self, id: ClientId) -> Option<NodeId> {
+    pub(in crate::server) fn find(&self, id: ClientId) -> Option<NodeId> {
         self.lock().nodes.get(&id).copied()
     }
 

@@ -24,27 +24,27 @@ type Sessions = HashMap<ClientId, Arc<Departure>, BuildHasherDefault<IdHasher>>;
 
 /// The way of a session to another node.
 #[derive(Debug)]
-pub(super) struct Departure {
+pub(in crate::server) struct Departure {
     /// The node.
-    pub(super) to: NodeId,
+    pub(in crate::server) to: NodeId,
     /// What that calls its attempt to have the session: it may ask again if it did not hear the answer.
-    pub(super) attempt: u64,
+    pub(in crate::server) attempt: u64,
     /// The answer.
-    pub(super) given: Mutex<Option<Bytes>>,
+    pub(in crate::server) given: Mutex<Option<Bytes>>,
     /// It has arrived.
-    pub(super) arrived: Notify,
+    pub(in crate::server) arrived: Notify,
     is_over: watch::Sender<bool>,
 }
 
 impl Departure {
     /// Returns what an attempt was answered.
-    pub(super) fn again(&self, to: NodeId, attempt: u64) -> Option<Bytes> {
+    pub(in crate::server) fn again(&self, to: NodeId, attempt: u64) -> Option<Bytes> {
         let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         let is_same = (self.to, self.attempt) == (to, attempt);
         given.clone().filter(|_| is_same)
     }
 
-    pub(super) fn note_given(&self, answer: Bytes) {
+    pub(in crate::server) fn note_given(&self, answer: Bytes) {
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         *given = Some(answer);
     }
@@ -52,16 +52,21 @@ impl Departure {
 
 impl Leaving {
     /// Tells whether a session is on its way.
-    pub(super) fn has(&self, id: ClientId) -> bool {
+    pub(in crate::server) fn has(&self, id: ClientId) -> bool {
         self.count.load(SeqCst) > 0 && self.lock().contains_key(&id)
     }
 
-    pub(super) fn find(&self, id: ClientId) -> Option<Arc<Departure>> {
+    pub(in crate::server) fn find(&self, id: ClientId) -> Option<Arc<Departure>> {
         self.lock().get(&id).cloned()
     }
 
     /// Lets a session begin its way; nothing if it is on one already.
-    pub(super) fn begin(&self, id: ClientId, to: NodeId, attempt: u64) -> Option<Arc<Departure>> {
+    pub(in crate::server) fn begin(
+        &self,
+        id: ClientId,
+        to: NodeId,
+        attempt: u64,
+    ) -> Option<Arc<Departure>> {
         let mut sessions = self.lock();
         if sessions.contains_key(&id) {
             return None;
@@ -79,7 +84,7 @@ impl Leaving {
     }
 
     /// Ends it: the session is there, or here again.
-    pub(super) fn end(&self, id: ClientId) {
+    pub(in crate::server) fn end(&self, id: ClientId) {
         let mut sessions = self.lock();
         let departure = sessions.remove(&id);
         self.count.store(sessions.len(), SeqCst);
@@ -90,7 +95,7 @@ impl Leaving {
     }
 
     /// Waits until a session is not on its way any more.
-    pub(super) async fn over(&self, id: ClientId) {
+    pub(in crate::server) async fn over(&self, id: ClientId) {
         if let Some(departure) = self.find(id) {
             let mut is_over = departure.is_over.subscribe();
             // The other end is here.

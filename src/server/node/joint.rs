@@ -28,13 +28,17 @@ impl<T> Default for Joint<T> {
 impl<T: Clone + Send + Sync + 'static> Joint<T> {
     /// Tells whether there is work for a session.
     #[cfg(test)]
-    pub(super) fn has(&self, id: ClientId) -> bool {
+    pub(in crate::server) fn has(&self, id: ClientId) -> bool {
         self.waiting(|waiting| waiting.contains_key(&id))
     }
 
     /// Does some work for a session unless that is done already, and returns what it leads to; nothing if there is
     /// too much.
-    pub(super) async fn work<F>(&self, id: ClientId, work: impl FnOnce() -> F) -> Option<T>
+    pub(in crate::server) async fn work<F>(
+        &self,
+        id: ClientId,
+        work: impl FnOnce() -> F,
+    ) -> Option<T>
     where
         F: Future<Output = T> + Send + 'static,
     {

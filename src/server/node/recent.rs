@@ -35,7 +35,7 @@ impl Recent {
         (id >= self.since).then(|| events.map(|(_, channel, event)| (channel, event)))
     }
 
-    pub(super) fn push(&mut self, id: u64, channel: ChannelName, event: Arc<Event>) {
+    pub(in crate::server) fn push(&mut self, id: u64, channel: ChannelName, event: Arc<Event>) {
         self.last = id;
         self.bytes += event.json().len();
         self.events.push_back((id, channel, event));
@@ -49,7 +49,7 @@ impl Recent {
     }
 
     /// Notes that all up to a number has come, or is told to be missing; nothing before is remembered.
-    pub(super) fn begin(&mut self, id: u64) {
+    pub(in crate::server) fn begin(&mut self, id: u64) {
         self.events.clear();
         self.bytes = 0;
         self.since = id;

@@ -260,6 +260,13 @@ fn pass(wire: &Arc<Wire>, text: &'static str) -> Pass {
     wire.pass(TWO, Bytes::from_static(text.as_bytes()))
 }
 
+#[tokio::test]
+async fn a_request_that_waits_for_its_answer_is_small() {
+    let one = wire(ONE, SECRET, WireSettings::default());
+    let size = size_of_val(&one.ask(TWO, PASS, Body::whole(Bytes::new())));
+    assert!(size <= 1024, "every poll that is passed on costs {size} bytes");
+}
+
 async fn in_time<T>(future: impl Future<Output = T>) -> T {
     timeout(LONG, future).await.expect("in time")
 }

@@ -14,7 +14,7 @@ use crate::support::program::Serving;
 use crate::support::{Balancer, Http, Receiver, Request, TestCluster, TestRedis, Way, within};
 
 /// How soon a node counts as dead here.
-pub(super) const NODE_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const NODE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long everything may take to come, once nothing fails any more.
 const SETTLED: Duration = Duration::from_secs(30);
 /// Between two publishes.
@@ -22,7 +22,7 @@ const PACE: Duration = Duration::from_millis(5);
 
 /// The settings of each node. All channels have history.
 pub(super) const SETTINGS: [&str; 6] = [
-    "cluster.node_timeout=1s",
+    "cluster.node_timeout=2s",
     "cluster.call_timeout=1s",
     "bayeux.publish_without_session=true",
     "bayeux.max_interval=1m",

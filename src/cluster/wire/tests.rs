@@ -264,7 +264,10 @@ fn pass(wire: &Arc<Wire>, text: &'static str) -> Pass {
 async fn a_request_that_waits_for_its_answer_is_small() {
     let one = wire(ONE, SECRET, WireSettings::default());
     let size = size_of_val(&one.ask(TWO, PASS, Body::whole(Bytes::new())));
-    assert!(size <= 1024, "every poll that is passed on costs {size} bytes");
+    assert!(
+        size <= 1024,
+        "every poll that is passed on costs {size} bytes"
+    );
 }
 
 async fn in_time<T>(future: impl Future<Output = T>) -> T {

@@ -169,7 +169,7 @@ impl Delivering<'_> {
         let scope = self.core.scope(Instant::now());
         let (kept, others): (Vec<_>, Vec<_>) = patterns
             .into_iter()
-            .partition(|pattern| is_same && scope.router.is_kept(pattern));
+            .partition(|pattern| scope.router.is_kept(pattern));
         drop(scope);
         let wants: Vec<Want> = kept
             .iter()
@@ -180,7 +180,8 @@ impl Delivering<'_> {
             .collect();
         let is_filled = wants.is_empty() || self.replay(wants, head.id).await;
         let mut missed = self.missed(others, is_same, last).await;
-        if !is_filled {
+        // What an empty Redis has got since comes too.
+        if !is_filled || !is_same {
             missed.extend(kept);
         }
         let scope = self.core.scope(Instant::now());

@@ -110,12 +110,8 @@ async fn by_registry(
             return Located::At(owner.node);
         }
     }
-    // Its owner says for long that it is not: the session has just ended.
-    if but.is_some() {
-        Located::Gone
-    } else {
-        Located::Unknown
-    }
+    // Its owner says that it is not, and the registry that it is: one of them will know better.
+    Located::Unknown
 }
 
 fn is_renewed(cluster: &Cluster) -> bool {

@@ -143,10 +143,14 @@ impl Layers {
     }
 
     /// Builds the configuration, if nothing was wrong.
-    pub(super) fn finish(self) -> Result<Loaded, ConfigError> {
+    pub(super) fn finish(mut self) -> Result<Loaded, ConfigError> {
         if !self.problems.is_empty() {
             return Err(ConfigError::Invalid(self.problems));
         }
+        let values = &self.values;
+        let is_secret = |name: &str| values.values().any(|value| reads(value, name));
+        self.passed_over
+            .retain(|variable| !is_secret(&variable.name));
         let mut table = Table::new();
         for (key, value) in self.values {
             match key.split_once('.') {
@@ -290,6 +294,17 @@ impl Layers {
         let names = names.chain(&flags).map(String::as_str);
         let meant = keys::like(key, names, keys::ALMOST_CERTAIN).map(variable_of);
         self.passed_over.push(PassedOver { name, meant });
+    }
+}
+
+/// Whether a value says that a secret is in a variable: `{ env = "NAME" }`.
+fn reads(value: &Value, name: &str) -> bool {
+    match value {
+        Value::Table(table) => table
+            .iter()
+            .any(|(key, value)| key == "env" && value.as_str() == Some(name) || reads(value, name)),
+        Value::Array(values) => values.iter().any(|value| reads(value, name)),
+        _ => false,
     }
 }
 

@@ -405,6 +405,28 @@ fn variables_with_one_underscore_are_passed_over() {
     }
 }
 
+#[test]
+fn variables_that_hold_a_secret_are_not_passed_over() {
+    let file = "[cluster]
+        redis = 'redis://10.0.0.5'
+        listen = '10.0.0.1:7070'
+        secret = { env = 'MIRANT_CLUSTER_SECRET' }
+        [[issuer]]
+        secret = { env = 'MIRANT_TOKEN_SECRET' }";
+    let names = [
+        "MIRANT_CLUSTER_SECRET",
+        "MIRANT_TOKEN_SECRET",
+        "MIRANT_CLUSTER_LISTEN",
+    ];
+    let loaded = load(file, &names.map(|name| (name, "s")), &[]).unwrap();
+    let passed_over: Vec<_> = loaded
+        .passed_over
+        .iter()
+        .map(|variable| &variable.name)
+        .collect();
+    assert_eq!(passed_over, ["MIRANT_CLUSTER_LISTEN"]);
+}
+
 mod texts {
     use super::*;
 

@@ -90,11 +90,8 @@ async fn by_registry(
         let found = timeout(bound, cluster.links.registry.find(id)).await;
         let owner = match found {
             Ok(Ok(Some(owner))) => owner,
-            Ok(Ok(None))
-                if cluster
-                    .stream
-                    .is_renewed(cluster.links.settings.node_timeout) =>
-            {
+            // Nodes may not have written what is theirs to a Redis that was empty.
+            Ok(Ok(None)) if !cluster.links.backplane.is_up() || is_renewed(cluster) => {
                 return Located::Unknown;
             }
             Ok(Ok(None)) => return by_new_node(cluster, id, but).await,
@@ -113,12 +110,13 @@ async fn by_registry(
             return Located::At(owner.node);
         }
     }
-    // Its owner says for long that it is not: the session has just ended.
-    if but.is_some() {
-        Located::Gone
-    } else {
-        Located::Unknown
-    }
+    // Its owner says that it is not, and the registry that it is: one of them will know better.
+    Located::Unknown
+}
+
+fn is_renewed(cluster: &Cluster) -> bool {
+    let within = cluster.links.settings.node_timeout;
+    cluster.stream.is_renewed(within)
 }
 
 /// Finds a session that is not written yet: of a node of which this one has not heard yet.

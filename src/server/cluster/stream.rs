@@ -169,7 +169,7 @@ impl Delivering<'_> {
         let scope = self.core.scope(Instant::now());
         let (kept, others): (Vec<_>, Vec<_>) = patterns
             .into_iter()
-            .partition(|pattern| is_same && scope.router.is_kept(pattern));
+            .partition(|pattern| scope.router.is_kept(pattern));
         drop(scope);
         let wants: Vec<Want> = kept
             .iter()
@@ -180,7 +180,8 @@ impl Delivering<'_> {
             .collect();
         let is_filled = wants.is_empty() || self.replay(wants, head.id).await;
         let mut missed = self.missed(others, is_same, last).await;
-        if !is_filled {
+        // What an empty Redis has got since comes too.
+        if !is_filled || !is_same {
             missed.extend(kept);
         }
         let scope = self.core.scope(Instant::now());
@@ -189,6 +190,7 @@ impl Delivering<'_> {
         }
         drop(scope);
         // Whatever is missed is told of, or has come.
+        drop(self.cluster.links.interest.take_touched());
         self.known.clear();
         self.recent.begin(head.id.max(self.recent.last()));
         self.cluster.stream.note_reached(self.recent.last());
@@ -260,6 +262,8 @@ impl Delivering<'_> {
                 if kept.place.id > up_to {
                     return is_whole;
                 }
+                // What others have delivered since came first: it cannot come now.
+                is_whole &= kept.place.id > self.recent.last();
                 self.core.shared.metrics.cluster.filled.increment();
                 self.deliver(Incoming {
                     place: kept.place,

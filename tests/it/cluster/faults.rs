@@ -209,13 +209,13 @@ async fn redis_is_frozen_and_goes_on() {
 /// Redis closes the connection of a node that does not read what others publish; that is in history.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_output_buffer_of_a_node_overflows() {
-    let limit = ["--client-output-buffer-limit", "pubsub 256kb 0 0"];
+    let limit = ["--client-output-buffer-limit", "pubsub 64kb 0 0"];
     let (mut links, redis) = (Links::new().await, TestRedis::start_with(&limit).await);
     links.to_redis = Link::to(redis.address).await;
     links.redis = redis;
     links.settings[0] = format!("cluster.redis=redis://{}", links.to_redis.address);
     let (scene, to_redis, _node) = links.scene().await;
-    let publisher = Publisher::start(scene.address(0), 60_000);
+    let publisher = Publisher::start(scene.address(0), 20_000);
     publisher.accepts(SOME).await;
     // A node that is this slow is not dead: it comes up again within its time.
     to_redis.stall();

@@ -28,16 +28,6 @@ impl TestCluster {
         cluster
     }
 
-    /// Starts nodes that are processes.
-    pub(crate) async fn start_processes(nodes: usize, set: &[&str]) -> Self {
-        let mut cluster = Self::over(TestRedis::start().await, set);
-        for _ in 0..nodes {
-            let process = cluster.process(&[]);
-            cluster.processes.push(process);
-        }
-        cluster
-    }
-
     /// A cluster that has no node yet.
     pub(crate) fn over(redis: TestRedis, set: &[&str]) -> Self {
         let secret = ConfigFile::new("cluster-secret", "a secret of the nodes of a test\n");

@@ -253,7 +253,11 @@ impl Receiver {
             self.numbers.len()
         );
         self.attempts -= 1;
-        let mut line = Line::new(Http::open_narrow(self.client.address).await);
+        let address = self.client.address;
+        let mut line = Line::new(match self.patience {
+            Some(_) => Http::open(address).await,
+            None => Http::open_narrow(address).await,
+        });
         let opening = match self.way {
             Way::WebSocket => Some(self.client.with_cookie(upgrade())),
             Way::Embedded => Some(two_way().header("Transfer-Encoding", "chunked")),

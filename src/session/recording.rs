@@ -26,6 +26,13 @@ impl Session {
         self.finish(inner, wake);
     }
 
+    /// Returns the number of the message of the cluster up to which it has got all on a node, of which that one has
+    /// delivered all up to `last`: it may have come with more.
+    #[must_use]
+    pub fn has_all_up_to(&self, last: u64) -> u64 {
+        self.lock().state.floor().max(last)
+    }
+
     /// Returns how long it lives without a connect.
     #[must_use]
     pub fn max_interval(&self) -> Duration {

@@ -67,8 +67,12 @@ fn call(keys: &Keys, outgoing: &Outgoing, at: Option<SystemTime>, retention: Ret
         names.push(keys.stream(channel));
     }
     names.extend(once.as_ref().map(|(key, _)| keys.once(key)));
-    let mut call = scripts::PUBLISH.call(&names);
-    call.arg(u8::from(retention.is_on()));
+    let script = if retention.is_on() {
+        &scripts::KEEP
+    } else {
+        &scripts::PUBLISH
+    };
+    let mut call = script.call(&names);
     match expected {
         Some(expected) => call.arg(expected),
         None => call.arg(""),

@@ -5,34 +5,34 @@ use std::sync::LazyLock;
 use redis::{Cmd, Pipeline, ToRedisArgs};
 
 macro_rules! scripts {
-    ($($name:ident $file:literal,)*) => {
+    ($($name:ident [$($file:literal),*],)*) => {
         $(
-            pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
-                Script::new(concat!(include_str!("lua/common.lua"), include_str!($file)))
-            });
+            pub(super) static $name: LazyLock<Script> =
+                LazyLock::new(|| Script::new(concat!($(include_str!($file)),*)));
         )*
 
         /// Returns all of them.
-        pub(super) fn all() -> impl Iterator<Item = &'static Script> {
+        fn all() -> impl Iterator<Item = &'static Script> {
             [$(&*$name),*].into_iter()
         }
     };
 }
 
 scripts! {
-    HELLO "lua/hello.lua",
-    PUBLISH "lua/publish.lua",
-    FIND "lua/find.lua",
-    IDS "lua/ids.lua",
-    CUT "lua/cut.lua",
-    FORGET "lua/forget.lua",
-    LOCK "lua/lock.lua",
-    BEAT "lua/beat.lua",
-    WRITE "lua/write.lua",
-    CLAIM "lua/claim.lua",
-    REMOVE "lua/remove.lua",
-    BURY "lua/bury.lua",
-    DEPART "lua/depart.lua",
+    HELLO ["lua/common.lua", "lua/hello.lua"],
+    PUBLISH ["lua/publish.lua"],
+    KEEP ["lua/common.lua", "lua/keep.lua"],
+    FIND ["lua/find.lua"],
+    IDS ["lua/ids.lua"],
+    CUT ["lua/common.lua", "lua/cut.lua"],
+    FORGET ["lua/common.lua", "lua/forget.lua"],
+    LOCK ["lua/lock.lua"],
+    BEAT ["lua/common.lua", "lua/beat.lua"],
+    WRITE ["lua/write.lua"],
+    CLAIM ["lua/common.lua", "lua/claim.lua"],
+    REMOVE ["lua/remove.lua"],
+    BURY ["lua/common.lua", "lua/bury.lua"],
+    DEPART ["lua/common.lua", "lua/depart.lua"],
 }
 
 /// A script, by the name that Redis knows it by.

@@ -132,7 +132,7 @@ impl Wire {
             // Another node has its address.
             StatusCode::MISDIRECTED_REQUEST => Err(CallFailed::Unreachable(to)),
             status => {
-                let text = read(body).await.unwrap_or_default();
+                let text = Box::pin(read(body)).await.unwrap_or_default();
                 let reason = String::from_utf8_lossy(&text).into_owned();
                 if status == StatusCode::UNAUTHORIZED
                     && let Some(permit) = self.metrics.may_log(Notice::Peer)

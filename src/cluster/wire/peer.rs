@@ -85,7 +85,8 @@ impl Peer {
         if failed.is_some_and(|failed| failed.elapsed() < PAUSE) {
             return Err(unreachable);
         }
-        let connected = self.connect().await;
+        // What that takes is not to be kept for each request that waits for its answer.
+        let connected = Box::pin(self.connect()).await;
         *failed = connected.is_err().then(Instant::now);
         match connected {
             Ok(connection) => {

@@ -1,5 +1,6 @@
 //! Two nodes over the loopback interface.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
@@ -10,7 +11,7 @@ use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -46,8 +47,6 @@ struct Answers {
     useless: Arc<Notify>,
     held: Arc<AtomicUsize>,
 }
-
-use tokio::sync::watch;
 
 impl Calls for Answers {
     fn answer(
@@ -260,6 +259,16 @@ fn pass(wire: &Arc<Wire>, text: &'static str) -> Pass {
     wire.pass(TWO, Bytes::from_static(text.as_bytes()))
 }
 
+#[tokio::test]
+async fn a_request_that_waits_for_its_answer_is_small() {
+    let one = wire(ONE, SECRET, WireSettings::default());
+    let size = size_of_val(&one.ask(TWO, PASS, Body::whole(Bytes::new())));
+    assert!(
+        size <= 1024,
+        "every poll that is passed on costs {size} bytes"
+    );
+}
+
 async fn in_time<T>(future: impl Future<Output = T>) -> T {
     timeout(LONG, future).await.expect("in time")
 }
@@ -462,8 +471,6 @@ async fn an_owner_that_wants_an_answer_back_still_hears_that_it_was_written() {
         assert_eq!(two.sees().await, expected);
     }
 }
-
-use std::future::poll_fn;
 
 #[tokio::test]
 async fn a_client_that_leaves_and_a_node_that_stops_are_told() {

@@ -108,8 +108,11 @@ async fn give(
     let records = cluster.after_all(move |core, recent| {
         let records = own.iter().filter_map(|id| {
             let cluster = core.cluster.as_ref()?;
-            let record = core.sessions.find(*id)?.record(clocks()).ok()??;
-            Given::of(&record, cluster.owned.written(*id)?, recent.last()).ok()
+            let session = core.sessions.find(*id)?;
+            let record = session.record(clocks()).ok()??;
+            let generation = cluster.owned.written(*id)?;
+            let at = session.has_all_up_to(recent.last());
+            Given::of(&record, generation, at).ok()
         });
         records.collect::<Vec<_>>()
     });

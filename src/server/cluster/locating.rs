@@ -90,6 +90,10 @@ async fn by_registry(
         let found = timeout(bound, cluster.links.registry.find(id)).await;
         let owner = match found {
             Ok(Ok(Some(owner))) => owner,
+            // Nodes may not have written what is theirs to a Redis that was empty.
+            Ok(Ok(None)) if !cluster.links.backplane.is_up() || is_renewed(cluster) => {
+                return Located::Unknown;
+            }
             Ok(Ok(None)) => return by_new_node(cluster, id, but).await,
             Ok(Err(_)) | Err(_) => return Located::Unknown,
         };
@@ -112,6 +116,11 @@ async fn by_registry(
     } else {
         Located::Unknown
     }
+}
+
+fn is_renewed(cluster: &Cluster) -> bool {
+    let within = cluster.links.settings.node_timeout;
+    cluster.stream.is_renewed(within)
 }
 
 /// Finds a session that is not written yet: of a node of which this one has not heard yet.

@@ -284,7 +284,7 @@ async fn part(
         let mut subscriptions = session.subscriptions().into_iter();
         let is_ready = subscriptions.all(|pattern| ready.contains(&pattern));
         let record = session.record(clocks()).ok()??;
-        is_ready.then(|| (record, recent.last()))
+        is_ready.then(|| (record, session.has_all_up_to(recent.last())))
     });
     let (record, at) = timeout(bound, record).await.ok()?.ok()??;
     Given::of(&record, generation, at).ok()

@@ -56,7 +56,10 @@ struct Chance(u64);
 
 impl Chance {
     fn of(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        let mut chance = Self(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
+        // Others than those that follow one seed.
+        let state = chance.below(usize::MAX) as u64;
+        Self(state ^ seed)
     }
 
     fn below(&mut self, bound: usize) -> usize {
@@ -70,6 +73,22 @@ impl Chance {
 
 fn now() -> std::time::Instant {
     Instant::now().into_std()
+}
+
+/// Fires the timers of a node's sessions, in virtual time.
+async fn sweep(server: &BayeuxServer) {
+    loop {
+        sleep(Duration::from_millis(100)).await;
+        let mut due = Vec::new();
+        server.core.shared.timers.take_due(now(), &mut due);
+        for (at, id) in due {
+            let tick = session::Tick {
+                now: now(),
+                resumed: None,
+            };
+            server.fire(id, at, tick);
+        }
+    }
 }
 
 struct Node {
@@ -170,7 +189,9 @@ impl World {
         }));
         self.network.add(me, server.calls(), Arc::clone(&gate));
         let (attending, beating) = (Arc::clone(&server), Arc::clone(&server));
+        let sweeping = Arc::clone(&server);
         let tasks = [
+            tokio::spawn(async move { sweep(&sweeping).await }),
             tokio::spawn(async move { way.keep().await }),
             tokio::spawn(async move { attending.attend().await }),
             tokio::spawn(async move { beating.beat("here".to_owned()).await }),

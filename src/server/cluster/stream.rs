@@ -46,6 +46,7 @@ pub(in crate::server) async fn run(core: &Arc<Core>) {
     let Some(mut jobs) = cluster.stream.take() else {
         return std::future::pending().await;
     };
+    core.shared.metrics.cluster.set_up(false);
     let mut delivering = Delivering {
         core,
         cluster,
@@ -140,6 +141,9 @@ impl Delivering<'_> {
         self.core.shared.metrics.cluster.set_up(true);
         let last = self.recent.last();
         let is_same = self.epoch.as_ref().is_none_or(|epoch| *epoch == head.epoch);
+        if !is_same {
+            self.cluster.stream.note_renewed();
+        }
         let is_first = self.epoch.replace(head.epoch).is_none();
         if is_first {
             self.recent.begin(head.id);
@@ -165,7 +169,7 @@ impl Delivering<'_> {
         let scope = self.core.scope(Instant::now());
         let (kept, others): (Vec<_>, Vec<_>) = patterns
             .into_iter()
-            .partition(|pattern| is_same && scope.router.is_kept(pattern));
+            .partition(|pattern| scope.router.is_kept(pattern));
         drop(scope);
         let wants: Vec<Want> = kept
             .iter()
@@ -175,8 +179,9 @@ impl Delivering<'_> {
             })
             .collect();
         let is_filled = wants.is_empty() || self.replay(wants, head.id).await;
-        let mut missed = self.missed(others, is_same).await;
-        if !is_filled {
+        let mut missed = self.missed(others, is_same, last).await;
+        // What an empty Redis has got since comes too.
+        if !is_filled || !is_same {
             missed.extend(kept);
         }
         let scope = self.core.scope(Instant::now());
@@ -195,6 +200,7 @@ impl Delivering<'_> {
         &mut self,
         patterns: Vec<ChannelPattern>,
         is_same: bool,
+        before: u64,
     ) -> Vec<ChannelPattern> {
         if !is_same {
             return patterns;
@@ -210,7 +216,7 @@ impl Delivering<'_> {
         let unmissed: std::collections::HashSet<&str> = channels
             .iter()
             .zip(last)
-            .filter(|(_, last)| *last <= self.recent.last())
+            .filter(|(_, last)| *last <= before)
             .map(|(channel, _)| channel.as_str())
             .collect();
         let missed = |pattern: &ChannelPattern| !unmissed.contains(pattern.as_str());

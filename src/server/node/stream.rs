@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use super::Cluster;
 use super::recent::Recent;
@@ -23,6 +25,8 @@ pub(in crate::server) struct Stream<C> {
     marks: AtomicU64,
     /// The number of the message that was delivered last.
     reached: watch::Sender<u64>,
+    /// When Redis came back without what this node had seen there.
+    renewed: Mutex<Option<Instant>>,
 }
 
 impl<C> Default for Stream<C> {
@@ -33,6 +37,7 @@ impl<C> Default for Stream<C> {
             queued: Mutex::new(Some(queued)),
             marks: AtomicU64::new(0),
             reached: watch::Sender::new(0),
+            renewed: Mutex::default(),
         }
     }
 }
@@ -48,6 +53,18 @@ impl<C> Stream<C> {
     pub(in crate::server) fn take(&self) -> Option<mpsc::UnboundedReceiver<Queued<C>>> {
         let queued = self.queued.lock();
         queued.unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Notes that Redis has come back without what this node had seen there.
+    pub(in crate::server) fn note_renewed(&self) {
+        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        *renewed = Some(Instant::now());
+    }
+
+    /// Tells whether that was within a time: nodes may not have written anew what is theirs.
+    pub(in crate::server) fn is_renewed(&self, within: Duration) -> bool {
+        let renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        renewed.is_some_and(|renewed| renewed.elapsed() < within)
     }
 
     /// Notes that all up to a message has been delivered.

@@ -267,3 +267,42 @@ fn what_another_version_wrote_or_is_damaged_is_not_read() {
     let more = whole.replace(r#""marks":5"#, r#""marks":5,"more":{}"#);
     assert!(Record::decode(more.as_bytes()).is_ok());
 }
+
+#[test]
+fn what_may_be_missing_is_told_by_replies_and_goes_with_the_session() {
+    let clocks = clocks();
+    let shared = shared(Settings::default());
+    let id = RandomId::from_random([1; 16]);
+    let session = Session::new(
+        ClientId(id),
+        shared.browsers.add_session(id),
+        false,
+        Arc::clone(&shared),
+        Begun::new(clocks.0),
+        None,
+        Origin::default(),
+    );
+    let pattern = crate::bayeux::ChannelPattern::parse("/a", &crate::bayeux::Limits::default());
+    session.note_gap(&[pattern.expect("a pattern")]);
+    let json = written(&session, clocks);
+    let record = Record::decode(json.as_bytes()).expect("a record");
+    let again = take_up(record, &shared, clocks);
+    for session in [session, again] {
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            let connect = Connect {
+                advice: None,
+                may_be_held: false,
+                lifetime: None,
+                events_by: EventsBy::Replies,
+                browser: None,
+                ack: None,
+            };
+            let (_, number) = session.connect(&connect, clocks.0);
+            let taken = session.take_events(crate::session::Carrier::Connect(number));
+            told.push(taken.gap);
+        }
+        let gap = Some(r#"["/a"]"#.to_owned());
+        assert_eq!(told, [gap.clone(), gap, None]);
+    }
+}

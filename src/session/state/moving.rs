@@ -39,7 +39,13 @@ impl State {
         let replaying = self.replaying.as_ref();
         let read = replaying.and_then(|replaying| replaying.read_up_to());
         let before = unacknowledged.map(|id| id - 1);
-        before.into_iter().chain(read).min().unwrap_or(last)
+        let all = last.max(self.floor);
+        before.into_iter().chain(read).min().unwrap_or(all)
+    }
+
+    /// Returns the number of the message of the cluster up to which it has come with all from another node.
+    pub(in crate::session) fn floor(&self) -> u64 {
+        self.floor
     }
 
     /// Notes that messages of these may be missing. An event stream of its own is told at once, by what `told`

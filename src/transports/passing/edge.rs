@@ -146,12 +146,12 @@ where
     /// Goes on with what the owner said.
     fn answered(
         &mut self,
-        answered: Option<Answered>,
+        answered: Option<&Answered>,
         by: NodeId,
         socket: &Socket,
     ) -> Option<Step> {
         match answered {
-            Some(Answered::Streams(marks)) => Some(self.here(Found::Streams(marks), socket)),
+            Some(Answered::Streams(marks)) => Some(self.here(Found::Streams(*marks), socket)),
             Some(Answered::NotHere) if self.moves < MAX_MOVES => {
                 self.moves += 1;
                 self.state = State::Locating(locating(&self.endpoint, self.session, Some(by)));
@@ -217,7 +217,7 @@ where
                             }
                             other => {
                                 receipt.written();
-                                self.answered(other, node, socket)
+                                self.answered(other.as_ref(), node, socket)
                             }
                         },
                         Err(failed) => self.failed(&failed, socket),

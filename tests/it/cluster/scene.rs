@@ -1,8 +1,9 @@
 //! A cluster of processes behind a balancer, clients of all kinds, and who publishes; what came is judged by its numbers.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -51,11 +52,16 @@ pub(super) enum Promise {
     Told,
 }
 
+/// By client: the last message that it has.
+type Waiting = Arc<Mutex<HashMap<String, Option<u64>>>>;
+
 /// A cluster, and what stands before it.
 pub(super) struct Scene {
     pub(super) cluster: TestCluster,
     pub(super) balancer: Balancer,
     receiving: JoinSet<Receiver>,
+    /// Who has not got the last message yet, and what came last.
+    waiting: Waiting,
     /// The message after which everybody is done.
     last: watch::Sender<u64>,
 }
@@ -69,14 +75,16 @@ impl Scene {
         let balancer = Balancer::start(addresses).await;
         let (last, watched) = watch::channel(u64::MAX);
         let mut receiving = JoinSet::new();
+        let waiting = Waiting::default();
         for (way, acknowledges) in CLIENTS {
             let receiver = Receiver::lasting(balancer.address, way, acknowledges).await;
-            receiving.spawn(receive(receiver, watched.clone()));
+            receiving.spawn(receive(receiver, watched.clone(), Arc::clone(&waiting)));
         }
         Self {
             cluster,
             balancer,
             receiving,
+            waiting,
             last,
         }
     }
@@ -92,7 +100,7 @@ impl Scene {
         let mut flaws = Vec::new();
         while let Some(receiver) = timeout(SETTLED, self.receiving.join_next())
             .await
-            .unwrap_or_else(|_| panic!("not all get message {}", published.len()))
+            .unwrap_or_else(|_| panic!("{:?} do not get {:?}", self.waiting, published.last()))
         {
             flaws.extend(judged(&receiver.unwrap(), &published, promise));
         }
@@ -106,10 +114,14 @@ impl Scene {
 }
 
 /// Receives until the last message has come.
-async fn receive(mut receiver: Receiver, last: watch::Receiver<u64>) -> Receiver {
+async fn receive(mut receiver: Receiver, last: watch::Receiver<u64>, waiting: Waiting) -> Receiver {
+    let name = format!("{:?}", receiver.name());
     while !receiver.numbers.contains(&*last.borrow()) {
+        let newest = receiver.numbers.last().copied();
+        waiting.lock().unwrap().insert(name.clone(), newest);
         receiver.step().await;
     }
+    waiting.lock().unwrap().remove(&name);
     receiver
 }
 

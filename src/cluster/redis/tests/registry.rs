@@ -110,6 +110,25 @@ async fn nodes_live_as_long_as_they_say() {
     while beat(&b, B, LONG).await.dead != [C] {}
 }
 
+/// Time passes in which nobody can tell that it lives.
+#[tokio::test]
+async fn nobody_dies_of_an_outage_of_redis() {
+    const LIVES: Duration = Duration::from_millis(200);
+    let server = RedisServer::start();
+    let (a, b) = (registry(&server).await, registry(&server).await);
+    beat(&b, B, LIVES).await;
+    beat(&a, A, LIVES).await;
+    write(&b, B, vec![written(1, 1, "one")]).await;
+    tokio::time::sleep(2 * LIVES).await;
+    let after = beat(&a, A, LIVES).await;
+    assert_eq!(
+        (after.was_dead, after.dead, after.alive.len()),
+        (false, vec![], 2)
+    );
+    assert_eq!(claim(&a, 1, owner(B, 1), A, false).await, Claim::Alive);
+    assert!(!beat(&b, B, LIVES).await.was_dead);
+}
+
 #[tokio::test]
 async fn a_session_has_one_owner() {
     let server = RedisServer::start();

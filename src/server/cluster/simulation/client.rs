@@ -189,10 +189,9 @@ impl Client {
         let id: ClientId = self.id().parse().expect("an id");
         let mut but = None;
         for _ in 0..6 {
-            if node.gate.is_dead() {
+            if !node.gate.lives().await {
                 return Answer::Failed;
             }
-            node.gate.runs().await;
             let message: Message<'_> = serde_json::from_str(text).expect("a message");
             if node.server.absent(std::slice::from_ref(&message)).is_none() {
                 return self.process(&node, text, None).await;
@@ -205,7 +204,9 @@ impl Client {
                         return Answer::Failed;
                     };
                     sleep(Duration::from_micros(500)).await;
-                    other.gate.runs().await;
+                    if !other.gate.lives().await {
+                        return Answer::Failed;
+                    }
                     if other
                         .server
                         .absent(std::slice::from_ref(&message))
@@ -255,10 +256,9 @@ impl Client {
     ) -> Option<Outcome<'static>> {
         let mut verdicts = Verdicts::default();
         loop {
-            if node.gate.is_dead() {
+            if !node.gate.lives().await {
                 return None;
             }
-            node.gate.runs().await;
             let mut batch = [serde_json::from_str::<Message<'_>>(text).expect("a message")];
             let mut request = Request {
                 actor: Actor {
@@ -313,10 +313,9 @@ impl Client {
         let patience = Instant::now() + Duration::from_millis(2000 + self.below(4000) as u64);
         let resumed = self.resumed(node, held, patience).await;
         let Some(resume) = resumed else {
-            if !node.gate.is_dead() {
-                node.gate.runs().await;
+            if node.gate.lives().await {
+                held.release(now());
             }
-            held.release(now());
             return Answer::Failed;
         };
         let session = Arc::clone(held.session());
@@ -352,12 +351,10 @@ impl Client {
         patience: Instant,
     ) -> Option<Resume> {
         loop {
-            if node.gate.is_dead() {
+            let left = patience.saturating_duration_since(Instant::now());
+            if timeout(left, node.gate.lives()).await != Ok(true) {
                 return None;
             }
-            timeout(patience - Instant::now(), node.gate.runs())
-                .await
-                .ok()?;
             let resumed = poll_fn(|context| {
                 if node.gate.is_frozen() || node.gate.is_dead() {
                     return Poll::Ready(None);
@@ -403,9 +400,7 @@ impl Client {
                 break;
             }
         }
-        if !node.gate.is_dead() {
-            node.gate.runs().await;
-        }
+        node.gate.lives().await;
         drop(stream);
         sleep(Duration::from_millis(self.below(200) as u64)).await;
     }
@@ -420,14 +415,10 @@ impl Client {
     ) -> bool {
         let session = Arc::clone(held.session());
         loop {
-            if node.gate.is_dead() || Instant::now() >= end {
-                if !node.gate.is_dead() {
-                    node.gate.runs().await;
-                }
+            if !node.gate.lives().await || Instant::now() >= end {
                 held.release(now());
                 return false;
             }
-            node.gate.runs().await;
             let next = poll_fn(|context| {
                 if node.gate.is_frozen() || node.gate.is_dead() {
                     return Poll::Ready(None);

@@ -22,6 +22,9 @@ use crate::history::{
     Body, Entry, Epoch, Failed, Figures, Kept, Page, Place, Query, Saved, Store, Survey, Want,
 };
 
+/// How often a client looks whether a node that is frozen has died.
+const GLANCE: Duration = Duration::from_millis(50);
+
 /// What a node can do now.
 #[derive(Debug, Default)]
 pub(super) struct Gate(Mutex<Can>);
@@ -63,6 +66,20 @@ impl Gate {
         self.can()
             .frozen
             .is_some_and(|until| until > Instant::now())
+    }
+
+    /// Waits until it runs; false if it is dead.
+    pub(super) async fn lives(&self) -> bool {
+        loop {
+            let can = self.can();
+            if can.is_dead {
+                return false;
+            }
+            match can.frozen.filter(|until| *until > Instant::now()) {
+                Some(until) => sleep_until(until.min(Instant::now() + GLANCE)).await,
+                None => return true,
+            }
+        }
     }
 
     /// Waits until it runs; for ever if it is dead.

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::scene::{NODE_TIMEOUT, Promise, Publisher, SETTINGS, Scene};
 use crate::support::program::Serving;
-use crate::support::{Link, TestRedis, free_port};
+use crate::support::{Link, TestRedis, free_port, within};
 
 /// No settings of its own, for each node.
 const ALIKE: [&[&str]; 3] = [&[]; 3];
@@ -215,7 +215,7 @@ async fn the_output_buffer_of_a_node_overflows() {
     links.redis = redis;
     links.settings[0] = format!("cluster.redis=redis://{}", links.to_redis.address);
     let (scene, to_redis, _node) = links.scene().await;
-    let publisher = Publisher::start(scene.address(0), 20_000);
+    let publisher = Publisher::start(scene.address(0), 60_000);
     publisher.accepts(SOME).await;
     // A node that is this slow is not dead: it comes up again within its time.
     to_redis.stall();
@@ -236,7 +236,7 @@ async fn the_output_buffer_of_a_node_overflows() {
             }
         }
     };
-    crate::support::within(overruns).await;
+    within(overruns).await;
     to_redis.mend();
     publisher.accepts(SOME).await;
     scene.end(publisher, Promise::Told).await;

@@ -32,7 +32,7 @@ use crate::access::Access;
 use crate::alias::{Alias, Aliases};
 use crate::authentication::Authenticator;
 use crate::bayeux::{ClientId, Limits, Message, RandomId};
-use crate::cluster::Links;
+use crate::cluster::{Links, WhenAway};
 use crate::extensions::{Pipeline, WaitBounds};
 use crate::history::History;
 use crate::lifecycle::Lifecycle;
@@ -169,10 +169,10 @@ impl BayeuxServer {
                 .cluster
                 .as_ref()
                 .map(|links| Arc::clone(&links.interest)),
-            ownership: parts
-                .cluster
-                .as_ref()
-                .map(|_| Arc::new(Ownership::new(Instant::now()))),
+            ownership: parts.cluster.as_ref().map(|links| {
+                let goes_on_alone = links.settings.when_away == WhenAway::Local;
+                Arc::new(Ownership::new(Instant::now(), goes_on_alone))
+            }),
             extensions: parts.extensions,
             aliases: aliases(parts.cluster.as_ref()),
             lifecycle: parts.lifecycle,

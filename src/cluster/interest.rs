@@ -1,11 +1,14 @@
 //! Which channels and patterns this node has subscribers of.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
 use crate::bayeux::ChannelPattern;
+
+/// Channels and patterns of which it is remembered that they may not have come all the time.
+const MAX_TOUCHED: usize = 10_000;
 
 /// A channel or pattern that has got its first subscriber here, or lost its last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +31,30 @@ pub struct Interest {
 #[derive(Debug, Default)]
 struct Wanted {
     patterns: HashMap<ChannelPattern, Why>,
-    changes: Vec<Change>,
-    /// What has got its first subscriber, or lost its last, since that was asked for.
-    touched: Vec<ChannelPattern>,
+    /// What was not taken yet: whether it is wanted. What has come and gone meanwhile is no change.
+    changes: HashMap<ChannelPattern, bool>,
+    touched: Touched,
     /// How many changes there were.
     made: u64,
+}
+
+/// What has got its first subscriber, or lost its last, since that was asked for.
+#[derive(Debug, Default)]
+pub struct Touched {
+    /// The channels and patterns.
+    pub patterns: HashSet<ChannelPattern>,
+    /// There were so many that it may be any.
+    pub may_be_any: bool,
+}
+
+impl Touched {
+    fn add(&mut self, pattern: &ChannelPattern) {
+        if self.patterns.len() >= MAX_TOUCHED {
+            self.patterns.clear();
+            self.may_be_any = true;
+        }
+        self.patterns.insert(pattern.clone());
+    }
 }
 
 /// Why a channel or pattern is wanted.
@@ -123,9 +145,10 @@ impl Interest {
         }
         if is_wanted != before {
             wanted.made += 1;
-            wanted.touched.push(pattern.clone());
-            let pattern = pattern.clone();
-            wanted.changes.push(Change { pattern, is_wanted });
+            wanted.touched.add(pattern);
+            if wanted.changes.remove(pattern).is_none() {
+                wanted.changes.insert(pattern.clone(), is_wanted);
+            }
             drop(wanted);
             self.more.notify_one();
         }
@@ -148,14 +171,16 @@ impl Interest {
 
     /// Takes what has got its first subscriber, or lost its last, since this was called before: its messages may
     /// not have come all the time.
-    pub fn take_touched(&self) -> Vec<ChannelPattern> {
+    pub fn take_touched(&self) -> Touched {
         std::mem::take(&mut self.lock().touched)
     }
 
     /// Takes the changes that were not taken yet, and how many there were with them.
     pub fn take(&self) -> (Vec<Change>, u64) {
         let mut wanted = self.lock();
-        (std::mem::take(&mut wanted.changes), wanted.made)
+        let changes = std::mem::take(&mut wanted.changes).into_iter();
+        let changes = changes.map(|(pattern, is_wanted)| Change { pattern, is_wanted });
+        (changes.collect(), wanted.made)
     }
 
     /// Takes all that is wanted, for a connection that has nothing yet.

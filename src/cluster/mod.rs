@@ -16,7 +16,7 @@ pub mod settings;
 pub mod wire;
 
 pub use backplane::{Backplane, Feed, Head, Incoming, NotPublished, Outgoing};
-pub use interest::{Change, Held, Interest};
+pub use interest::{Change, Held, Interest, Touched};
 pub use lease::Lease;
 pub use links::{Links, Way};
 pub use node::{NodeId, NodeInfo, NodeState};

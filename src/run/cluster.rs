@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use crate::authentication::Secret;
 use crate::bayeux::{ChannelPattern, Limits, ReplayId};
 use crate::cluster::wire::{Secret as WireSecret, Wire, WireSettings};
-use crate::cluster::{ConnectError, Interest, Links, NodeId, Redis, Settings};
+use crate::cluster::{ConnectError, Held, Interest, Links, NodeId, Redis, Settings};
 use crate::history::{self, History, Retention};
 use crate::metrics::Metrics;
 use crate::router::{ChannelOptions, history_policy};
@@ -41,6 +41,8 @@ pub(super) struct Node {
     address: String,
     /// What answers requests that others pass on.
     owner: Option<Owner>,
+    /// What it hears of whoever is subscribed.
+    resources: Held,
 }
 
 impl Node {
@@ -75,15 +77,13 @@ impl Node {
         let wire = Arc::new(wire);
         let (listener, address) = listen(settings)?;
         let any = Limits::of_known_channels();
-        for options in channels
+        // Every node has the resources, whoever asks for them.
+        let resources = channels
             .iter()
-            .filter(|options| options.resource == Some(true))
-        {
-            // Every node has the resources, whoever asks for them.
-            if let Ok(pattern) = ChannelPattern::parse(&options.pattern, &any) {
-                interest.add(&pattern);
-            }
-        }
+            .filter(|options| options.resource == Some(true));
+        let resources =
+            resources.filter_map(|options| ChannelPattern::parse(&options.pattern, &any).ok());
+        let resources = interest.hold(resources.collect());
         Ok(Some(Self {
             links: Links {
                 me,
@@ -98,6 +98,7 @@ impl Node {
             listener,
             address,
             owner: None,
+            resources,
         }))
     }
 }
@@ -124,8 +125,9 @@ impl Node {
         let passing = self.owner.map(|owner| Arc::new(owner) as _);
         let serving =
             passing.map(|passing| self.wire.serve(self.listener, server.calls(), passing));
-        let address = self.address;
+        let (address, resources) = (self.address, self.resources);
         async move {
+            let _held = resources;
             let serving = async {
                 match serving {
                     Some(serving) => serving.await,

@@ -169,6 +169,11 @@ fn work<'c>(
 async fn trim(core: Arc<Core>, store: Arc<dyn Store>) {
     loop {
         tokio::time::sleep(TRIM).await;
+        let cluster = core.cluster.as_ref();
+        if cluster.is_some_and(|cluster| !cluster.links.backplane.is_up()) {
+            // That is told already.
+            continue;
+        }
         if let Err(failed) = store.trim(SystemTime::now()).await
             && let Some(permit) = core.shared.metrics.may_log(Notice::History)
         {

@@ -20,6 +20,8 @@ type Ids = HashSet<ClientId, BuildHasherDefault<IdHasher>>;
 pub struct Ownership {
     /// For how long they are.
     pub lease: Lease,
+    /// They are for as long as nobody says otherwise: the node goes on alone while Redis is away.
+    goes_on_alone: bool,
     changed: Mutex<Changed>,
     more: Notify,
     /// How many changes were told.
@@ -59,9 +61,10 @@ impl Changes {
 impl Ownership {
     /// Makes that of a node that has yet to tell the others that it lives.
     #[must_use]
-    pub fn new(now: Instant) -> Self {
+    pub fn new(now: Instant, goes_on_alone: bool) -> Self {
         Self {
             lease: Lease::new(now),
+            goes_on_alone,
             changed: Mutex::default(),
             more: Notify::new(),
             told: watch::Sender::new(0),
@@ -71,7 +74,7 @@ impl Ownership {
     /// Tells whether sessions may be taken for this node's now. It looks at the clock.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.lease.holds(tokio::time::Instant::now().into_std())
+        self.goes_on_alone || self.lease.holds(tokio::time::Instant::now().into_std())
     }
 
     /// Notes that a session has begun, or that something of it has changed.
@@ -196,8 +199,10 @@ impl super::Session {
     /// Lets whoever waits for something of it look again.
     pub fn stir(&self) {
         let mut inner = self.lock();
+        inner.state.withhold(!self.is_owned());
+        let wake = inner.state.look_again(&self.shared.settings);
         let wakers = [inner.waker.take(), inner.stream_waker.take()];
-        drop(inner);
+        self.finish(inner, wake);
         for waker in wakers.into_iter().flatten() {
             waker.wake();
         }
@@ -238,7 +243,7 @@ mod tests {
 
     #[test]
     fn changes_are_taken_once_and_what_was_acknowledged_later() {
-        let ownership = Ownership::new(Instant::now());
+        let ownership = Ownership::new(Instant::now(), false);
         let ids = [1, 2, 3].map(|byte| ClientId(RandomId::from_random([byte; 16])));
         let changes = |sessions: &[ClientId], ended: &[ClientId], made| Changes {
             sessions: sessions.to_vec(),

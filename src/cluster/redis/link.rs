@@ -329,7 +329,10 @@ impl Link {
         if error.code() == Some("OOM") {
             return Failed::Full;
         }
-        let why = error.to_string();
+        let why = match error.code() {
+            Some("NOAUTH") => "it asks for a password: name it by cluster.password".to_owned(),
+            _ => error.to_string(),
+        };
         if is_lasting(error) {
             self.note(&why);
             self.broken.fetch_max(up.number, Relaxed);

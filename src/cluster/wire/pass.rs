@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
+use tokio::task::JoinHandle;
 
 use super::body::Body;
 use super::inbox::Inbox;
@@ -19,10 +20,20 @@ use crate::metrics::Metrics;
 /// A request that is passed on, until its answer has come.
 pub struct Pass {
     line: Arc<Line>,
-    answer: BoxFuture<'static, Result<Bytes, CallFailed>>,
+    to: NodeId,
+    answer: Asking,
     metrics: Arc<Metrics>,
     is_over: bool,
 }
+
+/// The wait for an answer, which a task of its own reads: whoever waits may be kept from looking, and what is not read
+/// stands in the way of all others on the connection.
+enum Asking {
+    New(BoxFuture<'static, Answered>),
+    Begun(JoinHandle<Answered>),
+}
+
+type Answered = Result<Bytes, CallFailed>;
 
 /// What hears what becomes of the answer. Dropped, it was not written.
 #[derive(Debug)]
@@ -46,12 +57,13 @@ impl Pass {
         metrics.cluster.passed_total.increment();
         Self {
             line,
-            answer: Box::pin(async move {
+            to,
+            answer: Asking::New(Box::pin(async move {
                 let mut inbox = Inbox::new(asked.await?);
                 let whole = inbox.whole().await.ok_or(CallFailed::NoAnswer(to))?;
                 answered.answered(inbox);
                 Ok(whole)
-            }),
+            })),
             metrics: Arc::clone(metrics),
             is_over: false,
         }
@@ -73,17 +85,28 @@ impl Future for Pass {
     type Output = Result<(Bytes, Receipt), CallFailed>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.answer.as_mut().poll(context).map(|answer| {
-            let answer = answer?;
-            self.is_over = true;
-            Ok((answer, Receipt(Some(Arc::clone(&self.line)))))
-        })
+        let to = self.to;
+        let answer = loop {
+            match &mut self.answer {
+                Asking::New(answer) => {
+                    let answer = std::mem::replace(answer, Box::pin(std::future::pending()));
+                    self.answer = Asking::Begun(tokio::spawn(answer));
+                }
+                Asking::Begun(answer) => break ready!(Pin::new(answer).poll(context)),
+            }
+        };
+        let answer = answer.unwrap_or(Err(CallFailed::NoAnswer(to)))?;
+        self.is_over = true;
+        Poll::Ready(Ok((answer, Receipt(Some(Arc::clone(&self.line))))))
     }
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
         self.metrics.cluster.passed.decrement();
+        if let Asking::Begun(answer) = &self.answer {
+            answer.abort();
+        }
         if !self.is_over {
             self.line.end(false);
         }

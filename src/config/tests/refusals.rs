@@ -361,6 +361,11 @@ fn of_clusters() {
              must be an address with a port, such as \"10.0.0.1:7070\"",
         ),
         (
+            &whole.replace("10.0.0.1", "0.0.0.0"),
+            "cluster.advertise = null: say by which address other nodes reach this one, \
+             such as \"10.0.0.1:7070\"",
+        ),
+        (
             &format!("{whole}prefix = 'a b'"),
             "mirant.toml: cluster.prefix = \"a b\": \
              must be 1 to 64 letters, digits, '-', '_' and '.', such as \"mirant\"",

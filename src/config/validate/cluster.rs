@@ -1,5 +1,6 @@
 //! The checks of the cluster.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Checks;
@@ -80,6 +81,13 @@ impl Checks {
     }
 
     fn node_addresses(&mut self, cluster: &Settings) {
+        let told = cluster.advertise.as_ref().or(cluster.listen.as_ref());
+        let told = told.and_then(|told| told.parse::<SocketAddr>().ok());
+        self.require(
+            !told.is_some_and(|told| told.ip().is_unspecified()),
+            "cluster.advertise",
+            "say by which address other nodes reach this one, such as \"10.0.0.1:7070\"",
+        );
         for (key, address) in [
             ("cluster.listen", &cluster.listen),
             ("cluster.advertise", &cluster.advertise),

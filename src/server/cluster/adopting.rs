@@ -24,6 +24,10 @@ pub(super) async fn adopt(core: &Arc<Core>, id: ClientId, owner: Owner) -> Optio
     if core.sessions.find(id).is_some() {
         return Some(Located::Here);
     }
+    if cluster.leaving.has(id) {
+        // It is about to be here, or elsewhere.
+        return None;
+    }
     let me = cluster.links.me;
     let registry = &cluster.links.registry;
     let is_given = owner.node == me;
@@ -54,6 +58,9 @@ pub(super) async fn adopt(core: &Arc<Core>, id: ClientId, owner: Owner) -> Optio
     if is_here {
         tracing::debug!(client_id = ?id, from = %owner.node, generation, "session adopted");
         core.shared.metrics.cluster.adopted.increment();
+        return Some(Located::Here);
+    }
+    if core.sessions.find(id).is_some() {
         return Some(Located::Here);
     }
     if let Some(ownership) = &core.shared.ownership {

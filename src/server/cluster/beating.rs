@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::super::BayeuxServer;
 use super::super::core::Core;
 use super::Cluster;
 use super::owning::{let_go, parts};
-use crate::cluster::{NodeInfo, NodeState};
+use crate::cluster::{Beat, NodeInfo, NodeState};
 use crate::history::Failed;
 use crate::metrics::Notice;
 use crate::session::Ownership;
@@ -39,13 +40,15 @@ impl BayeuxServer {
         let every = cluster.links.settings.node_timeout / BEATS;
         let mut beats = interval(every.clamp(Duration::from_millis(10), Duration::from_secs(1)));
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut burying = JoinSet::new();
         loop {
+            while burying.try_join_next().is_some() {}
             tokio::select! {
                 _ = beats.tick() => {}
                 () = cluster.leaves.notified() => {}
                 () = cluster.nodes.asked() => sleep(GAP).await,
             }
-            if let Err(failed) = beat(&core, &address).await
+            if let Err(failed) = beat(&core, &address, &mut burying).await
                 && let Some(permit) = core.shared.metrics.may_log(Notice::Session)
             {
                 let suppressed = permit.suppressed;
@@ -58,11 +61,10 @@ impl BayeuxServer {
     }
 }
 
-async fn beat(core: &Arc<Core>, address: &str) -> Result<(), Failed> {
+async fn beat(core: &Arc<Core>, address: &str, burying: &mut JoinSet<()>) -> Result<(), Failed> {
     let Some((cluster, ownership)) = parts(core) else {
         return Ok(());
     };
-    let settings = &cluster.links.settings;
     let me = NodeInfo {
         id: cluster.links.me,
         address: address.to_owned(),
@@ -73,13 +75,9 @@ async fn beat(core: &Arc<Core>, address: &str) -> Result<(), Failed> {
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let sent = Instant::now();
-    let was_owned = ownership.holds();
-    let beat = timeout(
-        settings.call_timeout.min(settings.node_timeout),
-        cluster.links.registry.beat(me, settings.node_timeout),
-    );
-    let beat = beat.await.unwrap_or_else(|_| Err(late()))?;
+    let was_owned = ownership.lease.holds(Instant::now().into_std());
+    let mut sent = Instant::now();
+    let mut beat = tell(cluster, me.clone()).await?;
     if beat.was_dead {
         ownership.lease.end();
         tracing::warn!("the others took this node for dead");
@@ -88,24 +86,46 @@ async fn beat(core: &Arc<Core>, address: &str) -> Result<(), Failed> {
     for node in cluster.nodes.note(beat.alive) {
         tracing::info!(node = %node.id, address = node.address, "a node of the cluster lives");
     }
-    if beat.was_dead {
+    // Who could not tell that it lives may have been dead, whatever it has heard of that.
+    if beat.was_dead || !was_owned {
         let_go_of_lost(core, cluster).await?;
         // What is written of the others may be lost, or about to expire.
         for session in core.sessions.all() {
             session.note_change();
         }
+        // That may have taken long.
+        sent = Instant::now();
+        beat = tell(cluster, me).await?;
+        if beat.was_dead {
+            return Err(late());
+        }
     }
     ownership
         .lease
-        .renew(sent.into_std(), settings.node_timeout);
+        .renew(sent.into_std(), cluster.links.settings.node_timeout);
     if !was_owned {
         stir(core, ownership);
     }
-    for dead in beat.dead {
-        tracing::info!(node = %dead, "a node of the cluster is dead");
-        cluster.links.registry.bury(dead).await?;
+    if burying.is_empty() {
+        for dead in beat.dead {
+            tracing::info!(node = %dead, "a node of the cluster is dead");
+            let registry = Arc::clone(&cluster.links.registry);
+            burying.spawn(async move {
+                // Else the next heartbeat names it again.
+                let _ = registry.bury(dead).await;
+            });
+        }
     }
     Ok(())
+}
+
+async fn tell(cluster: &Cluster, me: NodeInfo) -> Result<Beat, Failed> {
+    let settings = &cluster.links.settings;
+    let beat = timeout(
+        settings.call_timeout.min(settings.node_timeout),
+        cluster.links.registry.beat(me, settings.node_timeout),
+    );
+    beat.await.unwrap_or_else(|_| Err(late()))
 }
 
 fn late() -> Failed {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -19,6 +20,8 @@ use crate::cluster::{CallKind, NodeId, Owner};
 /// Sessions, and bytes of them, that are given at once.
 const MOST: usize = 200;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// How long what sessions are subscribed to is held that may yet come: longer than they are claimed for.
+const HELD: Duration = Duration::from_secs(90);
 /// Sessions that are claimed at once.
 const CLAIMS: usize = 64;
 
@@ -65,6 +68,10 @@ impl BayeuxServer {
                 left,
                 "sessions go on at other nodes"
             );
+        }
+        if left > 0 {
+            // Its lease ends by itself, and who looks after it then finds them.
+            return;
         }
         if let Err(failed) = cluster.links.registry.leave(me).await {
             tracing::warn!("the others do not hear that this node has left: {failed}");
@@ -195,7 +202,7 @@ async fn ready(core: &Arc<Core>, patterns: Vec<ChannelPattern>) {
     // If it fails what comes now may be missing, which is noticed when Redis is there again.
     let _ = timeout(bound, cluster.after_all(|_, _| ())).await;
     tokio::spawn(async move {
-        sleep(bound).await;
+        sleep(HELD).await;
         drop(held);
     });
 }
@@ -204,6 +211,9 @@ async fn take_all(core: &Arc<Core>, from: NodeId, given: Vec<Given>) -> Vec<Clie
     let Some(cluster) = &core.cluster else {
         return Vec::new();
     };
+    let records = given.iter().filter_map(|given| given.record().ok());
+    let ids = records.map(|record| record.id);
+    let arriving = cluster.leaving.arriving(cluster.links.me, ids);
     let claimed = stream::iter(given)
         .map(|given| async move {
             let record = given.record().ok()?;
@@ -237,7 +247,9 @@ async fn take_all(core: &Arc<Core>, from: NodeId, given: Vec<Given>) -> Vec<Clie
         all
     });
     // Else the server is gone.
-    for (id, missed) in taken.await.unwrap_or_default() {
+    let taken = taken.await.unwrap_or_default();
+    drop(arriving);
+    for (id, missed) in taken {
         tokio::spawn(missed.told(Arc::clone(core), id));
     }
     core.shared.metrics.cluster.moved.add(ids.len());

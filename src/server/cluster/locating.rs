@@ -110,12 +110,8 @@ async fn by_registry(
             return Located::At(owner.node);
         }
     }
-    // Its owner says for long that it is not: the session has just ended.
-    if but.is_some() {
-        Located::Gone
-    } else {
-        Located::Unknown
-    }
+    // Its owner says that it is not, and the registry that it is: one of them will know better.
+    Located::Unknown
 }
 
 fn is_renewed(cluster: &Cluster) -> bool {
@@ -131,9 +127,8 @@ async fn by_new_node(cluster: &Cluster, id: ClientId, but: Option<NodeId>) -> Lo
         return Located::Gone;
     }
     let bound = cluster.links.settings.call_timeout;
-    if timeout(bound, cluster.nodes.told_again()).await.is_err() {
-        return Located::Unknown;
-    }
+    // Redis has just answered, so it tells.
+    let _ = timeout(bound, cluster.nodes.told_again()).await;
     match cluster.nodes.is_alive(maker) {
         Some(true) => Located::At(maker),
         _ => Located::Gone,

@@ -105,6 +105,9 @@ async fn arrive(core: &Arc<Core>, cluster: &Cluster, from: NodeId, given: Given)
         node: from,
         generation: given.generation,
     };
+    let arriving = cluster
+        .leaving
+        .arriving(cluster.links.me, std::iter::once(id));
     let Some(generation) = claim(cluster, id, owner).await else {
         return Took::NotNow;
     };
@@ -113,6 +116,7 @@ async fn arrive(core: &Arc<Core>, cluster: &Cluster, from: NodeId, given: Given)
     let taken = cluster
         .between(move |core, recent| take_up(core, record, at, recent))
         .await;
+    drop(arriving);
     let call = encode(&TakeCall::Took { id });
     let told = Arc::clone(core);
     tokio::spawn(async move {

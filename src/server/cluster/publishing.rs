@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::super::core::Core;
-use super::Cluster;
 use crate::cluster::{NotPublished, Outgoing};
 use crate::history::{Failed, Place};
 use crate::metrics::Notice;
 use crate::resources::{Current, Write, Written};
 use crate::sequence::{NotSequenced, Publication, Reached, Sequenced};
 
+/// How many changes on a condition are tried at once.
+const CONDITIONAL: usize = 64;
 /// How often a change on a condition is tried while others change the same resource.
 const TRIES: usize = 5;
 /// How long what another node has published is waited for.
@@ -23,11 +25,20 @@ pub(in crate::server) async fn run(core: &Arc<Core>) {
     let Some(cluster) = &core.cluster else {
         return std::future::pending().await;
     };
+    let places = Arc::new(Semaphore::new(CONDITIONAL));
     loop {
         let batch = core.sequence.next().await;
         if batch.iter().any(Publication::is_conditional) {
             for publication in batch {
-                conditional(core, cluster, publication).await;
+                // It closes with the server.
+                let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                    return;
+                };
+                let core = Arc::clone(core);
+                tokio::spawn(async move {
+                    conditional(&core, publication).await;
+                    drop(place);
+                });
             }
             continue;
         }
@@ -67,7 +78,10 @@ fn outgoing(publication: &Publication, expected: Option<u64>) -> Outgoing {
 }
 
 /// Publishes a change of a resource that depends on what it is.
-async fn conditional(core: &Arc<Core>, cluster: &Cluster, publication: Publication) {
+async fn conditional(core: &Arc<Core>, publication: Publication) {
+    let Some(cluster) = &core.cluster else {
+        return;
+    };
     for _ in 0..TRIES {
         let checked = core.scope(Instant::now()).check(&publication);
         if let Err(unmet) = checked {

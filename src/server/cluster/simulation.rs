@@ -75,22 +75,6 @@ fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
 
-/// Fires the timers of a node's sessions, in virtual time.
-async fn sweep(server: &BayeuxServer) {
-    loop {
-        sleep(Duration::from_millis(100)).await;
-        let mut due = Vec::new();
-        server.core.shared.timers.take_due(now(), &mut due);
-        for (at, id) in due {
-            let tick = session::Tick {
-                now: now(),
-                resumed: None,
-            };
-            server.fire(id, at, tick);
-        }
-    }
-}
-
 struct Node {
     id: NodeId,
     server: Arc<BayeuxServer>,
@@ -191,7 +175,7 @@ impl World {
         let (attending, beating) = (Arc::clone(&server), Arc::clone(&server));
         let sweeping = Arc::clone(&server);
         let tasks = [
-            tokio::spawn(async move { sweep(&sweeping).await }),
+            tokio::spawn(async move { sweeping.sweep().await }),
             tokio::spawn(async move { way.keep().await }),
             tokio::spawn(async move { attending.attend().await }),
             tokio::spawn(async move { beating.beat("here".to_owned()).await }),

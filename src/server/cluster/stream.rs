@@ -190,6 +190,7 @@ impl Delivering<'_> {
         }
         drop(scope);
         // Whatever is missed is told of, or has come.
+        drop(self.cluster.links.interest.take_touched());
         self.known.clear();
         self.recent.begin(head.id.max(self.recent.last()));
         self.cluster.stream.note_reached(self.recent.last());
@@ -261,6 +262,8 @@ impl Delivering<'_> {
                 if kept.place.id > up_to {
                     return is_whole;
                 }
+                // What others have delivered since came first: it cannot come now.
+                is_whole &= kept.place.id > self.recent.last();
                 self.core.shared.metrics.cluster.filled.increment();
                 self.deliver(Incoming {
                     place: kept.place,

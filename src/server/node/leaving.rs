@@ -50,7 +50,35 @@ impl Departure {
     }
 }
 
+/// Sessions that are on their way to this node, until it is dropped: whoever asks for one waits.
+#[derive(Debug)]
+pub(in crate::server) struct Arriving<'l> {
+    leaving: &'l Leaving,
+    ids: Vec<ClientId>,
+}
+
+impl Drop for Arriving<'_> {
+    fn drop(&mut self) {
+        for id in &self.ids {
+            self.leaving.end(*id);
+        }
+    }
+}
+
 impl Leaving {
+    /// Lets sessions begin their way to this node.
+    pub(in crate::server) fn arriving(
+        &self,
+        me: NodeId,
+        ids: impl Iterator<Item = ClientId>,
+    ) -> Arriving<'_> {
+        let ids = ids.filter(|id| self.begin(*id, me, 0).is_some());
+        Arriving {
+            ids: ids.collect(),
+            leaving: self,
+        }
+    }
+
     /// Tells whether a session is on its way.
     pub(in crate::server) fn has(&self, id: ClientId) -> bool {
         self.count.load(SeqCst) > 0 && self.lock().contains_key(&id)

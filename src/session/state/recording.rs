@@ -109,6 +109,7 @@ impl State {
             subscriptions,
             // What it names has come with the session.
             floor: _,
+            is_withheld: _,
             gaps,
         } = self;
         let is_connected = match phase {
@@ -205,6 +206,7 @@ impl State {
                 .filter(|runs| !runs.is_empty())
                 .map(|runs| Box::new(Replaying::of_record(runs))),
             floor: 0,
+            is_withheld: false,
             gaps: Some(Gaps::of_record(record.gaps))
                 .filter(|gaps| !gaps.is_empty())
                 .map(Box::new),

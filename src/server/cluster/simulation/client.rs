@@ -69,7 +69,7 @@ impl Client {
         look(&mut self.seen.lock().expect("nobody fails"))
     }
 
-    fn fail(&self, what: String) {
+    fn fail(&self, what: &str) {
         self.world.fail(format!("client {}: {what}", self.name));
     }
 
@@ -95,7 +95,7 @@ impl Client {
         let text = format!(r#"{{"channel":"/meta/handshake","version":"1.0","ext":{ext}}}"#);
         loop {
             let node = self.world.any(self.below(1000));
-            if let Answer::Replies(replies, _) = self.process(&node, &text, None).await {
+            if let Answer::Replies(replies, _) = self.process(&node, &text).await {
                 let (_, rest) = replies[0].split_once(r#""clientId":""#).expect("an id");
                 *self.id.lock().expect("nobody fails") = rest[..22].to_owned();
                 return;
@@ -143,7 +143,7 @@ impl Client {
         self.receive(events);
         for reply in replies {
             if reply.contains(r#""reconnect":"handshake""#) {
-                self.fail(format!("has to handshake again: {reply}"));
+                self.fail(&format!("has to handshake again: {reply}"));
                 std::future::pending::<()>().await;
             }
             if let Some((_, rest)) = reply.split_once(r#""ack":"#) {
@@ -194,10 +194,11 @@ impl Client {
             }
             let message: Message<'_> = serde_json::from_str(text).expect("a message");
             if node.server.absent(std::slice::from_ref(&message)).is_none() {
-                return self.process(&node, text, None).await;
+                return self.process(&node, text).await;
             }
-            match node.server.locate(id, but).await {
-                Located::Here | Located::Gone => return self.process(&node, text, None).await,
+            let located = node.gate.unless_dead(node.server.locate(id, but)).await;
+            match located.unwrap_or(Located::Unknown) {
+                Located::Here | Located::Gone => return self.process(&node, text).await,
                 Located::Unknown => return Answer::Failed,
                 Located::At(other) => {
                     let Some(other) = self.world.node(other).filter(|it| !it.gate.is_dead()) else {
@@ -212,7 +213,7 @@ impl Client {
                         .absent(std::slice::from_ref(&message))
                         .is_none()
                     {
-                        return self.process(&other, text, None).await;
+                        return self.process(&other, text).await;
                     }
                     but = Some(other.id);
                 }
@@ -222,8 +223,8 @@ impl Client {
     }
 
     /// Has a node do what a request asks.
-    async fn process(&self, node: &Node, text: &str, mut stream: Option<&mut Stream>) -> Answer {
-        let Some(mut outcome) = self.outcome(node, text, stream.as_deref_mut()).await else {
+    async fn process(&self, node: &Node, text: &str) -> Answer {
+        let Some(mut outcome) = self.outcome(node, text, None).await else {
             return Answer::Failed;
         };
         if let Some(mut held) = outcome.held.take() {
@@ -278,10 +279,12 @@ impl Client {
             if let Some(admission) = admission {
                 drop(request);
                 let bound = Duration::from_secs(30);
+                let admission = node.gate.unless_dead(admission);
                 verdicts = match timeout(bound, admission).await {
-                    Ok(verdicts) => verdicts,
+                    Ok(Some(verdicts)) => verdicts,
+                    Ok(None) => return None,
                     Err(_) => {
-                        self.fail("an admission hangs".to_owned());
+                        self.fail("an admission hangs");
                         return None;
                     }
                 };
@@ -297,7 +300,7 @@ impl Client {
                 ..
             } = node.server.process(&mut batch, request, now());
             if let Some(settlement) = unsettled {
-                let settled = timeout(Duration::from_secs(30), *settlement).await.ok()?;
+                let settled = node.gate.unless_dead(*settlement).await?;
                 return Some(node.server.conclude(settled, &|| false, None, now()));
             }
             let mut outcome = Outcome::of(session);
@@ -438,7 +441,7 @@ impl Client {
                     return false;
                 }
                 Ok(Some(Ok(StreamStep::Ended(reason)))) => {
-                    self.fail(format!("its session has ended: {reason:?}"));
+                    self.fail(&format!("its session has ended: {reason:?}"));
                     return false;
                 }
                 Ok(Some(Err(resume))) => {
@@ -459,7 +462,7 @@ impl Client {
         if let Some(owner) = self.world.redis.owner(session.id())
             && owner.node != node.id
         {
-            self.fail(format!(
+            self.fail(&format!(
                 "{} delivers, and {} owns the session",
                 node.id, owner.node
             ));

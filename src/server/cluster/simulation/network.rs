@@ -13,9 +13,12 @@ use super::Mutant;
 use super::redis::{Gate, Redis};
 use crate::cluster::{CallFailed, CallKind, Calls, NodeId, NodeInfo, Peers};
 
+/// What answers the calls of a node, and what it can do.
+type Reached = (Arc<dyn Calls>, Arc<Gate>);
+
 /// Who can be reached.
 #[derive(Debug, Default)]
-pub(super) struct Network(Mutex<HashMap<NodeId, (Arc<dyn Calls>, Arc<Gate>)>>);
+pub(super) struct Network(Mutex<HashMap<NodeId, Reached>>);
 
 impl Network {
     pub(super) fn add(&self, id: NodeId, calls: Arc<dyn Calls>, gate: Arc<Gate>) {
@@ -25,7 +28,7 @@ impl Network {
             .insert(id, (calls, gate));
     }
 
-    fn find(&self, id: NodeId) -> Option<(Arc<dyn Calls>, Arc<Gate>)> {
+    fn find(&self, id: NodeId) -> Option<Reached> {
         self.0.lock().expect("nobody fails").get(&id).cloned()
     }
 }

@@ -82,6 +82,20 @@ impl Gate {
         }
     }
 
+    /// Waits for something that the node does; nothing if it dies before.
+    pub(super) async fn unless_dead<T>(&self, what: impl Future<Output = T>) -> Option<T> {
+        let dies = async {
+            while !self.is_dead() {
+                sleep(GLANCE).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            result = what => Some(result),
+            () = dies => None,
+        }
+    }
+
     /// Waits until it runs; for ever if it is dead.
     pub(super) async fn runs(&self) {
         loop {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::bayeux::{ChannelName, ChannelPattern};
+use crate::cluster::Touched;
 
 /// Channels that are remembered; of others holes are noticed one message later.
 const MAX: usize = 100_000;
@@ -29,17 +30,20 @@ impl Known {
         self.0.get(channel).copied().filter(|last| before > *last)
     }
 
-    /// Forgets what these cover: it may not have come all the time.
-    pub(super) fn forget(&mut self, patterns: &[ChannelPattern]) {
-        for pattern in patterns {
-            match pattern.channel() {
-                Some(channel) => {
-                    self.0.remove(&channel);
-                }
-                None => self
-                    .0
-                    .retain(|channel, _| !pattern.covers(channel.as_str())),
-            }
+    /// Forgets what may not have come all the time.
+    pub(super) fn forget(&mut self, touched: &Touched) {
+        if touched.may_be_any {
+            self.0.clear();
+        }
+        let is_wild = |pattern: &&ChannelPattern| pattern.channel().is_none();
+        let wild: Vec<_> = touched.patterns.iter().filter(is_wild).collect();
+        for channel in touched.patterns.iter().filter_map(ChannelPattern::channel) {
+            self.0.remove(&channel);
+        }
+        if !wild.is_empty() {
+            let is_covered =
+                |channel: &ChannelName| wild.iter().any(|one| one.covers(channel.as_str()));
+            self.0.retain(|channel, _| !is_covered(channel));
         }
     }
 
@@ -85,7 +89,10 @@ mod tests {
             let mut known = Known::default();
             known.note(a.clone(), 8, true);
             known.note(b.clone(), 9, true);
-            known.forget(&[pattern(touched)]);
+            known.forget(&Touched {
+                patterns: [pattern(touched)].into(),
+                may_be_any: false,
+            });
             assert_eq!(known.hole(&a, 9).is_some(), is_a_known, "{touched}");
         }
         let mut known = Known::default();

@@ -12,6 +12,7 @@ use super::super::BayeuxServer;
 use super::super::core::{Core, clocks};
 use super::Cluster;
 use super::calls::{GiveAnswer, GiveCall, Given, decode, encode, read, written};
+use super::head::head;
 use super::moving::{claim, take_up};
 use super::owning::{let_go, write_all};
 use crate::bayeux::{ChannelPattern, ClientId};
@@ -131,6 +132,9 @@ async fn give(
     }
     let ready = GiveCall::Ready(written(patterns.into_iter().collect()));
     call(ready).await?.map_err(|error| error.to_string())?;
+    let head = timeout(bound, head(core)).await;
+    let head = head.map_err(|_| "it takes too long")?;
+    let head = head.map_err(|error| error.to_string())?;
     let own: Vec<_> = ids.to_vec();
     let records = cluster.after_all(move |core, recent| {
         let records = own.iter().filter_map(|id| {
@@ -138,7 +142,7 @@ async fn give(
             let session = core.sessions.find(*id)?;
             let record = session.record(clocks()).ok()??;
             let generation = cluster.owned.written(*id)?;
-            let at = session.has_all_up_to(recent.last());
+            let at = session.has_all_up_to(recent.last().max(head));
             Given::of(&record, generation, at).ok()
         });
         records.collect::<Vec<_>>()

@@ -17,7 +17,13 @@ impl State {
     /// Tells whether nothing of it is on its way.
     pub(in crate::session) fn is_quiet(&self) -> bool {
         let is_away = self.stream_slot.is_writing() || self.replying.is_some();
-        !is_away && self.batches == 0
+        !is_away && self.batches == 0 && !self.is_deciding()
+    }
+
+    /// Tells whether it is being looked up what it gets of the past, which its record does not say.
+    pub(in crate::session) fn is_deciding(&self) -> bool {
+        let replaying = self.replaying.as_ref();
+        replaying.is_some_and(|replaying| replaying.is_undecided())
     }
 
     /// Tells whether its client has acknowledged something since this was asked.

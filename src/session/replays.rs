@@ -36,6 +36,8 @@ pub struct Decision {
     pub runs: Vec<Run>,
     /// What was not subscribed to before, and is taken back if they cannot begin.
     pub new: Vec<ChannelPattern>,
+    /// It is asked until the store answers: there is nobody who could ask again.
+    pub insists: bool,
     /// Who waits for what was found, or for that it could not be found.
     pub done: oneshot::Sender<Decided>,
 }
@@ -120,11 +122,27 @@ impl Replays {
 
     /// Has it decided from where on the runs of a subscribe read; returns what becomes of it.
     pub fn decide(&self, session: ClientId, runs: Vec<Run>, new: Vec<ChannelPattern>) -> Deciding {
+        self.decided(session, runs, new, false)
+    }
+
+    /// Does so for a session that goes on: it is asked until the store answers.
+    pub fn decide_in_any_case(&self, session: ClientId, runs: Vec<Run>) -> Deciding {
+        self.decided(session, runs, Vec::new(), true)
+    }
+
+    fn decided(
+        &self,
+        session: ClientId,
+        runs: Vec<Run>,
+        new: Vec<ChannelPattern>,
+        insists: bool,
+    ) -> Deciding {
         let (done, decided) = oneshot::channel();
         self.add(Job::Decide(Decision {
             session,
             runs,
             new,
+            insists,
             done,
         }));
         decided

@@ -151,7 +151,7 @@ impl Missing {
         let asked = self.patterns.iter().map(asked).collect();
         let runs = vec![Run { number, asked }];
         Some(Missed {
-            deciding: core.shared.replays.decide(id, runs, Vec::new()),
+            deciding: core.shared.replays.decide_in_any_case(id, runs),
             patterns: self.patterns,
         })
     }

@@ -195,8 +195,12 @@ impl World {
     /// Returns a node, which may be dead but is one of the last.
     fn any(&self, number: usize) -> Arc<Node> {
         let nodes = self.nodes.lock().expect("nobody fails");
-        let last = &nodes[nodes.len().saturating_sub(3)..];
-        Arc::clone(&last[number % last.len()])
+        let alive: Vec<_> = nodes.iter().filter(|node| !node.gate.is_dead()).collect();
+        match alive.get(number % (alive.len() + 1)) {
+            Some(node) => Arc::clone(node),
+            // It may have died.
+            None => Arc::clone(&nodes[number % nodes.len()]),
+        }
     }
 
     fn node(&self, id: NodeId) -> Option<Arc<Node>> {

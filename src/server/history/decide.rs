@@ -1,9 +1,14 @@
 //! From where on the runs of a subscribe read: the store is asked, and they begin or are taken back.
 
+use std::time::Duration;
+
 use crate::history::{Failed, Store, Want};
 use crate::operations::Scope;
 use crate::operations::replay::{begins, is_gone, judge, position};
 use crate::session::{Asked, Decided, Decision, Found, From};
+
+/// After which time a store is asked again that does not answer.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Decides from where on the runs of a subscribe read, which then begin; or takes the subscribe back. A
 /// subscription gets at most `max` messages of the past.
@@ -24,7 +29,7 @@ pub async fn decide<'s>(
         }
         let mut found = Vec::new();
         for asked in &run.asked {
-            match look(asked, store, max).await {
+            match looked(asked, store, max, &decision).await {
                 Ok(one) if asked.fails && is_gone(one.missing) => {
                     let expired = Decided::Expired(one.pattern, position(&asked.from));
                     return scope().take_back(decision, expired);
@@ -40,6 +45,22 @@ pub async fn decide<'s>(
         all.extend(found);
     }
     scope().begin_runs(decision, decided, all);
+}
+
+/// Looks until the store answers, if it has to.
+async fn looked(
+    asked: &Asked,
+    store: &dyn Store,
+    max: usize,
+    decision: &Decision,
+) -> Result<Found, Failed> {
+    loop {
+        let found = look(asked, store, max).await;
+        if found.is_ok() || !decision.insists || decision.done.is_closed() {
+            return found;
+        }
+        tokio::time::sleep(RETRY).await;
+    }
 }
 
 async fn look(asked: &Asked, store: &dyn Store, max: usize) -> Result<Found, Failed> {

@@ -127,9 +127,8 @@ async fn by_new_node(cluster: &Cluster, id: ClientId, but: Option<NodeId>) -> Lo
         return Located::Gone;
     }
     let bound = cluster.links.settings.call_timeout;
-    if timeout(bound, cluster.nodes.told_again()).await.is_err() {
-        return Located::Unknown;
-    }
+    // Redis has just answered, so it tells.
+    let _ = timeout(bound, cluster.nodes.told_again()).await;
     match cluster.nodes.is_alive(maker) {
         Some(true) => Located::At(maker),
         _ => Located::Gone,

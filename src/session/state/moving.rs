@@ -49,22 +49,6 @@ impl State {
         before.into_iter().chain(read).min().unwrap_or(all)
     }
 
-    /// Resumes what has waited while its events stayed.
-    pub(in crate::session) fn look_again(&mut self, settings: &Settings) -> Wake {
-        self.resume_for_events(settings)
-    }
-
-    /// Has its events stay, or not any more.
-    pub(in crate::session) fn withhold(&mut self, is_withheld: bool) {
-        self.is_withheld = is_withheld;
-    }
-
-    /// Tells whether a held connect is to be answered whether or not there are events.
-    pub(in crate::session) fn is_at_deadline(&self, ticket: u64) -> bool {
-        let held = self.held.as_ref().filter(|held| held.ticket == ticket);
-        held.is_none_or(|held| held.is_resumed && held.advise)
-    }
-
     /// Returns up to which message of the cluster it has all.
     pub(in crate::session) fn floor(&self) -> u64 {
         self.floor

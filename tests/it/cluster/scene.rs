@@ -47,7 +47,8 @@ const CLIENTS: [(Way, bool); 7] = [
 pub(super) enum Promise {
     /// Everybody gets each message once, in order.
     Each,
-    /// Who acknowledges loses nothing. Who does not gets nothing twice, and is told if something may be missing.
+    /// Who acknowledges loses nothing. Who does not gets nothing twice, and is told if something may be missing, but for
+    /// what was on its way on a connection that it has left itself.
     Told,
 }
 
@@ -134,15 +135,18 @@ fn judged(receiver: &Receiver, published: &[u64], promise: Promise) -> Option<St
     let is_kept = match promise {
         Promise::Each => lost.is_empty() && not_later == 0 && receiver.gaps == 0,
         Promise::Told if acknowledges => lost.is_empty(),
-        Promise::Told => not_later == 0 && (lost.is_empty() || receiver.gaps > 0),
+        Promise::Told => {
+            not_later == 0 && (lost.is_empty() || receiver.gaps + receiver.departures > 0)
+        }
     };
     let is_kept = is_kept && receiver.losses == 0;
     (!is_kept).then(|| {
         format!(
-            "{:?}: lost {lost:?}, {not_later} twice or too late, told {} times, sessions lost {}",
+            "{:?}: lost {lost:?}, {not_later} twice or too late, told {} times, sessions lost {}, left {}",
             receiver.name(),
             receiver.gaps,
-            receiver.losses
+            receiver.losses,
+            receiver.departures
         )
     })
 }

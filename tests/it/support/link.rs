@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 
 use super::free_port;
@@ -67,7 +67,10 @@ impl Link {
 }
 
 async fn hand_on(client: TcpStream, target: SocketAddr, mut state: watch::Receiver<State>) {
-    let Ok(server) = TcpStream::connect(target).await else {
+    // Little waits in the kernel while it is stalled.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let Ok(server) = socket.connect(target).await else {
         return;
     };
     for stream in [&client, &server] {

@@ -96,6 +96,8 @@ pub(crate) struct Receiver {
     pub(crate) gaps: usize,
     /// Replies that told it that it has no session.
     pub(crate) losses: usize,
+    /// How often it has left a connection on which nothing came, with what may have been on its way.
+    pub(crate) departures: usize,
 }
 
 impl Receiver {
@@ -147,6 +149,7 @@ impl Receiver {
             numbers: Vec::new(),
             gaps: 0,
             losses: 0,
+            departures: 0,
         }
     }
 
@@ -200,7 +203,9 @@ impl Receiver {
         let unit = match (&mut self.line, self.patience) {
             (None, _) => None,
             (Some(line), Some(patience)) => {
-                timeout(patience, line.unit(self.pace)).await.ok().flatten()
+                let unit = timeout(patience, line.unit(self.pace)).await;
+                self.departures += usize::from(unit.is_err());
+                unit.ok().flatten()
             }
             (Some(line), None) => line.unit(self.pace).await,
         };

@@ -107,12 +107,14 @@ impl Session {
         let mut inner = self.lock();
         let is_decided = inner.state.decide_replay(run, begins);
         self.after(inner, Wake::default());
+        self.note_change();
         is_decided
     }
 
     /// Gives a run up.
     pub fn cancel_replay(&self, run: u64) {
         self.lock().state.cancel_replay(run);
+        self.note_change();
     }
 
     /// Returns what to read next for it, and for which run. If that cannot be read, give it up.

@@ -287,7 +287,11 @@ impl Replaying {
     /// Returns the number up to which all that runs were to read has been read.
     pub(super) fn read_up_to(&self) -> Option<u64> {
         let reading = self.runs.iter().filter(|run| run.stage == Stage::Reading);
-        reading.map(|run| run.position).min()
+        let read = reading.map(|run| {
+            let after = run.wants.iter().map(|(_, after)| after).min();
+            run.position.max(after.unwrap_or(0))
+        });
+        read.min()
     }
 
     /// Begins a run for these, of a session that is subscribed to `subscriptions` already; returns its number.

@@ -29,7 +29,7 @@ const SEEDS: u64 = 60;
 /// Seeds until a broken variant has to be noticed.
 const MUTANT_SEEDS: u64 = 200;
 /// What is published has to arrive within this time after the last fault.
-const CALM: Duration = Duration::from_secs(15);
+const CALM: Duration = Duration::from_secs(30);
 
 /// What is wrong with a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

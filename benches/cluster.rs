@@ -157,8 +157,8 @@ async fn node(server: &Server, patterns: &[&str]) -> Arc<Redis> {
         ..Retention::default()
     });
     let history = history::Settings::default();
-    let connecting = Redis::connect(&settings, &history, policy, interest);
-    let redis = connecting.await.expect("it is there");
+    let redis = Redis::new(&settings, &history, None, policy, interest).expect("a URL");
+    redis.start().await.expect("it is there");
     assert!(matches!(redis.next().await, Feed::Up(_)));
     redis
 }

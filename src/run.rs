@@ -149,25 +149,10 @@ fn bind_with_all(
     let access = Access::new(&config.access).map_err(StartError::Access)?;
     let clients = Clients::new(&config, &access, &metrics)?;
     let backends = Backends::new(&config, &metrics)?;
-    let Config {
-        http,
-        mut bayeux,
-        websocket,
-        eventsource,
-        streaming,
-        resources,
-        extensions,
-        services,
-        history,
-        cluster,
-        mut channel,
-        rates,
-        admin,
-        api,
-        ..
-    } = config;
+    let (http, admin, api) = (config.http, config.admin, config.api);
+    let (mut bayeux, mut channel) = (config.bayeux, config.channel);
     bayeux.transports.shows = clients.shows;
-    let node = Node::bind(&cluster, &history, &mut channel, &metrics)?;
+    let node = Node::bind(&config.cluster, &config.history, &mut channel, &metrics)?;
     let demo = demo.then(|| Demo::new(&bayeux.transports.path));
     let max_message_size = bayeux.limits.max_message_size.as_u64();
     let server = Arc::new(BayeuxServer::new(Parts {
@@ -175,17 +160,24 @@ fn bind_with_all(
         connection_types: connection_types(&bayeux.transports.transports),
         session: bayeux.session,
         router: Router::new(bayeux.router, &channel),
-        resources: resources.kept,
-        history: kept(node.as_ref(), keeping, history, &channel, &metrics)?,
+        resources: config.resources.kept,
+        history: kept(node.as_ref(), keeping, config.history, &channel, &metrics)?,
         cluster: node.as_ref().map(|node| node.links.clone()),
-        has_ack: extensions.ack,
+        has_ack: config.extensions.ack,
         access: Arc::new(access),
-        rates,
+        rates: config.rates,
         authenticator: clients.authenticator,
         accounts: clients.accounts,
-        waits: extensions.waits,
-        extensions: extensions.build(more(clients.webhook.as_ref(), additions.extensions)),
-        services: all_services(&services, &bayeux.limits, &backends, additions.handlers),
+        waits: config.extensions.waits,
+        extensions: config
+            .extensions
+            .build(more(clients.webhook.as_ref(), additions.extensions)),
+        services: all_services(
+            &config.services,
+            &bayeux.limits,
+            &backends,
+            additions.handlers,
+        ),
         lifecycle: backends.lifecycle(),
         connected: backends.connected,
         announcer: backends.announcer,
@@ -196,10 +188,10 @@ fn bind_with_all(
     let bayeux = transports::Endpoint::new(
         Arc::clone(&server),
         bayeux.transports,
-        websocket,
-        eventsource,
-        streaming,
-        resources.http,
+        config.websocket,
+        config.eventsource,
+        config.streaming,
+        config.resources.http,
         &http.allowed_origins,
     )?
     .passing_by(node.as_ref().map(|node| Arc::clone(&node.wire)));

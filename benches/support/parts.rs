@@ -22,6 +22,8 @@ pub(crate) fn shared(settings: Settings) -> Arc<Shared> {
         timers: Timers::default(),
         reconnects: Reconnects::default(),
         replays: Replays::default(),
+        interest: None,
+        ownership: None,
         extensions: Pipeline::default(),
         aliases: Aliases::default(),
         lifecycle: Lifecycle::default(),

@@ -45,6 +45,12 @@ impl Cluster {
         self.is_up.store(is_up, Relaxed);
     }
 
+    /// Tells whether there is a cluster, whose Redis was there when it was last seen.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.is_on.load(Relaxed) && self.is_up.load(Relaxed)
+    }
+
     /// Tells whether there is a cluster, whose Redis was away when it was last seen.
     #[must_use]
     pub fn is_away(&self) -> bool {

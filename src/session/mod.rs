@@ -303,9 +303,7 @@ impl Session {
     /// Takes a connect, which displaces the one that is held. The number tells it from all others of
     /// this session; events go with the newest only.
     pub fn connect(&self, connect: &Connect, now: Instant) -> (Connected, u64) {
-        let is_withheld = !self.is_owned();
         let mut inner = self.lock();
-        inner.state.withhold(is_withheld);
         let displaced = inner.state.displace(connect.events_by);
         if displaced.connect {
             self.shared.metrics.displaced_connects.increment();
@@ -350,7 +348,7 @@ impl Session {
     ) -> Poll<Resume> {
         let is_owned = self.is_owned();
         let mut inner = self.lock();
-        if !is_owned && !inner.state.has_ended() && !inner.state.is_at_deadline(ticket) {
+        if !is_owned && !inner.state.has_ended() {
             keep(&mut inner.waker, context);
             return Poll::Pending;
         }

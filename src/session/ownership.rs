@@ -199,10 +199,8 @@ impl super::Session {
     /// Lets whoever waits for something of it look again.
     pub fn stir(&self) {
         let mut inner = self.lock();
-        inner.state.withhold(!self.is_owned());
-        let wake = inner.state.look_again(&self.shared.settings);
         let wakers = [inner.waker.take(), inner.stream_waker.take()];
-        self.finish(inner, wake);
+        drop(inner);
         for waker in wakers.into_iter().flatten() {
             waker.wake();
         }

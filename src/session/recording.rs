@@ -39,6 +39,12 @@ impl Session {
         self.lock().state.max_interval(&self.shared.settings)
     }
 
+    /// Tells whether it is being looked up what it gets of the past, which its record does not say.
+    #[must_use]
+    pub fn is_deciding(&self) -> bool {
+        self.lock().state.is_deciding()
+    }
+
     /// Tells whether nothing of it is on its way.
     #[must_use]
     pub fn is_quiet(&self) -> bool {

@@ -278,6 +278,12 @@ impl Replaying {
         }
     }
 
+    /// Tells whether it is not known yet from where on some run reads.
+    pub(super) fn is_undecided(&self) -> bool {
+        let mut runs = self.runs.iter();
+        runs.any(|run| run.stage == Stage::Undecided)
+    }
+
     /// Returns the number up to which all that runs were to read has been read.
     pub(super) fn read_up_to(&self) -> Option<u64> {
         let reading = self.runs.iter().filter(|run| run.stage == Stage::Reading);

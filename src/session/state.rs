@@ -147,8 +147,6 @@ pub(super) struct State {
     replaying: Option<Box<Replaying>>,
     /// It has come from another node with all messages of the cluster up to this one.
     floor: u64,
-    /// Its events stay, as others may take its node for dead and own it.
-    is_withheld: bool,
     /// Of what messages may be missing, which its client was not told.
     gaps: Option<Box<Gaps>>,
 }
@@ -200,7 +198,6 @@ impl State {
             subscriptions: Subscriptions::default(),
             replaying: None,
             floor: 0,
-            is_withheld: false,
             gaps: None,
         }
     }

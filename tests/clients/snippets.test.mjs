@@ -367,7 +367,7 @@ const RUNS = {
     await writeFile(join(shell.folder, 'redis.conf'), text);
     const socket = join(shell.folder, 'redis.socket');
     const run = shell.start(`exec redis-server redis.conf --port 0 --unixsocket ${socket}`);
-    await run.until(/Ready to accept connections/);
+    await run.until(/ready to accept connections/i);
     const asked = await shell.run(`redis-cli -s ${socket} CONFIG GET client-output-buffer-limit`);
     assert.match(asked, /pubsub 268435456 67108864 60/);
   },

@@ -1,6 +1,6 @@
 //! What nodes say to each other: HTTP/2 with prior knowledge, one connection for all that a node asks of another.
 //!
-//! A call ([`Peers`](super::Peers)) is a request and its response. A request of a client that is passed on
+//! A call ([`Peers`]) is a request and its response. A request of a client that is passed on
 //! ([`Wire::pass`]) stays open behind its answer, until the owner of the session has heard whether that was written.
 //! Every request shows that its sender knows the secret ([`Secret`]); what they say is not encrypted.
 

@@ -8,6 +8,7 @@ use tokio::time::{sleep, timeout};
 use super::super::core::Core;
 use super::Cluster;
 use super::Located;
+use super::head::head;
 use crate::bayeux::{ChannelPattern, ClientId};
 use crate::cluster::{Claim, Owner};
 use crate::operations::{Revived, Scope};
@@ -77,9 +78,16 @@ async fn go_on(core: &Arc<Core>, cluster: &Cluster, id: ClientId, record: Record
         if let Some(settled) = cluster.links.interest.settled() {
             settled.await;
         }
+        // Its last node may have delivered whatever was published before the claim, also what is not heard here.
+        let Ok(head) = head(core).await else {
+            sleep(RETRY).await;
+            continue;
+        };
         let record = record.clone();
-        // Its last node may have delivered whatever was published before the claim.
-        let taken = cluster.after_all(move |core, recent| take_up(core, record, recent.last()));
+        let taken = cluster.after_all(move |core, recent| {
+            let last = recent.last().max(head);
+            take_up(core, record, last)
+        });
         match taken.await {
             Ok(taken) => {
                 drop(held);

@@ -10,7 +10,7 @@ use super::super::core::Core;
 use super::Located;
 use super::locating::locate;
 use super::moving::{Took, take};
-use crate::bayeux::{BayeuxError, ClientId, Message};
+use crate::bayeux::{BayeuxError, ClientId, Message, meta};
 use crate::cluster::NodeId;
 use crate::extensions::Refusal;
 use crate::operations::Implied;
@@ -32,6 +32,11 @@ impl BayeuxServer {
         self.core.cluster.as_ref()?;
         let id = batch.iter().find_map(|message| message.client_id)?;
         let absent = self.absent(batch);
+        // Nothing else that is here answers with what might be another node's.
+        let is_connect = |message: &Message<'_>| message.is_on(meta::CONNECT);
+        if absent.is_none() && !batch.iter().any(is_connect) {
+            return None;
+        }
         self.fetching_one(id, absent)
     }
 
@@ -52,8 +57,10 @@ impl BayeuxServer {
         id: ClientId,
         absent: Option<ClientId>,
     ) -> Option<impl Future<Output = Result<(), Refusal>> + Send + 'static> {
-        // What is here goes on, though nothing leaves it that might be another node's.
-        absent?;
+        let is_owned = self.core.shared.ownership.as_ref()?.holds();
+        if is_owned && absent.is_none() {
+            return None;
+        }
         let core = Arc::clone(&self.core);
         Some(async move {
             let bound = core.cluster.as_ref().map(|cluster| &cluster.links.settings);

@@ -12,6 +12,7 @@ use super::super::BayeuxServer;
 use super::super::core::{Core, clocks};
 use super::Cluster;
 use super::calls::{GiveAnswer, GiveCall, Given, decode, encode, read, written};
+use super::head::head;
 use super::moving::{claim, take_up};
 use super::owning::{let_go, write_all};
 use crate::bayeux::{ChannelPattern, ClientId};
@@ -22,6 +23,8 @@ const MOST: usize = 200;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// How long what sessions are subscribed to is held that may yet come: longer than they are claimed for.
 const HELD: Duration = Duration::from_secs(90);
+/// How often it is tried to give them, each time to nodes that have not failed to take some.
+const ROUNDS: usize = 3;
 /// Sessions that are claimed at once.
 const CLAIMS: usize = 64;
 
@@ -45,22 +48,38 @@ impl BayeuxServer {
             tracing::error!("sessions cannot be written for other nodes: {failed}");
         }
         let me = cluster.links.me;
-        let others: Vec<_> = cluster
-            .nodes
-            .ready()
-            .into_iter()
-            .filter(|node| *node != me)
-            .collect();
-        let ids: Vec<_> = core
-            .sessions
-            .all()
-            .iter()
-            .map(|session| session.id())
-            .collect();
-        let share = ids.len().div_ceil(others.len().max(1)).max(1);
-        let shares = ids.chunks(share).zip(&others);
-        let given = shares.map(|(ids, to)| give_share(core, cluster, ids, *to));
-        futures_util::future::join_all(given).await;
+        let mut failed = HashSet::new();
+        for _ in 0..ROUNDS {
+            // One that has just gone may still be thought to live.
+            let bound = cluster.links.settings.call_timeout;
+            let _ = timeout(bound, cluster.nodes.told_again()).await;
+            let ready = cluster.nodes.ready().into_iter();
+            let others: Vec<_> = ready
+                .filter(|node| *node != me && !failed.contains(node))
+                .collect();
+            let ids: Vec<_> = core
+                .sessions
+                .all()
+                .iter()
+                .map(|session| session.id())
+                .collect();
+            let is_up = cluster.links.backplane.is_up();
+            if !is_up || ids.is_empty() || others.is_empty() {
+                break;
+            }
+            let share = ids.len().div_ceil(others.len()).max(1);
+            let shares = ids.chunks(share).zip(&others);
+            let given = shares.map(|(ids, to)| async move {
+                let is_given = give_share(core, cluster, ids, *to).await;
+                (!is_given).then_some(*to)
+            });
+            failed.extend(
+                futures_util::future::join_all(given)
+                    .await
+                    .into_iter()
+                    .flatten(),
+            );
+        }
         let left = self.session_count();
         if before > 0 {
             tracing::info!(
@@ -79,13 +98,15 @@ impl BayeuxServer {
     }
 }
 
-async fn give_share(core: &Arc<Core>, cluster: &Cluster, ids: &[ClientId], to: NodeId) {
+/// Gives some of the sessions to a node; false if it does not take them.
+async fn give_share(core: &Arc<Core>, cluster: &Cluster, ids: &[ClientId], to: NodeId) -> bool {
     for some in ids.chunks(MOST) {
         if let Err(error) = give(core, cluster, some, to).await {
             tracing::warn!(%to, "sessions cannot be given: {error}");
-            return;
+            return false;
         }
     }
+    true
 }
 
 async fn give(
@@ -111,6 +132,9 @@ async fn give(
     }
     let ready = GiveCall::Ready(written(patterns.into_iter().collect()));
     call(ready).await?.map_err(|error| error.to_string())?;
+    let head = timeout(bound, head(core)).await;
+    let head = head.map_err(|_| "it takes too long")?;
+    let head = head.map_err(|error| error.to_string())?;
     let own: Vec<_> = ids.to_vec();
     let records = cluster.after_all(move |core, recent| {
         let records = own.iter().filter_map(|id| {
@@ -118,7 +142,7 @@ async fn give(
             let session = core.sessions.find(*id)?;
             let record = session.record(clocks()).ok()??;
             let generation = cluster.owned.written(*id)?;
-            let at = session.has_all_up_to(recent.last());
+            let at = session.has_all_up_to(recent.last().max(head));
             Given::of(&record, generation, at).ok()
         });
         records.collect::<Vec<_>>()

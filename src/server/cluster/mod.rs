@@ -6,6 +6,7 @@ mod beating;
 mod calls;
 mod fetching;
 mod handing_over;
+mod head;
 mod locating;
 mod moving;
 pub(super) mod owning;

@@ -18,6 +18,7 @@ use super::Located;
 use super::Recent;
 use super::adopting::{Missed, Missing};
 use super::calls::{Given, TakeAnswer, TakeCall, decode, encode, read, written};
+use super::head::head;
 use super::leaving::Departure;
 use super::locating::locate;
 use super::owning::{let_go, write_one};
@@ -278,17 +279,22 @@ async fn part(
     while !session.is_quiet() && tokio::time::Instant::now() < end {
         sleep(LOOK).await;
     }
+    if session.is_deciding() {
+        return None;
+    }
     let bound = cluster.links.settings.call_timeout;
     // Only what the others know of can be claimed.
     timeout(bound, write_one(core, id)).await.ok()?.ok()?;
     let generation = cluster.owned.written(id)?;
+    // What was published before the session had subscribed to it is none of its own.
+    let head = timeout(bound, head(core)).await.ok()?.ok()?;
     let record = cluster.after_all(move |core, recent| {
         let is_ours = core.shared.ownership.as_ref()?.holds();
         let session = core.sessions.find(id).filter(|_| is_ours)?;
         let mut subscriptions = session.subscriptions().into_iter();
         let is_ready = subscriptions.all(|pattern| ready.contains(&pattern));
         let record = session.record(clocks()).ok()??;
-        is_ready.then(|| (record, session.has_all_up_to(recent.last())))
+        is_ready.then(|| (record, session.has_all_up_to(recent.last().max(head))))
     });
     let (record, at) = timeout(bound, record).await.ok()?.ok()??;
     Given::of(&record, generation, at).ok()

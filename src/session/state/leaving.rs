@@ -175,9 +175,6 @@ impl State {
 
     /// Tells whether the reply to a connect would have something to carry that does not wait.
     pub(super) fn has_something_due(&self, now: Instant) -> bool {
-        if self.is_withheld {
-            return false;
-        }
         let is_untold = |gaps: &Gaps| !gaps.is_told();
         self.queue.is_due(now)
             || self.acks.as_ref().is_some_and(|acks| !acks.is_empty())

@@ -17,7 +17,13 @@ impl State {
     /// Tells whether nothing of it is on its way.
     pub(in crate::session) fn is_quiet(&self) -> bool {
         let is_away = self.stream_slot.is_writing() || self.replying.is_some();
-        !is_away && self.batches == 0
+        !is_away && self.batches == 0 && !self.is_deciding()
+    }
+
+    /// Tells whether it is being looked up what it gets of the past, which its record does not say.
+    pub(in crate::session) fn is_deciding(&self) -> bool {
+        let replaying = self.replaying.as_ref();
+        replaying.is_some_and(|replaying| replaying.is_undecided())
     }
 
     /// Tells whether its client has acknowledged something since this was asked.
@@ -41,22 +47,6 @@ impl State {
         let before = unacknowledged.map(|id| id - 1);
         let all = last.max(self.floor);
         before.into_iter().chain(read).min().unwrap_or(all)
-    }
-
-    /// Resumes what has waited while its events stayed.
-    pub(in crate::session) fn look_again(&mut self, settings: &Settings) -> Wake {
-        self.resume_for_events(settings)
-    }
-
-    /// Has its events stay, or not any more.
-    pub(in crate::session) fn withhold(&mut self, is_withheld: bool) {
-        self.is_withheld = is_withheld;
-    }
-
-    /// Tells whether a held connect is to be answered whether or not there are events.
-    pub(in crate::session) fn is_at_deadline(&self, ticket: u64) -> bool {
-        let held = self.held.as_ref().filter(|held| held.ticket == ticket);
-        held.is_none_or(|held| held.is_resumed && held.advise)
     }
 
     /// Returns up to which message of the cluster it has all.

@@ -109,7 +109,6 @@ impl State {
             subscriptions,
             // What it names has come with the session.
             floor: _,
-            is_withheld: _,
             gaps,
         } = self;
         let is_connected = match phase {
@@ -206,7 +205,6 @@ impl State {
                 .filter(|runs| !runs.is_empty())
                 .map(|runs| Box::new(Replaying::of_record(runs))),
             floor: 0,
-            is_withheld: false,
             gaps: Some(Gaps::of_record(record.gaps))
                 .filter(|gaps| !gaps.is_empty())
                 .map(Box::new),

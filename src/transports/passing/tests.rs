@@ -18,7 +18,7 @@ use crate::bayeux::{ChannelName, ClientId};
 use crate::cluster::wire::{Secret, Wire, WireSettings};
 use crate::cluster::{
     Backplane, Beat, CallKind, Calls, Claim, Feed, Interest, Links, NodeId, NodeInfo, NodeState,
-    NotPublished, Outgoing, Registry, Settings as ClusterSettings, Written,
+    NotPublished, Outgoing, Registry, Settings as ClusterSettings, WhenAway, Written,
 };
 use crate::history::{Failed, Place};
 use crate::memory::Budget;
@@ -254,7 +254,11 @@ impl Two {
             registry: Arc::new(ByMark),
             peers: Arc::clone(&to_owner) as _,
             interest: Arc::<Interest>::default(),
-            settings: ClusterSettings::default(),
+            // It asks nobody whether its sessions are its own.
+            settings: ClusterSettings {
+                when_away: WhenAway::Local,
+                ..ClusterSettings::default()
+            },
         };
         let edge = Arc::new(BayeuxServer::new(Parts {
             cluster: Some(links),

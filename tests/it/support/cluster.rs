@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use super::program::{ConfigFile, Serving};
-use super::{TestRedis, TestServer};
+use super::{TestRedis, TestServer, until};
 
 /// A cluster, whose nodes end before their Redis does.
 pub(crate) struct TestCluster {
@@ -24,6 +24,10 @@ impl TestCluster {
         for _ in 0..nodes {
             let node = cluster.node(&[]);
             cluster.nodes.push(node);
+        }
+        for node in &cluster.nodes {
+            // Who has come before that is told that something may be missing.
+            until(|| node.metrics().cluster.is_there()).await;
         }
         cluster
     }

@@ -7,7 +7,9 @@ mod gaps;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
 
 use self::gaps::Known;
 use super::super::batch::STEP;
@@ -21,6 +23,9 @@ use crate::cluster::{Feed, Head, Incoming};
 use crate::history::{Epoch, Failed, Query, Selection, Want};
 use crate::metrics::Notice;
 
+/// How often what was missed is looked for, and after which time again.
+const TRIES: usize = 10;
+const RETRY: Duration = Duration::from_millis(200);
 /// How much is read at once of what was missed.
 const PAGE: usize = 1000;
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
@@ -131,7 +136,8 @@ impl Delivering<'_> {
         let pattern = ChannelPattern::from(channel.clone());
         let wants = vec![Want { pattern, after }];
         let has_history = self.core.scope(Instant::now()).has_history(channel);
-        if !has_history || !self.replay(wants, place.before).await {
+        let is_filled = has_history && self.replay(wants, place.before).await == Ok(true);
+        if !is_filled {
             self.core.scope(Instant::now()).tell_gap_of(channel);
         }
     }
@@ -144,7 +150,8 @@ impl Delivering<'_> {
         if !is_same {
             self.cluster.stream.note_renewed();
         }
-        let is_first = self.epoch.replace(head.epoch).is_none();
+        let before = self.epoch.replace(head.epoch);
+        let is_first = before.is_none();
         if is_first {
             self.recent.begin(head.id);
             self.cluster.stream.note_reached(head.id);
@@ -178,7 +185,11 @@ impl Delivering<'_> {
                 after: last,
             })
             .collect();
-        let is_filled = wants.is_empty() || self.replay(wants, head.id).await;
+        let Some(is_filled) = self.filled(wants, head.id).await else {
+            // It is away again: all this is looked for when it is back.
+            self.epoch = before;
+            return;
+        };
         let mut missed = self.missed(others, is_same, last).await;
         // What an empty Redis has got since comes too.
         if !is_filled || !is_same {
@@ -228,10 +239,33 @@ impl Delivering<'_> {
             .collect()
     }
 
-    /// Delivers what is kept of these, up to a number; false if some of it cannot be had.
-    async fn replay(&mut self, wants: Vec<Want>, up_to: u64) -> bool {
+    /// Delivers what is kept of these, up to a number; false if some of it cannot be had. Nothing: Redis is away.
+    async fn filled(&mut self, mut wants: Vec<Want>, up_to: u64) -> Option<bool> {
+        if wants.is_empty() {
+            return Some(true);
+        }
+        for _ in 0..TRIES {
+            for want in &mut wants {
+                want.after = want.after.max(self.recent.last());
+            }
+            if let Ok(is_whole) = self.replay(wants.clone(), up_to).await {
+                return Some(is_whole);
+            }
+            if !self.cluster.links.backplane.is_up() {
+                return None;
+            }
+            sleep(RETRY).await;
+        }
+        Some(false)
+    }
+
+    /// Delivers what is kept of these, up to a number; false if some of it is not kept any more.
+    ///
+    /// # Errors
+    /// It cannot be read now.
+    async fn replay(&mut self, wants: Vec<Want>, up_to: u64) -> Result<bool, Failed> {
         let Some(store) = self.core.history.store() else {
-            return false;
+            return Ok(false);
         };
         let mut position = wants
             .iter()
@@ -251,7 +285,7 @@ impl Delivering<'_> {
                 Ok(page) => page,
                 Err(failed) => {
                     self.log_unfilled(&failed);
-                    return false;
+                    return Err(failed);
                 }
             };
             is_whole &= page.lost == 0;
@@ -260,7 +294,7 @@ impl Delivering<'_> {
             let messages: VecDeque<_> = page.messages.into();
             for kept in messages {
                 if kept.place.id > up_to {
-                    return is_whole;
+                    return Ok(is_whole);
                 }
                 // What others have delivered since came first: it cannot come now.
                 is_whole &= kept.place.id > self.recent.last();
@@ -276,7 +310,7 @@ impl Delivering<'_> {
                 break;
             }
         }
-        is_whole
+        Ok(is_whole)
     }
 
     fn log_unfilled(&self, failed: &Failed) {

@@ -14,13 +14,11 @@ pub enum CallKind {
     Take,
     /// To give sessions away.
     Give,
-    /// To ask something of the node as a whole, such as its sessions of a user.
-    Ask,
 }
 
 impl CallKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Take, Self::Give, Self::Ask];
+    pub const ALL: [Self; 2] = [Self::Take, Self::Give];
 
     /// Returns its name.
     #[must_use]
@@ -28,7 +26,6 @@ impl CallKind {
         match self {
             Self::Take => "take",
             Self::Give => "give",
-            Self::Ask => "ask",
         }
     }
 }

@@ -300,23 +300,23 @@ async fn what_is_not_heard_is_told_from_what_is_not_answered() {
         ..WireSettings::default()
     };
     let one = wire(ONE, SECRET, settings);
-    let unknown = one.call(TWO, CallKind::Ask, never()).await;
+    let unknown = one.call(TWO, CallKind::Give, never()).await;
     assert_eq!(unknown, Err(CallFailed::Unreachable(TWO)));
     one.set_nodes(&[two.info()]);
-    let unanswered = one.call(TWO, CallKind::Ask, never()).await;
+    let unanswered = one.call(TWO, CallKind::Give, never()).await;
     assert_eq!(unanswered, Err(CallFailed::NoAnswer(TWO)));
     assert!(matches!(two.sees().await, Seen::Call(..)));
 
     // It dies in the middle of a call.
     let one = two.one();
     let calling = Arc::clone(&one);
-    let call = tokio::spawn(async move { calling.call(TWO, CallKind::Ask, never()).await });
+    let call = tokio::spawn(async move { calling.call(TWO, CallKind::Give, never()).await });
     assert!(matches!(two.sees().await, Seen::Call(..)));
     two.task.abort();
     let broken = in_time(call).await.expect("no panic");
     assert_eq!(broken, Err(CallFailed::NoAnswer(TWO)));
     let _ = (&mut two.task).await;
-    let gone = one.call(TWO, CallKind::Ask, never()).await;
+    let gone = one.call(TWO, CallKind::Give, never()).await;
     assert_eq!(gone, Err(CallFailed::Unreachable(TWO)));
 }
 
@@ -324,7 +324,7 @@ async fn what_is_not_heard_is_told_from_what_is_not_answered() {
 async fn a_connection_is_made_again() {
     let two = serve().await;
     let one = two.one();
-    let echo = || one.call(TWO, CallKind::Ask, Bytes::from_static(b"echo"));
+    let echo = || one.call(TWO, CallKind::Give, Bytes::from_static(b"echo"));
     assert!(echo().await.is_ok());
     two.task.abort();
     while echo().await.is_ok() {}
@@ -339,7 +339,7 @@ async fn a_connection_is_made_again() {
         id: NodeId(3),
         ..again.info()
     }]);
-    let misdirected = three.call(NodeId(3), CallKind::Ask, Bytes::new()).await;
+    let misdirected = three.call(NodeId(3), CallKind::Give, Bytes::new()).await;
     assert_eq!(misdirected, Err(CallFailed::Unreachable(NodeId(3))));
 }
 
@@ -378,7 +378,7 @@ async fn who_does_not_know_the_secret_is_refused_and_cut_off() {
     // A node with another secret is told.
     let other = wire(ONE, b"another", WireSettings::default());
     other.set_nodes(&[two.info()]);
-    let refused = other.call(TWO, CallKind::Ask, Bytes::new()).await;
+    let refused = other.call(TWO, CallKind::Give, Bytes::new()).await;
     let Err(CallFailed::Refused(reason)) = refused else {
         panic!("{refused:?}");
     };
@@ -527,7 +527,7 @@ async fn thousands_are_held_by_one_connection() {
     }
     assert_eq!(two.metrics.cluster.served.value(), POLLS as i64);
     // Calls are answered beside them.
-    let echo = one.call(TWO, CallKind::Ask, Bytes::from_static(b"echo"));
+    let echo = one.call(TWO, CallKind::Give, Bytes::from_static(b"echo"));
     assert!(in_time(echo).await.is_ok());
     assert!(matches!(two.sees().await, Seen::Call(..)));
     two.gate.send_replace(true);

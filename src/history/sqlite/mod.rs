@@ -128,6 +128,11 @@ fn peek(index: &RwLock<Index>) -> RwLockReadGuard<'_, Index> {
 }
 
 impl Shared {
+    fn note_closed(&self) {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        *health = Err(Failed::Io("the store of history is closed".into()));
+    }
+
     fn index(&self) -> RwLockReadGuard<'_, Index> {
         peek(&self.index)
     }
@@ -343,6 +348,8 @@ impl Store for SqliteStore {
         let (reply, closed) = oneshot::channel();
         self.end_readers();
         let _ = self.commands.send(Command::Close(Some(reply)));
-        closed.map(|_| ()).boxed()
+        let shared = Arc::clone(&self.shared);
+        // Its thread may end a little later.
+        closed.map(move |_| shared.note_closed()).boxed()
     }
 }

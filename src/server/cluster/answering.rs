@@ -26,7 +26,6 @@ impl Calls for Answering {
         match kind {
             CallKind::Take => moving::answer(core, from, body).boxed(),
             CallKind::Give => handing_over::answer(core, from, body).boxed(),
-            CallKind::Ask => std::future::ready(Err("nothing is known".to_owned())).boxed(),
         }
     }
 }

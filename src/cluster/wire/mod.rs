@@ -176,7 +176,6 @@ fn path_of(kind: CallKind) -> &'static str {
     match kind {
         CallKind::Take => "/call/take",
         CallKind::Give => "/call/give",
-        CallKind::Ask => "/call/ask",
     }
 }
 

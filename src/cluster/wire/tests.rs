@@ -347,7 +347,7 @@ async fn a_connection_is_made_again() {
 async fn who_does_not_know_the_secret_is_refused_and_cut_off() {
     let mut two = serve().await;
     let secret = Secret::new(SECRET);
-    let path = "/call/ask";
+    let path = "/call/give";
     let old = Claim {
         time: connection::seconds() - 100,
         ..claim(1)
@@ -388,7 +388,7 @@ async fn who_does_not_know_the_secret_is_refused_and_cut_off() {
 #[tokio::test]
 async fn what_was_sent_before_is_refused() {
     let mut two = serve().await;
-    let (secret, path) = (Secret::new(SECRET), "/call/ask");
+    let (secret, path) = (Secret::new(SECRET), "/call/give");
     let first = secret.prove(path, &claim(1));
     let mut node = two.stranger().await;
     let answer = ask(&mut node, request(path, &first))

@@ -594,7 +594,9 @@ async function page({ stage, origin }, html, expected, act = async () => {}) {
     const logged = new Promise((resolve) => {
       tab.on('console', async (message) => {
         stage.log(message.text());
-        const [value] = await Promise.all(message.args().map((argument) => argument.jsonValue()));
+        // The value is gone with its page, if that was left meanwhile.
+        const read = Promise.all(message.args().map((argument) => argument.jsonValue()));
+        const [value] = await read.catch(() => []);
         if (JSON.stringify(value) === JSON.stringify(expected)) resolve();
       });
     });

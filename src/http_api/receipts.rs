@@ -50,6 +50,8 @@ pub struct Kept {
     pub id: Option<NonZeroU64>,
     /// Whether it is stored.
     pub is_persisted: bool,
+    /// Whether it has reached only this node of a cluster.
+    pub is_local: bool,
 }
 
 /// Which messages of a request were sent.
@@ -330,6 +332,7 @@ mod tests {
             dropped: 0,
             id: None,
             is_persisted: false,
+            is_local: false,
         }
     }
 

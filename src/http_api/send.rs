@@ -50,6 +50,10 @@ pub struct Accepted {
     id: Option<u64>,
     /// Whether it is stored.
     persisted: bool,
+    /// `local` if it has reached only this node of a cluster, whose Redis is away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "local")]
+    cluster: Option<&'static str>,
     /// Whether it was sent before.
     #[serde(skip)]
     is_repeated: bool,
@@ -89,6 +93,7 @@ impl Accepted {
             dropped: kept.dropped,
             id: kept.id.map(NonZeroU64::get),
             persisted: kept.is_persisted,
+            cluster: kept.is_local.then_some("local"),
             is_repeated: false,
         }
     }
@@ -108,6 +113,7 @@ impl From<Reached> for Kept {
             dropped: number(reached.dropped),
             id: None,
             is_persisted: false,
+            is_local: false,
         }
     }
 }
@@ -380,6 +386,13 @@ impl<'r> Request<'r> {
         claims.extend(claim.map(|claim| (index, claim)));
         let (kept, later) = match publishing {
             Publishing::Done(reached) => (Kept::from(reached), None),
+            Publishing::Local(reached) => {
+                let kept = Kept {
+                    is_local: true,
+                    ..Kept::from(reached)
+                };
+                (kept, None)
+            }
             Publishing::Pending(sequencing) => {
                 let later: Later = Box::pin(sending.sequenced(&checked.channel, sequencing));
                 (Kept::from(Reached::default()), Some(later))

@@ -325,7 +325,14 @@ async fn see_off(core: &Arc<Core>, id: ClientId, generation: u64, departure: &De
                 return stay(core, cluster, id);
             }
             Ok(Claim::Owned(now)) => return left(core, cluster, id, now.node),
-            Ok(Claim::Gone) => return left(core, cluster, id, departure.to),
+            Ok(Claim::Gone) => match core.sessions.find(id) {
+                // Redis has lost it, and is told anew. If it has arrived and ended meanwhile, it expires here.
+                Some(session) => {
+                    session.note_change();
+                    sleep(RETRY).await;
+                }
+                None => return left(core, cluster, id, departure.to),
+            },
             Ok(Claim::Alive) | Err(_) => sleep(RETRY).await,
         }
     }

@@ -52,8 +52,8 @@ pub(super) enum Promise {
     Told,
 }
 
-/// By client: the last message that it has.
-type Waiting = Arc<Mutex<HashMap<String, Option<u64>>>>;
+/// By client: the last message that it has, and what else it has seen.
+type Waiting = Arc<Mutex<HashMap<String, String>>>;
 
 /// A cluster, and what stands before it.
 pub(super) struct Scene {
@@ -125,8 +125,14 @@ impl Scene {
 async fn receive(mut receiver: Receiver, last: watch::Receiver<u64>, waiting: Waiting) -> Receiver {
     let name = format!("{:?}", receiver.name());
     while !receiver.numbers.contains(&*last.borrow()) {
-        let newest = receiver.numbers.last().copied();
-        waiting.lock().unwrap().insert(name.clone(), newest);
+        let state = format!(
+            "{:?}, told {} times, sessions lost {}, left {}",
+            receiver.numbers.last(),
+            receiver.gaps,
+            receiver.losses,
+            receiver.departures
+        );
+        waiting.lock().unwrap().insert(name.clone(), state);
         receiver.step().await;
     }
     waiting.lock().unwrap().remove(&name);

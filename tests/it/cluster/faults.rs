@@ -22,7 +22,6 @@ fn away() -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn a_node_is_killed() {
     let mut scene = Scene::start(TestRedis::start().await, ALIKE).await;
     let publisher = Publisher::start(scene.address(0), 0);
@@ -36,7 +35,6 @@ async fn a_node_is_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn a_node_is_frozen_and_goes_on() {
     let scene = Scene::start(TestRedis::start().await, ALIKE).await;
     let publisher = Publisher::start(scene.address(0), 0);
@@ -49,7 +47,6 @@ async fn a_node_is_frozen_and_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn nodes_are_replaced_one_after_the_other() {
     let mut scene = Scene::start(TestRedis::start().await, ALIKE).await;
     let publisher = Publisher::start(scene.balancer.address, 0);
@@ -115,7 +112,6 @@ impl Links {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn a_node_has_no_redis_for_a_moment() {
     let (scene, redis, _node) = Links::new().await.scene().await;
     let publisher = Publisher::start(scene.address(0), 0);
@@ -129,44 +125,55 @@ async fn a_node_has_no_redis_for_a_moment() {
     scene.end(publisher, Promise::Each).await;
 }
 
+/// How a link does not work.
+#[derive(Debug, Clone, Copy)]
+enum Broken {
+    /// Both ends hear of it.
+    Cut,
+    /// Neither does.
+    Stalled,
+}
+
+impl Broken {
+    fn apply(self, link: &Link) {
+        match self {
+            Self::Cut => link.cut(),
+            Self::Stalled => link.stall(),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn a_node_has_no_redis_until_it_counts_as_dead() {
-    for is_stalled in [false, true] {
+    let played = |broken: Broken| async move {
         let (scene, redis, _node) = Links::new().await.scene().await;
         let publisher = Publisher::start(scene.address(0), 0);
         publisher.accepts(SOME).await;
-        match is_stalled {
-            true => redis.stall(),
-            false => redis.cut(),
-        }
+        broken.apply(&redis);
         sleep(away()).await;
         redis.mend();
         publisher.accepts(SOME).await;
         scene.end(publisher, Promise::Told).await;
-    }
+    };
+    tokio::join!(played(Broken::Cut), played(Broken::Stalled));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn others_do_not_reach_a_node() {
-    for is_stalled in [false, true] {
+    let played = |broken: Broken| async move {
         let (scene, _redis, node) = Links::new().await.scene().await;
         let publisher = Publisher::start(scene.address(0), 0);
         publisher.accepts(SOME).await;
-        match is_stalled {
-            true => node.stall(),
-            false => node.cut(),
-        }
+        broken.apply(&node);
         sleep(away()).await;
         node.mend();
         publisher.accepts(SOME).await;
         scene.end(publisher, Promise::Each).await;
-    }
+    };
+    tokio::join!(played(Broken::Cut), played(Broken::Stalled));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn a_node_is_cut_off_from_all() {
     let (scene, redis, node) = Links::new().await.scene().await;
     let publisher = Publisher::start(scene.address(0), 0);
@@ -182,14 +189,13 @@ async fn a_node_is_cut_off_from_all() {
 
 /// What it has acknowledged is there again.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn redis_starts_again_with_its_data() {
     let mut scene = Scene::start(TestRedis::start_keeping().await, ALIKE).await;
     let publisher = Publisher::start(scene.address(0), 0);
-    for _ in 0..2 {
+    for time in [Duration::ZERO, away()] {
         publisher.accepts(SOME).await;
         scene.cluster.redis.kill();
-        sleep(away()).await;
+        sleep(time).await;
         scene.cluster.redis.start_again().await;
     }
     publisher.accepts(SOME).await;
@@ -198,14 +204,13 @@ async fn redis_starts_again_with_its_data() {
 
 /// Its numbers begin anew, larger than before, and who may have missed something is told.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn redis_starts_again_with_nothing() {
     let mut scene = Scene::start(TestRedis::start().await, ALIKE).await;
     let publisher = Publisher::start(scene.address(0), 0);
-    for _ in 0..2 {
+    for time in [Duration::ZERO, away()] {
         publisher.accepts(SOME).await;
         scene.cluster.redis.kill();
-        sleep(NODE_TIMEOUT).await;
+        sleep(time).await;
         scene.cluster.redis.start_again().await;
     }
     publisher.accepts(SOME).await;
@@ -226,7 +231,6 @@ async fn redis_is_frozen_and_goes_on() {
 
 /// Redis closes the connection of a node that does not read what others publish; that is in history.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn the_output_buffer_of_a_node_overflows() {
     let limit = ["--client-output-buffer-limit", "pubsub 64kb 0 0"];
     let links = Links::over(TestRedis::start_with(&limit).await).await;

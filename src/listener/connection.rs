@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Poll, ready};
+use std::time::Duration;
 
 use bytes::Buf;
 use http::StatusCode;
@@ -20,6 +21,10 @@ use crate::pause::was_paused;
 use crate::server::STEP;
 use crate::transports::answer::{self, Answer, Arrived, Link, Pending, Streaming, Times};
 use crate::web::{Head, Persistence, Request, Response, Socket};
+
+/// How long the first request of a connection is waited for when the server stops: a balancer that has just
+/// connected sends it, and may not send it elsewhere if it is not answered.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// What becomes of a request, and of its connection afterwards.
 struct Taken {
@@ -45,7 +50,9 @@ pub(super) async fn serve(socket: Box<Socket>, shared: &Shared) {
     })
     .await;
     let mut cache = HeadCache::default();
-    while has_arrived(&mut socket, until.as_mut(), shared).await {
+    let mut is_new = true;
+    while has_arrived(&mut socket, is_new, until.as_mut(), shared).await {
+        is_new = false;
         let mut step = take_whole(&mut socket, &mut cache, shared);
         if matches!(step, Step::Unread) {
             let Some((taken, open)) = Box::pin(take(socket, shared)).await else {
@@ -239,10 +246,12 @@ fn closed(
 /// fires too early.
 fn has_arrived<'c>(
     socket: &'c mut Socket,
+    is_new: bool,
     mut until: Pin<&'c mut Sleep>,
     shared: &'c Shared,
 ) -> impl Future<Output = bool> {
     let mut due = Instant::now() + shared.settings.keep_alive_timeout;
+    let mut is_stopped = false;
     // Who sends much ahead lets others have their turn, also those of whom only the kernel knows yet.
     let mut turn_of_others = socket
         .has_worked(STEP)
@@ -258,12 +267,17 @@ fn has_arrived<'c>(
         if let Poll::Ready(arrived) = socket.poll_fill(context) {
             return Poll::Ready(arrived);
         }
-        if shared.is_stopping() {
-            return Poll::Ready(false);
+        if !is_stopped && shared.is_stopping() {
+            if !is_new {
+                return Poll::Ready(false);
+            }
+            is_stopped = true;
+            due = due.min(Instant::now() + FIRST_REQUEST);
+            until.as_mut().reset(due);
         }
         while until.as_mut().poll(context).is_ready() {
             let now = Instant::now();
-            if was_paused(due.into_std(), now.into_std()) {
+            if !is_stopped && was_paused(due.into_std(), now.into_std()) {
                 // The next request may be there, and not heard of yet.
                 due = now + shared.settings.keep_alive_timeout;
             } else if due <= now {

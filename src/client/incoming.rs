@@ -210,10 +210,14 @@ pub(crate) fn count_acknowledged(batch: &[u8]) -> Result<usize, Fault> {
         return Ok(successes);
     }
     let messages = read_messages(batch)?;
-    let is_good = |message: &&Incoming<'_>| message.data.is_none() && message.successful == Some(true);
+    let is_good =
+        |message: &&Incoming<'_>| message.data.is_none() && message.successful == Some(true);
     match messages.iter().filter(is_good).count() {
         0 => Err(Fault::Refused(excerpt(batch))),
-        _ if messages.iter().any(|message| message.successful == Some(false)) => {
+        _ if messages
+            .iter()
+            .any(|message| message.successful == Some(false)) =>
+        {
             Err(Fault::Refused(excerpt(batch)))
         }
         count => Ok(count),

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::super::BayeuxServer;
 use super::super::core::Core;
 use super::Located;
 use super::locating::locate;
 use super::moving::{Took, take};
-use crate::bayeux::{BayeuxError, ClientId, Message, meta};
+use crate::bayeux::{BayeuxError, ClientId, Message};
 use crate::cluster::NodeId;
 use crate::extensions::Refusal;
 use crate::operations::Implied;
@@ -19,6 +19,10 @@ use crate::operations::Implied;
 const RETRY: Duration = Duration::from_millis(100);
 /// How often it is asked for: whoever waits has gone long before.
 const TRIES: usize = 20;
+/// How long a session that is here waits until this node knows whether it is its own, and how often it looks: a node
+/// that was only frozen knows soon, and without Redis it cannot be known.
+const MOMENT: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(20);
 /// After which time a client may ask again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -31,13 +35,7 @@ impl BayeuxServer {
     ) -> Option<impl Future<Output = Result<(), Refusal>> + Send + 'static> {
         self.core.cluster.as_ref()?;
         let id = batch.iter().find_map(|message| message.client_id)?;
-        let absent = self.absent(batch);
-        // Nothing else that is here answers with what might be another node's.
-        let is_connect = |message: &Message<'_>| message.is_on(meta::CONNECT);
-        if absent.is_none() && !batch.iter().any(is_connect) {
-            return None;
-        }
-        self.fetching_one(id, absent)
+        self.fetching_one(id, self.absent(batch).is_some())
     }
 
     /// Does so for a request that stands for messages.
@@ -49,16 +47,15 @@ impl BayeuxServer {
         let (Implied::Continued(_, id) | Implied::Joined(id)) = *implied else {
             return None;
         };
-        self.fetching_one(id, Some(id).filter(|id| !self.core.has(cluster, *id)))
+        self.fetching_one(id, !self.core.has(cluster, id))
     }
 
     fn fetching_one(
         &self,
         id: ClientId,
-        absent: Option<ClientId>,
+        is_absent: bool,
     ) -> Option<impl Future<Output = Result<(), Refusal>> + Send + 'static> {
-        let is_owned = self.core.shared.ownership.as_ref()?.holds();
-        if is_owned && absent.is_none() {
+        if !is_absent && self.core.shared.ownership.as_ref()?.holds() {
             return None;
         }
         let core = Arc::clone(&self.core);
@@ -76,15 +73,25 @@ impl BayeuxServer {
     }
 }
 
-/// Waits until a session is here, and this node may take it for its own.
+/// Waits until a session is here, and this node may take it for its own. One that is here goes on if that cannot be
+/// found out now: it gets nothing until it is.
 async fn owned(core: &Arc<Core>, id: ClientId) -> Located {
-    loop {
-        let is_owned = core.shared.ownership.as_ref();
-        if is_owned.is_none_or(|ownership| ownership.holds()) {
-            return fetch(core, id).await;
+    let is_here = || {
+        let cluster = core.cluster.as_ref();
+        cluster.is_some_and(|cluster| core.has(cluster, id))
+    };
+    let is_owned = || {
+        let ownership = core.shared.ownership.as_ref();
+        ownership.is_none_or(|ownership| ownership.holds())
+    };
+    let began = Instant::now();
+    while !is_owned() {
+        if is_here() && began.elapsed() >= MOMENT {
+            return Located::Here;
         }
-        sleep(RETRY).await;
+        sleep(LOOK).await;
     }
+    fetch(core, id).await
 }
 
 /// Has a session come here, wherever it is, once however many ask for that.

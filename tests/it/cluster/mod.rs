@@ -1,5 +1,6 @@
 //! Several nodes on one Redis.
 
+mod everywhere;
 mod faults;
 mod passing;
 mod publish;

@@ -93,6 +93,14 @@ impl Scene {
         self.cluster.processes[node].address()
     }
 
+    /// How many nodes Redis sends messages to.
+    pub(super) async fn feeds(&self) -> usize {
+        let redis = &self.cluster.redis;
+        let clients = redis.ask(&["CLIENT", "LIST", "TYPE", "pubsub"]).await;
+        let lines = clients.lines();
+        lines.filter(|line| line.starts_with("id=")).count()
+    }
+
     /// Ends the publisher, waits until everybody has the last message, and judges what they have.
     pub(super) async fn end(mut self, publisher: Publisher, promise: Promise) {
         let published = publisher.stop().await;

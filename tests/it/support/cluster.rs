@@ -1,9 +1,24 @@
 //! Nodes with a Redis of their own: in this process, or as processes that can be killed.
 
+use std::fs::File;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::program::{ConfigFile, Serving};
 use super::{TestRedis, TestServer, until};
+
+/// The folder in which processes are to log, if somebody wants to know.
+fn log_folder() -> Option<String> {
+    std::env::var("NODE_LOGS").ok()
+}
+
+/// Where a process logs: nowhere, or to a file of its own.
+fn log() -> Stdio {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let file = |folder| File::create(format!("{folder}/node-{number}.log")).unwrap();
+    log_folder().map_or_else(Stdio::null, |folder| file(folder).into())
+}
 
 /// A cluster, whose nodes end before their Redis does.
 pub(crate) struct TestCluster {
@@ -61,8 +76,9 @@ impl TestCluster {
         let arguments: Vec<_> = settings
             .iter()
             .flat_map(|setting| ["--set", setting])
+            .chain(log_folder().iter().flat_map(|_| ["--log-level", "debug"]))
             .collect();
-        Serving::start_with(&arguments, Stdio::null())
+        Serving::start_with(&arguments, log())
     }
 
     fn settings<'a>(&'a self, set: &[&'a str]) -> Vec<&'a str> {

@@ -46,6 +46,8 @@ pub struct Kept {
     pub receivers: u32,
     /// The sessions that it was dropped for.
     pub dropped: u32,
+    /// The nodes that were to send it, too, and did not answer.
+    pub missing: u16,
     /// Its number, if it is kept.
     pub id: Option<NonZeroU64>,
     /// Whether it is stored.
@@ -328,6 +330,7 @@ mod tests {
 
     fn kept(receivers: u32) -> Kept {
         Kept {
+            missing: 0,
             receivers,
             dropped: 0,
             id: None,

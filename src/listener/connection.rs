@@ -22,9 +22,9 @@ use crate::server::STEP;
 use crate::transports::answer::{self, Answer, Arrived, Link, Pending, Streaming, Times};
 use crate::web::{Head, Persistence, Request, Response, Socket};
 
-/// How long the first request of a connection is waited for when the server stops: a balancer that has just
-/// connected sends it, and may not send it elsewhere if it is not answered.
-const FIRST_REQUEST: Duration = Duration::from_secs(1);
+/// How long after its last answer, or after its beginning, a connection is kept for a request when the server stops:
+/// the request may be on its way, and some clients and balancers do not send it again if it is lost.
+const NEXT_REQUEST: Duration = Duration::from_secs(1);
 
 /// What becomes of a request, and of its connection afterwards.
 struct Taken {
@@ -50,9 +50,7 @@ pub(super) async fn serve(socket: Box<Socket>, shared: &Shared) {
     })
     .await;
     let mut cache = HeadCache::default();
-    let mut is_new = true;
-    while has_arrived(&mut socket, is_new, until.as_mut(), shared).await {
-        is_new = false;
+    while has_arrived(&mut socket, until.as_mut(), shared).await {
         let mut step = take_whole(&mut socket, &mut cache, shared);
         if matches!(step, Step::Unread) {
             let Some((taken, open)) = Box::pin(take(socket, shared)).await else {
@@ -246,11 +244,11 @@ fn closed(
 /// fires too early.
 fn has_arrived<'c>(
     socket: &'c mut Socket,
-    is_new: bool,
     mut until: Pin<&'c mut Sleep>,
     shared: &'c Shared,
 ) -> impl Future<Output = bool> {
-    let mut due = Instant::now() + shared.settings.keep_alive_timeout;
+    let since = Instant::now();
+    let mut due = since + shared.settings.keep_alive_timeout;
     let mut is_stopped = false;
     // Who sends much ahead lets others have their turn, also those of whom only the kernel knows yet.
     let mut turn_of_others = socket
@@ -268,11 +266,8 @@ fn has_arrived<'c>(
             return Poll::Ready(arrived);
         }
         if !is_stopped && shared.is_stopping() {
-            if !is_new {
-                return Poll::Ready(false);
-            }
             is_stopped = true;
-            due = due.min(Instant::now() + FIRST_REQUEST);
+            due = due.min(since + NEXT_REQUEST);
             until.as_mut().reset(due);
         }
         while until.as_mut().poll(context).is_ready() {

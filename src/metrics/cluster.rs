@@ -34,6 +34,8 @@ pub struct Cluster {
     pub served: Gauge,
     /// Requests of nodes, or who claims to be one, that were refused.
     pub strangers: Counter,
+    /// Questions about sessions, channels and users that other nodes did not answer.
+    pub unanswered: Counter,
     is_up: AtomicBool,
     is_on: AtomicBool,
 }
@@ -84,7 +86,7 @@ impl Cluster {
         }
     }
 
-    fn counters(&self) -> [(&str, &str, &Counter); 11] {
+    fn counters(&self) -> [(&str, &str, &Counter); 12] {
         [
             (
                 "cluster_published_total",
@@ -140,6 +142,11 @@ impl Cluster {
                 "cluster_adopted_sessions_total",
                 "Sessions that went on here after their node had died.",
                 &self.adopted,
+            ),
+            (
+                "cluster_unanswered_total",
+                "Questions about sessions, channels and users that other nodes did not answer.",
+                &self.unanswered,
             ),
         ]
     }

@@ -210,6 +210,7 @@ impl Scope<'_> {
         let reached = Reached {
             receivers: published.receivers,
             dropped: published.dropped + published.ended.len(),
+            missing: 0,
         };
         for (session, reason) in published.ended {
             self.end(&session, reason);

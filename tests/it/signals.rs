@@ -69,8 +69,31 @@ async fn who_has_connected_before_the_end_is_answered() {
     }
     for http in early.iter_mut().chain(&mut late) {
         let response = http.response().await;
-        assert_eq!((response.status, response.header("Connection")), (200, Some("close")));
+        assert_eq!(
+            (response.status, response.header("Connection")),
+            (200, Some("close"))
+        );
     }
+    assert!(ended(serving).await.success());
+}
+
+/// Its next request may be on its way, and not every client sends it again.
+#[tokio::test]
+async fn who_has_just_been_answered_is_answered_once_more_after_the_end_has_begun() {
+    let mut serving = Serving::start_with(&[], Stdio::piped());
+    let log = Log::of(&mut serving);
+    let mut http = Http::open(serving.address()).await;
+    let request = Request::post(json!([{"channel": "/meta/handshake"}]).to_string()).bytes();
+    http.send(&request).await;
+    assert_eq!(http.response().await.status, 200);
+    serving.signal("TERM");
+    let (_, _log) = log.line("stopping sessions").await;
+    http.send(&request).await;
+    let response = http.response().await;
+    assert_eq!(
+        (response.status, response.header("Connection")),
+        (200, Some("close"))
+    );
     assert!(ended(serving).await.success());
 }
 

@@ -214,7 +214,7 @@ async fn redis_starts_again_with_nothing() {
         scene.cluster.redis.start_again().await;
     }
     publisher.accepts(SOME).await;
-    scene.end(publisher, Promise::Told).await;
+    scene.end(publisher, Promise::AllTold).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

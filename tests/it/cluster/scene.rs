@@ -50,6 +50,8 @@ pub(super) enum Promise {
     /// Who acknowledges loses nothing. Who does not gets nothing twice, and is told if something may be missing, but for
     /// what was on its way on a connection that it has left itself.
     Told,
+    /// Nothing of what was published before is kept: who acknowledges is told, too, if something may be missing.
+    AllTold,
 }
 
 /// By client: the last message that it has, and what else it has seen.
@@ -149,7 +151,8 @@ fn judged(receiver: &Receiver, published: &[u64], promise: Promise) -> Option<St
     let is_kept = match promise {
         Promise::Each => lost.is_empty() && not_later == 0 && receiver.gaps == 0,
         Promise::Told if acknowledges => lost.is_empty(),
-        Promise::Told => {
+        Promise::AllTold if acknowledges => lost.is_empty() || receiver.gaps > 0,
+        Promise::Told | Promise::AllTold => {
             not_later == 0 && (lost.is_empty() || receiver.gaps + receiver.departures > 0)
         }
     };

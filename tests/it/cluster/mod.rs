@@ -3,4 +3,5 @@
 mod faults;
 mod passing;
 mod publish;
+mod reaching;
 mod scene;

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use super::program::{ConfigFile, Serving};
+use super::program::{ConfigFile, Serving, mirant};
 use super::{TestRedis, TestServer, until};
 
 /// A cluster, whose nodes end before their Redis does.
@@ -57,12 +57,16 @@ impl TestCluster {
 
     /// Starts one more as a process, and leaves it to the caller.
     pub(crate) fn process(&self, set: &[&str]) -> Serving {
+        self.process_with(set, &[])
+    }
+
+    /// The same, with variables of its environment.
+    pub(crate) fn process_with(&self, set: &[&str], variables: &[(&str, &str)]) -> Serving {
         let settings = self.settings(set);
-        let arguments: Vec<_> = settings
-            .iter()
-            .flat_map(|setting| ["--set", setting])
-            .collect();
-        Serving::start_with(&arguments, Stdio::null())
+        let arguments = settings.iter().flat_map(|setting| ["--set", setting]);
+        let mut command = mirant(&["serve", "--listen", "127.0.0.1:0"]);
+        command.args(arguments).stderr(Stdio::null());
+        Serving::of(command.envs(variables.iter().copied()))
     }
 
     fn settings<'a>(&'a self, set: &[&'a str]) -> Vec<&'a str> {

@@ -87,21 +87,23 @@ async fn nobody_moves_a_session_who_may_not_use_it() {
     let mut client = client(&cluster).await;
     let other = cluster.nodes[0].client().await;
     let cookie = |client: &Client| format!("BAYEUX_BROWSER={}", client.cookie.clone().unwrap());
-    let connect = async |node: usize, cookie: &str| {
+    let subscribe = async |node: usize, cookie: &str| {
         let upgrade = upgrade().header("Cookie", cookie);
         let mut socket = WebSocket::open_with(cluster.nodes[node].address, upgrade).await;
         socket.id = client.id.clone();
-        socket.call(json!({"channel": "/meta/connect"})).await
+        socket
+            .call(json!({"channel": "/meta/subscribe", "subscription": "/b"}))
+            .await
     };
     let moved = || [1, 2].map(|node| cluster.nodes[node].metrics().cluster.moved.value());
-    let reply = connect(1, &cookie(&other)).await;
+    let reply = subscribe(1, &cookie(&other)).await;
     assert_eq!(reply["error"], "402::session_unknown", "{reply}");
     assert_eq!(moved(), [0, 0]);
-    let reply = connect(1, &cookie(&client)).await;
+    let reply = subscribe(1, &cookie(&client)).await;
     assert_eq!(reply["successful"], true, "{reply}");
     assert_eq!(moved(), [1, 0]);
     // Without a cookie it could be the first that a page opens, but that was there.
-    let reply = connect(2, "").await;
+    let reply = subscribe(2, "").await;
     assert_eq!(reply["error"], "402::session_unknown", "{reply}");
     assert_eq!(moved(), [1, 0]);
     publish(&cluster, 1).await;

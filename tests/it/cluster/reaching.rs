@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::support::{Client, TestCluster, TestRedis, TestSentinel, free_port, until, within};
 
 fn key(name: &str) -> String {
@@ -29,9 +31,21 @@ async fn redis_is_asked_by_tls_if_it_is_trusted() {
     assert_eq!(subscriber.subscribe("/a").await["successful"], true);
     let mut publisher = Client::new(nodes[1].address());
     publisher.handshake().await;
-    let reply = publisher.publish("/a", 1).await.pop().unwrap();
-    assert_eq!(reply["successful"], true, "{reply}");
-    assert_eq!(subscriber.events().await[0]["data"], 1);
+    // Until both are there.
+    let publishing = async {
+        loop {
+            publisher.publish("/a", 1).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let receiving = async {
+        let is_it = |message: &Value| message["data"] == 1;
+        while !subscriber.connect().await.iter().any(is_it) {}
+    };
+    tokio::select! {
+        () = within(receiving) => {}
+        () = publishing => unreachable!("it goes on"),
+    }
 
     let wary = node(&certificate);
     let mut client = Client::new(wary.address());

@@ -95,10 +95,12 @@ pub enum Limit {
     MaxReplayMessages,
     /// `cluster.max_passed`.
     MaxPassed,
+    /// `cluster.max_inbox`.
+    MaxInbox,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 46] = [
+    pub(super) const ALL: [Self; 47] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -145,6 +147,7 @@ impl Limit {
         Self::MaxPending,
         Self::MaxReplayMessages,
         Self::MaxPassed,
+        Self::MaxInbox,
     ];
 
     /// Tells whether whoever reaches it logs that with more than its name, or whether it is reached in
@@ -224,6 +227,7 @@ impl Limit {
             Self::MaxPending => "history.max_pending",
             Self::MaxReplayMessages => "history.max_replay_messages",
             Self::MaxPassed => "cluster.max_passed",
+            Self::MaxInbox => "cluster.max_inbox",
         }
     }
 }

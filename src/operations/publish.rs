@@ -153,7 +153,7 @@ impl Scope<'_> {
     ///
     /// # Errors
     /// The cluster's Redis is away, and nothing is published without it.
-    fn goes_through_row(&self, delivery: Delivery) -> Result<bool, Refusal> {
+    pub(super) fn goes_through_row(&self, delivery: Delivery) -> Result<bool, Refusal> {
         if self.cluster.is_none() {
             return Ok(delivery.history.is_some() && self.history.store().is_some());
         }

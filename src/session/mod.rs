@@ -73,7 +73,7 @@ pub use shared::Shared;
 pub use shares::{Share, Shares};
 pub use state::{Connected, Lost, Resume};
 use state::{State, Wake};
-pub use stream::{Beginning, Stream, StreamStep};
+pub use stream::{Asker, Beginning, Stream, StreamStep};
 pub use sweeper::{Tick, Timers, sweep};
 
 /// How long before a handshake a stream may have been opened, and how long after it may be used, that was

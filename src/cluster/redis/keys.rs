@@ -13,7 +13,8 @@ pub(super) const PARTITIONS: u64 = 64;
 pub(super) struct Keys {
     prefix: String,
     /// A hash: `head`, the largest number given out; `epoch`; `forgotten`, up to where messages of channels that are
-    /// not known any more may be missing; `messages` and `bytes` of all that is kept.
+    /// not known any more may be missing; `unlisted`, up to where last numbers of channels without history are not
+    /// remembered; `messages` and `bytes` of all that is kept.
     pub(super) numbers: String,
     /// A stream of all messages that are kept, each with its channel.
     pub(super) log: String,
@@ -29,6 +30,8 @@ pub(super) struct Keys {
     pub(super) lost: String,
     /// Bytes of the bodies that are kept of each.
     pub(super) sizes: String,
+    /// Channels without history, by the number of their last message: those that had one last.
+    pub(super) lasts: String,
     /// Which node trims.
     pub(super) trimmer: String,
     /// Nodes, by when they are dead, in microseconds.
@@ -49,6 +52,7 @@ impl Keys {
             due: of_messages("due"),
             lost: of_messages("lost"),
             sizes: of_messages("sizes"),
+            lasts: of_messages("lasts"),
             trimmer: of_messages("trimmer"),
             nodes: format!("{prefix}:{{n}}:nodes"),
             infos: format!("{prefix}:{{n}}:infos"),
@@ -64,11 +68,6 @@ impl Keys {
     /// Returns the stream of a channel's messages.
     pub(super) fn stream(&self, channel: &str) -> String {
         format!("{}:{{m}}:stream:{channel}", self.prefix)
-    }
-
-    /// Returns where the number of a channel's last message is, for a day.
-    pub(super) fn last(&self, channel: &str) -> String {
-        format!("{}:{{m}}:last:{channel}", self.prefix)
     }
 
     /// Returns where it is known that something was published once.

@@ -280,16 +280,19 @@ impl Link {
         answer.map_err(|error| self.failed(&up, &error))
     }
 
-    /// Runs scripts that follow each other.
+    /// Runs scripts that follow each other, and returns what becomes of each.
+    ///
+    /// # Errors
+    /// The connection has failed: it is not known what became of any.
     pub(super) async fn run_all<T: FromRedisValue>(
         &self,
         calls: Vec<Cmd>,
-    ) -> Result<Vec<T>, Failed> {
+    ) -> Result<Vec<Result<T, Failed>>, Failed> {
         if calls.is_empty() {
             return Ok(Vec::new());
         }
         let mut up = self.connected()?;
-        let mut answers: Vec<Option<T>> = (0..calls.len()).map(|_| None).collect();
+        let mut answers: Vec<_> = (0..calls.len()).map(|_| None).collect();
         let mut left: Vec<_> = calls.into_iter().enumerate().collect();
         for is_again in [false, true] {
             let mut pipeline = redis::Pipeline::with_capacity(left.len());
@@ -307,7 +310,7 @@ impl Link {
                     continue;
                 }
                 let value = result.and_then(|value| Ok(redis::from_redis_value(value)?));
-                answers[place] = Some(value.map_err(|error| self.failed(&up, &error))?);
+                answers[place] = Some(value.map_err(|error: RedisError| self.failed(&up, &error)));
             }
             left = unknown;
             if left.is_empty() {

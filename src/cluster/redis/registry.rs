@@ -59,7 +59,7 @@ impl Redis {
         self.link.ask_all(&pipeline).await
     }
 
-    /// Runs a script of each session; returns those of which it says no.
+    /// Runs a script of each session; returns those of which it says no. One whose key is damaged is passed over.
     async fn refused(
         &self,
         sessions: &[ClientId],
@@ -69,9 +69,17 @@ impl Redis {
         let mut refused = Vec::new();
         for ids in sessions.chunks(BATCH) {
             let some = calls.by_ref().take(ids.len());
-            let is_done: Vec<u8> = self.link.run_all(some.collect()).await?;
-            let all = ids.iter().zip(is_done);
-            refused.extend(all.filter(|(_, is_done)| *is_done == 0).map(|(id, _)| *id));
+            let is_done: Vec<Result<u8, Failed>> = self.link.run_all(some.collect()).await?;
+            for (id, is_done) in ids.iter().zip(is_done) {
+                match is_done {
+                    Ok(0) => refused.push(*id),
+                    Ok(_) => {}
+                    Err(Failed::Full) => return Err(Failed::Full),
+                    Err(Failed::Io(why)) => {
+                        tracing::warn!(client_id = ?id, %why, "a session in Redis is passed over");
+                    }
+                }
+            }
         }
         Ok(refused)
     }
@@ -177,12 +185,14 @@ impl Redis {
             }
             let calls = partitions.iter();
             let calls = calls.map(|partition| bury_call(keys, *partition, &node));
-            let done: Vec<i64> = self.link.run_all(calls.collect()).await?;
-            if done.contains(&-1) {
+            let done: Vec<Result<i64, Failed>> = self.link.run_all(calls.collect()).await?;
+            if done.contains(&Ok(-1)) {
                 return Ok(());
             }
+            let all = i64::try_from(BATCH).ok();
             let mut done = done.into_iter();
-            partitions.retain(|_| done.next() == i64::try_from(BATCH).ok());
+            // One that fails is looked at again when another node buries this one.
+            partitions.retain(|_| done.next().and_then(Result::ok) == all);
         }
         let mut depart = scripts::DEPART.call(&[&keys.nodes, &keys.infos]);
         self.link.ask(depart.arg(node)).await

@@ -1,12 +1,14 @@
 //! What nodes ask each other about sessions, in JSON.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
 
 use crate::bayeux::{ChannelPattern, ClientId};
 use crate::cluster::NodeId;
-use crate::session::{Record, Unreadable};
+use crate::session::{Asker, Record, Unreadable};
 
 /// What the call [`Take`](crate::cluster::CallKind::Take) asks.
 #[derive(Debug, Serialize, Deserialize)]
@@ -20,6 +22,12 @@ pub(super) enum TakeCall {
         attempt: u64,
         /// What comes to the caller already.
         ready: Vec<ChannelPattern>,
+    },
+    /// Whether somebody may use a session.
+    May {
+        #[serde(with = "as_text")]
+        id: ClientId,
+        asker: AskerText,
     },
     /// Nothing: the session has arrived.
     Took {
@@ -44,6 +52,43 @@ pub(super) enum TakeAnswer {
     Later,
     /// It is well.
     Noted,
+    /// Who asks may not use it.
+    Denied,
+}
+
+/// Who asks for a session, as it is written.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct AskerText {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    cookies: Vec<String>,
+    /// In milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    opened: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    browser: Option<String>,
+}
+
+impl From<Asker> for AskerText {
+    fn from(asker: Asker) -> Self {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            cookies: asker.cookies.iter().map(ToString::to_string).collect(),
+            opened: asker.opened.map(millis),
+            browser: asker.browser.map(|browser| browser.to_string()),
+        }
+    }
+}
+
+impl From<AskerText> for Asker {
+    /// What cannot be read speaks for nobody.
+    fn from(text: AskerText) -> Self {
+        let cookies = text.cookies.iter();
+        Self {
+            cookies: cookies.map_while(|cookie| cookie.parse().ok()).collect(),
+            opened: text.opened.map(Duration::from_millis),
+            browser: text.browser.and_then(|browser| browser.parse().ok()),
+        }
+    }
 }
 
 /// A session on its way.

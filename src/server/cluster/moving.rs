@@ -25,7 +25,7 @@ use super::owning::{let_go, write_one};
 use crate::bayeux::{ChannelPattern, ClientId};
 use crate::cluster::{CallKind, Claim, NodeId, Owner};
 use crate::operations::Revived;
-use crate::session::{Record, Session};
+use crate::session::{Asker, Record, Session};
 
 /// How often a node asks anew because a session's subscriptions have changed.
 const TRIES: usize = 5;
@@ -84,7 +84,9 @@ pub(super) async fn take(core: &Arc<Core>, id: ClientId, from: NodeId) -> Took {
             Ok(TakeAnswer::Given(given)) => return arrive(core, cluster, from, given).await,
             Ok(TakeAnswer::At(node)) => return Took::At(node),
             Ok(TakeAnswer::Gone) => return Took::Gone,
-            Ok(TakeAnswer::Later | TakeAnswer::Noted) | Err(_) => return Took::NotNow,
+            Ok(TakeAnswer::Later | TakeAnswer::Noted | TakeAnswer::Denied) | Err(_) => {
+                return Took::NotNow;
+            }
         }
     }
     Took::NotNow
@@ -209,6 +211,15 @@ pub(super) async fn answer(core: Arc<Core>, from: NodeId, body: Bytes) -> Result
             // To its end, even if the other does not wait for it.
             let given = tokio::spawn(async move { give(&giving, from, id, attempt, ready).await });
             given.await.map_err(|_| "it has failed".to_owned())
+        }
+        TakeCall::May { id, asker } => {
+            let session = core.sessions.find(id);
+            let may = session.map(|session| Asker::from(asker).may_use(&session, Instant::now()));
+            Ok(encode(&match (may, cluster.moved.find(id)) {
+                (Some(false), _) => TakeAnswer::Denied,
+                (None, Some(node)) if node != from => TakeAnswer::At(node),
+                (Some(true) | None, _) => TakeAnswer::Noted,
+            }))
         }
         TakeCall::Took { id } => {
             if let Some(departure) = cluster.leaving.find(id).filter(|way| way.to == from) {

@@ -118,7 +118,10 @@ impl Delivering<'_> {
         let scope = self.core.scope(Instant::now());
         let (event, is_heard) = scope.send_incoming(&message);
         self.known.note(message.entry.channel.clone(), id, is_heard);
-        self.recent.push(id, message.entry.channel, event);
+        match event {
+            Some(event) => self.recent.push(id, message.entry.channel, event),
+            None => self.recent.pass(id),
+        }
         self.cluster.stream.note_reached(id);
         self.work += 1 + scope.work.get();
     }
@@ -303,7 +306,6 @@ impl Delivering<'_> {
                     place: kept.place,
                     entry: kept.entry,
                     publisher: None,
-                    is_deletion: false,
                 });
             }
             if is_end {

@@ -5,4 +5,5 @@ mod everywhere;
 mod faults;
 mod passing;
 mod publish;
+mod reaching;
 mod scene;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::program::{ConfigFile, Serving};
+use super::program::{ConfigFile, Serving, mirant};
 use super::{TestRedis, TestServer, until};
 
 /// The folder in which processes are to log, if somebody wants to know.
@@ -72,13 +72,24 @@ impl TestCluster {
 
     /// Starts one more as a process, and leaves it to the caller.
     pub(crate) fn process(&self, set: &[&str]) -> Serving {
+        self.process_with(set, &[])
+    }
+
+    /// The same, with variables of its environment.
+    pub(crate) fn process_with(&self, set: &[&str], variables: &[(&str, &str)]) -> Serving {
         let settings = self.settings(set);
-        let arguments: Vec<_> = settings
+        let arguments = settings
             .iter()
             .flat_map(|setting| ["--set", setting])
-            .chain(log_folder().iter().flat_map(|_| ["--log-level", "info,mirant=debug"]))
-            .collect();
-        Serving::start_with(&arguments, log())
+            .chain(
+                log_folder()
+                    .iter()
+                    .flat_map(|_| ["--log-level", "info,mirant=debug"]),
+            )
+            .collect::<Vec<_>>();
+        let mut command = mirant(&["serve", "--listen", "127.0.0.1:0"]);
+        command.args(arguments).stderr(log());
+        Serving::of(command.envs(variables.iter().copied()))
     }
 
     fn settings<'a>(&'a self, set: &[&'a str]) -> Vec<&'a str> {

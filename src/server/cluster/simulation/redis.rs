@@ -228,7 +228,6 @@ impl Redis {
                     place,
                     entry: entry.clone(),
                     publisher: None,
-                    is_deletion: false,
                 };
                 subscriber.push(latency, Feed::Message(Box::new(message)));
             }

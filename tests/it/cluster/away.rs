@@ -32,9 +32,12 @@ async fn polls_are_held_and_answered_with_nothing_until_redis_is_back() {
     let mut cluster = TestCluster::start(1, &SETTINGS).await;
     let node = &cluster.nodes[0];
     let (mut idle, mut waiting) = (node.client().await, node.client().await);
+    idle.subscribe("/a").await;
     waiting.subscribe("/a").await;
-    waiting.publish("/a", 1).await;
-    // That is queued, and its client does not ask for it before others might have its session.
+    // Whoever publishes may get it with the reply.
+    node.client().await.publish("/a", 1).await;
+    // What one has the other has: it is queued, and its client does not ask for it before others might have its session.
+    assert_eq!(idle.connect().await[0]["data"], 1);
     cluster.redis.kill();
     let begins = Instant::now();
     while begins.elapsed() < 2 * NODE_TIMEOUT {

@@ -76,7 +76,11 @@ impl TestCluster {
         let arguments: Vec<_> = settings
             .iter()
             .flat_map(|setting| ["--set", setting])
-            .chain(log_folder().iter().flat_map(|_| ["--log-level", "info,mirant=debug"]))
+            .chain(
+                log_folder()
+                    .iter()
+                    .flat_map(|_| ["--log-level", "info,mirant=debug"]),
+            )
             .collect();
         Serving::start_with(&arguments, log())
     }

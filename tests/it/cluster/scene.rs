@@ -17,7 +17,11 @@ use crate::support::{Balancer, Http, Receiver, Request, TestCluster, TestRedis, 
 /// How soon a node counts as dead here.
 pub(super) const NODE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long everything may take to come, once nothing fails any more.
-const SETTLED: Duration = Duration::from_secs(30);
+pub(super) const SETTLED: Duration = Duration::from_secs(60);
+/// How long clients wait on a connection on which nothing comes. What is on its way on one that they leave themselves
+/// may be lost or come again, so they leave early only where a node would not answer at all.
+const PATIENT: Duration = Duration::from_secs(15);
+const IMPATIENT: Duration = Duration::from_secs(2);
 /// Between two publishes.
 const PACE: Duration = Duration::from_millis(5);
 
@@ -66,11 +70,16 @@ pub(super) struct Scene {
     waiting: Waiting,
     /// The message after which everybody is done.
     last: watch::Sender<u64>,
+    promise: Promise,
 }
 
 impl Scene {
-    /// Starts three nodes with the settings of each, and the clients.
-    pub(super) async fn start(redis: TestRedis, sets: [&[&str]; 3]) -> Self {
+    /// Starts three nodes with the settings of each, and the clients, which are promised this.
+    pub(super) async fn start(redis: TestRedis, sets: [&[&str]; 3], promise: Promise) -> Self {
+        let patience = match promise {
+            Promise::Each => PATIENT,
+            Promise::Told | Promise::AllTold => IMPATIENT,
+        };
         let mut cluster = TestCluster::over(redis, &SETTINGS);
         cluster.processes = sets.iter().map(|set| cluster.process(set)).collect();
         let addresses = cluster.processes.iter().map(Serving::address).collect();
@@ -79,7 +88,7 @@ impl Scene {
         let mut receiving = JoinSet::new();
         let waiting = Waiting::default();
         for (way, acknowledges) in CLIENTS {
-            let receiver = Receiver::lasting(balancer.address, way, acknowledges).await;
+            let receiver = Receiver::lasting(balancer.address, way, acknowledges, patience).await;
             receiving.spawn(receive(receiver, watched.clone(), Arc::clone(&waiting)));
         }
         Self {
@@ -88,6 +97,7 @@ impl Scene {
             receiving,
             waiting,
             last,
+            promise,
         }
     }
 
@@ -104,7 +114,7 @@ impl Scene {
     }
 
     /// Ends the publisher, waits until everybody has the last message, and judges what they have.
-    pub(super) async fn end(mut self, publisher: Publisher, promise: Promise) {
+    pub(super) async fn end(mut self, publisher: Publisher) {
         let published = publisher.stop().await;
         self.last.send_replace(*published.last().unwrap());
         let mut flaws = Vec::new();
@@ -112,7 +122,7 @@ impl Scene {
             .await
             .unwrap_or_else(|_| panic!("{:?} do not get {:?}", self.waiting, published.last()))
         {
-            flaws.extend(judged(&receiver.unwrap(), &published, promise));
+            flaws.extend(judged(&receiver.unwrap(), &published, self.promise));
         }
         assert_eq!(
             flaws,

@@ -76,6 +76,8 @@ impl Way {
 
 /// How many connections in a row may bring nothing.
 const ATTEMPTS: usize = 30;
+/// How long one that does not give up waits before it opens another connection.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A client, its connection if it has one, and what it has received.
 pub(crate) struct Receiver {
@@ -106,10 +108,16 @@ impl Receiver {
         Self::at(server.address, way, acknowledges, Value::Null).await
     }
 
-    /// The same at an address where connections may break, and nothing come for a while: it does not give up.
-    pub(crate) async fn lasting(address: SocketAddr, way: Way, acknowledges: bool) -> Self {
+    /// The same at an address where connections may break, and nothing come for a while: it does not give up, but
+    /// leaves a connection on which nothing has come for so long.
+    pub(crate) async fn lasting(
+        address: SocketAddr,
+        way: Way,
+        acknowledges: bool,
+        patience: Duration,
+    ) -> Self {
         let mut receiver = Self::at(address, way, acknowledges, Value::Null).await;
-        receiver.patience = Some(Duration::from_secs(2));
+        receiver.patience = Some(patience);
         receiver
     }
 
@@ -211,9 +219,9 @@ impl Receiver {
         };
         let Some(unit) = unit else {
             self.line = None;
-            if let Some(patience) = self.patience {
+            if self.patience.is_some() {
                 self.attempts = ATTEMPTS;
-                sleep(patience / 40).await;
+                sleep(PAUSE).await;
             }
             return;
         };

@@ -284,8 +284,6 @@ impl Checks {
                 config.backends.max_calls_per_session,
             ),
             ("backends.max_events", config.backends.max_events),
-            ("cluster.max_passed", config.cluster.max_passed),
-            ("cluster.max_channels", config.cluster.max_channels),
             ("history.max_channels", config.history.max_channels),
             ("history.max_pending", config.history.max_pending),
             (

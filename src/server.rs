@@ -180,7 +180,10 @@ impl BayeuxServer {
             }),
             extensions: parts.extensions,
             aliases: aliases(parts.cluster.as_ref()),
-            lifecycle: parts.lifecycle,
+            lifecycle: match parts.cluster {
+                Some(_) => parts.lifecycle.across_nodes(),
+                None => parts.lifecycle,
+            },
             metrics: parts.metrics,
         };
         let core = Arc::new(Core {
@@ -278,6 +281,7 @@ impl BayeuxServer {
             cluster::publishing::run(&self.core),
             cluster::stream::run(&self.core),
             cluster::owning::run(&self.core),
+            cluster::occupying::run(&self.core),
         );
     }
 

@@ -1,7 +1,8 @@
 //! What everything is called in Redis.
 //!
 //! Names that one script touches together have the same tag in braces, so that they stand in one partition: all
-//! messages in `{m}`, sessions in one of [`PARTITIONS`] by their id. What nodes tell of themselves stands in `{n}`.
+//! messages in `{m}`, sessions in one of [`PARTITIONS`] by their id. What nodes tell of themselves stands in `{n}`, and what has
+//! subscribers anywhere in `{o}`.
 
 use crate::bayeux::ClientId;
 
@@ -35,6 +36,8 @@ pub(super) struct Keys {
     pub(super) nodes: String,
     /// What nodes tell of themselves.
     pub(super) infos: String,
+    /// Channels and patterns with subscribers, each with how many nodes have some.
+    pub(super) occupied: String,
 }
 
 impl Keys {
@@ -52,6 +55,7 @@ impl Keys {
             trimmer: of_messages("trimmer"),
             nodes: format!("{prefix}:{{n}}:nodes"),
             infos: format!("{prefix}:{{n}}:infos"),
+            occupied: format!("{prefix}:{{o}}:occupied"),
             prefix: prefix.to_owned(),
         }
     }
@@ -114,6 +118,11 @@ impl Keys {
     /// Returns where it stands which sessions of a partition a node has.
     pub(super) fn set_of(&self, partition: u64, node: &str) -> String {
         format!("{}:{{s{partition}}}:of:{node}", self.prefix)
+    }
+
+    /// Returns of which channels and patterns a node has subscribers.
+    pub(super) fn occupied_of(&self, node: &str) -> String {
+        format!("{}:{{o}}:of:{node}", self.prefix)
     }
 
     /// Returns who looks after the sessions of a dead node.

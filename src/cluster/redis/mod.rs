@@ -10,6 +10,7 @@ mod feed;
 mod inbox;
 mod keys;
 mod link;
+mod occupancy;
 mod publishing;
 mod registry;
 mod scripts;

@@ -33,6 +33,8 @@ scripts! {
     REMOVE ["lua/remove.lua"],
     BURY ["lua/common.lua", "lua/bury.lua"],
     DEPART ["lua/common.lua", "lua/depart.lua"],
+    OCCUPY ["lua/common.lua", "lua/occupy.lua"],
+    VACATE ["lua/common.lua", "lua/vacate.lua"],
 }
 
 /// A script, by the name that Redis knows it by.

@@ -11,6 +11,8 @@ mod handing_over;
 mod head;
 mod locating;
 mod moving;
+pub(super) mod occupying;
+mod orphans;
 pub(super) mod owning;
 pub(super) mod publishing;
 pub(super) mod questions;

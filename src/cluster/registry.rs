@@ -163,6 +163,28 @@ pub trait Registry: Debug + Send + Sync {
         ready(Ok(vec![false; changes.len()])).boxed()
     }
 
+    /// Notes how many sessions of some users and addresses, by name, a node has; returns of each how many all nodes
+    /// have. To be called only if that is limited; by itself it knows of no other.
+    ///
+    /// # Errors
+    /// It is not connected, and some may be noted; or the node is dead.
+    fn share(
+        &self,
+        _me: NodeId,
+        counts: Vec<(String, usize)>,
+    ) -> BoxFuture<'_, Result<Vec<usize>, Failed>> {
+        let counts = counts.into_iter().map(|(_, count)| count);
+        ready(Ok(counts.collect())).boxed()
+    }
+
+    /// Forgets how many a dead node had.
+    ///
+    /// # Errors
+    /// It is not connected; some may be forgotten.
+    fn unshare(&self, _dead: NodeId) -> BoxFuture<'_, Result<(), Failed>> {
+        ready(Ok(())).boxed()
+    }
+
     /// Forgets some of the channels and patterns of which a dead node had subscribers, and returns those of them of
     /// which no other has; nothing if there are none left.
     ///

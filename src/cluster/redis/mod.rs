@@ -14,6 +14,7 @@ mod occupancy;
 mod publishing;
 mod registry;
 mod scripts;
+mod shares;
 mod store;
 #[cfg(test)]
 mod tests;

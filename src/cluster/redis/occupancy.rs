@@ -45,10 +45,12 @@ impl Redis {
         Ok((done > 0).then(|| vacated.collect()))
     }
 
-    /// Tells whether any is left of a node.
-    pub(super) async fn is_occupied_by(&self, node: NodeId) -> Result<bool, Failed> {
+    /// Tells whether anything is left that others have counted of a node.
+    pub(super) async fn is_counted(&self, node: NodeId) -> Result<bool, Failed> {
+        let (keys, node) = (&self.link.keys, node.to_string());
         let mut command = redis::cmd("EXISTS");
-        command.arg(self.link.keys.occupied_of(&node.to_string()));
-        self.link.ask(&command).await
+        command.arg(&[keys.occupied_of(&node), keys.shares_of(&node)]);
+        let left: u8 = self.link.ask(&command).await?;
+        Ok(left > 0)
     }
 }

@@ -51,7 +51,7 @@ impl Redis {
     }
 
     async fn take_off(&self, me: NodeId) -> Result<(), Failed> {
-        if self.is_occupied_by(me).await? {
+        if self.is_counted(me).await? {
             // Somebody else looks after that, as if it was dead, and tells of it.
             let mut end = redis::cmd("ZADD");
             end.arg(&self.link.keys.nodes).arg("XX").arg(0);
@@ -287,6 +287,18 @@ impl Registry for Redis {
         changes: Vec<(ChannelPattern, bool)>,
     ) -> BoxFuture<'_, Result<Vec<bool>, Failed>> {
         async move { self.note_occupied(me, &changes).await }.boxed()
+    }
+
+    fn share(
+        &self,
+        me: NodeId,
+        counts: Vec<(String, usize)>,
+    ) -> BoxFuture<'_, Result<Vec<usize>, Failed>> {
+        async move { self.note_shares(me, &counts).await }.boxed()
+    }
+
+    fn unshare(&self, dead: NodeId) -> BoxFuture<'_, Result<(), Failed>> {
+        self.take_off_shares(dead).boxed()
     }
 
     fn vacate(&self, dead: NodeId) -> BoxFuture<'_, Result<Option<Vec<ChannelPattern>>, Failed>> {

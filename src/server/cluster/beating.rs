@@ -8,10 +8,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::super::BayeuxServer;
 use super::super::core::Core;
-use super::Cluster;
-use super::occupying::{self, tell_again};
-use super::orphans;
 use super::owning::{let_go, parts};
+use super::{Cluster, occupying, orphans, sharing};
 use crate::cluster::{Beat, NodeInfo, NodeState};
 use crate::history::Failed;
 use crate::metrics::Notice;
@@ -95,7 +93,8 @@ async fn beat(core: &Arc<Core>, address: &str, burying: &mut JoinSet<()>) -> Res
         for session in core.sessions.all() {
             session.note_change();
         }
-        tell_again(core);
+        occupying::tell_again(core);
+        sharing::tell_again(core);
         // That may have taken long.
         sent = Instant::now();
         beat = tell(cluster, me).await?;
@@ -116,6 +115,7 @@ async fn beat(core: &Arc<Core>, address: &str, burying: &mut JoinSet<()>) -> Res
             let core = Arc::clone(core);
             burying.spawn(async move {
                 occupying::bury(&core, dead).await;
+                sharing::bury(&core, dead).await;
                 // Else the next heartbeat names it again.
                 if let Ok(left) = registry.bury(dead, orphans::wanted(&core)).await {
                     tokio::spawn(orphans::see_out(core, left));

@@ -16,6 +16,7 @@ mod orphans;
 pub(super) mod owning;
 pub(super) mod publishing;
 pub(super) mod questions;
+pub(super) mod sharing;
 pub(super) mod stream;
 mod unreachable;
 

@@ -2,6 +2,7 @@
 
 mod everywhere;
 mod faults;
+mod limits;
 mod lives;
 mod passing;
 mod publish;

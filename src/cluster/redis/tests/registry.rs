@@ -373,3 +373,31 @@ async fn sessions_that_a_dead_node_leaves_are_told_of() {
     let _: u64 = server.ask(&["DEL", &redis.link.keys.session(session(1))]);
     assert_eq!(redis.is_known(session(1)).await, Ok(false));
 }
+
+#[tokio::test]
+async fn what_nodes_have_of_a_user_is_added_up() {
+    let server = RedisServer::start();
+    let redis = registry(&server).await;
+    let share = |node, count| redis.share(node, vec![("u1".to_owned(), count)]);
+    beat(&redis, A, LONG).await;
+    assert!(share(B, 1).await.is_err(), "it does not live yet");
+    beat(&redis, B, LONG).await;
+    for (node, count, total) in [
+        (A, 2, 2),
+        (B, 3, 5),
+        (A, 2, 5),
+        (A, 1, 4),
+        (A, 0, 3),
+        (A, 4, 7),
+    ] {
+        assert_eq!(share(node, count).await, Ok(vec![total]), "{node} {count}");
+    }
+    redis.unshare(B).await.expect("it is there");
+    assert_eq!(share(A, 4).await, Ok(vec![7]), "the other lives");
+    die(&server, &redis, B).await;
+    redis.unshare(B).await.expect("it is there");
+    assert_eq!(share(A, 4).await, Ok(vec![4]));
+    assert_eq!(share(A, 0).await, Ok(vec![0]));
+    let keys: Vec<String> = server.ask(&["KEYS", "*:{o}:*"]);
+    assert!(keys.is_empty(), "{keys:?}");
+}

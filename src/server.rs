@@ -164,9 +164,12 @@ impl BayeuxServer {
         let resources = Resources::new(parts.resources, Arc::clone(&parts.metrics));
         let waiting = WaitingRoom::new(parts.waits, Arc::clone(&parts.metrics));
         let shared = Shared {
+            shares: match parts.cluster {
+                Some(_) => Shares::across_nodes(&parts.session),
+                None => Shares::default(),
+            },
             settings: parts.session,
             browsers: Browsers::default(),
-            shares: Shares::default(),
             timers: Timers::default(),
             reconnects: Reconnects::default(),
             replays: session::Replays::default(),
@@ -180,7 +183,10 @@ impl BayeuxServer {
             }),
             extensions: parts.extensions,
             aliases: aliases(parts.cluster.as_ref()),
-            lifecycle: parts.lifecycle,
+            lifecycle: match parts.cluster {
+                Some(_) => parts.lifecycle.across_nodes(),
+                None => parts.lifecycle,
+            },
             metrics: parts.metrics,
         };
         let core = Arc::new(Core {
@@ -278,6 +284,8 @@ impl BayeuxServer {
             cluster::publishing::run(&self.core),
             cluster::stream::run(&self.core),
             cluster::owning::run(&self.core),
+            cluster::occupying::run(&self.core),
+            cluster::sharing::run(&self.core),
         );
     }
 

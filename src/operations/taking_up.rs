@@ -96,7 +96,7 @@ impl Scope<'_> {
         if is_short || sessions >= settings.max_sessions {
             return None;
         }
-        self.shared.shares.add(subject, settings).ok()
+        self.shared.shares.add_again(subject, settings).ok()
     }
 
     /// Takes away what there is no room for, and what access rules do not allow; what is left may be of an

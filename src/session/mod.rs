@@ -70,7 +70,7 @@ pub use replays::{Asked, Decided, Deciding, Decision, Found, From, Job, Replays,
 pub use replying::Carrier;
 pub use settings::{MaxQueuePolicy, Settings};
 pub use shared::Shared;
-pub use shares::{Share, Shares};
+pub use shares::{Share, SharedCounts, Shares};
 pub use state::{Connected, Lost, Resume};
 use state::{State, Wake};
 pub use stream::{Asker, Beginning, Stream, StreamStep};

@@ -1,7 +1,8 @@
 //! What everything is called in Redis.
 //!
 //! Names that one script touches together have the same tag in braces, so that they stand in one partition: all
-//! messages in `{m}`, sessions in one of [`PARTITIONS`] by their id. What nodes tell of themselves stands in `{n}`.
+//! messages in `{m}`, sessions in one of [`PARTITIONS`] by their id. What nodes tell of themselves stands in `{n}`, and what
+//! is counted of all of them in `{o}`.
 
 use crate::bayeux::ClientId;
 
@@ -38,6 +39,10 @@ pub(super) struct Keys {
     pub(super) nodes: String,
     /// What nodes tell of themselves.
     pub(super) infos: String,
+    /// Channels and patterns with subscribers, each with how many nodes have some.
+    pub(super) occupied: String,
+    /// How many sessions users and addresses have at all nodes.
+    pub(super) shares: String,
 }
 
 impl Keys {
@@ -56,6 +61,8 @@ impl Keys {
             trimmer: of_messages("trimmer"),
             nodes: format!("{prefix}:{{n}}:nodes"),
             infos: format!("{prefix}:{{n}}:infos"),
+            occupied: format!("{prefix}:{{o}}:occupied"),
+            shares: format!("{prefix}:{{o}}:shares"),
             prefix: prefix.to_owned(),
         }
     }
@@ -113,6 +120,16 @@ impl Keys {
     /// Returns where it stands which sessions of a partition a node has.
     pub(super) fn set_of(&self, partition: u64, node: &str) -> String {
         format!("{}:{{s{partition}}}:of:{node}", self.prefix)
+    }
+
+    /// Returns of which channels and patterns a node has subscribers.
+    pub(super) fn occupied_of(&self, node: &str) -> String {
+        format!("{}:{{o}}:of:{node}", self.prefix)
+    }
+
+    /// Returns how many sessions users and addresses have at a node.
+    pub(super) fn shares_of(&self, node: &str) -> String {
+        format!("{}:{{o}}:shares:{node}", self.prefix)
     }
 
     /// Returns who looks after the sessions of a dead node.

@@ -10,9 +10,11 @@ mod feed;
 mod inbox;
 mod keys;
 mod link;
+mod occupancy;
 mod publishing;
 mod registry;
 mod scripts;
+mod shares;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -11,9 +11,12 @@ mod handing_over;
 mod head;
 mod locating;
 mod moving;
+pub(super) mod occupying;
+mod orphans;
 pub(super) mod owning;
 pub(super) mod publishing;
 pub(super) mod questions;
+pub(super) mod sharing;
 pub(super) mod stream;
 mod unreachable;
 

@@ -18,7 +18,7 @@ use crate::bayeux::{ChannelName, ClientId};
 use crate::cluster::wire::{Secret, Wire, WireSettings};
 use crate::cluster::{
     Backplane, Beat, CallKind, Calls, Claim, Feed, Interest, Links, NodeId, NodeInfo, NodeState,
-    NotPublished, Outgoing, Registry, Settings as ClusterSettings, WhenAway, Written,
+    NotPublished, Orphan, Outgoing, Registry, Settings as ClusterSettings, WhenAway, Written,
 };
 use crate::history::{Failed, Place};
 use crate::memory::Budget;
@@ -80,7 +80,7 @@ impl Registry for ByMark {
     ) -> BoxFuture<'_, Result<Vec<ClientId>, Failed>> {
         failed()
     }
-    fn bury(&self, _: NodeId) -> BoxFuture<'_, Result<(), Failed>> {
+    fn bury(&self, _: NodeId, _: usize) -> BoxFuture<'_, Result<Vec<Orphan>, Failed>> {
         failed()
     }
 }

@@ -56,7 +56,7 @@ async fn until_told(node: SocketAddr, path: &str, is_so: impl Fn(&Value) -> bool
 }
 
 /// A client at a node, of a user or of nobody, which is subscribed.
-async fn client(node: SocketAddr, user: Option<&str>) -> Client {
+pub(super) async fn client(node: SocketAddr, user: Option<&str>) -> Client {
     let mut client = Client::new(node);
     let ext = user.map(|user| json!({"authentication": {"token": token(user, 600)}}));
     let fields = ext.map_or_else(|| json!({}), |ext| json!({"ext": ext}));

@@ -3,6 +3,8 @@
 mod away;
 mod everywhere;
 mod faults;
+mod limits;
+mod lives;
 mod passing;
 mod publish;
 mod reaching;

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::{Chance, Mutant};
 use crate::bayeux::{ChannelName, ChannelPattern, ClientId};
 use crate::cluster::{
-    Backplane, Beat, Claim, Feed, Head, Incoming, Interest, NodeId, NodeInfo, NotPublished,
+    Backplane, Beat, Claim, Feed, Head, Incoming, Interest, NodeId, NodeInfo, NotPublished, Orphan,
     Outgoing, Owner, Registry, Written,
 };
 use crate::history::{
@@ -602,10 +602,10 @@ impl Registry for Way {
         .boxed()
     }
 
-    fn bury(&self, dead: NodeId) -> BoxFuture<'_, Result<(), Failed>> {
+    fn bury(&self, dead: NodeId, _max: usize) -> BoxFuture<'_, Result<Vec<Orphan>, Failed>> {
         self.ask(move |data| {
             if data.is_alive(dead) {
-                return;
+                return Vec::new();
             }
             data.buried.insert(dead);
             for session in data.sessions.values_mut() {
@@ -613,6 +613,8 @@ impl Registry for Way {
                     session.expires = Some(Instant::now() + session.outlives);
                 }
             }
+            // Nobody is to hear of them.
+            Vec::new()
         })
         .boxed()
     }

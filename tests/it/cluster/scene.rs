@@ -20,7 +20,7 @@ pub(super) const NODE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) const SETTLED: Duration = Duration::from_secs(60);
 /// How long clients wait on a connection on which nothing comes. What is on its way on one that they leave themselves
 /// may be lost or come again, so they leave early only where a node would not answer at all.
-const PATIENT: Duration = Duration::from_secs(15);
+const PATIENT: Duration = Duration::from_secs(8);
 const IMPATIENT: Duration = Duration::from_secs(2);
 /// Between two publishes.
 const PACE: Duration = Duration::from_millis(5);
@@ -88,8 +88,15 @@ impl Scene {
         let mut receiving = JoinSet::new();
         let waiting = Waiting::default();
         for (way, acknowledges) in CLIENTS {
-            let receiver = Receiver::lasting(balancer.address, way, acknowledges, patience).await;
-            receiving.spawn(receive(receiver, watched.clone(), Arc::clone(&waiting)));
+            let receiver = Receiver::lasting(
+                balancer.address,
+                way,
+                acknowledges,
+                patience,
+                watched.clone(),
+            )
+            .await;
+            receiving.spawn(receive(receiver, Arc::clone(&waiting)));
         }
         Self {
             cluster,
@@ -134,9 +141,9 @@ impl Scene {
 }
 
 /// Receives until the last message has come.
-async fn receive(mut receiver: Receiver, last: watch::Receiver<u64>, waiting: Waiting) -> Receiver {
+async fn receive(mut receiver: Receiver, waiting: Waiting) -> Receiver {
     let name = format!("{:?}", receiver.name());
-    while !receiver.numbers.contains(&*last.borrow()) {
+    while !receiver.is_done() {
         let state = format!(
             "{:?}, told {} times, sessions lost {}, left {}",
             receiver.numbers.last(),
@@ -159,7 +166,9 @@ fn judged(receiver: &Receiver, published: &[u64], promise: Promise) -> Option<St
     let not_later = numbers.windows(2).filter(|two| two[1] <= two[0]).count();
     let (_, acknowledges) = receiver.name();
     let is_kept = match promise {
-        Promise::Each => lost.is_empty() && not_later == 0 && receiver.gaps == 0,
+        Promise::Each => {
+            lost.is_empty() && not_later == 0 && receiver.gaps + receiver.departures == 0
+        }
         Promise::Told if acknowledges => lost.is_empty(),
         Promise::AllTold if acknowledges => lost.is_empty() || receiver.gaps > 0,
         Promise::Told | Promise::AllTold => {

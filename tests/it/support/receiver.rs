@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use mirant::web::websocket::{FrameKind, Incoming, Reader, Side, encode};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::{Client, Http, Request, Response, TestServer, take_chunk, two_way, upgrade};
@@ -93,6 +94,8 @@ pub(crate) struct Receiver {
     pub(crate) pace: Duration,
     /// How long it waits for something to come before it opens another connection, and before it does that.
     patience: Option<Duration>,
+    /// The number after which nothing comes, once that is known.
+    last: Option<watch::Receiver<u64>>,
     pub(crate) numbers: Vec<u64>,
     /// How often it was told that something may be missing.
     pub(crate) gaps: usize,
@@ -109,16 +112,24 @@ impl Receiver {
     }
 
     /// The same at an address where connections may break, and nothing come for a while: it does not give up, but
-    /// leaves a connection on which nothing has come for so long.
+    /// leaves a connection on which nothing has come for so long. It is told what number is the last.
     pub(crate) async fn lasting(
         address: SocketAddr,
         way: Way,
         acknowledges: bool,
         patience: Duration,
+        last: watch::Receiver<u64>,
     ) -> Self {
         let mut receiver = Self::at(address, way, acknowledges, Value::Null).await;
         receiver.patience = Some(patience);
+        receiver.last = Some(last);
         receiver
+    }
+
+    /// Tells whether it has got the last number.
+    pub(crate) fn is_done(&self) -> bool {
+        let last = self.last.as_ref();
+        last.is_some_and(|last| self.numbers.contains(&*last.borrow()))
     }
 
     /// The same, whose subscribe names a position in what was published before.
@@ -154,6 +165,7 @@ impl Receiver {
             attempts: ATTEMPTS,
             pace: Duration::ZERO,
             patience: None,
+            last: None,
             numbers: Vec::new(),
             gaps: 0,
             losses: 0,
@@ -211,7 +223,16 @@ impl Receiver {
         let unit = match (&mut self.line, self.patience) {
             (None, _) => None,
             (Some(line), Some(patience)) => {
-                let unit = timeout(patience, line.unit(self.pace)).await;
+                let told = async {
+                    match &mut self.last {
+                        Some(last) => last.changed().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                let unit = tokio::select! {
+                    unit = timeout(patience, line.unit(self.pace)) => unit,
+                    _ = told => return,
+                };
                 self.departures += usize::from(unit.is_err());
                 unit.ok().flatten()
             }

@@ -484,12 +484,12 @@ impl Bound {
         // Apart from the others, because it ends once it is stopped.
         let mut delivering = JoinSet::new();
         delivering.spawn(async move { telling.deliver().await });
-        let mut listeners = Vec::new();
+        let (mut listeners, mut accepting) = (Vec::new(), JoinSet::new());
         for (listener, sockets) in [self.public, self.admin, self.api] {
             let listener = Arc::new(listener);
             for socket in sockets {
                 let listener = Arc::clone(&listener);
-                tasks.spawn(async move { listener.accept(socket).await });
+                accepting.spawn(async move { listener.accept(socket).await });
             }
             listeners.push(listener);
         }
@@ -497,6 +497,7 @@ impl Bound {
             () = shutdown => {}
             // None of the tasks ends by itself.
             Some(ended) = tasks.join_next() => tracing::error!(?ended, "a task of the server failed"),
+            Some(ended) = accepting.join_next() => tracing::error!(?ended, "a listener has ended"),
             Some(ended) = node.join_next() => tracing::error!(?ended, "the node has ended"),
         }
         tracing::info!(
@@ -514,7 +515,7 @@ impl Bound {
             listeners: &listeners,
             end: tokio::time::Instant::now() + self.shutdown_timeout,
         };
-        tokio::join!(stopping.close(), stopping.tell(&mut delivering));
+        tokio::join!(stopping.close(accepting), stopping.tell(&mut delivering));
         self.server.hand_over().await;
         self.server.save_sessions().await;
         self.server.close_history().await;

@@ -198,22 +198,29 @@ pub(crate) fn read_reply(batch: &[u8], channel: &str) -> Result<Reply, Fault> {
     }
 }
 
-/// Checks that a batch acknowledges `count` publishes.
-pub(crate) fn check_acknowledged(batch: &[u8], count: usize) -> Result<(), Fault> {
+/// Counts the publishes that a batch acknowledges.
+///
+/// # Errors
+/// It acknowledges none, or refuses one.
+pub(crate) fn count_acknowledged(batch: &[u8]) -> Result<usize, Fault> {
+    let is_refused = memmem::find(batch, REFUSAL).is_some();
     // No need to parse what says so as plainly as servers do.
     let successes = memmem::find_iter(batch, SUCCESS).count();
-    if successes == count && memmem::find(batch, REFUSAL).is_none() {
-        return Ok(());
+    if successes > 0 && !is_refused {
+        return Ok(successes);
     }
     let messages = read_messages(batch)?;
-    let acknowledged = messages
-        .iter()
-        .filter(|message| message.data.is_none() && message.successful == Some(true))
-        .count();
-    if acknowledged == count {
-        Ok(())
-    } else {
-        Err(Fault::Refused(excerpt(batch)))
+    let is_good =
+        |message: &&Incoming<'_>| message.data.is_none() && message.successful == Some(true);
+    match messages.iter().filter(is_good).count() {
+        0 => Err(Fault::Refused(excerpt(batch))),
+        _ if messages
+            .iter()
+            .any(|message| message.successful == Some(false)) =>
+        {
+            Err(Fault::Refused(excerpt(batch)))
+        }
+        count => Ok(count),
     }
 }
 
@@ -254,11 +261,11 @@ mod tests {
         let cases = [
             (format!("[{good}]"), Some(1)),
             (format!("[{spaced},{spaced}]"), Some(2)),
-            (format!("[{good},{bad}]"), Some(1)),
+            (format!("[{good},{bad}]"), None),
             ("busy".to_owned(), None),
         ];
         for (batch, expected) in cases {
-            let found = (1..3).find(|&count| check_acknowledged(batch.as_bytes(), count).is_ok());
+            let found = count_acknowledged(batch.as_bytes()).ok();
             assert_eq!(found, expected, "{batch}");
         }
     }

@@ -11,6 +11,7 @@ mod document;
 mod extract;
 mod history;
 mod message;
+mod nodes;
 mod paging;
 mod problem;
 mod publish;

@@ -63,6 +63,17 @@ impl ListeningSocket {
             Kind::Unix(listener, _) => unix::accept(listener, http.max_unsent.as_u64()).await,
         }
     }
+
+    /// Accepts a connection that waits already, whether the runtime has heard of it or not.
+    ///
+    /// # Errors
+    /// None waits, it was gone, or the kernel has nothing to keep it with.
+    pub(super) fn accept_waiting(&self, http: &Settings) -> io::Result<Socket> {
+        match &self.0 {
+            Kind::Tcp(listener) => tcp::accept_waiting(listener),
+            Kind::Unix(listener, _) => unix::accept_waiting(listener, http.max_unsent.as_u64()),
+        }
+    }
 }
 
 /// Listens on addresses, within a Tokio runtime; names of hosts are looked up.

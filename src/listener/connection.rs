@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Poll, ready};
+use std::time::Duration;
 
 use bytes::Buf;
 use http::StatusCode;
@@ -20,6 +21,10 @@ use crate::pause::was_paused;
 use crate::server::STEP;
 use crate::transports::answer::{self, Answer, Arrived, Link, Pending, Streaming, Times};
 use crate::web::{Head, Persistence, Request, Response, Socket};
+
+/// How long after its last answer, or after its beginning, a connection is kept for a request when the server stops:
+/// the request may be on its way, and some clients and balancers do not send it again if it is lost.
+const NEXT_REQUEST: Duration = Duration::from_secs(1);
 
 /// What becomes of a request, and of its connection afterwards.
 struct Taken {
@@ -242,7 +247,9 @@ fn has_arrived<'c>(
     mut until: Pin<&'c mut Sleep>,
     shared: &'c Shared,
 ) -> impl Future<Output = bool> {
-    let mut due = Instant::now() + shared.settings.keep_alive_timeout;
+    let since = Instant::now();
+    let mut due = since + shared.settings.keep_alive_timeout;
+    let mut is_stopped = false;
     // Who sends much ahead lets others have their turn, also those of whom only the kernel knows yet.
     let mut turn_of_others = socket
         .has_worked(STEP)
@@ -258,12 +265,14 @@ fn has_arrived<'c>(
         if let Poll::Ready(arrived) = socket.poll_fill(context) {
             return Poll::Ready(arrived);
         }
-        if shared.is_stopping() {
-            return Poll::Ready(false);
+        if !is_stopped && shared.is_stopping() {
+            is_stopped = true;
+            due = due.min(since + NEXT_REQUEST);
+            until.as_mut().reset(due);
         }
         while until.as_mut().poll(context).is_ready() {
             let now = Instant::now();
-            if was_paused(due.into_std(), now.into_std()) {
+            if !is_stopped && was_paused(due.into_std(), now.into_std()) {
                 // The next request may be there, and not heard of yet.
                 due = now + shared.settings.keep_alive_timeout;
             } else if due <= now {

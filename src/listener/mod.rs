@@ -180,14 +180,15 @@ impl Listener {
         self.max_connections
     }
 
-    /// Accepts connections until the server stops; then the socket is closed.
+    /// Accepts connections until the server stops, those that wait then too: their clients take them for accepted.
+    /// Then the socket is closed.
     pub async fn accept(&self, socket: ListeningSocket) {
         let mut stopping = self.shared.stopping.clone();
         let mut spare = Spare::new();
         loop {
             let accepted = tokio::select! {
                 biased;
-                _ = stopping.wait_for(|stopping| *stopping) => return,
+                _ = stopping.wait_for(|stopping| *stopping) => return self.accept_last(&socket),
                 accepted = socket.accept(&self.shared.settings) => accepted,
             };
             match accepted {
@@ -198,7 +199,17 @@ impl Listener {
         }
     }
 
-    /// Waits until every connection has ended.
+    fn accept_last(&self, socket: &ListeningSocket) {
+        loop {
+            match socket.accept_waiting(&self.shared.settings) {
+                Ok(socket) => self.open(socket),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Waits until every connection has ended; to be called once none is accepted any more.
     pub async fn closed(&self) {
         let all = u32::try_from(self.max_connections).unwrap_or(u32::MAX);
         // An error would say that the semaphore is closed, which it never is.
@@ -250,13 +261,7 @@ impl Listener {
 
     /// Some errors are of one connection, and some last until something is freed.
     async fn pause(&self, error: &io::Error) {
-        let is_of_one_connection = matches!(
-            error.kind(),
-            io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionRefused
-        );
-        if !is_of_one_connection {
+        if !is_of_one_connection(error) {
             self.shared.metrics.limited(Limit::MaxConnections);
             if let Some(permit) = self.shared.metrics.may_log(Notice::Accept) {
                 let suppressed = permit.suppressed;
@@ -265,6 +270,17 @@ impl Listener {
             tokio::time::sleep(ACCEPT_PAUSE).await;
         }
     }
+}
+
+/// Tells whether an error of accepting concerns the next connection only.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
 }
 
 /// Counts a connection as long as it is open.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::settings::{BACKLOG, Settings};
 use crate::web::{Io, Socket};
@@ -90,10 +90,25 @@ fn bound_unread(_: &SockRef<'_>, _: &Settings) -> io::Result<()> {
 /// The connection was gone, or the kernel has nothing to keep it with.
 pub(super) async fn accept(listener: &TcpListener) -> io::Result<Socket> {
     let (stream, address) = listener.accept().await?;
+    Ok(socket(stream, address))
+}
+
+/// Accepts a connection that waits already, whether the runtime has heard of it or not.
+///
+/// # Errors
+/// None waits, it was gone, or the kernel has nothing to keep it with.
+pub(super) fn accept_waiting(listener: &TcpListener) -> io::Result<Socket> {
+    let (stream, address) = SockRef::from(listener).accept()?;
+    stream.set_nonblocking(true)?;
+    let address = address.as_socket().ok_or(io::ErrorKind::Unsupported)?;
+    Ok(socket(TcpStream::from_std(stream.into())?, address))
+}
+
+fn socket(stream: TcpStream, address: SocketAddr) -> Socket {
     // Responses are written whole: there is nothing to wait for. Of a connection that is gone already,
     // reading tells.
     let _ = stream.set_nodelay(true);
-    Ok(Socket::new(Io::Tcp(stream), address.into()))
+    Socket::new(Io::Tcp(stream), address.into())
 }
 
 #[cfg(test)]

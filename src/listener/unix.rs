@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use socket2::{Domain, SockAddr, SockRef, Type};
-use tokio::net::{UnixListener, UnixSocket};
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 use super::mode::Mode;
 use super::settings::BACKLOG;
@@ -124,6 +124,20 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 /// The kernel has no connection, or nothing to keep it with.
 pub(super) async fn accept(listener: &UnixListener, max_unsent: u64) -> io::Result<Socket> {
     let (stream, _) = listener.accept().await?;
+    socket(stream, max_unsent)
+}
+
+/// Accepts a connection that waits already, whether the runtime has heard of it or not.
+///
+/// # Errors
+/// None waits, or the kernel has nothing to keep it with.
+pub(super) fn accept_waiting(listener: &UnixListener, max_unsent: u64) -> io::Result<Socket> {
+    let (stream, _) = SockRef::from(listener).accept()?;
+    stream.set_nonblocking(true)?;
+    socket(UnixStream::from_std(stream.into())?, max_unsent)
+}
+
+fn socket(stream: UnixStream, max_unsent: u64) -> io::Result<Socket> {
     // The kernel doubles what it is told, because it counts its own records too.
     let size = usize::try_from(max_unsent / 2).unwrap_or(usize::MAX);
     SockRef::from(&stream).set_send_buffer_size(size)?;

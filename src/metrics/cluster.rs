@@ -36,6 +36,8 @@ pub struct Cluster {
     pub served: Gauge,
     /// Requests of nodes, or who claims to be one, that were refused.
     pub strangers: Counter,
+    /// Questions about sessions, channels and users that other nodes did not answer.
+    pub unanswered: Counter,
     /// Requests of this node that others have refused.
     pub refusing: Refusing,
     is_up: AtomicBool,
@@ -118,7 +120,7 @@ impl Cluster {
         }
     }
 
-    fn counters(&self) -> [(&str, &str, &Counter); 12] {
+    fn counters(&self) -> [(&str, &str, &Counter); 13] {
         [
             (
                 "cluster_published_total",
@@ -179,6 +181,11 @@ impl Cluster {
                 "cluster_adopted_sessions_total",
                 "Sessions that went on here after their node had died.",
                 &self.adopted,
+            ),
+            (
+                "cluster_unanswered_total",
+                "Questions about sessions, channels and users that other nodes did not answer.",
+                &self.unanswered,
             ),
         ]
     }

@@ -21,8 +21,10 @@ pub(super) struct Stopping<'r> {
 }
 
 impl Stopping<'_> {
-    /// Waits until all connections are closed, and then cuts those that are not.
-    pub(super) async fn close(&self) {
+    /// Waits until none is accepted and all connections are closed, and then cuts those that are not.
+    pub(super) async fn close(&self, mut accepting: JoinSet<()>) {
+        // They have been told, and wait for nothing.
+        while accepting.join_next().await.is_some() {}
         if timeout_at(self.end, self.closed()).await.is_ok() {
             return;
         }

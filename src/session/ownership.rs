@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::IdHasher;
+use super::state::Wake;
 use crate::bayeux::ClientId;
 use crate::cluster::Lease;
 
@@ -189,21 +190,23 @@ impl Ownership {
 }
 
 impl super::Session {
-    /// Tells whether its events may leave and its connects be answered: not while others may take this node for
-    /// dead, and own it.
+    /// Tells whether its events may leave: not while others may take this node for dead, and own it.
     pub(super) fn is_owned(&self) -> bool {
         let ownership = self.shared.ownership.as_ref();
         ownership.is_none_or(|ownership| ownership.holds())
     }
 
-    /// Lets whoever waits for something of it look again.
-    pub fn stir(&self) {
+    /// Lets whoever waits for something of it look again: it may leave now.
+    pub fn stir(&self, now: Instant) {
         let mut inner = self.lock();
-        let wakers = [inner.waker.take(), inner.stream_waker.take()];
-        drop(inner);
-        for waker in wakers.into_iter().flatten() {
-            waker.wake();
-        }
+        let wake = inner.state.look_again(&self.shared.settings, now);
+        self.finish(
+            inner,
+            Wake {
+                stream: true,
+                ..wake
+            },
+        );
     }
 
     /// Notes that others have to know something new of it.

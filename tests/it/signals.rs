@@ -48,6 +48,55 @@ async fn ended(mut serving: Serving) -> ExitStatus {
     within(status).await
 }
 
+/// A balancer takes such connections for accepted, and sends no POST twice.
+#[tokio::test]
+async fn who_has_connected_before_the_end_is_answered() {
+    let serving = Serving::start(&[]);
+    let request = Request::post(json!([{"channel": "/meta/handshake"}]).to_string()).bytes();
+    // Nothing is accepted now, but the kernel takes connections.
+    serving.signal("STOP");
+    let (mut early, mut late) = (Vec::new(), Vec::new());
+    for _ in 0..20 {
+        let mut http = Http::open(serving.address()).await;
+        http.send(&request).await;
+        early.push(http);
+        late.push(Http::open(serving.address()).await);
+    }
+    serving.signal("TERM");
+    serving.signal("CONT");
+    for http in &mut late {
+        http.send(&request).await;
+    }
+    for http in early.iter_mut().chain(&mut late) {
+        let response = http.response().await;
+        assert_eq!(
+            (response.status, response.header("Connection")),
+            (200, Some("close"))
+        );
+    }
+    assert!(ended(serving).await.success());
+}
+
+/// Its next request may be on its way, and not every client sends it again.
+#[tokio::test]
+async fn who_has_just_been_answered_is_answered_once_more_after_the_end_has_begun() {
+    let mut serving = Serving::start_with(&[], Stdio::piped());
+    let log = Log::of(&mut serving);
+    let mut http = Http::open(serving.address()).await;
+    let request = Request::post(json!([{"channel": "/meta/handshake"}]).to_string()).bytes();
+    http.send(&request).await;
+    assert_eq!(http.response().await.status, 200);
+    serving.signal("TERM");
+    let (_, _log) = log.line("stopping sessions").await;
+    http.send(&request).await;
+    let response = http.response().await;
+    assert_eq!(
+        (response.status, response.header("Connection")),
+        (200, Some("close"))
+    );
+    assert!(ended(serving).await.success());
+}
+
 #[tokio::test]
 async fn sighup_is_no_end_but_a_line_in_the_log() {
     let mut serving = Serving::start_with(&[], Stdio::piped());

@@ -12,7 +12,8 @@ use super::Error;
 use super::marker::Content;
 use super::run::Run;
 pub use super::who::Who;
-use crate::client::incoming::{check_acknowledged, read_reply};
+use crate::client::fault::excerpt;
+use crate::client::incoming::{count_acknowledged, read_reply};
 use crate::client::messages::CONNECT;
 use crate::client::transport::Arrival;
 use crate::client::{self, Fault, Identity, KEEP, Server};
@@ -121,13 +122,18 @@ impl Session {
         published.await.map_err(failed(self.who, Phase::Publishing))
     }
 
-    /// Awaits the reply to the oldest publish batch that has none yet, of `count` messages.
-    pub(super) async fn acknowledged(&mut self, count: usize) -> Result<(), Error> {
+    /// Awaits the reply to one of these requests, each of so many messages, and takes it off them. Requests that
+    /// are on their way side by side are answered in any order.
+    pub(super) async fn acknowledged(&mut self, unanswered: &mut Vec<usize>) -> Result<(), Error> {
         let timeout = self.server.timeout;
         let replies = self.inner.connection().receive_within(timeout).await;
-        replies
-            .and_then(|replies| check_acknowledged(replies, count))
-            .map_err(failed(self.who, Phase::Publishing))
+        let answered = replies.and_then(|replies| {
+            let count = count_acknowledged(replies)?;
+            let one = unanswered.iter().position(|&messages| messages == count);
+            one.ok_or_else(|| Fault::Refused(excerpt(replies)))
+        });
+        unanswered.remove(answered.map_err(failed(self.who, Phase::Publishing))?);
+        Ok(())
     }
 
     /// Awaits something, and keeps the session meanwhile; no reply may be due.

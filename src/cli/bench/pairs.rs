@@ -199,7 +199,7 @@ impl Partner {
             (Some(voice), _) => {
                 self.has_spoken = true;
                 voice.publish(messages, note).await?;
-                voice.acknowledged(numbers.len()).await
+                voice.acknowledged(&mut vec![numbers.len()]).await
             }
             // The reply comes among what is received.
             (None, Some(session)) => session.publish(messages, note).await,

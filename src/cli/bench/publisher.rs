@@ -1,6 +1,5 @@
 //! The one publisher of a run: in lockstep, as fast as the server takes it, or at a rate.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +30,7 @@ pub(super) struct Publisher {
     run: Arc<Run>,
     session: Session,
     /// How many messages are in each request that has no reply yet.
-    unanswered: VecDeque<usize>,
+    unanswered: Vec<usize>,
 }
 
 impl Publisher {
@@ -40,7 +39,7 @@ impl Publisher {
         Ok(Self {
             run: Arc::clone(run),
             session: Session::open(run, Who::Publisher).await?,
-            unanswered: VecDeque::new(),
+            unanswered: Vec::new(),
         })
     }
 
@@ -124,16 +123,12 @@ impl Publisher {
             }
         };
         self.session.publish(messages, note).await?;
-        self.unanswered.push_back(numbers.len());
+        self.unanswered.push(numbers.len());
         Ok(())
     }
 
-    /// Awaits the reply to the oldest request that has none; nothing is lost if this is dropped.
+    /// Awaits the reply to a request that has none; nothing is lost if this is dropped.
     async fn acknowledged(&mut self) -> Result<(), Error> {
-        if let Some(&count) = self.unanswered.front() {
-            self.session.acknowledged(count).await?;
-            self.unanswered.pop_front();
-        }
-        Ok(())
+        self.session.acknowledged(&mut self.unanswered).await
     }
 }

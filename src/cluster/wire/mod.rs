@@ -189,6 +189,7 @@ fn path_of(kind: CallKind) -> &'static str {
     match kind {
         CallKind::Take => "/call/take",
         CallKind::Give => "/call/give",
+        CallKind::Ask => "/call/ask",
     }
 }
 

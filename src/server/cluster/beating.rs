@@ -152,7 +152,7 @@ async fn let_go_of_lost(core: &Arc<Core>, cluster: &Cluster) -> Result<(), Faile
 fn stir(core: &Core, ownership: &Ownership) {
     if ownership.holds() {
         for session in core.sessions.all() {
-            session.stir();
+            session.stir(std::time::Instant::now());
         }
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
 
-use crate::bayeux::{ChannelPattern, ClientId, Limits};
+use crate::bayeux::{ChannelPattern, ClientId};
 use crate::cluster::NodeId;
 use crate::session::{Asker, Record, Unreadable};
 
@@ -21,7 +21,7 @@ pub(super) enum TakeCall {
         /// Tells this attempt from others of the same node.
         attempt: u64,
         /// What comes to the caller already.
-        ready: Vec<Pattern>,
+        ready: Vec<ChannelPattern>,
     },
     /// Whether somebody may use a session.
     May {
@@ -43,7 +43,7 @@ pub(super) enum TakeAnswer {
     /// The session.
     Given(Given),
     /// What has to come to the caller first.
-    Needs(Vec<Pattern>),
+    Needs(Vec<ChannelPattern>),
     /// It is there.
     At(NodeId),
     /// There is no such session.
@@ -106,7 +106,7 @@ pub(super) struct Given {
 #[serde(rename_all = "snake_case")]
 pub(super) enum GiveCall {
     /// To have these come to the node before sessions do; in one such row after another.
-    Ready(Vec<Pattern>),
+    Ready(Vec<ChannelPattern>),
     /// To go on with these.
     Sessions(Vec<Given>),
 }
@@ -116,32 +116,6 @@ pub(super) enum GiveCall {
 pub(super) struct GiveAnswer {
     #[serde(with = "as_texts")]
     pub(super) taken: Vec<ClientId>,
-}
-
-/// A channel or pattern as it is written.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Pattern(pub(super) ChannelPattern);
-
-impl Serialize for Pattern {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for Pattern {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let pattern = ChannelPattern::parse(&text, &Limits::of_known_channels());
-        pattern.map(Self).map_err(de::Error::custom)
-    }
-}
-
-pub(super) fn written(patterns: Vec<ChannelPattern>) -> Vec<Pattern> {
-    patterns.into_iter().map(Pattern).collect()
-}
-
-pub(super) fn read(patterns: Vec<Pattern>) -> Vec<ChannelPattern> {
-    patterns.into_iter().map(|pattern| pattern.0).collect()
 }
 
 impl Given {
@@ -185,17 +159,17 @@ pub(super) fn decode<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, String
     serde_json::from_slice(body).map_err(|error| format!("it cannot be read: {error}"))
 }
 
-mod as_text {
+pub(super) mod as_text {
     use super::{ClientId, Deserialize, Deserializer, Serializer, de};
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(in crate::server::cluster) fn serialize<S: Serializer>(
         id: &ClientId,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(id)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::server::cluster) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<ClientId, D::Error> {
         let text = String::deserialize(deserializer)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{self, sleep, timeout};
 
 use super::super::BayeuxServer;
 use super::super::core::Core;
@@ -12,7 +12,7 @@ use super::Located;
 use super::calls::{TakeAnswer, TakeCall, decode, encode};
 use super::locating::locate;
 use super::moving::{Took, take};
-use crate::bayeux::{BayeuxError, ClientId, Message, meta};
+use crate::bayeux::{BayeuxError, ClientId, Message};
 use crate::cluster::{CallKind, NodeId};
 use crate::extensions::Refusal;
 use crate::operations::{Actor, Implied};
@@ -24,6 +24,10 @@ const RETRY: Duration = Duration::from_millis(100);
 const TRIES: usize = 20;
 /// How many nodes in a row are asked whether somebody may have a session.
 const MAX_MOVES: usize = 3;
+/// How long a session that is here waits until this node knows whether it is its own, and how often it looks: a node
+/// that was only frozen knows soon, and without Redis it cannot be known.
+const MOMENT: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(20);
 /// After which time a client may ask again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -39,11 +43,6 @@ impl BayeuxServer {
         self.core.cluster.as_ref()?;
         let id = batch.iter().find_map(|message| message.client_id)?;
         let absent = self.absent(batch);
-        // Nothing else that is here answers with what might be another node's.
-        let is_connect = |message: &Message<'_>| message.is_on(meta::CONNECT);
-        if absent.is_none() && !batch.iter().any(is_connect) {
-            return None;
-        }
         let asker = match &request.stream {
             // That serves none which was not made by it.
             Some(_) if absent.is_some() && request.needs_own_handshake => return None,
@@ -126,15 +125,25 @@ async fn may_have(core: &Arc<Core>, id: ClientId, asker: Asker) -> bool {
     true
 }
 
-/// Waits until a session is here, and this node may take it for its own.
+/// Waits until a session is here, and this node may take it for its own. One that is here goes on if that cannot be
+/// found out now: it gets nothing until it is.
 async fn owned(core: &Arc<Core>, id: ClientId) -> Located {
-    loop {
-        let is_owned = core.shared.ownership.as_ref();
-        if is_owned.is_none_or(|ownership| ownership.holds()) {
-            return fetch(core, id).await;
+    let is_here = || {
+        let cluster = core.cluster.as_ref();
+        cluster.is_some_and(|cluster| core.has(cluster, id))
+    };
+    let is_owned = || {
+        let ownership = core.shared.ownership.as_ref();
+        ownership.is_none_or(|ownership| ownership.holds())
+    };
+    let began = time::Instant::now();
+    while !is_owned() {
+        if is_here() && began.elapsed() >= MOMENT {
+            return Located::Here;
         }
-        sleep(RETRY).await;
+        sleep(LOOK).await;
     }
+    fetch(core, id).await
 }
 
 /// Has a session come here, wherever it is, once however many ask for that.

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::super::BayeuxServer;
 use super::super::core::{Core, clocks};
 use super::Cluster;
-use super::calls::{GiveAnswer, GiveCall, Given, decode, encode, read, written};
+use super::calls::{GiveAnswer, GiveCall, Given, decode, encode};
 use super::head::head;
 use super::moving::{claim, take_up};
 use super::owning::{let_go, write_all};
@@ -130,7 +130,7 @@ async fn give(
         patterns.extend(session.subscriptions());
         session.cut();
     }
-    let ready = GiveCall::Ready(written(patterns.into_iter().collect()));
+    let ready = GiveCall::Ready(patterns.into_iter().collect());
     call(ready).await?.map_err(|error| error.to_string())?;
     let head = timeout(bound, head(core)).await;
     let head = head.map_err(|_| "it takes too long")?;
@@ -202,7 +202,7 @@ pub(super) async fn answer(core: Arc<Core>, from: NodeId, body: Bytes) -> Result
     let taking = tokio::spawn(async move {
         match decode(&body)? {
             GiveCall::Ready(patterns) => {
-                ready(&core, read(patterns)).await;
+                ready(&core, patterns).await;
                 Ok(encode(&GiveAnswer::default()))
             }
             GiveCall::Sessions(given) => Ok(encode(&GiveAnswer {

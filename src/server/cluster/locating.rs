@@ -15,6 +15,9 @@ use crate::cluster::{NodeId, Owner};
 /// How often an owner is asked for anew that says it is not, and after which time: it may be about to be.
 const TRIES: usize = 4;
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long nodes may take at least until they have written what is theirs to a Redis that was empty: longer than
+/// they wait between two attempts to connect.
+const RENEWAL: Duration = Duration::from_secs(5);
 
 impl BayeuxServer {
     /// Returns the session that a batch is of, if there is a cluster and this node does not have it.
@@ -116,7 +119,7 @@ async fn by_registry(
 
 fn is_renewed(cluster: &Cluster) -> bool {
     let within = cluster.links.settings.node_timeout;
-    cluster.stream.is_renewed(within)
+    cluster.stream.is_renewed(within.max(RENEWAL))
 }
 
 /// Finds a session that is not written yet: of a node of which this one has not heard yet.

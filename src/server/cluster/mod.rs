@@ -2,6 +2,8 @@
 
 mod adopting;
 mod answering;
+pub(super) mod asked;
+pub(super) mod asking;
 mod beating;
 mod calls;
 mod fetching;
@@ -11,6 +13,7 @@ mod locating;
 mod moving;
 pub(super) mod owning;
 pub(super) mod publishing;
+pub(super) mod questions;
 pub(super) mod stream;
 mod unreachable;
 

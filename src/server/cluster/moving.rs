@@ -17,7 +17,7 @@ use super::Cluster;
 use super::Located;
 use super::Recent;
 use super::adopting::{Missed, Missing};
-use super::calls::{Given, TakeAnswer, TakeCall, decode, encode, read, written};
+use super::calls::{Given, TakeAnswer, TakeCall, decode, encode};
 use super::head::head;
 use super::leaving::Departure;
 use super::locating::locate;
@@ -60,7 +60,7 @@ pub(super) async fn take(core: &Arc<Core>, id: ClientId, from: NodeId) -> Took {
         let ready = held
             .as_ref()
             .map_or_else(Vec::new, |held: &crate::cluster::Held| {
-                written(held.patterns().to_vec())
+                held.patterns().to_vec()
             });
         let call = encode(&TakeCall::Have { id, attempt, ready });
         let bound = cluster.links.settings.call_timeout;
@@ -71,7 +71,7 @@ pub(super) async fn take(core: &Arc<Core>, id: ClientId, from: NodeId) -> Took {
         match decode(&answer) {
             Ok(TakeAnswer::Needs(patterns)) => {
                 // Those of before are held until then.
-                held = Some(cluster.links.interest.hold(read(patterns)));
+                held = Some(cluster.links.interest.hold(patterns));
                 if let Some(settled) = cluster.links.interest.settled() {
                     settled.await;
                 }
@@ -207,7 +207,7 @@ pub(super) async fn answer(core: Arc<Core>, from: NodeId, body: Bytes) -> Result
     match decode(&body)? {
         TakeCall::Have { id, attempt, ready } => {
             let giving = Arc::clone(&core);
-            let ready = read(ready).into_iter().collect();
+            let ready = ready.into_iter().collect();
             // To its end, even if the other does not wait for it.
             let given = tokio::spawn(async move { give(&giving, from, id, attempt, ready).await });
             given.await.map_err(|_| "it has failed".to_owned())
@@ -256,7 +256,7 @@ async fn give(
     };
     let subscriptions = session.subscriptions();
     if !subscriptions.iter().all(|pattern| ready.contains(pattern)) {
-        return encode(&TakeAnswer::Needs(written(subscriptions)));
+        return encode(&TakeAnswer::Needs(subscriptions));
     }
     let Some(departure) = cluster.leaving.begin(id, to, attempt) else {
         return later;
@@ -336,7 +336,14 @@ async fn see_off(core: &Arc<Core>, id: ClientId, generation: u64, departure: &De
                 return stay(core, cluster, id);
             }
             Ok(Claim::Owned(now)) => return left(core, cluster, id, now.node),
-            Ok(Claim::Gone) => return left(core, cluster, id, departure.to),
+            Ok(Claim::Gone) => match core.sessions.find(id) {
+                // Redis has lost it, and is told anew. If it has arrived and ended meanwhile, it expires here.
+                Some(session) => {
+                    session.note_change();
+                    sleep(RETRY).await;
+                }
+                None => return left(core, cluster, id, departure.to),
+            },
             Ok(Claim::Alive) | Err(_) => sleep(RETRY).await,
         }
     }

@@ -27,10 +27,10 @@ export function dojoxDriver(dojo, cometd, report) {
     });
 
   return {
-    connect(url) {
+    connect(url, { transports }) {
       cometd._backoffIncrement = 100;
       // A script that fails to load is noticed only by this time (ms), added to the advised one.
-      cometd.expectedNetworkDelay = 1000;
+      if (transports.includes('callback-polling')) cometd.expectedNetworkDelay = 3_000;
       return new Promise((resolve) => {
         dojo.subscribe('/cometd/meta', ({ action, successful }) => {
           if (!successful) return;

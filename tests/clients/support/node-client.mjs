@@ -59,10 +59,16 @@ const build = JSON.parse(process.argv[2]);
 if (build.ahead) skewClock(build.ahead);
 const driver = await driverOf(build);
 
+/** Does one operation of the driver, or several `together`: without a turn of the event loop between them. */
+function perform(operation, args) {
+  if (operation !== 'together') return driver[operation](...args);
+  return Promise.all(args.map(([each, ...rest]) => driver[each](...rest)));
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
   const { call, operation, args } = JSON.parse(line);
   Promise.resolve()
-    .then(() => driver[operation](...args))
+    .then(() => perform(operation, args))
     .then(
       (result) => write({ call, result: result ?? null }),
       (error) => write({ call, error: error.message ?? JSON.stringify(error) }),

@@ -1,5 +1,7 @@
 //! Several nodes on one Redis.
 
+mod away;
+mod everywhere;
 mod faults;
 mod passing;
 mod publish;

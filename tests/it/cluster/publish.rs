@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Link, Request, TestCluster, TestServer, until, within};
+use crate::http_api::{key, post};
+use crate::support::{Client, Http, Link, Request, TestCluster, TestServer, until, within};
 
 const NODES: usize = 3;
 const LESS_PATIENT: &str = "cluster.call_timeout=1s";
@@ -248,7 +249,8 @@ async fn while_redis_is_away_publishes_are_refused_and_nobody_is_sent_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_redis_is_away_a_node_may_go_on_for_itself() {
     let local = "cluster.when_away=local";
-    let mut cluster = TestCluster::start(1, &[LESS_PATIENT, local]).await;
+    let (key, api) = (key("publish"), r#"api.listen=["127.0.0.1:0"]"#);
+    let mut cluster = TestCluster::start(1, &[LESS_PATIENT, local, api, &key]).await;
     let node = &cluster.nodes[0];
     let mut subscriber = node.client().await;
     subscriber.subscribe("/a").await;
@@ -257,6 +259,13 @@ async fn while_redis_is_away_a_node_may_go_on_for_itself() {
     let mut publisher = node.client().await;
     let reply = published(&mut publisher, "/a", json!(1)).await;
     assert_eq!(reply["successful"], true, "{reply}");
+    assert_eq!(reply["ext"]["cluster"], "local", "{reply}");
     assert_eq!(receive(&mut subscriber, 1).await, [json!(1)]);
     assert_eq!(node.metrics().cluster.local.value(), 1);
+    let mut http = Http::open(node.api.unwrap()).await;
+    let response = http.exchange(post("/api/v1/publish/a", "2")).await;
+    let receipt: Value = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!(receipt["accepted"], true, "{receipt}");
+    assert_eq!(receipt["cluster"], "local", "{receipt}");
+    assert_eq!(receive(&mut subscriber, 1).await, [json!(2)]);
 }

@@ -76,6 +76,8 @@ impl Way {
 
 /// How many connections in a row may bring nothing.
 const ATTEMPTS: usize = 30;
+/// How long one that does not give up waits before it opens another connection.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A client, its connection if it has one, and what it has received.
 pub(crate) struct Receiver {
@@ -106,10 +108,16 @@ impl Receiver {
         Self::at(server.address, way, acknowledges, Value::Null).await
     }
 
-    /// The same at an address where connections may break, and nothing come for a while: it does not give up.
-    pub(crate) async fn lasting(address: SocketAddr, way: Way, acknowledges: bool) -> Self {
+    /// The same at an address where connections may break, and nothing come for a while: it does not give up, but
+    /// leaves a connection on which nothing has come for so long.
+    pub(crate) async fn lasting(
+        address: SocketAddr,
+        way: Way,
+        acknowledges: bool,
+        patience: Duration,
+    ) -> Self {
         let mut receiver = Self::at(address, way, acknowledges, Value::Null).await;
-        receiver.patience = Some(Duration::from_secs(2));
+        receiver.patience = Some(patience);
         receiver
     }
 
@@ -211,9 +219,9 @@ impl Receiver {
         };
         let Some(unit) = unit else {
             self.line = None;
-            if let Some(patience) = self.patience {
+            if self.patience.is_some() {
                 self.attempts = ATTEMPTS;
-                sleep(patience / 40).await;
+                sleep(PAUSE).await;
             }
             return;
         };
@@ -312,6 +320,22 @@ impl Receiver {
     }
 }
 
+/// The end of the last unit that is whole: an event, or an array of messages; of other forms each chunk is.
+fn end_of_units(text: &[u8], are_events: bool) -> usize {
+    if are_events {
+        return memchr::memmem::rfind(text, b"\n\n").map_or(0, |at| at + 2);
+    }
+    if !text.trim_ascii_start().starts_with(b"[") {
+        return text.len();
+    }
+    let mut arrays = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
+    let mut end = 0;
+    while let Some(Ok(_)) = arrays.next() {
+        end = arrays.byte_offset();
+    }
+    end
+}
+
 /// The numbers of the events in a text, however they stand in it.
 fn numbers(text: &str) -> Vec<u64> {
     let behind = text.split("\"number\":").skip(1);
@@ -336,7 +360,11 @@ enum Form {
         length: usize,
         is_last: bool,
     },
-    Chunks,
+    /// What has come of a unit that is not whole: who stands between may cut chunks anywhere.
+    Chunks {
+        begun: Vec<u8>,
+        are_events: bool,
+    },
     Blocks,
     Frames(Box<Reader>, BytesMut),
     Ended,
@@ -446,7 +474,12 @@ impl Line {
                 length: length.parse().unwrap(),
                 is_last,
             },
-            (200, None) if head.header("Transfer-Encoding").is_some() => Form::Chunks,
+            (200, None) if head.header("Transfer-Encoding").is_some() => Form::Chunks {
+                begun: Vec::new(),
+                are_events: head
+                    .header("Content-Type")
+                    .is_some_and(|text| text.starts_with("text/event-stream")),
+            },
             (200, None) => Form::Blocks,
             // A displaced poll.
             _ => Form::Ended,
@@ -463,14 +496,18 @@ impl Line {
                 self.form = if *is_last { Form::Ended } else { Form::Head };
                 Some(unit)
             }
-            Form::Chunks => {
+            Form::Chunks { begun, are_events } => loop {
                 let chunk = take_chunk(&mut self.arrived)?;
                 if chunk.is_empty() {
                     self.form = Form::Ended;
                     return None;
                 }
-                Some(chunk)
-            }
+                begun.extend(chunk);
+                let end = end_of_units(begun, *are_events);
+                if end > 0 {
+                    return Some(begun.drain(..end).collect());
+                }
+            },
             Form::Blocks => {
                 let end = memchr::memmem::find(&self.arrived, b"\n\n")? + 2;
                 Some(self.arrived.drain(..end).collect())

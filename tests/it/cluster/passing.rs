@@ -123,7 +123,7 @@ async fn a_client_that_only_reads_is_answered() {
         http.half_close().await;
         let response = http.response().await;
         assert_eq!(response.status, 200);
-        let replies: Value = serde_json::from_str(&response.text()).unwrap();
+        let replies: Value = serde_json::from_str(response.text()).unwrap();
         assert_eq!(replies[0]["successful"], true, "{replies}");
         assert_eq!(replies.as_array().unwrap().len(), 1, "{replies}");
         cluster.nodes[0].holds(0).await;

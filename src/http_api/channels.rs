@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::caller::Caller;
 use super::extract::{Json, Path, Query};
-use super::nodes::Missing;
+use super::nodes::MissingNodes;
 use super::paging::{self, parameter};
 use super::problem::{Kind, Problem};
 use super::{Shared, Working, worked};
@@ -46,7 +46,7 @@ pub(super) struct Channels {
     /// What `after` has to be for the next page; null: there is none.
     next: Option<String>,
     #[serde(flatten)]
-    nodes: Missing,
+    nodes: MissingNodes,
 }
 
 /// A channel or pattern with a subscriber.
@@ -69,7 +69,7 @@ pub(super) struct ChannelDetails {
     /// Who is subscribed; null: the channel has no `presence = true`.
     presence: Option<Present>,
     #[serde(flatten)]
-    nodes: Missing,
+    nodes: MissingNodes,
 }
 
 /// Who is subscribed to a channel.
@@ -159,7 +159,7 @@ pub(super) async fn list(
     let channels = Channels {
         next: last.map(|last| last.pattern.as_str().to_owned()),
         channels: page.items.into_iter().map(Channel::from).collect(),
-        nodes: Missing::nodes(all.missing),
+        nodes: MissingNodes::new(all.missing),
     };
     Ok(Working::new(Json(channels), work))
 }
@@ -202,7 +202,7 @@ pub(super) async fn one(
     let server = &shared.server;
     let here = server.channel(&pattern, limit, now());
     let all = server.all_of_channel(&pattern, limit, here).await;
-    let nodes = Missing::nodes(all.missing);
+    let nodes = MissingNodes::new(all.missing);
     let found = all.value.ok_or_else(|| {
         let detail = format!("nobody is subscribed to {name}");
         nodes.or(Problem::new(Kind::ChannelUnknown, detail))

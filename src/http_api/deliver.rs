@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::caller::Caller;
 use super::extract::{Body, Json};
 use super::message::{Element, Posted, string};
-use super::nodes::Missing;
+use super::nodes::MissingNodes;
 use super::problem::{DeliverProblems, KeyProblems, Kind, Problem};
 use super::publish::malformed;
 use super::send::{Content, Request};
@@ -52,7 +52,7 @@ pub(super) struct Delivered {
     /// The sessions that have too much queued.
     dropped: u32,
     #[serde(flatten)]
-    nodes: Missing,
+    nodes: MissingNodes,
 }
 
 /// Sends a message to a session, or to all sessions of a user, on a service channel or any other.

@@ -13,16 +13,16 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// The nodes of a cluster that did not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Missing {
+pub struct MissingNodes {
     /// How many nodes of the cluster did not answer, of which this lacks what there is; left out if all did.
     #[serde(skip_serializing_if = "Option::is_none")]
     nodes_missing: Option<usize>,
 }
 
-impl Missing {
+impl MissingNodes {
     /// So many.
     #[must_use]
-    pub fn nodes(count: usize) -> Self {
+    pub fn new(count: usize) -> Self {
         Self {
             nodes_missing: (count > 0).then_some(count),
         }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::message::{Posted, string};
-use super::nodes::Missing;
+use super::nodes::MissingNodes;
 use super::problem::{Kind, Problem};
 use super::receipts::{Claim, Conflict, Fingerprint, Kept};
 use super::{IDEMPOTENCY_KEY, Shared};
@@ -103,8 +103,8 @@ impl Accepted {
 
     /// Returns how far it came.
     #[must_use]
-    pub fn reached(&self) -> (u32, u32, Missing) {
-        let missing = Missing::nodes(self.missing.into());
+    pub fn reached(&self) -> (u32, u32, MissingNodes) {
+        let missing = MissingNodes::new(self.missing.into());
         (self.receivers, self.dropped, missing)
     }
 }

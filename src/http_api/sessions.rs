@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::caller::Caller;
 use super::extract::{Json, Path, Query};
-use super::nodes::Missing;
+use super::nodes::MissingNodes;
 use super::paging::{self, parameter};
 use super::problem::{Kind, Problem};
 use super::{Shared, Working, worked};
@@ -47,7 +47,7 @@ pub(super) struct Sessions {
     /// What `after` has to be for the next page; null: there is none.
     next: Option<String>,
     #[serde(flatten)]
-    nodes: Missing,
+    nodes: MissingNodes,
 }
 
 /// A session.
@@ -168,7 +168,7 @@ pub(super) async fn list(
     let sessions = Sessions {
         next: last.map(|last| last.alias.to_string()),
         sessions: page.items.into_iter().map(Listed::from).collect(),
-        nodes: Missing::nodes(all.missing),
+        nodes: MissingNodes::new(all.missing),
     };
     Ok(Working::new(Json(sessions), work))
 }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::extract::{Body, Json, Path};
-use super::nodes::Missing;
+use super::nodes::MissingNodes;
 use super::problem::{Kind, Problem};
 use super::{Shared, Working};
 use crate::authentication::api_keys::Permission;
@@ -37,7 +37,7 @@ pub(super) struct Disconnected {
     #[schema(value_type = Option<String>, example = "10m")]
     refused: Option<Duration>,
     #[serde(flatten)]
-    nodes: Missing,
+    nodes: MissingNodes,
 }
 
 /// Reads what is asked for: an object.
@@ -94,7 +94,7 @@ pub(super) async fn disconnect(
     let done = server.disconnect_user(&user, refuse, now()).await;
     let done = done.map_err(|error| Problem::new(Kind::Unavailable, error.to_string()))?;
     let Done { sessions, refused } = done.value;
-    let nodes = Missing::nodes(done.missing);
+    let nodes = MissingNodes::new(done.missing);
     let answer = Disconnected {
         sessions,
         refused,

@@ -85,6 +85,8 @@ impl Scope<'_> {
             return Ok(false);
         }
         self.check_subscriptions(&session, &without_room);
+        // Who was asked for a page of the past before may not have found it.
+        session.give_up_replay();
         Ok(true)
     }
 

@@ -43,7 +43,6 @@ impl Feeder {
             let begun = self.begin(connection, &up).await;
             let why = match begun {
                 Ok((redis, cover)) => {
-                    self.interest.note_up(true);
                     let began = Instant::now();
                     let why = self.serve(redis, cover, &up).await;
                     backoff.lasted(began.elapsed());
@@ -76,6 +75,8 @@ impl Feeder {
         if server != up.server {
             return Err("another Redis is asked than the one that messages come from".to_owned());
         }
+        // First: what is wanted from now on is waited for, as it may come after everything else.
+        self.interest.note_up(true);
         let (patterns, changes) = self.interest.take_all();
         let mut cover = Cover::default();
         let wanted = patterns.into_iter().map(|pattern| Change {

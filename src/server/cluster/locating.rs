@@ -30,6 +30,23 @@ impl BayeuxServer {
         handshake_in(batch).is_none().then_some(id)
     }
 
+    /// Waits until a session is where it goes to, but not for long: false if it is not by then. Nothing: it is not on
+    /// its way.
+    pub fn arriving(&self, id: ClientId) -> Option<impl Future<Output = bool> + Send + use<>> {
+        let cluster = self.core.cluster.as_ref()?;
+        if !cluster.leaving.has(id) {
+            return None;
+        }
+        let core = Arc::clone(&self.core);
+        Some(async move {
+            let Some(cluster) = &core.cluster else {
+                return true;
+            };
+            let bound = cluster.links.settings.call_timeout;
+            timeout(bound, cluster.leaving.over(id)).await.is_ok()
+        })
+    }
+
     /// Finds which node has a session; `but` is one that has said it does not.
     pub fn locate(
         &self,

@@ -171,6 +171,10 @@ pub(super) fn take_up(
 ) -> Option<Option<Missed>> {
     let scope = core.scope(Instant::now());
     let id = record.id;
+    if core.sessions.find(id).is_some() {
+        // It was given twice, as an answer was lost.
+        return Some(None);
+    }
     let subscriptions = record.subscriptions();
     let mut missing = None;
     let prepare = |session: &Arc<Session>| {
@@ -296,6 +300,10 @@ async fn part(
     let bound = cluster.links.settings.call_timeout;
     // Only what the others know of can be claimed.
     timeout(bound, write_one(core, id)).await.ok()?.ok()?;
+    if let Some(told) = core.shared.ownership.as_ref()?.settled() {
+        // Another task may be writing it: what comes after the claim is refused.
+        timeout(bound, told).await.ok()?;
+    }
     let generation = cluster.owned.written(id)?;
     // What was published before the session had subscribed to it is none of its own.
     let head = timeout(bound, head(core)).await.ok()?.ok()?;

@@ -6,10 +6,11 @@ use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, RedisResult, Value};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+use super::backoff::Backoff;
 use super::cover::{Cover, Steps};
 use super::inbox::Inbox;
 use super::keys::Keys;
-use super::link::{BEAT, Backoff, Link, Up};
+use super::link::{BEAT, Link, Up};
 use crate::bayeux::ChannelPattern;
 use crate::cluster::{Change, Interest};
 

@@ -5,6 +5,7 @@
 //! ([`keys`]) as Redis Cluster needs it.
 
 mod address;
+mod backoff;
 mod cover;
 mod feed;
 mod inbox;
@@ -18,6 +19,7 @@ mod shares;
 mod store;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod wire;
 
 use std::fmt;
@@ -32,8 +34,9 @@ use self::address::Address;
 use self::feed::Feeder;
 use self::inbox::Inbox;
 use self::keys::Keys;
-use self::link::{Link, Trouble};
+use self::link::Link;
 use self::store::Known;
+use self::trouble::Trouble;
 use super::{Backplane, Feed, Interest, NotPublished, Outgoing, Settings};
 use crate::bayeux::ChannelName;
 use crate::history::{self, Failed, Place, Policy};

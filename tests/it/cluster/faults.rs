@@ -12,6 +12,8 @@ use crate::support::{Client, Link, TestRedis, free_port};
 const ALIKE: [&[&str]; 3] = [&[]; 3];
 /// How many messages are published between two faults.
 const SOME: u64 = 50;
+/// A setting with which no node counts as dead that is only slow, or has no Redis for a moment.
+const PATIENT: &str = "cluster.node_timeout=1m";
 
 /// How long something is away: long enough to count as dead, or as long as `FAULT_SECONDS` says.
 fn away() -> Duration {
@@ -48,11 +50,11 @@ async fn a_node_is_frozen_and_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_are_replaced_one_after_the_other() {
-    let mut scene = Scene::start(TestRedis::start().await, ALIKE, Promise::Each).await;
+    let mut scene = Scene::start(TestRedis::start().await, [&[PATIENT]; 3], Promise::Each).await;
     let publisher = Publisher::start(scene.balancer.address, 0);
     for node in 0..3 {
         publisher.accepts(SOME).await;
-        let next = scene.cluster.process(&[]);
+        let next = scene.cluster.process(&[PATIENT]);
         let old = std::mem::replace(&mut scene.cluster.processes[node], next);
         let addresses = scene.cluster.processes.iter().map(Serving::address);
         scene.balancer.set(addresses.collect());
@@ -113,7 +115,10 @@ impl Links {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_has_no_redis_for_a_moment() {
-    let (scene, redis, _node) = Links::new().await.scene(Promise::Each).await;
+    let (scene, redis, _node) = Links::new()
+        .await
+        .scene_with(&[PATIENT], Promise::Each)
+        .await;
     let publisher = Publisher::start(scene.address(0), 0);
     for _ in 0..3 {
         publisher.accepts(SOME).await;
@@ -234,9 +239,7 @@ async fn redis_is_frozen_and_goes_on() {
 async fn the_output_buffer_of_a_node_overflows() {
     let limit = ["--client-output-buffer-limit", "pubsub 64kb 0 0"];
     let links = Links::over(TestRedis::start_with(&limit).await).await;
-    // A node that is this slow is not dead.
-    let patient = "cluster.node_timeout=1m";
-    let (scene, to_redis, _node) = links.scene_with(&[patient], Promise::Each).await;
+    let (scene, to_redis, _node) = links.scene_with(&[PATIENT], Promise::Each).await;
     let mut listener = Client::new(scene.address(2));
     listener.handshake().await;
     listener.subscribe("/bulk").await;

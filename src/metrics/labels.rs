@@ -9,6 +9,8 @@ pub enum Limit {
     MaxConnectionsPerAddress,
     /// The process's own limit on file descriptors, which is no key.
     FileDescriptors,
+    /// `tls.handshake_timeout`.
+    HandshakeTimeout,
     /// `http.header_timeout`.
     HeaderTimeout,
     /// `http.body_timeout`.
@@ -104,6 +106,7 @@ impl Limit {
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
+        Self::HandshakeTimeout,
         Self::HeaderTimeout,
         Self::BodyTimeout,
         Self::WriteTimeout,
@@ -184,6 +187,7 @@ impl Limit {
             Self::MaxConnections => "http.max_connections",
             Self::MaxConnectionsPerAddress => "http.max_connections_per_address",
             Self::FileDescriptors => "file_descriptors",
+            Self::HandshakeTimeout => "tls.handshake_timeout",
             Self::HeaderTimeout => "http.header_timeout",
             Self::BodyTimeout => "http.body_timeout",
             Self::WriteTimeout => "http.write_timeout",

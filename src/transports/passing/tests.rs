@@ -30,7 +30,7 @@ use crate::service::Service;
 use crate::session;
 use crate::transports::answer::{Answer, Arrived, Carried, Surroundings};
 use crate::transports::{Endpoint, settings};
-use crate::web::{Head, Headers, Io, Response, Socket};
+use crate::web::{Carrier, Head, Headers, Io, Response, Socket};
 
 const EDGE: NodeId = NodeId(1);
 const LONG: Duration = Duration::from_secs(20);
@@ -181,7 +181,7 @@ struct Connection {
 impl Connection {
     fn new() -> Self {
         let (server, client) = UnixStream::pair().expect("two sockets");
-        let socket = Socket::new(Io::Unix(server), Peer::Behind([192, 0, 2, 1].into()));
+        let socket = Socket::new(Io::Plain(Carrier::Unix(server)), Peer::Behind([192, 0, 2, 1].into()));
         Self { socket, client }
     }
 }

@@ -102,7 +102,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 47] = [
+    pub(super) const ALL: [Self; 48] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,

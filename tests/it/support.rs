@@ -111,8 +111,8 @@ impl TestServer {
         let config = Config::load(&sources, []).unwrap().config;
         let bound = bind(config).unwrap();
         let address = match &bound.addresses()[0] {
-            BoundAddress::Ip(address) => *address,
             BoundAddress::Unix(path) => relay_to(path),
+            address => address.ip().unwrap(),
         };
         let admin = bound.admin_addresses().first().and_then(BoundAddress::ip);
         let api = bound.api_addresses().first().and_then(BoundAddress::ip);

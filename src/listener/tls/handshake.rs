@@ -37,11 +37,7 @@ pub(in super::super) async fn shake_hands(
     matches!(outcome, TlsHandshake::Full | TlsHandshake::Resumed)
 }
 
-async fn within_bounds(
-    socket: &mut Socket,
-    acceptor: &Acceptor,
-    shared: &Shared,
-) -> TlsHandshake {
+async fn within_bounds(socket: &mut Socket, acceptor: &Acceptor, shared: &Shared) -> TlsHandshake {
     let charge = Charge::new(&shared.metrics.memory, Kind::Requests, HANDSHAKE);
     if !charge.may_grow() {
         shared.metrics.limited(Limit::Memory);

@@ -136,7 +136,11 @@ impl Checks {
 
     fn tls(&mut self, config: &Config) {
         let tls = &config.tls;
-        let listen = [&config.http.listen, &config.admin.listen, &config.api.listen];
+        let listen = [
+            &config.http.listen,
+            &config.admin.listen,
+            &config.api.listen,
+        ];
         let is_spoken = listen.into_iter().flatten().any(ListenAddress::is_tls);
         let is_needed = is_spoken || tls.key.is_some() || !tls.sni.is_empty();
         self.require(

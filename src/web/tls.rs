@@ -157,11 +157,7 @@ impl Session {
         Ok(())
     }
 
-    fn poll_flush(
-        &mut self,
-        carrier: &Carrier,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_flush(&mut self, carrier: &Carrier, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             match self.flush(carrier) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -51,8 +51,9 @@ impl Certificate {
             None => of_certificate.clone(),
         };
         let key = of_key.private_key()?;
-        let leaf = EndEntityCert::try_from(&chain[0])
-            .map_err(|error| of_certificate.unusable(format!("the certificate is none: {error}")))?;
+        let leaf = EndEntityCert::try_from(&chain[0]).map_err(|error| {
+            of_certificate.unusable(format!("the certificate is none: {error}"))
+        })?;
         let names = leaf.valid_dns_names().map(str::to_ascii_lowercase);
         let (names, valid) = (names.collect(), validity(&leaf));
         let certified = CertifiedKey::from_der(chain, key, &default_provider());
@@ -237,13 +238,27 @@ mod tests {
             ("p256.pub.pem", None, "tls.certificate", "but PUBLIC KEY"),
             ("tls-localhost.pem", None, "tls.key", "but CERTIFICATE"),
             ("tls-localhost.pem", Some("none.key"), "tls.key", "No such"),
-            ("tls-localhost.pem", Some("p256.pem"), "tls.key", "is not that of the certificate in"),
-            ("tls-localhost.pem", Some("tls-encrypted.key"), "tls.key", "is encrypted"),
+            (
+                "tls-localhost.pem",
+                Some("p256.pem"),
+                "tls.key",
+                "is not that of the certificate in",
+            ),
+            (
+                "tls-localhost.pem",
+                Some("tls-encrypted.key"),
+                "tls.key",
+                "is encrypted",
+            ),
         ];
         for (certificate, key, named, why) in cases {
             let error = read(certificate, key).unwrap_err().to_string();
             // A key that is to be in the file of the certificate is looked for there.
-            let named = if key.is_none() { "tls.certificate" } else { named };
+            let named = if key.is_none() {
+                "tls.certificate"
+            } else {
+                named
+            };
             let file = keys(key.unwrap_or(certificate));
             assert!(error.starts_with(named), "{error}");
             assert!(error.contains(file.to_str().unwrap()), "{error}");

@@ -188,7 +188,8 @@ mod tests {
         ];
         let keys = [0, 1, 2].map(|at: usize| Arc::clone(&all[at].certified));
         let mut names = Names::default();
-        all.into_iter().for_each(|certificate| names.add(certificate));
+        all.into_iter()
+            .for_each(|certificate| names.add(certificate));
         for (name, expected) in [
             (None, 0),
             (Some("localhost"), 0),

@@ -181,7 +181,10 @@ struct Connection {
 impl Connection {
     fn new() -> Self {
         let (server, client) = UnixStream::pair().expect("two sockets");
-        let socket = Socket::new(Io::Plain(Carrier::Unix(server)), Peer::Behind([192, 0, 2, 1].into()));
+        let socket = Socket::new(
+            Io::Plain(Carrier::Unix(server)),
+            Peer::Behind([192, 0, 2, 1].into()),
+        );
         Self { socket, client }
     }
 }

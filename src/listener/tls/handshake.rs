@@ -17,7 +17,7 @@ use crate::web::{Persistence, Response, Socket};
 /// What a handshake takes until it is done: messages both ways, and what keys are made of.
 const HANDSHAKE: usize = 24 * 1024;
 /// What a connection takes by TLS once that is done: keys, and the buffers that are kept.
-const KEPT: usize = 10 * 1024;
+const KEPT: usize = 6 * 1024;
 /// What the first byte of each connection by TLS says: a handshake's message follows (RFC 8446 section 5.1).
 const HANDSHAKE_FOLLOWS: u8 = 22;
 /// How long a handshake may still take when the server stops.

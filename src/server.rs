@@ -5,6 +5,7 @@ mod batch;
 mod cluster;
 mod core;
 mod directory;
+mod figures;
 mod held;
 mod history;
 mod http_api;
@@ -21,6 +22,7 @@ mod settle;
 mod streams;
 mod verdicts;
 mod waits;
+mod watching;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -66,6 +68,7 @@ pub use past::{ChannelHistory, Part};
 pub use request::Request;
 pub use resources::{Changed, Unsettled};
 pub use verdicts::Verdicts;
+pub use watching::Watching;
 
 /// A Bayeux server without a network.
 #[derive(Debug)]
@@ -79,6 +82,7 @@ pub struct BayeuxServer {
     waiting: WaitingRoom,
     /// What names the configuration of who clients may be.
     accounts: Arc<str>,
+    figures: figures::Past,
 }
 
 /// What a server is made of.
@@ -176,6 +180,7 @@ impl BayeuxServer {
             extensions: parts.extensions,
             aliases: aliases(parts.cluster.as_ref()),
             lifecycle: parts.lifecycle,
+            feeds: Arc::default(),
             metrics: parts.metrics,
         };
         let core = Arc::new(Core {
@@ -202,6 +207,7 @@ impl BayeuxServer {
             authenticator: parts.authenticator,
             waiting,
             accounts: parts.accounts,
+            figures: figures::Past::default(),
         }
     }
 

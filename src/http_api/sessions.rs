@@ -66,6 +66,10 @@ pub(super) struct Listed {
     /// When its client sent the last message.
     #[schema(format = DateTime)]
     last_seen: String,
+    /// How many events wait for its client.
+    queued: usize,
+    /// How many channels and patterns it is subscribed to.
+    subscribed: usize,
 }
 
 /// A session, and what it has.
@@ -77,8 +81,6 @@ pub(super) struct SessionDetails {
     roles: Vec<String>,
     /// What it is subscribed to, as far as the key's channels cover that; by name.
     subscriptions: Vec<String>,
-    /// How many events wait for its client.
-    queued: usize,
     /// How many its client has yet to acknowledge, if it does that.
     unacknowledged: usize,
 }
@@ -100,11 +102,13 @@ impl Listed {
             transport: origin.transport().map(Transport::name),
             since: at(begun),
             last_seen: at(begun + origin.heard()),
+            queued: session.backlog().queued,
+            subscribed: session.count_with(&[]),
         }
     }
 }
 
-fn read_alias(text: &str) -> Result<Alias, Problem> {
+pub(super) fn read_alias(text: &str) -> Result<Alias, Problem> {
     text.parse().map_err(|_| {
         let fix =
             "must be the alias of a session, 22 letters and digits, as lists and events name it";
@@ -112,7 +116,7 @@ fn read_alias(text: &str) -> Result<Alias, Problem> {
     })
 }
 
-fn unknown() -> Problem {
+pub(super) fn unknown() -> Problem {
     Problem::new(
         Kind::SessionUnknown,
         "no session has this alias; it may have ended",
@@ -201,13 +205,12 @@ pub(super) async fn one(
     let mut subscriptions: Vec<_> = seen.map(|pattern| pattern.as_str().to_owned()).collect();
     subscriptions.sort_unstable();
     let identity = session.granted().identity().cloned();
-    let backlog = session.backlog();
+    let unacknowledged = session.backlog().unacknowledged;
     Ok(Json(SessionDetails {
         listed: Listed::new(alias, &session, &shared),
         roles: identity.map_or_else(Vec::new, |identity| identity.roles.clone()),
         subscriptions,
-        queued: backlog.queued,
-        unacknowledged: backlog.unacknowledged,
+        unacknowledged,
     }))
 }
 

@@ -89,6 +89,8 @@ pub enum Limit {
     MaxApiMessages,
     /// `api.max_idempotency_keys`.
     MaxIdempotencyKeys,
+    /// `api.max_watchers`.
+    MaxWatchers,
     /// `history.max_pending`.
     MaxPending,
     /// `history.max_replay_messages`.
@@ -98,7 +100,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 46] = [
+    pub(super) const ALL: [Self; 47] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -142,6 +144,7 @@ impl Limit {
         Self::MaxHookQueue,
         Self::MaxApiMessages,
         Self::MaxIdempotencyKeys,
+        Self::MaxWatchers,
         Self::MaxPending,
         Self::MaxReplayMessages,
         Self::MaxPassed,
@@ -171,6 +174,7 @@ impl Limit {
                 | Self::MaxHookQueue
                 | Self::MaxApiMessages
                 | Self::MaxIdempotencyKeys
+                | Self::MaxWatchers
         )
     }
 
@@ -221,6 +225,7 @@ impl Limit {
             Self::MaxHookQueue => "hook.max_queue",
             Self::MaxApiMessages => "api.max_messages",
             Self::MaxIdempotencyKeys => "api.max_idempotency_keys",
+            Self::MaxWatchers => "api.max_watchers",
             Self::MaxPending => "history.max_pending",
             Self::MaxReplayMessages => "history.max_replay_messages",
             Self::MaxPassed => "cluster.max_passed",
@@ -454,7 +459,8 @@ pub enum Dropped {
 }
 
 impl Dropped {
-    pub(super) const ALL: [Self; 3] = [Self::Oldest, Self::Newest, Self::Superseded];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Oldest, Self::Newest, Self::Superseded];
 
     /// Returns the label that metrics carry.
     #[must_use]

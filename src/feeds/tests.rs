@@ -1,3 +1,5 @@
+//! Who is shown what, how much of it, and until when.
+
 use std::task::{Context, Poll, Waker};
 
 use super::*;

@@ -33,17 +33,28 @@ const rules = [
 
 let server, origin, browser, client;
 
-before(async () => {
+/** Starts a server whose page is at a port that was free, unless somebody takes it first. */
+async function start(tries = 5) {
   const port = await freePort();
-  server = await Server.start([
+  origin = `http://127.0.0.1:${port}`;
+  const settings = [
     `admin.listen=["127.0.0.1:${port}"]`,
     'log.level=error',
     'bayeux.max_interval=10m',
     'channel=[{pattern="/kept/**", history={messages=10}}]',
     `api.key=[${keys.join()}]`,
     `access=[${rules.join()}]`,
-  ]);
-  origin = `http://127.0.0.1:${port}`;
+  ];
+  try {
+    return await Server.start(settings);
+  } catch (error) {
+    if (tries === 0 || !error.message.includes('in use')) throw error;
+    return start(tries - 1);
+  }
+}
+
+before(async () => {
+  server = await start();
   client = await Client.open(['/chat/1', EVIL_CHANNEL]);
   browser = await launch();
 });

@@ -17,7 +17,7 @@ export function channels() {
       { name: 'Subscribers', isNumber: true, cell: (row) => number(row.subscribers) },
       { name: 'Messages/s', isNumber: true, cell: (row) => number(row.rate) },
       {
-        name: 'Do',
+        name: 'Actions',
         isStill: true,
         cell: (row) => {
           const to = encodeURIComponent(row.channel);

@@ -1,6 +1,6 @@
 /** A small chart of the last quarter of an hour: one or two lines, told apart by more than their colour. */
 
-import { h } from './dom.js';
+import { bytes, h } from './dom.js';
 
 const SPAN = 15 * 60 * 1000;
 const WIDTH = 300;
@@ -13,9 +13,10 @@ const svg = (name, attributes = {}, ...children) => {
   return element;
 };
 
-/** The next round number above: 1, 2 or 5 with as many zeros as it takes. */
-function ceiling(value) {
+/** The next round number above: 1, 2 or 5 with as many zeros as it takes; of bytes the next power of two. */
+function ceiling(value, isBytes) {
   if (value <= 0) return 1;
+  if (isBytes) return 2 ** Math.ceil(Math.log2(value));
   const power = 10 ** Math.floor(Math.log10(value));
   return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value * 0.999);
 }
@@ -73,7 +74,7 @@ export class Chart {
     const all = [...past, now];
     const values = this.#lines.map((line) => all.map((figures) => line.value(figures) ?? 0));
     const highest = Math.max(...values.flat());
-    const top = ceiling(highest);
+    const top = ceiling(highest, this.#text === bytes);
     const at = (figures) => WIDTH - ((now.at - figures.at) / SPAN) * WIDTH;
     const up = (value) => HEIGHT - 1 - (value / top) * (HEIGHT - 2);
     values.forEach((line, index) => {

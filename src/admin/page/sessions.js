@@ -50,7 +50,7 @@ export function sessions() {
       { name: 'Queued', isNumber: true, cell: (row) => number(row.queued) },
       { name: 'Channels', isNumber: true, cell: (row) => number(row.subscribed) },
       {
-        name: 'Do',
+        name: 'Actions',
         isStill: true,
         cell: (row) =>
           h('button', {

@@ -7,6 +7,7 @@ mod core;
 mod delivering;
 mod directory;
 mod everywhere;
+mod figures;
 mod held;
 mod history;
 mod http_api;
@@ -23,6 +24,7 @@ mod settle;
 mod streams;
 mod verdicts;
 mod waits;
+mod watching;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -71,6 +73,7 @@ pub use past::{ChannelHistory, Part};
 pub use request::Request;
 pub use resources::{Changed, Unsettled};
 pub use verdicts::Verdicts;
+pub use watching::Watching;
 
 /// A Bayeux server without a network.
 #[derive(Debug)]
@@ -84,6 +87,7 @@ pub struct BayeuxServer {
     waiting: WaitingRoom,
     /// What names the configuration of who clients may be.
     accounts: Arc<str>,
+    figures: figures::Past,
 }
 
 /// What a server is made of.
@@ -187,6 +191,7 @@ impl BayeuxServer {
                 Some(_) => parts.lifecycle.across_nodes(),
                 None => parts.lifecycle,
             },
+            feeds: Arc::default(),
             metrics: parts.metrics,
         };
         let core = Arc::new(Core {
@@ -213,6 +218,7 @@ impl BayeuxServer {
             authenticator: parts.authenticator,
             waiting,
             accounts: parts.accounts,
+            figures: figures::Past::default(),
         }
     }
 

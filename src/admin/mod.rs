@@ -1,4 +1,6 @@
-//! The operator's own listener: `GET /metrics` (Prometheus text) and `GET /healthz`.
+//! The operator's own listener: `GET /metrics` (Prometheus text), `GET /healthz`, and a page at `/`.
+
+mod page;
 
 use std::sync::Arc;
 
@@ -6,6 +8,8 @@ use http::{Method, StatusCode};
 
 use crate::server::BayeuxServer;
 use crate::web::{Head, Page, Response};
+
+pub use page::AdminPage;
 
 /// What the operator may ask of a server.
 #[derive(Debug)]

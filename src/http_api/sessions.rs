@@ -69,6 +69,10 @@ pub(super) struct Listed {
     /// When its client sent the last message.
     #[schema(format = DateTime)]
     last_seen: String,
+    /// How many events wait for its client.
+    queued: usize,
+    /// How many channels and patterns it is subscribed to.
+    subscribed: usize,
 }
 
 /// A session, and what it has.
@@ -80,8 +84,6 @@ pub(super) struct SessionDetails {
     roles: Vec<String>,
     /// What it is subscribed to, as far as the key's channels cover that; by name.
     subscriptions: Vec<String>,
-    /// How many events wait for its client.
-    queued: usize,
     /// How many its client has yet to acknowledge, if it does that.
     unacknowledged: usize,
 }
@@ -101,11 +103,13 @@ impl From<ListedSession> for Listed {
             transport: listed.transport.map(Transport::name),
             since: rfc3339(listed.since),
             last_seen: rfc3339(listed.last_seen),
+            queued: listed.queued,
+            subscribed: listed.subscribed,
         }
     }
 }
 
-fn read_alias(text: &str) -> Result<Alias, Problem> {
+pub(super) fn read_alias(text: &str) -> Result<Alias, Problem> {
     text.parse().map_err(|_| {
         let fix =
             "must be the alias of a session, 22 letters and digits, as lists and events name it";
@@ -113,7 +117,7 @@ fn read_alias(text: &str) -> Result<Alias, Problem> {
     })
 }
 
-fn unknown() -> Problem {
+pub(super) fn unknown() -> Problem {
     Problem::new(
         Kind::SessionUnknown,
         "no session has this alias; it may have ended",
@@ -205,7 +209,6 @@ pub(super) async fn one(
         listed: session.listed.into(),
         roles: session.roles,
         subscriptions,
-        queued: session.backlog.queued,
         unacknowledged: session.backlog.unacknowledged,
     }))
 }

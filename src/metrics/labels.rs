@@ -91,6 +91,8 @@ pub enum Limit {
     MaxApiMessages,
     /// `api.max_idempotency_keys`.
     MaxIdempotencyKeys,
+    /// `api.max_watchers`.
+    MaxWatchers,
     /// `history.max_pending`.
     MaxPending,
     /// `history.max_replay_messages`.
@@ -102,7 +104,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 48] = [
+    pub(super) const ALL: [Self; 49] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -147,6 +149,7 @@ impl Limit {
         Self::MaxHookQueue,
         Self::MaxApiMessages,
         Self::MaxIdempotencyKeys,
+        Self::MaxWatchers,
         Self::MaxPending,
         Self::MaxReplayMessages,
         Self::MaxPassed,
@@ -177,6 +180,7 @@ impl Limit {
                 | Self::MaxHookQueue
                 | Self::MaxApiMessages
                 | Self::MaxIdempotencyKeys
+                | Self::MaxWatchers
         )
     }
 
@@ -228,6 +232,7 @@ impl Limit {
             Self::MaxHookQueue => "hook.max_queue",
             Self::MaxApiMessages => "api.max_messages",
             Self::MaxIdempotencyKeys => "api.max_idempotency_keys",
+            Self::MaxWatchers => "api.max_watchers",
             Self::MaxPending => "history.max_pending",
             Self::MaxReplayMessages => "history.max_replay_messages",
             Self::MaxPassed => "cluster.max_passed",
@@ -462,7 +467,8 @@ pub enum Dropped {
 }
 
 impl Dropped {
-    pub(super) const ALL: [Self; 3] = [Self::Oldest, Self::Newest, Self::Superseded];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Oldest, Self::Newest, Self::Superseded];
 
     /// Returns the label that metrics carry.
     #[must_use]

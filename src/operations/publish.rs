@@ -204,6 +204,9 @@ impl Scope<'_> {
         delivery: Delivery,
     ) -> Reached {
         let router = self.router;
+        if self.shared.feeds.has_of_messages() {
+            self.shared.feeds.published(event, publisher);
+        }
         let published = router.publish(channel, event, publisher, delivery, self.now);
         self.note_work(published.visited);
         self.metrics().delivered.add(published.receivers);

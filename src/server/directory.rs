@@ -34,6 +34,10 @@ pub struct ListedSession {
     pub since: SystemTime,
     /// When its client sent the last message.
     pub last_seen: SystemTime,
+    /// How many events wait for it.
+    pub queued: usize,
+    /// How many channels and patterns it is subscribed to.
+    pub subscribed: usize,
 }
 
 /// A session, and what it has.
@@ -179,6 +183,8 @@ fn listed(alias: Alias, session: &Session) -> ListedSession {
         transport: origin.transport(),
         since: time_of(begun),
         last_seen: time_of(begun + origin.heard()),
+        queued: session.backlog().queued,
+        subscribed: session.count_with(&[]),
     }
 }
 

@@ -315,6 +315,7 @@ mod tests {
             extensions: Pipeline::default(),
             aliases: crate::alias::Aliases::default(),
             lifecycle: crate::lifecycle::Lifecycle::default(),
+            feeds: Arc::default(),
             metrics: Arc::new(Metrics::default()),
         };
         let id = RandomId::from_random([1; 16]);

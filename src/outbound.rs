@@ -12,17 +12,21 @@ mod destinations;
 mod signature;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HeaderValue, USER_AGENT};
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper_rustls::builderstates::WantsSchemes;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Semaphore;
+use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 pub use destinations::Destinations;
 use destinations::Resolver;
@@ -84,30 +88,49 @@ impl Outbound {
         Self::to(Destinations::Any, bounds)
     }
 
-    /// Does so; requests may go there only.
+    /// Trusts these certificate authorities. Requests may go anywhere.
+    ///
+    /// # Errors
+    /// The library refuses to speak TLS.
+    pub fn trusting(authorities: Arc<RootCertStore>, bounds: Bounds) -> io::Result<Self> {
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_root_certificates(authorities)
+            .with_no_client_auth();
+        let builder = HttpsConnectorBuilder::new().with_tls_config(config);
+        Ok(Self::by(builder, Destinations::Any, bounds))
+    }
+
+    /// Reads the system's; requests may go there only.
     ///
     /// # Errors
     /// There are no certificate authorities.
     pub fn to(destinations: Destinations, bounds: Bounds) -> io::Result<Self> {
+        let builder = HttpsConnectorBuilder::new().with_native_roots()?;
+        Ok(Self::by(builder, destinations, bounds))
+    }
+
+    fn by(
+        builder: HttpsConnectorBuilder<WantsSchemes>,
+        destinations: Destinations,
+        bounds: Bounds,
+    ) -> Self {
         let mut http = HttpConnector::new_with_resolver(Resolver::new(destinations));
         http.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new()
-            .with_native_roots()?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
+        let connector = builder.https_or_http().enable_http1().wrap_connector(http);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEEP_ALIVE)
             .pool_max_idle_per_host(bounds.max_requests)
             .http1_max_buf_size(MAX_HEAD)
             .build(connector);
-        Ok(Self {
+        Self {
             client,
             destinations,
             bounds,
             places: Semaphore::new(bounds.max_requests),
-        })
+        }
     }
 
     /// Sends a request, and waits for the response.

@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand; knows nothing of the protocol.
 
 mod api_key;
+mod authorities;
 pub mod bench;
 mod call;
 mod check_config;

@@ -3,11 +3,14 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio_rustls::rustls::RootCertStore;
 
+use super::authorities::authorities;
 use super::secret::secret;
 use super::{EXIT_FAILURE, EXIT_USAGE, with_causes};
 use crate::client::transport::ConnectionType;
@@ -48,6 +51,9 @@ pub(super) struct Remote {
     /// The file with the password of --user
     #[arg(long, value_name = "FILE", requires = "user")]
     password_file: Option<PathBuf>,
+    /// Trust the certificate authorities in this file (PEM) instead of the system's
+    #[arg(long, value_name = "FILE", value_parser = authorities)]
+    pub(super) ca: Option<Arc<RootCertStore>>,
     /// Speak only by this transport [default: WebSocket, and long-polling if that is refused]
     #[arg(long, value_enum)]
     transport: Option<Transport>,
@@ -105,7 +111,9 @@ impl Remote {
             None | Some(Transport::WebSocket) => ConnectionType::WebSocket,
             Some(Transport::LongPolling) => ConnectionType::LongPolling,
         };
-        let server = Server::find(self.url.clone(), connection_type, credentials, patience).await?;
+        let ca = self.ca.clone();
+        let url = self.url.clone();
+        let server = Server::find(url, connection_type, credentials, patience, ca).await?;
         Ok(Approach::new(server, self.transport.is_none()))
     }
 

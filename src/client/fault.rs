@@ -30,7 +30,7 @@ pub enum Fault {
         source: std::io::Error,
     },
     /// TLS could not be agreed on.
-    #[error("no TLS (SSL_CERT_FILE and SSL_CERT_DIR name certificate authorities to trust)")]
+    #[error("no TLS (--ca names certificate authorities to trust)")]
     Tls(#[source] std::io::Error),
     /// The server closed the connection when a response was due.
     #[error("the server closed the connection; it had answered: {0}")]

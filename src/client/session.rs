@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tokio_rustls::rustls::RootCertStore;
 
 use super::Url;
 use super::credentials::Credentials;
@@ -37,15 +38,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Looks for the server of a URL.
+    /// Looks for the server of a URL, which is trusted by these certificate authorities, or by the system's.
     pub(crate) async fn find(
         url: Url,
         connection_type: ConnectionType,
         credentials: Credentials,
         timeout: Duration,
+        authorities: Option<Arc<RootCertStore>>,
     ) -> Result<Self, Fault> {
         let tls = match url.is_secure {
-            true => Some(Arc::new(Tls::to(&url.host).map_err(Fault::Tls)?)),
+            true => Some(Arc::new(
+                Tls::to(&url.host, authorities).map_err(Fault::Tls)?,
+            )),
             false => None,
         };
         let mut server = Self {

@@ -335,7 +335,7 @@ async fn connections_are_counted() {
 async fn clients_with_held_connects_are_counted() {
     grows("sessions", &[], |address| async move {
         let mut clients = Vec::new();
-        for _ in 0..6000 {
+        for _ in 0..4500 {
             let mut client = Client::new(address).without_cookies();
             let handshake = client.message(json!({"channel": "/meta/handshake"}));
             let request = Request::post(json!([handshake]).to_string());

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 
 use mirant::bayeux::{Message, Reply};
 use mirant::extensions::{Extension, MessageInfo};
@@ -15,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::{ClientConfig, version};
 
+use crate::support::program::run;
 use crate::support::{
     Folder, Http, Request, Stream, TestServer, key_file, note_tls, proxy_v1, proxy_v2, shake_hands,
     speak_tls, tls_client, tls_settings, until, within,
@@ -433,9 +433,35 @@ async fn a_proxy_says_whose_connection_it_is_before_tls_begins() {
     }
 }
 
+#[tokio::test]
+async fn commands_trust_the_authorities_that_they_are_told() {
+    let server = server(&["bayeux.publish_without_session=true", "api.public=true"]);
+    let url = format!("https://localhost:{}", server.address.port());
+    for (ca, is_trusted) in [("tls-ca.pem", true), ("tls-other-ca.pem", false)] {
+        for key in [&[][..], &["--key", "none"]] {
+            let ca = key_file(ca).display().to_string();
+            let mut arguments = vec!["publish".to_owned(), "--ca".to_owned(), ca];
+            arguments.extend(key.iter().map(|&argument| argument.to_owned()));
+            arguments.extend(["--timeout", "5s", &url, "/a", "1"].map(str::to_owned));
+            let publishing = tokio::task::spawn_blocking(move || {
+                let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+                run(&arguments)
+            });
+            let output = within(publishing).await.unwrap();
+            let error = String::from_utf8(output.stderr).unwrap();
+            let expected = match (is_trusted, key.is_empty()) {
+                (true, true) => 0,
+                // It is the server that does not know the key.
+                (true, false) => 1,
+                (false, _) => 4,
+            };
+            assert_eq!(output.status.code(), Some(expected), "{key:?}: {error}");
+        }
+    }
+}
+
 #[test]
 fn a_file_that_cannot_be_used_stops_the_start() {
-    use crate::support::program::run;
     let set = |key: &str, name: &str| format!("{key}={}", key_file(name).display());
     let run = |certificate: &str, key: &str| {
         let (certificate, key) = (set("tls.certificate", certificate), set("tls.key", key));
@@ -457,5 +483,4 @@ fn a_file_that_cannot_be_used_stops_the_start() {
         error.contains("tls.key") && error.contains("is encrypted"),
         "{error}"
     );
-    assert!(Path::new(&key_file("tls-encrypted.key")).exists());
 }

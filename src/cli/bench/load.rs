@@ -1,13 +1,16 @@
 //! The options that all scenarios share.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use humantime_serde::re::humantime;
+use tokio_rustls::rustls::RootCertStore;
 
 use super::pacer::Rate;
 use super::transport::Transport;
 use super::{Error, Scenario};
+use crate::cli::authorities::authorities;
 use crate::cli::secret::secret;
 use crate::client::url::{self, Url};
 use crate::client::{Credentials, Secret};
@@ -47,6 +50,9 @@ pub(super) struct Load {
     #[arg(long, global = true, value_name = "TOKEN|@FILE", env = "MIRANT_TOKEN", hide_env_values = true,
           value_parser = secret)]
     token: Option<Secret>,
+    /// Trust the certificate authorities in this file (PEM) instead of the system's
+    #[arg(long, global = true, value_name = "FILE", value_parser = authorities)]
+    pub(super) ca: Option<Arc<RootCertStore>>,
     /// Process of the server, on this host, whose processor time and memory are read from /proc
     #[arg(long, global = true, value_name = "PROCESS_ID")]
     pub(super) pid: Option<u32>,

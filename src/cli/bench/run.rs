@@ -80,6 +80,7 @@ impl Run {
                 load.transport.connection_type(),
                 load.credentials(),
                 load.timeout,
+                load.ca.clone(),
             );
             servers.push(Arc::new(server.await.map_err(Error::Server)?));
         }

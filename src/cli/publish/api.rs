@@ -1,6 +1,7 @@
 //! Publishing by the HTTP API: each batch is a request with a key of its own, under which the server takes it once
 //! however often it comes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,9 +12,9 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::cli::harmless::shown;
-use crate::cli::remote::Error;
+use crate::cli::remote::{Error, Remote};
 use crate::client::fault::excerpt;
-use crate::client::{Message, Outcome, Secret, Url, backoff, chance};
+use crate::client::{Message, Outcome, Secret, backoff, chance};
 use crate::outbound::{Bounds, Failure, Outbound};
 
 /// Bytes of an answer.
@@ -71,7 +72,7 @@ enum Attempt {
 impl Api {
     /// Prepares requests; makes none.
     pub(super) fn open(
-        url: &Url,
+        remote: &Remote,
         channel: &str,
         key: &Secret,
         patience: Duration,
@@ -85,8 +86,11 @@ impl Api {
             max_requests: 1,
         };
         Ok(Self {
-            outbound: Outbound::new(bounds)?,
-            url: url.below("/api/v1", "/publish"),
+            outbound: match &remote.ca {
+                Some(authorities) => Outbound::trusting(Arc::clone(authorities), bounds)?,
+                None => Outbound::new(bounds)?,
+            },
+            url: remote.url.below("/api/v1", "/publish"),
             authorization,
             channel: channel.into(),
             patience,

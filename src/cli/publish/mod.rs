@@ -159,7 +159,7 @@ impl Way {
         let remote = &args.remote;
         match &args.key {
             Some(key) if remote.user.is_none() => {
-                let api = Api::open(&remote.url, &args.channel, key, args.timeout)?;
+                let api = Api::open(remote, &args.channel, key, args.timeout)?;
                 Ok(Self::Api(Box::new(api)))
             }
             _ => {

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
-use tokio_rustls::rustls::{ClientConfig, pki_types::ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 
 use crate::client::fault::Fault;
 
@@ -23,17 +23,21 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// Reads the system's certificate authorities, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` say.
+    /// Trusts these certificate authorities; without any the system's, or those that `SSL_CERT_FILE` and
+    /// `SSL_CERT_DIR` say.
     ///
     /// # Errors
     /// There are none, or a certificate cannot be for such a host.
-    pub(crate) fn to(host: &str) -> io::Result<Self> {
+    pub(crate) fn to(host: &str, authorities: Option<Arc<RootCertStore>>) -> io::Result<Self> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_native_roots()?
-            .with_no_client_auth();
+            .map_err(io::Error::other)?;
+        let config = match authorities {
+            Some(authorities) => config.with_root_certificates(authorities),
+            None => config.with_native_roots()?,
+        };
+        let config = config.with_no_client_auth();
         Ok(Self {
             connector: TlsConnector::from(Arc::new(config)),
             name,

@@ -52,7 +52,7 @@ impl Certificate {
         };
         let key = of_key.private_key()?;
         let leaf = EndEntityCert::try_from(&chain[0]).map_err(|error| {
-            of_certificate.unusable(format!("the certificate is none: {error}"))
+            of_certificate.unusable(format!("the certificate cannot be used: {error}"))
         })?;
         let names = leaf.valid_dns_names().map(str::to_ascii_lowercase);
         let (names, valid) = (names.collect(), validity(&leaf));

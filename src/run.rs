@@ -156,6 +156,7 @@ fn bind_with_all(
     let clients = Clients::new(&config, &access, &metrics)?;
     let backends = Backends::new(&config, &metrics)?;
     let operator = operator(&config);
+    let acceptor = acceptor(&config.tls, &metrics)?;
     let (http, admin, api) = (config.http, config.admin, config.api);
     let (mut bayeux, mut channel) = (config.bayeux, config.channel);
     bayeux.transports.shows = clients.shows;
@@ -203,18 +204,14 @@ fn bind_with_all(
     )?
     .passing_by(node.as_ref().map(|node| Arc::clone(&node.wire)));
     let service = Arc::new(Service::new(bayeux));
-    let acceptor = acceptor(&config.tls, &metrics)?;
     let common = Common::new(&http, max_message_size, metrics, stopping, acceptor.clone());
     let http_api = Arc::new(HttpApi::new(&server, clients.keys, &api.bounds, operator));
     let to_clients = api.public.then(|| Arc::clone(&http_api));
     let routes = public_routes(&http, demo, to_clients, &service);
+    let for_operator = admin_routes(&admin, &server, &http_api);
     Ok(Bound {
         public: common.listen(&http.listen, Proxies::new(&http)?, routes)?,
-        admin: common.listen(
-            &admin.listen,
-            Proxies::default(),
-            admin_routes(&admin, &server, &http_api),
-        )?,
+        admin: common.listen(&admin.listen, Proxies::default(), for_operator)?,
         api: common.listen(&api.listen, Proxies::default(), api_routes(&api, http_api))?,
         server,
         hooks: backends.hooks,

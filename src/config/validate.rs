@@ -159,8 +159,6 @@ impl Checks {
             ("http.keep_alive_timeout", http.keep_alive_timeout),
             ("http.write_timeout", http.write_timeout),
             ("http.shutdown_timeout", http.shutdown_timeout),
-            ("tls.handshake_timeout", config.tls.handshake_timeout),
-            ("tls.reload_interval", config.tls.reload_interval),
             ("bayeux.timeout", session.timeout),
             ("bayeux.max_interval", session.max_interval),
             ("bayeux.max_unconnected", session.max_unconnected),
@@ -581,9 +579,11 @@ fn shown(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// How long others are waited for, outside.
-fn of_others(config: &Config) -> [(&'static str, Duration); 6] {
+/// How long others are waited for, outside, and how often files are looked at.
+fn of_others(config: &Config) -> [(&'static str, Duration); 8] {
     [
+        ("tls.handshake_timeout", config.tls.handshake_timeout),
+        ("tls.reload_interval", config.tls.reload_interval),
         ("cluster.call_timeout", config.cluster.call_timeout),
         ("cluster.node_timeout", config.cluster.node_timeout),
         ("webhook.timeout", config.webhook.timeout),

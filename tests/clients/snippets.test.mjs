@@ -61,6 +61,25 @@ const RUNS = {
     assert.deepEqual(statuses.toSorted(), expected.toSorted(), printed);
     assert.match(printed, /Content-Range: bytes 4-6\/7\r\n/);
   },
+  'sudo systemctl enable --now mirant': async (text, { shell }) => {
+    await symlink(fileURLToPath(new URL('../../packaging', import.meta.url)), join(shell.folder, 'packaging'));
+    const here = text.replaceAll(/ \/(etc|usr\/bin)\//g, ` ${shell.folder}/$1/`);
+    await shell.run(`sudo() { case "$1" in useradd | systemctl) ;; *) "$@" ;; esac; }\n${here}`);
+    const unit = await readFile(join(shell.folder, 'etc/systemd/system/mirant.service'), 'utf8');
+    const [, before] = /^ExecStartPre=(.*)$/m.exec(unit);
+    assert.match(await shell.run(before.replaceAll(/\/(etc|usr\/bin)\//g, `${shell.folder}/$1/`)), /mirant\.toml: ok/);
+  },
+  'mirant serve --listen tls:': async (text, { shell }) => {
+    const certificate = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -days 9";
+    await shell.run(`${certificate} -keyout privkey.pem -out fullchain.pem 2> openssl.log`);
+    const here = text.replaceAll('/etc/letsencrypt/live/comet.example.com', shell.folder).replace('0.0.0.0:8443', '127.0.0.1:0');
+    await shell.start(here).until(/listening on https:\/\/127.0.0.1:\d+\/cometd/);
+  },
+  'mirant completions bash': async (text, { shell }) => {
+    const completes = 'source ~/.local/share/bash-completion/completions/mirant; complete -p mirant';
+    const printed = await shell.run(`HOME=$PWD; mkdir -p ~/.local/share/bash-completion/completions\n${text}\n${completes}`);
+    assert.match(printed, /complete .*-F _mirant mirant/);
+  },
   'mirant default-config > mirant.toml': serves(/mirant\.toml: ok[^]*listening on \S+\/cometd/),
   'pattern = "/prices/**"': isConfiguration,
   'mirant serve --set services.echo': serves(/listening on \S+\/cometd/),
@@ -134,11 +153,6 @@ const RUNS = {
     const printed = shell.start(text.replace(':9090', ':0'));
     const [, admin] = await printed.until(/admin on (http:\S+)\/metrics/);
     assert.equal((await fetch(`${admin}/healthz`)).status, 200);
-  },
-  'ExecStart=': async (text, { shell }) => {
-    await writeFile(join(shell.folder, 'mirant.toml'), '');
-    const [, command] = /^ExecStart=\/usr\/local\/bin\/(.*)$/m.exec(text);
-    await shell.start(command.replace('/etc/', '')).until(/listening on \S+\/cometd/);
   },
   '[[access]]                              # everybody': isConfiguration,
   'reason = "announcements come from the team"': isConfiguration,

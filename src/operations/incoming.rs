@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 
-use super::{Later, Scope};
-use crate::bayeux::{ChannelName, ChannelPattern, Event, Limits};
+use super::{Later, RETRY, Scope};
+use crate::bayeux::{BayeuxError, ChannelName, ChannelPattern, Event, Limits};
 use crate::cluster::Incoming;
+use crate::extensions::Refusal;
 use crate::resources::Current;
+use crate::session::Session;
 
 impl Scope<'_> {
     /// Sends a message of the cluster to its subscribers here, and changes the resource that it is of; returns what
@@ -38,16 +40,32 @@ impl Scope<'_> {
     }
 
     /// Lets the reply to the message that is being done wait until all that is subscribed to comes to this node.
-    pub(super) fn wait_for_interest(&self) {
+    pub(super) fn wait_for_interest(&self, session: &Arc<Session>) {
         if let Some(settled) = self.interest_settled() {
             self.keep_back(Later::new(settled.map(|()| Ok(None))));
         }
-        // If this node dies another one is to know of it.
-        let is_up = self.cluster.is_some_and(|links| links.backplane.is_up());
-        let ownership = self.shared.ownership.as_ref().filter(|_| is_up);
-        if let Some(told) = ownership.and_then(|ownership| ownership.settled()) {
-            self.keep_back(Later::new(told.map(|()| Ok(None))));
-        }
+        self.wait_for_others(session);
+    }
+
+    /// Lets it wait until others know of a change of a session, for if this node dies. If another one has adopted the
+    /// session meanwhile the change is forgotten, and is refused.
+    pub(super) fn wait_for_others(&self, session: &Arc<Session>) {
+        let told = self.cluster.and_then(|links| {
+            let backplane = Arc::clone(&links.backplane);
+            let ownership = self.shared.ownership.as_ref()?;
+            ownership.settled(move || backplane.is_up())
+        });
+        let Some(told) = told else {
+            return;
+        };
+        let session = Arc::clone(session);
+        self.keep_back(Later::new(told.map(move |()| {
+            if session.is_lost() {
+                let error = BayeuxError::ClusterUnavailable.text();
+                return Err(Refusal::Later(error.into(), RETRY));
+            }
+            Ok(None)
+        })));
     }
 
     /// Waits until all that is subscribed to comes to this node; nothing: it does.

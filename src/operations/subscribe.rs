@@ -53,7 +53,7 @@ pub(super) fn apply<'a>(
         scope.unsubscribe(session, &patterns);
         return refused(reply, refusal);
     }
-    scope.wait_for_interest();
+    scope.wait_for_interest(session);
     begun.decide(reply, new, session, scope)
 }
 

@@ -35,6 +35,7 @@ pub(super) fn apply(
         return Err(BayeuxError::ChannelMissing);
     }
     scope.unsubscribe(session, &patterns);
+    scope.wait_for_others(session);
     Ok(())
 }
 

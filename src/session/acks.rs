@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::queue::Beside;
-use super::record::{AcksRecord, EventRecord, Revive, Unreadable};
-use crate::bayeux::Event;
+use super::record::{AcksRecord, EventRecord, PatternRecord, Revive, Unreadable};
+use crate::bayeux::{ChannelPattern, Event};
 use crate::memory::sizes;
 
 /// The events that were sent, until a connect names the reply that they went with first.
@@ -21,6 +21,9 @@ pub(super) struct Acks {
     bytes: usize,
     /// Some was acknowledged that nobody has taken notice of.
     is_news: bool,
+    /// In a cluster: the subscriptions that began after what its client has acknowledged, each with the number that was
+    /// last when its messages came to this node; nothing while that is not known.
+    begun: Vec<(ChannelPattern, Option<u64>)>,
 }
 
 impl Acks {
@@ -32,11 +35,13 @@ impl Acks {
             bytes: _,
             // All of it is known to who reads this.
             is_news: _,
+            begun: _,
         } = self;
         let record = |(number, event): &(u64, Arc<Event>)| Ok((*number, EventRecord::of(event)?));
         Ok(AcksRecord {
             last: *last,
             sent: sent.iter().map(record).collect::<Result<_, _>>()?,
+            begun: self.begun_record(),
         })
     }
 
@@ -45,8 +50,10 @@ impl Acks {
         record: AcksRecord,
         revive: &mut Revive<'_>,
     ) -> Result<Self, Unreadable> {
+        let begun = record.begun.into_iter();
         let mut acks = Self {
             last: record.last,
+            begun: begun.map(|(it, since)| (it.0, Some(since))).collect(),
             ..Self::default()
         };
         for (number, event) in record.sent {
@@ -81,7 +88,43 @@ impl Acks {
         AcksRecord {
             last: self.last,
             sent: Vec::new(),
+            begun: self.begun_record(),
         }
+    }
+
+    fn begun_record(&self) -> Vec<(PatternRecord, u64)> {
+        let record = |(pattern, since): &(ChannelPattern, Option<u64>)| {
+            Some((PatternRecord(pattern.clone()), (*since)?))
+        };
+        self.begun.iter().filter_map(record).collect()
+    }
+
+    /// Notes that a subscription has begun.
+    pub(super) fn begin(&mut self, pattern: &ChannelPattern) {
+        self.begun.push((pattern.clone(), None));
+    }
+
+    /// Notes that a subscription is over.
+    pub(super) fn forget(&mut self, pattern: &ChannelPattern) {
+        self.begun.retain(|(begun, _)| begun != pattern);
+    }
+
+    /// Returns the subscriptions of which it is not known since when their messages come.
+    pub(super) fn beginning(&self) -> Vec<ChannelPattern> {
+        let unknown = self.begun.iter().filter(|(_, since)| since.is_none());
+        unknown.map(|(pattern, _)| pattern.clone()).collect()
+    }
+
+    /// Notes that the messages of these come since a number, and forgets what does not matter any more, as all up to
+    /// `position` is acknowledged.
+    pub(super) fn have_begun(&mut self, patterns: &[ChannelPattern], at: u64, position: u64) {
+        for (pattern, since) in &mut self.begun {
+            if since.is_none() && patterns.contains(pattern) {
+                *since = Some(at);
+            }
+        }
+        self.begun
+            .retain(|(_, since)| since.is_none_or(|since| since > position));
     }
 
     /// Returns the least of the numbers in history of what is to be acknowledged.
@@ -127,7 +170,8 @@ impl Acks {
     /// Returns the bytes of the places of events.
     pub(super) fn places(&self) -> usize {
         let places = self.sent.capacity() * size_of::<(u64, Arc<Event>)>();
-        sizes::block(size_of::<Self>()) + sizes::block(places)
+        let begun = self.begun.capacity() * size_of::<(ChannelPattern, Option<u64>)>();
+        sizes::block(size_of::<Self>()) + sizes::block(places) + sizes::block(begun)
     }
 
     /// Notes what goes for the first time with the next reply, and returns that reply's number.

@@ -497,6 +497,9 @@ impl Session {
         let added = inner.state.add_subscription(pattern);
         if added == Some(true) {
             telling.subscription(Kind::Subscribed, pattern);
+            if self.shared.ownership.is_some() {
+                inner.state.begin_subscription(pattern);
+            }
             self.note_change();
         }
         added.is_some()

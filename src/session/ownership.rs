@@ -98,9 +98,12 @@ impl Ownership {
         }
     }
 
-    /// Waits until all that has changed was told, as long as others can be told: not once the lease is over. Nothing:
-    /// it was.
-    pub fn settled(self: &Arc<Self>) -> Option<impl Future<Output = ()> + Send + 'static> {
+    /// Waits until all that has changed was told: only for a moment while others cannot be told, as the lease is over or
+    /// the backplane is away (`is_up` tells). Nothing: it was.
+    pub fn settled(
+        self: &Arc<Self>,
+        is_up: impl Fn() -> bool + Send + 'static,
+    ) -> Option<impl Future<Output = ()> + Send + 'static> {
         let made = self.lock().made;
         let mut told = self.told.subscribe();
         if *told.borrow() >= made {
@@ -109,11 +112,15 @@ impl Ownership {
         let ownership = Arc::clone(self);
         Some(async move {
             let end = tokio::time::Instant::now() + PATIENCE;
-            loop {
+            // They are counted, as time leaps while a node is frozen.
+            let mut looks = 0;
+            while looks < MOMENT && tokio::time::Instant::now() < end {
                 let told = told.wait_for(|told| *told >= made);
-                let is_told = timeout(LOOK, told).await.is_ok();
-                if is_told || !ownership.is_leased() || tokio::time::Instant::now() >= end {
+                if timeout(LOOK, told).await.is_ok() {
                     return;
+                }
+                if !is_up() || !ownership.is_leased() {
+                    looks += 1;
                 }
             }
         })
@@ -248,10 +255,11 @@ impl super::Session {
     }
 }
 
-/// How long whoever subscribes waits until other nodes know of that, at most, and how often it is looked meanwhile
-/// whether they can be told.
+/// How long whoever subscribes waits until other nodes know of that, at most; how often it is looked meanwhile whether
+/// they can be told, and for how many of these times it waits while they cannot.
 const PATIENCE: Duration = Duration::from_secs(30);
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(200);
+const MOMENT: u32 = 10;
 
 /// How often what was acknowledged is written.
 pub const CHECKPOINT: Duration = Duration::from_secs(1);
@@ -276,9 +284,9 @@ mod tests {
         assert!(ownership.is_changed(ids[0]) && !ownership.is_changed(ids[1]));
         let first = ownership.take(10);
         assert_eq!(first, changes(&ids[..1], &[], 2));
-        assert!(ownership.settled().is_some());
+        assert!(ownership.settled(|| true).is_some());
         ownership.note_told(&first);
-        assert!(ownership.settled().is_none());
+        assert!(ownership.settled(|| true).is_none());
         assert!(ownership.take(10).is_empty());
         ownership.give_back(first);
         ownership.note_ended(ids[0]);
@@ -309,14 +317,22 @@ mod tests {
         ownership.lease.renew(now().into_std(), lives);
         ownership.note(ClientId(RandomId::from_random([1; 16])));
         let begun = now();
-        let mut settled = Box::pin(ownership.settled().expect("nobody knows"));
+        let mut settled = Box::pin(ownership.settled(|| true).expect("nobody knows"));
         let slow = timeout(Duration::from_secs(4), &mut settled).await;
         assert!(slow.is_err(), "Redis is slow");
         ownership.note_told(&ownership.take(10));
         settled.await;
         assert_eq!(begun.elapsed(), Duration::from_secs(4));
         ownership.note(ClientId(RandomId::from_random([1; 16])));
-        ownership.settled().expect("nobody knows").await;
-        assert!(begun.elapsed() < lives, "Redis is away");
+        let settled = ownership.settled(|| true).expect("nobody knows");
+        settled.await;
+        let moment = LOOK * MOMENT;
+        let whole = lives + moment;
+        assert!(begun.elapsed() <= whole, "the lease is over");
+        ownership.lease.renew(now().into_std(), lives);
+        let begun = now();
+        let settled = ownership.settled(|| false).expect("nobody knows");
+        settled.await;
+        assert_eq!(begun.elapsed(), moment, "Redis is away");
     }
 }

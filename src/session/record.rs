@@ -141,6 +141,9 @@ pub(super) struct StreamRecord {
 pub(super) struct AcksRecord {
     pub(super) last: u64,
     pub(super) sent: Vec<(u64, EventRecord)>,
+    /// Subscriptions that are younger than what is acknowledged, each with the number up to which nothing is its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) begun: Vec<(PatternRecord, u64)>,
 }
 
 /// An event.
@@ -282,6 +285,15 @@ impl Record {
     pub fn subscriptions(&self) -> Vec<ChannelPattern> {
         let patterns = self.state.subscriptions.iter();
         patterns.map(|pattern| pattern.0.clone()).collect()
+    }
+
+    /// Returns the number after which messages are its own by a subscription that is younger than what its client has
+    /// acknowledged; 0 if it is not.
+    #[must_use]
+    pub fn begun(&self, pattern: &ChannelPattern) -> u64 {
+        let mut begun = self.state.acks.iter().flat_map(|acks| &acks.begun);
+        let found = begun.find(|(name, _)| name.0 == *pattern);
+        found.map_or(0, |(_, since)| *since)
     }
 
     /// Tells whether its client acknowledges.

@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::record::{StateRecord, VERSION};
-use super::state::State;
+use super::state::{State, Wake};
 use super::{Browser, Origin, Record, Revive, Session, Share, Shared, Unreadable};
+use crate::bayeux::ChannelPattern;
 use crate::extensions::{Begun, Pipeline};
 
 impl Session {
@@ -43,6 +44,25 @@ impl Session {
     #[must_use]
     pub fn is_deciding(&self) -> bool {
         self.lock().state.is_deciding()
+    }
+
+    /// Returns the subscriptions of which it is to be known since when their messages come.
+    #[must_use]
+    pub fn beginning(&self) -> Vec<ChannelPattern> {
+        self.lock().state.beginning()
+    }
+
+    /// Notes that the messages of these come since a number. All up to `last` have been offered to it.
+    pub fn have_begun(&self, patterns: &[ChannelPattern], at: u64, last: u64) {
+        let mut inner = self.lock();
+        inner.state.have_begun(patterns, at, last);
+        self.finish(inner, Wake::default());
+    }
+
+    /// Tells whether it was let go because another node had adopted it: what was changed here since is forgotten.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.lock().state.is_lost()
     }
 
     /// Tells whether nothing of it is on its way.

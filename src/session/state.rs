@@ -464,6 +464,9 @@ impl State {
     /// Removes a subscription; false if it is not there.
     pub(super) fn remove_subscription(&mut self, pattern: &ChannelPattern) -> bool {
         self.forget_replay(pattern);
+        if let Some(acks) = &mut self.acks {
+            acks.forget(pattern);
+        }
         self.subscriptions.remove(pattern)
     }
 

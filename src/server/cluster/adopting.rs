@@ -1,5 +1,6 @@
 //! A session whose node is dead goes on here, with what that has written of it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -122,14 +123,14 @@ impl Missing {
     pub(super) fn of(
         session: &Session,
         subscriptions: &[ChannelPattern],
-        after: u64,
+        after: impl Fn(&ChannelPattern) -> u64,
         comes: bool,
         scope: &Scope<'_>,
     ) -> Self {
         let comes = comes && scope.history.store().is_some();
         let is_again = |it: &&ChannelPattern| comes && scope.router.replay(it).is_some();
         // What it is being given of the past already goes on to the end.
-        let missed = |it: &ChannelPattern| Some((it.clone(), session.came_up_to(it, after)?));
+        let missed = |it: &ChannelPattern| Some((it.clone(), session.came_up_to(it, after(it))?));
         let again = subscriptions.iter().filter(is_again);
         let patterns: Vec<_> = again.filter_map(missed).collect();
         let is_lost = |it: &&ChannelPattern| !comes || !scope.router.is_kept(it);
@@ -182,10 +183,15 @@ fn take_up(core: &Core, mut record: Record, last: u64) -> Option<Option<Missed>>
     let position = record.adopt();
     let subscriptions = record.subscriptions();
     let acknowledges = record.acknowledges();
+    let begun: HashMap<_, _> = subscriptions
+        .iter()
+        .map(|pattern| (pattern.clone(), position.max(record.begun(pattern))))
+        .collect();
+    let after = |pattern: &ChannelPattern| begun.get(pattern).copied().unwrap_or(position);
     let mut missing = None;
     let prepare = |session: &Arc<Session>| {
         session.set_floor(last);
-        let found = Missing::of(session, &subscriptions, position, acknowledges, &scope);
+        let found = Missing::of(session, &subscriptions, after, acknowledges, &scope);
         missing = Some(found);
     };
     match scope.take_up_with(record, &mut Revived::default(), prepare) {

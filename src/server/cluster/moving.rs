@@ -182,7 +182,7 @@ pub(super) fn take_up(
         let Some(since) = recent.after(at) else {
             // All up to now comes from there, if it comes.
             session.set_floor(recent.last());
-            missing = Some(Missing::of(session, &subscriptions, at, true, &scope));
+            missing = Some(Missing::of(session, &subscriptions, |_| at, true, &scope));
             return;
         };
         for (channel, event) in since {
@@ -300,7 +300,7 @@ async fn part(
     let bound = cluster.links.settings.call_timeout;
     // Only what the others know of can be claimed.
     timeout(bound, write_one(core, id)).await.ok()?.ok()?;
-    if let Some(told) = core.shared.ownership.as_ref()?.settled() {
+    if let Some(told) = core.shared.ownership.as_ref()?.settled(|| true) {
         // Another task may be writing it: what comes after the claim is refused.
         timeout(bound, told).await.ok()?;
     }

@@ -8,6 +8,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::super::core::{Core, clocks};
 use super::Cluster;
+use super::head::head;
 use crate::bayeux::ClientId;
 use crate::cluster::Written;
 use crate::history::Failed;
@@ -108,6 +109,7 @@ async fn write(core: &Core, cluster: &Cluster, changes: &Changes) -> Result<(), 
     let me = cluster.links.me;
     let registry = &cluster.links.registry;
     let sessions = changes.sessions.iter();
+    begin(core, cluster, &changes.sessions).await?;
     let batch = sessions.filter_map(|id| written(core, cluster, *id));
     let batch: Vec<Written> = batch.collect();
     if !batch.is_empty() {
@@ -134,6 +136,29 @@ async fn write(core: &Core, cluster: &Cluster, changes: &Changes) -> Result<(), 
         for (id, _) in ended {
             cluster.owned.remove(id);
         }
+    }
+    Ok(())
+}
+
+/// Finds since when the messages of new subscriptions come, so that who adopts their sessions does not read what was
+/// before: what a node has heard last may be long ago.
+async fn begin(core: &Core, cluster: &Cluster, sessions: &[ClientId]) -> Result<(), Failed> {
+    let found = sessions.iter().filter_map(|id| {
+        let session = core.sessions.find(*id)?;
+        let patterns = session.beginning();
+        (!patterns.is_empty()).then_some((session, patterns))
+    });
+    let found: Vec<_> = found.collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    if let Some(settled) = cluster.links.interest.settled() {
+        settled.await;
+    }
+    let head = head(core).await?;
+    let last = cluster.last_delivered();
+    for (session, patterns) in found {
+        session.have_begun(&patterns, head, last);
     }
     Ok(())
 }

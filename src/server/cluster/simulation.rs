@@ -218,8 +218,6 @@ impl World {
                 let time = millis(500 + chance.below(9000));
                 self.redis
                     .trace(|| format!("{} is frozen for {time:?}", node.id));
-                // Its lease is over when it goes on.
-                self.has_been_away.store(true, SeqCst);
                 node.gate.freeze(time);
             }
             _ => {

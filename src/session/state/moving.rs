@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Phase, State, Wake};
 use crate::bayeux::{ChannelPattern, Event};
+use crate::metrics::EndReason;
 use crate::session::Settings;
 use crate::session::record::StateRecord;
 
@@ -47,6 +48,39 @@ impl State {
         let before = unacknowledged.map(|id| id - 1);
         let all = last.max(self.floor);
         before.into_iter().chain(read).min().unwrap_or(all)
+    }
+
+    /// Notes that a subscription has begun, unless its client asks for the past too, or acknowledges nothing.
+    pub(in crate::session) fn begin_subscription(&mut self, pattern: &ChannelPattern) {
+        let replays = self.replays(pattern);
+        if let Some(acks) = self.acks.as_mut().filter(|_| !replays) {
+            acks.begin(pattern);
+        }
+    }
+
+    /// Returns the subscriptions of which it is to be known since when their messages come.
+    pub(in crate::session) fn beginning(&self) -> Vec<ChannelPattern> {
+        let acks = self.acks.as_ref();
+        acks.map_or_else(Vec::new, |acks| acks.beginning())
+    }
+
+    /// Notes that the messages of these come since a number. All up to `last` have been offered to it.
+    pub(in crate::session) fn have_begun(
+        &mut self,
+        patterns: &[ChannelPattern],
+        at: u64,
+        last: u64,
+    ) {
+        let position = self.position(last);
+        if let Some(acks) = &mut self.acks {
+            acks.have_begun(patterns, at, position);
+        }
+    }
+
+    /// Tells whether it was let go because another node had adopted it: what was changed here since is forgotten.
+    pub(in crate::session) fn is_lost(&self) -> bool {
+        // One that moves is cut before.
+        matches!(self.phase, Phase::Ended(EndReason::Moved)) && !self.is_cut
     }
 
     /// Returns up to which message of the cluster it has all.

@@ -145,7 +145,7 @@ impl Client {
                 self.fail(&format!("{number} is published nowhere"));
             }
             if let Answer::Replies(replies, _) = &answer {
-                let is_away = replies[0].contains(r#""error":"503::"#);
+                let is_away = replies[0].contains(r#""error":"503::cluster_unavailable"#);
                 if answer.success().is_none() && !is_away {
                     self.fail(&format!("{number} is not published: {}", replies[0]));
                 }

@@ -11,6 +11,7 @@ mod labels;
 pub mod latency;
 mod notices;
 mod render;
+mod tls;
 
 use latency::Latency;
 use notices::Quota;
@@ -23,6 +24,7 @@ pub use labels::{
     ApiOutcome, CallOutcome, Dropped, EndReason, Forbidden, Limit, PasswordOutcome, WebhookOutcome,
 };
 pub use notices::{Notice, Permit};
+pub use tls::{Tls, TlsHandshake};
 
 use crate::memory::Budget;
 use crate::peer::Peer;
@@ -70,6 +72,8 @@ pub struct Metrics {
     pub dropped_events: Counter,
     /// What is kept, and read again.
     pub history: History,
+    /// What is counted about TLS.
+    pub tls: Tls,
     /// What is counted about the cluster.
     pub cluster: Cluster,
     /// What hooks answer and are told.

@@ -32,6 +32,7 @@ use crate::history::History;
 use crate::history::OpenError;
 use crate::hooks::Hooks;
 use crate::http_api::{HttpApi, Operator};
+use crate::listener::tls::{Acceptor, NoTls};
 use crate::listener::{self, Listener, ListeningSocket, NotAProxy, Proxies, Routes};
 pub use crate::listener::{BindError, BoundAddress, ListenAddress};
 use crate::memory::Budget;
@@ -55,6 +56,9 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] BindError),
+    /// TLS cannot be spoken.
+    #[error(transparent)]
+    Tls(#[from] NoTls),
     /// An entry of `http.allowed_origins` is not an origin.
     #[error(transparent)]
     Origin(#[from] NotAnOrigin),
@@ -98,6 +102,7 @@ pub struct Bound {
     api: Listening,
     hooks: Hooks,
     node: Option<Node>,
+    acceptor: Option<Arc<Acceptor>>,
     stop: watch::Sender<bool>,
     shutdown_timeout: Duration,
 }
@@ -198,7 +203,8 @@ fn bind_with_all(
     )?
     .passing_by(node.as_ref().map(|node| Arc::clone(&node.wire)));
     let service = Arc::new(Service::new(bayeux));
-    let common = Common::new(&http, max_message_size, metrics, stopping);
+    let acceptor = acceptor(&config.tls, &metrics)?;
+    let common = Common::new(&http, max_message_size, metrics, stopping, acceptor.clone());
     let http_api = Arc::new(HttpApi::new(&server, clients.keys, &api.bounds, operator));
     let to_clients = api.public.then(|| Arc::clone(&http_api));
     let routes = public_routes(&http, demo, to_clients, &service);
@@ -213,9 +219,21 @@ fn bind_with_all(
         server,
         hooks: backends.hooks,
         node: node.map(|node| node.answering(&service)),
+        acceptor,
         stop,
         shutdown_timeout: http.shutdown_timeout,
     })
+}
+
+/// Returns what speaks TLS, if there is a certificate.
+fn acceptor(
+    settings: &listener::tls::Settings,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Arc<Acceptor>>, NoTls> {
+    if settings.certificate.is_none() {
+        return Ok(None);
+    }
+    Acceptor::new(settings, metrics).map(Arc::new).map(Some)
 }
 
 /// Returns what keeps history: in a cluster what its nodes share, else what the program brings, or what is configured.
@@ -288,6 +306,7 @@ struct Common<'h> {
     max_message_size: u64,
     metrics: Arc<Metrics>,
     stopping: watch::Receiver<bool>,
+    acceptor: Option<Arc<Acceptor>>,
 }
 
 impl<'h> Common<'h> {
@@ -296,6 +315,7 @@ impl<'h> Common<'h> {
         max_message_size: u64,
         metrics: Arc<Metrics>,
         stopping: watch::Receiver<bool>,
+        acceptor: Option<Arc<Acceptor>>,
     ) -> Self {
         Self {
             http,
@@ -303,6 +323,7 @@ impl<'h> Common<'h> {
             max_message_size,
             metrics,
             stopping,
+            acceptor,
         }
     }
 
@@ -312,7 +333,7 @@ impl<'h> Common<'h> {
         proxies: Proxies,
         routes: Routes,
     ) -> Result<Listening, BindError> {
-        let sockets = listener::listen(addresses, self.http)?;
+        let sockets = listener::listen(addresses, self.http, self.acceptor.as_ref())?;
         let listener = Listener::new(
             self.http.clone(),
             self.max_connections,
@@ -426,10 +447,8 @@ fn api_routes(settings: &config::Api, api: Arc<HttpApi>) -> Routes {
 /// Returns the hosts for which listeners answer that are not for clients: theirs if they are named, and those
 /// that the operator names by `key`.
 fn own_hosts(key: &'static str, listen: &[ListenAddress], hosts: &[String]) -> Hosts {
-    let own = listen.iter().filter_map(|address| match address {
-        ListenAddress::Name(name, _) => Some(name.clone()),
-        ListenAddress::Ip(_) | ListenAddress::Unix(_) => None,
-    });
+    let own = listen.iter().filter_map(ListenAddress::name);
+    let own = own.map(str::to_owned);
     let names: Vec<String> = own.chain(hosts.iter().cloned()).collect();
     Hosts::own_and(key, &names)
 }
@@ -503,6 +522,9 @@ impl Bound {
         tasks.spawn(async move { relieving.relieve().await });
         let counting = Arc::clone(&self.server);
         tasks.spawn(async move { counting.count().await });
+        if let Some(acceptor) = self.acceptor {
+            tasks.spawn(acceptor.follow());
+        }
         let mut node = JoinSet::new();
         if let Some(own) = self.node {
             node.spawn(own.serve(Arc::clone(&self.server)));

@@ -4,7 +4,9 @@ mod admit;
 mod batch;
 mod cluster;
 mod core;
+mod delivering;
 mod directory;
+mod everywhere;
 mod figures;
 mod held;
 mod history;
@@ -41,10 +43,10 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::operations::RefusedUsers;
 pub use crate::operations::event_stream::Opened;
-pub use crate::operations::http_api::{NotSent, To};
+pub use crate::operations::http_api::NotSent;
 pub use crate::operations::replay::{Recovered, Recovering};
 pub use crate::operations::resources::{ByteRange, NotWritten};
-pub use crate::operations::{Actor, Denied, Implied, NotOpened, Publishing, TooManyRefused, Who};
+pub use crate::operations::{Actor, Denied, Implied, NotOpened, TooManyRefused, Who};
 use crate::rates::{self, Rates};
 use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
@@ -60,7 +62,10 @@ use crate::session::{
 pub use admit::Admission;
 pub use batch::STEP;
 pub use cluster::Located;
-pub use directory::{ChannelDetails, Disconnected, Presence};
+pub use cluster::asking::NoAnswer;
+pub use delivering::{Later, Sent, To};
+pub use directory::{ChannelDetails, Disconnected, ListedSession, Presence, SessionDetails};
+pub use everywhere::Gathered;
 pub use held::HeldConnect;
 pub use http_api::{Refusals, Sending};
 pub use outcome::{Outcome, Settled, Settlement};
@@ -163,9 +168,12 @@ impl BayeuxServer {
         let resources = Resources::new(parts.resources, Arc::clone(&parts.metrics));
         let waiting = WaitingRoom::new(parts.waits, Arc::clone(&parts.metrics));
         let shared = Shared {
+            shares: match parts.cluster {
+                Some(_) => Shares::across_nodes(&parts.session),
+                None => Shares::default(),
+            },
             settings: parts.session,
             browsers: Browsers::default(),
-            shares: Shares::default(),
             timers: Timers::default(),
             reconnects: Reconnects::default(),
             replays: session::Replays::default(),
@@ -179,7 +187,10 @@ impl BayeuxServer {
             }),
             extensions: parts.extensions,
             aliases: aliases(parts.cluster.as_ref()),
-            lifecycle: parts.lifecycle,
+            lifecycle: match parts.cluster {
+                Some(_) => parts.lifecycle.across_nodes(),
+                None => parts.lifecycle,
+            },
             feeds: Arc::default(),
             metrics: parts.metrics,
         };
@@ -279,6 +290,8 @@ impl BayeuxServer {
             cluster::publishing::run(&self.core),
             cluster::stream::run(&self.core),
             cluster::owning::run(&self.core),
+            cluster::occupying::run(&self.core),
+            cluster::sharing::run(&self.core),
         );
     }
 

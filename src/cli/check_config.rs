@@ -8,6 +8,7 @@ use super::{EXIT_USAGE, listed, token, with_causes};
 use crate::authentication::webhook::Webhook;
 use crate::config::{self, Config, Sources};
 use crate::hooks::Hooks;
+use crate::listener::tls::Acceptor;
 
 /// The arguments of `mirant check-config`.
 #[derive(Debug, clap::Args)]
@@ -39,7 +40,8 @@ pub(super) fn run(args: Args) -> ExitCode {
         directory(&loaded.config)?;
         token::tokens(&loaded.config)?;
         webhook(&loaded.config)?;
-        hooks(&loaded.config)
+        hooks(&loaded.config)?;
+        tls(&loaded.config)
     });
     match checked {
         Ok(()) => {
@@ -67,6 +69,15 @@ fn directory(config: &Config) -> Result<(), String> {
 fn webhook(config: &Config) -> Result<(), String> {
     let webhook = Webhook::new(&config.webhook, &config.bayeux.limits, Arc::default());
     webhook.map(drop).map_err(|problems| listed(&problems))
+}
+
+/// Reads certificates and their keys.
+fn tls(config: &Config) -> Result<(), String> {
+    if config.tls.certificate.is_none() {
+        return Ok(());
+    }
+    let acceptor = Acceptor::new(&config.tls, &Arc::default());
+    acceptor.map(drop).map_err(|error| with_causes(&error))
 }
 
 /// Reads the secrets of hooks.

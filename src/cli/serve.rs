@@ -1,7 +1,6 @@
 //! `mirant serve`: loads the configuration, starts logging, and runs the server.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -35,8 +34,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", env = crate::config::CONFIG_VARIABLE)]
     config: Option<PathBuf>,
 
-    /// An address to listen on instead of http.listen, such as 0.0.0.0:8080, localhost:8080 or
-    /// `unix:/run/mirant.sock`; may be repeated. Port 0 takes a free one
+    /// An address to listen on instead of http.listen, such as 0.0.0.0:8080, localhost:8080,
+    /// `tls:0.0.0.0:8443` or `unix:/run/mirant.sock`; may be repeated. Port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     listen: Vec<ListenAddress>,
 
@@ -133,7 +132,8 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), ServeError> {
     for address in bound.api_addresses() {
         println!("api on {}", address.url(http_api::PATH));
     }
-    if demo && let Some(address) = bound.addresses().iter().find_map(BoundAddress::ip) {
+    let addresses = bound.addresses();
+    if demo && let Some(address) = addresses.iter().find(|address| address.ip().is_some()) {
         print_demo(address, &path);
     }
     tracing::info!(
@@ -187,11 +187,11 @@ fn warn_if_exposed(addresses: &[BoundAddress]) {
 }
 
 /// Says what to do with the demonstration; a client without a library needs a session first.
-fn print_demo(address: SocketAddr, path: &str) {
-    let url = format!("http://{address}{path}");
+fn print_demo(address: &BoundAddress, path: &str) {
+    let (page, url) = (address.url("/"), address.url(path));
     println!(
         r#"
-Open http://{address}/ in a browser: two chat windows that talk to each other.
+Open {page} in a browser: two chat windows that talk to each other.
 Or speak from a shell:
 
   ID=$(curl -s {url} -d '{{"channel":"/meta/handshake","version":"1.0"}}' | grep -o '"clientId":"[^"]*"')

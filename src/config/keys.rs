@@ -13,7 +13,7 @@ use crate::authentication::passwords::User;
 use crate::authentication::token::settings::Issuer;
 use crate::history::Retention;
 use crate::hooks::Hook;
-use crate::listener::{ListenAddress, NotAMode, NotAnAddress};
+use crate::listener::{ListenAddress, NotAMode, NotAnAddress, tls};
 use crate::memory::settings::NotAnAmount;
 use crate::router::settings::ChannelOptions;
 
@@ -31,7 +31,7 @@ pub(super) struct List {
 }
 
 /// The lists, in the order of the file.
-pub(super) const LISTS: [List; 6] = [
+pub(super) const LISTS: [List; 7] = [
     List {
         key: "channel",
         required: Some((
@@ -74,6 +74,15 @@ pub(super) const LISTS: [List; 6] = [
         secret: &["secrets", "url"],
         example: r#"[{ url = "https://app.example.com/hook", secrets = [{ env = "HOOK_SECRET" }], events = ["subscribed"] }]"#,
     },
+    List {
+        key: "tls.sni",
+        required: Some((
+            "certificate",
+            "name its file, such as certificate = \"/etc/mirant/example.org.pem\"",
+        )),
+        secret: &[],
+        example: r#"[{ certificate = "/etc/mirant/example.org.pem", key = "/etc/mirant/example.org.key" }]"#,
+    },
 ];
 
 /// Finds the list of this key.
@@ -90,8 +99,9 @@ pub(super) fn list_above(key: &str) -> Option<(&'static List, &str)> {
 }
 
 /// The sections, in the order of the file.
-pub(super) const SECTIONS: [&str; 18] = [
+pub(super) const SECTIONS: [&str; 19] = [
     "http",
+    "tls",
     "bayeux",
     "websocket",
     "eventsource",
@@ -140,6 +150,7 @@ pub(super) fn known_of(list: &List) -> Vec<String> {
         "issuer" => serde_json::to_value(Issuer::default()),
         "api.key" => serde_json::to_value(api_keys::Key::default()),
         "hook" => serde_json::to_value(Hook::default()),
+        "tls.sni" => serde_json::to_value(tls::Pair::default()),
         _ => serde_json::to_value(ChannelOptions::default()),
     };
     names(&entry.unwrap_or_default())
@@ -332,6 +343,7 @@ pub(super) fn check(key: &str, value: Value) -> Result<(), toml::de::Error> {
         "issuer" => Issuer::deserialize(Value::Table(entry)).map(drop),
         "api.key" => api_keys::Key::deserialize(Value::Table(entry)).map(drop),
         "hook" => Hook::deserialize(Value::Table(entry)).map(drop),
+        "tls.sni" => tls::Pair::deserialize(Value::Table(entry)).map(drop),
         _ => {
             let config = Table::from_iter([(place.to_owned(), Value::Table(entry))]);
             Config::deserialize(Value::Table(config)).map(drop)
@@ -368,7 +380,8 @@ fn refused_addresses(value: &Value) -> String {
         Some(error) => error.to_string(),
         None => "expected a list of addresses with their ports, \
              such as [\"127.0.0.1:8080\", \"[::1]:8080\", \"localhost:8080\"]; \
-             or of paths of Unix sockets, such as [\"unix:/run/mirant.sock\"]"
+             or of paths of Unix sockets, such as [\"unix:/run/mirant.sock\"]; \
+             with tls: before one that speaks TLS"
             .to_owned(),
     }
 }

@@ -54,6 +54,8 @@ pub const STANDARD_INPUT: &str = "-";
 pub struct Config {
     /// The HTTP listeners.
     pub http: listener::settings::Settings,
+    /// TLS on listeners.
+    pub tls: listener::tls::Settings,
     /// The Bayeux endpoint.
     pub bayeux: Bayeux,
     /// The WebSocket transport.

@@ -146,6 +146,7 @@ mod default_text {
         assert_eq!(config.issuer.len(), 1);
         assert_eq!(config.api.key.len(), 1);
         assert_eq!(config.hook.len(), 1);
+        assert_eq!(config.tls.sni.len(), 1);
     }
 }
 
@@ -200,6 +201,8 @@ mod known_keys {
             add("bayeux", fields(source, "Settings"));
         }
         add("http", fields(http, "Settings"));
+        let tls = include_str!("../listener/tls/settings.rs");
+        add("tls", fields(tls, "Settings"));
         let transports = &bayeux[3];
         add("websocket", fields(transports, "WebSocketSettings"));
         add("eventsource", fields(transports, "EventSourceSettings"));
@@ -255,6 +258,7 @@ mod known_keys {
             fields(tokens, "Issuer"),
             fields(api_keys, "Key"),
             fields(include_str!("../hooks/settings.rs"), "Hook"),
+            fields(include_str!("../listener/tls/settings.rs"), "Pair"),
         ];
         for (list, fields) in keys::LISTS.iter().zip(entries) {
             let known = BTreeSet::from_iter(keys::known_of(list));

@@ -17,7 +17,7 @@ use forms::{
 
 use super::{Config, Problem};
 use crate::http_api;
-use crate::listener::{NotAProxy, Proxies};
+use crate::listener::{ListenAddress, NotAProxy, Proxies};
 use crate::memory::Amount;
 use crate::memory::settings::MIN_BUDGET;
 use crate::router::settings::ChannelOptions;
@@ -50,6 +50,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
         problems: Vec::new(),
     };
     checks.http(config);
+    checks.tls(config);
     checks.durations(config);
     checks.intervals(config);
     checks.counts(config);
@@ -133,6 +134,22 @@ impl Checks {
         }
     }
 
+    fn tls(&mut self, config: &Config) {
+        let tls = &config.tls;
+        let listen = [
+            &config.http.listen,
+            &config.admin.listen,
+            &config.api.listen,
+        ];
+        let is_spoken = listen.into_iter().flatten().any(ListenAddress::is_tls);
+        let is_needed = is_spoken || tls.key.is_some() || !tls.sni.is_empty();
+        self.require(
+            tls.certificate.is_some() || !is_needed,
+            "tls.certificate",
+            "name the file of the certificate, as addresses that begin with tls:, tls.key and tls.sni need it",
+        );
+    }
+
     fn durations(&mut self, config: &Config) {
         let tokens = &config.authentication.tokens;
         let (http, session) = (&config.http, &config.bayeux.session);
@@ -142,6 +159,8 @@ impl Checks {
             ("http.keep_alive_timeout", http.keep_alive_timeout),
             ("http.write_timeout", http.write_timeout),
             ("http.shutdown_timeout", http.shutdown_timeout),
+            ("tls.handshake_timeout", config.tls.handshake_timeout),
+            ("tls.reload_interval", config.tls.reload_interval),
             ("bayeux.timeout", session.timeout),
             ("bayeux.max_interval", session.max_interval),
             ("bayeux.max_unconnected", session.max_unconnected),
@@ -284,7 +303,6 @@ impl Checks {
                 config.backends.max_calls_per_session,
             ),
             ("backends.max_events", config.backends.max_events),
-            ("cluster.max_passed", config.cluster.max_passed),
             ("history.max_channels", config.history.max_channels),
             ("history.max_pending", config.history.max_pending),
             (
@@ -329,6 +347,12 @@ impl Checks {
                 MIN_MESSAGE_SIZE,
             ),
             ("bayeux.max_queue_bytes", session.max_queue_bytes, 1),
+            // Any message has to fit.
+            (
+                "cluster.max_inbox",
+                config.cluster.max_inbox,
+                limits.max_message_size.as_u64().saturating_mul(2),
+            ),
             (
                 "authentication.max_token_length",
                 config.authentication.tokens.max_token_length,

@@ -12,6 +12,7 @@ mod extract;
 mod history;
 mod live;
 mod message;
+mod nodes;
 mod operator;
 mod paging;
 mod problem;

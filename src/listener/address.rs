@@ -1,5 +1,5 @@
 //! Where to listen: an address with its port, a host's name, which is looked up at the start, or the path
-//! of a Unix socket.
+//! of a Unix socket; and whether TLS is spoken there.
 
 use std::fmt;
 use std::io;
@@ -15,11 +15,13 @@ const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
 /// What stands before the path of a Unix socket.
 const UNIX: &str = "unix:";
+/// What stands before an address where TLS is spoken.
+const TLS: &str = "tls:";
 /// The longest path of a Unix socket, in bytes: `sun_path` without its end.
 const MAX_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
-/// An address to listen on, such as `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` or
-/// `unix:/run/mirant.sock`.
+/// An address to listen on, such as `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`,
+/// `unix:/run/mirant.sock` or `tls:0.0.0.0:8443`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
     /// An address as it is.
@@ -28,6 +30,8 @@ pub enum ListenAddress {
     Name(String, u16),
     /// The path of a Unix socket, from the root.
     Unix(PathBuf),
+    /// One of these, where TLS is spoken.
+    Tls(Box<ListenAddress>),
 }
 
 /// Where a socket listens.
@@ -37,6 +41,8 @@ pub enum BoundAddress {
     Ip(SocketAddr),
     /// At a path.
     Unix(PathBuf),
+    /// At one of these, and speaks TLS.
+    Tls(Box<BoundAddress>),
 }
 
 /// Why a text is not an address to listen on.
@@ -45,7 +51,7 @@ pub enum NotAnAddress {
     /// It is none at all.
     #[error(
         "expected an address or a host's name, with a port: 127.0.0.1:8080, localhost:8080; \
-         or the path of a Unix socket: unix:/run/mirant.sock"
+         or the path of a Unix socket: unix:/run/mirant.sock; for TLS with tls: before it"
     )]
     Unknown,
     /// What follows `unix:` depends on where the server is started, or is nothing.
@@ -103,9 +109,13 @@ impl BoundAddress {
     /// Returns the URL of a path there; that of a Unix socket is written as nginx reads it.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        match self {
-            Self::Ip(address) => format!("http://{address}{path}"),
-            Self::Unix(file) => format!("http://{UNIX}{}:{path}", file.display()),
+        let (scheme, at) = match self {
+            Self::Tls(at) => ("https", &**at),
+            at => ("http", at),
+        };
+        match at {
+            Self::Unix(file) => format!("{scheme}://{UNIX}{}:{path}", file.display()),
+            at => format!("{scheme}://{at}{path}"),
         }
     }
 
@@ -115,7 +125,26 @@ impl BoundAddress {
         match self {
             Self::Ip(address) => Some(*address),
             Self::Unix(_) => None,
+            Self::Tls(at) => at.ip(),
         }
+    }
+}
+
+impl ListenAddress {
+    /// Returns the host's name, if it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Name(name, _) => Some(name),
+            Self::Ip(_) | Self::Unix(_) => None,
+            Self::Tls(address) => address.name(),
+        }
+    }
+
+    /// Tells whether TLS is spoken there.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
     }
 }
 
@@ -129,6 +158,12 @@ impl FromStr for ListenAddress {
     type Err = NotAnAddress;
 
     fn from_str(text: &str) -> Result<Self, NotAnAddress> {
+        if let Some(address) = text.strip_prefix(TLS) {
+            return match address.parse()? {
+                Self::Tls(_) => Err(NotAnAddress::Unknown),
+                address => Ok(Self::Tls(Box::new(address))),
+            };
+        }
         if let Some(path) = text.strip_prefix(UNIX) {
             return unix_path(path).map(Self::Unix);
         }
@@ -167,6 +202,7 @@ impl fmt::Display for ListenAddress {
             Self::Ip(address) => address.fmt(f),
             Self::Name(name, port) => write!(f, "{name}:{port}"),
             Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+            Self::Tls(address) => write!(f, "{TLS}{address}"),
         }
     }
 }
@@ -176,6 +212,7 @@ impl fmt::Display for BoundAddress {
         match self {
             Self::Ip(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+            Self::Tls(address) => write!(f, "{TLS}{address}"),
         }
     }
 }
@@ -208,14 +245,19 @@ mod tests {
             "my_host:80",
             "unix:/run/mirant.sock",
             "unix:/a b:c@d",
+            "tls:127.0.0.1:0",
+            "tls:localhost:8443",
+            "tls:unix:/run/mirant.sock",
         ];
         for text in good {
             let address: ListenAddress = text.parse().unwrap();
             assert_eq!(address.to_string(), text);
             let is_name = matches!(address, ListenAddress::Name(..));
-            assert_eq!(is_name, text.contains("host"), "{text}");
+            let is_tls = text.starts_with("tls:");
+            assert_eq!(is_name, text.contains("host") && !is_tls, "{text}");
             let is_unix = matches!(address, ListenAddress::Unix(..));
             assert_eq!(is_unix, text.starts_with("unix:"), "{text}");
+            assert_eq!(address.is_tls(), is_tls, "{text}");
         }
         let long = format!("{}:80", "a".repeat(64));
         let bad = [
@@ -240,6 +282,9 @@ mod tests {
             "*:80",
             "http://a:80",
             "a:80/",
+            "tls:",
+            "tls:8443",
+            "tls:tls:localhost:1",
             &long,
         ];
         for text in bad {
@@ -277,6 +322,11 @@ mod tests {
         let unix = BoundAddress::Unix("/run/mirant.sock".into());
         assert_eq!(unix.url("/a"), "http://unix:/run/mirant.sock:/a");
         assert_eq!(unix.to_string(), "unix:/run/mirant.sock");
+        let tls = [ip, unix].map(|at| BoundAddress::Tls(Box::new(at)));
+        assert_eq!(tls[0].url("/a"), "https://127.0.0.1:80/a");
+        assert_eq!(tls[1].url("/a"), "https://unix:/run/mirant.sock:/a");
+        assert_eq!(tls[0].to_string(), "tls:127.0.0.1:80");
+        assert_eq!(tls[0].ip(), Some(([127, 0, 0, 1], 80).into()));
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::net::{TcpListener, UnixListener};
 
 use super::address::{BoundAddress, ListenAddress, resolve};
 use super::settings::Settings;
 use super::tcp;
+use super::tls::Acceptor;
 use super::unix::{self, SocketFile};
 use crate::web::Socket;
 
@@ -22,6 +24,12 @@ pub enum BindError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// TLS is to be spoken there, and there is no certificate.
+    #[error("cannot listen on {address}: tls.certificate names no certificate")]
+    NoCertificate {
+        /// The address.
+        address: ListenAddress,
+    },
     /// A host's name in `http.listen` or `admin.listen` has no address.
     #[error("cannot resolve {address}")]
     Resolve {
@@ -34,7 +42,11 @@ pub enum BindError {
 
 /// A socket that listens.
 #[derive(Debug)]
-pub struct ListeningSocket(Kind);
+pub struct ListeningSocket {
+    kind: Kind,
+    /// What speaks TLS with clients, if that is spoken.
+    acceptor: Option<Arc<Acceptor>>,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -47,10 +59,19 @@ impl ListeningSocket {
     /// Returns where it listens.
     #[must_use]
     pub fn address(&self) -> Option<BoundAddress> {
-        match &self.0 {
-            Kind::Tcp(listener) => listener.local_addr().ok().map(BoundAddress::Ip),
-            Kind::Unix(_, file) => Some(BoundAddress::Unix(file.path().to_owned())),
-        }
+        let address = match &self.kind {
+            Kind::Tcp(listener) => BoundAddress::Ip(listener.local_addr().ok()?),
+            Kind::Unix(_, file) => BoundAddress::Unix(file.path().to_owned()),
+        };
+        Some(match self.acceptor {
+            Some(_) => BoundAddress::Tls(Box::new(address)),
+            None => address,
+        })
+    }
+
+    /// Returns what speaks TLS with clients, if that is spoken.
+    pub(super) fn acceptor(&self) -> Option<&Arc<Acceptor>> {
+        self.acceptor.as_ref()
     }
 
     /// Accepts a connection.
@@ -58,7 +79,7 @@ impl ListeningSocket {
     /// # Errors
     /// The connection was gone, or the kernel has nothing to keep it with.
     pub(super) async fn accept(&self, http: &Settings) -> io::Result<Socket> {
-        match &self.0 {
+        match &self.kind {
             Kind::Tcp(listener) => tcp::accept(listener).await,
             Kind::Unix(listener, _) => unix::accept(listener, http.max_unsent.as_u64()).await,
         }
@@ -69,54 +90,69 @@ impl ListeningSocket {
     /// # Errors
     /// None waits, it was gone, or the kernel has nothing to keep it with.
     pub(super) fn accept_waiting(&self, http: &Settings) -> io::Result<Socket> {
-        match &self.0 {
+        match &self.kind {
             Kind::Tcp(listener) => tcp::accept_waiting(listener),
             Kind::Unix(listener, _) => unix::accept_waiting(listener, http.max_unsent.as_u64()),
         }
     }
 }
 
-/// Listens on addresses, within a Tokio runtime; names of hosts are looked up.
+/// Listens on addresses, within a Tokio runtime; names of hosts are looked up. On those that say so TLS is spoken.
 ///
 /// # Errors
-/// An address cannot be listened on, or a name has none.
+/// An address cannot be listened on, a name has none, or there is nothing to speak TLS with.
 pub fn listen(
     addresses: &[ListenAddress],
     http: &Settings,
+    acceptor: Option<&Arc<Acceptor>>,
 ) -> Result<Vec<ListeningSocket>, BindError> {
     let mut sockets = Vec::new();
     for address in addresses {
-        match address {
-            ListenAddress::Ip(address) => sockets.extend(listen_on_any(&[*address], http)?),
-            ListenAddress::Name(name, port) => {
-                let resolved = resolve(name, *port).map_err(|source| BindError::Resolve {
+        let (address, acceptor) = match address {
+            ListenAddress::Tls(inner) => {
+                let lacking = || BindError::NoCertificate {
                     address: address.clone(),
-                    source,
-                })?;
-                sockets.extend(listen_on_any(&resolved, http)?);
+                };
+                (&**inner, Some(acceptor.ok_or_else(lacking)?))
             }
-            ListenAddress::Unix(path) => {
-                let bound = unix::listen(path, http.unix_mode);
-                let (listener, file) = bound.map_err(|source| BindError::Bind {
-                    address: BoundAddress::Unix(path.clone()),
-                    source,
-                })?;
-                sockets.push(ListeningSocket(Kind::Unix(listener, file)));
-            }
-        }
+            address => (address, None),
+        };
+        let kinds = listen_on(address, http)?;
+        sockets.extend(kinds.into_iter().map(|kind| ListeningSocket {
+            kind,
+            acceptor: acceptor.cloned(),
+        }));
     }
     Ok(sockets)
 }
 
-fn listen_on_any(
-    addresses: &[SocketAddr],
-    http: &Settings,
-) -> Result<impl Iterator<Item = ListeningSocket>, BindError> {
+fn listen_on(address: &ListenAddress, http: &Settings) -> Result<Vec<Kind>, BindError> {
+    match address {
+        ListenAddress::Ip(address) => listen_on_any(&[*address], http),
+        ListenAddress::Name(name, port) => {
+            let resolved = resolve(name, *port).map_err(|source| BindError::Resolve {
+                address: address.clone(),
+                source,
+            })?;
+            listen_on_any(&resolved, http)
+        }
+        ListenAddress::Unix(path) => {
+            let bound = unix::listen(path, http.unix_mode);
+            let (listener, file) = bound.map_err(|source| BindError::Bind {
+                address: BoundAddress::Unix(path.clone()),
+                source,
+            })?;
+            Ok(vec![Kind::Unix(listener, file)])
+        }
+        ListenAddress::Tls(address) => listen_on(address, http),
+    }
+}
+
+fn listen_on_any(addresses: &[SocketAddr], http: &Settings) -> Result<Vec<Kind>, BindError> {
     let bound = tcp::listen_on_any(addresses, http);
     let listeners = bound.map_err(|(address, source)| BindError::Bind {
         address: BoundAddress::Ip(address),
         source,
     })?;
-    let sockets = listeners.into_iter().map(Kind::Tcp);
-    Ok(sockets.map(ListeningSocket))
+    Ok(listeners.into_iter().map(Kind::Tcp).collect())
 }

@@ -17,6 +17,7 @@ mod respond;
 mod routes;
 pub mod settings;
 mod tcp;
+pub mod tls;
 mod unix;
 
 use std::hash::RandomState;
@@ -44,6 +45,7 @@ use refusal::Full;
 use routes::Route;
 pub use routes::Routes;
 pub use settings::Settings;
+use tls::{Acceptor, Kept, shake_hands};
 
 /// How long to wait before accepting again when the system is out of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -192,7 +194,7 @@ impl Listener {
                 accepted = socket.accept(&self.shared.settings) => accepted,
             };
             match accepted {
-                Ok(socket) => self.open(socket),
+                Ok(accepted) => self.open(accepted, socket.acceptor()),
                 Err(error) if are_lacking(&error) => self.go_without(&socket, &mut spare).await,
                 Err(error) => self.pause(&error).await,
             }
@@ -202,7 +204,7 @@ impl Listener {
     fn accept_last(&self, socket: &ListeningSocket) {
         loop {
             match socket.accept_waiting(&self.shared.settings) {
-                Ok(socket) => self.open(socket),
+                Ok(accepted) => self.open(accepted, socket.acceptor()),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(_) => return,
             }
@@ -216,21 +218,33 @@ impl Listener {
         let _ = self.connections.acquire_many(all).await;
     }
 
-    fn open(&self, mut socket: Socket) {
+    fn open(&self, mut socket: Socket, acceptor: Option<&Arc<Acceptor>>) {
         let shared = &self.shared;
+        let is_tls = acceptor.is_some();
         let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
-            return Full::Connections(self.max_connections).refuse(&socket, shared);
+            return Full::Connections(self.max_connections).refuse(&socket, is_tls, shared);
         };
         let counted = match shared.receive(&mut socket) {
             Ok(counted) => counted,
-            Err(full) => return full.refuse(&socket, shared),
+            Err(full) => return full.refuse(&socket, is_tls, shared),
         };
         let mut open = Open::new(permit, counted, Arc::clone(shared));
         let mut socket = Box::new(socket);
+        // A connection without TLS keeps nothing that is for one with it.
+        let Some(acceptor) = acceptor.cloned() else {
+            tokio::spawn(async move {
+                let is_named = !socket.is_proxied() || !open.shared.proxies.speak_first();
+                if is_named || Box::pin(open.hear_proxy(&mut socket, false)).await {
+                    connection::serve(socket, &open.shared).await;
+                }
+                drop(open);
+            });
+            return;
+        };
         tokio::spawn(async move {
-            let is_named = !socket.is_proxied() || !open.shared.proxies.speak_first();
-            if is_named || Box::pin(open.hear_proxy(&mut socket)).await {
+            if let Some(kept) = Box::pin(open.begin_tls(&mut socket, acceptor)).await {
                 connection::serve(socket, &open.shared).await;
+                drop(kept);
             }
             drop(open);
         });
@@ -239,7 +253,8 @@ impl Listener {
     /// Goes on when there is no file descriptor for another connection: refuses it, or waits for one.
     async fn go_without(&self, listening: &ListeningSocket, spare: &mut Spare) {
         let shared = &self.shared;
-        let refuse = |socket: &Socket| Full::Descriptors.refuse(socket, shared);
+        let is_tls = listening.acceptor().is_some();
+        let refuse = |socket: &Socket| Full::Descriptors.refuse(socket, is_tls, shared);
         let lack = spare.refuse_one(listening, &shared.settings, refuse);
         if lack == Lack::NothingWaits {
             return;
@@ -306,8 +321,17 @@ impl Open {
         }
     }
 
+    /// Hears from a proxy whose connection it is, if one has connected, and has TLS begin; nothing if the
+    /// connection is not to be served.
+    async fn begin_tls(&mut self, socket: &mut Socket, acceptor: Arc<Acceptor>) -> Option<Kept> {
+        let is_named = !socket.is_proxied() || !self.shared.proxies.speak_first();
+        let is_served = (is_named || self.hear_proxy(socket, true).await)
+            && shake_hands(socket, &acceptor, &self.shared).await;
+        is_served.then(|| Kept::new(&self.shared))
+    }
+
     /// Hears from a proxy whose connection it is; false if it is not to be served.
-    async fn hear_proxy(&mut self, socket: &mut Socket) -> bool {
+    async fn hear_proxy(&mut self, socket: &mut Socket, is_tls: bool) -> bool {
         let shared = &self.shared;
         let proxy = socket.peer();
         let client = match proxy_protocol::read(socket, shared).await {
@@ -323,7 +347,7 @@ impl Open {
             match shared.receive(socket) {
                 Ok(counted) => self.counted = counted,
                 Err(full) => {
-                    full.refuse(socket, shared);
+                    full.refuse(socket, is_tls, shared);
                     return false;
                 }
             }

@@ -67,11 +67,9 @@ impl Full {
         }
     }
 
-    /// Refuses a connection.
-    pub(super) fn refuse(self, socket: &Socket, shared: &Shared) {
-        let (status, reason) = self.answer();
+    /// Refuses a connection. Who is to speak TLS is not told why: it would take a handshake.
+    pub(super) fn refuse(self, socket: &Socket, is_tls: bool, shared: &Shared) {
         shared.metrics.limited(self.limit());
-        shared.metrics.responded(status.as_u16());
         if let Some((notice, max, why)) = self.line(shared)
             && let Some(permit) = shared.metrics.may_log(notice)
         {
@@ -82,6 +80,11 @@ impl Full {
                 "a connection was refused: {why}"
             );
         }
+        if is_tls {
+            return;
+        }
+        let (status, reason) = self.answer();
+        shared.metrics.responded(status.as_u16());
         let response = Response::error(status, reason).header("Retry-After", b"5");
         // Whether the client reads it is its own affair: nothing waits for it.
         let _ = socket.write_some(&response.encode(Persistence::LAST));

@@ -9,7 +9,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::settings::{BACKLOG, Settings};
-use crate::web::{Io, Socket};
+use crate::web::{Carrier, Io, Socket};
 
 /// What binding to an address of a family says that the kernel does not have (Linux: `EAFNOSUPPORT`).
 const NO_ADDRESS_FAMILY: i32 = 97;
@@ -108,7 +108,7 @@ fn socket(stream: TcpStream, address: SocketAddr) -> Socket {
     // Responses are written whole: there is nothing to wait for. Of a connection that is gone already,
     // reading tells.
     let _ = stream.set_nodelay(true);
-    Socket::new(Io::Tcp(stream), address.into())
+    Socket::new(Io::Plain(Carrier::Tcp(stream)), address.into())
 }
 
 #[cfg(test)]

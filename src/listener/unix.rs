@@ -12,7 +12,7 @@ use tokio::net::{UnixListener, UnixSocket, UnixStream};
 use super::mode::Mode;
 use super::settings::BACKLOG;
 use crate::peer::{Credentials, Peer};
-use crate::web::{Io, Socket};
+use crate::web::{Carrier, Io, Socket};
 
 /// A socket's file, which is removed when this is dropped, unless it is another's by then.
 #[derive(Debug)]
@@ -145,5 +145,6 @@ fn socket(stream: UnixStream, max_unsent: u64) -> io::Result<Socket> {
         uid: found.uid(),
         pid: found.pid().unwrap_or(0),
     });
-    Ok(Socket::new(Io::Unix(stream), Peer::Unix(credentials)))
+    let io = Io::Plain(Carrier::Unix(stream));
+    Ok(Socket::new(io, Peer::Unix(credentials)))
 }

@@ -9,6 +9,8 @@ pub enum Limit {
     MaxConnectionsPerAddress,
     /// The process's own limit on file descriptors, which is no key.
     FileDescriptors,
+    /// `tls.handshake_timeout`.
+    HandshakeTimeout,
     /// `http.header_timeout`.
     HeaderTimeout,
     /// `http.body_timeout`.
@@ -97,13 +99,16 @@ pub enum Limit {
     MaxReplayMessages,
     /// `cluster.max_passed`.
     MaxPassed,
+    /// `cluster.max_inbox`.
+    MaxInbox,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 47] = [
+    pub(super) const ALL: [Self; 49] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
+        Self::HandshakeTimeout,
         Self::HeaderTimeout,
         Self::BodyTimeout,
         Self::WriteTimeout,
@@ -148,6 +153,7 @@ impl Limit {
         Self::MaxPending,
         Self::MaxReplayMessages,
         Self::MaxPassed,
+        Self::MaxInbox,
     ];
 
     /// Tells whether whoever reaches it logs that with more than its name, or whether it is reached in
@@ -185,6 +191,7 @@ impl Limit {
             Self::MaxConnections => "http.max_connections",
             Self::MaxConnectionsPerAddress => "http.max_connections_per_address",
             Self::FileDescriptors => "file_descriptors",
+            Self::HandshakeTimeout => "tls.handshake_timeout",
             Self::HeaderTimeout => "http.header_timeout",
             Self::BodyTimeout => "http.body_timeout",
             Self::WriteTimeout => "http.write_timeout",
@@ -229,6 +236,7 @@ impl Limit {
             Self::MaxPending => "history.max_pending",
             Self::MaxReplayMessages => "history.max_replay_messages",
             Self::MaxPassed => "cluster.max_passed",
+            Self::MaxInbox => "cluster.max_inbox",
         }
     }
 }

@@ -70,6 +70,7 @@ impl Metrics {
         self.hooks.render(&mut out);
         self.history.render(&mut out);
         self.cluster.render(&mut out);
+        self.tls.render(&mut out);
         self.memory(&mut out);
         out
     }

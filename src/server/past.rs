@@ -183,8 +183,8 @@ async fn part(ask: Ask, store: &dyn Store) -> Result<Part, Failed> {
             missing = missing.or(Some(NotRecovered::Expired));
         }
         query.position = page.position;
-        messages.extend(page.messages);
         is_end = page.is_end;
+        messages.extend(page.without_deletions().messages);
         if is_end || !messages.is_empty() {
             break;
         }

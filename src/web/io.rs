@@ -1,31 +1,30 @@
-//! What carries a connection's bytes: TCP, or a Unix socket; or that it is elsewhere. The only place that knows
-//! which.
+//! What carries a connection's bytes: TCP or a Unix socket, with TLS over it or without; or that it is elsewhere.
+//! The only place that knows which.
 //!
-//! What [`Socket`](super::Socket) asks of it holds for TLS too, which would be a variant that boxes its
-//! state, and lock it where that changes by `&self`:
+//! What [`Socket`](super::Socket) asks of it:
 //! - *Bytes are read* by `AsyncRead` alone, and never by the readiness of a file descriptor: decrypted
 //!   bytes may wait where the kernel knows of none.
 //! - *Bytes count as written* when the kernel has what became of them. Who was told of fewer than he gave
 //!   goes on with the rest, or closes: of those bytes a record may be encrypted already, and be
 //!   finished when the rest comes.
-//! - *Whether the client has closed* is asked of the kernel, beside what is encrypted.
+//! - *Whether the client has closed* is asked of the kernel.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 
-/// A connection as the kernel has it.
+use super::carrier::Carrier;
+use super::tls::Tls;
+
+/// A connection.
 #[derive(Debug)]
 pub enum Io {
-    /// Over the network.
-    Tcp(TcpStream),
-    /// From this machine.
-    Unix(UnixStream),
+    /// As the kernel has it.
+    Plain(Carrier),
+    /// By TLS.
+    Tls(Box<Tls>),
     /// Another node of the cluster has it. Here nothing comes by it, it is never closed, and nothing can be
     /// written.
     Elsewhere,
@@ -38,8 +37,8 @@ impl Io {
     /// `WouldBlock` if it takes nothing, or the client is gone.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.try_write(bytes),
-            Self::Unix(stream) => stream.try_write(bytes),
+            Self::Plain(carrier) => carrier.try_write(bytes),
+            Self::Tls(tls) => tls.try_write(bytes),
             Self::Elsewhere => Err(io::ErrorKind::Unsupported.into()),
         }
     }
@@ -48,14 +47,10 @@ impl Io {
     /// writing, and all that it sent before has been read.
     #[must_use]
     pub fn has_closed(&self) -> bool {
-        let socket = match self {
-            Self::Tcp(stream) => SockRef::from(stream),
-            Self::Unix(stream) => SockRef::from(stream),
-            Self::Elsewhere => return false,
-        };
-        match socket.peek(&mut [MaybeUninit::uninit()]) {
-            Ok(read) => read == 0,
-            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        match self {
+            Self::Plain(carrier) => carrier.has_closed(),
+            Self::Tls(tls) => tls.has_closed(),
+            Self::Elsewhere => false,
         }
     }
 }
@@ -67,8 +62,8 @@ impl AsyncRead for Io {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Plain(carrier) => Pin::new(carrier).poll_read(context, buffer),
+            Self::Tls(tls) => Pin::new(&mut **tls).poll_read(context, buffer),
             Self::Elsewhere => Poll::Pending,
         }
     }
@@ -81,24 +76,24 @@ impl AsyncWrite for Io {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Plain(carrier) => Pin::new(carrier).poll_write(context, bytes),
+            Self::Tls(tls) => Pin::new(&mut **tls).poll_write(context, bytes),
             Self::Elsewhere => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
-            Self::Unix(stream) => Pin::new(stream).poll_flush(context),
+            Self::Plain(carrier) => Pin::new(carrier).poll_flush(context),
+            Self::Tls(tls) => Pin::new(&mut **tls).poll_flush(context),
             Self::Elsewhere => Poll::Ready(Ok(())),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Plain(carrier) => Pin::new(carrier).poll_shutdown(context),
+            Self::Tls(tls) => Pin::new(&mut **tls).poll_shutdown(context),
             Self::Elsewhere => Poll::Ready(Ok(())),
         }
     }

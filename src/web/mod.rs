@@ -1,5 +1,6 @@
 //! HTTP pieces that transports and admin share; knows nothing of Bayeux.
 
+pub mod carrier;
 pub mod charset;
 pub mod cookies;
 pub mod cors;
@@ -15,9 +16,11 @@ pub mod response;
 pub mod script;
 pub mod socket;
 pub mod strict;
+pub mod tls;
 pub mod transfer;
 pub mod websocket;
 
+pub use carrier::Carrier;
 pub use head::{Head, Headers, Request};
 pub use hosts::Hosts;
 pub use io::Io;

@@ -12,9 +12,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
+use tokio_rustls::rustls::ServerConnection;
 
 use super::io::Io;
 use super::patience::{Patience, Progress, Slowness};
+use super::tls::Tls;
 use crate::memory::sizes;
 use crate::pause::was_paused;
 use crate::peer::Peer;
@@ -86,6 +88,21 @@ impl Socket {
     pub fn set_peer(&mut self, peer: Peer) {
         self.peer = peer;
         self.proxy = None;
+    }
+
+    /// Begins to speak TLS, of which something may have arrived; true if the client came back with a ticket.
+    ///
+    /// # Errors
+    /// The client is gone, or what it says is not acceptable; that is a `rustls::Error`.
+    pub async fn secure(&mut self, connection: ServerConnection) -> io::Result<bool> {
+        let Io::Plain(carrier) = mem::replace(&mut self.io, Io::Elsewhere) else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        let arrived = self.take_ahead();
+        let tls = Tls::accept(carrier, connection, &arrived).await?;
+        let is_resumed = tls.is_resumed();
+        self.io = Io::Tls(tls);
+        Ok(is_resumed)
     }
 
     /// Takes notice that a proxy is at the other end, which is trusted to name the client of each request.

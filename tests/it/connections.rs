@@ -20,7 +20,7 @@ const TWO: &str = "http.max_connections_per_address=2";
 async fn from(local: &str, server: &TestServer) -> Http {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(format!("{local}:0").parse().unwrap()).unwrap();
-    Http::of(within(socket.connect(server.address)).await.unwrap())
+    Http::of(within(socket.connect(server.address)).await.unwrap()).await
 }
 
 /// Whether a connection is served; it is open afterwards if it is.

@@ -338,7 +338,7 @@ async fn a_stream_needs_no_http_1_1() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_is_bounded_and_misses_nothing_if_it_comes_back() {
+pub(crate) async fn a_slow_reader_is_bounded_and_misses_nothing_if_it_comes_back() {
     let server = TestServer::start(&[
         "http.write_timeout=4s",
         "bayeux.max_queue_bytes=100MiB",

@@ -24,7 +24,7 @@ async fn lose(server: &TestServer, client: &mut Client, death: Death) {
 }
 
 #[tokio::test]
-async fn events_published_after_the_socket_died_are_not_lost() {
+pub(crate) async fn events_published_after_the_socket_died_are_not_lost() {
     for death in [Death::Fin, Death::Rst] {
         let server = TestServer::start(&[]);
         let (mut client, mut publisher) = (server.client().await, server.client().await);
@@ -44,7 +44,7 @@ async fn events_published_after_the_socket_died_are_not_lost() {
 }
 
 #[tokio::test]
-async fn events_published_right_after_a_reset_are_not_lost() {
+pub(crate) async fn events_published_right_after_a_reset_are_not_lost() {
     // The server may see the reset before or after the event: both ways it is delivered once.
     let server = TestServer::start(&[]);
     let (mut client, mut publisher) = (server.client().await, server.client().await);
@@ -61,7 +61,7 @@ async fn events_published_right_after_a_reset_are_not_lost() {
 }
 
 #[tokio::test]
-async fn a_connect_whose_client_has_closed_already_takes_no_events() {
+pub(crate) async fn a_connect_whose_client_has_closed_already_takes_no_events() {
     let server = TestServer::start(&[]);
     let (mut client, mut publisher) = (server.client().await, server.client().await);
     client.subscribe("/a").await;
@@ -100,7 +100,7 @@ async fn the_session_lives_on_with_a_new_connection() {
 }
 
 #[tokio::test]
-async fn a_client_that_closed_only_its_side_is_answered_and_loses_nothing() {
+pub(crate) async fn a_client_that_closed_only_its_side_is_answered_and_loses_nothing() {
     let server = TestServer::start(&[]);
     let mut client = server.client().await;
     client.subscribe("/a").await;

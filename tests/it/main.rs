@@ -74,6 +74,7 @@ mod slow_streams;
 mod streamed;
 mod subscribe;
 mod timeouts;
+mod tls;
 mod tokens;
 mod unix_socket;
 mod unsubscribe;

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{Request, TestServer, only};
 
 #[tokio::test]
-async fn held_connects_are_answered_with_retry_and_the_server_ends() {
+pub(crate) async fn held_connects_are_answered_with_retry_and_the_server_ends() {
     let mut server = TestServer::start(&[]);
     let mut clients = Vec::new();
     for _ in 0..5 {
@@ -45,7 +45,7 @@ async fn queued_events_leave_with_the_answers() {
 }
 
 #[tokio::test]
-async fn idle_connections_do_not_delay_the_end() {
+pub(crate) async fn idle_connections_do_not_delay_the_end() {
     let mut server = TestServer::start(&[]);
     let mut idle = server.open().await;
     let mut used = server.open().await;

@@ -61,7 +61,7 @@ async fn receive(client: &mut Receiver, count: usize) {
 }
 
 #[tokio::test]
-async fn a_session_does_not_expire_while_its_client_reads() {
+pub(crate) async fn a_session_does_not_expire_while_its_client_reads() {
     const MAX_INTERVAL: Duration = Duration::from_secs(2);
     // Faye's clients connect beside their event stream.
     let ways = Way::ALL.into_iter().filter(|way| *way != Way::EventSource);
@@ -92,7 +92,7 @@ async fn a_session_does_not_expire_while_its_client_reads() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_on_reading_may_take_long() {
+pub(crate) async fn a_client_that_goes_on_reading_may_take_long() {
     let server = TestServer::start(&[
         "http.write_timeout=1500ms",
         "http.min_write_rate=1B",
@@ -112,7 +112,7 @@ async fn a_client_that_goes_on_reading_may_take_long() {
 }
 
 #[tokio::test]
-async fn after_a_reply_that_was_too_much_the_next_are_smaller() {
+pub(crate) async fn after_a_reply_that_was_too_much_the_next_are_smaller() {
     let server = TestServer::start(&[
         "http.write_timeout=500ms",
         "http.min_write_rate=10MiB",
@@ -132,7 +132,7 @@ async fn after_a_reply_that_was_too_much_the_next_are_smaller() {
 }
 
 #[tokio::test]
-async fn what_the_kernel_has_taken_for_a_client_that_does_not_read_is_bounded_in_time() {
+pub(crate) async fn what_the_kernel_has_taken_for_a_client_that_does_not_read_is_bounded_in_time() {
     let server = TestServer::start(&["http.write_timeout=300ms", "http.keep_alive_timeout=1h"]);
     let mut client = server.client().await;
     client.subscribe("/flood").await;
@@ -150,7 +150,7 @@ async fn what_the_kernel_has_taken_for_a_client_that_does_not_read_is_bounded_in
 }
 
 #[tokio::test]
-async fn what_the_kernel_takes_for_a_client_that_does_not_read_is_bounded_in_size() {
+pub(crate) async fn what_the_kernel_takes_for_a_client_that_does_not_read_is_bounded_in_size() {
     let server = TestServer::start(&["http.write_timeout=300ms"]);
     let mut client = server.client().await;
     client.subscribe("/flood").await;

@@ -143,7 +143,7 @@ async fn drop_oldest_keeps_the_session_and_the_stream() {
 }
 
 #[tokio::test]
-async fn a_write_timeout_ends_the_stream_and_the_next_has_the_rest() {
+pub(crate) async fn a_write_timeout_ends_the_stream_and_the_next_has_the_rest() {
     for transport in TRANSPORTS {
         let server = TestServer::start(&[
             "http.write_timeout=3s",

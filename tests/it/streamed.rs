@@ -103,7 +103,7 @@ async fn nothing_is_lost_or_repeated_from_one_stream_to_the_next() {
 }
 
 #[tokio::test]
-async fn an_http_1_0_client_gets_the_bytes_and_the_end() {
+pub(crate) async fn an_http_1_0_client_gets_the_bytes_and_the_end() {
     let server = TestServer::start(&["streaming.lifetime=300ms"]);
     let mut client = server.client().await;
     client.subscribe("/a").await;
@@ -313,7 +313,7 @@ async fn dojo_s_message_block_is_served_if_it_is_on() {
 }
 
 #[tokio::test]
-async fn a_stream_whose_client_left_loses_nothing() {
+pub(crate) async fn a_stream_whose_client_left_loses_nothing() {
     let server = TestServer::start(&[]);
     let mut client = server.client().await;
     client.subscribe("/a").await;

@@ -15,6 +15,7 @@ mod receiver;
 mod redis;
 mod relay;
 mod signed;
+mod stream;
 mod streamed;
 mod websocket;
 
@@ -41,9 +42,12 @@ pub(crate) use message_http::{Embedded, two_way};
 pub(crate) use proxy::{Says, proxy_to, proxy_v1, proxy_v2};
 pub(crate) use random::Random;
 pub(crate) use receiver::{Receiver, Way};
-pub(crate) use redis::TestRedis;
+pub(crate) use redis::{TestRedis, TestSentinel};
 pub(crate) use relay::{Folder, relay_that_cuts, relay_tls, relay_to};
 pub(crate) use signed::{Posted, ok};
+pub(crate) use stream::{
+    Stream, key_file, note_tls, shake_hands, speak_tls, tls_client, tls_settings,
+};
 pub(crate) use streamed::{Streamed, take_chunk};
 pub(crate) use websocket::{WebSocket, upgrade};
 
@@ -103,16 +107,34 @@ impl TestServer {
         set: &[&str],
         bind: impl FnOnce(Config) -> Result<Bound, StartError>,
     ) -> Self {
+        let mut set: Vec<String> = set.iter().map(|&setting| setting.to_owned()).collect();
+        let is_tcp = !matches!(listen, ListenAddress::Unix(_) | ListenAddress::Tls(_));
+        let listen = if stream::speaks_tls() && is_tcp {
+            set.extend(tls_settings());
+            ListenAddress::Tls(Box::new(listen))
+        } else {
+            listen
+        };
         let sources = Sources {
-            set: set.iter().map(|&setting| setting.to_owned()).collect(),
+            set,
             listen: vec![listen],
             ..Sources::default()
         };
         let config = Config::load(&sources, []).unwrap().config;
         let bound = bind(config).unwrap();
+        let addresses = [
+            bound.addresses(),
+            bound.admin_addresses(),
+            bound.api_addresses(),
+        ];
+        for address in addresses.iter().flatten() {
+            if let (BoundAddress::Tls(_), Some(address)) = (address, address.ip()) {
+                note_tls(address);
+            }
+        }
         let address = match &bound.addresses()[0] {
-            BoundAddress::Ip(address) => *address,
             BoundAddress::Unix(path) => relay_to(path),
+            address => address.ip().unwrap(),
         };
         let admin = bound.admin_addresses().first().and_then(BoundAddress::ip);
         let api = bound.api_addresses().first().and_then(BoundAddress::ip);

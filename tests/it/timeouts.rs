@@ -36,7 +36,7 @@ async fn slow_headers_of_a_second_request_get_408_too() {
 }
 
 #[tokio::test]
-async fn a_slow_body_gets_408() {
+pub(crate) async fn a_slow_body_gets_408() {
     let server = TestServer::start(&["http.body_timeout=150ms"]);
     let starts = [
         "POST /cometd HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n[{",
@@ -52,7 +52,7 @@ async fn a_slow_body_gets_408() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_closed_without_a_word() {
+pub(crate) async fn an_idle_connection_is_closed_without_a_word() {
     let server = TestServer::start(&["http.keep_alive_timeout=150ms"]);
     server.open().await.ended().await;
     let mut http = server.open().await;
@@ -106,7 +106,7 @@ async fn above_max_connections_a_client_is_refused_until_one_leaves() {
 }
 
 #[tokio::test]
-async fn a_reader_that_is_too_slow_is_cut_off_and_its_events_are_kept() {
+pub(crate) async fn a_reader_that_is_too_slow_is_cut_off_and_its_events_are_kept() {
     let server = TestServer::start(&[
         "http.write_timeout=150ms",
         "bayeux.max_message_size=2MiB",
@@ -121,7 +121,7 @@ async fn a_reader_that_is_too_slow_is_cut_off_and_its_events_are_kept() {
     }
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
-    let mut slow = Http::of(within(socket.connect(server.address)).await.unwrap());
+    let mut slow = Http::of(within(socket.connect(server.address)).await.unwrap()).await;
     let connect = json!([client.message(json!({"channel": "/meta/connect"}))]);
     slow.send(client.request(connect.to_string()).bytes()).await;
     until(|| server.metrics().limit_count(Limit::WriteTimeout) == 1).await;
@@ -131,7 +131,7 @@ async fn a_reader_that_is_too_slow_is_cut_off_and_its_events_are_kept() {
 }
 
 #[tokio::test]
-async fn requests_in_slow_pieces_are_whole_in_the_end() {
+pub(crate) async fn requests_in_slow_pieces_are_whole_in_the_end() {
     let server = TestServer::start(&[]);
     let request = Request::post(HANDSHAKE).bytes();
     let mut http = server.open().await;

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::{Client, Http, Request, TestServer, WebSocket, only, percent, until, upgrade};
 
 #[tokio::test]
-async fn one_socket_is_enough_for_everything() {
+pub(crate) async fn one_socket_is_enough_for_everything() {
     let server = TestServer::start(&[]);
     let mut client = WebSocket::open(server.address).await;
     let reply = client.handshake().await;
@@ -122,7 +122,7 @@ async fn an_empty_batch_is_echoed() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_closes_with_the_code_that_says_what() {
+pub(crate) async fn what_is_wrong_closes_with_the_code_that_says_what() {
     let server = TestServer::start(&[
         "bayeux.max_message_size=1KiB",
         "bayeux.max_batch=3",
@@ -375,7 +375,7 @@ async fn replies_come_before_a_flood_of_events() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_loses_nothing_when_another_socket_takes_over() {
+pub(crate) async fn a_slow_reader_loses_nothing_when_another_socket_takes_over() {
     let server = TestServer::start(&[ROOM, LONG]);
     let mut slow = WebSocket::narrow_client(server.address).await;
     slow.subscribe("/flood").await;
@@ -530,7 +530,7 @@ async fn a_message_that_stays_incomplete_and_a_socket_without_a_session_are_clos
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_given_up() {
+pub(crate) async fn a_client_that_does_not_read_is_given_up() {
     let server = TestServer::start(&["http.write_timeout=200ms", ROOM]);
     let mut client = WebSocket::narrow_client(server.address).await;
     client.subscribe("/flood").await;
@@ -634,7 +634,7 @@ async fn a_bad_upgrade_is_bad_http() {
 }
 
 #[tokio::test]
-async fn what_is_sent_right_behind_the_upgrade_is_read() {
+pub(crate) async fn what_is_sent_right_behind_the_upgrade_is_read() {
     let server = TestServer::start(&[]);
     let mut http = server.open().await;
     let mut bytes = upgrade().bytes();

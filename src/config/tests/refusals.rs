@@ -210,7 +210,8 @@ fn of_variables() {
             "environment variable MIRANT_HTTP__LISTEN: http.listen = [\"localhost\"]: \
              expected a list of addresses with their ports, \
              such as [\"127.0.0.1:8080\", \"[::1]:8080\", \"localhost:8080\"]; \
-             or of paths of Unix sockets, such as [\"unix:/run/mirant.sock\"]",
+             or of paths of Unix sockets, such as [\"unix:/run/mirant.sock\"]; \
+             with tls: before one that speaks TLS",
         ),
         (
             ("MIRANT_HTTP__LISTEN", "localhost:1,unix:run/mirant.sock"),

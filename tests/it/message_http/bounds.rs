@@ -212,7 +212,7 @@ async fn a_client_of_http_1_0_may_send_a_length() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_not_read_and_then_given_up() {
+pub(crate) async fn a_client_that_does_not_read_is_not_read_and_then_given_up() {
     let server = TestServer::start(&["http.write_timeout=300ms", ON]);
     let big = "x".repeat(30_000);
     server.client().await.publish("/r/a", &*big).await;
@@ -243,7 +243,7 @@ async fn a_client_that_does_not_read_is_not_read_and_then_given_up() {
 }
 
 #[tokio::test]
-async fn events_that_a_slow_client_did_not_read_go_back() {
+pub(crate) async fn events_that_a_slow_client_did_not_read_go_back() {
     let server = TestServer::start(&["http.write_timeout=200ms", "bayeux.max_queue_bytes=256MiB"]);
     let mut client = server.client().await;
     client.subscribe("/a").await;

@@ -1,9 +1,9 @@
 //! Responses in a response of type `message/http`.
 
-mod bounds;
+pub(crate) mod bounds;
 mod gzip;
 mod resources;
-mod two_way;
+pub(crate) mod two_way;
 
 use serde_json::{Value, json};
 

@@ -290,7 +290,7 @@ async fn a_head_has_no_body() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_gets_its_events_later() {
+pub(crate) async fn a_client_that_leaves_gets_its_events_later() {
     for closes_one_side in [false, true] {
         let server = TestServer::start(&[]);
         let mut client = server.client().await;
@@ -433,7 +433,7 @@ async fn connects_of_one_browser_that_share_a_connection_are_not_too_many() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_sent_all_and_closes_its_side_is_answered() {
+pub(crate) async fn a_client_that_has_sent_all_and_closes_its_side_is_answered() {
     let server = TestServer::start(&[ON]);
     let (body, expected) = some_requests();
     let mut http = server.open().await;

@@ -8,7 +8,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::{SILENCE, within};
+use super::{SILENCE, Stream, within};
 
 thread_local! {
     /// Header lines that every request of this test has besides its own.
@@ -188,20 +188,20 @@ impl Response {
 
 /// A connection.
 pub(crate) struct Http {
-    stream: TcpStream,
+    stream: Stream,
     buffer: Vec<u8>,
 }
 
 impl Http {
     pub(crate) async fn open(address: SocketAddr) -> Self {
-        Self::of(within(TcpStream::connect(address)).await.unwrap())
+        Self::of(within(TcpStream::connect(address)).await.unwrap()).await
     }
 
     /// Opens a connection from an address of this machine's own.
     pub(crate) async fn open_from(address: SocketAddr, from: Ipv4Addr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((from, 0).into()).unwrap();
-        Self::of(within(socket.connect(address)).await.unwrap())
+        Self::of(within(socket.connect(address)).await.unwrap()).await
     }
 
     /// Opens a connection with segments as over Ethernet, whose kernel keeps little of what was not
@@ -210,17 +210,20 @@ impl Http {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         SockRef::from(&socket).set_tcp_mss(1448).unwrap();
-        Self::of(within(socket.connect(address)).await.unwrap())
+        Self::of(within(socket.connect(address)).await.unwrap()).await
     }
 
-    pub(crate) fn of(stream: TcpStream) -> Self {
-        stream.set_nodelay(true).unwrap();
+    pub(crate) async fn of(tcp: TcpStream) -> Self {
+        Self::over(Stream::over(tcp).await)
+    }
+
+    pub(crate) fn over(stream: Stream) -> Self {
         let buffer = Vec::new();
         Self { stream, buffer }
     }
 
     pub(crate) fn local_address(&self) -> SocketAddr {
-        self.stream.local_addr().unwrap()
+        self.stream.tcp().local_addr().unwrap()
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -289,7 +292,7 @@ impl Http {
     }
 
     /// Takes the connection, and what has arrived on it.
-    pub(crate) fn into_parts(self) -> (TcpStream, Vec<u8>) {
+    pub(crate) fn into_parts(self) -> (Stream, Vec<u8>) {
         (self.stream, self.buffer)
     }
 
@@ -331,6 +334,6 @@ impl Http {
 
     /// Ends the connection with a reset.
     pub(crate) fn reset(self) {
-        self.stream.set_zero_linger().unwrap();
+        self.stream.tcp().set_zero_linger().unwrap();
     }
 }

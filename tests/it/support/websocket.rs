@@ -6,15 +6,14 @@ use bytes::{Bytes, BytesMut};
 use mirant::web::websocket::{CloseCode, FrameKind, Incoming, Reader, Side, deflate, encode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-use super::{Http, Request, Response, SILENCE, only, within};
+use super::{Http, Request, Response, SILENCE, Stream, only, within};
 
 const MASK: [u8; 4] = [0xa5, 0x5a, 0x00, 0xff];
 
 /// An open WebSocket, and the session of its client if there is one.
 pub(crate) struct WebSocket {
-    stream: TcpStream,
+    stream: Stream,
     arrived: BytesMut,
     reader: Reader,
     pub(crate) response: Response,
@@ -192,6 +191,6 @@ impl WebSocket {
 
     /// Ends the connection with a reset.
     pub(crate) fn reset(self) {
-        self.stream.set_zero_linger().unwrap();
+        self.stream.tcp().set_zero_linger().unwrap();
     }
 }

@@ -1,0 +1,110 @@
+//! TLS on listeners: certificates from files, one of which is chosen by the name that a client asks for, and
+//! handshakes within bounds.
+
+mod certificate;
+mod certificates;
+mod handshake;
+pub mod settings;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_rustls::rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
+use tokio_rustls::rustls::server::NoServerSessionStorage;
+use tokio_rustls::rustls::{Error, ServerConfig, ServerConnection};
+
+use crate::metrics::Metrics;
+pub use certificate::Unusable;
+use certificates::{Certificates, Seen};
+pub(super) use handshake::{Kept, shake_hands};
+pub use settings::{Pair, Settings};
+
+/// What clients may speak over TLS, as ALPN names it; the first that a client offers too is spoken.
+const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+
+/// Why TLS cannot be spoken.
+#[derive(Debug, thiserror::Error)]
+pub enum NoTls {
+    /// A certificate or its key cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] Unusable),
+    /// The library refuses to.
+    #[error("cannot speak TLS")]
+    Library(#[from] Error),
+}
+
+/// What speaks TLS with clients.
+#[derive(Debug)]
+pub struct Acceptor {
+    config: Arc<ServerConfig>,
+    certificates: Arc<Certificates>,
+    handshake_timeout: Duration,
+    reload_interval: Duration,
+    metrics: Arc<Metrics>,
+}
+
+impl Acceptor {
+    /// Reads the certificates.
+    ///
+    /// # Errors
+    /// One of them, or its key, cannot be used.
+    pub fn new(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Self, NoTls> {
+        let certificates = Arc::new(Certificates::read(settings)?);
+        let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&certificates) as Arc<_>);
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        // Clients that come back bring what they need to go on: nothing is kept for them.
+        config.ticketer = Ticketer::new()?;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        let acceptor = Self {
+            config: Arc::new(config),
+            certificates,
+            handshake_timeout: settings.handshake_timeout,
+            reload_interval: settings.reload_interval,
+            metrics: Arc::clone(metrics),
+        };
+        acceptor.note_expiry();
+        Ok(acceptor)
+    }
+
+    /// Begins a connection.
+    fn connection(&self) -> io::Result<ServerConnection> {
+        ServerConnection::new(Arc::clone(&self.config)).map_err(io::Error::other)
+    }
+
+    /// Takes up what changes in the files, for ever.
+    pub async fn follow(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(self.reload_interval).await;
+            let acceptor = Arc::clone(&self);
+            // Files may be on a disk that takes its time.
+            let looked = tokio::task::spawn_blocking(move || acceptor.look());
+            if let Err(error) = looked.await {
+                tracing::error!(%error, "certificates were not looked at");
+            }
+        }
+    }
+
+    fn look(&self) {
+        match self.certificates.look() {
+            Seen::Nothing => {}
+            Seen::Taken => {
+                self.metrics.tls.reloads.increment();
+                self.note_expiry();
+            }
+            Seen::Unusable(error) => {
+                self.metrics.tls.failed_reloads.increment();
+                tracing::error!("the certificates stay as they were: {error}");
+            }
+        }
+    }
+
+    fn note_expiry(&self) {
+        let expiry = &self.metrics.tls.expiry;
+        let seconds = i64::try_from(self.certificates.expiry()).unwrap_or(i64::MAX);
+        expiry.add(seconds - expiry.value());
+    }
+}

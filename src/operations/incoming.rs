@@ -59,13 +59,13 @@ impl Scope<'_> {
             return;
         };
         let session = Arc::clone(session);
-        self.keep_back(Later::new(told.map(move |()| {
-            if session.is_lost() {
-                let error = BayeuxError::ClusterUnavailable.text();
-                return Err(Refusal::Later(error.into(), RETRY));
-            }
-            Ok(None)
-        })));
+        let refusal = Refusal::Later(BayeuxError::ClusterUnavailable.text().into(), RETRY);
+        let too_late = refusal.clone();
+        let later = told.map(move |()| match session.is_lost() {
+            true => Err(refusal),
+            false => Ok(None),
+        });
+        self.keep_back(Later::new(later).or(too_late));
     }
 
     /// Waits until all that is subscribed to comes to this node; nothing: it does.

@@ -84,11 +84,16 @@ pub(super) fn settled(
     channel: &ChannelName,
     unavailable: Unavailable,
 ) -> Later {
-    let channel = channel.clone();
-    Later::new(sequencing.map(move |outcome| match outcome {
+    let refusal = unavailable.of(channel);
+    let too_late = (unavailable == Unavailable::Cluster).then(|| refusal.clone());
+    let later = Later::new(sequencing.map(move |outcome| match outcome {
         Ok(Ok(_)) => Ok(None),
-        Ok(Err(_)) | Err(_) => Err(unavailable.of(&channel)),
-    }))
+        Ok(Err(_)) | Err(_) => Err(refusal),
+    }));
+    match too_late {
+        Some(too_late) => later.or(too_late),
+        None => later,
+    }
 }
 
 /// What is unavailable if a message cannot be kept, or published, now.

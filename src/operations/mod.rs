@@ -111,16 +111,35 @@ pub struct Scope<'s> {
 
 /// What a reply waits for: that something is kept, or read. It ends in an entry for the reply's `ext`, if there is
 /// one to be added.
-pub struct Later(Pin<Box<dyn Future<Output = Result<Option<Extra>, Refusal>> + Send>>);
+pub struct Later {
+    later: Pin<Box<dyn Future<Output = Result<Option<Extra>, Refusal>> + Send>>,
+    too_late: Option<Refusal>,
+}
 
 impl Later {
     fn new(later: impl Future<Output = Result<Option<Extra>, Refusal>> + Send + 'static) -> Self {
-        Self(Box::pin(later))
+        Self {
+            later: Box::pin(later),
+            too_late: None,
+        }
+    }
+
+    /// Has the reply say this if it would have to wait for too long.
+    fn or(self, too_late: Refusal) -> Self {
+        Self {
+            too_late: Some(too_late),
+            ..self
+        }
+    }
+
+    /// Takes what the reply says if it would have to wait for too long, if that is something of its own.
+    pub fn take_too_late(&mut self) -> Option<Refusal> {
+        self.too_late.take()
     }
 
     /// Returns what is waited for; an error is what the reply says.
     pub fn into_future(self) -> impl Future<Output = Result<Option<Extra>, Refusal>> + Send {
-        self.0
+        self.later
     }
 }
 

@@ -109,16 +109,20 @@ impl Asked {
         if !waits.is_empty() {
             let place = Place::Message(index);
             let waits = waits.into_iter().map(awaited).collect();
-            self.pending().push(Pending { place, waits });
+            self.pending().push(Pending::new(place, waits));
         }
     }
 
     /// Notes what the reply to a message waits for.
-    pub(super) fn note_later(&mut self, index: usize, later: Vec<Later>) {
+    pub(super) fn note_later(&mut self, index: usize, mut later: Vec<Later>) {
         if !later.is_empty() {
             let place = Place::Message(index);
+            let too_late = later.iter_mut().find_map(Later::take_too_late);
             let waits = later.into_iter().map(told).collect();
-            self.pending().push(Pending { place, waits });
+            self.pending().push(Pending {
+                too_late,
+                ..Pending::new(place, waits)
+            });
         }
     }
 
@@ -130,13 +134,13 @@ impl Asked {
         let place = Place::Session;
         let fetched: Awaited = Box::pin(async move { fetching.await.map(|()| Said::Nothing) });
         let waits = VecDeque::from([fetched]);
-        self.pending().push(Pending { place, waits });
+        self.pending().push(Pending::new(place, waits));
     }
 
     /// Notes a check that is going on.
     pub(super) fn note_check(&mut self, place: Place, checking: Checking) {
         let waits = VecDeque::from([checked(checking)]);
-        self.pending().push(Pending { place, waits });
+        self.pending().push(Pending::new(place, waits));
     }
 
     fn pending(&mut self) -> &mut Vec<Pending> {
@@ -181,7 +185,8 @@ impl Waits {
                 }
                 seat.metrics.limited(Limit::MaxWait);
                 for late in self.pending.drain(..) {
-                    verdicts.refuse(late.place, later(BayeuxError::WaitTimedOut));
+                    let timed_out = || later(BayeuxError::WaitTimedOut);
+                    verdicts.refuse(late.place, late.too_late.unwrap_or_else(timed_out));
                 }
             }
             self.seat = None;
@@ -217,9 +222,19 @@ impl Drop for Seat {
 struct Pending {
     place: Place,
     waits: VecDeque<Awaited>,
+    /// What it is refused with if that takes too long; nothing: that it does.
+    too_late: Option<Refusal>,
 }
 
 impl Pending {
+    fn new(place: Place, waits: VecDeque<Awaited>) -> Self {
+        Self {
+            place,
+            waits,
+            too_late: None,
+        }
+    }
+
     fn poll(
         &mut self,
         context: &mut Context<'_>,

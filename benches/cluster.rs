@@ -93,7 +93,6 @@ fn outgoing(root: &str, number: usize) -> Outgoing {
             },
         },
         publisher: None,
-        is_deletion: false,
         expected: None,
         once: None,
     }
@@ -157,7 +156,8 @@ async fn node(server: &Server, patterns: &[&str]) -> Arc<Redis> {
         ..Retention::default()
     });
     let history = history::Settings::default();
-    let redis = Redis::new(&settings, &history, None, policy, interest).expect("a URL");
+    let redis =
+        Redis::new(&settings, &history, None, policy, interest, &Arc::default()).expect("a URL");
     redis.start().await.expect("it is there");
     assert!(matches!(redis.next().await, Feed::Up(_)));
     redis

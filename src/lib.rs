@@ -16,6 +16,8 @@ pub mod bayeux;
 pub mod alias;
 // Networks of addresses, such as 10.0.0.0/8.
 mod network;
+// What somebody watches as it happens.
+pub mod feeds;
 // Who may do what.
 pub mod access;
 // HTTP requests that the server makes itself.

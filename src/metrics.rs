@@ -8,10 +8,12 @@ mod counts;
 mod history;
 mod hooks;
 mod labels;
+pub mod latency;
 mod notices;
 mod render;
 mod tls;
 
+use latency::Latency;
 use notices::Quota;
 
 pub use cluster::Cluster;
@@ -56,6 +58,10 @@ pub struct Metrics {
     pub watched_resources: Gauge,
     /// Batches that wait for an extension, before they are processed or before their replies leave.
     pub waiting_batches: Gauge,
+    /// Figures and messages that somebody watches over the HTTP API.
+    pub watchers: Gauge,
+    /// How long it takes from the arrival of a batch until all who receive its messages have them queued.
+    pub latency: Latency,
     /// Questions to the webhook whose answer is waited for.
     pub webhook_calls: Gauge,
     /// Connected application servers that take calls.

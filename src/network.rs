@@ -1,13 +1,37 @@
 //! Networks: addresses with the same first bits, as in `10.0.0.0/8` (CIDR).
 
 use core::net::IpAddr;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 /// An address, or all that begin as it does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub(crate) struct Network {
     first: IpAddr,
     /// How many bits are the same.
     prefix: u32,
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.first, self.prefix)
+    }
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> Self {
+        network.to_string()
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text)
+    }
 }
 
 impl Network {

@@ -12,11 +12,12 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::access::{self, Access};
-use crate::admin::Admin;
+use crate::access::{self, Access, Action};
+use crate::admin::{Admin, AdminPage};
 use crate::authentication::api_keys::ApiKeys;
 use crate::authentication::passwords::Passwords;
 use crate::authentication::settings::Sources;
@@ -30,7 +31,7 @@ use crate::extensions::{AskingWebhook, Extension};
 use crate::history::History;
 use crate::history::OpenError;
 use crate::hooks::Hooks;
-use crate::http_api::HttpApi;
+use crate::http_api::{HttpApi, Operator};
 use crate::listener::tls::{Acceptor, NoTls};
 use crate::listener::{self, Listener, ListeningSocket, NotAProxy, Proxies, Routes};
 pub use crate::listener::{BindError, BoundAddress, ListenAddress};
@@ -154,6 +155,7 @@ fn bind_with_all(
     let access = Access::new(&config.access).map_err(StartError::Access)?;
     let clients = Clients::new(&config, &access, &metrics)?;
     let backends = Backends::new(&config, &metrics)?;
+    let operator = operator(&config);
     let (http, admin, api) = (config.http, config.admin, config.api);
     let (mut bayeux, mut channel) = (config.bayeux, config.channel);
     bayeux.transports.shows = clients.shows;
@@ -203,7 +205,7 @@ fn bind_with_all(
     let service = Arc::new(Service::new(bayeux));
     let acceptor = acceptor(&config.tls, &metrics)?;
     let common = Common::new(&http, max_message_size, metrics, stopping, acceptor.clone());
-    let http_api = Arc::new(HttpApi::new(&server, clients.keys, &api.bounds));
+    let http_api = Arc::new(HttpApi::new(&server, clients.keys, &api.bounds, operator));
     let to_clients = api.public.then(|| Arc::clone(&http_api));
     let routes = public_routes(&http, demo, to_clients, &service);
     Ok(Bound {
@@ -211,7 +213,7 @@ fn bind_with_all(
         admin: common.listen(
             &admin.listen,
             Proxies::default(),
-            admin_routes(&admin, &server),
+            admin_routes(&admin, &server, &http_api),
         )?,
         api: common.listen(&api.listen, Proxies::default(), api_routes(&api, http_api))?,
         server,
@@ -275,6 +277,26 @@ fn accounts(config: &Config) -> Arc<str> {
     let text = serde_json::to_vec(&(authentication, user, issuer, webhook, &api.key));
     let digest = digest::digest(&digest::SHA256, &text.unwrap_or_default());
     URL_SAFE_NO_PAD.encode(&digest.as_ref()[..16]).into()
+}
+
+/// Gathers what operators are shown of the configuration.
+fn operator(config: &Config) -> Operator {
+    let all = config.blotted();
+    let rules = all["access"].as_array().cloned();
+    let actions = [
+        Action::Handshake,
+        Action::Subscribe,
+        Action::Publish,
+        Action::Forget,
+    ];
+    Operator {
+        configuration: RawValue::from_string(all.to_string()).expect("it is JSON"),
+        rules: rules.unwrap_or_default(),
+        asked_outside: actions
+            .into_iter()
+            .filter(|action| config.webhook.decides(*action))
+            .collect(),
+    }
 }
 
 /// What all listeners have in common.
@@ -398,11 +420,15 @@ fn public_routes(
     }
 }
 
-fn admin_routes(settings: &config::Admin, server: &Arc<BayeuxServer>) -> Routes {
+fn admin_routes(
+    settings: &config::Admin,
+    server: &Arc<BayeuxServer>,
+    api: &Arc<HttpApi>,
+) -> Routes {
     Routes {
         hosts: own_hosts("admin.hosts", &settings.listen, &settings.hosts),
-        first: Vec::new(),
-        api: None,
+        first: vec![Box::new(AdminPage)],
+        api: Some(Arc::clone(api)),
         service: None,
         last: vec![Box::new(Admin::new(Arc::clone(server)))],
     }
@@ -497,6 +523,8 @@ impl Bound {
         if let Some(acceptor) = self.acceptor {
             tasks.spawn(acceptor.follow());
         }
+        let counting = Arc::clone(&self.server);
+        tasks.spawn(async move { counting.count().await });
         let mut node = JoinSet::new();
         if let Some(own) = self.node {
             node.spawn(own.serve(Arc::clone(&self.server)));

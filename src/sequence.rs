@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::bayeux::ClientId;
@@ -64,13 +65,24 @@ pub struct Change {
     pub conditions: Conditions,
 }
 
-/// How far an event has come, on this node.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// How far an event has come: on this node, unless others were asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Reached {
     /// The sessions that it is queued for.
     pub receivers: usize,
     /// The sessions that would have received it, and have too much queued.
     pub dropped: usize,
+    /// The nodes that were to send it, too, and did not answer.
+    pub missing: usize,
+}
+
+impl Reached {
+    /// Adds how far it came at another node.
+    pub fn add(&mut self, other: Self) {
+        self.receivers += other.receivers;
+        self.dropped += other.dropped;
+        self.missing += other.missing;
+    }
 }
 
 /// A message was kept and sent.
@@ -84,6 +96,18 @@ pub struct Sequenced {
     pub is_persisted: bool,
     /// The version of the resource that it made.
     pub written: Option<Written>,
+}
+
+/// Of a message that has no number.
+impl From<Reached> for Sequenced {
+    fn from(reached: Reached) -> Self {
+        Self {
+            reached,
+            id: 0,
+            is_persisted: false,
+            written: None,
+        }
+    }
 }
 
 /// A message was not kept, and so not sent.

@@ -4,7 +4,10 @@ mod admit;
 mod batch;
 mod cluster;
 mod core;
+mod delivering;
 mod directory;
+mod everywhere;
+mod figures;
 mod held;
 mod history;
 mod http_api;
@@ -21,6 +24,7 @@ mod settle;
 mod streams;
 mod verdicts;
 mod waits;
+mod watching;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,10 +43,10 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::operations::RefusedUsers;
 pub use crate::operations::event_stream::Opened;
-pub use crate::operations::http_api::{NotSent, To};
+pub use crate::operations::http_api::NotSent;
 pub use crate::operations::replay::{Recovered, Recovering};
 pub use crate::operations::resources::{ByteRange, NotWritten};
-pub use crate::operations::{Actor, Denied, Implied, NotOpened, Publishing, TooManyRefused, Who};
+pub use crate::operations::{Actor, Denied, Implied, NotOpened, TooManyRefused, Who};
 use crate::rates::{self, Rates};
 use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
@@ -58,7 +62,10 @@ use crate::session::{
 pub use admit::Admission;
 pub use batch::STEP;
 pub use cluster::Located;
-pub use directory::{ChannelDetails, Disconnected, Presence};
+pub use cluster::asking::NoAnswer;
+pub use delivering::{Later, Sent, To};
+pub use directory::{ChannelDetails, Disconnected, ListedSession, Presence, SessionDetails};
+pub use everywhere::Gathered;
 pub use held::HeldConnect;
 pub use http_api::{Refusals, Sending};
 pub use outcome::{Outcome, Settled, Settlement};
@@ -66,6 +73,7 @@ pub use past::{ChannelHistory, Part};
 pub use request::Request;
 pub use resources::{Changed, Unsettled};
 pub use verdicts::Verdicts;
+pub use watching::Watching;
 
 /// A Bayeux server without a network.
 #[derive(Debug)]
@@ -79,6 +87,7 @@ pub struct BayeuxServer {
     waiting: WaitingRoom,
     /// What names the configuration of who clients may be.
     accounts: Arc<str>,
+    figures: figures::Past,
 }
 
 /// What a server is made of.
@@ -159,9 +168,12 @@ impl BayeuxServer {
         let resources = Resources::new(parts.resources, Arc::clone(&parts.metrics));
         let waiting = WaitingRoom::new(parts.waits, Arc::clone(&parts.metrics));
         let shared = Shared {
+            shares: match parts.cluster {
+                Some(_) => Shares::across_nodes(&parts.session),
+                None => Shares::default(),
+            },
             settings: parts.session,
             browsers: Browsers::default(),
-            shares: Shares::default(),
             timers: Timers::default(),
             reconnects: Reconnects::default(),
             replays: session::Replays::default(),
@@ -175,7 +187,11 @@ impl BayeuxServer {
             }),
             extensions: parts.extensions,
             aliases: aliases(parts.cluster.as_ref()),
-            lifecycle: parts.lifecycle,
+            lifecycle: match parts.cluster {
+                Some(_) => parts.lifecycle.across_nodes(),
+                None => parts.lifecycle,
+            },
+            feeds: Arc::default(),
             metrics: parts.metrics,
         };
         let core = Arc::new(Core {
@@ -202,6 +218,7 @@ impl BayeuxServer {
             authenticator: parts.authenticator,
             waiting,
             accounts: parts.accounts,
+            figures: figures::Past::default(),
         }
     }
 
@@ -273,6 +290,8 @@ impl BayeuxServer {
             cluster::publishing::run(&self.core),
             cluster::stream::run(&self.core),
             cluster::owning::run(&self.core),
+            cluster::occupying::run(&self.core),
+            cluster::sharing::run(&self.core),
         );
     }
 

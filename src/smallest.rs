@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use serde::{Deserialize, Serialize};
+
 /// The few with the smallest keys of all that were offered.
 #[derive(Debug)]
 pub struct Smallest<K, V> {
@@ -13,7 +15,7 @@ pub struct Smallest<K, V> {
 }
 
 /// A page of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Page<V> {
     /// In the order of their keys.
     pub items: Vec<V>,

@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 /// What the sessions of one measurement share.
 pub(crate) fn shared(settings: Settings) -> Arc<Shared> {
     Arc::new(Shared {
+        feeds: Arc::default(),
         settings,
         browsers: Browsers::default(),
         shares: Shares::default(),

@@ -11,6 +11,7 @@
 //! pattern; and a rule refuses it that denies what an earlier one allows, unless that allows the whole.
 
 mod compiled;
+mod explained;
 mod granted;
 mod identity;
 mod pattern;

@@ -1,4 +1,6 @@
-//! The operator's own listener: `GET /metrics` (Prometheus text) and `GET /healthz`.
+//! The operator's own listener: `GET /metrics` (Prometheus text), `GET /healthz`, and a page at `/`.
+
+mod page;
 
 use std::sync::Arc;
 
@@ -6,6 +8,8 @@ use http::{Method, StatusCode};
 
 use crate::server::BayeuxServer;
 use crate::web::{Head, Page, Response};
+
+pub use page::AdminPage;
 
 /// What the operator may ask of a server.
 #[derive(Debug)]
@@ -45,10 +49,14 @@ impl Page for Admin {
                 Response::error(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping")
             }
             "/healthz" => {
-                let text = match self.server.history_health() {
-                    Ok(()) => "ok\n".to_owned(),
-                    // It serves all else, and to start it again would not help.
-                    Err(failed) => format!("ok, but history is not kept: {failed}\n"),
+                // It serves all else, and to start it again would not help.
+                let refused = self.server.metrics().cluster.refusing.lately();
+                let text = match (self.server.history_health(), refused) {
+                    (Err(failed), _) => format!("ok, but history is not kept: {failed}\n"),
+                    (Ok(()), Some(why)) => {
+                        format!("ok, but other nodes of the cluster refuse this one: {why}\n")
+                    }
+                    (Ok(()), None) => "ok\n".to_owned(),
                 };
                 Response::with_body(
                     StatusCode::OK,

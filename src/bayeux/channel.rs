@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 use super::Limits;
 
 /// The text is not a channel name or pattern.
@@ -132,6 +134,20 @@ impl ChannelPattern {
 impl From<ChannelName> for ChannelPattern {
     fn from(name: ChannelName) -> Self {
         Self(name.0)
+    }
+}
+
+impl Serialize for ChannelPattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// One that was known before: its length was checked then.
+impl<'de> Deserialize<'de> for ChannelPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text, &Limits::of_known_channels()).map_err(de::Error::custom)
     }
 }
 

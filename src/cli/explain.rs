@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{EXIT_FAILURE, EXIT_USAGE, block_on, token, with_causes};
-use crate::access::{Access, Action, Asked, Decision, Finding, Identity, Rule, Subject};
+use crate::access::{Access, Action, Asked, Identity, Rule, Subject};
 use crate::bayeux::{ChannelKind, ChannelName, ChannelPattern, Limits};
 use crate::config::{Config, Sources, may_match_alike};
 use crate::router::settings::ChannelOptions;
@@ -144,13 +144,12 @@ fn explained(args: Args) -> Result<(String, bool), String> {
     let mut lines = Vec::new();
     for (index, finding) in access.explain(wanted.asked(), &subject) {
         lines.push(format!("access[{index}] {}", shown(&config.access[index])));
-        lines.push(format!("    {}", meaning(finding)));
+        lines.push(format!("    {}", finding.meaning()));
     }
     if !lines.is_empty() {
         lines.push(String::new());
     }
-    let is_forget = matches!(wanted, Wanted::Forget(_));
-    lines.push(verdict(&access, decision, is_forget));
+    lines.push(access.verdict(wanted.asked(), decision));
     if config.webhook.decides(wanted.asked().action()) {
         lines.push("the webhook decides as well, and is not asked here".to_owned());
     }
@@ -206,35 +205,6 @@ fn shown(rule: &Rule) -> String {
     }
     parts.push(format!("for {}", toml(toml::Value::try_from(&rule.who))));
     parts.join(" ")
-}
-
-fn meaning(finding: Finding) -> &'static str {
-    match finding {
-        Finding::OtherAction => "is about other actions",
-        Finding::OtherSubject => "is about other clients",
-        Finding::OtherChannels => "is about other channels",
-        Finding::Part => "allows only some of the channels of the pattern, which does not decide",
-        Finding::Decides(true) => "allows it",
-        Finding::Decides(false) => "refuses it",
-    }
-}
-
-fn verdict(access: &Access, decision: Decision, is_forget: bool) -> String {
-    let Decision { allowed, rule } = decision;
-    let reason = access.reason(decision);
-    let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
-    match (allowed, rule) {
-        (true, Some(rule)) => format!("allowed by access[{rule}]"),
-        (true, None) if access.is_open() => {
-            "allowed, as everything is: there is no [[access]]".to_owned()
-        }
-        (true, None) => "allowed by the token itself: no [[access]] decides".to_owned(),
-        (false, Some(rule)) => format!("refused by access[{rule}]{reason}"),
-        (false, None) if access.is_open() && !is_forget => {
-            "refused: meta channels are the server's".to_owned()
-        }
-        (false, None) => "refused: no [[access]] allows it".to_owned(),
-    }
 }
 
 /// Lists the options of the channel, each from the most specific entry that sets it; of a pattern, the

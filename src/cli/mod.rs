@@ -5,11 +5,12 @@ mod authorities;
 pub mod bench;
 mod call;
 mod check_config;
-mod default_config;
+mod completions;
 mod explain;
 mod harmless;
 mod hash_password;
 mod logging;
+mod manual;
 mod publish;
 mod remote;
 mod secret;
@@ -18,6 +19,7 @@ mod signals;
 mod subscribe;
 mod token;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -64,6 +66,10 @@ enum Command {
     Bench(bench::Args),
     /// Print a configuration file with every key, its default and its meaning.
     DefaultConfig,
+    /// Print what makes a shell complete these commands.
+    Completions(completions::Args),
+    /// Write the manual's pages, one for each command.
+    Manual(manual::Args),
 }
 
 impl Cli {
@@ -80,17 +86,32 @@ impl Cli {
             Command::Subscribe(args) => subscribe::run(&args),
             Command::Call(args) => call::run(&args),
             Command::Bench(args) => bench::main(&args),
-            Command::DefaultConfig => default_config::run(),
+            Command::DefaultConfig => print(crate::config::DEFAULT_TEXT.as_bytes()),
+            Command::Completions(args) => completions::run(&args),
+            Command::Manual(args) => manual::run(&args),
         }
     }
 }
 
 /// Runs a future to its end on as many threads as there are processors.
-fn block_on<F: Future>(future: F) -> std::io::Result<F::Output> {
+fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     Ok(runtime.block_on(future))
+}
+
+/// Prints a text that a command was asked for.
+fn print(text: &[u8]) -> ExitCode {
+    match io::stdout().write_all(text) {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader, such as `head`, has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mirant: cannot write to standard output: {error}");
+            ExitCode::from(EXIT_FAILURE)
+        }
+    }
 }
 
 /// Says what went wrong and why, in one line on standard error.

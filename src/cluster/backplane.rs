@@ -15,9 +15,8 @@ pub struct Outgoing {
     pub entry: Entry,
     /// Who publishes it, if that is a session.
     pub publisher: Option<ClientId>,
-    /// It deletes the resource of its channel.
-    pub is_deletion: bool,
-    /// Publish it only if this is the number of the last message on its channel, 0 for none.
+    /// Publish it only if this is the number of the last message on its channel, 0 for none; or if that is not
+    /// remembered.
     pub expected: Option<u64>,
     /// Publish it only once under this key, within this time; else its first place is returned.
     pub once: Option<(String, Duration)>,
@@ -32,15 +31,15 @@ pub struct Incoming {
     pub entry: Entry,
     /// Who published it, if that is a session, of whatever node.
     pub publisher: Option<ClientId>,
-    /// It deletes the resource of its channel.
-    pub is_deletion: bool,
 }
 
 /// Why one message was not published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotPublished {
     /// The last message on its channel is another than was expected: its number, 0 for none.
     Unexpected(u64),
+    /// It, of its batch, could not be.
+    Failed(Failed),
 }
 
 /// Where the numbers stand.
@@ -89,7 +88,7 @@ pub trait Backplane: Debug + Send + Sync {
     /// It is not connected.
     fn mark(&self, mark: u64) -> BoxFuture<'_, Result<(), Failed>>;
 
-    /// Returns the numbers of the last messages on channels, as far as they are remembered; else 0.
+    /// Returns the numbers of the last messages on channels; where one is not remembered, one that is not smaller.
     ///
     /// # Errors
     /// It is not connected.

@@ -22,5 +22,5 @@ pub use links::{Links, Way};
 pub use node::{NodeId, NodeInfo, NodeState};
 pub use peers::{CallFailed, CallKind, Calls, Peers};
 pub use redis::{ConnectError, Redis};
-pub use registry::{Beat, Claim, Owner, Registry, Written};
+pub use registry::{Beat, Claim, Orphan, Owner, Registry, Written};
 pub use settings::{Settings, WhenAway};

@@ -14,11 +14,13 @@ pub enum CallKind {
     Take,
     /// To give sessions away.
     Give,
+    /// To have something told, or done, about sessions and channels.
+    Ask,
 }
 
 impl CallKind {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Take, Self::Give];
+    pub const ALL: [Self; 3] = [Self::Take, Self::Give, Self::Ask];
 
     /// Returns its name.
     #[must_use]
@@ -26,6 +28,7 @@ impl CallKind {
         match self {
             Self::Take => "take",
             Self::Give => "give",
+            Self::Ask => "ask",
         }
     }
 }

@@ -4,10 +4,11 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 
 use super::node::{NodeId, NodeInfo};
-use crate::bayeux::ClientId;
+use crate::bayeux::{ChannelPattern, ClientId};
 use crate::history::Failed;
 
 /// Who owns a session. The generation grows with each change of the owner: an owner of an old one has lost it.
@@ -41,6 +42,17 @@ pub struct Beat {
     pub alive: Vec<NodeInfo>,
     /// Nodes that have died, and whose sessions nobody has looked after yet.
     pub dead: Vec<NodeId>,
+}
+
+/// A session of a dead node, which expires unless somebody asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    /// The session.
+    pub id: ClientId,
+    /// What its last owner has written.
+    pub state: Bytes,
+    /// After which time it expires.
+    pub outlives: Duration,
 }
 
 /// What became of a claim.
@@ -121,9 +133,64 @@ pub trait Registry: Debug + Send + Sync {
         sessions: Vec<(ClientId, u64)>,
     ) -> BoxFuture<'_, Result<Vec<ClientId>, Failed>>;
 
-    /// Lets the sessions of a dead node expire that nobody asks for; one caller of all nodes does it.
+    /// Lets the sessions of a dead node expire that nobody asks for, and returns at most so many of them; one caller
+    /// of all nodes does it.
     ///
     /// # Errors
     /// It is not connected; the next heartbeat names the node again.
-    fn bury(&self, dead: NodeId) -> BoxFuture<'_, Result<(), Failed>>;
+    fn bury(&self, dead: NodeId, max: usize) -> BoxFuture<'_, Result<Vec<Orphan>, Failed>>;
+
+    /// Tells whether anything is known of a session: one that nobody has adopted is not once it has expired. To be
+    /// asked about orphans; by itself it knows of none that have.
+    ///
+    /// # Errors
+    /// It is not connected.
+    fn is_known(&self, _id: ClientId) -> BoxFuture<'_, Result<bool, Failed>> {
+        ready(Ok(true)).boxed()
+    }
+
+    /// Notes channels and patterns of which a node has a subscriber, or has none any more; returns of each whether it
+    /// is the first node that has one, or was the last. One that is noted again is neither. To be called only if anybody
+    /// is to hear of it; by itself it knows of none.
+    ///
+    /// # Errors
+    /// It is not connected, and some may be noted; or the node is dead.
+    fn occupy(
+        &self,
+        _me: NodeId,
+        changes: Vec<(ChannelPattern, bool)>,
+    ) -> BoxFuture<'_, Result<Vec<bool>, Failed>> {
+        ready(Ok(vec![false; changes.len()])).boxed()
+    }
+
+    /// Notes how many sessions of some users and addresses, by name, a node has; returns of each how many all nodes
+    /// have. To be called only if that is limited; by itself it knows of no other.
+    ///
+    /// # Errors
+    /// It is not connected, and some may be noted; or the node is dead.
+    fn share(
+        &self,
+        _me: NodeId,
+        counts: Vec<(String, usize)>,
+    ) -> BoxFuture<'_, Result<Vec<usize>, Failed>> {
+        let counts = counts.into_iter().map(|(_, count)| count);
+        ready(Ok(counts.collect())).boxed()
+    }
+
+    /// Forgets how many a dead node had.
+    ///
+    /// # Errors
+    /// It is not connected; some may be forgotten.
+    fn unshare(&self, _dead: NodeId) -> BoxFuture<'_, Result<(), Failed>> {
+        ready(Ok(())).boxed()
+    }
+
+    /// Forgets some of the channels and patterns of which a dead node had subscribers, and returns those of them of
+    /// which no other has; nothing if there are none left.
+    ///
+    /// # Errors
+    /// It is not connected.
+    fn vacate(&self, _dead: NodeId) -> BoxFuture<'_, Result<Option<Vec<ChannelPattern>>, Failed>> {
+        ready(Ok(None)).boxed()
+    }
 }

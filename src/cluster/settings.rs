@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 use crate::authentication::Secret;
@@ -32,6 +33,10 @@ pub struct Settings {
     pub call_timeout: Duration,
     /// How many requests that other nodes pass on are answered at once.
     pub max_passed: usize,
+    /// How many bytes of messages may have come and not be delivered yet.
+    pub max_inbox: ByteSize,
+    /// Of how many channels without history Redis remembers the number of the last message.
+    pub max_channels: usize,
 }
 
 impl Default for Settings {
@@ -47,6 +52,8 @@ impl Default for Settings {
             node_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_secs(5),
             max_passed: 100_000,
+            max_inbox: ByteSize::mib(64),
+            max_channels: 1_000_000,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! It only gathers, parses and checks: what a setting means is known to the module that owns it.
 //! Nothing here reads the process environment; it is handed in.
 
+mod blotted;
 mod error;
 mod keys;
 mod layers;
@@ -179,7 +180,8 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Admin {
-    /// The addresses that serve `/metrics` and `/healthz`; without one they are not served.
+    /// The addresses that serve `/metrics`, `/healthz`, the operator's page and the HTTP API; without one it is not
+    /// served.
     pub listen: Vec<ListenAddress>,
     /// The hosts for which they answer beside addresses and `localhost`.
     pub hosts: Vec<String>,

@@ -303,7 +303,6 @@ impl Checks {
                 config.backends.max_calls_per_session,
             ),
             ("backends.max_events", config.backends.max_events),
-            ("cluster.max_passed", config.cluster.max_passed),
             ("history.max_channels", config.history.max_channels),
             ("history.max_pending", config.history.max_pending),
             (
@@ -348,6 +347,12 @@ impl Checks {
                 MIN_MESSAGE_SIZE,
             ),
             ("bayeux.max_queue_bytes", session.max_queue_bytes, 1),
+            // Any message has to fit.
+            (
+                "cluster.max_inbox",
+                config.cluster.max_inbox,
+                limits.max_message_size.as_u64().saturating_mul(2),
+            ),
             (
                 "authentication.max_token_length",
                 config.authentication.tokens.max_token_length,

@@ -31,7 +31,7 @@ impl Body {
         self.data.len() + optional(&self.ext) + optional(&self.custom)
     }
 
-    /// Tells whether it has none, which no message's has.
+    /// Tells whether it has none, which only that of a deletion has.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -47,6 +47,26 @@ pub struct Entry {
     pub at: SystemTime,
     /// What it says.
     pub body: Body,
+}
+
+impl Entry {
+    /// Makes what says that the resource of a channel is deleted: a message without `data`, of which subscribers hear
+    /// nothing.
+    #[must_use]
+    pub fn deletion(channel: ChannelName, at: SystemTime) -> Self {
+        let body = Body {
+            data: Bytes::new(),
+            ext: None,
+            custom: None,
+        };
+        Self { channel, at, body }
+    }
+
+    /// Tells whether it deletes the resource of its channel.
+    #[must_use]
+    pub fn is_deletion(&self) -> bool {
+        self.body.data.is_empty()
+    }
 }
 
 /// Which number a message has got.
@@ -121,6 +141,15 @@ pub struct Page {
     /// The largest number of a message that is wanted, and was to be read, and is not kept any more; 0: none
     /// is missing. (Of [`Selection::All`] only.)
     pub lost: u64,
+}
+
+impl Page {
+    /// Leaves out what only says that a resource was deleted, of which subscribers hear nothing.
+    #[must_use]
+    pub fn without_deletions(mut self) -> Self {
+        self.messages.retain(|kept| !kept.entry.is_deletion());
+        self
+    }
 }
 
 /// What is known of something that is wanted, before it is read.

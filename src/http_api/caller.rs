@@ -97,6 +97,10 @@ impl FromRequestParts<Arc<Shared>> for Caller {
         let key = shown(parts).and_then(|shown| {
             let found = shared.keys.find(shown, SystemTime::now());
             found.map_err(|error| match error {
+                NotValid::Unknown if shared.keys.is_empty() => Problem::new(
+                    Kind::KeyUnknown,
+                    "the configuration has no [[api.key]]; `mirant api-key` makes a key and its hash",
+                ),
                 NotValid::Unknown => Problem::new(
                     Kind::KeyUnknown,
                     "no [[api.key]] entry has this key; `mirant api-key` makes one and its hash",

@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::caller::Caller;
 use super::extract::{Json, Path, Query};
+use super::nodes::MissingNodes;
 use super::paging::{self, parameter};
 use super::problem::{Kind, Problem};
 use super::{Shared, Working, worked};
@@ -44,6 +45,8 @@ pub(super) struct Channels {
     channels: Vec<Channel>,
     /// What `after` has to be for the next page; null: there is none.
     next: Option<String>,
+    #[serde(flatten)]
+    nodes: MissingNodes,
 }
 
 /// A channel or pattern with a subscriber.
@@ -65,6 +68,8 @@ pub(super) struct ChannelDetails {
     channel: Channel,
     /// Who is subscribed; null: the channel has no `presence = true`.
     presence: Option<Present>,
+    #[serde(flatten)]
+    nodes: MissingNodes,
 }
 
 /// Who is subscribed to a channel.
@@ -146,16 +151,17 @@ pub(super) async fn list(
         limit: paging::limit(query.limit)?,
     };
     let server = &shared.server;
-    let page = worked(server.channel_count(), || {
-        server.list_channels(&selection, now())
-    });
-    Ok(page.map(|page| {
-        let last = page.items.last().filter(|_| page.is_more);
-        Json(Channels {
-            next: last.map(|last| last.pattern.as_str().to_owned()),
-            channels: page.items.into_iter().map(Channel::from).collect(),
-        })
-    }))
+    let work = server.channel_count();
+    let page = worked(work, || server.list_channels(&selection, now()));
+    let all = server.all_channels(&selection, page).await;
+    let page = all.value;
+    let last = page.items.last().filter(|_| page.is_more);
+    let channels = Channels {
+        next: last.map(|last| last.pattern.as_str().to_owned()),
+        channels: page.items.into_iter().map(Channel::from).collect(),
+        nodes: MissingNodes::new(all.missing),
+    };
+    Ok(Working::new(Json(channels), work))
 }
 
 /// Tells about one channel or pattern.
@@ -176,6 +182,7 @@ pub(super) async fn list(
         (status = 401, description = "There is no valid key.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The key does not allow `read`, or not on this channel.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "It has no subscriber.", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "No node of the cluster has one that answers, and some do not answer.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn one(
@@ -193,9 +200,12 @@ pub(super) async fn one(
     caller.may_see(&pattern)?;
     let limit = paging::limit(query.limit)?;
     let server = &shared.server;
-    let found = server.channel(&pattern, limit, now()).ok_or_else(|| {
+    let here = server.channel(&pattern, limit, now());
+    let all = server.all_of_channel(&pattern, limit, here).await;
+    let nodes = MissingNodes::new(all.missing);
+    let found = all.value.ok_or_else(|| {
         let detail = format!("nobody is subscribed to {name}");
-        Problem::new(Kind::ChannelUnknown, detail)
+        nodes.or(Problem::new(Kind::ChannelUnknown, detail))
     })?;
     let work = found
         .presence
@@ -205,6 +215,7 @@ pub(super) async fn one(
         Json(ChannelDetails {
             channel: found.listed.into(),
             presence: found.presence.map(Present::from),
+            nodes,
         }),
         work,
     ))

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::caller::Caller;
 use super::extract::{Body, Json};
 use super::message::{Element, Posted, string};
+use super::nodes::MissingNodes;
 use super::problem::{DeliverProblems, KeyProblems, Kind, Problem};
 use super::publish::malformed;
 use super::send::{Content, Request};
@@ -50,6 +51,8 @@ pub(super) struct Delivered {
     sessions: u32,
     /// The sessions that have too much queued.
     dropped: u32,
+    #[serde(flatten)]
+    nodes: MissingNodes,
 }
 
 /// Sends a message to a session, or to all sessions of a user, on a service channel or any other.
@@ -105,8 +108,15 @@ pub(super) async fn deliver(
                 channel: &ChannelName,
                 now: Instant| sending.deliver(to, message, channel, now);
     let (mut sent, work) = request.send(vec![Ok(posted)], &check, &send).await;
-    let (sessions, dropped) = sent.remove(0)?.reached();
-    Ok(Working::new(Json(Delivered { sessions, dropped }), work))
+    let (sessions, dropped, nodes) = sent.remove(0)?.reached();
+    Ok(Working::new(
+        Json(Delivered {
+            sessions,
+            dropped,
+            nodes,
+        }),
+        work,
+    ))
 }
 
 /// Finds the channel of a message, if clients can be sent something there.

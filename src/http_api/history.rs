@@ -108,6 +108,82 @@ pub(super) struct Deleted {
     deleted: u64,
 }
 
+/// How much is kept, of all channels.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HistoryFigures {
+    /// Whether any channel has history.
+    kept: bool,
+    /// How many messages are kept; this and the next two are counted once a second.
+    messages: u64,
+    /// The memory, or with `history.directory` the files, that they take.
+    bytes: u64,
+    /// How many channels are known.
+    channels: u64,
+    /// Why nothing can be kept now; null: it can.
+    failing: Option<String>,
+    /// The name of the numbers.
+    epoch: Option<String>,
+    /// The number of the oldest message that is kept of the channel that was asked about.
+    first: Option<u64>,
+    /// That of the newest.
+    last: Option<u64>,
+}
+
+/// Of which channel the oldest and the newest message are to be told.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct OverviewQuery {
+    /// A channel or pattern.
+    #[param(example = "/stock/**")]
+    channel: Option<String>,
+}
+
+/// Tells how much is kept.
+#[utoipa::path(
+    get,
+    path = "/api/v1/history",
+    operation_id = "history_figures",
+    tag = "history",
+    params(OverviewQuery),
+    responses(
+        (status = 200, description = "How much there is.", body = HistoryFigures),
+        (status = 400, description = "The name is no channel or pattern.", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "There is no valid key.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key does not allow `read`, or not on all of these channels.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "Nothing is kept of such channels.", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "It cannot be read now.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn overview(
+    caller: Caller,
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<OverviewQuery>,
+) -> Result<Json<HistoryFigures>, Problem> {
+    caller.may(Permission::Read)?;
+    let (first, last) = match query.channel {
+        None => (None, None),
+        Some(name) => {
+            let past = past(&shared, &caller, name.strip_prefix('/').unwrap_or(&name))?;
+            past.ends().await.map_err(|failed| unavailable(&failed))?
+        }
+    };
+    let server = &shared.server;
+    let (messages, bytes, channels) = server.metrics().history.kept();
+    Ok(Json(HistoryFigures {
+        kept: server.has_history(),
+        messages,
+        bytes,
+        channels,
+        failing: server
+            .history_health()
+            .err()
+            .map(|failed| failed.to_string()),
+        epoch: server.history_epoch().map(|epoch| (*epoch).to_owned()),
+        first,
+        last,
+    }))
+}
+
 /// A part as it is written.
 pub(super) struct Written(Part);
 

@@ -10,7 +10,10 @@ mod deliver;
 mod document;
 mod extract;
 mod history;
+mod live;
 mod message;
+mod nodes;
+mod operator;
 mod paging;
 mod problem;
 mod publish;
@@ -19,6 +22,7 @@ mod send;
 mod sessions;
 pub mod settings;
 mod users;
+mod watch;
 mod work;
 
 use std::fmt;
@@ -42,6 +46,8 @@ use crate::server::BayeuxServer;
 use crate::transports::answer::{Answer, Deferred};
 use crate::web::{Head, Response, Socket};
 use caller::Address;
+use live::Opening;
+pub use operator::Operator;
 use problem::{Kind, Problem};
 use receipts::Receipts;
 pub use settings::Settings;
@@ -70,6 +76,8 @@ pub struct Shared {
     pub settings: Settings,
     /// What was sent under idempotency keys.
     receipts: Receipts,
+    /// What only the configuration knows.
+    operator: Operator,
     /// The description of all endpoints.
     document: Box<RawValue>,
 }
@@ -98,17 +106,30 @@ fn endpoints() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(deliver::deliver))
         .routes(routes!(channels::list))
         .routes(routes!(channels::one))
+        .routes(routes!(history::overview))
         .routes(routes!(history::read, history::delete))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::one, sessions::end))
         .routes(routes!(users::disconnect))
+        .routes(routes!(watch::figures))
+        .routes(routes!(watch::channel))
+        .routes(routes!(watch::session))
+        .routes(routes!(operator::key))
+        .routes(routes!(operator::configuration))
+        .routes(routes!(operator::explain))
+        .routes(routes!(operator::nodes))
         .routes(routes!(document::openapi))
 }
 
 impl HttpApi {
     /// Makes the API of a server.
     #[must_use]
-    pub fn new(server: &Arc<BayeuxServer>, keys: ApiKeys, settings: &Settings) -> Self {
+    pub fn new(
+        server: &Arc<BayeuxServer>,
+        keys: ApiKeys,
+        settings: &Settings,
+        operator: Operator,
+    ) -> Self {
         let (router, document) = endpoints().split_for_parts();
         let document = RawValue::from_string(document::render(&document));
         let shared = Shared {
@@ -120,6 +141,7 @@ impl HttpApi {
             server: Arc::clone(server),
             keys,
             settings: settings.clone(),
+            operator,
             document: document.expect("the description is JSON"),
         };
         let router = router
@@ -157,12 +179,12 @@ impl HttpApi {
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
         {
-            Poll::Ready((parts, body)) => answered(&parts, body, socket).into(),
+            Poll::Ready((parts, body)) => answered(&parts, body, socket),
             // It is done also if its client goes away meanwhile: who asks again hears what became of it.
             Poll::Pending => Answer::later(Deferred::before(
                 tokio::spawn(response),
                 |done: Result<_, _>, socket: &Socket| match done {
-                    Ok((parts, body)) => answered(&parts, body, socket).into(),
+                    Ok((parts, body)) => answered(&parts, body, socket),
                     Err(_) => Response::new(http::StatusCode::INTERNAL_SERVER_ERROR).into(),
                 },
             )),
@@ -196,8 +218,11 @@ fn request(head: &Head, body: Bytes, socket: &Socket) -> Request<Body> {
     request
 }
 
-/// Makes the response that the connection writes.
-fn answered(parts: &http::response::Parts, body: Bytes, socket: &Socket) -> Response {
+/// Makes the response that the connection writes, or goes on with.
+fn answered(parts: &http::response::Parts, body: Bytes, socket: &Socket) -> Answer {
+    if let Some(answer) = parts.extensions.get().and_then(Opening::answer) {
+        return answer;
+    }
     if let Some(Work(work)) = parts.extensions.get() {
         socket.note_work(*work);
     }
@@ -209,5 +234,5 @@ fn answered(parts: &http::response::Parts, body: Bytes, socket: &Socket) -> Resp
     let response = others.fold(response, |response, (name, value)| {
         response.header(name.as_str(), value.as_bytes())
     });
-    response.body(body.into())
+    response.body(body.into()).into()
 }

@@ -18,7 +18,7 @@ use super::{Shared, Working};
 use crate::authentication::api_keys::Permission;
 use crate::bayeux::{ChannelKind, ChannelName, DataError, Message, parse_body, parse_data};
 use crate::metrics::Limit;
-use crate::server::{NotSent, Publishing, Sending};
+use crate::server::{NotSent, Sending, Sent};
 
 /// What is published: one message, or a list of them.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -207,7 +207,7 @@ fn send(
     message: &mut Message<'_>,
     channel: &ChannelName,
     now: std::time::Instant,
-) -> Result<Publishing, NotSent> {
+) -> Result<Sent, NotSent> {
     sending.publish(index, message, channel, now)
 }
 

@@ -46,10 +46,14 @@ pub struct Kept {
     pub receivers: u32,
     /// The sessions that it was dropped for.
     pub dropped: u32,
+    /// The nodes that were to send it, too, and did not answer.
+    pub missing: u16,
     /// Its number, if it is kept.
     pub id: Option<NonZeroU64>,
     /// Whether it is stored.
     pub is_persisted: bool,
+    /// Whether it has reached only this node of a cluster.
+    pub is_local: bool,
 }
 
 /// Which messages of a request were sent.
@@ -326,10 +330,12 @@ mod tests {
 
     fn kept(receivers: u32) -> Kept {
         Kept {
+            missing: 0,
             receivers,
             dropped: 0,
             id: None,
             is_persisted: false,
+            is_local: false,
         }
     }
 

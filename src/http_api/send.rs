@@ -1,9 +1,7 @@
 //! The way of messages from a request to their receipts: each is checked, is found or sent, and what has to be
 //! settled is waited for.
 
-use std::future::Future;
 use std::num::NonZeroU64;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,12 +11,13 @@ use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::message::{Posted, string};
+use super::nodes::MissingNodes;
 use super::problem::{Kind, Problem};
 use super::receipts::{Claim, Conflict, Fingerprint, Kept};
 use super::{IDEMPOTENCY_KEY, Shared};
 use crate::bayeux::{ChannelName, Message};
 use crate::metrics::ApiOutcome;
-use crate::server::{Denied, NotSent, Publishing, Reached, STEP, Sending, Sequenced};
+use crate::server::{Denied, Later, NoAnswer, NotSent, Reached, STEP, Sending, Sent, Sequenced};
 
 /// The length of an idempotency key in bytes.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
@@ -50,6 +49,13 @@ pub struct Accepted {
     id: Option<u64>,
     /// Whether it is stored.
     persisted: bool,
+    /// `local` if it has reached only this node of a cluster, whose Redis is away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "local")]
+    cluster: Option<&'static str>,
+    /// The nodes that were to send it, too, and did not answer.
+    #[serde(skip)]
+    missing: u16,
     /// Whether it was sent before.
     #[serde(skip)]
     is_repeated: bool,
@@ -89,14 +95,17 @@ impl Accepted {
             dropped: kept.dropped,
             id: kept.id.map(NonZeroU64::get),
             persisted: kept.is_persisted,
+            cluster: kept.is_local.then_some("local"),
+            missing: kept.missing,
             is_repeated: false,
         }
     }
 
     /// Returns how far it came.
     #[must_use]
-    pub fn reached(&self) -> (u32, u32) {
-        (self.receivers, self.dropped)
+    pub fn reached(&self) -> (u32, u32, MissingNodes) {
+        let missing = MissingNodes::new(self.missing.into());
+        (self.receivers, self.dropped, missing)
     }
 }
 
@@ -106,8 +115,10 @@ impl From<Reached> for Kept {
         Self {
             receivers: number(reached.receivers),
             dropped: number(reached.dropped),
+            missing: u16::try_from(reached.missing).unwrap_or(u16::MAX),
             id: None,
             is_persisted: false,
+            is_local: false,
         }
     }
 }
@@ -149,6 +160,7 @@ impl From<NotSent> for Problem {
                 Kind::SessionUnknown,
                 "there is no session of this name; GET /api/v1/sessions lists them",
             ),
+            NotSent::NoAnswer => NoAnswer.into(),
         }
     }
 }
@@ -202,18 +214,9 @@ pub struct Request<'r> {
 }
 
 /// Sends one of a request's messages, of this number.
-pub type Send<'f> = dyn Fn(
-        &mut Sending<'_>,
-        usize,
-        &mut Message<'_>,
-        &ChannelName,
-        Instant,
-    ) -> Result<Publishing, NotSent>
+pub type Send<'f> = dyn Fn(&mut Sending<'_>, usize, &mut Message<'_>, &ChannelName, Instant) -> Result<Sent, NotSent>
     + Sync
     + 'f;
-
-/// What becomes of a message that is kept first.
-type Later = Pin<Box<dyn Future<Output = Result<Sequenced, NotSent>> + std::marker::Send>>;
 
 /// Checks one of a request's messages; returns its channel.
 pub type Check<'f> = dyn Fn(&Posted<'_>) -> Result<ChannelName, Problem> + Sync + 'f;
@@ -376,14 +379,18 @@ impl<'r> Request<'r> {
         let own = claim.as_ref().map(|claim| claim.name(0));
         let once = own.or_else(|| Some(self.claim.as_ref()?.name(index)));
         sending.once(once.map(|name| (name, self.shared.receipts.window())));
-        let publishing = send(sending, index, &mut checked.message, &checked.channel, now)?;
+        let sent = send(sending, index, &mut checked.message, &checked.channel, now)?;
         claims.extend(claim.map(|claim| (index, claim)));
-        let (kept, later) = match publishing {
-            Publishing::Done(reached) => (Kept::from(reached), None),
-            Publishing::Pending(sequencing) => {
-                let later: Later = Box::pin(sending.sequenced(&checked.channel, sequencing));
-                (Kept::from(Reached::default()), Some(later))
+        let (kept, later) = match sent {
+            Sent::Done(reached) => (Kept::from(reached), None),
+            Sent::Local(reached) => {
+                let kept = Kept {
+                    is_local: true,
+                    ..Kept::from(reached)
+                };
+                (kept, None)
             }
+            Sent::Later(later) => (Kept::from(Reached::default()), Some(later)),
         };
         if later.is_none() {
             self.settle(index, kept, claims);

@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use axum::extract::State;
 use http::StatusCode;
@@ -11,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::caller::Caller;
 use super::extract::{Json, Path, Query};
+use super::nodes::MissingNodes;
 use super::paging::{self, parameter};
 use super::problem::{Kind, Problem};
 use super::{Shared, Working, worked};
@@ -18,8 +19,8 @@ use crate::alias::Alias;
 use crate::authentication::api_keys::Permission;
 use crate::bayeux::Transport;
 use crate::network::Network;
-use crate::session::{Selection, Session};
-use crate::transports::now;
+use crate::server::ListedSession;
+use crate::session::Selection;
 
 /// Which sessions are to be listed.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -45,6 +46,8 @@ pub(super) struct Sessions {
     sessions: Vec<Listed>,
     /// What `after` has to be for the next page; null: there is none.
     next: Option<String>,
+    #[serde(flatten)]
+    nodes: MissingNodes,
 }
 
 /// A session.
@@ -66,6 +69,10 @@ pub(super) struct Listed {
     /// When its client sent the last message.
     #[schema(format = DateTime)]
     last_seen: String,
+    /// How many events wait for its client.
+    queued: usize,
+    /// How many channels and patterns it is subscribed to.
+    subscribed: usize,
 }
 
 /// A session, and what it has.
@@ -77,8 +84,6 @@ pub(super) struct SessionDetails {
     roles: Vec<String>,
     /// What it is subscribed to, as far as the key's channels cover that; by name.
     subscriptions: Vec<String>,
-    /// How many events wait for its client.
-    queued: usize,
     /// How many its client has yet to acknowledge, if it does that.
     unacknowledged: usize,
 }
@@ -89,22 +94,22 @@ fn rfc3339(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-impl Listed {
-    fn new(alias: Alias, session: &Session, shared: &Shared) -> Self {
-        let (origin, begun) = (session.origin(), session.begun());
-        let at = |moment: Instant| rfc3339(shared.server.time_of(moment));
+impl From<ListedSession> for Listed {
+    fn from(listed: ListedSession) -> Self {
         Self {
-            session: alias.to_string(),
-            user: session.user().map(|identity| identity.user.clone()),
-            address: origin.address(),
-            transport: origin.transport().map(Transport::name),
-            since: at(begun),
-            last_seen: at(begun + origin.heard()),
+            session: listed.alias.to_string(),
+            user: listed.user,
+            address: listed.address,
+            transport: listed.transport.map(Transport::name),
+            since: rfc3339(listed.since),
+            last_seen: rfc3339(listed.last_seen),
+            queued: listed.queued,
+            subscribed: listed.subscribed,
         }
     }
 }
 
-fn read_alias(text: &str) -> Result<Alias, Problem> {
+pub(super) fn read_alias(text: &str) -> Result<Alias, Problem> {
     text.parse().map_err(|_| {
         let fix =
             "must be the alias of a session, 22 letters and digits, as lists and events name it";
@@ -112,7 +117,7 @@ fn read_alias(text: &str) -> Result<Alias, Problem> {
     })
 }
 
-fn unknown() -> Problem {
+pub(super) fn unknown() -> Problem {
     Problem::new(
         Kind::SessionUnknown,
         "no session has this alias; it may have ended",
@@ -152,25 +157,24 @@ pub(super) async fn list(
         .map(|text| Network::parse(text).map_err(|fix| parameter("address", fix)));
     let after = query.after.as_deref().map(read_alias);
     let selection = Selection {
-        user: query.user.as_deref(),
+        user: query.user,
         transport: transport.transpose()?,
         network: network.transpose()?,
         after: after.transpose()?,
         limit: paging::limit(query.limit)?,
     };
     let server = &shared.server;
-    let page = worked(server.session_count(), || server.list_sessions(&selection));
-    Ok(page.map(|page| {
-        let last = page.items.last().filter(|_| page.is_more);
-        Json(Sessions {
-            next: last.map(|(alias, _)| alias.to_string()),
-            sessions: page
-                .items
-                .iter()
-                .map(|(alias, session)| Listed::new(*alias, session, &shared))
-                .collect(),
-        })
-    }))
+    let work = server.session_count();
+    let page = worked(work, || server.list_sessions(&selection));
+    let all = server.all_sessions(selection, page).await;
+    let page = all.value;
+    let last = page.items.last().filter(|_| page.is_more);
+    let sessions = Sessions {
+        next: last.map(|last| last.alias.to_string()),
+        sessions: page.items.into_iter().map(Listed::from).collect(),
+        nodes: MissingNodes::new(all.missing),
+    };
+    Ok(Working::new(Json(sessions), work))
 }
 
 /// Tells about one session.
@@ -186,6 +190,7 @@ pub(super) async fn list(
         (status = 401, description = "There is no valid key.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The key does not allow `sessions`.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such session.", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "It is at another node of the cluster, which does not answer.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn one(
@@ -195,19 +200,16 @@ pub(super) async fn one(
 ) -> Result<Json<SessionDetails>, Problem> {
     caller.may(Permission::Sessions)?;
     let alias = read_alias(&alias)?;
-    let session = shared.server.session(alias).ok_or_else(unknown)?;
-    let subscriptions = session.subscriptions().into_iter();
+    let session = shared.server.session(alias).await?.ok_or_else(unknown)?;
+    let subscriptions = session.subscriptions.iter();
     let seen = subscriptions.filter(|pattern| caller.may_see(pattern).is_ok());
     let mut subscriptions: Vec<_> = seen.map(|pattern| pattern.as_str().to_owned()).collect();
     subscriptions.sort_unstable();
-    let identity = session.granted().identity().cloned();
-    let backlog = session.backlog();
     Ok(Json(SessionDetails {
-        listed: Listed::new(alias, &session, &shared),
-        roles: identity.map_or_else(Vec::new, |identity| identity.roles.clone()),
+        listed: session.listed.into(),
+        roles: session.roles,
         subscriptions,
-        queued: backlog.queued,
-        unacknowledged: backlog.unacknowledged,
+        unacknowledged: session.backlog.unacknowledged,
     }))
 }
 
@@ -226,6 +228,7 @@ pub(super) async fn one(
         (status = 401, description = "There is no valid key.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The key does not allow `sessions`.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such session.", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "It is at another node of the cluster, which does not answer.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn end(
@@ -234,7 +237,7 @@ pub(super) async fn end(
     Path(alias): Path<String>,
 ) -> Result<StatusCode, Problem> {
     caller.may(Permission::Sessions)?;
-    if shared.server.end_session(read_alias(&alias)?, now()) {
+    if shared.server.end_session(read_alias(&alias)?).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(unknown())

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 /// The bounds in the `[api]` section.
@@ -15,6 +16,10 @@ pub struct Settings {
     pub idempotency_window: Duration,
     /// How many receipts are kept for that; above it the oldest is forgotten.
     pub max_idempotency_keys: usize,
+    /// How many may watch figures, channels or sessions at once; above it: 503.
+    pub max_watchers: usize,
+    /// How many bytes may wait for one who watches; above it the oldest messages are dropped, and that is told.
+    pub max_watched_bytes: ByteSize,
 }
 
 impl Default for Settings {
@@ -23,6 +28,8 @@ impl Default for Settings {
             max_messages: 1000,
             idempotency_window: Duration::from_secs(600),
             max_idempotency_keys: 100_000,
+            max_watchers: 32,
+            max_watched_bytes: ByteSize::mib(1),
         }
     }
 }

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::extract::{Body, Json, Path};
+use super::nodes::MissingNodes;
 use super::problem::{Kind, Problem};
 use super::{Shared, Working};
 use crate::authentication::api_keys::Permission;
@@ -35,6 +36,8 @@ pub(super) struct Disconnected {
     #[serde(with = "humantime_serde")]
     #[schema(value_type = Option<String>, example = "10m")]
     refused: Option<Duration>,
+    #[serde(flatten)]
+    nodes: MissingNodes,
 }
 
 /// Reads what is asked for: an object.
@@ -88,11 +91,14 @@ pub(super) async fn disconnect(
         let detail = format!("refuse must be at most {max} (bayeux.max_refusal)");
         return Err(Problem::new(Kind::Body, detail));
     }
-    let done = server.disconnect_user(&user, refuse, now());
-    let Done { sessions, refused } =
-        done.map_err(|error| Problem::new(Kind::Unavailable, error.to_string()))?;
-    Ok(Working::new(
-        Json(Disconnected { sessions, refused }),
+    let done = server.disconnect_user(&user, refuse, now()).await;
+    let done = done.map_err(|error| Problem::new(Kind::Unavailable, error.to_string()))?;
+    let Done { sessions, refused } = done.value;
+    let nodes = MissingNodes::new(done.missing);
+    let answer = Disconnected {
         sessions,
-    ))
+        refused,
+        nodes,
+    };
+    Ok(Working::new(Json(answer), sessions))
 }

@@ -17,13 +17,6 @@ impl<T> Working<T> {
     pub(super) fn new(answer: T, work: usize) -> Self {
         Self { answer, work }
     }
-
-    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Working<U> {
-        Working {
-            answer: change(self.answer),
-            work: self.work,
-        }
-    }
 }
 
 impl<T: IntoResponse> IntoResponse for Working<T> {
@@ -35,11 +28,11 @@ impl<T: IntoResponse> IntoResponse for Working<T> {
 }
 
 /// Looks through so many entries; if they are many, other tasks go on elsewhere meanwhile.
-pub(super) fn worked<T>(entries: usize, look: impl FnOnce() -> T) -> Working<T> {
+pub(super) fn worked<T>(entries: usize, look: impl FnOnce() -> T) -> T {
     if entries <= STEP {
-        return Working::new(look(), entries);
+        return look();
     }
     let (mut look, mut found) = (Some(look), None);
     aside(&mut || found = look.take().map(|look| look()));
-    Working::new(found.expect("it was done"), entries)
+    found.expect("it was done")
 }

@@ -3,6 +3,7 @@
 //!
 //! Nothing of it is made unless somebody listens.
 
+mod occupancy;
 mod queue;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::alias::Alias;
 use crate::bayeux::ChannelPattern;
 use crate::metrics::EndReason;
+pub use occupancy::Occupancy;
 pub use queue::{Queue, Taken};
 
 /// What happened to a session or a channel.
@@ -115,19 +117,59 @@ pub trait Listener: fmt::Debug + Send + Sync {
 
 /// All who listen.
 #[derive(Debug, Default)]
-pub struct Lifecycle(Vec<Arc<dyn Listener>>);
+pub struct Lifecycle {
+    listeners: Vec<Arc<dyn Listener>>,
+    /// What is told of channels is first asked of all nodes.
+    occupancy: Option<Occupancy>,
+}
 
 impl From<Vec<Arc<dyn Listener>>> for Lifecycle {
     fn from(listeners: Vec<Arc<dyn Listener>>) -> Self {
-        Self(listeners)
+        Self {
+            listeners,
+            occupancy: None,
+        }
     }
 }
 
 impl Lifecycle {
+    /// Leaves it to somebody who asks all nodes of a cluster which channels have their first subscriber, or have lost
+    /// their last.
+    #[must_use]
+    pub fn across_nodes(self) -> Self {
+        Self {
+            occupancy: self.is_heard().then(Occupancy::default),
+            ..self
+        }
+    }
+
+    /// Returns what is to be asked of all nodes, if there are several, and anybody listens.
+    #[must_use]
+    pub fn occupancy(&self) -> Option<&Occupancy> {
+        self.occupancy.as_ref()
+    }
+
+    /// Notes that a channel or pattern has its first subscriber here; unless that is new, all have heard of it.
+    pub fn note_occupied(&self, channel: &ChannelPattern, is_new: bool) {
+        match &self.occupancy {
+            Some(occupancy) => occupancy.occupied(channel),
+            None if is_new => self.tell(|| LifecycleEvent::of_channel(Kind::Occupied, channel)),
+            None => {}
+        }
+    }
+
+    /// Notes that it has lost its last.
+    pub fn note_vacated(&self, channel: &ChannelPattern) {
+        match &self.occupancy {
+            Some(occupancy) => occupancy.vacated(channel),
+            None => self.tell(|| LifecycleEvent::of_channel(Kind::Vacated, channel)),
+        }
+    }
+
     /// Tells whether anybody listens.
     #[must_use]
     pub fn is_heard(&self) -> bool {
-        !self.0.is_empty()
+        !self.listeners.is_empty()
     }
 
     /// Tells all who listen of an event, which is made only if there are any.
@@ -136,7 +178,7 @@ impl Lifecycle {
             return;
         }
         let event = Arc::new(event());
-        for listener in &self.0 {
+        for listener in &self.listeners {
             listener.note(&event);
         }
     }

@@ -247,9 +247,7 @@ fn has_arrived<'c>(
     mut until: Pin<&'c mut Sleep>,
     shared: &'c Shared,
 ) -> impl Future<Output = bool> {
-    let since = Instant::now();
-    let mut due = since + shared.settings.keep_alive_timeout;
-    let mut is_stopped = false;
+    let mut since = Instant::now();
     // Who sends much ahead lets others have their turn, also those of whom only the kernel knows yet.
     let mut turn_of_others = socket
         .has_worked(STEP)
@@ -265,20 +263,23 @@ fn has_arrived<'c>(
         if let Poll::Ready(arrived) = socket.poll_fill(context) {
             return Poll::Ready(arrived);
         }
-        if !is_stopped && shared.is_stopping() {
-            is_stopped = true;
-            due = due.min(since + NEXT_REQUEST);
-            until.as_mut().reset(due);
+        let is_stopping = shared.is_stopping();
+        let time = match is_stopping {
+            true => NEXT_REQUEST,
+            false => shared.settings.keep_alive_timeout,
+        };
+        if is_stopping && until.deadline() > since + time {
+            until.as_mut().reset(since + time);
         }
         while until.as_mut().poll(context).is_ready() {
             let now = Instant::now();
-            if !is_stopped && was_paused(due.into_std(), now.into_std()) {
+            if !is_stopping && was_paused((since + time).into_std(), now.into_std()) {
                 // The next request may be there, and not heard of yet.
-                due = now + shared.settings.keep_alive_timeout;
-            } else if due <= now {
+                since = now;
+            } else if since + time <= now {
                 return Poll::Ready(false);
             }
-            until.as_mut().reset(due);
+            until.as_mut().reset(since + time);
         }
         Poll::Pending
     })

@@ -226,7 +226,9 @@ impl Budget {
         }
     }
 
-    fn used(&self) -> u64 {
+    /// Returns how many bytes the marks are compared with.
+    #[must_use]
+    pub fn used(&self) -> u64 {
         let counted = unsigned(self.total.counted.load(Relaxed));
         counted + unsigned(self.total.uncounted.load(Relaxed))
     }

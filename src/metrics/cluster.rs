@@ -1,6 +1,8 @@
 //! The figures of a node of a cluster.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::render::{counter, gauge, head, line};
 use super::{Counter, Gauge};
@@ -34,8 +36,42 @@ pub struct Cluster {
     pub served: Gauge,
     /// Requests of nodes, or who claims to be one, that were refused.
     pub strangers: Counter,
+    /// Questions about sessions, channels and users that other nodes did not answer.
+    pub unanswered: Counter,
+    /// Requests of this node that others have refused.
+    pub refusing: Refusing,
     is_up: AtomicBool,
     is_on: AtomicBool,
+}
+
+/// Requests of this node that others have refused, because it did not show that it is a node of their cluster.
+#[derive(Debug, Default)]
+pub struct Refusing {
+    count: Counter,
+    /// When that was last, and why.
+    last: Mutex<Option<(Instant, Box<str>)>>,
+}
+
+/// For how long a refusal is told.
+const REFUSED_LATELY: Duration = Duration::from_secs(60);
+
+impl Refusing {
+    /// Notes one, and why.
+    pub fn note(&self, reason: &str) {
+        self.count.increment();
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((Instant::now(), reason.into()));
+    }
+
+    /// Returns why this node was refused within the last minute, if it was.
+    #[must_use]
+    pub fn lately(&self) -> Option<Box<str>> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = last
+            .as_ref()
+            .filter(|(at, _)| at.elapsed() < REFUSED_LATELY);
+        last.map(|(_, reason)| reason.clone())
+    }
 }
 
 impl Cluster {
@@ -84,7 +120,7 @@ impl Cluster {
         }
     }
 
-    fn counters(&self) -> [(&str, &str, &Counter); 11] {
+    fn counters(&self) -> [(&str, &str, &Counter); 13] {
         [
             (
                 "cluster_published_total",
@@ -132,6 +168,11 @@ impl Cluster {
                 &self.strangers,
             ),
             (
+                "cluster_refused_by_peers_total",
+                "Requests of this node that other nodes refused, as it did not show that it is one of theirs.",
+                &self.refusing.count,
+            ),
+            (
                 "cluster_moved_sessions_total",
                 "Sessions that came from another node.",
                 &self.moved,
@@ -140,6 +181,11 @@ impl Cluster {
                 "cluster_adopted_sessions_total",
                 "Sessions that went on here after their node had died.",
                 &self.adopted,
+            ),
+            (
+                "cluster_unanswered_total",
+                "Questions about sessions, channels and users that other nodes did not answer.",
+                &self.unanswered,
             ),
         ]
     }

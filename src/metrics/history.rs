@@ -28,6 +28,14 @@ impl History {
         self.channels.store(channels, Relaxed);
     }
 
+    /// Returns how many messages are kept, how many bytes that takes, and of how many channels, as was noted last.
+    #[must_use]
+    pub fn kept(&self) -> (u64, u64, u64) {
+        let [messages, bytes, channels] =
+            [&self.messages, &self.bytes, &self.channels].map(|figure| figure.load(Relaxed));
+        (messages, bytes, channels)
+    }
+
     /// Notes whether the store works.
     pub fn set_failing(&self, is_failing: bool) {
         self.is_failing.store(is_failing, Relaxed);

@@ -91,16 +91,20 @@ pub enum Limit {
     MaxApiMessages,
     /// `api.max_idempotency_keys`.
     MaxIdempotencyKeys,
+    /// `api.max_watchers`.
+    MaxWatchers,
     /// `history.max_pending`.
     MaxPending,
     /// `history.max_replay_messages`.
     MaxReplayMessages,
     /// `cluster.max_passed`.
     MaxPassed,
+    /// `cluster.max_inbox`.
+    MaxInbox,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 47] = [
+    pub(super) const ALL: [Self; 49] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::FileDescriptors,
@@ -145,9 +149,11 @@ impl Limit {
         Self::MaxHookQueue,
         Self::MaxApiMessages,
         Self::MaxIdempotencyKeys,
+        Self::MaxWatchers,
         Self::MaxPending,
         Self::MaxReplayMessages,
         Self::MaxPassed,
+        Self::MaxInbox,
     ];
 
     /// Tells whether whoever reaches it logs that with more than its name, or whether it is reached in
@@ -174,6 +180,7 @@ impl Limit {
                 | Self::MaxHookQueue
                 | Self::MaxApiMessages
                 | Self::MaxIdempotencyKeys
+                | Self::MaxWatchers
         )
     }
 
@@ -225,9 +232,11 @@ impl Limit {
             Self::MaxHookQueue => "hook.max_queue",
             Self::MaxApiMessages => "api.max_messages",
             Self::MaxIdempotencyKeys => "api.max_idempotency_keys",
+            Self::MaxWatchers => "api.max_watchers",
             Self::MaxPending => "history.max_pending",
             Self::MaxReplayMessages => "history.max_replay_messages",
             Self::MaxPassed => "cluster.max_passed",
+            Self::MaxInbox => "cluster.max_inbox",
         }
     }
 }
@@ -458,7 +467,8 @@ pub enum Dropped {
 }
 
 impl Dropped {
-    pub(super) const ALL: [Self; 3] = [Self::Oldest, Self::Newest, Self::Superseded];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Oldest, Self::Newest, Self::Superseded];
 
     /// Returns the label that metrics carry.
     #[must_use]

@@ -143,12 +143,17 @@ impl Metrics {
         );
     }
 
-    fn gauges(&self) -> [(&str, &str, &Gauge); 15] {
+    fn gauges(&self) -> [(&str, &str, &Gauge); 16] {
         [
             (
                 "failing_key_sources",
                 "Sources of the keys of issuers of tokens whose last fetch failed.",
                 &self.failing_key_sources,
+            ),
+            (
+                "watchers",
+                "Figures and messages that somebody watches.",
+                &self.watchers,
             ),
             ("connections", "Open connections.", &self.connections),
             ("sessions", "Sessions alive.", &self.sessions),

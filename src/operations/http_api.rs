@@ -1,14 +1,16 @@
 //! What an application server has done that has no session: it publishes, and sends to sessions. Its key says
 //! what it may do, so access rules are not asked; the extensions are.
 
+use std::sync::Arc;
+
 use super::extensions::Denied;
 use super::kept::Unavailable;
 use super::publish::{self, Publishing, draft};
 use super::{Actor, Scope};
-use crate::bayeux::{ChannelName, ClientId, Message};
+use crate::bayeux::{ChannelName, Draft, Event, EventFields, Limits, Message};
 use crate::extensions::{Refusal, Wait};
 use crate::sequence::Reached;
-use crate::session::Delivered;
+use crate::session::{Delivered, Session};
 
 /// Why something was not sent.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +27,9 @@ pub enum NotSent {
     /// The session that it is for is not there.
     #[error("there is no such session")]
     NoSession,
+    /// The session is at another node, which does not answer.
+    #[error("the node that has the session does not answer")]
+    NoAnswer,
 }
 
 impl From<Refusal> for NotSent {
@@ -33,19 +38,7 @@ impl From<Refusal> for NotSent {
     }
 }
 
-/// Whom something is for.
-#[derive(Debug, Clone, Copy)]
-pub enum To<'a> {
-    /// A session.
-    Session(ClientId),
-    /// All sessions of a user.
-    User(&'a str),
-}
-
-/// What becomes of something, and what its receipt has to wait for.
-pub type Sent = (Publishing, Vec<Wait>);
-
-/// Publishes a message on a broadcast channel.
+/// Publishes a message on a broadcast channel; returns what becomes of it, and what its receipt has to wait for.
 ///
 /// # Errors
 /// An extension refuses it, or there is no memory.
@@ -54,7 +47,7 @@ pub fn publish(
     channel: &ChannelName,
     actor: &Actor<'_>,
     scope: &Scope<'_>,
-) -> Result<Sent, NotSent> {
+) -> Result<(Publishing, Vec<Wait>), NotSent> {
     pass(message, actor, scope)?;
     let event = draft(message, channel, scope).ok_or(NotSent::NoData)?;
     scope.metrics().published.increment();
@@ -69,45 +62,69 @@ pub fn not_kept(channel: &ChannelName, unavailable: Unavailable) -> NotSent {
     unavailable.of(channel).into()
 }
 
-/// Sends a message to sessions, be they subscribed to its channel or not.
+/// Makes what sessions are sent of a message, be they subscribed to its channel or not; `send` finds and reaches them. Returns
+/// what that does, and what the receipt has to wait for.
 ///
 /// # Errors
 /// An extension refuses it, there is no memory, or there is no such session.
-pub fn deliver(
-    to: To<'_>,
+pub fn deliver<T>(
     message: &mut Message<'_>,
     channel: &ChannelName,
     actor: &Actor<'_>,
     scope: &Scope<'_>,
-) -> Result<Sent, NotSent> {
+    send: impl FnOnce(&Arc<Event>, &Scope<'_>) -> Result<T, NotSent>,
+) -> Result<(T, Vec<Wait>), NotSent> {
     if scope.connected.is_of_events(channel) {
         return Err(NotSent::ChannelOfEvents);
     }
     pass(message, actor, scope)?;
-    let sessions = match to {
-        To::Session(id) => vec![scope.sessions.find(id).ok_or(NotSent::NoSession)?],
-        To::User(user) => scope.sessions.of_user(user),
-    };
     let mut event = draft(message, channel, scope).ok_or(NotSent::NoData)?;
-    let delivery = scope.delivery(channel);
-    let event = scope.encode(&mut event, delivery.bound);
-    let mut reached = Reached::default();
-    for session in &sessions {
-        let delivered = session.deliver(&event, delivery.lazy, || scope.now);
-        if delivered == Delivered::Queued {
-            reached.receivers += 1;
-        } else {
-            reached.dropped += 1;
-        }
-        if let Some(reason) = delivered.end() {
-            scope.end(session, reason);
-        }
-    }
-    scope.note_work(sessions.len());
-    scope.metrics().delivered.add(reached.receivers);
+    let event = scope.encode(&mut event, scope.delivery(channel).bound);
+    let sent = send(&event, scope)?;
     tracing::trace!(?channel, "delivered by an application server");
-    let publishing = Publishing::Done(reached);
-    Ok((publishing, scope.settle(message, None, actor)))
+    Ok((sent, scope.settle(message, None, actor)))
+}
+
+impl Scope<'_> {
+    /// Hands an event to sessions of this node, and tells how far it came.
+    pub fn hand_all(
+        &self,
+        sessions: &[Arc<Session>],
+        channel: &ChannelName,
+        event: &Arc<Event>,
+    ) -> Reached {
+        let lazy = self.delivery(channel).lazy;
+        let mut reached = Reached::default();
+        for session in sessions {
+            let delivered = session.deliver(event, lazy, || self.now);
+            if delivered == Delivered::Queued {
+                reached.receivers += 1;
+            } else {
+                reached.dropped += 1;
+            }
+            if let Some(reason) = delivered.end() {
+                self.end(session, reason);
+            }
+        }
+        self.note_work(sessions.len());
+        self.metrics().delivered.add(reached.receivers);
+        reached
+    }
+
+    /// Makes the event again that another node has made of a message for sessions; nothing if it is none.
+    #[must_use]
+    pub fn event_again(&self, json: &str) -> Option<(ChannelName, Arc<Event>)> {
+        let message: Message<'_> = serde_json::from_str(json).ok()?;
+        let channel: String = serde_json::from_str(message.channel?.get()).ok()?;
+        let channel = ChannelName::parse(&channel, &Limits::of_known_channels()).ok()?;
+        let all = EventFields {
+            ext: true,
+            custom: true,
+        };
+        let draft = Draft::of(&message, &channel, all)?;
+        let event = self.encoded(&draft, self.delivery(&channel).bound);
+        Some((channel.clone(), event))
+    }
 }
 
 /// Lets the extensions look at a message, and memory.

@@ -2,46 +2,39 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use futures_util::FutureExt;
 
 use super::{Later, Scope};
 use crate::bayeux::{ChannelName, ChannelPattern, Event, Limits};
 use crate::cluster::Incoming;
-use crate::resources::{Current, Write};
+use crate::resources::Current;
 
 impl Scope<'_> {
     /// Sends a message of the cluster to its subscribers here, and changes the resource that it is of; returns what
-    /// they get, and whether there are any.
-    pub fn send_incoming(&self, message: &Incoming) -> (Arc<Event>, bool) {
+    /// they get, if it is for them at all, and whether there are any.
+    pub fn send_incoming(&self, message: &Incoming) -> (Option<Arc<Event>>, bool) {
         let Incoming {
             place,
             entry,
             publisher,
-            is_deletion,
         } = message;
         let channel = &entry.channel;
         let delivery = self.delivery(channel);
-        let id = delivery.history.map_or(0, |_| place.id);
-        let event = self.made_event(entry, id, place.id, delivery);
         if delivery.is_resource {
-            let write = if *is_deletion {
-                Write::Delete
-            } else {
-                Write::Whole(Bytes::clone(&entry.body.data))
-            };
-            // There may be nothing to delete here.
-            let _ = self.resources.keep(channel, &write, entry.at, place.id);
+            self.keep_resource(entry, place.id);
         }
-        let visited = if *is_deletion {
-            0
-        } else {
-            self.sent(channel, &event, *publisher, delivery)
-        };
+        let sent = (!entry.is_deletion()).then(|| {
+            let id = delivery.history.map_or(0, |_| place.id);
+            let event = self.made_event(entry, id, place.id, delivery);
+            let visited = self.sent(channel, &event, *publisher, delivery);
+            (event, visited > 0)
+        });
         self.shared.replays.note_sent(place.id);
         self.metrics().cluster.received.increment();
-        (event, visited > 0)
+        match sent {
+            Some((event, is_heard)) => (Some(event), is_heard),
+            None => (None, false),
+        }
     }
 
     /// Lets the reply to the message that is being done wait until all that is subscribed to comes to this node.

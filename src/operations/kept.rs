@@ -14,7 +14,7 @@ use crate::history::{Body, Entry, Place};
 use crate::metrics::Limit;
 use crate::resources::{Conditions, Write};
 use crate::router::Delivery;
-use crate::sequence::{Change, NotSequenced, Publication, Sequenced, Sequencing};
+use crate::sequence::{Change, NotSequenced, Publication, Reached, Sequenced, Sequencing};
 
 /// Puts a message into the row; returns what becomes of it.
 ///
@@ -45,15 +45,7 @@ pub(super) fn submit_deletion(
     conditions: &Conditions,
     scope: &Scope<'_>,
 ) -> Result<Sequencing, Refusal> {
-    let entry = Entry {
-        channel: channel.clone(),
-        at: (scope.time_of_day)(),
-        body: Body {
-            data: Bytes::from_static(b"null"),
-            ext: None,
-            custom: None,
-        },
-    };
+    let entry = Entry::deletion(channel.clone(), (scope.time_of_day)());
     let change = Change {
         write: Write::Delete,
         conditions: conditions.clone(),
@@ -152,13 +144,17 @@ impl Scope<'_> {
     /// Sends a message that is kept to its subscribers.
     pub fn send_kept(&self, publication: Publication, place: Place) {
         let (entry, delivery) = (&publication.entry, publication.delivery);
-        let event = self.kept_event(entry, place.id, delivery);
-        let written = publication.change.as_ref().and_then(|change| {
+        let written = publication.change.as_ref().map(|change| {
             // What was to be checked is checked, and nobody else changes it.
-            let (channel, write) = (&entry.channel, &change.write);
-            self.resources.keep(channel, write, entry.at, place.id).ok()
+            self.resources
+                .keep(&entry.channel, &change.write, entry.at, place.id)
         });
-        let reached = self.send(&entry.channel, &event, publication.publisher, delivery);
+        let reached = if entry.is_deletion() {
+            Reached::default()
+        } else {
+            let event = self.kept_event(entry, place.id, delivery);
+            self.send(&entry.channel, &event, publication.publisher, delivery)
+        };
         self.shared.replays.note_sent(place.id);
         let store = self.history.store();
         publication.conclude(Ok(Sequenced {
@@ -167,6 +163,16 @@ impl Scope<'_> {
             is_persisted: store.is_some_and(|store| store.is_synced()),
             written,
         }));
+    }
+
+    /// Gives the resource of its channel what a message says that is kept.
+    pub(super) fn keep_resource(&self, entry: &Entry, id: u64) {
+        let write = if entry.is_deletion() {
+            Write::Delete
+        } else {
+            Write::Whole(entry.body.data.clone())
+        };
+        self.resources.keep(&entry.channel, &write, entry.at, id);
     }
 
     /// Makes the event of a message that is kept.

@@ -204,6 +204,9 @@ impl Scope<'_> {
         }
         self.metrics().sessions.decrement();
         self.metrics().ended(reason);
+        if self.shared.feeds.has_of_sessions() {
+            self.shared.feeds.ended(session.id());
+        }
         tracing::debug!(client_id = ?session.id(), reason = reason.label(), "session ended");
     }
 }

@@ -38,7 +38,12 @@ pub(super) fn apply<'a>(
     }
     scope.name_sender(&mut event, message, session);
     match publish(event, publisher, scope) {
-        Ok(Publishing::Done(_)) => scope.cut_off(reply),
+        Ok(Publishing::Done(_)) => reply,
+        Ok(Publishing::Local(_)) => {
+            let mut reply = reply;
+            reply.extend("cluster", "\"local\"".to_owned());
+            reply
+        }
         Ok(Publishing::Pending(sequencing)) => {
             scope.keep_back(kept::settled(sequencing, channel, scope.unavailable()));
             reply
@@ -67,6 +72,8 @@ pub(super) fn draft<'a>(
 pub enum Publishing {
     /// It is sent.
     Done(Reached),
+    /// It is sent to the subscribers of this node of a cluster, as others cannot be reached.
+    Local(Reached),
     /// It is sent once it is kept.
     Pending(Sequencing),
 }
@@ -89,6 +96,7 @@ pub fn publish(
         })
     })
     .map(|announced| match announced {
+        Announced::Done(reached, _) if scope.cluster.is_some() => Publishing::Local(reached),
         Announced::Done(reached, _) => Publishing::Done(reached),
         Announced::Pending(sequencing) => Publishing::Pending(sequencing),
         // Without a condition nothing is refused.
@@ -145,7 +153,7 @@ impl Scope<'_> {
     ///
     /// # Errors
     /// The cluster's Redis is away, and nothing is published without it.
-    fn goes_through_row(&self, delivery: Delivery) -> Result<bool, Refusal> {
+    pub(super) fn goes_through_row(&self, delivery: Delivery) -> Result<bool, Refusal> {
         if self.cluster.is_none() {
             return Ok(delivery.history.is_some() && self.history.store().is_some());
         }
@@ -174,14 +182,6 @@ impl Scope<'_> {
         }
     }
 
-    /// Adds to the reply to a publish that it has reached only the subscribers of this node, if it has.
-    fn cut_off<'a>(&self, mut reply: Reply<'a>) -> Reply<'a> {
-        if self.cluster.is_some() {
-            reply.extend("cluster", "\"local\"".to_owned());
-        }
-        reply
-    }
-
     /// Sends an event to the subscribers of its channel; returns how many sessions were visited.
     pub(super) fn sent(
         &self,
@@ -204,12 +204,16 @@ impl Scope<'_> {
         delivery: Delivery,
     ) -> Reached {
         let router = self.router;
+        if self.shared.feeds.has_of_messages() {
+            self.shared.feeds.published(event, publisher);
+        }
         let published = router.publish(channel, event, publisher, delivery, self.now);
         self.note_work(published.visited);
         self.metrics().delivered.add(published.receivers);
         let reached = Reached {
             receivers: published.receivers,
             dropped: published.dropped + published.ended.len(),
+            missing: 0,
         };
         for (session, reason) in published.ended {
             self.end(&session, reason);

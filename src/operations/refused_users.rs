@@ -122,16 +122,6 @@ impl Scope<'_> {
         added.map(|()| time)
     }
 
-    /// Ends the sessions of a user, and returns how many that were.
-    pub fn end_all_of(&self, user: &str) -> usize {
-        let sessions = self.sessions.of_user(user);
-        for session in &sessions {
-            self.end(session, EndReason::Administrator);
-        }
-        self.note_work(sessions.len());
-        sessions.len()
-    }
-
     /// Asks whether somebody is not refused.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use super::publish::{Announced, announce, draft};
 use super::{Actor, Scope, implied};
 use crate::bayeux::{ChannelName, ChannelPattern, DataError, Draft, Limits, parse_data};
 use crate::extensions::{Refusal, Wait};
-use crate::history::{Failed, Kept, Page, Query, Selection, Want};
+use crate::history::{Kept, Page, Query, Selection, Want};
 use crate::resources::{Conditions, Current, Had, Unmet, Watch, Write, Written};
 use crate::sequence::{Change, NotSequenced, Sequenced, Sequencing};
 
@@ -69,8 +69,8 @@ pub enum Changing {
     Done(Written),
     /// It is made once it is kept.
     Pending(Sequencing),
-    /// It is deleted, and what is kept of it is forgotten, up to this number.
-    Forgetting(Written, u64),
+    /// It is deleted once that is kept; what is kept of what was before is forgotten then.
+    Deleting(Sequencing),
 }
 
 /// Where a part of a representation goes.
@@ -171,21 +171,6 @@ pub fn changed(
     }
 }
 
-/// Returns what a deletion has led to, once what is kept of the resource was to be forgotten.
-///
-/// # Errors
-/// The store does not work.
-pub fn forgotten(
-    channel: &ChannelName,
-    written: Written,
-    removed: &Result<u64, Failed>,
-) -> Result<Written, NotWritten> {
-    match removed {
-        Ok(_) => Ok(written),
-        Err(_) => Err(Unavailable::History.of(channel).into()),
-    }
-}
-
 /// Returns what is to be read to take the resources up that are kept: the last message of each channel.
 #[must_use]
 pub fn kept_after(position: u64, limits: &Limits) -> Query {
@@ -207,11 +192,7 @@ pub fn take_up(page: Page, scope: &Scope<'_>) {
     for Kept { place, entry } in page.messages {
         let delivery = scope.delivery(&entry.channel);
         if delivery.is_resource && delivery.history.is_some() {
-            let whole = Write::Whole(entry.body.data);
-            // Only to delete what is not there fails.
-            let _ = scope
-                .resources
-                .keep(&entry.channel, &whole, entry.at, place.id);
+            scope.keep_resource(&entry, place.id);
         }
     }
 }
@@ -228,20 +209,18 @@ pub fn delete(
 ) -> Result<Changed, NotWritten> {
     may_change(channel, actor, scope)?;
     let name = implied::name(channel);
-    if scope.goes_through_cluster()? {
+    let delivery = scope.delivery(channel);
+    let changing = if scope.goes_through_row(delivery)? {
         scope.resources.check(channel, &Write::Delete, conditions)?;
         let sequencing = submit_deletion(channel, conditions, scope)?;
-        let waits = scope.settle(&implied::publish(&name, None), None, actor);
-        return Ok((Changing::Pending(sequencing), waits));
-    }
-    let written = scope.write(channel, &Write::Delete, conditions)?;
-    let waits = scope.settle(&implied::publish(&name, None), None, actor);
-    let is_kept = scope.delivery(channel).history.is_some() && scope.history.store().is_some();
-    let changing = if is_kept {
-        Changing::Forgetting(written, written.before.number())
+        match delivery.history {
+            Some(_) => Changing::Deleting(sequencing),
+            None => Changing::Pending(sequencing),
+        }
     } else {
-        Changing::Done(written)
+        Changing::Done(scope.write(channel, &Write::Delete, conditions)?)
     };
+    let waits = scope.settle(&implied::publish(&name, None), None, actor);
     Ok((changing, waits))
 }
 

@@ -85,6 +85,8 @@ impl Scope<'_> {
             return Ok(false);
         }
         self.check_subscriptions(&session, &without_room);
+        // Who was asked for a page of the past before may not have found it.
+        session.give_up_replay();
         Ok(true)
     }
 
@@ -96,7 +98,7 @@ impl Scope<'_> {
         if is_short || sessions >= settings.max_sessions {
             return None;
         }
-        self.shared.shares.add(subject, settings).ok()
+        self.shared.shares.add_again(subject, settings).ok()
     }
 
     /// Takes away what there is no room for, and what access rules do not allow; what is left may be of an

@@ -12,6 +12,7 @@ mod version;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -132,33 +133,29 @@ impl Resources {
         conditions: &Conditions,
         at: SystemTime,
     ) -> Result<Written, Unmet> {
-        self.write_as(channel, write, conditions, (at, None))
+        self.write_as(channel, write, (at, None), |current| {
+            check(write, conditions, current)
+        })
     }
 
-    /// Gives a resource what a message that is kept says, whose number is then that of the version.
-    ///
-    /// # Errors
-    /// There is nothing to delete.
-    pub fn keep(
+    /// Gives a resource what a message that is kept says, whatever it is; the message's number is then that of the
+    /// version.
+    pub fn keep(&self, channel: &ChannelName, write: &Write, at: SystemTime, id: u64) -> Written {
+        let version = (at, Some(id));
+        let Ok(written) = self.write_as::<Infallible>(channel, write, version, |_| Ok(()));
+        written
+    }
+
+    fn write_as<E>(
         &self,
         channel: &ChannelName,
         write: &Write,
-        at: SystemTime,
-        id: u64,
-    ) -> Result<Written, Unmet> {
-        self.write_as(channel, write, &Conditions::default(), (at, Some(id)))
-    }
-
-    fn write_as(
-        &self,
-        channel: &ChannelName,
-        write: &Write,
-        conditions: &Conditions,
         version: (SystemTime, Option<u64>),
-    ) -> Result<Written, Unmet> {
+        check: impl Fn(Option<&Current>) -> Result<(), E>,
+    ) -> Result<Written, E> {
         loop {
             let resource = self.entry(channel);
-            if let Some(written) = self.write_to(&resource, write, conditions, version) {
+            if let Some(written) = self.write_to(&resource, write, version, &check) {
                 return written;
             }
             self.drop_from_index(&resource);
@@ -205,21 +202,21 @@ impl Resources {
     }
 
     /// Changes a resource, unless it left the index.
-    fn write_to(
+    fn write_to<E>(
         &self,
         resource: &Arc<Resource>,
         write: &Write,
-        conditions: &Conditions,
         (at, number): (SystemTime, Option<u64>),
-    ) -> Option<Result<Written, Unmet>> {
+        check: impl Fn(Option<&Current>) -> Result<(), E>,
+    ) -> Option<Result<Written, E>> {
         let mut state = resource.lock();
         if state.is_gone {
             return None;
         }
         let current = state.current();
-        if let Err(unmet) = check(write, conditions, current.as_ref()) {
+        if let Err(error) = check(current.as_ref()) {
             self.leave_if_idle(resource, state);
-            return Some(Err(unmet));
+            return Some(Err(error));
         }
         let turn = self.changes.fetch_add(1, Relaxed) + 1;
         let earlier = state.version;

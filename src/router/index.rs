@@ -8,7 +8,6 @@ use indexmap::IndexSet;
 
 use super::rate::Rate;
 use crate::bayeux::{ChannelName, ChannelPattern};
-use crate::lifecycle::{Kind as Lived, LifecycleEvent};
 use crate::memory::{Kind, sizes};
 use crate::session::{IdHasher, Session};
 
@@ -96,13 +95,6 @@ impl Subscribers {
     }
 }
 
-/// Tells of the first and the last subscriber of a channel or pattern, which is locked, so that both are heard
-/// in their order.
-fn tell(kind: Lived, pattern: &ChannelPattern, session: &Session) {
-    let lifecycle = &session.shared().lifecycle;
-    lifecycle.tell(|| LifecycleEvent::of_channel(kind, pattern));
-}
-
 /// Has the messages of a channel or pattern come here, which is locked, so that it is heard in its order that it
 /// is wanted and not.
 fn take_interest(pattern: &ChannelPattern, session: &Session) {
@@ -141,6 +133,18 @@ impl Index {
         }
     }
 
+    /// Visits the channels and patterns with subscribers; of each nothing changes meanwhile.
+    pub(super) fn each_occupied(&self, mut visit: impl FnMut(&ChannelPattern)) {
+        let mut all = Vec::with_capacity(self.len());
+        self.each(|pattern, subscribers| all.push((pattern.clone(), Arc::clone(subscribers))));
+        for (pattern, subscribers) in all {
+            let reading = subscribers.read();
+            if reading.len() > 0 {
+                visit(&pattern);
+            }
+        }
+    }
+
     /// Returns the subscribers of everything that matches a channel.
     pub(super) fn matching(&self, channel: &ChannelName) -> Vec<Arc<Subscribers>> {
         let mut matching = Vec::new();
@@ -173,8 +177,9 @@ impl Index {
                 if is_first {
                     take_interest(pattern, session);
                 }
-                if is_first && is_new {
-                    tell(Lived::Occupied, pattern, session);
+                if is_first {
+                    // It is locked, so that the first and the last are heard in their order.
+                    session.shared().lifecycle.note_occupied(pattern, is_new);
                 }
                 return;
             }
@@ -195,7 +200,7 @@ impl Index {
             session.memory().sub(Kind::Subscriptions, size);
             if is_last {
                 lose_interest(pattern, session);
-                tell(Lived::Vacated, pattern, session);
+                session.shared().lifecycle.note_vacated(pattern);
             }
         }
         let leaves = state.set.is_empty() && !std::mem::replace(&mut state.is_gone, true);

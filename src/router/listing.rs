@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use super::Router;
 use super::index::Subscribers;
 use crate::bayeux::ChannelPattern;
@@ -10,7 +12,7 @@ use crate::session::Session;
 use crate::smallest::{Page, Smallest};
 
 /// A channel or pattern with at least one subscriber.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub struct Listed {
     /// Its name.
     pub pattern: ChannelPattern,

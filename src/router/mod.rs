@@ -83,6 +83,11 @@ impl Router {
         &self.settings
     }
 
+    /// Visits the channels and patterns that have a subscriber; of each nothing changes meanwhile.
+    pub fn each_occupied(&self, visit: impl FnMut(&ChannelPattern)) {
+        self.index.each_occupied(visit);
+    }
+
     /// Returns how many channels and patterns have a subscriber.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -31,6 +31,7 @@ impl Rig {
             extensions: Pipeline::default(),
             aliases: crate::alias::Aliases::default(),
             lifecycle: crate::lifecycle::Lifecycle::default(),
+            feeds: Arc::default(),
             metrics: Arc::new(Metrics::default()),
         };
         Self {

@@ -65,7 +65,8 @@ impl Node {
         let password = password.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let policy = history_policy(channels);
         let interested = Arc::clone(&interest);
-        let redis = Redis::new(settings, history, password.as_deref(), policy, interested)?;
+        let password = password.as_deref();
+        let redis = Redis::new(settings, history, password, policy, interested, metrics)?;
         let me = NodeId(random());
         let secret = read("cluster.secret", settings.secret.as_ref())?.unwrap_or_default();
         let wire = WireSettings {

@@ -63,7 +63,7 @@ impl BayeuxServer {
     ) -> Option<Admission> {
         self.pace(batch, request, now);
         if !request.admitted.are_fetched()
-            && let Some(fetching) = self.fetching(batch)
+            && let Some(fetching) = self.fetching(batch, request, now)
         {
             let mut asked = Asked::default();
             asked.note_fetching(fetching);
@@ -173,7 +173,7 @@ impl BayeuxServer {
             return None;
         }
         if !verdicts.are_fetched()
-            && let Some(fetching) = self.fetching_implied(implied)
+            && let Some(fetching) = self.fetching_implied(implied, actor)
         {
             let mut asked = Asked::default();
             asked.note_fetching(fetching);

@@ -169,6 +169,7 @@ impl Pass<'_> {
             current: session,
             carrier: Carrier::Other,
             connects: None,
+            has_published: false,
             delivers_on_publish: request.delivers_on_publish,
             admitted: std::mem::take(&mut request.admitted),
             unsettled: Asked::default(),
@@ -184,10 +185,16 @@ impl Pass<'_> {
             mut outcome,
             mut carrier,
             connects,
+            has_published,
             unsettled,
             ..
         } = progress;
         outcome.work = self.scope.work.get();
+        // Each message counts for one, and each session that is given something.
+        if has_published && outcome.work > batch.len() {
+            let took = self.scope.now.elapsed();
+            self.scope.shared.metrics.latency.observe(took);
+        }
         if outcome.held.is_some() {
             return outcome;
         }
@@ -395,6 +402,7 @@ struct Progress<'s, 'a> {
     carrier: Carrier,
     /// Where the reply to the last connect stands.
     connects: Option<usize>,
+    has_published: bool,
     delivers_on_publish: bool,
     /// What became of the messages that had to wait.
     admitted: Verdicts,
@@ -404,6 +412,7 @@ struct Progress<'s, 'a> {
 
 impl Progress<'_, '_> {
     fn publish(&mut self) {
+        self.has_published = true;
         if self.delivers_on_publish {
             self.carrier = self.carrier.max(Carrier::Publish);
         }

@@ -1,22 +1,60 @@
 //! What application servers may ask about sessions, channels and users, and do about them.
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{BayeuxServer, TooManyRefused};
+use serde::{Deserialize, Serialize};
+
+use super::BayeuxServer;
+use super::core::Core;
 use crate::alias::Alias;
-use crate::bayeux::ChannelPattern;
+use crate::bayeux::{ChannelPattern, ClientId, Transport};
 use crate::metrics::EndReason;
 use crate::router::{Listed, Selection as ChannelSelection};
-use crate::session::{Selection as SessionSelection, Session};
+use crate::session::{Backlog, Selection as SessionSelection, Session};
 use crate::smallest::Page;
 
 /// So many subscribers of a channel are looked at to tell who they are.
 const MAX_COUNTED: usize = 100_000;
 
+/// A session, as a list has it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct ListedSession {
+    /// Its name in the hearing of others.
+    pub alias: Alias,
+    /// The user, if its client has shown who it is.
+    pub user: Option<String>,
+    /// The address that its handshake came from, if it has one and it is known.
+    pub address: Option<IpAddr>,
+    /// The transport that its client uses.
+    pub transport: Option<Transport>,
+    /// When it began.
+    pub since: SystemTime,
+    /// When its client sent the last message.
+    pub last_seen: SystemTime,
+    /// How many events wait for it.
+    pub queued: usize,
+    /// How many channels and patterns it is subscribed to.
+    pub subscribed: usize,
+}
+
+/// A session, and what it has.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct SessionDetails {
+    /// What a list has of it.
+    pub listed: ListedSession,
+    /// The roles that its client has shown.
+    pub roles: Vec<String>,
+    /// What it is subscribed to.
+    pub subscriptions: Vec<ChannelPattern>,
+    /// How many events it keeps.
+    pub backlog: Backlog,
+}
+
 /// A channel or pattern, and who is subscribed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub struct ChannelDetails {
     /// What a list has of it.
     pub listed: Listed,
@@ -25,7 +63,7 @@ pub struct ChannelDetails {
 }
 
 /// Who is subscribed to a channel or pattern.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Presence {
     /// The users by name, each with the number of its sessions.
     pub users: Vec<(String, usize)>,
@@ -66,7 +104,64 @@ impl BayeuxServer {
         max_users: usize,
         now: Instant,
     ) -> Option<ChannelDetails> {
-        let router = &self.core.router;
+        self.core.channel(pattern, max_users, now)
+    }
+
+    /// Lists sessions, by their aliases.
+    #[must_use]
+    pub fn list_sessions(&self, selection: &SessionSelection) -> Page<ListedSession> {
+        self.core.list_sessions(selection)
+    }
+
+    /// Returns how many sessions there are.
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        usize::try_from(self.metrics().sessions.value()).unwrap_or_default()
+    }
+
+    /// Returns how long a user may be refused at most.
+    #[must_use]
+    pub fn max_refusal(&self) -> Duration {
+        self.core.shared.settings.max_refusal
+    }
+}
+
+impl Core {
+    /// Lists sessions of this node, by their aliases.
+    pub(super) fn list_sessions(&self, selection: &SessionSelection) -> Page<ListedSession> {
+        let page = self.sessions.list(selection, &self.shared.aliases);
+        page.map(|(alias, session)| listed(alias, &session))
+    }
+
+    /// Returns a session of this node.
+    pub(super) fn session_details(&self, id: ClientId) -> Option<SessionDetails> {
+        let session = self.sessions.find(id)?;
+        let identity = session.granted().identity().cloned();
+        Some(SessionDetails {
+            listed: listed(session.alias(), &session),
+            roles: identity.map_or_else(Vec::new, |identity| identity.roles.clone()),
+            subscriptions: session.subscriptions(),
+            backlog: session.backlog(),
+        })
+    }
+
+    /// Ends a session of this node, whose client may handshake again; false if there is none.
+    pub(super) fn end_session(&self, id: ClientId, now: Instant) -> bool {
+        let Some(session) = self.sessions.find(id) else {
+            return false;
+        };
+        self.scope(now).end(&session, EndReason::Administrator);
+        true
+    }
+
+    /// Returns a channel or pattern with a subscriber here, and so many of the users, if these may be told.
+    pub(super) fn channel(
+        &self,
+        pattern: &ChannelPattern,
+        max_users: usize,
+        now: Instant,
+    ) -> Option<ChannelDetails> {
+        let router = &self.router;
         let is_told = router.has_presence(pattern);
         let max = if is_told { MAX_COUNTED } else { 0 };
         let (listed, sessions) = router.subscribers(pattern, max, now)?;
@@ -77,74 +172,28 @@ impl BayeuxServer {
         });
         Some(ChannelDetails { listed, presence })
     }
+}
 
-    /// Lists sessions, by their aliases.
-    #[must_use]
-    pub fn list_sessions(&self, selection: &SessionSelection<'_>) -> Page<(Alias, Arc<Session>)> {
-        let aliases = &self.core.shared.aliases;
-        self.core.sessions.list(selection, aliases)
+fn listed(alias: Alias, session: &Session) -> ListedSession {
+    let (origin, begun) = (session.origin(), session.begun());
+    ListedSession {
+        alias,
+        user: session.user().map(|identity| identity.user.clone()),
+        address: origin.address(),
+        transport: origin.transport(),
+        since: time_of(begun),
+        last_seen: time_of(begun + origin.heard()),
+        queued: session.backlog().queued,
+        subscribed: session.count_with(&[]),
     }
+}
 
-    /// Returns how many sessions there are.
-    #[must_use]
-    pub fn session_count(&self) -> usize {
-        usize::try_from(self.metrics().sessions.value()).unwrap_or_default()
-    }
-
-    /// Returns the session of an alias.
-    #[must_use]
-    pub fn session(&self, alias: Alias) -> Option<Arc<Session>> {
-        let id = self.core.shared.aliases.client(alias);
-        self.core.sessions.find(id)
-    }
-
-    /// Ends the session of an alias, whose client may handshake again; false if there is none.
-    #[must_use]
-    pub fn end_session(&self, alias: Alias, now: Instant) -> bool {
-        let Some(session) = self.session(alias) else {
-            return false;
-        };
-        let scope = self.core.scope(now);
-        scope.end(&session, EndReason::Administrator);
-        true
-    }
-
-    /// Ends the sessions of a user, after it is refused for so long, if that is given.
-    ///
-    /// # Errors
-    /// There are as many users refused as there may be; then nothing is done.
-    pub fn disconnect_user(
-        &self,
-        user: &str,
-        refuse: Option<Duration>,
-        now: Instant,
-    ) -> Result<Disconnected, TooManyRefused> {
-        let scope = self.core.scope(now);
-        let refused = refuse.map(|time| scope.refuse_user(user, time));
-        let refused = refused.transpose()?.filter(|time| !time.is_zero());
-        let sessions = scope.end_all_of(user);
-        tracing::info!(
-            user,
-            sessions,
-            seconds = refused.map(|time| time.as_secs()),
-            "a user was disconnected"
-        );
-        Ok(Disconnected { sessions, refused })
-    }
-
-    /// Returns how long a user may be refused at most.
-    #[must_use]
-    pub fn max_refusal(&self) -> Duration {
-        self.core.shared.settings.max_refusal
-    }
-
-    /// Returns the time of day of a moment of the past.
-    #[must_use]
-    pub fn time_of(&self, moment: Instant) -> SystemTime {
-        let (now, time_of_day) = super::core::clocks();
-        let ago = now.saturating_duration_since(moment);
-        time_of_day.checked_sub(ago).unwrap_or(time_of_day)
-    }
+/// Returns the time of day of a moment of the past.
+fn time_of(moment: Instant) -> SystemTime {
+    let (now, time_of_day) = super::core::clocks();
+    let ago = now.saturating_duration_since(moment);
+    let time = time_of_day.checked_sub(ago).unwrap_or(time_of_day);
+    time.max(SystemTime::UNIX_EPOCH)
 }
 
 fn presence(sessions: &[Arc<Session>], max_users: usize) -> Presence {

@@ -118,6 +118,7 @@ async fn send(core: Arc<Core>, mut kept: mpsc::Receiver<Kept>) {
                 continue;
             }
         };
+        let oldest = batch.first().map(|(publication, _)| publication.entry.at);
         for (publication, place) in batch {
             let scope = core.scope(Instant::now());
             scope.send_kept(publication, place);
@@ -126,6 +127,10 @@ async fn send(core: Arc<Core>, mut kept: mpsc::Receiver<Kept>) {
                 work = 0;
                 tokio::task::yield_now().await;
             }
+        }
+        let took = oldest.and_then(|at| SystemTime::now().duration_since(at).ok());
+        if let Some(took) = took {
+            core.shared.metrics.latency.observe(took);
         }
     }
 }

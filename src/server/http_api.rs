@@ -6,12 +6,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+
 use super::BayeuxServer;
 use super::admit::size;
+use super::delivering::{Sent, To, deliver};
 use super::verdicts::Verdicts;
 use super::waits::{Asked, Waits};
 use crate::bayeux::{ChannelName, Message};
-use crate::operations::http_api::{self, NotSent, Sent, To};
+use crate::extensions::Wait;
+use crate::operations::http_api::{self, NotSent};
 use crate::operations::{Actor, Denied, Publishing, Scope};
 use crate::sequence::{Sequenced, Sequencing};
 
@@ -106,9 +110,16 @@ impl Sending<'_> {
         message: &mut Message<'_>,
         channel: &ChannelName,
         now: Instant,
-    ) -> Result<Publishing, NotSent> {
-        self.send(index, message, now, |message, actor, scope| {
+    ) -> Result<Sent, NotSent> {
+        let publishing = self.send(index, message, now, |message, actor, scope| {
             http_api::publish(message, channel, actor, scope)
+        })?;
+        Ok(match publishing {
+            Publishing::Done(reached) => Sent::Done(reached),
+            Publishing::Local(reached) => Sent::Local(reached),
+            Publishing::Pending(sequencing) => {
+                Sent::Later(self.sequenced(channel, sequencing).boxed())
+            }
         })
     }
 
@@ -122,19 +133,26 @@ impl Sending<'_> {
         message: &mut Message<'_>,
         channel: &ChannelName,
         now: Instant,
-    ) -> Result<Publishing, NotSent> {
+    ) -> Result<Sent, NotSent> {
+        let core = &self.server.core;
         self.send(0, message, now, |message, actor, scope| {
-            http_api::deliver(to, message, channel, actor, scope)
+            http_api::deliver(message, channel, actor, scope, |event, scope| {
+                deliver(core, to, channel, event, scope)
+            })
         })
     }
 
-    fn send(
+    fn send<T>(
         &mut self,
         index: usize,
         message: &mut Message<'_>,
         now: Instant,
-        operation: impl FnOnce(&mut Message<'_>, &Actor<'_>, &Scope<'_>) -> Result<Sent, NotSent>,
-    ) -> Result<Publishing, NotSent> {
+        operation: impl FnOnce(
+            &mut Message<'_>,
+            &Actor<'_>,
+            &Scope<'_>,
+        ) -> Result<(T, Vec<Wait>), NotSent>,
+    ) -> Result<T, NotSent> {
         if let Some((_, denied)) = self.refused.iter().find(|(refused, _)| *refused == index) {
             return Err(NotSent::Denied(denied.clone()));
         }
@@ -142,19 +160,17 @@ impl Sending<'_> {
         scope.once.replace(self.once.take());
         let sent = operation(message, &self.actor, &scope);
         self.work += scope.work.get();
-        let (publishing, waits) = sent?;
+        let (sent, waits) = sent?;
         if !waits.is_empty() {
             self.bytes += size(std::slice::from_ref(message));
         }
         self.unsettled.note(index, waits);
-        Ok(publishing)
+        Ok(sent)
     }
 
-    /// Waits until a message is kept and sent, at most as long as messages may wait.
-    ///
-    /// # Errors
-    /// It could not be kept, or that takes too long.
-    pub fn sequenced(
+    /// Waits until a message is kept and sent, at most as long as messages may wait; it fails if it could not be
+    /// kept, or that takes too long.
+    fn sequenced(
         &self,
         channel: &ChannelName,
         sequencing: Sequencing,

@@ -57,6 +57,12 @@ impl BayeuxServer {
         store.map_or(Ok(()), |store| store.health())
     }
 
+    /// Returns the name of the numbers that messages of history have, if there is history.
+    #[must_use]
+    pub fn history_epoch(&self) -> Option<Arc<str>> {
+        self.core.history.store().map(|store| store.epoch())
+    }
+
     /// Writes what history has to write, and closes it: the last thing that is done with it.
     pub async fn close_history(&self) {
         if let Some(store) = self.core.history.store() {
@@ -99,6 +105,22 @@ impl BayeuxServer {
 }
 
 impl ChannelHistory {
+    /// Finds the numbers of the oldest message that is kept, and of the newest.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn ends(
+        self,
+    ) -> impl Future<Output = Result<(Option<u64>, Option<u64>), Failed>> + Send + 'static {
+        let Self { store, pattern } = self;
+        async move {
+            let survey = store
+                .survey(Want { pattern, after: 0 }, usize::MAX >> 1)
+                .await?;
+            Ok((survey.first, survey.last))
+        }
+    }
+
     /// Reads a part of it: so many messages after a number, of the numbers of a name if that is known.
     ///
     /// # Errors
@@ -161,8 +183,8 @@ async fn part(ask: Ask, store: &dyn Store) -> Result<Part, Failed> {
             missing = missing.or(Some(NotRecovered::Expired));
         }
         query.position = page.position;
-        messages.extend(page.messages);
         is_end = page.is_end;
+        messages.extend(page.without_deletions().messages);
         if is_end || !messages.is_empty() {
             break;
         }

@@ -183,21 +183,21 @@ impl BayeuxServer {
         let unavailable = self.core.scope(now).unavailable();
         Ok(Changed::Unsettled(Unsettled {
             changing: Box::pin(async move {
-                match (changing, store) {
-                    (Some(Changing::Pending(sequencing)), _) => {
-                        let sequenced = sequencing.await.ok();
-                        resources::changed(&channel, sequenced.as_ref(), unavailable)
+                let (sequencing, is_deleting) = match changing {
+                    Some(Changing::Pending(sequencing)) => (sequencing, false),
+                    Some(Changing::Deleting(sequencing)) => (sequencing, true),
+                    Some(Changing::Done(written)) => return Ok(written),
+                    None => return std::future::pending().await,
+                };
+                let sequenced = sequencing.await.ok();
+                if let (true, Some(store), Some(Ok(sequenced))) = (is_deleting, store, &sequenced) {
+                    let before = sequenced.id.saturating_sub(1);
+                    // It is deleted, whether this works or not.
+                    if let Err(failed) = store.remove(channel.clone().into(), before).await {
+                        tracing::warn!("the history of a deleted resource is kept: {failed}");
                     }
-                    (Some(Changing::Forgetting(written, up_to)), Some(store)) => {
-                        // It would come back with the next start.
-                        let removed = store.remove(channel.clone().into(), up_to).await;
-                        resources::forgotten(&channel, written, &removed)
-                    }
-                    (Some(Changing::Done(written) | Changing::Forgetting(written, _)), _) => {
-                        Ok(written)
-                    }
-                    (None, _) => std::future::pending().await,
                 }
+                resources::changed(&channel, sequenced.as_ref(), unavailable)
             }),
             written,
             waits: self.waiting.enter(asked, Verdicts::default(), 0, now),

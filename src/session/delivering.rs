@@ -87,9 +87,15 @@ impl Session {
         self.lock().state.begin_replay(patterns, sent)
     }
 
-    /// Begins a run of what it missed while it had no node, before it hears anything live.
-    pub fn begin_replay_again(&self, patterns: &[ChannelPattern]) -> u64 {
+    /// Begins a run of what it missed while it had no node, after a number each, before it hears anything live.
+    pub fn begin_replay_again(&self, patterns: &[(ChannelPattern, u64)]) -> u64 {
         self.lock().state.begin_replay_again(patterns)
+    }
+
+    /// Tells up to where it has got what it is subscribed to by a pattern, of which all up to `sent` was offered to it:
+    /// nothing if a run is yet to bring some of that, and what came since.
+    pub fn came_up_to(&self, pattern: &ChannelPattern, sent: u64) -> Option<u64> {
+        self.lock().state.came_up_to(pattern, sent)
     }
 
     /// Returns how many runs of it are not over.

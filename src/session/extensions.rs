@@ -9,7 +9,7 @@ use crate::bayeux::{Event, Message, Reply};
 use crate::extensions::{MessageInfo, Refusal};
 
 impl Session {
-    /// Lets the extensions that see deliveries look at an event; nothing if one keeps it.
+    /// Lets the extensions that see deliveries look at an event, and whoever watches; nothing if one keeps it.
     pub(super) fn passed<'e>(
         &self,
         event: &'e Arc<Event>,
@@ -17,11 +17,17 @@ impl Session {
     ) -> Option<Cow<'e, Arc<Event>>> {
         let own = self.extensions.as_deref();
         let rows = own.into_iter().chain([&self.shared.extensions]);
-        rows.filter(|row| row.sees_deliveries())
-            .try_fold(Cow::Borrowed(event), |event, row| {
+        let passed = rows.filter(|row| row.sees_deliveries()).try_fold(
+            Cow::Borrowed(event),
+            |event, row| {
                 let passed = row.deliver(event.into_owned(), self.id, now())?;
                 Some(Cow::Owned(passed))
-            })
+            },
+        )?;
+        if self.shared.feeds.has_of_sessions() {
+            self.shared.feeds.delivered(self.id, &passed);
+        }
+        Some(passed)
     }
 
     /// Tells whether there are extensions, its own or those of all sessions.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Session, Sessions};
 use crate::alias::{Alias, Aliases};
 use crate::bayeux::Transport;
@@ -9,10 +11,10 @@ use crate::network::Network;
 use crate::smallest::{Page, Smallest};
 
 /// Which sessions are to be listed.
-#[derive(Debug, Default)]
-pub struct Selection<'a> {
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+pub struct Selection {
     /// Those of this user, if it is given.
-    pub user: Option<&'a str>,
+    pub user: Option<String>,
     /// Those whose clients use this transport.
     pub transport: Option<Transport>,
     /// Those whose clients have an address in this network.
@@ -24,7 +26,7 @@ pub struct Selection<'a> {
 }
 
 /// How many events a session keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Backlog {
     /// Those that are queued.
     pub queued: usize,
@@ -32,7 +34,7 @@ pub struct Backlog {
     pub unacknowledged: usize,
 }
 
-impl Selection<'_> {
+impl Selection {
     /// Tells whether a session is one of them, as far as that can be told without a lock.
     fn has(&self, session: &Session) -> bool {
         let origin = session.origin();
@@ -48,11 +50,7 @@ impl Selection<'_> {
 impl Sessions {
     /// Lists sessions by their aliases. Without a user it looks at all there are.
     #[must_use]
-    pub fn list(
-        &self,
-        selection: &Selection<'_>,
-        aliases: &Aliases,
-    ) -> Page<(Alias, Arc<Session>)> {
+    pub fn list(&self, selection: &Selection, aliases: &Aliases) -> Page<(Alias, Arc<Session>)> {
         let mut smallest = Smallest::new(selection.limit);
         let mut offer = |session: &Arc<Session>| {
             if selection.has(session) {
@@ -62,7 +60,7 @@ impl Sessions {
                 }
             }
         };
-        match selection.user {
+        match &selection.user {
             Some(user) => self.of_user(user).iter().for_each(offer),
             None => self.each(&mut offer),
         }

@@ -70,10 +70,10 @@ pub use replays::{Asked, Decided, Deciding, Decision, Found, From, Job, Replays,
 pub use replying::Carrier;
 pub use settings::{MaxQueuePolicy, Settings};
 pub use shared::Shared;
-pub use shares::{Share, Shares};
+pub use shares::{Share, SharedCounts, Shares};
 pub use state::{Connected, Lost, Resume};
 use state::{State, Wake};
-pub use stream::{Beginning, Stream, StreamStep};
+pub use stream::{Asker, Beginning, Stream, StreamStep};
 pub use sweeper::{Tick, Timers, sweep};
 
 /// How long before a handshake a stream may have been opened, and how long after it may be used, that was
@@ -303,6 +303,7 @@ impl Session {
     /// Takes a connect, which displaces the one that is held. The number tells it from all others of
     /// this session; events go with the newest only.
     pub fn connect(&self, connect: &Connect, now: Instant) -> (Connected, u64) {
+        let is_owned = self.is_owned();
         let mut inner = self.lock();
         let displaced = inner.state.displace(connect.events_by);
         if displaced.connect {
@@ -310,13 +311,12 @@ impl Session {
             self.unhold(&mut inner);
         }
         let mut counted = None;
-        let connected = inner
-            .state
-            .connect(connect, &self.shared.settings, now, || {
-                let may_hold = self.may_hold_for(connect.browser.as_deref());
-                counted = connect.browser.clone().filter(|_| may_hold);
-                may_hold
-            });
+        let settings = &self.shared.settings;
+        let connected = inner.state.connect(connect, is_owned, settings, now, || {
+            let may_hold = self.may_hold_for(connect.browser.as_deref());
+            counted = connect.browser.clone().filter(|_| may_hold);
+            may_hold
+        });
         if let Connected::Held(_) = connected {
             self.shared.metrics.held_connects.increment();
         } else if connect.events_by == EventsBy::ThisStream {
@@ -348,20 +348,25 @@ impl Session {
     ) -> Poll<Resume> {
         let is_owned = self.is_owned();
         let mut inner = self.lock();
-        if !is_owned && !inner.state.has_ended() {
-            keep(&mut inner.waker, context);
-            return Poll::Pending;
+        let mut is_held_again = false;
+        let settings = &self.shared.settings;
+        let resumed = if is_owned {
+            inner.state.take_resumed(ticket, settings, now)
+        } else {
+            let now = now();
+            is_held_again = inner.state.hold_again(ticket, now);
+            inner.state.take_resumed(ticket, settings, || now)
+        };
+        if let Some(resume) = resumed {
+            self.after(inner, Wake::default());
+            return Poll::Ready(resume);
         }
-        match inner.state.take_resumed(ticket, &self.shared.settings, now) {
-            Some(resume) => {
-                self.after(inner, Wake::default());
-                Poll::Ready(resume)
-            }
-            None => {
-                keep(&mut inner.waker, context);
-                Poll::Pending
-            }
+        keep(&mut inner.waker, context);
+        if is_held_again {
+            self.shared.metrics.held_connects.increment();
+            self.after(inner, Wake::default());
         }
+        Poll::Pending
     }
 
     /// Resumes a connect, if it is still held. Its client is told to connect again.

@@ -3,13 +3,14 @@
 
 use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::IdHasher;
+use super::state::Wake;
 use crate::bayeux::ClientId;
 use crate::cluster::Lease;
 
@@ -34,7 +35,7 @@ struct Changed {
     sessions: Ids,
     /// Their clients have acknowledged something.
     acknowledged: Ids,
-    ended: Vec<ClientId>,
+    ended: Ids,
     /// How many changes there were.
     made: u64,
 }
@@ -74,7 +75,11 @@ impl Ownership {
     /// Tells whether sessions may be taken for this node's now. It looks at the clock.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.goes_on_alone || self.lease.holds(tokio::time::Instant::now().into_std())
+        self.goes_on_alone || self.is_leased()
+    }
+
+    fn is_leased(&self) -> bool {
+        self.lease.holds(tokio::time::Instant::now().into_std())
     }
 
     /// Notes that a session has begun, or that something of it has changed.
@@ -93,16 +98,24 @@ impl Ownership {
         }
     }
 
-    /// Waits until all that has changed was told, but not for long: it may be that it cannot be now. Nothing: it was.
-    pub fn settled(&self) -> Option<impl Future<Output = ()> + Send + 'static> {
+    /// Waits until all that has changed was told, as long as others can be told: not once the lease is over. Nothing:
+    /// it was.
+    pub fn settled(self: &Arc<Self>) -> Option<impl Future<Output = ()> + Send + 'static> {
         let made = self.lock().made;
         let mut told = self.told.subscribe();
         if *told.borrow() >= made {
             return None;
         }
+        let ownership = Arc::clone(self);
         Some(async move {
-            // The other end may be gone when the server is.
-            let _ = timeout(PATIENCE, told.wait_for(|told| *told >= made)).await;
+            let end = tokio::time::Instant::now() + PATIENCE;
+            loop {
+                let told = told.wait_for(|told| *told >= made);
+                let is_told = timeout(LOOK, told).await.is_ok();
+                if is_told || !ownership.is_leased() || tokio::time::Instant::now() >= end {
+                    return;
+                }
+            }
         })
     }
 
@@ -116,7 +129,7 @@ impl Ownership {
         let mut changed = self.lock();
         changed.sessions.remove(&id);
         changed.acknowledged.remove(&id);
-        changed.ended.push(id);
+        changed.ended.insert(id);
         drop(changed);
         self.more.notify_one();
     }
@@ -157,12 +170,8 @@ impl Ownership {
     #[must_use]
     pub fn take(&self, most: usize) -> Changes {
         let mut changed = self.lock();
-        let sessions: Vec<_> = changed.sessions.iter().copied().take(most).collect();
-        for id in &sessions {
-            changed.sessions.remove(id);
-        }
-        let ended = changed.ended.len().min(most);
-        let ended = changed.ended.drain(..ended).collect();
+        let sessions = take(&mut changed.sessions, most);
+        let ended = take(&mut changed.ended, most);
         let is_all = changed.sessions.is_empty();
         Changes {
             sessions,
@@ -175,7 +184,7 @@ impl Ownership {
     pub fn give_back(&self, changes: Changes) {
         let mut changed = self.lock();
         changed.sessions.extend(changes.sessions);
-        changed.ended.splice(0..0, changes.ended);
+        changed.ended.extend(changes.ended);
     }
 
     /// Waits until something has changed.
@@ -188,22 +197,33 @@ impl Ownership {
     }
 }
 
+/// Takes so many of these at most.
+fn take(ids: &mut Ids, most: usize) -> Vec<ClientId> {
+    let taken: Vec<_> = ids.iter().copied().take(most).collect();
+    for id in &taken {
+        ids.remove(id);
+    }
+    taken
+}
+
 impl super::Session {
-    /// Tells whether its events may leave and its connects be answered: not while others may take this node for
-    /// dead, and own it.
+    /// Tells whether its events may leave: not while others may take this node for dead, and own it.
     pub(super) fn is_owned(&self) -> bool {
         let ownership = self.shared.ownership.as_ref();
         ownership.is_none_or(|ownership| ownership.holds())
     }
 
-    /// Lets whoever waits for something of it look again.
-    pub fn stir(&self) {
+    /// Lets whoever waits for something of it look again: it may leave now.
+    pub fn stir(&self, now: Instant) {
         let mut inner = self.lock();
-        let wakers = [inner.waker.take(), inner.stream_waker.take()];
-        drop(inner);
-        for waker in wakers.into_iter().flatten() {
-            waker.wake();
-        }
+        let wake = inner.state.look_again(&self.shared.settings, now);
+        self.finish(
+            inner,
+            Wake {
+                stream: true,
+                ..wake
+            },
+        );
     }
 
     /// Notes that others have to know something new of it.
@@ -228,8 +248,10 @@ impl super::Session {
     }
 }
 
-/// How long whoever subscribes waits until other nodes know of that.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long whoever subscribes waits until other nodes know of that, at most, and how often it is looked meanwhile
+/// whether they can be told.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How often what was acknowledged is written.
 pub const CHECKPOINT: Duration = Duration::from_secs(1);
@@ -241,7 +263,7 @@ mod tests {
 
     #[test]
     fn changes_are_taken_once_and_what_was_acknowledged_later() {
-        let ownership = Ownership::new(Instant::now(), false);
+        let ownership = Arc::new(Ownership::new(Instant::now(), false));
         let ids = [1, 2, 3].map(|byte| ClientId(RandomId::from_random([byte; 16])));
         let changes = |sessions: &[ClientId], ended: &[ClientId], made| Changes {
             sessions: sessions.to_vec(),
@@ -263,9 +285,38 @@ mod tests {
         ownership.note_ended(ids[2]);
         assert!(ownership.has_ended(ids[0]));
         ownership.hurry_acknowledged();
-        assert_eq!(ownership.take(1), changes(&ids[1..2], &ids[..1], 2));
+        let some = ownership.take(1);
+        assert_eq!((&*some.sessions, some.ended.len()), (&ids[1..2], 1));
+        assert!(!ownership.has_ended(some.ended[0]));
+        ownership.give_back(Changes {
+            sessions: Vec::new(),
+            ..some
+        });
         ownership.note(ids[1]);
         ownership.forget(ids[1]);
-        assert_eq!(ownership.take(10), changes(&[], &ids[2..], 3));
+        let mut all = ownership.take(10);
+        all.ended.sort_unstable();
+        let mut both = [ids[0], ids[2]];
+        both.sort_unstable();
+        assert_eq!(all, changes(&[], &both, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subscribe_waits_for_others_to_know_as_long_as_they_can_be_told() {
+        let now = || tokio::time::Instant::now();
+        let ownership = Arc::new(Ownership::new(now().into_std(), false));
+        let lives = Duration::from_secs(10);
+        ownership.lease.renew(now().into_std(), lives);
+        ownership.note(ClientId(RandomId::from_random([1; 16])));
+        let begun = now();
+        let mut settled = Box::pin(ownership.settled().expect("nobody knows"));
+        let slow = timeout(Duration::from_secs(4), &mut settled).await;
+        assert!(slow.is_err(), "Redis is slow");
+        ownership.note_told(&ownership.take(10));
+        settled.await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(4));
+        ownership.note(ClientId(RandomId::from_random([1; 16])));
+        ownership.settled().expect("nobody knows").await;
+        assert!(begun.elapsed() < lives, "Redis is away");
     }
 }

@@ -36,6 +36,8 @@ struct Run {
     selection: Selection,
     /// All up to this has been read.
     position: u64,
+    /// All up to this had come of what it is for when it began.
+    begun: u64,
     /// The largest number that was passed over.
     passed: u64,
     /// Up to this its client was told that messages are lost.
@@ -151,6 +153,7 @@ impl Run {
             live: self.live.clone(),
             selection: self.selection,
             position: self.position,
+            begun: self.begun,
             passed: self.passed,
             told: self.told,
             fails: self.fails,
@@ -185,6 +188,8 @@ impl Run {
             live,
             selection,
             position,
+            // It has read since.
+            begun: _,
             passed,
             told,
             fails,
@@ -240,6 +245,7 @@ impl Run {
                 Some(up_to) => Selection::LastOfEach(up_to),
             },
             position: record.position,
+            begun: record.position,
             passed: record.passed,
             told: record.told,
             fails: record.fails,
@@ -284,14 +290,26 @@ impl Replaying {
         runs.any(|run| run.stage == Stage::Undecided)
     }
 
-    /// Returns the number up to which all that runs were to read has been read.
+    /// Returns the number up to which all that runs were to bring has come.
     pub(super) fn read_up_to(&self) -> Option<u64> {
-        let reading = self.runs.iter().filter(|run| run.stage == Stage::Reading);
-        let read = reading.map(|run| {
+        let read = self.unfinished().map(|run| {
             let after = run.wants.iter().map(|(_, after)| after).min();
-            run.position.max(after.unwrap_or(0))
+            match run.stage {
+                Stage::Undecided => run.begun,
+                Stage::Reading | Stage::Done => run.position.max(after.unwrap_or(0)),
+            }
         });
         read.min()
+    }
+
+    /// Tells up to where something has come of a pattern, of all up to `sent`: nothing if a run is yet to bring what
+    /// came since.
+    pub(super) fn came_up_to(&self, pattern: &ChannelPattern, sent: u64) -> Option<u64> {
+        let mut runs = self.runs.iter().filter(|run| run.wants.have(pattern));
+        runs.try_fold(sent, |sent, run| {
+            let is_done = run.stage == Stage::Done;
+            is_done.then(|| sent.max(run.position))
+        })
     }
 
     /// Begins a run for these, of a session that is subscribed to `subscriptions` already; returns its number.
@@ -303,6 +321,7 @@ impl Replaying {
         sent: u64,
     ) -> u64 {
         self.release(|run| run.position <= sent);
+        let begun = self.read_up_to().map_or(sent, |read| read.min(sent));
         // What a run that is done still passes over is not live yet.
         let held = self.runs.iter().flat_map(|run| run.wants.names());
         let held: Names = held.collect();
@@ -330,6 +349,7 @@ impl Replaying {
             }],
             selection: Selection::All,
             position: 0,
+            begun,
             passed: 0,
             told: 0,
             fails: false,
@@ -342,6 +362,17 @@ impl Replaying {
             stage: Stage::Undecided,
         };
         self.runs.push(run);
+        number
+    }
+
+    /// Begins a run for what it is subscribed to already, each with the number after which nothing has come of it,
+    /// also not live; returns the run's number.
+    pub(super) fn begin_again(&mut self, patterns: &[(ChannelPattern, u64)]) -> u64 {
+        let names: Vec<_> = patterns.iter().map(|(name, _)| name.clone()).collect();
+        let number = self.begin(&names, &[], 0);
+        if let Some(run) = self.runs.last_mut() {
+            run.begun = patterns.iter().map(|(_, after)| *after).min().unwrap_or(0);
+        }
         number
     }
 
@@ -513,8 +544,10 @@ impl Replaying {
             return Read::Lost(patterns);
         }
         run.told = run.told.max(lost);
-        // Something may have been unsubscribed while it was read.
-        let is_queued = |kept: &Kept| run.brings(kept.entry.channel.as_str(), kept.place.id);
+        // Something may have been unsubscribed while it was read, or another page have brought it.
+        let is_queued = |kept: &Kept| {
+            kept.place.id > run.position && run.brings(kept.entry.channel.as_str(), kept.place.id)
+        };
         let queued = messages.iter().map(is_queued).collect();
         run.position = run.position.max(position);
         match run.selection {

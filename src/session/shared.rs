@@ -8,6 +8,7 @@ use crate::alias::Aliases;
 use crate::bayeux::Advice;
 use crate::cluster::Interest;
 use crate::extensions::Pipeline;
+use crate::feeds::Feeds;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 
@@ -36,6 +37,8 @@ pub struct Shared {
     pub aliases: Aliases,
     /// Who hears of their beginnings and ends.
     pub lifecycle: Lifecycle,
+    /// Who watches their messages.
+    pub feeds: Arc<Feeds>,
     /// What is counted of them.
     pub metrics: Arc<Metrics>,
 }

@@ -1,10 +1,13 @@
 //! How many sessions each user and each address has, as far as that is limited.
 
+mod shared_counts;
+
 use core::net::IpAddr;
 use std::hash::Hash;
 
 use dashmap::{DashMap, Entry};
 
+pub use self::shared_counts::{SharedCounts, Sharer};
 use super::Settings;
 use crate::access::Subject;
 use crate::metrics::Limit;
@@ -15,6 +18,8 @@ use crate::network::block;
 pub struct Shares {
     users: Counts<Box<str>>,
     addresses: Counts<IpAddr>,
+    /// What the other nodes of a cluster are to hear.
+    shared: Option<SharedCounts>,
 }
 
 /// As whose a session counts; nothing of it if that is not limited.
@@ -25,11 +30,43 @@ pub struct Share {
 }
 
 impl Shares {
+    /// Makes those of a node of a cluster, if anything is limited: what all nodes have counts.
+    #[must_use]
+    pub fn across_nodes(settings: &Settings) -> Self {
+        let is_limited =
+            settings.max_sessions_per_user.is_some() || settings.max_sessions_per_address.is_some();
+        Self {
+            shared: is_limited.then(SharedCounts::default),
+            ..Self::default()
+        }
+    }
+
     /// Counts one more session of somebody; nothing if neither is limited, or neither is known.
     ///
     /// # Errors
     /// The user, or the address, has as many as it may.
     pub fn add(&self, subject: &Subject, settings: &Settings) -> Result<Option<Box<Share>>, Limit> {
+        self.add_to(subject, settings, true)
+    }
+
+    /// Does so with a session that was there before, at whatever node: it counts there, too, until that lets it go.
+    ///
+    /// # Errors
+    /// The user, or the address, has as many here as it may.
+    pub fn add_again(
+        &self,
+        subject: &Subject,
+        settings: &Settings,
+    ) -> Result<Option<Box<Share>>, Limit> {
+        self.add_to(subject, settings, false)
+    }
+
+    fn add_to(
+        &self,
+        subject: &Subject,
+        settings: &Settings,
+        of_all: bool,
+    ) -> Result<Option<Box<Share>>, Limit> {
         let (of_user, of_address) = (
             settings.max_sessions_per_user,
             settings.max_sessions_per_address,
@@ -42,36 +79,93 @@ impl Shares {
         if user.is_none() && address.is_none() {
             return Ok(None);
         }
-        if !self.users.add(user.as_ref(), of_user) {
+        let share = Share { user, address };
+        let has_room = self.users.add(share.user.as_ref(), of_user, of_all);
+        if !has_room {
+            self.note(&share);
             return Err(Limit::MaxSessionsPerUser);
         }
-        if !self.addresses.add(address.as_ref(), of_address) {
-            self.users.remove(user.as_ref());
+        if !self
+            .addresses
+            .add(share.address.as_ref(), of_address, of_all)
+        {
+            self.users.remove(share.user.as_ref());
+            self.note(&share);
             return Err(Limit::MaxSessionsPerAddress);
         }
-        Ok(Some(Box::new(Share { user, address })))
+        self.note(&share);
+        Ok(Some(Box::new(share)))
     }
 
     /// Counts one session less.
     pub fn remove(&self, share: &Share) {
         self.users.remove(share.user.as_ref());
         self.addresses.remove(share.address.as_ref());
+        self.note(share);
+    }
+
+    /// Has the others told what there is now, and asked what they have.
+    fn note(&self, share: &Share) {
+        if let Some(shared) = &self.shared {
+            let user = share.user.clone().map(Sharer::User);
+            let address = share.address.map(Sharer::Address);
+            shared.note(user.into_iter().chain(address));
+        }
+    }
+
+    /// Returns what the other nodes are to hear, if there are any and something is limited.
+    #[must_use]
+    pub fn shared(&self) -> Option<&SharedCounts> {
+        self.shared.as_ref()
+    }
+
+    /// Returns how many sessions somebody has here.
+    #[must_use]
+    pub fn count(&self, sharer: &Sharer) -> usize {
+        match sharer {
+            Sharer::User(user) => self.users.here(user),
+            Sharer::Address(address) => self.addresses.here(address),
+        }
+    }
+
+    /// Notes how many sessions somebody has at other nodes, if there are any here.
+    pub fn learn(&self, sharer: &Sharer, elsewhere: usize) {
+        match sharer {
+            Sharer::User(user) => self.users.learn(user, elsewhere),
+            Sharer::Address(address) => self.addresses.learn(address, elsewhere),
+        }
+    }
+
+    /// Has the others told again what there is.
+    pub fn tell_again(&self) {
+        if let Some(shared) = &self.shared {
+            shared.note(self.users.keys().into_iter().map(Sharer::User));
+            shared.note(self.addresses.keys().into_iter().map(Sharer::Address));
+        }
     }
 }
 
 #[derive(Debug)]
-struct Counts<K: Eq + Hash>(DashMap<K, usize>);
+struct Counts<K: Eq + Hash>(DashMap<K, Count>);
+
+/// How many sessions somebody has, here, and as far as is known at other nodes.
+#[derive(Debug, Default)]
+struct Count {
+    here: usize,
+    elsewhere: usize,
+}
 
 impl<K: Clone + Eq + Hash> Counts<K> {
-    /// Counts one more, unless there are `max`.
-    fn add(&self, key: Option<&K>, max: Option<usize>) -> bool {
+    /// Counts one more, unless there are `max`: of all nodes, or here.
+    fn add(&self, key: Option<&K>, max: Option<usize>, of_all: bool) -> bool {
         let Some((key, max)) = key.zip(max) else {
             return true;
         };
-        let mut count = self.0.entry(key.clone()).or_insert(0);
-        let has_room = *count < max;
+        let mut count = self.0.entry(key.clone()).or_default();
+        let elsewhere = if of_all { count.elsewhere } else { 0 };
+        let has_room = count.here + elsewhere < max;
         if has_room {
-            *count += 1;
+            count.here += 1;
         }
         has_room
     }
@@ -80,11 +174,25 @@ impl<K: Clone + Eq + Hash> Counts<K> {
     fn remove(&self, key: Option<&K>) {
         let Some(key) = key else { return };
         if let Entry::Occupied(mut entry) = self.0.entry(key.clone()) {
-            *entry.get_mut() -= 1;
-            if *entry.get() == 0 {
+            entry.get_mut().here -= 1;
+            if entry.get().here == 0 {
                 entry.remove();
             }
         }
+    }
+
+    fn here(&self, key: &K) -> usize {
+        self.0.get(key).map_or(0, |count| count.here)
+    }
+
+    fn learn(&self, key: &K, elsewhere: usize) {
+        if let Some(mut count) = self.0.get_mut(key) {
+            count.elsewhere = elsewhere;
+        }
+    }
+
+    fn keys(&self) -> Vec<K> {
+        self.0.iter().map(|entry| entry.key().clone()).collect()
     }
 }
 
@@ -192,5 +300,36 @@ mod tests {
         shares.remove(&share);
         assert!(shares.users.0.is_empty(), "also not of who was refused");
         assert!(shares.addresses.0.is_empty());
+    }
+
+    #[test]
+    fn what_other_nodes_have_counts_as_far_as_it_is_known() {
+        let settings = settings(Some(3), None);
+        let shares = Shares::across_nodes(&settings);
+        let shared = shares.shared().expect("it is limited");
+        let add = || shares.add(&subject(Some("u"), None), &settings);
+        let sharer = Sharer::User("u".into());
+        let first = add().expect("room").expect("it counts");
+        assert_eq!(shared.take(9), std::slice::from_ref(&sharer));
+        assert_eq!(shares.count(&sharer), 1);
+        shares.learn(&sharer, 2);
+        assert_eq!(add(), Err(Limit::MaxSessionsPerUser));
+        assert_eq!(shared.take(9), std::slice::from_ref(&sharer), "again");
+        // One that moves here counts at its last node yet.
+        let moved = shares.add_again(&subject(Some("u"), None), &settings);
+        let moved = moved.expect("room").expect("it counts");
+        shares.learn(&sharer, 0);
+        add().expect("room");
+        for share in [&first, &moved] {
+            shares.remove(share);
+        }
+        assert_eq!(shares.count(&sharer), 1);
+        assert_eq!(shared.take(9), [sharer]);
+        assert_eq!(shared.take(9), []);
+        assert!(
+            Shares::across_nodes(&Settings::default())
+                .shared()
+                .is_none()
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Browser, EndReason, Session, Wake, keep};
 use crate::bayeux::{Event, RandomId};
@@ -60,6 +60,40 @@ struct Attached {
     ticket: u64,
 }
 
+/// What speaks for a client that is at another node than its session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asker {
+    /// Its browser cookies.
+    pub cookies: Vec<RandomId>,
+    /// How long ago its stream was opened, if that had no session yet.
+    pub opened: Option<Duration>,
+    /// The browser whose session its stream had.
+    pub browser: Option<RandomId>,
+}
+
+impl Asker {
+    /// One that has nothing but cookies.
+    #[must_use]
+    pub fn of(cookies: &[RandomId]) -> Self {
+        Self {
+            cookies: cookies.to_vec(),
+            ..Self::default()
+        }
+    }
+
+    /// Tells whether it may use a session, as [`Stream::admits`] does.
+    #[must_use]
+    pub fn may_use(&self, session: &Session, now: Instant) -> bool {
+        let is_first = || {
+            let opened = self.opened.and_then(|ago| now.checked_sub(ago));
+            opened.is_some_and(|opened| session.admits_first_stream(opened, now))
+        };
+        session.admits(&self.cookies)
+            || self.cookies.is_empty()
+                && (is_first() || self.browser == Some(session.browser().id()))
+    }
+}
+
 impl Stream {
     /// Makes a stream without a session.
     #[must_use]
@@ -99,6 +133,18 @@ impl Stream {
                 Past::Opened(at) => session.admits_first_stream(*at, now),
                 Past::Of(browser) => browser.id() == session.browser().id(),
             }
+    }
+
+    /// Returns what speaks for its client, for a session of another node.
+    #[must_use]
+    pub fn asker(&self, cookies: &[RandomId], now: Instant) -> Asker {
+        let mut asker = Asker::of(cookies);
+        match &self.past {
+            Past::None => {}
+            Past::Opened(at) => asker.opened = Some(now.saturating_duration_since(*at)),
+            Past::Of(browser) => asker.browser = Some(browser.id()),
+        }
+        asker
     }
 
     /// Makes this the stream of a session, and of no other; does nothing if it was that already.
@@ -269,6 +315,7 @@ mod tests {
             extensions: Pipeline::default(),
             aliases: crate::alias::Aliases::default(),
             lifecycle: crate::lifecycle::Lifecycle::default(),
+            feeds: Arc::default(),
             metrics: Arc::new(Metrics::default()),
         };
         let id = RandomId::from_random([1; 16]);

@@ -133,6 +133,7 @@ mod tests {
             extensions: Pipeline::default(),
             aliases: crate::alias::Aliases::default(),
             lifecycle: crate::lifecycle::Lifecycle::default(),
+            feeds: Arc::default(),
             metrics: Arc::default(),
         });
         let now = Instant::now();

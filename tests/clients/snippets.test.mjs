@@ -172,6 +172,7 @@ const RUNS = {
     await run.until(/data: ?\{"channel":"\/news\/today","data":"hi"\}/);
   }),
   'name = "shop"\nhash = "sha256:a85f': isConfiguration,
+  'name = "operator"\nhash = "sha256:a85f': isConfiguration,
   'mirant api-key\n': async (text, { shell }) => {
     const printed = await shell.run(text);
     const [, key, hash] = printed.match(/^key:  (mirant_\S{43})\nhash: sha256:([0-9a-f]{64})\n$/);
@@ -275,6 +276,15 @@ const RUNS = {
     await session.ask('/meta/subscribe', { subscription: '/chat/1' });
     const printed = await shell.run(text);
     assert.match(printed, /"channel":"\/chat\/1","subscribers":1[^]*"presence":null[^]*"sessions":\[\][^]*"refused":"10m"/);
+  }),
+  'http://127.0.0.1:8081/api/v1/watch/chat/**': withApi(async (text, { shell, url }) => {
+    const stream = shell.start(text);
+    await stream.until(/^retry: 2000$/m);
+    await post(url, [{ channel: '/chat/demo', data: 'hi' }]);
+    await stream.until(/^event: published\ndata: \{"channel":"\/chat\/demo","data":"hi"\}$/m);
+  }),
+  'http://127.0.0.1:8081/api/v1/explain': withApi(async (text, { shell }) => {
+    assert.equal(typeof JSON.parse(await shell.run(text)).allowed, 'boolean');
   }),
   'directory = "/var/lib/mirant"': isConfiguration,
   'mirant publish http://127.0.0.1:8080 /stock/acme': withHistory(async (text, { shell }) => {

@@ -56,8 +56,10 @@ async fn the_operator_s_listener_serves_no_bayeux_and_nothing_else() {
     let server = TestServer::start(&[ADMIN]);
     let admin = server.admin.unwrap();
     let cases = [
-        ("GET", "/", 404),
         ("GET", "/cometd", 404),
+        ("GET", "/page/", 404),
+        ("GET", "/page/../page.rs", 404),
+        ("POST", "/", 405),
         ("POST", "/metrics", 405),
         ("POST", "/cometd", 405),
     ];
@@ -81,4 +83,91 @@ async fn without_an_address_it_is_not_there() {
         .exchange(Request::new("GET", "/metrics"))
         .await;
     assert_eq!(response.status, 404);
+}
+
+#[tokio::test]
+async fn the_page_runs_only_what_is_served_with_it() {
+    let server = TestServer::start(&[ADMIN]);
+    let page = get(&server, "/").await;
+    assert_eq!(page.status, 200);
+    assert_eq!(
+        page.header("Content-Type"),
+        Some("text/html; charset=utf-8")
+    );
+    let policy = page.header("Content-Security-Policy").unwrap();
+    for directive in [
+        "default-src 'none'",
+        "script-src 'self'",
+        "frame-ancestors 'none'",
+    ] {
+        assert!(policy.contains(directive), "{policy}");
+    }
+    assert!(!policy.contains("unsafe"), "{policy}");
+    let text = page.text();
+    assert!(
+        !text.contains("<style") && !text.contains(" style="),
+        "{text}"
+    );
+    assert_eq!(text.matches("<script").count(), 1);
+    // All that it names is there, and so is what those name.
+    let mut wanted = vec!["/page/style.css".to_owned(), "/page/app.js".to_owned()];
+    let mut seen = 0;
+    while let Some(path) = wanted.get(seen).cloned() {
+        seen += 1;
+        let file = get(&server, &path).await;
+        assert_eq!(file.status, 200, "{path}");
+        assert_eq!(file.header("X-Content-Type-Options"), Some("nosniff"));
+        for line in file
+            .text()
+            .lines()
+            .filter(|line| line.contains(" from './"))
+        {
+            let name = line
+                .split("'./")
+                .nth(1)
+                .unwrap()
+                .split('\'')
+                .next()
+                .unwrap();
+            let path = format!("/page/{name}");
+            if !wanted.contains(&path) {
+                wanted.push(path);
+            }
+        }
+        for word in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+        ] {
+            assert!(!file.text().contains(word), "{path} has {word}");
+        }
+    }
+    assert_eq!(seen, 14);
+}
+
+#[tokio::test]
+async fn the_api_is_there_for_who_has_a_key() {
+    let key = crate::http_api::key("admin");
+    let server = TestServer::start(&[ADMIN, &key]);
+    assert!(server.api.is_none());
+    let path = "/api/v1/sessions";
+    assert_eq!(get(&server, path).await.status, 401);
+    let admin = server.admin.unwrap();
+    let shown = crate::http_api::request("GET", path);
+    let response = Http::open(admin).await.exchange(shown).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    let without = TestServer::start(&[ADMIN]);
+    let shown = crate::http_api::request("GET", "/api/v1/key");
+    let response = Http::open(without.admin.unwrap())
+        .await
+        .exchange(shown)
+        .await;
+    assert_eq!(response.status, 401);
+    assert!(
+        response.text().contains("has no [[api.key]]"),
+        "{}",
+        response.text()
+    );
 }

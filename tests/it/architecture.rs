@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 37] = [
+const LAYERS: [(&str, &[&str]); 38] = [
     ("stripes", &[]),
     ("smallest", &[]),
     ("memory", &["stripes"]),
     ("bayeux", &["memory"]),
     ("alias", &["bayeux"]),
     ("network", &[]),
+    ("feeds", &["bayeux"]),
     ("access", &["bayeux", "network"]),
     ("peer", &[]),
     ("metrics", &["stripes", "memory", "peer"]),
@@ -58,6 +59,7 @@ const LAYERS: [(&str, &[&str]); 37] = [
     (
         "session",
         &[
+            "feeds",
             "cluster",
             "history",
             "smallest",
@@ -112,6 +114,7 @@ const LAYERS: [(&str, &[&str]); 37] = [
     (
         "server",
         &[
+            "feeds",
             "cluster",
             "sequence",
             "history",
@@ -163,6 +166,8 @@ const LAYERS: [(&str, &[&str]); 37] = [
     (
         "http_api",
         &[
+            "access",
+            "feeds",
             "cluster",
             "history",
             "memory",

@@ -218,6 +218,49 @@ fn the_printed_defaults_are_a_file_that_changes_nothing() {
     assert_eq!(value(&loaded), value(&mirant::config::Config::default()));
 }
 
+#[test]
+fn shells_complete_every_command() {
+    for (shell, begin) in [
+        ("bash", "_mirant() {"),
+        ("zsh", "#compdef mirant"),
+        ("fish", "complete -c mirant"),
+    ] {
+        let output = run(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(script.contains(begin), "{shell}: {script}");
+        for word in ["check-config", "hash-password", "log-level"] {
+            assert!(script.contains(word), "{shell}: no {word}");
+        }
+    }
+}
+
+#[test]
+fn the_manual_has_a_page_for_every_command() {
+    let directory = std::env::temp_dir().join(format!("mirant-manual-{}", std::process::id()));
+    std::fs::create_dir(&directory).unwrap();
+    let output = run(&["manual", directory.to_str().unwrap()]);
+    let page = |name: &str| std::fs::read_to_string(directory.join(name));
+    let (whole, serve, check) = (
+        page("mirant.1"),
+        page("mirant-serve.1"),
+        page("mirant-token-check.1"),
+    );
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(whole.unwrap().contains("mirant\\-check\\-config(1)"));
+    assert!(serve.unwrap().contains("Port 0 takes a free one"));
+    assert!(check.is_ok());
+    // The directory is gone.
+    let output = run(&["manual", directory.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("cannot write to"),
+        "{}",
+        stderr(&output)
+    );
+}
+
 #[tokio::test]
 async fn serve_prints_where_it_listens_and_sigterm_ends_it_with_0() {
     for signal in ["TERM", "INT"] {

@@ -68,11 +68,8 @@ async fn who_has_connected_before_the_end_is_answered() {
         http.send(&request).await;
     }
     for http in early.iter_mut().chain(&mut late) {
-        let response = http.response().await;
-        assert_eq!(
-            (response.status, response.header("Connection")),
-            (200, Some("close"))
-        );
+        // Some are answered before the signal is heard.
+        assert_eq!(http.response().await.status, 200);
     }
     assert!(ended(serving).await.success());
 }

@@ -42,7 +42,7 @@ pub(crate) use message_http::{Embedded, two_way};
 pub(crate) use proxy::{Says, proxy_to, proxy_v1, proxy_v2};
 pub(crate) use random::Random;
 pub(crate) use receiver::{Receiver, Way};
-pub(crate) use redis::TestRedis;
+pub(crate) use redis::{TestRedis, TestSentinel};
 pub(crate) use relay::{Folder, relay_that_cuts, relay_tls, relay_to};
 pub(crate) use signed::{Posted, ok};
 pub(crate) use stream::{

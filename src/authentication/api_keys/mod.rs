@@ -165,6 +165,12 @@ impl ApiKey {
         allow.any(|allowed| matches!(allowed, Permission::Admin) || *allowed == permission)
     }
 
+    /// Returns what it may be used for, as its entry says.
+    #[must_use]
+    pub fn permissions(&self) -> &[Permission] {
+        &self.allow
+    }
+
     /// Tells whether it may be used for a channel.
     #[must_use]
     pub fn covers(&self, channel: &ChannelName) -> bool {

@@ -6,10 +6,11 @@ use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, RedisResult, Value};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+use super::backoff::Backoff;
 use super::cover::{Cover, Steps};
 use super::inbox::Inbox;
 use super::keys::Keys;
-use super::link::{BEAT, Backoff, Link, Up};
+use super::link::{BEAT, Link, Up};
 use crate::bayeux::ChannelPattern;
 use crate::cluster::{Change, Interest};
 
@@ -43,7 +44,6 @@ impl Feeder {
             let begun = self.begin(connection, &up).await;
             let why = match begun {
                 Ok((redis, cover)) => {
-                    self.interest.note_up(true);
                     let began = Instant::now();
                     let why = self.serve(redis, cover, &up).await;
                     backoff.lasted(began.elapsed());
@@ -76,6 +76,8 @@ impl Feeder {
         if server != up.server {
             return Err("another Redis is asked than the one that messages come from".to_owned());
         }
+        // First: what is wanted from now on is waited for, as it may come after everything else.
+        self.interest.note_up(true);
         let (patterns, changes) = self.interest.take_all();
         let mut cover = Cover::default();
         let wanted = patterns.into_iter().map(|pattern| Change {

@@ -4,12 +4,14 @@
 //! more than is taken in time is given up, as Redis does with one that is not read in time.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::wire;
 use crate::cluster::{Feed, Head};
+use crate::memory::Kind;
+use crate::metrics::{Limit, Metrics};
 
 /// What a message takes beside its bytes.
 const OVERHEAD: usize = 64;
@@ -19,6 +21,7 @@ const OVERHEAD: usize = 64;
 pub(super) struct Inbox {
     /// Bytes that may wait.
     max: usize,
+    metrics: Arc<Metrics>,
     state: Mutex<State>,
     more: Notify,
     ended: Notify,
@@ -58,9 +61,10 @@ enum Stage {
 }
 
 impl Inbox {
-    pub(super) fn new(max: usize) -> Self {
+    pub(super) fn new(max: usize, metrics: Arc<Metrics>) -> Self {
         Self {
             max,
+            metrics,
             state: Mutex::default(),
             more: Notify::new(),
             ended: Notify::new(),
@@ -72,7 +76,7 @@ impl Inbox {
         let mut state = self.lock();
         state.connection += 1;
         state.stage = Stage::Beginning;
-        state.drop_held();
+        self.drop_held(&mut state);
         state.connection
     }
 
@@ -94,10 +98,12 @@ impl Inbox {
         }
         if state.bytes + size > self.max {
             drop(state);
+            self.metrics.limited(Limit::MaxInbox);
             tracing::warn!("messages of the cluster came faster than they were delivered");
             return self.end(connection);
         }
         state.bytes += size;
+        self.metrics.memory.add(Kind::Requests, size);
         if state.stage == Stage::Up {
             state.items.push_back(item);
             drop(state);
@@ -133,7 +139,7 @@ impl Inbox {
         if was_up {
             state.items.push_back(Item::Down);
         } else {
-            state.drop_held();
+            self.drop_held(&mut state);
         }
         drop(state);
         self.more.notify_one();
@@ -168,6 +174,7 @@ impl Inbox {
                 let mut state = self.lock();
                 let item = state.items.pop_front()?;
                 state.bytes -= item.size();
+                self.metrics.memory.sub(Kind::Requests, item.size());
                 if let Item::Up(head) = &item {
                     state.last = state.last.max(head.id);
                 }
@@ -190,6 +197,13 @@ impl Inbox {
         }
     }
 
+    fn drop_held(&self, state: &mut State) {
+        let held = std::mem::take(&mut state.held);
+        let bytes = held.iter().map(Item::size).sum();
+        state.bytes -= bytes;
+        self.metrics.memory.sub(Kind::Requests, bytes);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -198,11 +212,6 @@ impl Inbox {
 impl State {
     fn hears(&self, connection: u64) -> bool {
         self.connection == connection && matches!(self.stage, Stage::Beginning | Stage::Up)
-    }
-
-    fn drop_held(&mut self) {
-        let held = std::mem::take(&mut self.held);
-        self.bytes -= held.iter().map(Item::size).sum::<usize>();
     }
 }
 
@@ -245,7 +254,7 @@ mod tests {
 
     #[test]
     fn nothing_comes_before_everything_does() {
-        let inbox = Inbox::new(10_000);
+        let inbox = Inbox::new(10_000, Arc::default());
         let one = inbox.begin();
         inbox.message(one, message(5));
         inbox.message(one, message(7));
@@ -267,7 +276,7 @@ mod tests {
 
     #[test]
     fn another_connection_goes_on() {
-        let inbox = Inbox::new(10_000);
+        let inbox = Inbox::new(10_000, Arc::default());
         let one = inbox.begin();
         assert!(inbox.up(one, head(1)));
         inbox.message(one, message(2));
@@ -289,7 +298,7 @@ mod tests {
     fn too_much_ends_a_connection() {
         let size = OVERHEAD + message(1).len();
         for is_up in [true, false] {
-            let inbox = Inbox::new(3 * size);
+            let inbox = Inbox::new(3 * size, Arc::default());
             let one = inbox.begin();
             if is_up {
                 assert!(inbox.up(one, head(0)));
@@ -307,6 +316,9 @@ mod tests {
             };
             assert_eq!(all(&inbox), expected);
             assert_eq!(inbox.lock().bytes, 0);
+            let metrics = &inbox.metrics;
+            assert_eq!(metrics.memory.of(Kind::Requests), 0);
+            assert_eq!(metrics.limit_count(Limit::MaxInbox), 1);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What everything is called in Redis.
 //!
 //! Names that one script touches together have the same tag in braces, so that they stand in one partition: all
-//! messages in `{m}`, sessions in one of [`PARTITIONS`] by their id. What nodes tell of themselves stands in `{n}`.
+//! messages in `{m}`, sessions in one of [`PARTITIONS`] by their id. What nodes tell of themselves stands in `{n}`, and what
+//! is counted of all of them in `{o}`.
 
 use crate::bayeux::ClientId;
 
@@ -13,7 +14,8 @@ pub(super) const PARTITIONS: u64 = 64;
 pub(super) struct Keys {
     prefix: String,
     /// A hash: `head`, the largest number given out; `epoch`; `forgotten`, up to where messages of channels that are
-    /// not known any more may be missing; `messages` and `bytes` of all that is kept.
+    /// not known any more may be missing; `unlisted`, up to where last numbers of channels without history are not
+    /// remembered; `messages` and `bytes` of all that is kept.
     pub(super) numbers: String,
     /// A stream of all messages that are kept, each with its channel.
     pub(super) log: String,
@@ -29,12 +31,18 @@ pub(super) struct Keys {
     pub(super) lost: String,
     /// Bytes of the bodies that are kept of each.
     pub(super) sizes: String,
+    /// Channels without history, by the number of their last message: those that had one last.
+    pub(super) lasts: String,
     /// Which node trims.
     pub(super) trimmer: String,
     /// Nodes, by when they are dead, in microseconds.
     pub(super) nodes: String,
     /// What nodes tell of themselves.
     pub(super) infos: String,
+    /// Channels and patterns with subscribers, each with how many nodes have some.
+    pub(super) occupied: String,
+    /// How many sessions users and addresses have at all nodes.
+    pub(super) shares: String,
 }
 
 impl Keys {
@@ -49,9 +57,12 @@ impl Keys {
             due: of_messages("due"),
             lost: of_messages("lost"),
             sizes: of_messages("sizes"),
+            lasts: of_messages("lasts"),
             trimmer: of_messages("trimmer"),
             nodes: format!("{prefix}:{{n}}:nodes"),
             infos: format!("{prefix}:{{n}}:infos"),
+            occupied: format!("{prefix}:{{o}}:occupied"),
+            shares: format!("{prefix}:{{o}}:shares"),
             prefix: prefix.to_owned(),
         }
     }
@@ -64,11 +75,6 @@ impl Keys {
     /// Returns the stream of a channel's messages.
     pub(super) fn stream(&self, channel: &str) -> String {
         format!("{}:{{m}}:stream:{channel}", self.prefix)
-    }
-
-    /// Returns where the number of a channel's last message is, for a day.
-    pub(super) fn last(&self, channel: &str) -> String {
-        format!("{}:{{m}}:last:{channel}", self.prefix)
     }
 
     /// Returns where it is known that something was published once.
@@ -114,6 +120,16 @@ impl Keys {
     /// Returns where it stands which sessions of a partition a node has.
     pub(super) fn set_of(&self, partition: u64, node: &str) -> String {
         format!("{}:{{s{partition}}}:of:{node}", self.prefix)
+    }
+
+    /// Returns of which channels and patterns a node has subscribers.
+    pub(super) fn occupied_of(&self, node: &str) -> String {
+        format!("{}:{{o}}:of:{node}", self.prefix)
+    }
+
+    /// Returns how many sessions users and addresses have at a node.
+    pub(super) fn shares_of(&self, node: &str) -> String {
+        format!("{}:{{o}}:shares:{node}", self.prefix)
     }
 
     /// Returns who looks after the sessions of a dead node.

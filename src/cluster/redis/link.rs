@@ -10,40 +10,24 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult,
-    ServerErrorKind, Value,
-};
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::address::Address;
+use super::backoff::Backoff;
 use super::keys::Keys;
 use super::scripts;
+use super::trouble::{Trouble, check_version, field, is_lasting, is_unknown, trouble};
 use crate::cluster::Head;
 use crate::history::{Epoch, Failed};
 
-/// The oldest Redis that has all commands that are used.
-const OLDEST: (u32, u32) = (6, 2);
 /// How often it is asked whether it is there.
 pub(super) const BEAT: Duration = Duration::from_secs(1);
-/// How long it takes until it is connected to again, at first and at most.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-/// A connection that has lasted for so long was no failure.
-const LASTING: Duration = Duration::from_secs(10);
 /// Commands that wait to be written, beside which callers wait.
 const MAX_WAITING: usize = 1024;
 /// Bytes that are gathered for one write.
 const WRITE: usize = 256 * 1024;
-
-/// Why there is no connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Trouble {
-    /// An operator has to change something.
-    Refused(String),
-    /// It may be there later.
-    Away(String),
-}
 
 /// A connection to Redis, and what was seen there.
 #[derive(Clone)]
@@ -280,16 +264,19 @@ impl Link {
         answer.map_err(|error| self.failed(&up, &error))
     }
 
-    /// Runs scripts that follow each other.
+    /// Runs scripts that follow each other, and returns what becomes of each.
+    ///
+    /// # Errors
+    /// The connection has failed: it is not known what became of any.
     pub(super) async fn run_all<T: FromRedisValue>(
         &self,
         calls: Vec<Cmd>,
-    ) -> Result<Vec<T>, Failed> {
+    ) -> Result<Vec<Result<T, Failed>>, Failed> {
         if calls.is_empty() {
             return Ok(Vec::new());
         }
         let mut up = self.connected()?;
-        let mut answers: Vec<Option<T>> = (0..calls.len()).map(|_| None).collect();
+        let mut answers: Vec<_> = (0..calls.len()).map(|_| None).collect();
         let mut left: Vec<_> = calls.into_iter().enumerate().collect();
         for is_again in [false, true] {
             let mut pipeline = redis::Pipeline::with_capacity(left.len());
@@ -307,7 +294,7 @@ impl Link {
                     continue;
                 }
                 let value = result.and_then(|value| Ok(redis::from_redis_value(value)?));
-                answers[place] = Some(value.map_err(|error| self.failed(&up, &error))?);
+                answers[place] = Some(value.map_err(|error: RedisError| self.failed(&up, &error)));
             }
             left = unknown;
             if left.is_empty() {
@@ -351,129 +338,9 @@ impl Link {
     }
 }
 
-/// Tells whether Redis does not know the script.
-fn is_unknown<T>(answer: &RedisResult<T>) -> bool {
-    let is_unknown = |error: &RedisError| {
-        error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
-            || error.code() == Some("NOSCRIPT")
-    };
-    answer.as_ref().err().is_some_and(is_unknown)
-}
-
-/// Tells whether an error is one of the connection, or of a server that cannot be written to, and not of a command.
-fn is_lasting(error: &RedisError) -> bool {
-    error.is_io_error()
-        || error.is_unrecoverable_error()
-        || matches!(
-            error.kind(),
-            ErrorKind::Server(
-                ServerErrorKind::ReadOnly
-                    | ServerErrorKind::MasterDown
-                    | ServerErrorKind::BusyLoading
-            )
-        )
-}
-
-fn trouble(error: &RedisError) -> Trouble {
-    let is_wrong = matches!(
-        error.kind(),
-        ErrorKind::AuthenticationFailed
-            | ErrorKind::InvalidClientConfig
-            | ErrorKind::RESP3NotSupported
-            | ErrorKind::Server(ServerErrorKind::NoPerm)
-    ) || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
-    let why = error.to_string();
-    if is_wrong {
-        Trouble::Refused(why)
-    } else {
-        Trouble::Away(why)
-    }
-}
-
-fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
-    let mut lines = info.lines();
-    lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-}
-
-fn check_version(info: &str) -> Result<(), Trouble> {
-    let text = field(info, "redis_version").unwrap_or("unknown");
-    let mut words = text.split('.').map_while(|word| word.parse::<u32>().ok());
-    let version = (words.next().unwrap_or(0), words.next().unwrap_or(0));
-    if version >= OLDEST {
-        return Ok(());
-    }
-    let (major, minor) = OLDEST;
-    Err(Trouble::Refused(format!(
-        "it is Redis {text}, and has to be {major}.{minor} or newer"
-    )))
-}
-
 /// Returns a name that nobody else has.
 pub(super) fn random_name() -> String {
     let mut bytes = [0; 9];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
     URL_SAFE_NO_PAD.encode(bytes)
-}
-
-/// How long to wait until something is tried again: twice as long each time, and by chance a part of it.
-#[derive(Debug, Default)]
-pub(super) struct Backoff {
-    count: u32,
-}
-
-impl Backoff {
-    fn is_first(&self) -> bool {
-        self.count == 0
-    }
-
-    /// Begins anew if what was tried has worked for some time.
-    pub(super) fn lasted(&mut self, time: Duration) {
-        if time > LASTING {
-            self.count = 0;
-        }
-    }
-
-    pub(super) fn next(&mut self) -> Duration {
-        let chance = getrandom::u32().unwrap_or(u32::MAX);
-        self.after(f64::from(chance) / f64::from(u32::MAX))
-    }
-
-    fn after(&mut self, chance: f64) -> Duration {
-        let (least, most) = BACKOFF;
-        let longest = least
-            .saturating_mul(1 << self.count.min(16))
-            .min(most.mul_f64(0.5));
-        self.count += 1;
-        // From the time itself to twice of it.
-        longest.mul_f64(1.0 + chance)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_compared() {
-        for (version, is_known) in [
-            ("6.2.0", true),
-            ("6.0.16", false),
-            ("7.0.15", true),
-            ("10.1", true),
-            ("5.9", false),
-            ("x", false),
-        ] {
-            let info = format!("# Server\r\nredis_version:{version}\r\nrun_id:ab\r\n");
-            assert_eq!(check_version(&info).is_ok(), is_known, "{version}");
-        }
-        assert!(check_version("").is_err());
-    }
-
-    #[test]
-    fn it_is_tried_again_ever_later() {
-        let mut backoff = Backoff::default();
-        let times: Vec<_> = (0..8).map(|_| backoff.after(0.0).as_millis()).collect();
-        assert_eq!(times, [50, 100, 200, 400, 800, 1000, 1000, 1000]);
-        assert_eq!(backoff.after(1.0), BACKOFF.1);
-    }
 }

@@ -5,17 +5,21 @@
 //! ([`keys`]) as Redis Cluster needs it.
 
 mod address;
+mod backoff;
 mod cover;
 mod feed;
 mod inbox;
 mod keys;
 mod link;
+mod occupancy;
 mod publishing;
 mod registry;
 mod scripts;
+mod shares;
 mod store;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod wire;
 
 use std::fmt;
@@ -30,14 +34,13 @@ use self::address::Address;
 use self::feed::Feeder;
 use self::inbox::Inbox;
 use self::keys::Keys;
-use self::link::{Link, Trouble};
+use self::link::Link;
 use self::store::Known;
+use self::trouble::Trouble;
 use super::{Backplane, Feed, Interest, NotPublished, Outgoing, Settings};
 use crate::bayeux::ChannelName;
 use crate::history::{self, Failed, Place, Policy};
-
-/// Bytes of messages that have come and wait to be delivered: above, they count as missed.
-const MAX_INBOX: usize = 64 * 1024 * 1024;
+use crate::metrics::Metrics;
 
 /// A start is not possible with these settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +57,8 @@ pub struct Redis {
     has_beaten: AtomicBool,
     /// Up to how many channels are merged.
     few: usize,
+    /// Of how many channels without history the last number is remembered.
+    max_channels: usize,
     /// The channel of this node itself.
     own: String,
     interest: Arc<Interest>,
@@ -85,6 +90,7 @@ impl Redis {
         password: Option<&str>,
         policy: Policy,
         interest: Arc<Interest>,
+        metrics: &Arc<Metrics>,
     ) -> Result<Arc<Self>, ConnectError> {
         let url = settings.redis.as_deref().unwrap_or_default();
         let url = match password {
@@ -94,13 +100,15 @@ impl Redis {
         let address = Address::parse(&url).map_err(ConnectError)?;
         let keys = Keys::new(&settings.prefix);
         let name = link::random_name();
+        let max_inbox = usize::try_from(settings.max_inbox.as_u64()).unwrap_or(usize::MAX);
         let own = keys.own(&name);
         Ok(Arc::new(Self {
             link: Arc::new(Link::new(address, settings.call_timeout, keys)),
-            inbox: Arc::new(Inbox::new(MAX_INBOX)),
+            inbox: Arc::new(Inbox::new(max_inbox, Arc::clone(metrics))),
             policy,
             known: Known::new(history, name),
             few: store::FEW,
+            max_channels: settings.max_channels,
             has_beaten: AtomicBool::new(false),
             own,
             interest,
@@ -151,7 +159,7 @@ impl Redis {
         policy: Policy,
         interest: Arc<Interest>,
     ) -> Result<Arc<Self>, ConnectError> {
-        let redis = Self::new(settings, history, None, policy, interest)?;
+        let redis = Self::new(settings, history, None, policy, interest, &Arc::default())?;
         redis.start().await?;
         Ok(redis)
     }
@@ -176,17 +184,21 @@ impl Redis {
         }
         let keys = &self.link.keys;
         let mut pipeline = redis::pipe();
-        let lasts = channels.iter().map(|channel| keys.last(channel.as_str()));
-        pipeline.cmd("MGET").arg(lasts.collect::<Vec<_>>());
-        let names = channels.iter().map(ChannelName::as_str);
-        let scores = pipeline.cmd("ZMSCORE").arg(&keys.channels);
-        scores.arg(names.collect::<Vec<_>>());
-        type Ids = (Vec<Option<u64>>, Vec<Option<f64>>);
-        let (lasts, scores): Ids = self.link.ask_all(&pipeline).await?;
-        let ids = lasts.into_iter().zip(scores);
-        Ok(ids
-            .map(|(last, score)| last.or(score.map(number)).unwrap_or(0))
-            .collect())
+        let names: Vec<_> = channels.iter().map(ChannelName::as_str).collect();
+        for scores in [&keys.lasts, &keys.channels] {
+            pipeline.cmd("ZMSCORE").arg(scores).arg(&names);
+        }
+        let forgotten = pipeline.cmd("HMGET").arg(&keys.numbers);
+        forgotten.arg(&["unlisted", "forgotten"]);
+        type Scores = Vec<Option<f64>>;
+        type Ids = (Scores, Scores, (Option<u64>, Option<u64>));
+        let (lasts, kept, forgotten): Ids = self.link.ask_all(&pipeline).await?;
+        let forgotten = forgotten.0.max(forgotten.1).unwrap_or(0);
+        let ids = lasts.into_iter().zip(kept).map(|(last, kept)| {
+            let last = last.map(number).max(kept.map(number));
+            last.unwrap_or(forgotten)
+        });
+        Ok(ids.collect())
     }
 }
 

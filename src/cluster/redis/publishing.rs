@@ -10,8 +10,6 @@ use super::{scripts, wire};
 use crate::cluster::{NotPublished, Outgoing};
 use crate::history::{Failed, Place, Retention};
 
-/// Seconds that the number of a channel's last message is remembered.
-const LAST_KEPT: u64 = 24 * 60 * 60;
 /// So much is no bound.
 const UNBOUNDED: u64 = 1 << 53;
 
@@ -28,10 +26,11 @@ impl Redis {
         let calls = batch.iter().map(|outgoing| {
             let at = has_times.then_some(outgoing.entry.at);
             let retention = self.policy.of(&outgoing.entry.channel);
-            call(&self.link.keys, outgoing, at, retention)
+            call(&self.link.keys, outgoing, at, retention, self.max_channels)
         });
-        let answers: Vec<(i64, u64)> = self.link.run_all(calls.collect()).await?;
-        let places = answers.into_iter().map(|(id, before)| {
+        let answers = self.link.run_all(calls.collect()).await?;
+        let places = answers.into_iter().map(|answer| {
+            let (id, before): (i64, u64) = answer.map_err(NotPublished::Failed)?;
             let id = u64::try_from(id).map_err(|_| NotPublished::Unexpected(before))?;
             self.link.saw(id);
             Ok(Place { id, before })
@@ -41,16 +40,21 @@ impl Redis {
 }
 
 /// Returns the call that publishes a message.
-fn call(keys: &Keys, outgoing: &Outgoing, at: Option<SystemTime>, retention: Retention) -> Cmd {
+fn call(
+    keys: &Keys,
+    outgoing: &Outgoing,
+    at: Option<SystemTime>,
+    retention: Retention,
+    max_channels: usize,
+) -> Cmd {
     let Outgoing {
         entry,
         publisher,
-        is_deletion,
         expected,
         once,
     } = outgoing;
     let channel = entry.channel.as_str();
-    let mut names = vec![keys.numbers.clone(), keys.last(channel)];
+    let mut names = vec![keys.numbers.clone(), keys.lasts.clone()];
     if retention.is_on() {
         names.extend(
             [
@@ -81,12 +85,11 @@ fn call(keys: &Keys, outgoing: &Outgoing, at: Option<SystemTime>, retention: Ret
         Some((_, within)) => call.arg(millis(within.as_millis())),
         None => call.arg(""),
     };
-    call.arg(LAST_KEPT);
-    call.arg(wire::tail(entry, at, *publisher, *is_deletion));
+    call.arg(max_channels);
+    call.arg(wire::tail(entry, at, *publisher)).arg(channel);
     if retention.is_on() {
         let bounds = Bounds::of(&retention);
-        call.arg(channel)
-            .arg(at.map_or(0, wire::micros))
+        call.arg(at.map_or(0, wire::micros))
             .arg(entry.body.len())
             .arg(bounds.messages)
             .arg(bounds.bytes)

@@ -16,8 +16,8 @@ use redis::Cmd;
 use super::Redis;
 use super::keys::{Keys, PARTITIONS};
 use super::scripts::{self, Script};
-use crate::bayeux::ClientId;
-use crate::cluster::{Beat, Claim, NodeId, NodeInfo, Owner, Registry, Written};
+use crate::bayeux::{ChannelPattern, ClientId};
+use crate::cluster::{Beat, Claim, NodeId, NodeInfo, Orphan, Owner, Registry, Written};
 use crate::history::Failed;
 
 /// How many sessions are written, or looked after, together.
@@ -51,6 +51,12 @@ impl Redis {
     }
 
     async fn take_off(&self, me: NodeId) -> Result<(), Failed> {
+        if self.is_counted(me).await? {
+            // Somebody else looks after that, as if it was dead, and tells of it.
+            let mut end = redis::cmd("ZADD");
+            end.arg(&self.link.keys.nodes).arg("XX").arg(0);
+            return self.link.ask(end.arg(me.to_string())).await;
+        }
         let mut pipeline = redis::pipe();
         pipeline.atomic();
         let (keys, id) = (&self.link.keys, me.to_string());
@@ -59,7 +65,7 @@ impl Redis {
         self.link.ask_all(&pipeline).await
     }
 
-    /// Runs a script of each session; returns those of which it says no.
+    /// Runs a script of each session; returns those of which it says no. One whose key is damaged is passed over.
     async fn refused(
         &self,
         sessions: &[ClientId],
@@ -69,9 +75,17 @@ impl Redis {
         let mut refused = Vec::new();
         for ids in sessions.chunks(BATCH) {
             let some = calls.by_ref().take(ids.len());
-            let is_done: Vec<u8> = self.link.run_all(some.collect()).await?;
-            let all = ids.iter().zip(is_done);
-            refused.extend(all.filter(|(_, is_done)| *is_done == 0).map(|(id, _)| *id));
+            let is_done: Vec<Result<u8, Failed>> = self.link.run_all(some.collect()).await?;
+            for (id, is_done) in ids.iter().zip(is_done) {
+                match is_done {
+                    Ok(0) => refused.push(*id),
+                    Ok(_) => {}
+                    Err(Failed::Full) => return Err(Failed::Full),
+                    Err(Failed::Io(why)) => {
+                        tracing::warn!(client_id = ?id, %why, "a session in Redis is passed over");
+                    }
+                }
+            }
         }
         Ok(refused)
     }
@@ -164,34 +178,65 @@ impl Redis {
         self.refused(&ids, calls).await
     }
 
-    async fn bury_node(&self, dead: NodeId) -> Result<(), Failed> {
+    async fn bury_node(&self, dead: NodeId, max: usize) -> Result<Vec<Orphan>, Failed> {
         let keys = &self.link.keys;
         let node = dead.to_string();
         let mut lock = scripts::LOCK.call(&[keys.burying(&node)]);
         lock.arg(&self.known.name).arg(BURYING);
+        let mut orphans = Vec::new();
         let mut partitions: Vec<_> = (0..PARTITIONS).collect();
         while !partitions.is_empty() {
             let is_mine: u8 = self.link.ask(&lock).await?;
             if is_mine == 0 {
-                return Ok(());
+                return Ok(orphans);
             }
             let calls = partitions.iter();
-            let calls = calls.map(|partition| bury_call(keys, *partition, &node));
-            let done: Vec<i64> = self.link.run_all(calls.collect()).await?;
-            if done.contains(&-1) {
-                return Ok(());
+            let is_told = orphans.len() < max;
+            let calls = calls.map(|partition| bury_call(keys, *partition, &node, is_told));
+            let done: Vec<Result<Buried, Failed>> = self.link.run_all(calls.collect()).await?;
+            // One that fails is looked at again when another node buries this one.
+            let done = done.into_iter().map(|one| one.unwrap_or_default());
+            let (counts, left): (Vec<i64>, Vec<_>) = done.unzip();
+            orphans.extend(
+                left.into_iter()
+                    .flatten()
+                    .filter_map(orphan)
+                    .take(max - orphans.len()),
+            );
+            if counts.contains(&-1) {
+                return Ok(orphans);
             }
-            let mut done = done.into_iter();
-            partitions.retain(|_| done.next() == i64::try_from(BATCH).ok());
+            let all = i64::try_from(BATCH).ok();
+            let mut counts = counts.into_iter();
+            partitions.retain(|_| counts.next() == all);
         }
         let mut depart = scripts::DEPART.call(&[&keys.nodes, &keys.infos]);
-        self.link.ask(depart.arg(node)).await
+        let () = self.link.ask(depart.arg(node)).await?;
+        Ok(orphans)
+    }
+
+    async fn is_known_still(&self, id: ClientId) -> Result<bool, Failed> {
+        let mut command = redis::cmd("EXISTS");
+        command.arg(self.link.keys.session(id));
+        self.link.ask(&command).await
     }
 }
 
-fn bury_call(keys: &Keys, partition: u64, node: &str) -> Cmd {
+/// How many sessions of a partition are looked after, and those that are left.
+type Buried = (i64, Vec<(String, Vec<u8>, u64)>);
+
+fn orphan((id, state, outlives): (String, Vec<u8>, u64)) -> Option<Orphan> {
+    Some(Orphan {
+        id: id.parse().ok()?,
+        state: state.into(),
+        outlives: Duration::from_millis(outlives),
+    })
+}
+
+fn bury_call(keys: &Keys, partition: u64, node: &str, is_told: bool) -> Cmd {
     let mut call = scripts::BURY.call(&[&keys.set_of(partition, node), &keys.nodes]);
     call.arg(node).arg(keys.sessions(partition)).arg(BATCH);
+    call.arg(u8::from(is_told));
     call
 }
 
@@ -242,7 +287,35 @@ impl Registry for Redis {
         self.find_lost(me, sessions).boxed()
     }
 
-    fn bury(&self, dead: NodeId) -> BoxFuture<'_, Result<(), Failed>> {
-        self.bury_node(dead).boxed()
+    fn bury(&self, dead: NodeId, max: usize) -> BoxFuture<'_, Result<Vec<Orphan>, Failed>> {
+        self.bury_node(dead, max).boxed()
+    }
+
+    fn is_known(&self, id: ClientId) -> BoxFuture<'_, Result<bool, Failed>> {
+        self.is_known_still(id).boxed()
+    }
+
+    fn occupy(
+        &self,
+        me: NodeId,
+        changes: Vec<(ChannelPattern, bool)>,
+    ) -> BoxFuture<'_, Result<Vec<bool>, Failed>> {
+        async move { self.note_occupied(me, &changes).await }.boxed()
+    }
+
+    fn share(
+        &self,
+        me: NodeId,
+        counts: Vec<(String, usize)>,
+    ) -> BoxFuture<'_, Result<Vec<usize>, Failed>> {
+        async move { self.note_shares(me, &counts).await }.boxed()
+    }
+
+    fn unshare(&self, dead: NodeId) -> BoxFuture<'_, Result<(), Failed>> {
+        self.take_off_shares(dead).boxed()
+    }
+
+    fn vacate(&self, dead: NodeId) -> BoxFuture<'_, Result<Option<Vec<ChannelPattern>>, Failed>> {
+        self.take_off_occupied(dead).boxed()
     }
 }

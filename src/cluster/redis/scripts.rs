@@ -33,6 +33,10 @@ scripts! {
     REMOVE ["lua/remove.lua"],
     BURY ["lua/common.lua", "lua/bury.lua"],
     DEPART ["lua/common.lua", "lua/depart.lua"],
+    OCCUPY ["lua/common.lua", "lua/occupy.lua"],
+    VACATE ["lua/common.lua", "lua/vacate.lua"],
+    SHARE ["lua/common.lua", "lua/share.lua"],
+    UNSHARE ["lua/common.lua", "lua/unshare.lua"],
 }
 
 /// A script, by the name that Redis knows it by.

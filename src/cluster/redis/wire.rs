@@ -1,7 +1,7 @@
 //! A message as it is in Redis, kept and on its way: a line of numbers and lengths, then its texts, byte for byte.
 //!
 //! `ID BEFORE AT FLAGS CHANNEL EXT CUSTOM PUBLISHER` and a line feed, then the channel, `ext`, the custom fields and
-//! `data`. The script writes the first two; `AT` is 0 if the message came when its number says.
+//! `data`. The script writes the first two; `AT` is 0 if the message came when its number says. There is no flag yet: 0.
 
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,24 +14,17 @@ use crate::history::{Body, Entry, Place};
 
 /// The line is never longer.
 const MAX_LINE: usize = 256;
-const IS_DELETION: u8 = 1;
 
 /// Writes what stands behind the two numbers.
-pub(super) fn tail(
-    entry: &Entry,
-    at: Option<SystemTime>,
-    publisher: Option<ClientId>,
-    is_deletion: bool,
-) -> Vec<u8> {
+pub(super) fn tail(entry: &Entry, at: Option<SystemTime>, publisher: Option<ClientId>) -> Vec<u8> {
     let Body { data, ext, custom } = &entry.body;
     let part = |part: &Option<Bytes>| part.clone().unwrap_or_default();
     let (ext, custom) = (part(ext), part(custom));
     let channel = entry.channel.as_str();
     let publisher = publisher.map_or_else(|| "-".to_owned(), |id| id.0.to_string());
     let at = at.map_or(0, micros);
-    let flags = if is_deletion { IS_DELETION } else { 0 };
     let line = format!(
-        "{at} {flags} {} {} {} {publisher}\n",
+        "{at} 0 {} {} {} {publisher}\n",
         channel.len(),
         ext.len(),
         custom.len()
@@ -50,7 +43,7 @@ pub(super) fn read(payload: Vec<u8>) -> Option<Incoming> {
         before: word(&mut words)?,
     };
     let at: u64 = word(&mut words)?;
-    let flags: u8 = word(&mut words)?;
+    let _flags: u8 = word(&mut words)?;
     let (channel, ext, custom): (usize, usize, usize) =
         (word(&mut words)?, word(&mut words)?, word(&mut words)?);
     let publisher = match words.next()? {
@@ -75,7 +68,6 @@ pub(super) fn read(payload: Vec<u8>) -> Option<Incoming> {
         place,
         entry: Entry { channel, at, body },
         publisher,
-        is_deletion: flags & IS_DELETION != 0,
     })
 }
 
@@ -106,7 +98,7 @@ mod tests {
     }
 
     fn payload(entry: &Entry, at: Option<SystemTime>, publisher: Option<ClientId>) -> Vec<u8> {
-        let tail = tail(entry, at, publisher, publisher.is_some());
+        let tail = tail(entry, at, publisher);
         [b"1800000000000007 9 ", &tail[..]].concat()
     }
 
@@ -131,7 +123,6 @@ mod tests {
                         place,
                         entry,
                         publisher,
-                        is_deletion: publisher.is_some(),
                     };
                     assert_eq!(read, expected);
                 }

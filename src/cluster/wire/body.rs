@@ -25,6 +25,15 @@ impl Body {
     pub(super) fn whole(bytes: Bytes) -> Self {
         Self::Whole(Some(bytes).filter(|bytes| !bytes.is_empty()))
     }
+
+    /// Returns what it says whole, as long as nothing of it is sent.
+    pub(super) fn said(&self) -> &[u8] {
+        match self {
+            Self::Whole(bytes) => bytes.as_deref().unwrap_or_default(),
+            Self::Passing(sending) => sending.request(),
+            Self::Answering(_) => &[],
+        }
+    }
 }
 
 impl hyper::body::Body for Body {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Response, Uri};
+use http::{HeaderValue, Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http2::{Builder, SendRequest};
@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
 use super::body::Body;
-use super::proof::{Claim, HEADER, Secret};
+use super::proof::{Claim, HEADER, Secret, digest_of};
 use crate::cluster::node::NodeId;
 
 /// What the other node may send by a stream before it is read, and by all of them.
@@ -91,14 +91,17 @@ impl Connection {
         !sending.sender.is_closed()
     }
 
-    /// Sends a request. If it cannot be sent any more it is in the error.
+    /// Sends a request, and returns what it shows. If it cannot be sent any more it is in the error.
     pub(super) fn send(
         &self,
         (from, secret): (NodeId, &Secret),
         path: &'static str,
         body: Body,
-    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + Send + use<>
-    {
+    ) -> (
+        HeaderValue,
+        impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + Send + use<>,
+    ) {
+        let said = digest_of(body.said());
         let uri = Uri::builder()
             .scheme(Scheme::HTTP)
             .authority(self.authority.clone())
@@ -114,11 +117,12 @@ impl Connection {
             time: seconds(),
             series: self.series,
             number: sending.number,
+            said,
         };
         let proof = secret.prove(path, &claim).try_into();
-        let proof = proof.expect("it is of letters, digits and blanks");
-        request.headers_mut().insert(HEADER, proof);
-        sending.sender.try_send_request(request)
+        let proof: HeaderValue = proof.expect("it is of letters, digits and blanks");
+        request.headers_mut().insert(HEADER, proof.clone());
+        (proof, sending.sender.try_send_request(request))
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use hyper::body::{Body as _, Incoming};
 
 use super::MAX_SIZE;
+use crate::memory::{Budget, Charge, Kind};
 
 /// Bytes of a length.
 const LENGTH: usize = 4;
@@ -18,6 +20,8 @@ pub(super) mod word {
     pub(in super::super) const SOON: u8 = b's';
     /// By the same: the answer was written.
     pub(in super::super) const WRITTEN: u8 = b'w';
+    /// By the same: its client reads, and sends nothing more; what there is for it is to stay.
+    pub(in super::super) const CLOSED: u8 = b'c';
     /// By who has answered: there is no use any more in writing it.
     pub(in super::super) const USELESS: u8 = b'u';
 }
@@ -46,49 +50,100 @@ impl Inbox {
         }
     }
 
-    /// Reads the thing that is sent whole; nothing if it is too large, or breaks off.
-    pub(super) async fn whole(&mut self) -> Option<Bytes> {
-        let mut read = BytesMut::new();
+    /// Reads the thing that is sent whole, and counts it; nothing if it is too large, there is no memory for it, or it
+    /// breaks off.
+    pub(super) async fn whole(&mut self, memory: &Arc<Budget>, kind: Kind) -> Option<Counted> {
+        let mut gathered = Gathered::new(memory, kind);
         loop {
-            if let Some((length, rest)) = read.split_first_chunk::<LENGTH>() {
+            if let Some((length, rest)) = gathered.bytes.split_first_chunk::<LENGTH>() {
                 let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
                 if length > MAX_SIZE {
                     return None;
                 }
                 if rest.len() >= length {
-                    read.advance(LENGTH);
-                    let whole = read.split_to(length).freeze();
-                    self.ahead = read.freeze();
-                    return Some(whole);
+                    gathered.bytes.advance(LENGTH);
+                    let whole = gathered.bytes.split_to(length).freeze();
+                    self.ahead = gathered.bytes.freeze();
+                    return Some((whole, gathered.charge));
                 }
             }
-            let more = poll_fn(|context| self.poll_more(context)).await?;
-            read.extend_from_slice(&more);
+            gathered
+                .more(&mut self.body)
+                .await
+                .filter(|is_more| *is_more)?;
         }
     }
 
     /// Waits for the next word; nothing if there is none any more.
     pub(super) fn poll_word(&mut self, context: &mut Context<'_>) -> Poll<Option<u8>> {
         while self.ahead.is_empty() {
-            match ready!(self.poll_more(context)) {
-                Some(more) => self.ahead = more,
-                None => return Poll::Ready(None),
+            match ready!(poll_more(&mut self.body, context)) {
+                Some(Ok(more)) => self.ahead = more,
+                Some(Err(_)) | None => return Poll::Ready(None),
             }
         }
         Poll::Ready(Some(self.ahead.get_u8()))
     }
+}
 
-    fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        loop {
-            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                // What is no data says nothing.
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Poll::Ready(Some(data));
-                    }
+/// What is sent whole, and what counts the memory that it takes.
+pub(super) type Counted = (Bytes, Charge);
+
+/// Reads a body to its end, and counts it; nothing if it is too large, there is no memory for it, or it breaks off.
+pub(super) async fn read(mut body: Incoming, memory: &Arc<Budget>, kind: Kind) -> Option<Counted> {
+    let mut gathered = Gathered::new(memory, kind);
+    while gathered.more(&mut body).await? {}
+    Some((gathered.bytes.freeze(), gathered.charge))
+}
+
+/// What has come of something that is sent whole.
+struct Gathered {
+    bytes: BytesMut,
+    charge: Charge,
+}
+
+impl Gathered {
+    fn new(memory: &Arc<Budget>, kind: Kind) -> Self {
+        Self {
+            bytes: BytesMut::new(),
+            charge: Charge::new(memory, kind, 0),
+        }
+    }
+
+    /// Waits for more; tells whether there is any. Nothing: it breaks off, or is to be let go of.
+    async fn more(&mut self, body: &mut Incoming) -> Option<bool> {
+        let more = poll_fn(|context| match self.charge.poll_cut(context) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => poll_more(body, context).map(Some),
+        });
+        let Some(more) = more.await? else {
+            return Some(false);
+        };
+        let more = more.ok()?;
+        let size = self.bytes.len() + more.len();
+        if size > LENGTH + MAX_SIZE {
+            return None;
+        }
+        self.charge.set(size);
+        self.bytes.extend_from_slice(&more);
+        self.charge.may_grow().then_some(true)
+    }
+}
+
+fn poll_more(
+    body: &mut Incoming,
+    context: &mut Context<'_>,
+) -> Poll<Option<Result<Bytes, hyper::Error>>> {
+    loop {
+        match ready!(Pin::new(&mut *body).poll_frame(context)) {
+            // What is no data says nothing.
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Poll::Ready(Some(Ok(data)));
                 }
-                Some(Err(_)) | None => return Poll::Ready(None),
             }
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            None => return Poll::Ready(None),
         }
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Line(Mutex<State>);
 struct State {
     /// The owner is to answer soon.
     is_urgent: bool,
+    /// Its client has closed its side.
+    is_closed: bool,
     /// What became of the answer.
     end: Option<End>,
     /// What the owner says behind its answer.
@@ -37,6 +39,11 @@ impl Line {
     /// Asks the owner to answer soon.
     pub(super) fn hasten(&self) {
         self.change(|state| state.is_urgent = true);
+    }
+
+    /// Tells the owner that the client has closed its side.
+    pub(super) fn note_closed(&self) {
+        self.change(|state| state.is_closed = true);
     }
 
     /// Hears, from now on, what the owner says behind its answer.
@@ -122,6 +129,11 @@ impl Sending {
         }
     }
 
+    /// Returns the request, as long as it is not sent.
+    pub(super) fn request(&self) -> &[u8] {
+        self.request.as_deref().unwrap_or_default()
+    }
+
     pub(super) fn poll_frame(
         &mut self,
         context: &mut Context<'_>,
@@ -132,6 +144,9 @@ impl Sending {
         let mut state = self.line.lock();
         if std::mem::take(&mut state.is_urgent) && state.inbox.is_none() {
             return data(Bytes::from_static(&[word::SOON]));
+        }
+        if std::mem::take(&mut state.is_closed) && state.inbox.is_none() {
+            return data(Bytes::from_static(&[word::CLOSED]));
         }
         match state.end {
             Some(End::NotWritten) => {

@@ -2,7 +2,8 @@
 //!
 //! A call ([`Peers`]) is a request and its response. A request of a client that is passed on
 //! ([`Wire::pass`]) stays open behind its answer, until the owner of the session has heard whether that was written.
-//! Every request shows that its sender knows the secret ([`Secret`]); what they say is not encrypted.
+//! Every request and every answer show that their senders know the secret ([`Secret`]), and that this is what they say;
+//! it is not encrypted.
 
 mod answering;
 mod body;
@@ -16,6 +17,7 @@ mod proof;
 mod requests;
 mod series;
 mod serving;
+mod stranger;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,13 +27,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::StatusCode;
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
 use self::body::Body;
+use self::inbox::read;
 use self::peer::Peer;
+use self::proof::Signature;
 use super::node::{NodeId, NodeInfo};
 use super::peers::{CallFailed, CallKind, Peers};
+use crate::memory::Kind;
 use crate::metrics::{Metrics, Notice};
 
 pub use self::pass::{Pass, Receipt};
@@ -62,6 +66,13 @@ impl Default for WireSettings {
             max_passed: 100_000,
         }
     }
+}
+
+/// The answer of another node, of which the head has come.
+#[derive(Debug)]
+struct Answer {
+    body: Incoming,
+    signature: Signature,
 }
 
 /// What nodes say to each other.
@@ -116,32 +127,33 @@ impl Wire {
         })
     }
 
-    /// Sends a request, and returns its response if that is a success.
-    async fn ask(
-        &self,
-        to: NodeId,
-        path: &'static str,
-        body: Body,
-    ) -> Result<Incoming, CallFailed> {
+    /// Sends a request, and returns its answer if that is a success.
+    async fn ask(&self, to: NodeId, path: &'static str, body: Body) -> Result<Answer, CallFailed> {
         let peer = self.book().get(&to).cloned();
         let peer = peer.ok_or(CallFailed::Unreachable(to))?;
-        let response = peer.ask((self.me, &self.secret), path, body).await?;
+        let (response, signature) = peer.ask((self.me, &self.secret), path, body).await?;
         let (head, body) = response.into_parts();
         match head.status {
-            StatusCode::OK => Ok(body),
+            StatusCode::OK => Ok(Answer { body, signature }),
             // Another node has its address.
             StatusCode::MISDIRECTED_REQUEST => Err(CallFailed::Unreachable(to)),
             status => {
-                let text = Box::pin(read(body)).await.unwrap_or_default();
+                let read = Box::pin(read(body, &self.metrics.memory, Kind::Responses)).await;
+                let (text, _) = read.ok_or(CallFailed::NoAnswer(to))?;
                 let reason = String::from_utf8_lossy(&text).into_owned();
-                if status == StatusCode::UNAUTHORIZED
-                    && let Some(permit) = self.metrics.may_log(Notice::Peer)
-                {
-                    let suppressed = permit.suppressed;
-                    tracing::warn!(node = %to, suppressed, "another node refuses this one: {reason}");
+                if status == StatusCode::UNAUTHORIZED {
+                    self.note_refused(to, &reason);
                 }
                 Err(CallFailed::Refused(reason))
             }
+        }
+    }
+
+    fn note_refused(&self, by: NodeId, reason: &str) {
+        self.metrics.cluster.refusing.note(reason);
+        if let Some(permit) = self.metrics.may_log(Notice::Peer) {
+            let suppressed = permit.suppressed;
+            tracing::warn!(node = %by, suppressed, "another node refuses this one: {reason}");
         }
     }
 
@@ -162,8 +174,9 @@ impl Peers for Wire {
         body: Bytes,
     ) -> BoxFuture<'_, Result<Bytes, CallFailed>> {
         let asked = async move {
-            let answer = self.ask(to, path_of(kind), Body::whole(body)).await?;
-            read(answer).await.ok_or(CallFailed::NoAnswer(to))
+            let Answer { body, signature } = self.ask(to, path_of(kind), Body::whole(body)).await?;
+            let said = read(body, &self.metrics.memory, Kind::Responses).await;
+            signature.checked(said).ok_or(CallFailed::NoAnswer(to))
         };
         Box::pin(async move {
             let answered = tokio::time::timeout(self.settings.call_timeout, asked).await;
@@ -176,13 +189,8 @@ fn path_of(kind: CallKind) -> &'static str {
     match kind {
         CallKind::Take => "/call/take",
         CallKind::Give => "/call/give",
+        CallKind::Ask => "/call/ask",
     }
-}
-
-/// Reads a whole body; nothing if it is too large, or breaks off.
-async fn read(body: Incoming) -> Option<Bytes> {
-    let whole = Limited::new(body, MAX_SIZE).collect().await;
-    whole.ok().map(http_body_util::Collected::to_bytes)
 }
 
 #[cfg(test)]

@@ -7,14 +7,15 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use hyper::body::Incoming;
 use tokio::task::JoinHandle;
 
+use super::Answer;
 use super::body::Body;
 use super::inbox::Inbox;
 use super::line::{Line, Sending};
 use crate::cluster::node::NodeId;
 use crate::cluster::peers::CallFailed;
+use crate::memory::Kind;
 use crate::metrics::Metrics;
 
 /// A request that is passed on, until its answer has come.
@@ -48,21 +49,24 @@ impl Pass {
         ask: impl FnOnce(Body) -> F,
     ) -> Self
     where
-        F: Future<Output = Result<Incoming, CallFailed>> + Send + 'static,
+        F: Future<Output = Result<Answer, CallFailed>> + Send + 'static,
     {
         let line = Arc::<Line>::default();
         let asked = ask(Body::Passing(Sending::new(&line, request)));
         let answered = Arc::clone(&line);
+        let memory = Arc::clone(&metrics.memory);
         metrics.cluster.passed.increment();
         metrics.cluster.passed_total.increment();
         Self {
             line,
             to,
             answer: Asking::New(Box::pin(async move {
-                let mut inbox = Inbox::new(asked.await?);
-                let whole = inbox.whole().await.ok_or(CallFailed::NoAnswer(to))?;
+                let Answer { body, signature } = asked.await?;
+                let mut inbox = Inbox::new(body);
+                let said = inbox.whole(&memory, Kind::Responses).await;
+                let said = signature.checked(said).ok_or(CallFailed::NoAnswer(to))?;
                 answered.answered(inbox);
-                Ok(whole)
+                Ok(said)
             })),
             metrics: Arc::clone(metrics),
             is_over: false,
@@ -72,6 +76,11 @@ impl Pass {
     /// Asks the owner to answer soon, because this node stops.
     pub fn hasten(&self) {
         self.line.hasten();
+    }
+
+    /// Asks the owner for an answer without events, because the client reads but sends nothing more, and may be gone.
+    pub fn note_closed(&self) {
+        self.line.note_closed();
     }
 }
 

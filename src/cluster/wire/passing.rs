@@ -20,6 +20,9 @@ pub trait Passed: Send {
 
     /// Has it answered soon, because the other node stops.
     fn hasten(&mut self);
+
+    /// Has it answered without events, which stay, because its client has closed its side, and may be gone.
+    fn note_closed(&mut self);
 }
 
 /// The answer to such a request.

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use super::WireSettings;
 use super::body::Body;
 use super::connection::Connection;
-use super::proof::Secret;
+use super::proof::{HEADER, Secret, Signature};
 use crate::cluster::node::{NodeId, NodeInfo};
 use crate::cluster::peers::CallFailed;
 
@@ -47,7 +47,7 @@ impl Peer {
         &self.address
     }
 
-    /// Sends a request, and waits for the head of its response.
+    /// Sends a request, and waits for the head of its response, and what shows whether that is the node's.
     ///
     /// # Errors
     /// The node cannot be reached, or gives no answer.
@@ -56,14 +56,17 @@ impl Peer {
         sender: (NodeId, &Secret),
         path: &'static str,
         mut body: Body,
-    ) -> Result<Response<Incoming>, CallFailed> {
+    ) -> Result<(Response<Incoming>, Signature), CallFailed> {
         // A connection may break unnoticed until something is sent by it.
         for _ in 0..2 {
             let connection = self.connection().await?;
-            let sent = connection.send(sender, path, body);
+            let (shown, sent) = connection.send(sender, path, body);
             drop(connection);
             match sent.await {
-                Ok(response) => return Ok(response),
+                Ok(response) => {
+                    let signature = Signature::new(sender.1, shown, response.headers().get(HEADER));
+                    return Ok((response, signature));
+                }
                 Err(mut error) => match error.take_message().map(Request::into_body) {
                     Some(unsent) => body = unsent,
                     None => return Err(CallFailed::NoAnswer(self.id)),

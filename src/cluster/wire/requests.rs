@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use tokio::sync::{Semaphore, watch};
@@ -16,13 +16,15 @@ use tokio::sync::{Semaphore, watch};
 use super::answering::{Answering, Place};
 use super::body::Body;
 use super::connection::seconds;
-use super::inbox::{Inbox, word};
+use super::inbox::{Inbox, read, word};
 use super::passing::{PassedAnswer, Passing};
-use super::proof::{HEADER, Secret};
+use super::proof::{Digest, HEADER, Secret, digest_of};
 use super::series::{AllSeries, Series, Stale};
-use super::{PASS, path_of, read};
+use super::stranger::Proven;
+use super::{PASS, path_of};
 use crate::cluster::node::NodeId;
 use crate::cluster::peers::{CallKind, Calls};
+use crate::memory::Kind;
 use crate::metrics::{Limit, Metrics, Notice};
 
 /// What all connections of other nodes have in common.
@@ -49,15 +51,20 @@ pub(super) enum Standing {
     Refused,
 }
 
+/// A connection, as what serves it has it.
+#[derive(Debug, Clone)]
+pub(super) struct Connection(pub(super) Arc<Requests>);
+
 /// A connection's requests.
 #[derive(Debug)]
 pub(super) struct Requests {
     pub(super) shared: Arc<Shared>,
     pub(super) series: Mutex<Option<Series>>,
     pub(super) standing: watch::Sender<Standing>,
+    pub(super) proven: Arc<Proven>,
 }
 
-/// Why a request is refused before it is read.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refusal {
     /// Its sender does not show that it knows the secret.
@@ -68,12 +75,17 @@ enum Refusal {
     Misdirected,
     /// There is nothing there.
     Nothing,
+    /// It does not say what its sender has signed.
+    Changed,
+    /// It is too large, there is no memory for it, or it breaks off.
+    Unread,
 }
 
 impl Refusal {
     fn status(self) -> StatusCode {
         match self {
-            Self::Unproven | Self::Stale(_) => StatusCode::UNAUTHORIZED,
+            Self::Unproven | Self::Stale(_) | Self::Changed => StatusCode::UNAUTHORIZED,
+            Self::Unread => StatusCode::BAD_REQUEST,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Nothing => StatusCode::NOT_FOUND,
         }
@@ -90,6 +102,8 @@ impl fmt::Display for Refusal {
             Self::Stale(Stale::Repeated) => f.write_str("the request was sent before"),
             Self::Misdirected => f.write_str("this is another node"),
             Self::Nothing => f.write_str("there is nothing at this path"),
+            Self::Changed => f.write_str("it was changed on its way"),
+            Self::Unread => f.write_str("it is too large for the memory there is, or broke off"),
         }
     }
 }
@@ -101,40 +115,52 @@ enum Purpose {
     Pass,
 }
 
+/// A request whose head is verified.
+struct Admitted {
+    from: NodeId,
+    purpose: Purpose,
+    /// What it says, as its sender has signed it.
+    said: Digest,
+    /// What it has shown.
+    shown: HeaderValue,
+}
+
 type Answered = Response<Body>;
 
-impl Service<Request<Incoming>> for Requests {
+impl Service<Request<Incoming>> for Connection {
     type Response = Answered;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Answered, Infallible>> + Send>>;
 
     /// Nothing of a request is read before its head is verified. Heads come in the order in which they were sent.
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let shared = Arc::clone(&self.shared);
-        match self.admit(&request) {
-            Ok((from, Purpose::Call(kind))) => {
-                Box::pin(async move { Ok(call(&shared, from, kind, request.into_body()).await) })
-            }
-            Ok((from, Purpose::Pass)) => {
-                Box::pin(async move { Ok(pass(&shared, from, request.into_body()).await) })
-            }
-            Err(refusal) => {
-                self.note(refusal);
-                let text = refusal.to_string();
-                Box::pin(ready(Ok(response(refusal.status(), text))))
-            }
+        let requests = Arc::clone(&self.0);
+        match requests.admit(&request) {
+            Ok(admitted) => Box::pin(async move {
+                let body = request.into_body();
+                let answered = match admitted.purpose {
+                    Purpose::Call(kind) => call(&requests.shared, &admitted, kind, body).await,
+                    Purpose::Pass => pass(&requests.shared, &admitted, body).await,
+                };
+                Ok(answered.unwrap_or_else(|refusal| requests.refused(refusal)))
+            }),
+            Err(refusal) => Box::pin(ready(Ok(requests.refused(refusal)))),
         }
     }
 }
 
 impl Requests {
-    fn admit(&self, request: &Request<Incoming>) -> Result<(NodeId, Purpose), Refusal> {
+    fn admit(&self, request: &Request<Incoming>) -> Result<Admitted, Refusal> {
         let shared = &self.shared;
         let path = request.uri().path();
-        let header = request.headers().get(HEADER);
-        let header = header.and_then(|header| header.to_str().ok());
-        let claim = header.and_then(|header| shared.secret.verify(path, header));
+        let shown = request.headers().get(HEADER).ok_or(Refusal::Unproven)?;
+        let header = shown.to_str().map_err(|_| Refusal::Unproven)?;
+        let claim = shared.secret.verify(path, header);
         let claim = claim.ok_or(Refusal::Unproven)?;
+        // What was said to another node shows nothing here.
+        if claim.to != shared.me {
+            return Err(Refusal::Misdirected);
+        }
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = shared.series.take(&mut series, &claim, seconds());
         taken.map_err(Refusal::Stale)?;
@@ -144,9 +170,7 @@ impl Requests {
             *standing = if is_new { Standing::Node } else { *standing };
             is_new
         });
-        if claim.to != shared.me {
-            return Err(Refusal::Misdirected);
-        }
+        self.proven.note();
         if request.method() != Method::POST {
             return Err(Refusal::Nothing);
         }
@@ -155,12 +179,27 @@ impl Requests {
             PASS => Some(Purpose::Pass),
             path => kinds.find(|kind| path_of(*kind) == path).map(Purpose::Call),
         };
-        Ok((claim.from, purpose.ok_or(Refusal::Nothing)?))
+        Ok(Admitted {
+            from: claim.from,
+            purpose: purpose.ok_or(Refusal::Nothing)?,
+            said: claim.said,
+            shown: shown.clone(),
+        })
+    }
+
+    fn refused(&self, refusal: Refusal) -> Answered {
+        self.note(refusal);
+        response(refusal.status(), refusal.to_string())
     }
 
     fn note(&self, refusal: Refusal) {
-        if !matches!(refusal, Refusal::Unproven | Refusal::Stale(_)) {
-            return;
+        match refusal {
+            Refusal::Unproven | Refusal::Stale(_) | Refusal::Changed => {}
+            Refusal::Misdirected => {
+                self.standing.send_replace(Standing::Refused);
+                return;
+            }
+            Refusal::Nothing | Refusal::Unread => return,
         }
         self.standing.send_replace(Standing::Refused);
         let metrics = &self.shared.metrics;
@@ -181,39 +220,54 @@ fn response(status: StatusCode, text: impl Into<Bytes>) -> Answered {
     response
 }
 
-async fn call(shared: &Shared, from: NodeId, kind: CallKind, body: Incoming) -> Answered {
-    let Some(body) = read(body).await else {
-        return response(
-            StatusCode::BAD_REQUEST,
-            "the call is too large, or broke off",
-        );
-    };
-    match shared.calls.answer(from, kind, body).await {
-        Ok(answer) => response(StatusCode::OK, answer),
-        Err(reason) => response(StatusCode::CONFLICT, reason),
+/// Makes an answer that shows whose it is.
+fn signed(shared: &Shared, admitted: &Admitted, said: &[u8], body: Body) -> Answered {
+    let mut response = Response::new(body);
+    let signature = shared.secret.sign(&admitted.shown, said);
+    response.headers_mut().insert(HEADER, signature);
+    response
+}
+
+async fn call(
+    shared: &Shared,
+    admitted: &Admitted,
+    kind: CallKind,
+    body: Incoming,
+) -> Result<Answered, Refusal> {
+    let read = read(body, &shared.metrics.memory, Kind::Requests).await;
+    let (body, charge) = read.ok_or(Refusal::Unread)?;
+    if digest_of(&body) != admitted.said {
+        return Err(Refusal::Changed);
     }
+    let answered = shared.calls.answer(admitted.from, kind, body).await;
+    drop(charge);
+    Ok(match answered {
+        Ok(answer) => signed(shared, admitted, &answer.clone(), Body::whole(answer)),
+        Err(reason) => response(StatusCode::CONFLICT, reason),
+    })
 }
 
 /// Has a request answered that is passed on.
-async fn pass(shared: &Shared, from: NodeId, body: Incoming) -> Answered {
+async fn pass(shared: &Shared, admitted: &Admitted, body: Incoming) -> Result<Answered, Refusal> {
     let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
         shared.metrics.limited(Limit::MaxPassed);
         let text = "as many requests as may be are passed on already (cluster.max_passed)";
-        return response(StatusCode::SERVICE_UNAVAILABLE, text);
+        return Ok(response(StatusCode::SERVICE_UNAVAILABLE, text));
     };
     let place = Place::new(place, &shared.metrics);
     let mut inbox = Inbox::new(body);
-    let Some(request) = inbox.whole().await else {
-        return response(
-            StatusCode::BAD_REQUEST,
-            "the request is too large, or broke off",
-        );
-    };
-    let mut passed = shared.passing.begin(from, request);
+    let whole = inbox.whole(&shared.metrics.memory, Kind::Requests).await;
+    let (request, charge) = whole.ok_or(Refusal::Unread)?;
+    if digest_of(&request) != admitted.said {
+        return Err(Refusal::Changed);
+    }
+    let mut passed = shared.passing.begin(admitted.from, request);
+    drop(charge);
     let answer = poll_fn(|context| {
         while let Poll::Ready(word) = inbox.poll_word(context) {
             match word {
                 Some(word::SOON) => passed.hasten(),
+                Some(word::CLOSED) => passed.note_closed(),
                 Some(_) => {}
                 // Whoever has passed it on is gone.
                 None => return Poll::Ready(None),
@@ -224,8 +278,12 @@ async fn pass(shared: &Shared, from: NodeId, body: Incoming) -> Answered {
     .await;
     drop(passed);
     let Some(PassedAnswer { bytes, delivery }) = answer else {
-        return response(StatusCode::BAD_REQUEST, "the request was given up");
+        return Ok(response(
+            StatusCode::BAD_REQUEST,
+            "the request was given up",
+        ));
     };
     let answering = Answering::new(&bytes, delivery, inbox, place);
-    Response::new(Body::Answering(Box::new(answering)))
+    let body = Body::Answering(Box::new(answering));
+    Ok(signed(shared, admitted, &bytes, body))
 }

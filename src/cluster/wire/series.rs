@@ -97,6 +97,7 @@ mod tests {
             time,
             series,
             number,
+            said: [0; 32],
         }
     }
 

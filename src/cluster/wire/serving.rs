@@ -8,20 +8,19 @@ use std::time::Duration;
 use hyper::server::conn::http2::Builder;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::connection::{CONNECTION_WINDOW, MAX_HEAD, SEND_BUFFER, STREAM_WINDOW, seconds};
 use super::passing::Passing;
-use super::requests::{Requests, Shared, Standing};
+use super::requests::{Connection, Requests, Shared, Standing};
 use super::series::AllSeries;
+use super::stranger::{Proven, Stranger, Strangers, Unproven};
 use super::{Wire, WireSettings};
 use crate::cluster::peers::Calls;
 
-/// How many connections may be open of nodes that have not shown yet that they are.
-const MAX_STRANGERS: usize = 64;
-/// How long they have for that.
+/// How long who connects has to show that it is a node.
 const FIRST_REQUEST: Duration = Duration::from_secs(5);
 /// How long who is refused may take to read why.
 const LINGER: Duration = Duration::from_secs(1);
@@ -30,7 +29,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Calls that may wait beside the requests that are passed on.
 const CALLS: usize = 10_000;
 /// How many streams may be given up, in the whole life of a connection or before anybody looks at them. A node gives
-/// up those of all clients that leave it.
+/// up those of all clients that leave it; a stranger is not heard for so long.
 const GIVEN_UP: usize = 1 << 20;
 
 impl Wire {
@@ -53,7 +52,7 @@ impl Wire {
             metrics: Arc::clone(&self.metrics),
         });
         async move {
-            let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
+            let strangers = Arc::<Strangers>::default();
             let mut connections = JoinSet::new();
             loop {
                 let accepted = tokio::select! {
@@ -61,12 +60,10 @@ impl Wire {
                     Some(_) = connections.join_next() => continue,
                 };
                 match accepted {
-                    Ok((stream, _)) => {
-                        // Without a place it is closed at once.
-                        if let Ok(place) = Arc::clone(&strangers).try_acquire_owned() {
-                            let shared = Arc::clone(&shared);
-                            connections.spawn(serve(stream, place, shared, settings.clone()));
-                        }
+                    Ok((stream, address)) => {
+                        let stranger = strangers.enter(address.ip());
+                        let shared = Arc::clone(&shared);
+                        connections.spawn(serve(stream, stranger, shared, settings.clone()));
                     }
                     Err(error) => {
                         tracing::debug!(%error, "no connection of another node could be accepted");
@@ -81,35 +78,47 @@ impl Wire {
 /// Serves a connection to its end.
 async fn serve(
     stream: TcpStream,
-    stranger: OwnedSemaphorePermit,
+    mut stranger: Stranger,
     shared: Arc<Shared>,
     settings: WireSettings,
 ) {
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let proven = Arc::<Proven>::default();
+    let stream = Unproven::new(stream, Arc::clone(&proven));
     let requests = Arc::new(Requests {
         shared,
         series: Mutex::default(),
         standing: watch::Sender::new(Standing::Unknown),
+        proven,
     });
     let _series = EndOfSeries(Arc::clone(&requests));
     let mut standing = requests.standing.subscribe();
-    let serving = builder(&settings).serve_connection(TokioIo::new(stream), Arc::clone(&requests));
+    let connection = Connection(Arc::clone(&requests));
+    let serving = builder(&settings).serve_connection(TokioIo::new(stream), connection);
     let mut serving = pin!(serving);
-    let known = tokio::select! {
+    let is_node = tokio::select! {
         _ = &mut serving => return,
-        known = standing.wait_for(|standing| *standing != Standing::Unknown) => known.is_ok(),
+        known = standing.wait_for(|standing| *standing != Standing::Unknown) => known.is_ok_and(|known| *known == Standing::Node),
+        () = stranger.displaced() => return,
         () = sleep(FIRST_REQUEST) => return,
     };
-    drop(stranger);
-    let is_refused = |standing: &Standing| *standing == Standing::Refused;
-    tokio::select! {
-        _ = &mut serving => return,
-        _ = standing.wait_for(is_refused), if known => {}
+    if is_node {
+        drop(stranger);
+        tokio::select! {
+            _ = &mut serving => return,
+            _ = standing.wait_for(|standing| *standing == Standing::Refused) => {}
+        }
+        serving.as_mut().graceful_shutdown();
+        let _ = timeout(LINGER, serving).await;
+        return;
     }
     serving.as_mut().graceful_shutdown();
-    let _ = timeout(LINGER, serving).await;
+    tokio::select! {
+        _ = timeout(LINGER, serving) => {}
+        () = stranger.displaced() => {}
+    }
 }
 
 fn builder(settings: &WireSettings) -> Builder<TokioExecutor> {

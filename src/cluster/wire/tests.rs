@@ -17,8 +17,9 @@ use tokio::time::timeout;
 
 use super::super::node::NodeState;
 use super::super::peers::Calls;
-use super::proof::{Claim, HEADER};
+use super::proof::{Claim, HEADER, digest_of};
 use super::*;
+use crate::memory::{Budget, Charge};
 
 const ONE: NodeId = NodeId(1);
 const TWO: NodeId = NodeId(2);
@@ -31,6 +32,7 @@ enum Seen {
     Call(NodeId, CallKind, Bytes),
     Begun(Bytes),
     Hastened,
+    ClientClosed,
     Written,
     NotWritten,
     /// The request was given up before it was answered.
@@ -113,6 +115,11 @@ impl Passed for Held {
         self.is_hastened = true;
         let _ = self.seen.send(Seen::Hastened);
     }
+
+    fn note_closed(&mut self) {
+        self.is_hastened = true;
+        let _ = self.seen.send(Seen::ClientClosed);
+    }
 }
 
 impl Drop for Held {
@@ -164,7 +171,7 @@ fn wire(me: NodeId, secret: &[u8], settings: WireSettings) -> Arc<Wire> {
     Arc::new(Wire::new(me, Secret::new(secret), settings, metrics))
 }
 
-async fn serve_with(settings: WireSettings) -> Two {
+async fn serve_with(settings: WireSettings, memory: Budget) -> Two {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let (sender, seen) = mpsc::unbounded_channel();
@@ -176,7 +183,8 @@ async fn serve_with(settings: WireSettings) -> Two {
         useless: Arc::clone(&useless),
         held: Arc::clone(&held),
     });
-    let two = wire(TWO, SECRET, settings);
+    let metrics = Arc::new(Metrics::of(memory));
+    let two = Wire::new(TWO, Secret::new(SECRET), settings, metrics);
     let calls = Arc::clone(&answers) as Arc<dyn Calls>;
     Two {
         address,
@@ -190,7 +198,7 @@ async fn serve_with(settings: WireSettings) -> Two {
 }
 
 async fn serve() -> Two {
-    serve_with(WireSettings::default()).await
+    serve_with(WireSettings::default(), Budget::default()).await
 }
 
 impl Two {
@@ -237,14 +245,28 @@ fn claim(number: u64) -> Claim {
         time: connection::seconds(),
         series: 5,
         number,
+        said: digest_of(b"echo"),
     }
 }
 
 fn request(path: &str, proof: &str) -> Request<Body> {
+    request_of(path, proof, "echo")
+}
+
+fn request_of(path: &str, proof: &str, said: &'static str) -> Request<Body> {
     let request = Request::post(format!("http://node{path}")).header(HEADER, proof);
-    request
-        .body(Body::whole(Bytes::from_static(b"echo")))
-        .expect("a request")
+    let body = Body::whole(Bytes::from_static(said.as_bytes()));
+    request.body(body).expect("a request")
+}
+
+/// Waits until a connection is cut off.
+async fn cut(stranger: &mut SendRequest<Body>) {
+    let cut = async {
+        while stranger.ready().await.is_ok() && !stranger.is_closed() {
+            tokio::task::yield_now().await;
+        }
+    };
+    in_time(cut).await;
 }
 
 async fn ask(
@@ -365,12 +387,7 @@ async fn who_does_not_know_the_secret_is_refused_and_cut_off() {
             .expect("an answer");
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{proof}");
         // It has asked once.
-        let cut = async {
-            while stranger.ready().await.is_ok() && !stranger.is_closed() {
-                tokio::task::yield_now().await;
-            }
-        };
-        in_time(cut).await;
+        cut(&mut stranger).await;
         assert_eq!(two.metrics.cluster.strangers.value(), count as u64 + 1);
     }
     assert!(two.seen.try_recv().is_err());
@@ -383,6 +400,146 @@ async fn who_does_not_know_the_secret_is_refused_and_cut_off() {
         panic!("{refused:?}");
     };
     assert!(reason.contains("cluster.secret"), "{reason}");
+    assert_eq!(other.metrics.cluster.refusing.lately(), Some(reason.into()));
+    assert_eq!(two.one().metrics.cluster.refusing.lately(), None);
+}
+
+#[tokio::test]
+async fn what_was_said_to_another_node_makes_nobody_one() {
+    let mut two = serve().await;
+    let path = "/call/give";
+    let other = Claim {
+        to: NodeId(3),
+        ..claim(1)
+    };
+    let proof = Secret::new(SECRET).prove(path, &other);
+    let mut stranger = two.stranger().await;
+    let answer = ask(&mut stranger, request(path, &proof)).await;
+    let answer = answer.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::MISDIRECTED_REQUEST);
+    cut(&mut stranger).await;
+    assert!(two.seen.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn nobody_changes_what_a_node_says() {
+    let mut two = serve().await;
+    let (secret, path) = (Secret::new(SECRET), "/call/give");
+    let mut between = two.stranger().await;
+    let forged = request_of(path, &secret.prove(path, &claim(1)), "ECHO");
+    let answer = ask(&mut between, forged).await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    cut(&mut between).await;
+    let mut between = two.stranger().await;
+    let begun = Claim {
+        series: 6,
+        said: digest_of(b"a poll"),
+        ..claim(1)
+    };
+    let mut forged = request(PASS, &secret.prove(PASS, &begun));
+    *forged.body_mut() = Body::whole(inbox::framed(b"A poll"));
+    let answer = ask(&mut between, forged).await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    assert!(two.seen.try_recv().is_err());
+    assert_eq!(two.metrics.cluster.strangers.value(), 2);
+}
+
+/// Answers whatever is asked, as somebody does who does not know the secret.
+async fn pretender() -> NodeInfo {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        let service = hyper::service::service_fn(|request: Request<Incoming>| async move {
+            let said = match request.uri().path() {
+                PASS => inbox::framed(b"a lie"),
+                _ => Bytes::from_static(b"a lie"),
+            };
+            Ok::<_, std::convert::Infallible>(Response::new(Body::whole(said)))
+        });
+        let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        let _ = server.serve_connection(TokioIo::new(stream), service).await;
+    });
+    NodeInfo {
+        id: TWO,
+        address,
+        state: NodeState::Ready,
+        version: String::new(),
+    }
+}
+
+#[tokio::test]
+async fn nobody_answers_for_a_node() {
+    let one = wire(ONE, SECRET, WireSettings::default());
+    one.set_nodes(&[pretender().await]);
+    let answer = one.call(TWO, CallKind::Take, Bytes::new()).await;
+    assert_eq!(answer, Err(CallFailed::NoAnswer(TWO)));
+    let passed = in_time(pass(&one, "a poll")).await;
+    assert!(matches!(passed, Err(CallFailed::NoAnswer(TWO))));
+}
+
+#[tokio::test]
+async fn strangers_do_not_keep_nodes_out() {
+    let two = serve().await;
+    let mut idle = Vec::new();
+    let mut crowd = async || {
+        for _ in 0..200 {
+            idle.push(TcpStream::connect(two.address).await.expect("connected"));
+        }
+    };
+    crowd().await;
+    let one = two.one();
+    let echo = || one.call(TWO, CallKind::Give, Bytes::from_static(b"echo"));
+    assert!(echo().await.is_ok());
+    // Whoever has shown that it is a node is none of them any more.
+    let (_, receipt) = {
+        two.gate.send_replace(true);
+        in_time(pass(&one, "a poll")).await.expect("an answer")
+    };
+    crowd().await;
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(receipt.poll_useless(&mut context).is_pending());
+    assert!(echo().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_stranger_is_not_heard_for_long() {
+    const PINGS: usize = 10_000;
+    let two = serve().await;
+    let stream = TcpStream::connect(two.address).await.expect("connected");
+    let (mut reading, mut writing) = stream.into_split();
+    let mut said = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    let ping = b"\0\0\x08\x06\0\0\0\0\0pingping";
+    said.extend(ping.repeat(PINGS));
+    tokio::spawn(async move {
+        let _ = writing.write_all(&said).await;
+        std::future::pending::<()>().await;
+    });
+    let mut answered = Vec::new();
+    let _ = in_time(reading.read_to_end(&mut answered)).await;
+    let pongs = answered.windows(8).filter(|bytes| *bytes == b"pingping");
+    let pongs = pongs.count();
+    assert!(pongs > 0 && pongs < 1_000, "{pongs}");
+}
+
+#[tokio::test]
+async fn what_nodes_say_counts_as_memory() {
+    let mut two = serve_with(WireSettings::default(), Budget::new(64 * 1024 * 1024)).await;
+    let one = two.one();
+    let large = || Bytes::from(vec![b'x'; 1_000_000]);
+    assert!(one.call(TWO, CallKind::Give, large()).await.is_ok());
+    assert!(matches!(two.sees().await, Seen::Call(..)));
+    assert_eq!(two.metrics.memory.of(Kind::Requests), 0);
+    // Once there is none left, only what everybody may have is heard.
+    let _all = Charge::new(&two.metrics.memory, Kind::History, 64 * 1024 * 1024);
+    let refused = one.call(TWO, CallKind::Give, large()).await;
+    assert!(
+        matches!(refused, Err(CallFailed::Refused(_))),
+        "{refused:?}"
+    );
+    assert!(two.seen.try_recv().is_err());
+    let small = one.call(TWO, CallKind::Give, Bytes::from_static(b"echo"));
+    assert!(small.await.is_ok());
 }
 
 #[tokio::test]
@@ -497,6 +654,14 @@ async fn a_client_that_leaves_and_a_node_that_stops_are_told() {
     );
     receipt.written();
     assert_eq!(two.sees().await, Seen::Written);
+    // One that reads, and sends nothing more.
+    let closed = pass(&one, "closed");
+    closed.note_closed();
+    let (_, receipt) = in_time(closed).await.expect("an answer");
+    assert_eq!(two.sees().await, Seen::Begun("closed".into()));
+    assert_eq!(two.sees().await, Seen::ClientClosed);
+    receipt.written();
+    assert_eq!(two.sees().await, Seen::Written);
 }
 
 #[tokio::test]
@@ -546,7 +711,7 @@ async fn there_is_a_bound_on_what_is_passed_on() {
         max_passed: 1,
         ..WireSettings::default()
     };
-    let mut two = serve_with(settings).await;
+    let mut two = serve_with(settings, Budget::default()).await;
     let one = two.one();
     let mut held = pass(&one, "held");
     let begun = async {

@@ -13,6 +13,12 @@ const LEAST: Duration = Duration::from_secs(1);
 impl Checks {
     pub(super) fn cluster(&mut self, config: &Config) {
         let cluster = &config.cluster;
+        for (key, count) in [
+            ("cluster.max_passed", cluster.max_passed),
+            ("cluster.max_channels", cluster.max_channels),
+        ] {
+            self.require(count >= 1, key, "must be 1 or more");
+        }
         let Some(redis) = &cluster.redis else {
             let alone = [
                 ("cluster.listen", cluster.listen.is_some()),

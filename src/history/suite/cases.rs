@@ -99,6 +99,7 @@ fn messages_come_back_as_they_were(factory: &dyn Factory) {
         entry("/a/b c", 2, "null"),
         entry("/~(d)", 3, "\"\\u0000\""),
         entry("/a", 4, "1"),
+        Entry::deletion(channel("/a"), time(5)),
     ];
     entries[1].body.ext = bytes("{ }");
     entries[2].body.custom = bytes("\"a\":1, \"b\":2");

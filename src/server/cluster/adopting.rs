@@ -111,9 +111,9 @@ pub(super) struct Missed {
 
 /// Messages of channels with history that a session has missed and gets, if there are any.
 pub(super) struct Missing {
-    patterns: Vec<ChannelPattern>,
+    /// Each with the number after which it was missed.
+    patterns: Vec<(ChannelPattern, u64)>,
     run: Option<u64>,
-    after: u64,
 }
 
 impl Missing {
@@ -128,31 +128,30 @@ impl Missing {
     ) -> Self {
         let comes = comes && scope.history.store().is_some();
         let is_again = |it: &&ChannelPattern| comes && scope.router.replay(it).is_some();
-        let patterns: Vec<_> = subscriptions.iter().filter(is_again).cloned().collect();
+        // What it is being given of the past already goes on to the end.
+        let missed = |it: &ChannelPattern| Some((it.clone(), session.came_up_to(it, after)?));
+        let again = subscriptions.iter().filter(is_again);
+        let patterns: Vec<_> = again.filter_map(missed).collect();
         let is_lost = |it: &&ChannelPattern| !comes || !scope.router.is_kept(it);
         let lost: Vec<_> = subscriptions.iter().filter(is_lost).cloned().collect();
         session.note_gap(&lost);
         let run = (!patterns.is_empty()).then(|| session.begin_replay_again(&patterns));
-        Self {
-            patterns,
-            run,
-            after,
-        }
+        Self { patterns, run }
     }
 
     /// Has it looked up, once the session is among the others.
     pub(super) fn look_up(self, id: ClientId, core: &Core) -> Option<Missed> {
         let number = self.run?;
-        let asked = |pattern: &ChannelPattern| Asked {
+        let asked = |(pattern, after): &(ChannelPattern, u64)| Asked {
             pattern: pattern.clone(),
-            from: From::After(self.after, None),
+            from: From::After(*after, None),
             fails: false,
         };
         let asked = self.patterns.iter().map(asked).collect();
         let runs = vec![Run { number, asked }];
         Some(Missed {
             deciding: core.shared.replays.decide_in_any_case(id, runs),
-            patterns: self.patterns,
+            patterns: self.patterns.into_iter().map(|(name, _)| name).collect(),
         })
     }
 }

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 
 use super::super::BayeuxServer;
 use super::super::core::Core;
-use super::{handing_over, moving};
+use super::{asked, handing_over, moving};
 use crate::cluster::{CallKind, Calls, NodeId};
 
 /// Answers what other nodes ask.
@@ -26,6 +26,7 @@ impl Calls for Answering {
         match kind {
             CallKind::Take => moving::answer(core, from, body).boxed(),
             CallKind::Give => handing_over::answer(core, from, body).boxed(),
+            CallKind::Ask => asked::answer(core, body).boxed(),
         }
     }
 }

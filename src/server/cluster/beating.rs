@@ -8,8 +8,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::super::BayeuxServer;
 use super::super::core::Core;
-use super::Cluster;
 use super::owning::{let_go, parts};
+use super::{Cluster, occupying, orphans, sharing};
 use crate::cluster::{Beat, NodeInfo, NodeState};
 use crate::history::Failed;
 use crate::metrics::Notice;
@@ -93,6 +93,8 @@ async fn beat(core: &Arc<Core>, address: &str, burying: &mut JoinSet<()>) -> Res
         for session in core.sessions.all() {
             session.note_change();
         }
+        occupying::tell_again(core);
+        sharing::tell_again(core);
         // That may have taken long.
         sent = Instant::now();
         beat = tell(cluster, me).await?;
@@ -110,9 +112,14 @@ async fn beat(core: &Arc<Core>, address: &str, burying: &mut JoinSet<()>) -> Res
         for dead in beat.dead {
             tracing::info!(node = %dead, "a node of the cluster is dead");
             let registry = Arc::clone(&cluster.links.registry);
+            let core = Arc::clone(core);
             burying.spawn(async move {
+                occupying::bury(&core, dead).await;
+                sharing::bury(&core, dead).await;
                 // Else the next heartbeat names it again.
-                let _ = registry.bury(dead).await;
+                if let Ok(left) = registry.bury(dead, orphans::wanted(&core)).await {
+                    tokio::spawn(orphans::see_out(core, left));
+                }
             });
         }
     }
@@ -152,7 +159,7 @@ async fn let_go_of_lost(core: &Arc<Core>, cluster: &Cluster) -> Result<(), Faile
 fn stir(core: &Core, ownership: &Ownership) {
     if ownership.holds() {
         for session in core.sessions.all() {
-            session.stir();
+            session.stir(std::time::Instant::now());
         }
     }
 }

@@ -1,12 +1,14 @@
 //! What nodes ask each other about sessions, in JSON.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
 
-use crate::bayeux::{ChannelPattern, ClientId, Limits};
+use crate::bayeux::{ChannelPattern, ClientId};
 use crate::cluster::NodeId;
-use crate::session::{Record, Unreadable};
+use crate::session::{Asker, Record, Unreadable};
 
 /// What the call [`Take`](crate::cluster::CallKind::Take) asks.
 #[derive(Debug, Serialize, Deserialize)]
@@ -19,7 +21,13 @@ pub(super) enum TakeCall {
         /// Tells this attempt from others of the same node.
         attempt: u64,
         /// What comes to the caller already.
-        ready: Vec<Pattern>,
+        ready: Vec<ChannelPattern>,
+    },
+    /// Whether somebody may use a session.
+    May {
+        #[serde(with = "as_text")]
+        id: ClientId,
+        asker: AskerText,
     },
     /// Nothing: the session has arrived.
     Took {
@@ -35,7 +43,7 @@ pub(super) enum TakeAnswer {
     /// The session.
     Given(Given),
     /// What has to come to the caller first.
-    Needs(Vec<Pattern>),
+    Needs(Vec<ChannelPattern>),
     /// It is there.
     At(NodeId),
     /// There is no such session.
@@ -44,6 +52,43 @@ pub(super) enum TakeAnswer {
     Later,
     /// It is well.
     Noted,
+    /// Who asks may not use it.
+    Denied,
+}
+
+/// Who asks for a session, as it is written.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct AskerText {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    cookies: Vec<String>,
+    /// In milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    opened: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    browser: Option<String>,
+}
+
+impl From<Asker> for AskerText {
+    fn from(asker: Asker) -> Self {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            cookies: asker.cookies.iter().map(ToString::to_string).collect(),
+            opened: asker.opened.map(millis),
+            browser: asker.browser.map(|browser| browser.to_string()),
+        }
+    }
+}
+
+impl From<AskerText> for Asker {
+    /// What cannot be read speaks for nobody.
+    fn from(text: AskerText) -> Self {
+        let cookies = text.cookies.iter();
+        Self {
+            cookies: cookies.map_while(|cookie| cookie.parse().ok()).collect(),
+            opened: text.opened.map(Duration::from_millis),
+            browser: text.browser.and_then(|browser| browser.parse().ok()),
+        }
+    }
 }
 
 /// A session on its way.
@@ -61,7 +106,7 @@ pub(super) struct Given {
 #[serde(rename_all = "snake_case")]
 pub(super) enum GiveCall {
     /// To have these come to the node before sessions do; in one such row after another.
-    Ready(Vec<Pattern>),
+    Ready(Vec<ChannelPattern>),
     /// To go on with these.
     Sessions(Vec<Given>),
 }
@@ -71,32 +116,6 @@ pub(super) enum GiveCall {
 pub(super) struct GiveAnswer {
     #[serde(with = "as_texts")]
     pub(super) taken: Vec<ClientId>,
-}
-
-/// A channel or pattern as it is written.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Pattern(pub(super) ChannelPattern);
-
-impl Serialize for Pattern {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for Pattern {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let pattern = ChannelPattern::parse(&text, &Limits::of_known_channels());
-        pattern.map(Self).map_err(de::Error::custom)
-    }
-}
-
-pub(super) fn written(patterns: Vec<ChannelPattern>) -> Vec<Pattern> {
-    patterns.into_iter().map(Pattern).collect()
-}
-
-pub(super) fn read(patterns: Vec<Pattern>) -> Vec<ChannelPattern> {
-    patterns.into_iter().map(|pattern| pattern.0).collect()
 }
 
 impl Given {
@@ -140,17 +159,17 @@ pub(super) fn decode<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, String
     serde_json::from_slice(body).map_err(|error| format!("it cannot be read: {error}"))
 }
 
-mod as_text {
+pub(super) mod as_text {
     use super::{ClientId, Deserialize, Deserializer, Serializer, de};
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(in crate::server::cluster) fn serialize<S: Serializer>(
         id: &ClientId,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(id)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::server::cluster) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<ClientId, D::Error> {
         let text = String::deserialize(deserializer)?;

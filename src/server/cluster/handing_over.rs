@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::super::BayeuxServer;
 use super::super::core::{Core, clocks};
 use super::Cluster;
-use super::calls::{GiveAnswer, GiveCall, Given, decode, encode, read, written};
+use super::calls::{GiveAnswer, GiveCall, Given, decode, encode};
 use super::head::head;
 use super::moving::{claim, take_up};
 use super::owning::{let_go, write_all};
@@ -124,18 +124,19 @@ async fn give(
                 .map_err(|_| "it takes too long".to_owned())
         }
     };
-    let _parting = Parting::begin(cluster, ids, to);
+    let parting = Parting::begin(cluster, ids, to);
+    let ids = &parting.ids;
     let mut patterns = HashSet::new();
     for session in ids.iter().filter_map(|id| core.sessions.find(*id)) {
         patterns.extend(session.subscriptions());
         session.cut();
     }
-    let ready = GiveCall::Ready(written(patterns.into_iter().collect()));
+    let ready = GiveCall::Ready(patterns.into_iter().collect());
     call(ready).await?.map_err(|error| error.to_string())?;
     let head = timeout(bound, head(core)).await;
     let head = head.map_err(|_| "it takes too long")?;
     let head = head.map_err(|error| error.to_string())?;
-    let own: Vec<_> = ids.to_vec();
+    let own = ids.clone();
     let records = cluster.after_all(move |core, recent| {
         let records = own.iter().filter_map(|id| {
             let cluster = core.cluster.as_ref()?;
@@ -176,22 +177,23 @@ async fn give(
 /// Sessions that are about to go: requests of them wait until they have.
 struct Parting<'c> {
     cluster: &'c Cluster,
-    ids: &'c [ClientId],
+    ids: Vec<ClientId>,
 }
 
 impl<'c> Parting<'c> {
-    fn begin(cluster: &'c Cluster, ids: &'c [ClientId], to: NodeId) -> Self {
-        for id in ids {
-            // What is on its way already has no attempt like this one.
-            let _ = cluster.leaving.begin(*id, to, 0);
+    /// Lets those begin their way that are not on one already: these are gone soon, or are here again.
+    fn begin(cluster: &'c Cluster, ids: &[ClientId], to: NodeId) -> Self {
+        let begins = |id: &&ClientId| cluster.leaving.begin(**id, to, 0).is_some();
+        Self {
+            cluster,
+            ids: ids.iter().filter(begins).copied().collect(),
         }
-        Self { cluster, ids }
     }
 }
 
 impl Drop for Parting<'_> {
     fn drop(&mut self) {
-        for id in self.ids {
+        for id in &self.ids {
             self.cluster.leaving.end(*id);
         }
     }
@@ -202,7 +204,7 @@ pub(super) async fn answer(core: Arc<Core>, from: NodeId, body: Bytes) -> Result
     let taking = tokio::spawn(async move {
         match decode(&body)? {
             GiveCall::Ready(patterns) => {
-                ready(&core, read(patterns)).await;
+                ready(&core, patterns).await;
                 Ok(encode(&GiveAnswer::default()))
             }
             GiveCall::Sessions(given) => Ok(encode(&GiveAnswer {

@@ -15,6 +15,9 @@ use crate::cluster::{NodeId, Owner};
 /// How often an owner is asked for anew that says it is not, and after which time: it may be about to be.
 const TRIES: usize = 4;
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long nodes may take at least until they have written what is theirs to a Redis that was empty: longer than
+/// they wait between two attempts to connect.
+const RENEWAL: Duration = Duration::from_secs(5);
 
 impl BayeuxServer {
     /// Returns the session that a batch is of, if there is a cluster and this node does not have it.
@@ -25,6 +28,23 @@ impl BayeuxServer {
         let id = ids.next().filter(|id| !self.core.has(cluster, *id))?;
         // That of a handshake is passed over.
         handshake_in(batch).is_none().then_some(id)
+    }
+
+    /// Waits until a session is where it goes to, but not for long: false if it is not by then. Nothing: it is not on
+    /// its way.
+    pub fn arriving(&self, id: ClientId) -> Option<impl Future<Output = bool> + Send + use<>> {
+        let cluster = self.core.cluster.as_ref()?;
+        if !cluster.leaving.has(id) {
+            return None;
+        }
+        let core = Arc::clone(&self.core);
+        Some(async move {
+            let Some(cluster) = &core.cluster else {
+                return true;
+            };
+            let bound = cluster.links.settings.call_timeout;
+            timeout(bound, cluster.leaving.over(id)).await.is_ok()
+        })
     }
 
     /// Finds which node has a session; `but` is one that has said it does not.
@@ -116,7 +136,7 @@ async fn by_registry(
 
 fn is_renewed(cluster: &Cluster) -> bool {
     let within = cluster.links.settings.node_timeout;
-    cluster.stream.is_renewed(within)
+    cluster.stream.is_renewed(within.max(RENEWAL))
 }
 
 /// Finds a session that is not written yet: of a node of which this one has not heard yet.

@@ -2,6 +2,8 @@
 
 mod adopting;
 mod answering;
+pub(super) mod asked;
+pub(super) mod asking;
 mod beating;
 mod calls;
 mod fetching;
@@ -9,8 +11,12 @@ mod handing_over;
 mod head;
 mod locating;
 mod moving;
+pub(super) mod occupying;
+mod orphans;
 pub(super) mod owning;
 pub(super) mod publishing;
+pub(super) mod questions;
+pub(super) mod sharing;
 pub(super) mod stream;
 mod unreachable;
 

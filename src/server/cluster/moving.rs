@@ -17,7 +17,7 @@ use super::Cluster;
 use super::Located;
 use super::Recent;
 use super::adopting::{Missed, Missing};
-use super::calls::{Given, TakeAnswer, TakeCall, decode, encode, read, written};
+use super::calls::{Given, TakeAnswer, TakeCall, decode, encode};
 use super::head::head;
 use super::leaving::Departure;
 use super::locating::locate;
@@ -25,7 +25,7 @@ use super::owning::{let_go, write_one};
 use crate::bayeux::{ChannelPattern, ClientId};
 use crate::cluster::{CallKind, Claim, NodeId, Owner};
 use crate::operations::Revived;
-use crate::session::{Record, Session};
+use crate::session::{Asker, Record, Session};
 
 /// How often a node asks anew because a session's subscriptions have changed.
 const TRIES: usize = 5;
@@ -60,7 +60,7 @@ pub(super) async fn take(core: &Arc<Core>, id: ClientId, from: NodeId) -> Took {
         let ready = held
             .as_ref()
             .map_or_else(Vec::new, |held: &crate::cluster::Held| {
-                written(held.patterns().to_vec())
+                held.patterns().to_vec()
             });
         let call = encode(&TakeCall::Have { id, attempt, ready });
         let bound = cluster.links.settings.call_timeout;
@@ -71,7 +71,7 @@ pub(super) async fn take(core: &Arc<Core>, id: ClientId, from: NodeId) -> Took {
         match decode(&answer) {
             Ok(TakeAnswer::Needs(patterns)) => {
                 // Those of before are held until then.
-                held = Some(cluster.links.interest.hold(read(patterns)));
+                held = Some(cluster.links.interest.hold(patterns));
                 if let Some(settled) = cluster.links.interest.settled() {
                     settled.await;
                 }
@@ -84,7 +84,9 @@ pub(super) async fn take(core: &Arc<Core>, id: ClientId, from: NodeId) -> Took {
             Ok(TakeAnswer::Given(given)) => return arrive(core, cluster, from, given).await,
             Ok(TakeAnswer::At(node)) => return Took::At(node),
             Ok(TakeAnswer::Gone) => return Took::Gone,
-            Ok(TakeAnswer::Later | TakeAnswer::Noted) | Err(_) => return Took::NotNow,
+            Ok(TakeAnswer::Later | TakeAnswer::Noted | TakeAnswer::Denied) | Err(_) => {
+                return Took::NotNow;
+            }
         }
     }
     Took::NotNow
@@ -169,6 +171,10 @@ pub(super) fn take_up(
 ) -> Option<Option<Missed>> {
     let scope = core.scope(Instant::now());
     let id = record.id;
+    if core.sessions.find(id).is_some() {
+        // It was given twice, as an answer was lost.
+        return Some(None);
+    }
     let subscriptions = record.subscriptions();
     let mut missing = None;
     let prepare = |session: &Arc<Session>| {
@@ -205,10 +211,19 @@ pub(super) async fn answer(core: Arc<Core>, from: NodeId, body: Bytes) -> Result
     match decode(&body)? {
         TakeCall::Have { id, attempt, ready } => {
             let giving = Arc::clone(&core);
-            let ready = read(ready).into_iter().collect();
+            let ready = ready.into_iter().collect();
             // To its end, even if the other does not wait for it.
             let given = tokio::spawn(async move { give(&giving, from, id, attempt, ready).await });
             given.await.map_err(|_| "it has failed".to_owned())
+        }
+        TakeCall::May { id, asker } => {
+            let session = core.sessions.find(id);
+            let may = session.map(|session| Asker::from(asker).may_use(&session, Instant::now()));
+            Ok(encode(&match (may, cluster.moved.find(id)) {
+                (Some(false), _) => TakeAnswer::Denied,
+                (None, Some(node)) if node != from => TakeAnswer::At(node),
+                (Some(true) | None, _) => TakeAnswer::Noted,
+            }))
         }
         TakeCall::Took { id } => {
             if let Some(departure) = cluster.leaving.find(id).filter(|way| way.to == from) {
@@ -245,7 +260,7 @@ async fn give(
     };
     let subscriptions = session.subscriptions();
     if !subscriptions.iter().all(|pattern| ready.contains(pattern)) {
-        return encode(&TakeAnswer::Needs(written(subscriptions)));
+        return encode(&TakeAnswer::Needs(subscriptions));
     }
     let Some(departure) = cluster.leaving.begin(id, to, attempt) else {
         return later;
@@ -285,6 +300,10 @@ async fn part(
     let bound = cluster.links.settings.call_timeout;
     // Only what the others know of can be claimed.
     timeout(bound, write_one(core, id)).await.ok()?.ok()?;
+    if let Some(told) = core.shared.ownership.as_ref()?.settled() {
+        // Another task may be writing it: what comes after the claim is refused.
+        timeout(bound, told).await.ok()?;
+    }
     let generation = cluster.owned.written(id)?;
     // What was published before the session had subscribed to it is none of its own.
     let head = timeout(bound, head(core)).await.ok()?.ok()?;
@@ -325,7 +344,14 @@ async fn see_off(core: &Arc<Core>, id: ClientId, generation: u64, departure: &De
                 return stay(core, cluster, id);
             }
             Ok(Claim::Owned(now)) => return left(core, cluster, id, now.node),
-            Ok(Claim::Gone) => return left(core, cluster, id, departure.to),
+            Ok(Claim::Gone) => match core.sessions.find(id) {
+                // Redis has lost it, and is told anew. If it has arrived and ended meanwhile, it expires here.
+                Some(session) => {
+                    session.note_change();
+                    sleep(RETRY).await;
+                }
+                None => return left(core, cluster, id, departure.to),
+            },
             Ok(Claim::Alive) | Err(_) => sleep(RETRY).await,
         }
     }

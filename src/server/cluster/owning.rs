@@ -141,10 +141,6 @@ async fn write(core: &Core, cluster: &Cluster, changes: &Changes) -> Result<(), 
 /// Makes what others are to know of a session; nothing of one that has ended, or is about to go.
 fn written(core: &Core, cluster: &Cluster, id: ClientId) -> Option<Written> {
     let session = core.sessions.find(id)?;
-    if session.is_deciding() {
-        // What was written before says from where on it is to get the past; it changes again when that is known.
-        return None;
-    }
     // First: all up to this is in the session by then.
     let last = cluster.last_delivered();
     let record = session.skeleton(clocks(), last)?;

@@ -10,7 +10,7 @@ use super::super::core::Core;
 use crate::cluster::{NotPublished, Outgoing};
 use crate::history::{Failed, Place};
 use crate::metrics::Notice;
-use crate::resources::{Current, Write, Written};
+use crate::resources::{Current, Written};
 use crate::sequence::{NotSequenced, Publication, Reached, Sequenced};
 
 /// How many changes on a condition are tried at once.
@@ -42,24 +42,32 @@ pub(in crate::server) async fn run(core: &Arc<Core>) {
             }
             continue;
         }
-        let outgoing = batch.iter().map(|one| outgoing(one, None)).collect();
+        let batch: Vec<_> = batch
+            .into_iter()
+            .map(|one| (before(core, &one), one))
+            .collect();
+        let outgoing = batch.iter().map(|(_, one)| outgoing(one, None)).collect();
         match cluster.links.backplane.publish(outgoing).await {
             Ok(places) => {
-                for (publication, place) in batch.into_iter().zip(places) {
-                    let NotPublished::Unexpected(_) = match place {
-                        Ok(place) => {
-                            conclude(core, publication, place);
-                            continue;
-                        }
-                        Err(why) => why,
-                    };
-                    // Nothing was expected of it.
-                    publication.conclude(Err(NotSequenced::Failed(lost())));
+                for ((before, publication), place) in batch.into_iter().zip(places) {
+                    match place {
+                        Ok(place) => conclude(core, publication, place, before),
+                        Err(NotPublished::Failed(failed)) => fail(core, [publication], &failed),
+                        // Nothing was expected of it.
+                        Err(NotPublished::Unexpected(_)) => fail(core, [publication], &lost()),
+                    }
                 }
             }
-            Err(failed) => fail(core, batch, &failed),
+            Err(failed) => fail(core, batch.into_iter().map(|(_, one)| one), &failed),
         }
     }
+}
+
+/// Returns what the resource is before it is changed, if it is.
+fn before(core: &Core, publication: &Publication) -> Option<Current> {
+    publication.change.as_ref()?;
+    core.scope(Instant::now())
+        .resource_now(&publication.entry.channel)
 }
 
 fn lost() -> Failed {
@@ -67,11 +75,9 @@ fn lost() -> Failed {
 }
 
 fn outgoing(publication: &Publication, expected: Option<u64>) -> Outgoing {
-    let change = publication.change.as_ref();
     Outgoing {
         entry: publication.entry.clone(),
         publisher: publication.publisher,
-        is_deletion: change.is_some_and(|change| matches!(change.write, Write::Delete)),
         expected,
         once: publication.once.clone(),
     }
@@ -87,22 +93,26 @@ async fn conditional(core: &Arc<Core>, publication: Publication) {
         if let Err(unmet) = checked {
             return publication.conclude(Err(unmet));
         }
-        let current = core
-            .scope(Instant::now())
-            .resource_now(&publication.entry.channel);
-        let number = current.map_or(0, |current| current.version.number());
+        let current = before(core, &publication);
+        let number = current
+            .as_ref()
+            .map_or(0, |current| current.version.number());
         let message = outgoing(&publication, Some(number));
         let places = cluster.links.backplane.publish(vec![message]).await;
         match places.as_deref() {
-            Ok([Ok(place)]) => return conclude(core, publication, *place),
+            Ok([Ok(place)]) => return conclude(core, publication, *place, current),
             Ok([Err(NotPublished::Unexpected(id))]) => {
                 // It is looked at again once that is here.
                 let _ = timeout(PATIENCE, cluster.reached(*id)).await;
             }
-            Ok(_) => return fail(core, vec![publication], &lost()),
+            Ok([Err(NotPublished::Failed(failed))]) => {
+                let failed = failed.clone();
+                return fail(core, [publication], &failed);
+            }
+            Ok(_) => return fail(core, [publication], &lost()),
             Err(failed) => {
                 let failed = failed.clone();
-                return fail(core, vec![publication], &failed);
+                return fail(core, [publication], &failed);
             }
         }
     }
@@ -113,7 +123,7 @@ async fn conditional(core: &Arc<Core>, publication: Publication) {
 }
 
 /// Tells the publisher; of a change of a resource once that can be seen here.
-fn conclude(core: &Arc<Core>, publication: Publication, place: Place) {
+fn conclude(core: &Arc<Core>, publication: Publication, place: Place, before: Option<Current>) {
     core.shared.metrics.cluster.published.increment();
     let sequenced = Sequenced {
         reached: Reached::default(),
@@ -127,7 +137,6 @@ fn conclude(core: &Arc<Core>, publication: Publication, place: Place) {
     let core = Arc::clone(core);
     tokio::spawn(async move {
         let channel = &publication.entry.channel;
-        let before = core.scope(Instant::now()).resource_now(channel);
         if let Some(cluster) = &core.cluster {
             let _ = timeout(PATIENCE, cluster.reached(place.id)).await;
         }
@@ -146,9 +155,8 @@ fn conclude(core: &Arc<Core>, publication: Publication, place: Place) {
     });
 }
 
-fn fail(core: &Core, batch: Vec<Publication>, failed: &Failed) {
+fn fail(core: &Core, batch: impl IntoIterator<Item = Publication>, failed: &Failed) {
     let metrics = &core.shared.metrics;
-    metrics.cluster.refused.add(batch.len());
     if let Some(permit) = metrics.may_log(Notice::History) {
         tracing::error!(
             suppressed = permit.suppressed,
@@ -156,6 +164,7 @@ fn fail(core: &Core, batch: Vec<Publication>, failed: &Failed) {
         );
     }
     for publication in batch {
+        metrics.cluster.refused.increment();
         publication.conclude(Err(NotSequenced::Failed(failed.clone())));
     }
 }

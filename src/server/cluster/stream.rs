@@ -118,7 +118,10 @@ impl Delivering<'_> {
         let scope = self.core.scope(Instant::now());
         let (event, is_heard) = scope.send_incoming(&message);
         self.known.note(message.entry.channel.clone(), id, is_heard);
-        self.recent.push(id, message.entry.channel, event);
+        match event {
+            Some(event) => self.recent.push(id, message.entry.channel, event),
+            None => self.recent.pass(id),
+        }
         self.cluster.stream.note_reached(id);
         self.work += 1 + scope.work.get();
     }
@@ -136,10 +139,23 @@ impl Delivering<'_> {
         let pattern = ChannelPattern::from(channel.clone());
         let wants = vec![Want { pattern, after }];
         let has_history = self.core.scope(Instant::now()).has_history(channel);
-        let is_filled = has_history && self.replay(wants, place.before).await == Ok(true);
+        let is_filled = has_history && self.read_again(&wants, place.before).await;
         if !is_filled {
             self.core.scope(Instant::now()).tell_gap_of(channel);
         }
+    }
+
+    /// Delivers what is kept of these, up to a number, and tries again while the backplane is only slow; false if
+    /// some of it cannot be had.
+    async fn read_again(&mut self, wants: &[Want], up_to: u64) -> bool {
+        for _ in 0..TRIES {
+            match self.replay(wants.to_vec(), up_to).await {
+                Ok(is_whole) => return is_whole,
+                Err(_) if self.cluster.links.backplane.is_up() => sleep(RETRY).await,
+                Err(_) => return false,
+            }
+        }
+        false
     }
 
     /// Delivers what was missed while the backplane was away.
@@ -303,7 +319,6 @@ impl Delivering<'_> {
                     place: kept.place,
                     entry: kept.entry,
                     publisher: None,
-                    is_deletion: false,
                 });
             }
             if is_end {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::thread;
 
+use futures_util::FutureExt;
 use proptest::prelude::*;
 
 use super::*;
@@ -11,7 +12,7 @@ use crate::authentication::Known;
 use crate::bayeux::Message;
 use crate::memory::Kind;
 use crate::operations::{Actor, Who};
-use crate::server::{Parts, Request, Verdicts};
+use crate::server::{Parts, Request, TooManyRefused, Verdicts};
 
 const USERS: [&str; 3] = ["u1", "u2", "u3"];
 
@@ -49,12 +50,22 @@ fn begin(server: &BayeuxServer, user: Option<&str>) -> Option<Arc<Session>> {
 
 fn of_user(server: &BayeuxServer, user: &str) -> Vec<Alias> {
     let selection = SessionSelection {
-        user: Some(user),
+        user: Some(user.to_owned()),
         limit: usize::MAX,
         ..SessionSelection::default()
     };
     let page = server.list_sessions(&selection);
-    page.items.into_iter().map(|(alias, _)| alias).collect()
+    page.items.into_iter().map(|listed| listed.alias).collect()
+}
+
+fn disconnect(
+    server: &BayeuxServer,
+    user: &str,
+    refuse: Option<Duration>,
+) -> Result<Disconnected, TooManyRefused> {
+    let done = server.disconnect_user(user, refuse, Instant::now());
+    let done = done.now_or_never().expect("there is nobody to wait for");
+    done.map(|done| done.value)
 }
 
 #[derive(Debug, Clone)]
@@ -111,21 +122,21 @@ proptest! {
                 Step::End(session) => {
                     if let Some(session) = begun.get(session) {
                         let alias = session.alias();
-                        let lives = server.session(alias).is_some();
-                        prop_assert_eq!(server.end_session(alias, now), lives);
+                        let lives = server.core.sessions.find(session.id()).is_some();
+                        prop_assert_eq!(server.core.end_session(session.id(), now), lives);
                         whose.remove(&alias);
                     }
                 }
                 Step::Disconnect(user, refuse) => {
                     let own = whose.values().filter(|own| **own == USERS[user]).count();
                     let refuse = refuse.then_some(Duration::from_secs(60));
-                    let done = server.disconnect_user(USERS[user], refuse, now).expect("room");
+                    let done = disconnect(&server, USERS[user], refuse).expect("room");
                     prop_assert_eq!(done.sessions, own);
                     whose.retain(|_, own| *own != USERS[user]);
                     refused[user] |= refuse.is_some();
                 }
                 Step::Forgive(user) => {
-                    let done = server.disconnect_user(USERS[user], Some(Duration::ZERO), now);
+                    let done = disconnect(&server, USERS[user], Some(Duration::ZERO));
                     prop_assert!(done.is_ok());
                     whose.retain(|_, own| *own != USERS[user]);
                     refused[user] = false;
@@ -138,10 +149,10 @@ proptest! {
             }
         }
         for session in begun.drain(..) {
-            let _ = server.end_session(session.alias(), now);
+            let _ = server.core.end_session(session.id(), now);
         }
         for user in USERS {
-            let done = server.disconnect_user(user, Some(Duration::ZERO), now);
+            let done = disconnect(&server, user, Some(Duration::ZERO));
             prop_assert_eq!(done.expect("room").sessions, 0);
         }
         prop_assert_eq!(memory.of(Kind::Sessions), 0, "nothing is kept of them");
@@ -157,11 +168,11 @@ fn nobody_slips_in_while_a_user_is_refused() {
             for _ in 0..3 {
                 scope.spawn(|| while begin(&server, Some("u1")).is_some() {});
             }
-            scope.spawn(|| server.disconnect_user("u1", hour, Instant::now()));
+            scope.spawn(|| disconnect(&server, "u1", hour));
         });
         assert_eq!(of_user(&server, "u1"), [], "all who began have ended");
         assert_eq!(server.session_count(), 0);
-        let lifted = server.disconnect_user("u1", Some(Duration::ZERO), Instant::now());
+        let lifted = disconnect(&server, "u1", Some(Duration::ZERO));
         assert!(lifted.is_ok());
     }
     assert_eq!(server.metrics().memory.of(Kind::Sessions), 0);

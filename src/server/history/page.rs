@@ -28,7 +28,7 @@ pub async fn page<'s>(id: ClientId, store: &dyn Store, scope: impl Fn() -> Scope
         return;
     };
     match store.read(query).await {
-        Ok(page) => scope().take_page(&session, run, &page),
+        Ok(page) => scope().take_page(&session, run, &page.without_deletions()),
         Err(_) => ask_again(session, RETRY),
     }
 }

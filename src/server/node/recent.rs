@@ -35,6 +35,11 @@ impl Recent {
         (id >= self.since).then(|| events.map(|(_, channel, event)| (channel, event)))
     }
 
+    /// Notes a message that nobody is sent.
+    pub(in crate::server) fn pass(&mut self, id: u64) {
+        self.last = id;
+    }
+
     pub(in crate::server) fn push(&mut self, id: u64, channel: ChannelName, event: Arc<Event>) {
         self.last = id;
         self.bytes += event.json().len();

@@ -106,8 +106,10 @@ impl<C: 'static> Cluster<C> {
     ) -> oneshot::Receiver<T> {
         let (done, result) = oneshot::channel();
         let job: Job<C> = Box::new(move |core, recent| {
-            // Whoever asked may have gone.
-            let _ = done.send(job(core, recent));
+            // Who does not wait for it has been told that it was not done, and may have it done again.
+            if !done.is_closed() {
+                let _ = done.send(job(core, recent));
+            }
         });
         // It fails only if the server is gone, which its result tells.
         let _ = self.stream.jobs.send((mark, job));

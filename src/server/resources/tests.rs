@@ -84,6 +84,8 @@ async fn the_last_message_of_a_resource_is_taken_up_and_deleting_it_forgets_it()
     other.take_up_resources().await;
     let again = current(&other, "/r/a").expect("it is there");
     assert_eq!(again.version.to_string(), taken.version.to_string());
+    let running = Arc::clone(&server.core);
+    let running = tokio::spawn(async move { crate::server::history::run(&running).await });
     let deleted = server.delete_resource(
         &channel("/r/a"),
         &Conditions::default(),
@@ -93,18 +95,30 @@ async fn the_last_message_of_a_resource_is_taken_up_and_deleting_it_forgets_it()
     let Ok(Changed::Unsettled(unsettled)) = deleted else {
         panic!("{deleted:?}");
     };
-    unsettled.await.expect("it is forgotten");
+    let written = unsettled.await.expect("it is deleted");
+    running.abort();
     let want = |name: &str| Want {
         pattern: ChannelPattern::from(channel(name)),
         after: 0,
     };
     let survey = store.survey(want("/r/a"), 10).await.expect("surveyed");
-    assert_eq!((survey.last, survey.lost), (None, places[2].id));
+    // Only that it is deleted is known.
+    let deletion = written.version.number();
+    assert_eq!(
+        (survey.first, survey.last),
+        (Some(deletion), Some(deletion))
+    );
+    assert_eq!(survey.lost, places[2].id);
+    let past = server.past(channel("/r/a").into()).expect("history");
+    let past = past.read(None, None, 10).await.expect("read");
+    assert_eq!((past.messages, past.is_end), (Vec::new(), true));
     let survey = store.survey(want("/r/b"), 10).await.expect("surveyed");
     assert_eq!(survey.last, Some(places[3].id));
     let third = self::server(&store);
     third.take_up_resources().await;
-    assert_eq!(current(&third, "/r/a"), None);
+    let gone = current(&third, "/r/a").expect("it is known");
+    assert_eq!(gone.data, None);
+    assert_eq!(gone.version.number(), deletion);
     assert!(current(&third, "/r/b").is_some());
     store.close().await;
     let _ = std::fs::remove_dir_all(&directory);

@@ -69,6 +69,7 @@ fn shared(settings: Settings) -> Arc<Shared> {
         extensions: extensions.build(Vec::new()),
         aliases: crate::alias::Aliases::default(),
         lifecycle: crate::lifecycle::Lifecycle::default(),
+        feeds: Arc::default(),
         metrics: Arc::default(),
     })
 }

@@ -261,6 +261,70 @@ proptest! {
 }
 
 #[test]
+fn a_page_that_is_read_twice_comes_once() {
+    let mut world = World::default();
+    for _ in 0..3 {
+        world.keep(0);
+    }
+    let name = pattern(CHANNELS[0]);
+    let run = world.replaying.begin(std::slice::from_ref(&name), &[], 0);
+    assert_eq!(world.replaying.came_up_to(&name, 2), None, "it is to come");
+    assert_eq!(world.replaying.came_up_to(&pattern("/b/1"), 2), Some(2));
+    let want = Want {
+        pattern: name.clone(),
+        after: 0,
+    };
+    let begins = Begins {
+        wants: vec![want],
+        selection: Selection::All,
+        head: 3,
+        told: 0,
+        fails: false,
+    };
+    assert!(world.replaying.decide(run, begins));
+    let mut read = |messages: &[Kept], position, is_end| {
+        world.replaying.read(run, messages, position, is_end, 0)
+    };
+    let all = &world.kept;
+    assert_eq!(read(&all[..2], 2, false), Read::Queued(vec![true; 2]));
+    assert_eq!(read(&all[..2], 2, false), Read::Queued(vec![false; 2]));
+    assert_eq!(read(&all[2..], 3, true), Read::Queued(vec![true]));
+    assert_eq!(world.replaying.came_up_to(&name, 2), Some(3), "it has come");
+}
+
+#[test]
+fn what_a_run_is_to_bring_has_not_come_before_it_is_known_from_where_on_it_reads() {
+    let names = ["/a/1", "/b/1"].map(pattern);
+    let mut replaying = Replaying::default();
+    assert_eq!(replaying.read_up_to(), None);
+    replaying.begin(&names[..1], &[], 7);
+    assert_eq!(replaying.read_up_to(), Some(7));
+    let mut replaying = Replaying::default();
+    let run = replaying.begin_again(&[(names[0].clone(), 3), (names[1].clone(), 2)]);
+    assert_eq!(replaying.read_up_to(), Some(2));
+    let want = |(pattern, after): (&ChannelPattern, u64)| Want {
+        pattern: pattern.clone(),
+        after,
+    };
+    let wants = names.iter().zip([3, 2]).map(want).collect();
+    let selection = Selection::All;
+    let begins = Begins {
+        wants,
+        selection,
+        head: 9,
+        told: 0,
+        fails: false,
+    };
+    assert!(replaying.decide(run, begins));
+    assert_eq!(replaying.read_up_to(), Some(2));
+    replaying.read(run, &[], 5, false, 0);
+    assert_eq!(replaying.read_up_to(), Some(5));
+    // Who asks anew for what is being read has not got it either.
+    replaying.begin(&names[..1], &[], 9);
+    assert_eq!(replaying.read_up_to(), Some(5));
+}
+
+#[test]
 fn who_asks_again_for_what_is_being_read_has_it_read_anew_and_who_unsubscribes_gets_no_more() {
     let mut world = World::default();
     for _ in 0..4 {

@@ -27,10 +27,11 @@ impl State {
     }
 
     /// Takes a connect, after [`displace`](Self::displace). `may_hold` is asked last: whether the
-    /// browser may have one more held.
+    /// browser may have one more held. Without `may_get` nothing leaves now, whatever there is.
     pub(in crate::session) fn connect(
         &mut self,
         connect: &Connect,
+        may_get: bool,
         settings: &Settings,
         now: Instant,
         may_hold: impl FnOnce() -> bool,
@@ -69,7 +70,8 @@ impl State {
 
         let has_to_answer =
             is_first || timeout.is_zero() || !connect.may_be_held || self.is_stopping;
-        if has_to_answer || (self.may_drain(settings) && self.has_something_due(now)) {
+        let gets_something = may_get && self.may_drain(settings) && self.has_something_due(now);
+        if has_to_answer || gets_something {
             self.start_expiry(settings, now);
             return Connected::Answer { advise };
         }
@@ -190,6 +192,26 @@ impl State {
         Some(Resume::Answer {
             advise: held.advise || self.is_stopping,
         })
+    }
+
+    /// Holds a connect again that was resumed for something which may not leave now; true if it was.
+    pub(in crate::session) fn hold_again(&mut self, ticket: u64, now: Instant) -> bool {
+        let is_stopping = self.is_stopping;
+        let held = self.held.as_mut().filter(|held| held.ticket == ticket);
+        // With advice it may have been resumed for that.
+        let held = held.filter(|held| held.is_resumed && !held.advise && now < held.deadline);
+        held.filter(|_| !is_stopping)
+            .map(|held| held.is_resumed = false)
+            .is_some()
+    }
+
+    /// Resumes the held connect if there is something for it.
+    pub(in crate::session) fn look_again(&mut self, settings: &Settings, now: Instant) -> Wake {
+        if self.batches == 0 && self.may_drain(settings) && self.has_something_due(now) {
+            self.wake_connect()
+        } else {
+            Wake::NONE
+        }
     }
 
     /// Forgets the held connect, whose client went away; true unless it was resumed already.

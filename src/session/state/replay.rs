@@ -48,10 +48,27 @@ impl State {
         Some(replaying.begin(patterns, &subscriptions, sent))
     }
 
-    /// Begins a run for what it is subscribed to already, of which nothing has come live yet; returns its number.
-    pub(in crate::session) fn begin_replay_again(&mut self, patterns: &[ChannelPattern]) -> u64 {
+    /// Begins a run for what it is subscribed to already, each with the number after which nothing has come of it;
+    /// returns the run's number.
+    pub(in crate::session) fn begin_replay_again(
+        &mut self,
+        patterns: &[(ChannelPattern, u64)],
+    ) -> u64 {
         let replaying = self.replaying.get_or_insert_default();
-        replaying.begin(patterns, &[], 0)
+        replaying.begin_again(patterns)
+    }
+
+    /// Tells up to where it has got what it is subscribed to by a pattern, of which all up to `sent` was offered to it:
+    /// nothing if a run is yet to bring some of that, and what came since.
+    pub(in crate::session) fn came_up_to(
+        &self,
+        pattern: &ChannelPattern,
+        sent: u64,
+    ) -> Option<u64> {
+        match &self.replaying {
+            Some(replaying) => replaying.came_up_to(pattern, sent),
+            None => Some(sent),
+        }
     }
 
     /// Says from where on a run reads; false if it is gone.

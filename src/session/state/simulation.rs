@@ -218,7 +218,7 @@ impl World {
         self.displaced.extend(self.held.take());
         let connected = self
             .state
-            .connect(&connect, &self.settings, self.now, || true);
+            .connect(&connect, true, &self.settings, self.now, || true);
         match connected {
             Connected::Held(ticket) => self.held = Some(ticket),
             Connected::Answer { .. } => self.respond(false),

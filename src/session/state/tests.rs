@@ -74,7 +74,8 @@ impl Rig {
         };
         let now = self.at(at);
         let _ = self.state.displace(connect.events_by);
-        self.state.connect(&connect, &self.settings, now, || true)
+        self.state
+            .connect(&connect, true, &self.settings, now, || true)
     }
 
     /// Delivers an event; true if that resumed the held connect.
@@ -393,7 +394,9 @@ fn surplus_tabs_are_told_to_poll_and_are_advised_again_later() {
         ack: None,
     };
     let now = rig.at(0);
-    let connected = rig.state.connect(&connect, &rig.settings, now, || false);
+    let connected = rig
+        .state
+        .connect(&connect, true, &rig.settings, now, || false);
     assert_eq!(connected, Connected::MultipleClients);
     assert_eq!(rig.next(), Some(12));
     assert_eq!(rig.connect(2), Connected::Held(0));
@@ -417,9 +420,13 @@ fn a_surplus_tab_that_does_not_wait_is_made_to() {
             ack: None,
         };
         let now = rig.at(0);
-        let refuses = rig.state.connect(&connect, &rig.settings, now, || false);
+        let refuses = rig
+            .state
+            .connect(&connect, true, &rig.settings, now, || false);
         assert_eq!(refuses, Connected::MultipleClients);
-        let early = rig.state.connect(&connect, &rig.settings, now, || false);
+        let early = rig
+            .state
+            .connect(&connect, true, &rig.settings, now, || false);
         assert_eq!(early, Connected::Held(0));
         assert_eq!(rig.next(), Some(until));
         let now = rig.at(until);
@@ -428,7 +435,9 @@ fn a_surplus_tab_that_does_not_wait_is_made_to() {
             rig.resumed(0, until),
             Some(Resume::Answer { advise: false })
         );
-        let in_time = rig.state.connect(&connect, &rig.settings, now, || false);
+        let in_time = rig
+            .state
+            .connect(&connect, true, &rig.settings, now, || false);
         assert_eq!(in_time, Connected::MultipleClients);
     }
 }
@@ -728,7 +737,7 @@ fn a_surplus_tab_that_reads_slowly_has_its_time_all_the_same() {
     };
     let refuses = rig
         .state
-        .connect(&connect, &rig.settings, rig.at(0), || false);
+        .connect(&connect, true, &rig.settings, rig.at(0), || false);
     assert_eq!(refuses, Connected::MultipleClients);
     rig.state.begin_writing(true);
     rig.state.end_writing(true, &rig.settings, rig.at(1));

@@ -57,6 +57,8 @@ pub struct PassedOn<R> {
     attempts: u32,
     moves: u32,
     is_stopping: bool,
+    /// Its client has closed its side of the connection.
+    is_closed: bool,
 }
 
 /// What has to be known of its messages.
@@ -115,6 +117,7 @@ where
             attempts: 0,
             moves: 0,
             is_stopping: false,
+            is_closed: false,
         }
     }
 
@@ -135,6 +138,9 @@ where
                 let pass = self.wire.pass(node, self.request.clone());
                 if self.is_stopping {
                     pass.hasten();
+                }
+                if self.is_closed {
+                    pass.note_closed();
                 }
                 self.state = State::Asking(pass, node);
                 None
@@ -158,7 +164,7 @@ where
                 None
             }
             Some(Answered::NotHere) => self.pause(socket),
-            Some(Answered::Response(_)) | None => Some(self.here(Found::Away, socket)),
+            Some(Answered::Response(..)) | None => Some(self.here(Found::Away, socket)),
         }
     }
 
@@ -175,7 +181,7 @@ where
 
     /// Waits for a while before the session is looked for again, unless that was done long enough.
     fn pause(&mut self, socket: &Socket) -> Option<Step> {
-        if self.is_stopping || now() >= self.since + PATIENCE {
+        if self.is_stopping || self.is_closed || now() >= self.since + PATIENCE {
             return Some(self.here(Found::Away, socket));
         }
         let pause = FIRST_PAUSE.saturating_mul(1 << self.attempts.min(8));
@@ -200,6 +206,12 @@ where
     R: FnOnce(Found, &Socket) -> Answer + Send + 'static,
 {
     fn poll(&mut self, socket: &Socket, context: &mut Context<'_>) -> Poll<Step> {
+        if self.messages.is_connect && !self.is_closed && socket.has_closed() {
+            self.is_closed = true;
+            if let State::Asking(pass, _) = &self.state {
+                pass.note_closed();
+            }
+        }
         loop {
             let step = match &mut self.state {
                 State::Locating(locating) => {
@@ -212,7 +224,9 @@ where
                         // What its client is known not to get goes back.
                         Ok(_) if self.is_embedded && socket.has_closed() => Some(Step::Lost),
                         Ok((bytes, receipt)) => match decode(bytes) {
-                            Some(Answered::Response(response)) => {
+                            // Nor what it may not get.
+                            Some(Answered::Response(_, true)) if self.is_closed => Some(Step::Lost),
+                            Some(Answered::Response(response, _)) => {
                                 Some(Step::Last(response, Some(Carried::elsewhere(receipt))))
                             }
                             other => {
@@ -252,8 +266,9 @@ where
         !self.messages.is_connect
     }
 
+    /// The owner is to answer what is held.
     fn survives_half_close(&self) -> bool {
-        !self.messages.is_connect
+        true
     }
 }
 

@@ -104,6 +104,16 @@ impl Passed for Answering {
             State::Is(_) | State::Over => {}
         }
     }
+
+    /// What is done for messages goes on, as on a connection.
+    fn note_closed(&mut self) {
+        if let State::Is(Answer::Later(pending)) | State::Waits(pending) = &mut self.state
+            && !pending.wait().survives_half_close()
+            && let Some(response) = pending.wait().give_up()
+        {
+            self.state = State::Is(Answer::Now(response, None));
+        }
+    }
 }
 
 /// The answer to what no request that is passed on leads to.
@@ -119,7 +129,7 @@ fn answered(response: Response, carried: Option<Carried>) -> PassedAnswer {
         }) as Box<dyn wire::Delivery>
     });
     PassedAnswer {
-        bytes: encode(response),
+        bytes: encode(response, delivery.is_some()),
         delivery,
     }
 }

@@ -9,8 +9,8 @@ use crate::web::response::Parts;
 /// What an owner has answered.
 #[derive(Debug)]
 pub(super) enum Answered {
-    /// The response for the client.
-    Response(Response),
+    /// The response for the client, and whether it carries what goes back if that is not written.
+    Response(Response, bool),
     /// It does not have the session.
     NotHere,
     /// The client is one whose connect is answered by a stream, as these marks of its session say.
@@ -29,12 +29,17 @@ pub fn streams(marks: u8) -> Response {
     not_here().body(vec![marks])
 }
 
+/// What may be done with the body, and whether it carries something, as bits.
+const MAY_SHRINK: u8 = 1;
+const CARRIES: u8 = 2;
+
 /// Returns a response as bytes.
-pub(super) fn encode(response: Response) -> Bytes {
+pub(super) fn encode(response: Response, carries: bool) -> Bytes {
     let parts = response.into_parts();
     let mut out = BytesMut::with_capacity(parts.head.len() + parts.body.len() + 8);
     out.put_u16(parts.status.as_u16());
-    out.put_u8(u8::from(parts.may_shrink));
+    let may_shrink = if parts.may_shrink { MAY_SHRINK } else { 0 };
+    out.put_u8(may_shrink | if carries { CARRIES } else { 0 });
     out.put_u32(u32::try_from(parts.head.len()).unwrap_or(u32::MAX));
     out.put_slice(&parts.head);
     out.put_slice(&parts.body);
@@ -44,7 +49,7 @@ pub(super) fn encode(response: Response) -> Bytes {
 /// Reads what an owner has answered; nothing if it is malformed.
 pub(super) fn decode(mut bytes: Bytes) -> Option<Answered> {
     let status = StatusCode::from_u16(bytes.try_get_u16().ok()?).ok()?;
-    let may_shrink = bytes.try_get_u8().ok()? != 0;
+    let bits = bytes.try_get_u8().ok()?;
     let length = usize::try_from(bytes.try_get_u32().ok()?).ok()?;
     if length > bytes.len() {
         return None;
@@ -56,12 +61,13 @@ pub(super) fn decode(mut bytes: Bytes) -> Option<Answered> {
             _ => Answered::NotHere,
         });
     }
-    Some(Answered::Response(Response::from_parts(Parts {
+    let response = Response::from_parts(Parts {
         status,
         head,
         body: bytes.into(),
-        may_shrink,
-    })))
+        may_shrink: bits & MAY_SHRINK != 0,
+    });
+    Some(Answered::Response(response, bits & CARRIES != 0))
 }
 
 #[cfg(test)]
@@ -76,8 +82,8 @@ mod tests {
                 .header("Set-Cookie", b"a=b")
                 .header_lines(b"Pragma: no-cache\r\n")
         };
-        let bytes = encode(response());
-        let Some(Answered::Response(read)) = decode(bytes.clone()) else {
+        let bytes = encode(response(), true);
+        let Some(Answered::Response(read, true)) = decode(bytes.clone()) else {
             panic!("no response");
         };
         let parts = read.into_parts();
@@ -85,8 +91,8 @@ mod tests {
         let head = b"Content-Type: a/b\r\nSet-Cookie: a=b\r\nPragma: no-cache\r\n";
         assert_eq!(parts.head, head);
         assert_eq!(parts, response().into_parts());
-        let empty = encode(Response::new(StatusCode::CONFLICT));
-        assert!(matches!(decode(empty), Some(Answered::Response(_))));
+        let empty = encode(Response::new(StatusCode::CONFLICT), false);
+        assert!(matches!(decode(empty), Some(Answered::Response(_, false))));
         for end in 0..bytes.len() - 4 {
             assert!(decode(bytes.slice(..end)).is_none(), "{end}");
         }
@@ -95,10 +101,10 @@ mod tests {
     #[test]
     fn a_request_may_have_to_go_another_way() {
         assert!(matches!(
-            decode(encode(not_here())),
+            decode(encode(not_here(), false)),
             Some(Answered::NotHere)
         ));
-        let streams = decode(encode(streams(4)));
+        let streams = decode(encode(streams(4), false));
         assert!(matches!(streams, Some(Answered::Streams(4))));
     }
 }

@@ -98,7 +98,10 @@ impl Exchange {
         let way = Way::asked(&batch, decision, &self.format, endpoint, marks_of);
         if let Some(absent) = endpoint.server.absent(&batch) {
             match (self.place, &endpoint.wire) {
-                (Place::Owner, _) => return Ok(passing::not_here().into()),
+                (Place::Owner, _) => {
+                    drop(batch);
+                    return Ok(self.not_here(absent, endpoint, decision));
+                }
                 (Place::Edge, Some(wire)) if way == Way::Once => {
                     let messages = Messages::of(&batch);
                     drop(batch);

@@ -8,11 +8,13 @@ use super::way::Way;
 use crate::bayeux::ClientId;
 use crate::cluster::wire::Wire;
 use crate::server::Verdicts;
-use crate::transports::answer::Answer;
+use crate::transports::answer::{Answer, Deferred};
 use crate::transports::arrays::array;
 use crate::transports::endpoint::Endpoint;
 use crate::transports::gate::Decision;
-use crate::transports::passing::{Found, Messages, Owner, PassedFormat, PassedOn, PassedRequest};
+use crate::transports::passing::{
+    Found, Messages, Owner, PassedFormat, PassedOn, PassedRequest, not_here,
+};
 use crate::transports::runtime::now;
 use crate::web::{Response, Socket};
 
@@ -76,6 +78,29 @@ impl Exchange {
         Answer::later(PassedOn::new(
             endpoint, wire, session, messages, &request, here,
         ))
+    }
+
+    /// Answers messages that were passed on for a session which is not here: once it is known where it goes, if it is
+    /// on its way.
+    pub(super) fn not_here(
+        self,
+        session: ClientId,
+        endpoint: &Arc<Endpoint>,
+        decision: &Decision<'_>,
+    ) -> Answer {
+        let Some(arriving) = endpoint.server.arriving(session) else {
+            return not_here().into();
+        };
+        let endpoint = Arc::clone(endpoint);
+        let decision = decision.clone().into_owned();
+        let arriving = Box::pin(arriving);
+        Answer::later(Deferred::before(arriving, move |is_over, socket| {
+            if !is_over {
+                return not_here().into();
+            }
+            self.run(&endpoint, &decision, socket, Verdicts::default())
+                .unwrap_or_else(|error| Response::from(error).into())
+        }))
     }
 
     /// Answers the messages by what was found of their session.

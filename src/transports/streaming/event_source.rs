@@ -480,7 +480,7 @@ fn write_gap(out: &mut Vec<u8>, lost: Option<&str>) {
 }
 
 /// Writes JSON, each of its lines as a line of data: white space may hold line ends.
-fn write_lines(out: &mut Vec<u8>, json: &[u8]) {
+pub fn write_lines(out: &mut Vec<u8>, json: &[u8]) {
     let mut rest = json;
     while let Some(end) = memchr::memchr2(b'\n', b'\r', rest) {
         out.extend_from_slice(&rest[..end]);

@@ -12,6 +12,7 @@ mod wrapping;
 mod xhr_streaming;
 
 pub use self::connect::{Coming, ConnectStream};
+pub use self::event_source::write_lines;
 pub use self::forever_frame::opening_page;
 pub use self::heartbeat::Heartbeat;
 pub use self::response::{StreamKind, open, whole};

@@ -2,29 +2,30 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use super::scene::{NODE_TIMEOUT, Promise, Publisher, SETTINGS, Scene};
+use super::scene::{NODE_TIMEOUT, Promise, Publisher, SETTINGS, SETTLED, Scene};
 use crate::support::program::Serving;
-use crate::support::{Link, TestRedis, free_port, within};
+use crate::support::{Client, Link, TestRedis, free_port};
 
 /// No settings of its own, for each node.
 const ALIKE: [&[&str]; 3] = [&[]; 3];
 /// How many messages are published between two faults.
 const SOME: u64 = 50;
+/// A setting with which no node counts as dead that is only slow, or has no Redis for a moment.
+const PATIENT: &str = "cluster.node_timeout=1m";
 
 /// How long something is away: long enough to count as dead, or as long as `FAULT_SECONDS` says.
 fn away() -> Duration {
     let said = std::env::var("FAULT_SECONDS").ok();
-    said.map_or(3 * NODE_TIMEOUT, |seconds| {
+    said.map_or(2 * NODE_TIMEOUT, |seconds| {
         Duration::from_secs(seconds.parse().expect("FAULT_SECONDS is a number"))
     })
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn a_node_is_killed() {
-    let mut scene = Scene::start(TestRedis::start().await, ALIKE).await;
+    let mut scene = Scene::start(TestRedis::start().await, ALIKE, Promise::Told).await;
     let publisher = Publisher::start(scene.address(0), 0);
     publisher.accepts(SOME).await;
     scene.cluster.processes[2].child.kill().unwrap();
@@ -32,30 +33,28 @@ async fn a_node_is_killed() {
     publisher.accepts(SOME).await;
     sleep(2 * NODE_TIMEOUT).await;
     publisher.accepts(SOME).await;
-    scene.end(publisher, Promise::Told).await;
+    scene.end(publisher).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn a_node_is_frozen_and_goes_on() {
-    let scene = Scene::start(TestRedis::start().await, ALIKE).await;
+    let scene = Scene::start(TestRedis::start().await, ALIKE, Promise::Told).await;
     let publisher = Publisher::start(scene.address(0), 0);
     publisher.accepts(SOME).await;
     scene.cluster.processes[2].signal("STOP");
     sleep(away()).await;
     scene.cluster.processes[2].signal("CONT");
     publisher.accepts(SOME).await;
-    scene.end(publisher, Promise::Told).await;
+    scene.end(publisher).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn nodes_are_replaced_one_after_the_other() {
-    let mut scene = Scene::start(TestRedis::start().await, ALIKE).await;
+    let mut scene = Scene::start(TestRedis::start().await, [&[PATIENT]; 3], Promise::Each).await;
     let publisher = Publisher::start(scene.balancer.address, 0);
     for node in 0..3 {
         publisher.accepts(SOME).await;
-        let next = scene.cluster.process(&[]);
+        let next = scene.cluster.process(&[PATIENT]);
         let old = std::mem::replace(&mut scene.cluster.processes[node], next);
         let addresses = scene.cluster.processes.iter().map(Serving::address);
         scene.balancer.set(addresses.collect());
@@ -67,7 +66,7 @@ async fn nodes_are_replaced_one_after_the_other() {
         assert!(ended.await.unwrap());
     }
     publisher.accepts(SOME).await;
-    scene.end(publisher, Promise::Each).await;
+    scene.end(publisher).await;
 }
 
 /// Settings with which a node reaches Redis, or others reach it, by a link that can be cut.
@@ -80,7 +79,10 @@ struct Links {
 
 impl Links {
     async fn new() -> Self {
-        let redis = TestRedis::start().await;
+        Self::over(TestRedis::start().await).await
+    }
+
+    async fn over(redis: TestRedis) -> Self {
         let to_redis = Link::to(redis.address).await;
         let listen = free_port();
         let to_node = Link::to(([127, 0, 0, 1], listen).into()).await;
@@ -98,17 +100,25 @@ impl Links {
     }
 
     /// The cluster, and the two links of its last node.
-    async fn scene(self) -> (Scene, Link, Link) {
-        let settings: Vec<&str> = self.settings.iter().map(String::as_str).collect();
-        let scene = Scene::start(self.redis, [&[], &[], &settings]).await;
+    async fn scene(self, promise: Promise) -> (Scene, Link, Link) {
+        self.scene_with(&[], promise).await
+    }
+
+    /// The same, with settings of all nodes.
+    async fn scene_with(self, alike: &[&str], promise: Promise) -> (Scene, Link, Link) {
+        let own = self.settings.iter().map(String::as_str);
+        let own: Vec<&str> = alike.iter().copied().chain(own).collect();
+        let scene = Scene::start(self.redis, [alike, alike, &own], promise).await;
         (scene, self.to_redis, self.to_node)
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn a_node_has_no_redis_for_a_moment() {
-    let (scene, redis, _node) = Links::new().await.scene().await;
+    let (scene, redis, _node) = Links::new()
+        .await
+        .scene_with(&[PATIENT], Promise::Each)
+        .await;
     let publisher = Publisher::start(scene.address(0), 0);
     for _ in 0..3 {
         publisher.accepts(SOME).await;
@@ -117,49 +127,60 @@ async fn a_node_has_no_redis_for_a_moment() {
         redis.mend();
     }
     publisher.accepts(SOME).await;
-    scene.end(publisher, Promise::Each).await;
+    scene.end(publisher).await;
+}
+
+/// How a link does not work.
+#[derive(Debug, Clone, Copy)]
+enum Broken {
+    /// Both ends hear of it.
+    Cut,
+    /// Neither does.
+    Stalled,
+}
+
+impl Broken {
+    fn apply(self, link: &Link) {
+        match self {
+            Self::Cut => link.cut(),
+            Self::Stalled => link.stall(),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn a_node_has_no_redis_until_it_counts_as_dead() {
-    for is_stalled in [false, true] {
-        let (scene, redis, _node) = Links::new().await.scene().await;
+    let played = |broken: Broken| async move {
+        let (scene, redis, _node) = Links::new().await.scene(Promise::Told).await;
         let publisher = Publisher::start(scene.address(0), 0);
         publisher.accepts(SOME).await;
-        match is_stalled {
-            true => redis.stall(),
-            false => redis.cut(),
-        }
+        broken.apply(&redis);
         sleep(away()).await;
         redis.mend();
         publisher.accepts(SOME).await;
-        scene.end(publisher, Promise::Told).await;
-    }
+        scene.end(publisher).await;
+    };
+    tokio::join!(played(Broken::Cut), played(Broken::Stalled));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn others_do_not_reach_a_node() {
-    for is_stalled in [false, true] {
-        let (scene, _redis, node) = Links::new().await.scene().await;
+    let played = |broken: Broken| async move {
+        let (scene, _redis, node) = Links::new().await.scene(Promise::Each).await;
         let publisher = Publisher::start(scene.address(0), 0);
         publisher.accepts(SOME).await;
-        match is_stalled {
-            true => node.stall(),
-            false => node.cut(),
-        }
+        broken.apply(&node);
         sleep(away()).await;
         node.mend();
         publisher.accepts(SOME).await;
-        scene.end(publisher, Promise::Each).await;
-    }
+        scene.end(publisher).await;
+    };
+    tokio::join!(played(Broken::Cut), played(Broken::Stalled));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn a_node_is_cut_off_from_all() {
-    let (scene, redis, node) = Links::new().await.scene().await;
+    let (scene, redis, node) = Links::new().await.scene(Promise::Told).await;
     let publisher = Publisher::start(scene.address(0), 0);
     publisher.accepts(SOME).await;
     redis.cut();
@@ -168,88 +189,76 @@ async fn a_node_is_cut_off_from_all() {
     redis.mend();
     node.mend();
     publisher.accepts(SOME).await;
-    scene.end(publisher, Promise::Told).await;
+    scene.end(publisher).await;
 }
 
 /// What it has acknowledged is there again.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn redis_starts_again_with_its_data() {
-    let mut scene = Scene::start(TestRedis::start_keeping().await, ALIKE).await;
+    let mut scene = Scene::start(TestRedis::start_keeping().await, ALIKE, Promise::Each).await;
     let publisher = Publisher::start(scene.address(0), 0);
-    for _ in 0..2 {
+    for time in [Duration::ZERO, away()] {
         publisher.accepts(SOME).await;
         scene.cluster.redis.kill();
-        sleep(away()).await;
+        sleep(time).await;
         scene.cluster.redis.start_again().await;
     }
     publisher.accepts(SOME).await;
-    scene.end(publisher, Promise::Each).await;
+    scene.end(publisher).await;
 }
 
 /// Its numbers begin anew, larger than before, and who may have missed something is told.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn redis_starts_again_with_nothing() {
-    let mut scene = Scene::start(TestRedis::start().await, ALIKE).await;
+    let mut scene = Scene::start(TestRedis::start().await, ALIKE, Promise::AllTold).await;
     let publisher = Publisher::start(scene.address(0), 0);
-    for _ in 0..2 {
+    for time in [Duration::ZERO, away()] {
         publisher.accepts(SOME).await;
         scene.cluster.redis.kill();
-        sleep(NODE_TIMEOUT).await;
+        sleep(time).await;
         scene.cluster.redis.start_again().await;
     }
     publisher.accepts(SOME).await;
-    scene.end(publisher, Promise::Told).await;
+    scene.end(publisher).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_is_frozen_and_goes_on() {
-    let scene = Scene::start(TestRedis::start().await, ALIKE).await;
+    let scene = Scene::start(TestRedis::start().await, ALIKE, Promise::Each).await;
     let publisher = Publisher::start(scene.address(0), 0);
     publisher.accepts(SOME).await;
     scene.cluster.redis.signal("STOP");
     sleep(away()).await;
     scene.cluster.redis.signal("CONT");
     publisher.accepts(SOME).await;
-    scene.end(publisher, Promise::Each).await;
+    scene.end(publisher).await;
 }
 
 /// Redis closes the connection of a node that does not read what others publish; that is in history.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not always kept yet: docs/cluster.md"]
 async fn the_output_buffer_of_a_node_overflows() {
     let limit = ["--client-output-buffer-limit", "pubsub 64kb 0 0"];
-    let (mut links, redis) = (Links::new().await, TestRedis::start_with(&limit).await);
-    links.to_redis = Link::to(redis.address).await;
-    links.redis = redis;
-    links.settings[0] = format!("cluster.redis=redis://{}", links.to_redis.address);
-    let (scene, to_redis, _node) = links.scene().await;
-    let publisher = Publisher::start(scene.address(0), 60_000);
+    let links = Links::over(TestRedis::start_with(&limit).await).await;
+    let (scene, to_redis, _node) = links.scene_with(&[PATIENT], Promise::Each).await;
+    let mut listener = Client::new(scene.address(2));
+    listener.handshake().await;
+    listener.subscribe("/bulk").await;
+    let mut flooding = Client::new(scene.address(0));
+    flooding.handshake().await;
+    let publisher = Publisher::start(scene.address(0), 0);
     publisher.accepts(SOME).await;
-    // A node that is this slow is not dead: it comes up again within its time.
     to_redis.stall();
+    let bulk = "x".repeat(50_000);
     let overruns = async {
-        loop {
-            let clients = scene
-                .cluster
-                .redis
-                .ask(&["CLIENT", "LIST", "TYPE", "pubsub"])
-                .await;
-            if clients
-                .lines()
-                .filter(|line| line.starts_with("id="))
-                .count()
-                < 3
-            {
-                break;
-            }
+        while scene.feeds().await == 3 {
+            flooding.publish("/bulk", bulk.as_str()).await;
         }
     };
-    within(overruns).await;
+    timeout(SETTLED, overruns).await.expect("it overruns");
+    publisher.accepts(SOME).await;
     to_redis.mend();
     publisher.accepts(SOME).await;
-    scene.end(publisher, Promise::Told).await;
+    scene.end(publisher).await;
 }
 
 #[test]

@@ -1,6 +1,11 @@
 //! Several nodes on one Redis.
 
+mod away;
+mod everywhere;
 mod faults;
+mod limits;
+mod lives;
 mod passing;
 mod publish;
+mod reaching;
 mod scene;

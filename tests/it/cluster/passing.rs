@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Embedded, Request, TestCluster, until};
+use crate::support::{Client, Embedded, Request, TestCluster, WebSocket, until, upgrade};
 
 const NODES: usize = 3;
 
@@ -78,6 +78,57 @@ async fn a_client_that_goes_away_from_another_node_loses_nothing() {
     assert_eq!(owner.metrics().lost_connects.value(), 1);
     publish(&cluster, 1).await;
     client.go_to(&cluster.nodes[2]);
+    assert_eq!(data(&client.events().await), [&json!(1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_moves_a_session_who_may_not_use_it() {
+    let cluster = TestCluster::start(NODES, &[]).await;
+    let mut client = client(&cluster).await;
+    let other = cluster.nodes[0].client().await;
+    let cookie = |client: &Client| format!("BAYEUX_BROWSER={}", client.cookie.clone().unwrap());
+    let subscribe = async |node: usize, cookie: &str| {
+        let upgrade = upgrade().header("Cookie", cookie);
+        let mut socket = WebSocket::open_with(cluster.nodes[node].address, upgrade).await;
+        socket.id = client.id.clone();
+        socket
+            .call(json!({"channel": "/meta/subscribe", "subscription": "/b"}))
+            .await
+    };
+    let moved = || [1, 2].map(|node| cluster.nodes[node].metrics().cluster.moved.value());
+    let reply = subscribe(1, &cookie(&other)).await;
+    assert_eq!(reply["error"], "402::session_unknown", "{reply}");
+    assert_eq!(moved(), [0, 0]);
+    let reply = subscribe(1, &cookie(&client)).await;
+    assert_eq!(reply["successful"], true, "{reply}");
+    assert_eq!(moved(), [1, 0]);
+    // Without a cookie it could be the first that a page opens, but that was there.
+    let reply = subscribe(2, "").await;
+    assert_eq!(reply["error"], "402::session_unknown", "{reply}");
+    assert_eq!(moved(), [1, 0]);
+    publish(&cluster, 1).await;
+    assert_eq!(data(&client.events().await), [&json!(1)]);
+}
+
+/// Whichever node it is connected to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_only_reads_is_answered() {
+    let cluster = TestCluster::start(NODES, &[]).await;
+    let mut client = client(&cluster).await;
+    for node in [0, 1] {
+        client.go_to(&cluster.nodes[node]);
+        client.poll().await;
+        cluster.nodes[0].holds(1).await;
+        let mut http = client.take_poll();
+        http.half_close().await;
+        let response = http.response().await;
+        assert_eq!(response.status, 200);
+        let replies: Value = serde_json::from_str(response.text()).unwrap();
+        assert_eq!(replies[0]["successful"], true, "{replies}");
+        assert_eq!(replies.as_array().unwrap().len(), 1, "{replies}");
+        cluster.nodes[0].holds(0).await;
+    }
+    publish(&cluster, 1).await;
     assert_eq!(data(&client.events().await), [&json!(1)]);
 }
 

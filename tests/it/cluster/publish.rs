@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Request, TestCluster, until, within};
+use crate::http_api::{key, post};
+use crate::support::{Client, Http, Link, Request, TestCluster, TestServer, until, within};
 
 const NODES: usize = 3;
 const LESS_PATIENT: &str = "cluster.call_timeout=1s";
@@ -136,6 +137,76 @@ async fn history_and_resources_are_the_same_at_every_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_resource_that_is_deleted_is_so_at_every_node_whenever_it_hears_of_it() {
+    let channel = "channel=[{ pattern = '/r/*', resource = true, history = { messages = 10 } }]";
+    let mut cluster = TestCluster::start(1, &[channel]).await;
+    let way = Link::to(cluster.redis.address).await;
+    // Another node reaches Redis by a way that can be cut.
+    let cut_off = cluster.node(&[&format!("cluster.redis=redis://{}", way.address)]);
+    until(|| cut_off.metrics().cluster.is_there()).await;
+    let here = &cluster.nodes[0];
+    let request = |method, path: &str| {
+        let request = Request::new(method, path).header("Content-Type", "application/json");
+        if method == "PUT" {
+            request.body("1")
+        } else {
+            request
+        }
+    };
+    let ask = async |node: &TestServer, method, path: &str| {
+        node.open().await.exchange(request(method, path)).await
+    };
+    for path in ["/resources/r/a", "/resources/r/b"] {
+        assert_eq!(ask(here, "PUT", path).await.status, 201);
+        let is_there = async { while ask(&cut_off, "GET", path).await.status != 200 {} };
+        within(is_there).await;
+    }
+    let mut subscriber = cut_off.client().await;
+    subscriber.subscribe("/r/b").await;
+    way.cut();
+    until(|| cut_off.metrics().cluster.is_away()).await;
+    assert_eq!(ask(here, "DELETE", "/resources/r/a").await.status, 204);
+    assert_eq!(ask(here, "DELETE", "/resources/r/b").await.status, 204);
+    assert_eq!(ask(here, "PUT", "/resources/r/b").await.status, 201);
+    // It is `null` for nobody, whoever has missed that it was deleted.
+    way.mend();
+    until(|| cut_off.metrics().cluster.is_there()).await;
+    assert_eq!(receive(&mut subscriber, 1).await, [json!(1)]);
+    let late = cluster.node(&[]);
+    until(|| late.metrics().cluster.is_there()).await;
+    let gone = ask(here, "GET", "/resources/r/a").await;
+    for node in [&cut_off, &late] {
+        let is_gone = async { while ask(node, "GET", "/resources/r/a").await.status != 410 {} };
+        within(is_gone).await;
+        let answer = ask(node, "GET", "/resources/r/a").await;
+        assert_eq!(
+            (answer.status, answer.header("etag")),
+            (410, gone.header("etag"))
+        );
+        assert_eq!(ask(node, "GET", "/resources/r/b").await.text(), "1");
+    }
+    // Who asks for the past hears nothing of it, and of nothing from before.
+    let mut publisher = here.client().await;
+    for pattern in ["/r/a", "/r/b"] {
+        let mut client = late.client().await;
+        let subscribe = json!({
+            "channel": "/meta/subscribe", "subscription": pattern, "ext": {"replay": {pattern: -2}},
+        });
+        client.send([subscribe]).await;
+        published(&mut publisher, pattern, json!("new")).await;
+        let expected = if pattern == "/r/a" {
+            vec![]
+        } else {
+            vec![json!(1)]
+        };
+        let expected = [expected, vec![json!("new")]].concat();
+        assert_eq!(receive(&mut client, expected.len()).await, expected);
+    }
+    drop((cut_off, late));
+    cluster.redis.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_redis_is_away_publishes_are_refused_and_nobody_is_sent_away() {
     let mut cluster = TestCluster::start(2, &[LESS_PATIENT, "bayeux.timeout=1m"]).await;
     let mut waiting = cluster.nodes[1].client().await;
@@ -178,7 +249,8 @@ async fn while_redis_is_away_publishes_are_refused_and_nobody_is_sent_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_redis_is_away_a_node_may_go_on_for_itself() {
     let local = "cluster.when_away=local";
-    let mut cluster = TestCluster::start(1, &[LESS_PATIENT, local]).await;
+    let (key, api) = (key("publish"), r#"api.listen=["127.0.0.1:0"]"#);
+    let mut cluster = TestCluster::start(1, &[LESS_PATIENT, local, api, &key]).await;
     let node = &cluster.nodes[0];
     let mut subscriber = node.client().await;
     subscriber.subscribe("/a").await;
@@ -187,6 +259,13 @@ async fn while_redis_is_away_a_node_may_go_on_for_itself() {
     let mut publisher = node.client().await;
     let reply = published(&mut publisher, "/a", json!(1)).await;
     assert_eq!(reply["successful"], true, "{reply}");
+    assert_eq!(reply["ext"]["cluster"], "local", "{reply}");
     assert_eq!(receive(&mut subscriber, 1).await, [json!(1)]);
     assert_eq!(node.metrics().cluster.local.value(), 1);
+    let mut http = Http::open(node.api.unwrap()).await;
+    let response = http.exchange(post("/api/v1/publish/a", "2")).await;
+    let receipt: Value = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!(receipt["accepted"], true, "{receipt}");
+    assert_eq!(receipt["cluster"], "local", "{receipt}");
+    assert_eq!(receive(&mut subscriber, 1).await, [json!(2)]);
 }

@@ -16,7 +16,7 @@ const PATH: &str = "/hook?a=b";
 
 /// What it answers.
 #[derive(Debug, Clone)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// This, with 200.
     Json(Value),
     /// These bytes.
@@ -28,7 +28,7 @@ pub(super) enum Answer {
 }
 
 /// An answer without a body.
-pub(super) fn status(line: &str) -> Answer {
+pub(crate) fn status(line: &str) -> Answer {
     let text = format!("HTTP/1.1 {line}\r\nContent-Length: 0\r\n\r\n");
     Answer::Raw(text.into_bytes())
 }
@@ -50,8 +50,8 @@ struct Inner {
 }
 
 /// The application; what is wrong with a signature fails the test in the end.
-pub(super) struct Application {
-    pub(super) address: SocketAddr,
+pub(crate) struct Application {
+    pub(crate) address: SocketAddr,
     folder: Folder,
     inner: Arc<Inner>,
     accepting: Option<JoinSet<()>>,
@@ -66,12 +66,12 @@ fn agreeable(request: &Posted) -> Answer {
 }
 
 impl Application {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(&["planted-hook-secret"]).await
     }
 
     /// Makes one that checks a signature by each of several secrets.
-    pub(super) async fn with(secrets: &[&'static str]) -> Self {
+    pub(crate) async fn with(secrets: &[&'static str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let folder = Folder::new(&format!("hook-{}", address.port()));
@@ -111,7 +111,7 @@ impl Application {
     }
 
     /// Ends all its connections, and takes no more.
-    pub(super) async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         if let Some(mut accepting) = self.accepting.take() {
             accepting.shutdown().await;
         }
@@ -121,16 +121,16 @@ impl Application {
     }
 
     /// Is there again.
-    pub(super) async fn revive(&mut self) {
+    pub(crate) async fn revive(&mut self) {
         self.accept(TcpListener::bind(self.address).await.unwrap());
     }
 
     /// What a server has to be told to have it as its hook.
-    pub(super) fn set(&self, more: &str) -> String {
+    pub(crate) fn set(&self, more: &str) -> String {
         format!("hook=[{}]", self.entry(more))
     }
 
-    pub(super) fn entry(&self, more: &str) -> String {
+    pub(crate) fn entry(&self, more: &str) -> String {
         let address = self.address;
         self.entry_at(
             &format!("http://{address}"),
@@ -138,7 +138,7 @@ impl Application {
         )
     }
 
-    pub(super) fn entry_at(&self, base: &str, more: &str) -> String {
+    pub(crate) fn entry_at(&self, base: &str, more: &str) -> String {
         let secrets = (0..self.inner.secrets.len()).map(|index| {
             let file = self.folder.file(&index.to_string());
             format!("{{ file = '{}' }}", file.display())
@@ -149,32 +149,32 @@ impl Application {
     }
 
     /// Answers so from now on.
-    pub(super) fn answer(&self, decide: impl FnMut(&Posted) -> Answer + Send + 'static) {
+    pub(crate) fn answer(&self, decide: impl FnMut(&Posted) -> Answer + Send + 'static) {
         self.inner.state.lock().unwrap().decide = Box::new(decide);
     }
 
     /// Does what it is asked, as in the beginning.
-    pub(super) fn agree(&self) {
+    pub(crate) fn agree(&self) {
         self.answer(agreeable);
     }
 
     /// Lets so many go on that are held.
-    pub(super) fn release(&self, count: usize) {
+    pub(crate) fn release(&self, count: usize) {
         self.inner.gate.add_permits(count);
     }
 
     /// How many requests have come.
-    pub(super) fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.inner.state.lock().unwrap().requests.len()
     }
 
     /// How many were under way at once, at most.
-    pub(super) fn most_under_way(&self) -> usize {
+    pub(crate) fn most_under_way(&self) -> usize {
         self.inner.state.lock().unwrap().most_under_way
     }
 
     /// The requests that came since the last time, of which there are so many at least.
-    pub(super) async fn requests(&self, least: usize) -> Vec<Posted> {
+    pub(crate) async fn requests(&self, least: usize) -> Vec<Posted> {
         until(|| self.asked() >= least).await;
         std::mem::take(&mut self.inner.state.lock().unwrap().requests)
     }

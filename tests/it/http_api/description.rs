@@ -23,6 +23,14 @@ const CHANNELS: Operation = ("get", "/api/v1/channels");
 const CHANNEL: Operation = ("get", "/api/v1/channels/{channel}");
 const HISTORY: Operation = ("get", "/api/v1/history/{channel}");
 const FORGET: Operation = ("delete", "/api/v1/history/{channel}");
+const FIGURES_OF_HISTORY: Operation = ("get", "/api/v1/history");
+const FIGURES: Operation = ("get", "/api/v1/figures");
+const WATCH: Operation = ("get", "/api/v1/watch/{channel}");
+const WATCH_SESSION: Operation = ("get", "/api/v1/sessions/{session}/watch");
+const KEY_DETAILS: Operation = ("get", "/api/v1/key");
+const CONFIGURATION: Operation = ("get", "/api/v1/configuration");
+const EXPLAIN: Operation = ("post", "/api/v1/explain");
+const NODES: Operation = ("get", "/api/v1/nodes");
 const SESSIONS: Operation = ("get", "/api/v1/sessions");
 const SESSION: Operation = ("get", "/api/v1/sessions/{session}");
 const END: Operation = ("delete", "/api/v1/sessions/{session}");
@@ -262,6 +270,63 @@ fn cases_of_clients(alias: &str) -> Vec<Case> {
     ]
 }
 
+/// The same of what an operator asks. What goes on is tried elsewhere.
+fn cases_of_operators() -> Vec<Case> {
+    let case = |of, path: &str, body, status| (of, path.to_owned(), body, status);
+    let explain = EXPLAIN.1;
+    vec![
+        case(FIGURES_OF_HISTORY, "/api/v1/history?channel=/kept", "", 200),
+        case(
+            FIGURES_OF_HISTORY,
+            "/api/v1/history?channel=/a/**/b",
+            "",
+            400,
+        ),
+        case(FIGURES_OF_HISTORY, "/api/v1/history?channel=/a", "", 404),
+        case(WATCH, "/api/v1/watch/a/**/b", "", 400),
+        case(WATCH_SESSION, "/api/v1/sessions/x/watch", "", 400),
+        case(
+            WATCH_SESSION,
+            "/api/v1/sessions/0000000000000000000001/watch",
+            "",
+            404,
+        ),
+        case(CONFIGURATION, CONFIGURATION.1, "", 200),
+        case(
+            EXPLAIN,
+            explain,
+            r#"{"action":"subscribe","channel":"/a/**"}"#,
+            200,
+        ),
+        case(EXPLAIN, explain, r#"{"action":"publish"}"#, 400),
+        case(NODES, NODES.1, "", 200),
+    ]
+}
+
+/// Asks to watch without a key that is for it, and what any key is told of itself.
+async fn with_other_keys(description: &mut Description, server: &TestServer) {
+    let paths = [
+        (FIGURES, FIGURES.1),
+        (WATCH, "/api/v1/watch/a"),
+        (
+            WATCH_SESSION,
+            "/api/v1/sessions/0000000000000000000001/watch",
+        ),
+    ];
+    for (of, path) in paths {
+        let unknown = request(of, path, "").header("Authorization", "");
+        description.send(server, of, unknown, 401).await;
+        let other = request(of, path, "").header("Authorization", &format!("Bearer {OTHER}"));
+        description.send(server, of, other, 403).await;
+    }
+    let of = KEY_DETAILS;
+    description
+        .send(server, of, request(of, of.1, ""), 200)
+        .await;
+    let unknown = request(of, of.1, "").header("Authorization", "");
+    description.send(server, of, unknown, 401).await;
+}
+
 #[tokio::test]
 async fn each_operation_answers_as_described() {
     let server = server();
@@ -269,7 +334,9 @@ async fn each_operation_answers_as_described() {
     let mut client = server.client().await;
     client.subscribe(json!(["/a", "/present", "/a/**"])).await;
     let of_clients = cases_of_clients(&server.alias(&client.id));
-    for (of, path, body, status) in cases_of_messages().into_iter().chain(of_clients) {
+    with_other_keys(&mut description, &server).await;
+    let cases = cases_of_messages().into_iter().chain(cases_of_operators());
+    for (of, path, body, status) in cases.chain(of_clients) {
         if of == DESCRIPTION {
             description
                 .send(&server, of, Request::new("GET", &path), status)
@@ -334,6 +401,18 @@ async fn each_operation_answers_as_described() {
                 // Memory does not fail.
                 ("get", HISTORY.1, "503"),
                 ("delete", FORGET.1, "503"),
+                // All nodes answer.
+                ("get", SESSION.1, "503"),
+                ("delete", END.1, "503"),
+                ("get", CHANNEL.1, "503"),
+                ("get", FIGURES_OF_HISTORY.1, "503"),
+                // It goes on.
+                ("get", FIGURES.1, "200"),
+                ("get", FIGURES.1, "503"),
+                ("get", WATCH.1, "200"),
+                ("get", WATCH.1, "503"),
+                ("get", WATCH_SESSION.1, "200"),
+                ("get", WATCH_SESSION.1, "503"),
             ];
             !never.contains(&(&**method, &**path, &**status))
         })

@@ -6,6 +6,7 @@ mod description;
 mod idempotency;
 mod publish;
 mod sessions;
+mod watching;
 
 use serde_json::{Value, json};
 

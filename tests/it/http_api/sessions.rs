@@ -185,7 +185,8 @@ async fn one_session_tells_what_it_has() {
     let expected = json!({
         "session": alias, "user": "u1", "roles": ["editor"], "address": "127.0.0.1",
         "transport": "long-polling", "since": null, "last_seen": null,
-        "subscriptions": ["/chat/**", "/news/1"], "queued": 3, "unacknowledged": 0,
+        "subscriptions": ["/chat/**", "/news/1"], "subscribed": 2, "queued": 3,
+        "unacknowledged": 0,
     });
     assert_eq!(session, expected);
     let path = format!("/api/v1/sessions/{alias}");

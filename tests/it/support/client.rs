@@ -44,7 +44,12 @@ impl Client {
 
     /// Goes on with another server, over new connections.
     pub(crate) fn go_to(&mut self, server: &TestServer) {
-        self.address = server.address;
+        self.move_to(server.address);
+    }
+
+    /// Goes on at another address, over new connections.
+    pub(crate) fn move_to(&mut self, address: SocketAddr) {
+        self.address = address;
         self.messages = None;
         self.poll = None;
     }

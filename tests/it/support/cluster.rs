@@ -1,9 +1,24 @@
 //! Nodes with a Redis of their own: in this process, or as processes that can be killed.
 
+use std::fs::File;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::program::{ConfigFile, Serving};
+use super::program::{ConfigFile, Serving, mirant};
 use super::{TestRedis, TestServer, until};
+
+/// The folder in which processes are to log, if somebody wants to know.
+fn log_folder() -> Option<String> {
+    std::env::var("NODE_LOGS").ok()
+}
+
+/// Where a process logs: nowhere, or to a file of its own.
+fn log() -> Stdio {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let file = |folder| File::create(format!("{folder}/node-{number}.log")).unwrap();
+    log_folder().map_or_else(Stdio::null, |folder| file(folder).into())
+}
 
 /// A cluster, whose nodes end before their Redis does.
 pub(crate) struct TestCluster {
@@ -57,12 +72,24 @@ impl TestCluster {
 
     /// Starts one more as a process, and leaves it to the caller.
     pub(crate) fn process(&self, set: &[&str]) -> Serving {
+        self.process_with(set, &[])
+    }
+
+    /// The same, with variables of its environment.
+    pub(crate) fn process_with(&self, set: &[&str], variables: &[(&str, &str)]) -> Serving {
         let settings = self.settings(set);
-        let arguments: Vec<_> = settings
+        let arguments = settings
             .iter()
             .flat_map(|setting| ["--set", setting])
-            .collect();
-        Serving::start_with(&arguments, Stdio::null())
+            .chain(
+                log_folder()
+                    .iter()
+                    .flat_map(|_| ["--log-level", "info,mirant=debug"]),
+            )
+            .collect::<Vec<_>>();
+        let mut command = mirant(&["serve", "--listen", "127.0.0.1:0"]);
+        command.args(arguments).stderr(log());
+        Serving::of(command.envs(variables.iter().copied()))
     }
 
     fn settings<'a>(&'a self, set: &[&'a str]) -> Vec<&'a str> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use mirant::web::websocket::{FrameKind, Incoming, Reader, Side, encode};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::{Client, Http, Request, Response, TestServer, take_chunk, two_way, upgrade};
@@ -76,6 +77,8 @@ impl Way {
 
 /// How many connections in a row may bring nothing.
 const ATTEMPTS: usize = 30;
+/// How long one that does not give up waits before it opens another connection.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A client, its connection if it has one, and what it has received.
 pub(crate) struct Receiver {
@@ -91,6 +94,8 @@ pub(crate) struct Receiver {
     pub(crate) pace: Duration,
     /// How long it waits for something to come before it opens another connection, and before it does that.
     patience: Option<Duration>,
+    /// The number after which nothing comes, once that is known.
+    last: Option<watch::Receiver<u64>>,
     pub(crate) numbers: Vec<u64>,
     /// How often it was told that something may be missing.
     pub(crate) gaps: usize,
@@ -106,11 +111,25 @@ impl Receiver {
         Self::at(server.address, way, acknowledges, Value::Null).await
     }
 
-    /// The same at an address where connections may break, and nothing come for a while: it does not give up.
-    pub(crate) async fn lasting(address: SocketAddr, way: Way, acknowledges: bool) -> Self {
+    /// The same at an address where connections may break, and nothing come for a while: it does not give up, but
+    /// leaves a connection on which nothing has come for so long. It is told what number is the last.
+    pub(crate) async fn lasting(
+        address: SocketAddr,
+        way: Way,
+        acknowledges: bool,
+        patience: Duration,
+        last: watch::Receiver<u64>,
+    ) -> Self {
         let mut receiver = Self::at(address, way, acknowledges, Value::Null).await;
-        receiver.patience = Some(Duration::from_secs(2));
+        receiver.patience = Some(patience);
+        receiver.last = Some(last);
         receiver
+    }
+
+    /// Tells whether it has got the last number.
+    pub(crate) fn is_done(&self) -> bool {
+        let last = self.last.as_ref();
+        last.is_some_and(|last| self.numbers.contains(&*last.borrow()))
     }
 
     /// The same, whose subscribe names a position in what was published before.
@@ -146,6 +165,7 @@ impl Receiver {
             attempts: ATTEMPTS,
             pace: Duration::ZERO,
             patience: None,
+            last: None,
             numbers: Vec::new(),
             gaps: 0,
             losses: 0,
@@ -203,7 +223,16 @@ impl Receiver {
         let unit = match (&mut self.line, self.patience) {
             (None, _) => None,
             (Some(line), Some(patience)) => {
-                let unit = timeout(patience, line.unit(self.pace)).await;
+                let told = async {
+                    match &mut self.last {
+                        Some(last) => last.changed().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                let unit = tokio::select! {
+                    unit = timeout(patience, line.unit(self.pace)) => unit,
+                    _ = told => return,
+                };
                 self.departures += usize::from(unit.is_err());
                 unit.ok().flatten()
             }
@@ -211,9 +240,9 @@ impl Receiver {
         };
         let Some(unit) = unit else {
             self.line = None;
-            if let Some(patience) = self.patience {
+            if self.patience.is_some() {
                 self.attempts = ATTEMPTS;
-                sleep(patience / 40).await;
+                sleep(PAUSE).await;
             }
             return;
         };
@@ -312,6 +341,22 @@ impl Receiver {
     }
 }
 
+/// The end of the last unit that is whole: an event, or an array of messages; of other forms each chunk is.
+fn end_of_units(text: &[u8], are_events: bool) -> usize {
+    if are_events {
+        return memchr::memmem::rfind(text, b"\n\n").map_or(0, |at| at + 2);
+    }
+    if !text.trim_ascii_start().starts_with(b"[") {
+        return text.len();
+    }
+    let mut arrays = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
+    let mut end = 0;
+    while let Some(Ok(_)) = arrays.next() {
+        end = arrays.byte_offset();
+    }
+    end
+}
+
 /// The numbers of the events in a text, however they stand in it.
 fn numbers(text: &str) -> Vec<u64> {
     let behind = text.split("\"number\":").skip(1);
@@ -336,7 +381,11 @@ enum Form {
         length: usize,
         is_last: bool,
     },
-    Chunks,
+    /// What has come of a unit that is not whole: who stands between may cut chunks anywhere.
+    Chunks {
+        begun: Vec<u8>,
+        are_events: bool,
+    },
     Blocks,
     Frames(Box<Reader>, BytesMut),
     Ended,
@@ -446,7 +495,12 @@ impl Line {
                 length: length.parse().unwrap(),
                 is_last,
             },
-            (200, None) if head.header("Transfer-Encoding").is_some() => Form::Chunks,
+            (200, None) if head.header("Transfer-Encoding").is_some() => Form::Chunks {
+                begun: Vec::new(),
+                are_events: head
+                    .header("Content-Type")
+                    .is_some_and(|text| text.starts_with("text/event-stream")),
+            },
             (200, None) => Form::Blocks,
             // A displaced poll.
             _ => Form::Ended,
@@ -463,14 +517,18 @@ impl Line {
                 self.form = if *is_last { Form::Ended } else { Form::Head };
                 Some(unit)
             }
-            Form::Chunks => {
+            Form::Chunks { begun, are_events } => loop {
                 let chunk = take_chunk(&mut self.arrived)?;
                 if chunk.is_empty() {
                     self.form = Form::Ended;
                     return None;
                 }
-                Some(chunk)
-            }
+                begun.extend(chunk);
+                let end = end_of_units(begun, *are_events);
+                if end > 0 {
+                    return Some(begun.drain(..end).collect());
+                }
+            },
             Form::Blocks => {
                 let end = memchr::memmem::find(&self.arrived, b"\n\n")? + 2;
                 Some(self.arrived.drain(..end).collect())

@@ -135,6 +135,64 @@ impl Drop for TestRedis {
     }
 }
 
+/// A Sentinel that looks after one master, and names its replica in its place after half a second without it; it ends
+/// when this is dropped.
+pub(crate) struct TestSentinel {
+    pub(crate) address: SocketAddr,
+    _folder: Folder,
+    child: Child,
+}
+
+impl TestSentinel {
+    /// Starts one that knows a master, and the replicas that are in step with it.
+    pub(crate) async fn start(name: &str, master: &TestRedis) -> Self {
+        let folder = Folder::new("sentinel");
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let (ip, port) = (master.address.ip(), master.address.port());
+        let settings = format!(
+            "bind 127.0.0.1\nport {}\nsentinel monitor {name} {ip} {port} 1\n\
+             sentinel down-after-milliseconds {name} 500\nsentinel failover-timeout {name} 3000\n",
+            address.port()
+        );
+        let file = folder.file("sentinel.conf");
+        std::fs::write(&file, settings).unwrap();
+        let mut command = Command::new("redis-server");
+        command
+            .arg(&file)
+            .arg("--sentinel")
+            .current_dir(folder.path());
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let sentinel = Self {
+            address,
+            _folder: folder,
+            child: command.spawn().unwrap(),
+        };
+        within(sentinel.knows_a_replica()).await;
+        sentinel
+    }
+
+    async fn knows_a_replica(&self) {
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(20));
+        loop {
+            ticks.tick().await;
+            let Ok(mut stream) = TcpStream::connect(self.address).await else {
+                continue;
+            };
+            let told = asked(&mut stream, &["INFO", "sentinel"]).await;
+            if told.is_some_and(|told| told.contains("slaves=1,")) {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for TestSentinel {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// Sends a command, and returns what comes at once.
 async fn asked(stream: &mut TcpStream, words: &[&str]) -> Option<String> {
     let mut command = format!("*{}\r\n", words.len());

@@ -2,10 +2,10 @@
 -- recently used.
 --
 -- KEYS: numbers, log, channels, names, empty, due, lost, sizes. ARGV: how many there may be; what the names of
---   streams, and of last numbers, begin with; how many messages go at most.
+--   streams begin with; how many messages go at most.
 -- Returns whether there is more to do.
 local keys = { log = KEYS[2], empty = KEYS[5], lost = KEYS[7] }
-local steps = tonumber(ARGV[4])
+local steps = tonumber(ARGV[3])
 local over = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[1])
 while over > 0 and steps > 0 do
   local channel = redis.call('ZRANGE', KEYS[5], 0, 0)[1] or redis.call('ZRANGE', KEYS[3], 0, 0)[1]
@@ -22,7 +22,7 @@ while over > 0 and steps > 0 do
   if last > tonumber(redis.call('HGET', KEYS[1], 'forgotten') or 0) then
     redis.call('HSET', KEYS[1], 'forgotten', text(last))
   end
-  redis.call('DEL', keys.stream, ARGV[3] .. channel)
+  redis.call('DEL', keys.stream)
   for _, key in ipairs({ KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7] }) do
     redis.call('ZREM', key, channel)
   end

@@ -1,7 +1,7 @@
 -- Numbers a message, keeps it, and publishes it.
 --
--- KEYS: numbers, last, log, channels, names, empty, due, lost, sizes, stream, and the key of once if there is one.
--- ARGV: as for a message that is not kept; behind it the channel, when it came or '0', bytes of its body, and how many
+-- KEYS: numbers, lasts, log, channels, names, empty, due, lost, sizes, stream, and the key of once if there is one.
+-- ARGV: as for a message that is not kept; behind its channel when it came or '0', bytes of its body, and how many
 --   messages, bytes and microseconds are kept; then where it is published.
 -- Returns its number and the one before; or -1 and the last number, which is not the expected one.
 local keys = { log = KEYS[3], empty = KEYS[6], lost = KEYS[8], stream = KEYS[10] }
@@ -15,10 +15,16 @@ if has_once then
     return { tonumber(id), tonumber(before) }
   end
 end
-local before = redis.call('GET', KEYS[2]) or redis.call('ZSCORE', KEYS[4], channel) or '0'
-if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= tonumber(before) then
-  return { -1, tonumber(before) }
+local last = redis.call('ZSCORE', KEYS[4], channel)
+-- It may have had no history meanwhile.
+local other = redis.call('ZSCORE', KEYS[2], channel)
+if other then
+  last = (not last or tonumber(last) < tonumber(other)) and other or last
 end
+if ARGV[1] ~= '' and last and tonumber(ARGV[1]) ~= tonumber(last) then
+  return { -1, tonumber(last) }
+end
+local before = last or '0'
 
 local numbers = redis.call('HMGET', KEYS[1], 'head', 'messages', 'bytes')
 local now = time()
@@ -28,7 +34,9 @@ local payload = id .. ' ' .. before .. ' ' .. ARGV[4]
 local place = id .. '-' .. ARGV[7]
 redis.call('XADD', keys.stream, place, 'm', payload)
 redis.call('XADD', keys.log, place, 'c', channel)
-redis.call('SET', KEYS[2], id, 'EX', ARGV[3])
+if other then
+  redis.call('ZREM', KEYS[2], channel)
+end
 if redis.call('ZADD', KEYS[4], id, channel) == 1 then
   redis.call('ZADD', KEYS[5], 0, channel)
 end

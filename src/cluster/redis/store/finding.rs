@@ -38,24 +38,23 @@ impl Redis {
     ) -> Result<Vec<Found>, Failed> {
         let keys = &self.link.keys;
         let calls = wants.map(|(pattern, after)| call(keys, pattern, after, self.few));
-        let answers: Vec<Answer> = self.link.run_all(calls.collect()).await?;
-        let found = answers
-            .into_iter()
-            .map(|(head, forgotten, is_too_many, channels)| {
-                let channels = channels.into_iter();
-                let channels = channels.map(|(name, last, count, size)| Channel {
-                    name,
-                    last,
-                    count,
-                    size,
-                });
-                Found {
-                    head,
-                    forgotten,
-                    channels: (is_too_many == 0).then(|| channels.collect()),
-                }
+        let answers: Vec<Result<Answer, Failed>> = self.link.run_all(calls.collect()).await?;
+        let found = answers.into_iter().map(|answer| {
+            let (head, forgotten, is_too_many, channels) = answer?;
+            let channels = channels.into_iter();
+            let channels = channels.map(|(name, last, count, size)| Channel {
+                name,
+                last,
+                count,
+                size,
             });
-        Ok(found.collect())
+            Ok(Found {
+                head,
+                forgotten,
+                channels: (is_too_many == 0).then(|| channels.collect()),
+            })
+        });
+        found.collect()
     }
 }
 

@@ -19,7 +19,7 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::Redis;
 use crate::bayeux::ChannelPattern;
-use crate::cluster::Outgoing;
+use crate::cluster::{NotPublished, Outgoing};
 use crate::history::{
     Entry, Epoch, Failed, Figures, Page, Place, Query, Saved, Settings, Store, Survey, Want,
 };
@@ -55,12 +55,16 @@ impl Redis {
         let batch = batch.into_iter().map(|entry| Outgoing {
             entry,
             publisher: None,
-            is_deletion: false,
             expected: None,
             once: None,
         });
         let places = self.publish_all(batch.collect(), true).await?;
-        Ok(places.into_iter().flatten().collect())
+        let kept = places.into_iter().map(|place| match place {
+            Ok(place) => Ok(place),
+            Err(NotPublished::Failed(failed)) => Err(failed),
+            Err(NotPublished::Unexpected(_)) => Err(Failed::Io("nothing was expected".into())),
+        });
+        kept.collect()
     }
 }
 

@@ -100,16 +100,26 @@ impl Redis {
     }
 
     /// Makes cuts; returns how many messages went.
+    ///
+    /// # Errors
+    /// One of them, or all, could not be made.
     async fn cut(&self, mut cuts: Vec<Cut>, now: u64) -> Result<u64, Failed> {
-        let mut count = 0;
+        let (mut count, mut failed) = (0, None);
         while !cuts.is_empty() {
             let calls = cuts.iter().map(|cut| self.cut_call(cut, now));
-            let gone: Vec<u64> = self.link.run_all(calls.collect()).await?;
-            count += gone.iter().sum::<u64>();
+            let gone: Vec<Result<u64, Failed>> = self.link.run_all(calls.collect()).await?;
+            count += gone.iter().flatten().sum::<u64>();
             let mut gone = gone.into_iter();
-            cuts.retain(|_| gone.next() == Some(STEPS as u64));
+            cuts.retain(|_| match gone.next() {
+                Some(Ok(gone)) => gone == STEPS as u64,
+                Some(Err(error)) => {
+                    failed = Some(error);
+                    false
+                }
+                None => false,
+            });
         }
-        Ok(count)
+        failed.map_or(Ok(count), Err)
     }
 
     fn cut_call(&self, cut: &Cut, now: u64) -> Cmd {
@@ -149,7 +159,6 @@ impl Redis {
         ]);
         call.arg(self.known.max_channels)
             .arg(keys.streams())
-            .arg(keys.last(""))
             .arg(STEPS);
         for _ in 0..ROUNDS {
             let is_more: u64 = self.link.ask(&call).await?;

@@ -105,7 +105,6 @@ pub(super) fn outgoing(channel_text: &str, data: &'static str) -> Outgoing {
             },
         },
         publisher: None,
-        is_deletion: false,
         expected: None,
         once: None,
     }
@@ -133,7 +132,7 @@ async fn messages_reach_all_who_are_interested_in_one_order() {
     }
     let channels = ["/a/x", "/kept/1", "/c"].map(channel).to_vec();
     let last = a.redis.last_of(channels).await;
-    assert_eq!(last, Ok(vec![ids[4], ids[5], 0]));
+    assert_eq!(last, Ok(vec![ids[4], ids[5], head.id]));
     assert!(a.redis.is_up() && b.redis.is_up());
 }
 
@@ -146,7 +145,6 @@ async fn a_message_comes_as_it_went() {
         sent.entry.body.ext = Some("{ }".into());
         sent.entry.body.custom = Some("\"a\":1,\"\u{e9}\": 2".into());
         sent.publisher = Some(ClientId(RandomId::from_random([9; 16])));
-        sent.is_deletion = true;
         let published = a
             .redis
             .publish(vec![sent.clone()])
@@ -157,7 +155,6 @@ async fn a_message_comes_as_it_went() {
         assert_eq!(message.entry.body, sent.entry.body);
         assert_eq!(message.entry.channel, sent.entry.channel);
         assert_eq!(message.publisher, sent.publisher);
-        assert!(message.is_deletion);
     }
 }
 
@@ -171,15 +168,18 @@ async fn conditions_are_kept() {
             sent.expected = expected;
             sent.once = once.map(|key| (format!("{channel}{key}"), Duration::from_secs(60)));
             let redis = Arc::clone(&a.redis);
-            async move { redis.publish(vec![sent]).await.expect("published")[0] }
+            async move {
+                redis
+                    .publish(vec![sent])
+                    .await
+                    .expect("published")
+                    .remove(0)
+            }
         };
-        assert_eq!(
-            publish(Some(7), None).await,
-            Err(NotPublished::Unexpected(0))
-        );
         let first = publish(Some(0), Some("k")).await.expect("published");
         let again = Err(NotPublished::Unexpected(first.id));
         assert_eq!(publish(Some(0), None).await, again);
+        assert_eq!(publish(Some(7), None).await, again);
         let second = publish(Some(first.id), None).await.expect("published");
         assert_eq!(second.before, first.id);
         // What was published once is not again, whatever is expected.
@@ -187,6 +187,56 @@ async fn conditions_are_kept() {
         let third = publish(None, Some("l")).await.expect("published");
         assert_eq!(third.before, second.id);
     }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_one_message_is_not_with_others() {
+    let server = RedisServer::start();
+    let (a, _) = Node::join(&server, &["/**"]).await;
+    let _: u64 = server.ask(&["RPUSH", "mirant:{m}:stream:/kept/bad", "no stream"]);
+    let batch = ["/kept/a", "/kept/bad", "/b"].map(|name| outgoing(name, "1"));
+    let places = a.redis.publish(batch.to_vec()).await.expect("published");
+    let [Ok(first), Err(NotPublished::Failed(failed)), Ok(last)] = &places[..] else {
+        panic!("{places:?}");
+    };
+    assert!(failed.to_string().contains("WRONGTYPE"), "{failed}");
+    assert_eq!(a.message().await.place, *first);
+    assert_eq!(a.message().await.place, *last);
+    assert!(a.redis.is_up());
+}
+
+#[tokio::test]
+async fn last_numbers_of_some_channels_are_remembered() {
+    let server = RedisServer::start();
+    let mut settings = server.settings();
+    settings.max_channels = 3;
+    let redis = connect(&settings, policy(), &Arc::default()).await;
+    let redis = redis.expect("it is there");
+    let publish = async |name: &str, expected| {
+        let mut sent = outgoing(name, "1");
+        sent.expected = expected;
+        let mut places = redis.publish(vec![sent]).await.expect("published");
+        places.remove(0)
+    };
+    let mut ids = Vec::new();
+    for number in 0..10 {
+        let place = publish(&format!("/n/{number}"), None).await;
+        ids.push(place.expect("published").id);
+    }
+    publish("/kept/a", None).await.expect("published");
+    let count: u64 = server.ask(&["ZCARD", "mirant:{m}:lasts"]);
+    assert_eq!(count, 3);
+    // Of others it is known that they had nothing later.
+    let channels = ["/n/0", "/n/9", "/n/x"].map(channel).to_vec();
+    assert_eq!(
+        redis.last_of(channels).await,
+        Ok(vec![ids[6], ids[9], ids[6]])
+    );
+    // What is not remembered stands in nobody's way.
+    let place = publish("/n/0", Some(ids[0])).await.expect("published");
+    assert_eq!(place.before, 0);
+    let again = publish("/n/0", Some(ids[0])).await;
+    assert_eq!(again, Err(NotPublished::Unexpected(place.id)));
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ async fn again<T>(mut once: impl AsyncFnMut() -> Result<T, Failed>) -> T {
 async fn publish_again(redis: &Arc<Redis>, channel: &str) -> u64 {
     let batch = || vec![outgoing(channel, "1")];
     let places = again(async || redis.publish(batch()).await).await;
-    places[0].expect("no condition").id
+    places[0].clone().expect("no condition").id
 }
 
 async fn down_and_up(node: &Node) -> Head {
@@ -151,7 +151,7 @@ async fn an_overrun_of_the_output_buffer_is_told() {
     let mut large = outgoing("/kept/1", "");
     large.entry.body.data = vec![b'1'; 4_000_000].into();
     let places = a.redis.publish(vec![large]).await.expect("published");
-    let missed = places[0].expect("no condition");
+    let missed = places[0].clone().expect("no condition");
     let head = down_and_up(&a).await;
     assert_eq!((head.epoch, head.id), (first.epoch, missed.id));
     let place = a.publish(&["/a"]).await[0];

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::super::Redis;
 use super::connect;
 use super::redis_server::RedisServer;
-use crate::bayeux::{ClientId, RandomId};
-use crate::cluster::{Beat, Claim, NodeId, NodeInfo, NodeState, Owner, Registry, Written};
+use crate::bayeux::{ChannelPattern, ClientId, Limits, RandomId};
+use crate::cluster::{Beat, Claim, NodeId, NodeInfo, NodeState, Orphan, Owner, Registry, Written};
 use crate::history::{Policy, Retention};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -100,7 +100,7 @@ async fn nodes_live_as_long_as_they_say() {
     assert!(!beat(&a, A, LONG).await.was_dead);
     // It is off for good, and comes back nevertheless.
     die(&server, &a, A).await;
-    b.bury(A).await.expect("it is there");
+    b.bury(A, 0).await.expect("it is there");
     assert_eq!(beat(&b, B, LONG).await.dead, []);
     assert!(beat(&a, A, LONG).await.was_dead);
     a.leave(A).await.expect("it is there");
@@ -216,7 +216,7 @@ async fn who_was_dead_hears_what_it_has_lost() {
     ended.expect("it is there");
     assert_eq!(find(&redis, 2).await, None);
     assert_eq!(claim(&redis, 2, owner(B, 2), C, true).await, Claim::Gone);
-    redis.bury(A).await.expect("it is there");
+    redis.bury(A, 0).await.expect("it is there");
     let all = (1..=6).map(|number| (session(number), if number == 3 { 3 } else { 1 }));
     let lost = redis.lost(A, all.collect()).await;
     assert_eq!(lost, Ok(vec![session(1), session(2)]));
@@ -278,10 +278,10 @@ async fn sessions_of_the_dead_expire() {
     beat(&redis, A, LONG).await;
     let ttl = |id| server.ask::<i64>(&["TTL", &redis.link.keys.session(id)]);
     // Not while it lives.
-    redis.bury(A).await.expect("it is there");
+    redis.bury(A, 0).await.expect("it is there");
     assert!(many(1000).all(|id| ttl(id) == -1));
     die(&server, &redis, A).await;
-    redis.bury(A).await.expect("it is there");
+    redis.bury(A, 0).await.expect("it is there");
     assert!(many(1000).all(|id| (1..=30).contains(&ttl(id))));
     assert_eq!(ttl(session(9)), -1);
     let sets: Vec<String> = server.ask(&["KEYS", "*:of:0000000a"]);
@@ -307,4 +307,97 @@ async fn older_data_does_not_win() {
     );
     let sets: Vec<String> = server.ask(&["KEYS", "*:of:*"]);
     assert!(sets.len() == 1 && sets[0].ends_with("0000000b"), "{sets:?}");
+}
+
+fn pattern(name: &str) -> ChannelPattern {
+    ChannelPattern::parse(name, &Limits::default()).expect(name)
+}
+
+#[tokio::test]
+async fn a_channel_is_occupied_by_the_first_node_and_vacated_by_the_last() {
+    let server = RedisServer::start();
+    let redis = registry(&server).await;
+    let occupy = |node, name, has_any| redis.occupy(node, vec![(pattern(name), has_any)]);
+    assert!(occupy(A, "/a", true).await.is_err(), "it does not live yet");
+    beat(&redis, A, LONG).await;
+    beat(&redis, B, LONG).await;
+    for (node, has_any, is_told) in [
+        (A, true, true),
+        (A, true, false),
+        (B, true, false),
+        (A, false, false),
+        (A, false, false),
+        (B, false, true),
+        (B, false, false),
+        (B, true, true),
+    ] {
+        let told = occupy(node, "/a", has_any).await;
+        assert_eq!(told, Ok(vec![is_told]), "{node} {has_any}");
+    }
+    let both = vec![(pattern("/a"), true), (pattern("/b/*"), true)];
+    assert_eq!(redis.occupy(A, both).await, Ok(vec![false, true]));
+    assert_eq!(redis.vacate(A).await, Ok(None), "it lives");
+    die(&server, &redis, A).await;
+    assert!(occupy(A, "/c", true).await.is_err(), "it is dead");
+    assert_eq!(redis.vacate(A).await, Ok(Some(vec![pattern("/b/*")])));
+    assert_eq!(redis.vacate(A).await, Ok(None));
+    // Whoever leaves with something left is looked after like a dead one.
+    beat(&redis, C, LONG).await;
+    assert_eq!(occupy(C, "/c", true).await, Ok(vec![true]));
+    redis.leave(C).await.expect("it is there");
+    redis.leave(B).await.expect("it is there");
+    let dead = beat(&redis, A, LONG).await.dead;
+    assert_eq!(dead, [B, C]);
+    for (node, name) in [(B, "/a"), (C, "/c")] {
+        assert_eq!(redis.vacate(node).await, Ok(Some(vec![pattern(name)])));
+    }
+    let keys: Vec<String> = server.ask(&["KEYS", "*:{o}:*"]);
+    assert!(keys.is_empty(), "{keys:?}");
+}
+
+#[tokio::test]
+async fn sessions_that_a_dead_node_leaves_are_told_of() {
+    let server = RedisServer::start();
+    let redis = registry(&server).await;
+    write(&redis, A, vec![written(1, 1, "s"), written(2, 1, "t")]).await;
+    die(&server, &redis, A).await;
+    claim(&redis, 2, owner(A, 1), B, false).await;
+    let left = Orphan {
+        id: session(1),
+        state: Bytes::from_static(b"s"),
+        outlives: Duration::from_secs(30),
+    };
+    assert_eq!(redis.bury(A, 5).await, Ok(vec![left]));
+    assert_eq!(redis.bury(A, 5).await, Ok(Vec::new()));
+    assert_eq!(redis.is_known(session(1)).await, Ok(true));
+    let _: u64 = server.ask(&["DEL", &redis.link.keys.session(session(1))]);
+    assert_eq!(redis.is_known(session(1)).await, Ok(false));
+}
+
+#[tokio::test]
+async fn what_nodes_have_of_a_user_is_added_up() {
+    let server = RedisServer::start();
+    let redis = registry(&server).await;
+    let share = |node, count| redis.share(node, vec![("u1".to_owned(), count)]);
+    beat(&redis, A, LONG).await;
+    assert!(share(B, 1).await.is_err(), "it does not live yet");
+    beat(&redis, B, LONG).await;
+    for (node, count, total) in [
+        (A, 2, 2),
+        (B, 3, 5),
+        (A, 2, 5),
+        (A, 1, 4),
+        (A, 0, 3),
+        (A, 4, 7),
+    ] {
+        assert_eq!(share(node, count).await, Ok(vec![total]), "{node} {count}");
+    }
+    redis.unshare(B).await.expect("it is there");
+    assert_eq!(share(A, 4).await, Ok(vec![7]), "the other lives");
+    die(&server, &redis, B).await;
+    redis.unshare(B).await.expect("it is there");
+    assert_eq!(share(A, 4).await, Ok(vec![4]));
+    assert_eq!(share(A, 0).await, Ok(vec![0]));
+    let keys: Vec<String> = server.ask(&["KEYS", "*:{o}:*"]);
+    assert!(keys.is_empty(), "{keys:?}");
 }

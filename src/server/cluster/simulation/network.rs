@@ -10,7 +10,8 @@ use futures_util::future::BoxFuture;
 use tokio::time::sleep;
 
 use super::Mutant;
-use super::redis::{Gate, Redis};
+use super::gate::Gate;
+use super::redis::Redis;
 use crate::cluster::{CallFailed, CallKind, Calls, NodeId, NodeInfo, Peers};
 
 /// What answers the calls of a node, and what it can do.
@@ -45,16 +46,17 @@ pub(super) struct Line {
 impl Line {
     /// Something may be on its way for long.
     async fn wait(&self) {
-        let micros = match self.redis.below(50) {
-            0 => 3_000_000,
-            _ => 3000,
+        let micros = if self.redis.goes_wrong(50) {
+            3_000_000
+        } else {
+            3000
         };
         sleep(Duration::from_micros(self.redis.below(micros) as u64)).await;
         self.gate.runs().await;
     }
 
     fn is_lost(&self) -> bool {
-        self.redis.below(50) == 0
+        self.redis.goes_wrong(50)
     }
 }
 

@@ -1,142 +1,61 @@
-//! A model of Redis, and of the way to it: what it does is atomic, and what it is asked and answers may come late, or
-//! not at all.
+//! A model of Redis: what is in it, and what is published. Each change of it is atomic.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::Instant;
 
 use super::{Chance, Mutant};
 use crate::bayeux::{ChannelName, ChannelPattern, ClientId};
-use crate::cluster::{
-    Backplane, Beat, Claim, Feed, Head, Incoming, Interest, NodeId, NodeInfo, NotPublished,
-    Outgoing, Owner, Registry, Written,
-};
-use crate::history::{
-    Body, Entry, Epoch, Failed, Figures, Kept, Page, Place, Query, Saved, Store, Survey, Want,
-};
+use crate::cluster::{Feed, Incoming, NodeId, NodeInfo, Owner};
+use crate::history::{Body, Entry, Kept, Place};
+use crate::session::Record;
 
-/// How often a client looks whether a node that is frozen has died.
-const GLANCE: Duration = Duration::from_millis(50);
-
-/// What a node can do now.
-#[derive(Debug, Default)]
-pub(super) struct Gate(Mutex<Can>);
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Can {
-    is_dead: bool,
-    frozen: Option<Instant>,
-    cut: Option<Instant>,
-}
-
-impl Gate {
-    fn can(&self) -> Can {
-        *self.0.lock().expect("nobody fails")
-    }
-
-    pub(super) fn kill(&self) {
-        self.0.lock().expect("nobody fails").is_dead = true;
-    }
-
-    pub(super) fn freeze(&self, time: Duration) {
-        self.0.lock().expect("nobody fails").frozen = Some(Instant::now() + time);
-    }
-
-    /// Cuts it off from Redis.
-    pub(super) fn cut(&self, time: Duration) {
-        self.0.lock().expect("nobody fails").cut = Some(Instant::now() + time);
-    }
-
-    pub(super) fn is_dead(&self) -> bool {
-        self.can().is_dead
-    }
-
-    pub(super) fn is_cut(&self) -> bool {
-        self.can().cut.is_some_and(|until| until > Instant::now())
-    }
-
-    pub(super) fn is_frozen(&self) -> bool {
-        self.can()
-            .frozen
-            .is_some_and(|until| until > Instant::now())
-    }
-
-    /// Waits until it runs; false if it is dead.
-    pub(super) async fn lives(&self) -> bool {
-        loop {
-            let can = self.can();
-            if can.is_dead {
-                return false;
-            }
-            match can.frozen.filter(|until| *until > Instant::now()) {
-                Some(until) => sleep_until(until.min(Instant::now() + GLANCE)).await,
-                None => return true,
-            }
-        }
-    }
-
-    /// Waits for something that the node does; nothing if it dies before.
-    pub(super) async fn unless_dead<T>(&self, what: impl Future<Output = T>) -> Option<T> {
-        let dies = async {
-            while !self.is_dead() {
-                sleep(GLANCE).await;
-            }
-        };
-        tokio::select! {
-            biased;
-            result = what => Some(result),
-            () = dies => None,
-        }
-    }
-
-    /// Waits until it runs; for ever if it is dead.
-    pub(super) async fn runs(&self) {
-        loop {
-            let can = self.can();
-            if can.is_dead {
-                std::future::pending::<()>().await;
-            }
-            match can.frozen.filter(|until| *until > Instant::now()) {
-                Some(until) => sleep_until(until).await,
-                None => return,
-            }
-        }
-    }
-}
+/// The number in Redis, the channel, and what was said.
+pub(super) type Published = (u64, ChannelName, u64);
 
 /// What is in Redis.
 #[derive(Debug, Default)]
 pub(super) struct Data {
-    last: u64,
+    pub(super) last: u64,
     pub(super) log: Vec<Kept>,
-    last_of: HashMap<ChannelName, u64>,
-    lives: HashMap<NodeId, (NodeInfo, Instant)>,
-    buried: HashSet<NodeId>,
+    pub(super) last_of: HashMap<ChannelName, u64>,
+    pub(super) lives: HashMap<NodeId, (NodeInfo, Instant)>,
+    pub(super) buried: HashSet<NodeId>,
     pub(super) sessions: HashMap<ClientId, Session>,
-    subscribers: HashMap<NodeId, Subscriber>,
+    pub(super) subscribers: HashMap<NodeId, Subscriber>,
+    /// All that was published.
+    published: Vec<Published>,
 }
 
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) owner: Owner,
-    state: Bytes,
-    outlives: Duration,
-    expires: Option<Instant>,
+    pub(super) state: Bytes,
+    pub(super) outlives: Duration,
+    pub(super) expires: Option<Instant>,
 }
 
+/// The connection on which messages come to a node.
 #[derive(Debug, Default)]
-struct Subscriber {
-    patterns: HashSet<ChannelPattern>,
-    feed: VecDeque<(Instant, Feed)>,
-    is_up: bool,
-    more: Arc<Notify>,
+pub(super) struct Subscriber {
+    pub(super) patterns: HashSet<ChannelPattern>,
+    pub(super) feed: VecDeque<(Instant, Feed)>,
+    pub(super) is_up: bool,
+    pub(super) more: Arc<Notify>,
+}
+
+impl Subscriber {
+    /// Lets something come after a time, behind all that came before.
+    pub(super) fn push(&mut self, latency: Duration, feed: Feed) {
+        let due = Instant::now() + latency;
+        let due = self.feed.back().map_or(due, |(last, _)| due.max(*last));
+        self.feed.push_back((due, feed));
+        self.more.notify_one();
+    }
 }
 
 /// The model.
@@ -145,11 +64,17 @@ pub(super) struct Redis {
     data: Mutex<Data>,
     begin: Instant,
     pub(super) mutant: Mutant,
+    /// Nothing is late or lost.
+    pub(super) is_calm: bool,
     chance: Mutex<Chance>,
+    /// What happened, if somebody wants to know.
+    trace: Option<Mutex<Vec<String>>>,
+    /// How many messages there were.
+    numbers: Mutex<u64>,
 }
 
 impl Redis {
-    pub(super) fn new(seed: u64, mutant: Mutant) -> Arc<Self> {
+    pub(super) fn new(seed: u64, mutant: Mutant, is_calm: bool) -> Arc<Self> {
         let data = Data {
             last: 1_000_000,
             ..Data::default()
@@ -158,7 +83,10 @@ impl Redis {
             data: Mutex::new(data),
             begin: Instant::now(),
             mutant,
+            is_calm,
             chance: Mutex::new(Chance::of(seed)),
+            trace: std::env::var_os("CLUSTER_TRACE").map(|_| Mutex::default()),
+            numbers: Mutex::default(),
         })
     }
 
@@ -166,15 +94,26 @@ impl Redis {
         self.data.lock().expect("nobody fails")
     }
 
-    /// Tells what happens, if `CLUSTER_TRACE` is set.
+    /// Notes what happens, if `CLUSTER_TRACE` is set.
     pub(super) fn trace(&self, what: impl FnOnce() -> String) {
-        if std::env::var_os("CLUSTER_TRACE").is_some() {
-            eprintln!(
+        if let Some(trace) = &self.trace {
+            let line = format!(
                 "{:?} (at {}): {}",
                 self.begin.elapsed(),
                 self.last(),
                 what()
             );
+            trace.lock().expect("nobody fails").push(line);
+        }
+    }
+
+    /// Shows what has happened.
+    pub(super) fn show_trace(&self) {
+        for line in self.trace.iter().flat_map(|trace| {
+            let mut trace = trace.lock().expect("nobody fails");
+            std::mem::take(&mut *trace)
+        }) {
+            eprintln!("{line}");
         }
     }
 
@@ -182,7 +121,12 @@ impl Redis {
         self.chance.lock().expect("nobody fails").below(bound)
     }
 
-    fn latency(&self) -> Duration {
+    /// Tells whether one of so many goes wrong now.
+    pub(super) fn goes_wrong(&self, of: usize) -> bool {
+        !self.is_calm && self.below(of) == 0
+    }
+
+    pub(super) fn latency(&self) -> Duration {
         let micros = match self.below(40) {
             0 => 200_000,
             1..4 => 20_000,
@@ -197,43 +141,47 @@ impl Redis {
         data.sessions.get(&id).map(|session| session.owner)
     }
 
-    pub(super) fn publish(&self, channel: &ChannelName, data: String, has_history: bool) -> u64 {
+    /// Returns what is written of a session.
+    pub(super) fn record(&self, id: ClientId) -> Option<Record> {
+        let data = self.data();
+        let session = data.sessions.get(&id)?;
+        Some(Record::decode(&session.state).expect("a record"))
+    }
+
+    /// Returns all that was published.
+    pub(super) fn published(&self) -> Vec<Published> {
+        self.data().published.clone()
+    }
+
+    /// Returns the number that the next message says.
+    pub(super) fn number(&self) -> u64 {
+        let mut numbers = self.numbers.lock().expect("nobody fails");
+        *numbers += 1;
+        *numbers
+    }
+
+    pub(super) fn micros(&self) -> u64 {
+        u64::try_from(self.begin.elapsed().as_micros()).expect("a short run")
+    }
+
+    /// Publishes a number, as somebody at a node that nothing happens to.
+    pub(super) fn publish(&self, channel: &ChannelName, number: u64) {
         let entry = Entry {
             channel: channel.clone(),
             at: SystemTime::now(),
             body: Body {
-                data: data.into(),
+                data: number.to_string().into(),
                 ext: None,
                 custom: None,
             },
         };
-        let latencies: Vec<_> = (0..8).map(|_| self.latency()).collect();
-        let micros = u64::try_from(self.begin.elapsed().as_micros()).expect("a short run");
-        let mut all = self.data();
-        let id = (all.last + 1).max(micros + 1_000_000);
-        all.last = id;
-        let before = all.last_of.insert(channel.clone(), id).unwrap_or(0);
-        let place = Place { id, before };
-        if has_history {
-            let entry = entry.clone();
-            all.log.push(Kept { place, entry });
-        }
-        for (subscriber, latency) in all.subscribers.values_mut().zip(latencies) {
-            let is_heard = subscriber
-                .patterns
-                .iter()
-                .any(|pattern| pattern.matches(channel));
-            if is_heard && subscriber.is_up {
-                let message = Incoming {
-                    place,
-                    entry: entry.clone(),
-                    publisher: None,
-                    is_deletion: false,
-                };
-                subscriber.push(latency, Feed::Message(Box::new(message)));
-            }
-        }
-        id
+        let latencies = self.latencies();
+        self.data().publish(entry, None, self.micros(), &latencies);
+    }
+
+    /// Returns how long something takes to each of the nodes.
+    pub(super) fn latencies(&self) -> Vec<Duration> {
+        (0..12).map(|_| self.latency()).collect()
     }
 
     pub(super) fn last(&self) -> u64 {
@@ -241,210 +189,8 @@ impl Redis {
     }
 }
 
-impl Subscriber {
-    fn push(&mut self, latency: Duration, feed: Feed) {
-        let due = Instant::now() + latency;
-        let due = self.feed.back().map_or(due, |(last, _)| due.max(*last));
-        self.feed.push_back((due, feed));
-        self.more.notify_one();
-    }
-}
-
-/// A node's way to Redis.
-pub(super) struct Way {
-    pub(super) redis: Arc<Redis>,
-    pub(super) me: NodeId,
-    pub(super) gate: Arc<Gate>,
-    pub(super) interest: Arc<Interest>,
-}
-
-impl fmt::Debug for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Way of {}", self.me)
-    }
-}
-
-fn away() -> Failed {
-    Failed::Io("away".into())
-}
-
-impl Way {
-    /// Does something in Redis; if it fails it may be done.
-    async fn ask<T>(&self, effect: impl FnOnce(&mut Data) -> T) -> Result<T, Failed> {
-        sleep(self.redis.latency()).await;
-        self.gate.runs().await;
-        if self.gate.is_cut() {
-            return Err(away());
-        }
-        // Few are on their way for long.
-        if self.redis.below(100) == 0 {
-            sleep(Duration::from_millis(self.redis.below(4000) as u64)).await;
-        }
-        let result = effect(&mut self.redis.data());
-        if self.redis.below(200) == 0 {
-            return Err(away());
-        }
-        sleep(self.redis.latency()).await;
-        self.gate.runs().await;
-        if self.gate.is_cut() {
-            return Err(away());
-        }
-        Ok(result)
-    }
-
-    fn subscriber<T>(&self, look: impl FnOnce(&mut Subscriber, &mut u64) -> T) -> T {
-        let mut data = self.redis.data();
-        let Data {
-            subscribers, last, ..
-        } = &mut *data;
-        look(subscribers.entry(self.me).or_default(), last)
-    }
-
-    /// Has what is wanted subscribed to, and connects again when it was cut, for ever.
-    pub(super) async fn keep(&self) {
-        loop {
-            self.gate.runs().await;
-            let is_up = self.subscriber(|subscriber, _| subscriber.is_up);
-            if self.gate.is_cut() {
-                if is_up {
-                    self.interest.note_up(false);
-                    self.subscriber(|subscriber, _| {
-                        subscriber.is_up = false;
-                        subscriber.patterns.clear();
-                        subscriber.feed.clear();
-                        subscriber.push(Duration::ZERO, Feed::Down);
-                    });
-                }
-                sleep(Duration::from_millis(20)).await;
-            } else if is_up {
-                tokio::select! {
-                    () = self.interest.changed() => self.subscribe().await,
-                    () = sleep(Duration::from_millis(20)) => {}
-                }
-            } else {
-                sleep(self.redis.latency()).await;
-                let (patterns, made) = self.interest.take_all();
-                self.subscriber(|subscriber, last| {
-                    subscriber.is_up = true;
-                    subscriber.patterns = patterns.into_iter().collect();
-                    let head = Head {
-                        id: *last,
-                        epoch: "e".into(),
-                    };
-                    subscriber.push(Duration::ZERO, Feed::Up(head));
-                });
-                self.interest.note_up(true);
-                self.interest.note_done(made);
-            }
-        }
-    }
-
-    async fn subscribe(&self) {
-        let (changes, made) = self.interest.take();
-        let is_late = self.redis.mutant == Mutant::InterestAfterState;
-        if is_late {
-            self.interest.note_done(made);
-            sleep(Duration::from_millis(300)).await;
-        }
-        sleep(self.redis.latency()).await;
-        self.subscriber(|subscriber, _| {
-            for change in changes {
-                if change.is_wanted {
-                    subscriber.patterns.insert(change.pattern);
-                } else {
-                    subscriber.patterns.remove(&change.pattern);
-                }
-            }
-        });
-        sleep(self.redis.latency()).await;
-        self.interest.note_done(made);
-    }
-
-    fn more(&self) -> Arc<Notify> {
-        self.subscriber(|subscriber, _| Arc::clone(&subscriber.more))
-    }
-}
-
-impl Backplane for Way {
-    fn publish(
-        &self,
-        _batch: Vec<Outgoing>,
-    ) -> BoxFuture<'_, Result<Vec<Result<Place, NotPublished>>, Failed>> {
-        // What is published comes from elsewhere.
-        std::future::ready(Err(away())).boxed()
-    }
-
-    fn next(&self) -> BoxFuture<'_, Feed> {
-        async move {
-            let more = self.more();
-            loop {
-                self.gate.runs().await;
-                let due = self.subscriber(|subscriber, _| {
-                    let due = subscriber.feed.front().map(|(due, _)| *due);
-                    match due {
-                        Some(due) if due <= Instant::now() => {
-                            Ok(subscriber.feed.pop_front().map(|(_, feed)| feed))
-                        }
-                        due => Err(due),
-                    }
-                });
-                match due {
-                    Ok(Some(feed)) => return feed,
-                    Ok(None) => {}
-                    Err(Some(due)) => {
-                        tokio::select! {
-                            () = sleep_until(due) => {}
-                            () = more.notified() => {}
-                        }
-                    }
-                    Err(None) => more.notified().await,
-                }
-            }
-        }
-        .boxed()
-    }
-
-    fn mark(&self, mark: u64) -> BoxFuture<'_, Result<(), Failed>> {
-        async move {
-            if self.gate.is_cut() {
-                return Err(away());
-            }
-            if self.redis.mutant == Mutant::NoBarrier {
-                self.subscriber(|subscriber, _| {
-                    let now = Instant::now();
-                    subscriber.feed.push_front((now, Feed::Mark(mark)));
-                    subscriber.more.notify_one();
-                });
-                return Ok(());
-            }
-            sleep(self.redis.latency()).await;
-            let latency = self.redis.latency();
-            self.subscriber(|subscriber, _| {
-                if !subscriber.is_up {
-                    return Err(away());
-                }
-                subscriber.push(latency, Feed::Mark(mark));
-                Ok(())
-            })
-        }
-        .boxed()
-    }
-
-    fn last_of(&self, channels: Vec<ChannelName>) -> BoxFuture<'_, Result<Vec<u64>, Failed>> {
-        self.ask(move |data| {
-            let last = channels.iter().map(|channel| data.last_of.get(channel));
-            last.map(|last| last.copied().unwrap_or(0)).collect()
-        })
-        .boxed()
-    }
-
-    fn is_up(&self) -> bool {
-        !self.gate.is_cut()
-    }
-}
-
 impl Data {
-    fn is_alive(&self, node: NodeId) -> bool {
+    pub(super) fn is_alive(&self, node: NodeId) -> bool {
         let lives = self.lives.get(&node);
         lives.is_some_and(|(_, until)| *until > Instant::now())
     }
@@ -455,256 +201,37 @@ impl Data {
         self.sessions
             .retain(|_, session| session.expires.is_none_or(|expires| expires > now));
     }
-}
 
-impl Registry for Way {
-    fn beat(&self, me: NodeInfo, lives: Duration) -> BoxFuture<'_, Result<Beat, Failed>> {
-        let lives = if self.redis.mutant == Mutant::NoLease {
-            lives / 5
-        } else {
-            lives
-        };
-        self.ask(move |data| {
-            let is_known = data.lives.contains_key(&me.id);
-            let was_dead = is_known && !data.is_alive(me.id);
-            data.buried.remove(&me.id);
-            for session in data.sessions.values_mut() {
-                if session.owner.node == me.id {
-                    session.expires = None;
-                }
-            }
-            data.lives
-                .insert(me.id, (me.clone(), Instant::now() + lives));
-            let all: Vec<_> = data.lives.values().cloned().collect();
-            let (alive, dead): (Vec<_>, Vec<_>) = all
-                .into_iter()
-                .partition(|(_, until)| *until > Instant::now());
-            let dead = dead.into_iter().map(|(info, _)| info.id);
-            Beat {
-                was_dead,
-                alive: alive.into_iter().map(|(info, _)| info).collect(),
-                dead: dead.filter(|id| !data.buried.contains(id)).collect(),
-            }
-        })
-        .boxed()
-    }
-
-    fn leave(&self, me: NodeId) -> BoxFuture<'_, Result<(), Failed>> {
-        self.ask(move |data| {
-            data.lives.remove(&me);
-        })
-        .boxed()
-    }
-
-    fn write(
-        &self,
-        me: NodeId,
-        batch: Vec<Written>,
-    ) -> BoxFuture<'_, Result<Vec<ClientId>, Failed>> {
-        self.ask(move |data| {
-            let mut lost = Vec::new();
-            for written in batch {
-                let owner = Owner {
-                    node: me,
-                    generation: written.generation,
+    pub(super) fn publish(
+        &mut self,
+        entry: Entry,
+        publisher: Option<ClientId>,
+        micros: u64,
+        latencies: &[Duration],
+    ) -> Place {
+        let channel = entry.channel.clone();
+        let id = (self.last + 1).max(micros + 1_000_000);
+        self.last = id;
+        let before = self.last_of.insert(channel.clone(), id).unwrap_or(0);
+        let place = Place { id, before };
+        let number = std::str::from_utf8(&entry.body.data).expect("UTF-8");
+        let number = number.parse().expect("a number");
+        self.published.push((id, channel.clone(), number));
+        if channel.as_str().starts_with("/h/") {
+            let entry = entry.clone();
+            self.log.push(Kept { place, entry });
+        }
+        for (subscriber, latency) in self.subscribers.values_mut().zip(latencies) {
+            let mut patterns = subscriber.patterns.iter();
+            if subscriber.is_up && patterns.any(|pattern| pattern.matches(&channel)) {
+                let message = Incoming {
+                    place,
+                    entry: entry.clone(),
+                    publisher,
                 };
-                let known = data.sessions.get(&written.id);
-                let is_own = known.is_none_or(|known| known.owner == owner);
-                if !is_own {
-                    lost.push(written.id);
-                    continue;
-                }
-                let session = Session {
-                    owner,
-                    state: written.state,
-                    outlives: written.outlives,
-                    expires: None,
-                };
-                data.sessions.insert(written.id, session);
+                subscriber.push(*latency, Feed::Message(Box::new(message)));
             }
-            lost
-        })
-        .boxed()
-    }
-
-    fn find(&self, id: ClientId) -> BoxFuture<'_, Result<Option<Owner>, Failed>> {
-        self.ask(move |data| {
-            data.purge();
-            data.sessions.get(&id).map(|session| session.owner)
-        })
-        .boxed()
-    }
-
-    fn claim(
-        &self,
-        id: ClientId,
-        from: Owner,
-        to: NodeId,
-        is_given: bool,
-    ) -> BoxFuture<'_, Result<Claim, Failed>> {
-        let mutant = self.redis.mutant;
-        self.redis
-            .trace(|| format!("{to} claims {id:?} of {from:?}, given: {is_given}"));
-        self.ask(move |data| {
-            data.purge();
-            let is_alive = data.is_alive(from.node) && mutant != Mutant::ClaimsOfTheLiving;
-            let Some(session) = data.sessions.get_mut(&id) else {
-                return Claim::Gone;
-            };
-            if session.owner != from && mutant != Mutant::NoComparison {
-                return Claim::Owned(session.owner);
-            }
-            if !is_given && is_alive {
-                return Claim::Alive;
-            }
-            session.owner = Owner {
-                node: to,
-                generation: session.owner.generation + 1,
-            };
-            session.expires = None;
-            Claim::Taken {
-                generation: session.owner.generation,
-                state: session.state.clone(),
-            }
-        })
-        .boxed()
-    }
-
-    fn remove(&self, me: NodeId, ended: Vec<(ClientId, u64)>) -> BoxFuture<'_, Result<(), Failed>> {
-        self.ask(move |data| {
-            for (id, generation) in ended {
-                let owner = Owner {
-                    node: me,
-                    generation,
-                };
-                if data.sessions.get(&id).is_some_and(|it| it.owner == owner) {
-                    data.sessions.remove(&id);
-                }
-            }
-        })
-        .boxed()
-    }
-
-    fn lost(
-        &self,
-        me: NodeId,
-        sessions: Vec<(ClientId, u64)>,
-    ) -> BoxFuture<'_, Result<Vec<ClientId>, Failed>> {
-        self.ask(move |data| {
-            let lost = sessions.into_iter().filter(|(id, generation)| {
-                let owner = Owner {
-                    node: me,
-                    generation: *generation,
-                };
-                data.sessions.get(id).is_some_and(|it| it.owner != owner)
-            });
-            lost.map(|(id, _)| id).collect()
-        })
-        .boxed()
-    }
-
-    fn bury(&self, dead: NodeId) -> BoxFuture<'_, Result<(), Failed>> {
-        self.ask(move |data| {
-            if data.is_alive(dead) {
-                return;
-            }
-            data.buried.insert(dead);
-            for session in data.sessions.values_mut() {
-                if session.owner.node == dead {
-                    session.expires = Some(Instant::now() + session.outlives);
-                }
-            }
-        })
-        .boxed()
-    }
-}
-
-impl Store for Way {
-    fn epoch(&self) -> Epoch {
-        "e".into()
-    }
-
-    fn append(&self, _batch: Vec<Entry>) -> BoxFuture<'_, Result<Vec<Place>, Failed>> {
-        std::future::ready(Err(away())).boxed()
-    }
-
-    fn read(&self, query: Query) -> BoxFuture<'_, Result<Page, Failed>> {
-        self.ask(move |data| {
-            let wanted = data.log.iter().filter(|kept| {
-                let id = kept.place.id;
-                let mut wants = query.wants.iter();
-                id > query.position && wants.any(|want| want.takes(&kept.entry.channel, id))
-            });
-            let messages: Vec<_> = wanted.take(query.max_messages).cloned().collect();
-            let is_end = messages.len() < query.max_messages;
-            let last = messages.last().map_or(0, |kept| kept.place.id);
-            Page {
-                position: if is_end { data.last } else { last },
-                messages,
-                is_end,
-                lost: 0,
-            }
-        })
-        .boxed()
-    }
-
-    fn survey(&self, want: Want, _max: usize) -> BoxFuture<'_, Result<Survey, Failed>> {
-        self.ask(move |data| {
-            let all = Want {
-                after: 0,
-                pattern: want.pattern,
-            };
-            let ids = data.log.iter();
-            let ids = ids.filter(|kept| all.takes(&kept.entry.channel, kept.place.id));
-            let ids: Vec<_> = ids.map(|kept| kept.place.id).collect();
-            Survey {
-                first: ids.first().copied(),
-                last: ids.last().copied(),
-                lost: 0,
-                head: data.last,
-                too_many: None,
-            }
-        })
-        .boxed()
-    }
-
-    fn remove(&self, _pattern: ChannelPattern, _up_to: u64) -> BoxFuture<'_, Result<u64, Failed>> {
-        std::future::ready(Ok(0)).boxed()
-    }
-
-    fn trim(&self, _now: SystemTime) -> BoxFuture<'_, Result<(), Failed>> {
-        std::future::ready(Ok(())).boxed()
-    }
-
-    fn figures(&self) -> Figures {
-        Figures::default()
-    }
-
-    fn health(&self) -> Result<(), Failed> {
-        Ok(())
-    }
-
-    fn is_durable(&self) -> bool {
-        false
-    }
-
-    fn is_synced(&self) -> bool {
-        false
-    }
-
-    fn save_sessions(&self, _batch: Vec<Saved>) -> BoxFuture<'_, Result<(), Failed>> {
-        std::future::ready(Ok(())).boxed()
-    }
-
-    fn take_sessions(
-        &self,
-        _max_sessions: usize,
-        _max_bytes: usize,
-    ) -> BoxFuture<'_, Result<Vec<Saved>, Failed>> {
-        std::future::ready(Ok(Vec::new())).boxed()
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        std::future::ready(()).boxed()
+        }
+        place
     }
 }

@@ -30,7 +30,8 @@ impl Rig {
         };
         let now = self.at(at);
         let _ = self.state.displace(connect.events_by);
-        self.state.connect(&connect, &self.settings, now, || true)
+        self.state
+            .connect(&connect, true, &self.settings, now, || true)
     }
 }
 
@@ -140,7 +141,9 @@ fn the_connects_beside_a_stream_are_answered_at_once_and_few() {
     };
     let now = rig.at(1);
     let _ = rig.state.displace(connect.events_by);
-    let connected = rig.state.connect(&connect, &rig.settings, now, || true);
+    let connected = rig
+        .state
+        .connect(&connect, true, &rig.settings, now, || true);
     assert_eq!(connected, Connected::Beside);
     assert!(rig.state.is_stream(ticket));
     let mut advice = Vec::new();

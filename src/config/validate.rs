@@ -279,6 +279,7 @@ impl Checks {
             ("bayeux.max_subscriptions", session.max_subscriptions),
             ("bayeux.max_channels", config.bayeux.router.max_channels),
             ("api.max_messages", config.api.bounds.max_messages),
+            ("api.max_watchers", config.api.bounds.max_watchers),
             (
                 "api.max_idempotency_keys",
                 config.api.bounds.max_idempotency_keys,
@@ -367,6 +368,11 @@ impl Checks {
                 1,
             ),
             ("webhook.max_answer_size", config.webhook.max_answer_size, 1),
+            (
+                "api.max_watched_bytes",
+                config.api.bounds.max_watched_bytes,
+                1,
+            ),
             (
                 "authentication.max_password_memory",
                 config.authentication.passwords.max_password_memory,

@@ -208,13 +208,10 @@ fn bind_with_all(
     let http_api = Arc::new(HttpApi::new(&server, clients.keys, &api.bounds, operator));
     let to_clients = api.public.then(|| Arc::clone(&http_api));
     let routes = public_routes(&http, demo, to_clients, &service);
+    let operator_routes = admin_routes(&admin, &server, &http_api);
     Ok(Bound {
         public: common.listen(&http.listen, Proxies::new(&http)?, routes)?,
-        admin: common.listen(
-            &admin.listen,
-            Proxies::default(),
-            admin_routes(&admin, &server, &http_api),
-        )?,
+        admin: common.listen(&admin.listen, Proxies::default(), operator_routes)?,
         api: common.listen(&api.listen, Proxies::default(), api_routes(&api, http_api))?,
         server,
         hooks: backends.hooks,

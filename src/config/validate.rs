@@ -159,8 +159,6 @@ impl Checks {
             ("http.keep_alive_timeout", http.keep_alive_timeout),
             ("http.write_timeout", http.write_timeout),
             ("http.shutdown_timeout", http.shutdown_timeout),
-            ("tls.handshake_timeout", config.tls.handshake_timeout),
-            ("tls.reload_interval", config.tls.reload_interval),
             ("bayeux.timeout", session.timeout),
             ("bayeux.max_interval", session.max_interval),
             ("bayeux.max_unconnected", session.max_unconnected),
@@ -582,8 +580,10 @@ fn shown(text: &str) -> String {
 }
 
 /// How long others are waited for, outside.
-fn of_others(config: &Config) -> [(&'static str, Duration); 6] {
+fn of_others(config: &Config) -> [(&'static str, Duration); 8] {
     [
+        ("tls.handshake_timeout", config.tls.handshake_timeout),
+        ("tls.reload_interval", config.tls.reload_interval),
         ("cluster.call_timeout", config.cluster.call_timeout),
         ("cluster.node_timeout", config.cluster.node_timeout),
         ("webhook.timeout", config.webhook.timeout),

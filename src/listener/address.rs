@@ -31,7 +31,7 @@ pub enum ListenAddress {
     /// The path of a Unix socket, from the root.
     Unix(PathBuf),
     /// One of these, where TLS is spoken.
-    Tls(Box<ListenAddress>),
+    Tls(Box<Self>),
 }
 
 /// Where a socket listens.
@@ -42,7 +42,7 @@ pub enum BoundAddress {
     /// At a path.
     Unix(PathBuf),
     /// At one of these, and speaks TLS.
-    Tls(Box<BoundAddress>),
+    Tls(Box<Self>),
 }
 
 /// Why a text is not an address to listen on.

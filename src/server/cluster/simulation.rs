@@ -84,7 +84,7 @@ struct World {
     failures: Mutex<Vec<String>>,
     /// Nothing happens any more.
     is_calm: AtomicBool,
-    /// Some node has been cut off from Redis, or may have been.
+    /// Some node has been cut off from Redis.
     has_been_away: AtomicBool,
 }
 

@@ -220,6 +220,7 @@ impl Client {
             if subscriptions.iter().any(|own| own.as_str() == name) {
                 break;
             }
+            // A node that is cut off for long answers all the same: it cannot know that others are not.
             if !self.world.has_been_away() {
                 self.fail("it is subscribed, and others do not know of it");
             }

@@ -90,7 +90,7 @@ struct World {
 
 impl World {
     fn new(seed: u64, mutant: Mutant) -> Arc<Self> {
-        let redis = Redis::new(seed, mutant, seed % 2 == 0);
+        let redis = Redis::new(seed, mutant, seed.is_multiple_of(2));
         let channel = |name| ChannelName::parse(name, &Limits::default()).expect("a channel");
         let world = Arc::new(Self {
             seed,
@@ -306,7 +306,7 @@ fn run(seed: u64, mutant: Mutant) -> Vec<String> {
         let world = World::new(seed, mutant);
         let mut chance = Chance::of(seed);
         let habits = |name: usize| Habits {
-            acknowledges: name % 2 == 0,
+            acknowledges: name.is_multiple_of(2),
             uses_streams: name < 2,
             leaves: name == 4,
         };

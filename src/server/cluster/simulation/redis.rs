@@ -176,7 +176,7 @@ impl Redis {
             },
         };
         let latencies = self.latencies();
-        self.data().publish(entry, None, self.micros(), &latencies);
+        self.data().publish(&entry, None, self.micros(), &latencies);
     }
 
     /// Returns how long something takes to each of the nodes.
@@ -204,7 +204,7 @@ impl Data {
 
     pub(super) fn publish(
         &mut self,
-        entry: Entry,
+        entry: &Entry,
         publisher: Option<ClientId>,
         micros: u64,
         latencies: &[Duration],

@@ -161,7 +161,7 @@ impl Backplane for Way {
                 let Outgoing {
                     entry, publisher, ..
                 } = message;
-                Ok(data.publish(entry, publisher, micros, &latencies))
+                Ok(data.publish(&entry, publisher, micros, &latencies))
             };
             batch.into_iter().map(publish).collect()
         })

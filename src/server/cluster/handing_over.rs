@@ -43,6 +43,9 @@ impl BayeuxServer {
         let Some(cluster) = &core.cluster else {
             return;
         };
+        let bound = cluster.links.settings.call_timeout;
+        // Those that are on their way here are not among its sessions yet.
+        let _ = timeout(bound, cluster.fetches.settled()).await;
         let before = self.session_count();
         if let Err(failed) = write_all(core).await {
             tracing::error!("sessions cannot be written for other nodes: {failed}");
@@ -51,7 +54,6 @@ impl BayeuxServer {
         let mut failed = HashSet::new();
         for _ in 0..ROUNDS {
             // One that has just gone may still be thought to live.
-            let bound = cluster.links.settings.call_timeout;
             let _ = timeout(bound, cluster.nodes.told_again()).await;
             let ready = cluster.nodes.ready().into_iter();
             let others: Vec<_> = ready

@@ -48,6 +48,15 @@ impl<T: Clone + Send + Sync + 'static> Joint<T> {
         done.ok().and_then(|done| done.clone())
     }
 
+    /// Waits until all is done that is going on now.
+    pub(in crate::server) async fn settled(&self) {
+        let all: Vec<_> = self.waiting(|waiting| waiting.values().cloned().collect());
+        for mut done in all {
+            // It fails if the work has panicked: then it is over, too.
+            let _ = done.wait_for(Option::is_some).await;
+        }
+    }
+
     fn begin<F>(&self, id: ClientId, work: impl FnOnce() -> F) -> Option<watch::Receiver<Option<T>>>
     where
         F: Future<Output = T> + Send + 'static,
@@ -111,8 +120,12 @@ mod tests {
         };
         let gone = tokio::time::timeout(Duration::from_millis(1), joint.work(id, work)).await;
         assert!(gone.is_err() && joint.has(id));
-        assert_eq!(joint.work(id, work).await, Some(1));
-        assert!(!joint.has(id));
+        joint.settled().await;
+        assert_eq!(count.load(SeqCst), 1);
+        let _ = tokio::time::timeout(Duration::from_millis(1), joint.work(id, work)).await;
+        assert!(joint.has(id));
         assert_eq!(joint.work(id, work).await, Some(2));
+        assert!(!joint.has(id));
+        assert_eq!(joint.work(id, work).await, Some(3));
     }
 }

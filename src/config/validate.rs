@@ -369,11 +369,6 @@ impl Checks {
             ),
             ("webhook.max_answer_size", config.webhook.max_answer_size, 1),
             (
-                "api.max_watched_bytes",
-                config.api.bounds.max_watched_bytes,
-                1,
-            ),
-            (
                 "authentication.max_password_memory",
                 config.authentication.passwords.max_password_memory,
                 MIN_PASSWORD_MEMORY,
@@ -395,6 +390,8 @@ impl Checks {
         for (key, size, least) in bounds {
             self.size(key, size, least);
         }
+        let watched = config.api.bounds.max_watched_bytes;
+        self.size("api.max_watched_bytes", watched, 1);
     }
 
     fn size(&mut self, key: &str, size: ByteSize, least: u64) {

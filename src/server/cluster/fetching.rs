@@ -168,6 +168,10 @@ async fn look_for(core: &Arc<Core>, id: ClientId) -> Located {
         if tried > 0 {
             sleep(RETRY).await;
         }
+        // It would have to give it away again at once.
+        if core.shared.reconnects.is_stopping() {
+            return Located::Unknown;
+        }
         let node = match locate(core, id, but).await {
             Located::At(node) => node,
             Located::Unknown => continue,

@@ -44,8 +44,12 @@ impl BayeuxServer {
             return;
         };
         let bound = cluster.links.settings.call_timeout;
-        // Those that are on their way here are not among its sessions yet.
-        let _ = timeout(bound, cluster.fetches.settled()).await;
+        // Those that are on their way here are not among its sessions yet, and more do not come.
+        let settled = async {
+            cluster.fetches.settled().await;
+            cluster.leaving.all_over().await;
+        };
+        let _ = timeout(bound, settled).await;
         let before = self.session_count();
         if let Err(failed) = write_all(core).await {
             tracing::error!("sessions cannot be written for other nodes: {failed}");
@@ -203,6 +207,9 @@ impl Drop for Parting<'_> {
 
 /// Takes what another node gives.
 pub(super) async fn answer(core: Arc<Core>, from: NodeId, body: Bytes) -> Result<Bytes, String> {
+    if core.shared.reconnects.is_stopping() {
+        return Err("this node stops, too".to_owned());
+    }
     let taking = tokio::spawn(async move {
         match decode(&body)? {
             GiveCall::Ready(patterns) => {

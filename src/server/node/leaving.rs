@@ -131,6 +131,14 @@ impl Leaving {
         }
     }
 
+    /// Waits until none of those is on its way any more that are now.
+    pub(in crate::server) async fn all_over(&self) {
+        let ids: Vec<_> = self.lock().keys().copied().collect();
+        for id in ids {
+            self.over(id).await;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }

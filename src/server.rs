@@ -16,6 +16,7 @@ mod node;
 mod outcome;
 mod pace;
 mod past;
+mod readiness;
 mod relief;
 mod request;
 mod resources;

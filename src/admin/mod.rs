@@ -1,10 +1,11 @@
-//! The operator's own listener: `GET /metrics` (Prometheus text), `GET /healthz`, and a page at `/`.
+//! The operator's own listener: `GET /metrics` (Prometheus text), `GET /healthz` and `/readyz`, and a page at `/`.
 
 mod page;
 
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
+use serde_json::json;
 
 use crate::server::BayeuxServer;
 use crate::web::{Head, Page, Response};
@@ -22,6 +23,16 @@ impl Admin {
     #[must_use]
     pub fn new(server: Arc<BayeuxServer>) -> Self {
         Self { server }
+    }
+
+    fn readiness(&self) -> Response {
+        let reasons = self.server.not_ready();
+        let status = match reasons.is_empty() {
+            true => StatusCode::OK,
+            false => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let text = json!({"ready": reasons.is_empty(), "reasons": reasons}).to_string();
+        Response::with_body(status, "application/json", text.into_bytes())
     }
 }
 
@@ -64,9 +75,10 @@ impl Page for Admin {
                     text.into_bytes(),
                 )
             }
+            "/readyz" => self.readiness(),
             _ => Response::error(
                 StatusCode::NOT_FOUND,
-                "there are /metrics and /healthz here",
+                "there are /metrics, /healthz and /readyz here",
             ),
         }
     }

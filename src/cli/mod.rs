@@ -9,6 +9,7 @@ mod completions;
 mod explain;
 mod harmless;
 mod hash_password;
+mod health;
 mod logging;
 mod manual;
 mod publish;
@@ -62,6 +63,8 @@ enum Command {
     Subscribe(subscribe::Args),
     /// Call a service and print its answer.
     Call(call::Args),
+    /// Ask a server whether it is ready; by its exit code, for health checks.
+    Health(health::Args),
     /// Load a Bayeux server and report what it can do.
     Bench(bench::Args),
     /// Print a configuration file with every key, its default and its meaning.
@@ -85,6 +88,7 @@ impl Cli {
             Command::Publish(args) => publish::run(&args),
             Command::Subscribe(args) => subscribe::run(&args),
             Command::Call(args) => call::run(&args),
+            Command::Health(args) => health::run(args),
             Command::Bench(args) => bench::main(&args),
             Command::DefaultConfig => print(crate::config::DEFAULT_TEXT.as_bytes()),
             Command::Completions(args) => completions::run(&args),

@@ -1,6 +1,7 @@
 //! The operator's listener: figures and health.
 
-use crate::support::{Http, Request, TestServer};
+use crate::support::program::run;
+use crate::support::{Http, Request, TestServer, within};
 
 const ADMIN: &str = "admin.listen=[\"127.0.0.1:0\"]";
 
@@ -49,6 +50,26 @@ async fn health_is_ok_while_it_serves() {
     let server = TestServer::start(&[ADMIN]);
     let response = get(&server, "/healthz").await;
     assert_eq!((response.status, response.text()), (200, "ok\n"));
+}
+
+#[tokio::test]
+async fn it_is_ready_while_it_serves() {
+    const READY: &str = r#"{"ready":true,"reasons":[]}"#;
+    let server = TestServer::start(&[ADMIN]);
+    let response = get(&server, "/readyz").await;
+    assert_eq!((response.status, response.text()), (200, READY));
+    let admin = server.admin.unwrap();
+    let health = || async {
+        let asking = move || run(&["health", &format!("http://{admin}")]);
+        let output = within(tokio::task::spawn_blocking(asking)).await.unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.code(), text.trim_end().to_owned())
+    };
+    assert_eq!(health().await, (Some(0), READY.to_owned()));
+    drop(server);
+    let (code, text) = health().await;
+    assert_eq!(code, Some(1));
+    assert!(text.contains("/readyz: "), "{text}");
 }
 
 #[tokio::test]

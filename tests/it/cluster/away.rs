@@ -5,12 +5,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{TestCluster, until, within};
+use crate::support::{Http, Request, TestCluster, TestServer, until, within};
 
 const NODE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Within this a poll is held until its time is over.
 const TIMEOUT: Duration = Duration::from_millis(500);
-const SETTINGS: [&str; 3] = [
+const SETTINGS: [&str; 4] = [
+    "admin.listen=[\"127.0.0.1:0\"]",
     "cluster.node_timeout=2s",
     "cluster.call_timeout=1s",
     "bayeux.timeout=500ms",
@@ -27,6 +28,14 @@ async fn nothing(messages: impl Future<Output = Vec<Value>>) -> Value {
     reply
 }
 
+/// What a balancer is told, and why.
+async fn readiness(node: &TestServer) -> (u16, Value) {
+    let mut http = Http::open(node.admin.unwrap()).await;
+    let response = http.exchange(Request::new("GET", "/readyz")).await;
+    let answer: Value = serde_json::from_str(response.text()).unwrap();
+    (response.status, answer["reasons"].clone())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn polls_are_held_and_answered_with_nothing_until_redis_is_back() {
     let mut cluster = TestCluster::start(1, &SETTINGS).await;
@@ -36,6 +45,7 @@ async fn polls_are_held_and_answered_with_nothing_until_redis_is_back() {
     idle.publish("/a", 1).await;
     until(|| node.metrics().delivered.value() == 1).await;
     // That is queued, and its client does not ask for it before others might have its session.
+    assert_eq!(readiness(node).await, (200, json!([])));
     cluster.redis.kill();
     let begins = Instant::now();
     while begins.elapsed() < 2 * NODE_TIMEOUT {
@@ -48,6 +58,8 @@ async fn polls_are_held_and_answered_with_nothing_until_redis_is_back() {
     let mut refused = idle.publish("/b", 1).await;
     assert_eq!(refused.pop().unwrap()["error"], "503::cluster_unavailable");
     waiting.poll().await;
+    let away = json!(["the cluster's Redis is away"]);
+    assert_eq!(readiness(node).await, (503, away));
     cluster.redis.start_again().await;
     let has_come = async {
         let mut messages = waiting.polled().await;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { Cluster } from './support/cluster.mjs';
 import { cometd9 } from './support/node-peer.mjs';
@@ -14,7 +15,15 @@ const CLIENTS = [
   { transport: 'websocket', extensions: [] },
   { transport: 'websocket', extensions: ['Ack'] },
 ];
-const SETTINGS = ['cluster.node_timeout=4s', 'bayeux.publish_without_session=true', 'bayeux.max_interval=30s'];
+const SETTINGS = [
+  'cluster.node_timeout=4s',
+  'bayeux.publish_without_session=true',
+  'bayeux.max_interval=30s',
+  // All that is published until a dead node is noticed.
+  'channel=[{pattern="/chat/**", history={messages=100000}}]',
+];
+/** How long a publisher rests after each message, in ms: no more comes in that time than may be replayed. */
+const REST = 2;
 
 /** Runs `play` with a cluster of its own. */
 const onCluster = async (play) => {
@@ -57,10 +66,13 @@ function publishing(url) {
       const [{ successful, error }] = JSON.parse(text);
       assert.equal(successful, true, error);
       accepted.push(number);
+      await delay(REST);
     }
   })();
   return {
     accepted,
+    /** Ends when it is told to stop; fails if a publish does. */
+    done,
     /** Publishes on until each of these has got something that is new, as who does not acknowledge may miss the last. */
     async reaches(peers) {
       const counts = peers.map((peer) => peer.messages.length);

@@ -6,6 +6,13 @@ use super::super::directory::{ChannelDetails, ListedSession, Presence};
 use crate::router::Listed;
 use crate::smallest::Page;
 
+/// Returns what stands in any of these pages, and whether there is more behind one of them.
+fn together<T>(here: Page<T>, others: Vec<Page<T>>) -> (impl Iterator<Item = T>, bool) {
+    let is_more = here.is_more || others.iter().any(|page| page.is_more);
+    let others = others.into_iter().flat_map(|page| page.items);
+    (here.items.into_iter().chain(others), is_more)
+}
+
 /// Merges pages of sessions. One that moves meanwhile may stand in two of them.
 pub(super) fn sessions(
     here: Page<ListedSession>,
@@ -15,11 +22,7 @@ pub(super) fn sessions(
     if others.is_empty() {
         return here;
     }
-    let is_more = others
-        .iter()
-        .fold(here.is_more, |is, page| is | page.is_more);
-    let others = others.into_iter().flat_map(|page| page.items);
-    let all = here.items.into_iter().chain(others);
+    let (all, is_more) = together(here, others);
     let all: BTreeMap<_, _> = all.map(|listed| (listed.alias, listed)).collect();
     first(all, limit, is_more)
 }
@@ -33,12 +36,9 @@ pub(super) fn channels(
     if others.is_empty() {
         return here;
     }
-    let is_more = others
-        .iter()
-        .fold(here.is_more, |is, page| is | page.is_more);
-    let others = others.into_iter().flat_map(|page| page.items);
+    let (listed, is_more) = together(here, others);
     let mut all: BTreeMap<_, Listed> = BTreeMap::new();
-    for listed in here.items.into_iter().chain(others) {
+    for listed in listed {
         match all.get_mut(&listed.pattern) {
             Some(known) => add(known, &listed),
             None => {

@@ -14,7 +14,7 @@ use super::replaying::Replaying;
 use super::stream_slot::StreamSlot;
 use super::subscriptions::Subscriptions;
 use super::times::Times;
-use super::{EndReason, Settings};
+use super::{EndReason, Settings, Tick};
 use crate::bayeux::{Advice, ChannelPattern, Event, RandomId};
 use crate::extensions::Begun;
 
@@ -356,14 +356,9 @@ impl State {
         self.times().ends.is_some_and(|ends| ends <= now)
     }
 
-    /// Does what is due: wakes whoever has to act (first result), or expires (second). `resumed` is
-    /// when the last pause of the process ended.
-    pub(super) fn on_timer(
-        &mut self,
-        now: Instant,
-        resumed: Option<Instant>,
-        settings: &Settings,
-    ) -> (Wake, bool) {
+    /// Does what is due: wakes whoever has to act (first result), or expires (second).
+    pub(super) fn on_timer(&mut self, tick: Tick, settings: &Settings) -> (Wake, bool) {
+        let now = tick.now;
         if matches!(self.phase, Phase::Ended(_)) {
             return (Wake::NONE, false);
         }
@@ -375,18 +370,24 @@ impl State {
         match &self.held {
             Some(held) if held.deadline <= now => wake.connect |= self.resume(),
             Some(_) => {}
-            None => return (wake, self.has_expired(now, resumed, settings)),
+            None => return (wake, self.has_expired(tick, settings)),
         }
         (wake, false)
     }
 
-    /// A client cannot be heard during a pause of the process: it has its time again after it.
-    fn has_expired(&mut self, now: Instant, resumed: Option<Instant>, settings: &Settings) -> bool {
+    /// A client cannot be heard during a pause of the process: it has its time again after it. The same if it may
+    /// have asked a node that does not answer, but not for longer than messages would keep its session.
+    fn has_expired(&mut self, tick: Tick, settings: &Settings) -> bool {
         let max_interval = self.times().max_interval(settings);
-        if let Some(again) = resumed.map(|resumed| resumed + max_interval) {
-            self.expiry = self.expiry.max(again);
+        if let Some(resumed) = tick.resumed {
+            self.expiry = self.expiry.max(resumed + max_interval);
         }
-        self.expires(settings).is_some_and(|expiry| expiry <= now)
+        if let Some(unheard) = tick.unheard {
+            let longest = self.connected + settings.max_unconnected;
+            self.expiry = self.expiry.max(longest.min(unheard + max_interval));
+        }
+        self.expires(settings)
+            .is_some_and(|expiry| expiry <= tick.now)
     }
 
     /// Returns when [`on_timer`](Self::on_timer) has to be called next.

@@ -165,7 +165,7 @@ fn times_that_are_left_go_on_and_the_time_to_come_back_begins_anew() {
     let mut due = Vec::new();
     let timers = &session.shared().timers;
     timers.take_due(expiry, &mut due);
-    let tick = |now| crate::session::Tick { now, resumed: None };
+    let tick = crate::session::Tick::at;
     let early = expiry - Duration::from_millis(1);
     assert_eq!(session.on_timer(due[0].0, tick(early)), None);
     due.clear();

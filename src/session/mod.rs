@@ -14,6 +14,7 @@ mod gaps;
 mod id_hasher;
 mod in_flight;
 mod listing;
+mod missed;
 mod origin;
 mod overflow;
 mod ownership;

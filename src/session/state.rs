@@ -73,6 +73,15 @@ impl Wake {
         stream: true,
         reply: false,
     };
+
+    /// Adds others to those who have something to do.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            connect: self.connect || other.connect,
+            stream: self.stream || other.stream,
+            reply: self.reply || other.reply,
+        }
+    }
 }
 
 /// How many responses wait for the client to read.
@@ -231,7 +240,8 @@ impl State {
 
     pub(super) fn end_batch(&mut self, settings: &Settings) -> Wake {
         self.batches = self.batches.saturating_sub(1);
-        self.resume_for_events(settings)
+        let gap = self.resume_for_gap();
+        self.resume_for_events(settings).and(gap)
     }
 
     /// Queues an event, and tells what became of it and who has to write it.

@@ -440,8 +440,9 @@ impl State {
         self.client_interval.unwrap_or(own)
     }
 
-    pub(super) fn max_interval(&self, settings: &Settings) -> Duration {
-        self.times().max_interval(settings)
+    pub(super) fn outlives(&self, settings: &Settings) -> Duration {
+        let times = self.times();
+        times.timeout(settings) + self.interval(settings) + times.max_interval(settings)
     }
 
     fn times(&self) -> Times {

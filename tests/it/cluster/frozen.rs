@@ -1,6 +1,7 @@
 //! A node that passes requests on is frozen, and goes on or not: its clients keep their sessions, and nothing comes twice
 //! to who does not acknowledge.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -42,7 +43,14 @@ impl Scene {
 
     /// A client whose session is at the owner, and which goes on at the edge.
     async fn client(&self, acknowledges: bool) -> Receiver {
-        let mut client = Client::new(self.owner().address);
+        let mut receiver = self.client_of(self.owner().address, acknowledges).await;
+        receiver.client.move_to(self.edge().address());
+        receiver
+    }
+
+    /// A client whose session is at a node.
+    async fn client_of(&self, node: SocketAddr, acknowledges: bool) -> Receiver {
+        let mut client = Client::new(node);
         client
             .handshake_with(json!({"ext": {"ack": acknowledges}}))
             .await;
@@ -55,7 +63,6 @@ impl Scene {
         receiver.poll().await;
         receiver.take_reply().await;
         receiver.client.subscribe("/a").await;
-        receiver.client.move_to(self.edge().address());
         receiver
     }
 
@@ -182,6 +189,29 @@ async fn a_reply_that_a_frozen_node_writes_late_brings_nothing_twice() {
             assert!(client.count(1) <= 1, "{:?}", client.numbers);
         }
         client.client.disconnect().await;
+    }
+}
+
+/// No connection to a machine without power is closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_gives_up_the_frozen_node_of_its_session_goes_on_elsewhere() {
+    let scene = Scene::start().await;
+    let own = scene.edge();
+    let mut clients = Vec::new();
+    for acknowledges in [false, true] {
+        let mut client = scene.client_of(own.address(), acknowledges).await;
+        client.poll().await;
+        clients.push(client);
+    }
+    own.signal("STOP");
+    sleep(LONG).await;
+    for client in &mut clients {
+        client.client.move_to(scene.owner().address);
+        client.poll().await;
+    }
+    scene.publish(1).await;
+    for client in &mut clients {
+        client.receive(1).await;
     }
 }
 

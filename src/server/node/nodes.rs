@@ -140,24 +140,31 @@ mod tests {
         let (ready, leaving) = (NodeState::Ready, NodeState::Leaving);
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        // Seconds, the nodes that live if a heartbeat tells, and until when clients were unheard.
-        let table: [(u64, Option<&[(u32, NodeState)]>, Option<u64>); 10] = [
-            (0, Some(&[(1, ready), (2, ready), (3, ready)]), None),
-            (1, Some(&[(1, ready), (2, ready), (3, leaving)]), None),
-            (2, Some(&[(1, ready), (2, ready)]), None),
-            (3, Some(&[(1, ready)]), Some(3)),
-            (9, None, Some(9)),
-            (20, Some(&[(1, ready), (2, ready)]), Some(20)),
-            (25, None, Some(20)),
-            (26, Some(&[(1, ready)]), Some(26)),
-            (55, None, Some(55)),
-            (60, None, Some(56)),
+        // Seconds, the nodes that live as a heartbeat tells then, if one does, and until when clients were unheard.
+        let table = [
+            (
+                0,
+                vec![node(1, ready), node(2, ready), node(3, ready)],
+                None,
+            ),
+            (
+                1,
+                vec![node(1, ready), node(2, ready), node(3, leaving)],
+                None,
+            ),
+            (2, vec![node(1, ready), node(2, ready)], None),
+            (3, vec![node(1, ready)], Some(3)),
+            (9, vec![], Some(9)),
+            (20, vec![node(1, ready), node(2, ready)], Some(20)),
+            (25, vec![], Some(20)),
+            (26, vec![node(1, ready)], Some(26)),
+            (55, vec![], Some(55)),
+            (60, vec![], Some(56)),
         ];
         let nodes = Nodes::default();
         for (now, alive, unheard) in table {
-            if let Some(alive) = alive {
-                let alive = alive.iter().map(|(id, state)| node(*id, *state));
-                nodes.note(alive.collect(), at(now));
+            if !alive.is_empty() {
+                nodes.note(alive, at(now));
             }
             let known = nodes.unheard(Duration::from_secs(30), at(now));
             assert_eq!(known, unheard.map(at), "at {now} s");

@@ -145,14 +145,15 @@ impl State {
     /// Hears whether the reply to a connect was written, with the gap that it may have told; who acknowledges says it
     /// with the next.
     pub(in crate::session) fn end_telling(&mut self, connect: Option<u64>, is_written: bool) {
-        let is_it = |gaps: &Box<Gaps>| connect.is_some_and(|connect| gaps.is_told_with(connect));
-        if self.acknowledges() || !self.gaps.as_ref().is_some_and(is_it) {
+        if self.acknowledges() {
             return;
         }
-        if is_written {
-            self.gaps = None;
-        } else if let Some(gaps) = &mut self.gaps {
+        let told = |gaps: &mut Box<Gaps>| connect.is_some_and(|connect| gaps.is_told_with(connect));
+        if let Some(mut gaps) = self.gaps.take_if(told)
+            && !is_written
+        {
             gaps.tell_again();
+            self.gaps = Some(gaps);
         }
     }
 }

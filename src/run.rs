@@ -47,7 +47,7 @@ use crate::web::cors::NotAnOrigin;
 use crate::web::{Hosts, Page};
 use backends::Backends;
 use cluster::Node;
-pub use cluster::NotANode;
+pub use cluster::{NotANode, secrets as cluster_secrets};
 use stopping::Stopping;
 
 /// Why a server cannot start.

@@ -9,6 +9,7 @@ use crate::authentication::webhook::Webhook;
 use crate::config::{self, Config, Sources};
 use crate::hooks::Hooks;
 use crate::listener::tls::Acceptor;
+use crate::run;
 
 /// The arguments of `mirant check-config`.
 #[derive(Debug, clap::Args)]
@@ -41,6 +42,7 @@ pub(super) fn run(args: Args) -> ExitCode {
         token::tokens(&loaded.config)?;
         webhook(&loaded.config)?;
         hooks(&loaded.config)?;
+        cluster(&loaded.config)?;
         tls(&loaded.config)
     });
     match checked {
@@ -69,6 +71,15 @@ fn directory(config: &Config) -> Result<(), String> {
 fn webhook(config: &Config) -> Result<(), String> {
     let webhook = Webhook::new(&config.webhook, &config.bayeux.limits, Arc::default());
     webhook.map(drop).map_err(|problems| listed(&problems))
+}
+
+/// Reads the secrets of a node.
+fn cluster(config: &Config) -> Result<(), String> {
+    if config.cluster.redis.is_none() {
+        return Ok(());
+    }
+    let secrets = run::cluster_secrets(&config.cluster);
+    secrets.map(drop).map_err(|error| with_causes(&error))
 }
 
 /// Reads certificates and their keys.

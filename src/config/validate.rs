@@ -583,12 +583,11 @@ fn shown(text: &str) -> String {
 }
 
 /// How long others are waited for, outside, and how often files are looked at.
-fn of_others(config: &Config) -> [(&'static str, Duration); 8] {
+fn of_others(config: &Config) -> [(&'static str, Duration); 7] {
     [
         ("tls.handshake_timeout", config.tls.handshake_timeout),
         ("tls.reload_interval", config.tls.reload_interval),
         ("cluster.call_timeout", config.cluster.call_timeout),
-        ("cluster.node_timeout", config.cluster.node_timeout),
         ("webhook.timeout", config.webhook.timeout),
         ("webhook.retry", config.webhook.retry),
         ("backends.call_timeout", config.backends.call_timeout),

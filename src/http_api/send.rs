@@ -168,21 +168,29 @@ impl From<NotSent> for Problem {
 
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
-        const MEMORY: &str = "memory_short";
         let retry = denied.retry();
-        let problem = if denied.reason() == MEMORY {
-            Self::new(
+        let problem = match denied.reason() {
+            "memory_short" => Self::new(
                 Kind::Memory,
                 "the server has no memory left for it (memory.budget)",
-            )
-        } else {
-            let detail = format!("an extension refuses it: {}", denied.reason());
-            let problem = Self::new(Kind::Refused, detail);
-            let code = denied.code().filter(|code| (400..600).contains(code));
-            let status = code.and_then(|code| http::StatusCode::from_u16(code).ok());
-            match status {
-                Some(status) => problem.with_status(status),
-                None => problem,
+            ),
+            "cluster_unavailable" => Self::new(
+                Kind::Unavailable,
+                "the cluster's Redis is away (cluster.redis)",
+            ),
+            "history_unavailable" => Self::new(
+                Kind::Unavailable,
+                "history cannot be kept now (history.directory)",
+            ),
+            reason => {
+                let detail = format!("an extension refuses it: {reason}");
+                let problem = Self::new(Kind::Refused, detail);
+                let code = denied.code().filter(|code| (400..600).contains(code));
+                let status = code.and_then(|code| http::StatusCode::from_u16(code).ok());
+                match status {
+                    Some(status) => problem.with_status(status),
+                    None => problem,
+                }
             }
         };
         problem.retry_after(retry)

@@ -152,15 +152,18 @@ impl Wire {
                 let (text, _) = read.ok_or(CallFailed::NoAnswer(to))?;
                 let reason = String::from_utf8_lossy(&text).into_owned();
                 if status == StatusCode::UNAUTHORIZED {
-                    self.note_refused(to, &reason);
+                    self.note_refused(&peer, &reason);
                 }
                 Err(CallFailed::Refused(reason))
             }
         }
     }
 
-    fn note_refused(&self, by: NodeId, reason: &str) {
-        self.metrics.cluster.refusing.note(reason);
+    fn note_refused(&self, by: &Peer, reason: &str) {
+        self.metrics
+            .cluster
+            .refusing
+            .note(&format!("{by}: {reason}"));
         if let Some(permit) = self.metrics.may_log(Notice::Peer) {
             let suppressed = permit.suppressed;
             tracing::warn!(node = %by, suppressed, "another node refuses this one: {reason}");

@@ -408,7 +408,8 @@ async fn who_does_not_know_the_secret_is_refused_and_cut_off() {
         panic!("{refused:?}");
     };
     assert!(reason.contains("cluster.secret"), "{reason}");
-    assert_eq!(other.metrics.cluster.refusing.lately(), Some(reason.into()));
+    let told = format!("{TWO} at {}: {reason}", two.info().address);
+    assert_eq!(other.metrics.cluster.refusing.lately(), Some(told.into()));
     assert_eq!(two.one().metrics.cluster.refusing.lately(), None);
 }
 

@@ -208,7 +208,9 @@ async fn a_resource_that_is_deleted_is_so_at_every_node_whenever_it_hears_of_it(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_redis_is_away_publishes_are_refused_and_nobody_is_sent_away() {
-    let mut cluster = TestCluster::start(2, &[LESS_PATIENT, "bayeux.timeout=1m"]).await;
+    let (key, api) = (key("publish"), r#"api.listen=["127.0.0.1:0"]"#);
+    let set = [LESS_PATIENT, "bayeux.timeout=1m", api, &key];
+    let mut cluster = TestCluster::start(2, &set).await;
     let mut waiting = cluster.nodes[1].client().await;
     waiting.subscribe("/a").await;
     waiting.poll().await;
@@ -229,6 +231,12 @@ async fn while_redis_is_away_publishes_are_refused_and_nobody_is_sent_away() {
         "{reply}"
     );
     assert_ne!(reply["advice"]["reconnect"], "handshake", "{reply}");
+    let mut http = Http::open(cluster.nodes[0].api.unwrap()).await;
+    let response = http.exchange(post("/api/v1/publish/a", "2")).await;
+    let problem: Value = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!(problem["type"], "urn:mirant:unavailable", "{problem}");
+    assert_eq!(problem["status"], 503, "{problem}");
+    assert_eq!(response.header("Retry-After"), Some("1"));
     assert_eq!(publisher.subscribe("/b").await["successful"], true);
     cluster.nodes[1].holds(1).await;
     cluster.redis.start_again().await;

@@ -161,6 +161,7 @@ impl From<NotSent> for Problem {
                 "there is no session of this name; GET /api/v1/sessions lists them",
             ),
             NotSent::NoAnswer => NoAnswer.into(),
+            NotSent::Reused => Conflict::Differs.into(),
         }
     }
 }
@@ -259,12 +260,15 @@ impl<'r> Request<'r> {
     }
 
     /// Sends messages, and returns what became of each; and how much work that was.
+    ///
+    /// # Errors
+    /// Another node of the cluster has sent something else under the request's key.
     pub async fn send(
         &self,
         messages: Vec<Result<Posted<'_>, Problem>>,
         check: &Check<'_>,
         send: &Send<'_>,
-    ) -> (Vec<Result<Accepted, Problem>>, usize) {
+    ) -> Result<(Vec<Result<Accepted, Problem>>, usize), Problem> {
         let mut checked: Vec<Result<Checked<'_>, Problem>> = messages
             .into_iter()
             .map(|message| message.and_then(|posted| self.checked(&posted, check)))
@@ -302,6 +306,7 @@ impl<'r> Request<'r> {
                 tokio::task::yield_now().await;
             }
         }
+        let mut is_reused = false;
         for (index, later) in on_their_way {
             match later.await {
                 Ok(sequenced) => {
@@ -313,6 +318,8 @@ impl<'r> Request<'r> {
                 }
                 Err(error) => {
                     self.unsettle(index, &claims);
+                    let is_own = claims.iter().any(|(of, _)| *of == index);
+                    is_reused |= matches!(error, NotSent::Reused) && !is_own;
                     sent[index] = Err(error.into());
                 }
             }
@@ -324,7 +331,10 @@ impl<'r> Request<'r> {
             }
         }
         self.count(&sent);
-        (sent, sending.work())
+        if is_reused {
+            return Err(Conflict::Differs.into());
+        }
+        Ok((sent, sending.work()))
     }
 
     fn checked<'a>(&self, posted: &Posted<'a>, check: &Check<'_>) -> Result<Checked<'a>, Problem> {
@@ -384,9 +394,8 @@ impl<'r> Request<'r> {
             self.keep(index, kept);
             return repeated(kept);
         }
-        let own = claim.as_ref().map(|claim| claim.name(0));
-        let once = own.or_else(|| Some(self.claim.as_ref()?.name(index)));
-        sending.once(once.map(|name| (name, self.shared.receipts.window())));
+        let own = claim.as_ref().map(|claim| claim.once(0));
+        sending.once(own.or_else(|| Some(self.claim.as_ref()?.once(index))));
         let sent = send(sending, index, &mut checked.message, &checked.channel, now)?;
         claims.extend(claim.map(|claim| (index, claim)));
         let (kept, later) = match sent {

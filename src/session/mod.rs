@@ -14,6 +14,7 @@ mod gaps;
 mod id_hasher;
 mod in_flight;
 mod listing;
+mod missed;
 mod origin;
 mod overflow;
 mod ownership;
@@ -462,7 +463,7 @@ impl Session {
             return Some(EndReason::IdentityExpired);
         }
         let settings = &self.shared.settings;
-        let (wake, expired) = inner.state.on_timer(tick.now, tick.resumed, settings);
+        let (wake, expired) = inner.state.on_timer(tick, settings);
         if expired && inner.state.is_kept_in_vain(settings) {
             self.shared.metrics.limited(Limit::MaxUnconnected);
         }

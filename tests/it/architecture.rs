@@ -90,7 +90,14 @@ const LAYERS: [(&str, &[&str]); 38] = [
     ("resources", &["memory", "bayeux", "metrics"]),
     (
         "sequence",
-        &["memory", "bayeux", "history", "resources", "router"],
+        &[
+            "memory",
+            "bayeux",
+            "history",
+            "cluster",
+            "resources",
+            "router",
+        ],
     ),
     (
         "operations",

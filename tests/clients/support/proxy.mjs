@@ -84,6 +84,21 @@ export const apache = {
   args: (folder) => ['-X', '-f', `${folder}/main.conf`],
 };
 
+/** @type {Kind} */
+export const caddy = {
+  program: '/usr/bin/caddy',
+  example: 'Caddyfile',
+  listen: 'comet.example.com {',
+  listening: (address) => `http://:${address.split(':')[1]} {\n\tbind 127.0.0.1`,
+  main: (folder) => `{
+    admin off
+    auto_https off
+    storage file_system ${folder}
+  }
+  import ${folder}/site.conf`,
+  args: (folder) => ['run', '--config', `${folder}/main.conf`, '--adapter', 'caddyfile'],
+};
+
 /** A proxy as its example sets it up, in front of one server. */
 export class Proxy {
   /** Where it listens, e.g. `http://127.0.0.1:40123`. */

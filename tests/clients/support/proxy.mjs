@@ -157,7 +157,9 @@ export class Proxy {
     await writeFile(join(this.#folder, 'site.conf'), site.reduce(replaceOnce, text));
     await writeFile(join(this.#folder, 'main.conf'), `${main(this.#folder)}\n`);
 
-    const child = spawn(program, args(this.#folder), { stdio: ['ignore', 'pipe', 'pipe'] });
+    // Caddy keeps files in its home.
+    const env = { ...process.env, HOME: this.#folder };
+    const child = spawn(program, args(this.#folder), { env, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#process = child;
     let ended = null;
     this.#exit = new Promise((resolve) => {

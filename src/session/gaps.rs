@@ -87,7 +87,8 @@ impl Session {
             let event = Event::overtaken(pattern, &Outcome::json(&[outcome]));
             Arc::new(event.counted(memory))
         };
-        let wake = inner.state.note_gap(patterns, told, &self.shared.settings);
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        let wake = state.note_gap(patterns, told, settings);
         self.finish(inner, wake);
     }
 }

@@ -45,7 +45,9 @@ impl Session {
     /// Holds back wake-ups while a batch of its client's own messages is processed.
     pub fn begin_batch(&self, now: Instant) {
         self.hear(now);
-        self.lock().state.begin_batch(&self.shared.settings, now);
+        let mut inner = self.lock();
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        state.begin_batch(settings, now);
     }
 
     /// Ends the batch: takes the events that its response may carry, and wakes the held connect if
@@ -53,9 +55,9 @@ impl Session {
     pub fn end_batch(self: &Arc<Self>, carrier: Carrier) -> Taken {
         let carrier = self.carrier(carrier);
         let mut inner = self.lock();
-        let settings = &self.shared.settings;
-        let taken = carrier.drain(&mut inner.state, settings);
-        let wake = inner.state.end_batch(settings);
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        let taken = carrier.drain(state, settings);
+        let wake = state.end_batch(settings);
         self.finish(inner, wake);
         self.in_flight(taken, carrier.connect())
     }
@@ -63,9 +65,9 @@ impl Session {
     /// Takes the events that a reply may carry; that to a connect none, if a newer one has come.
     pub fn take_events(self: &Arc<Self>, carrier: Carrier) -> Taken {
         let carrier = self.carrier(carrier);
-        let settings = &self.shared.settings;
         let mut inner = self.lock();
-        let taken = carrier.drain(&mut inner.state, settings);
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        let taken = carrier.drain(state, settings);
         self.count_places(&mut inner);
         drop(inner);
         self.in_flight(taken, carrier.connect())
@@ -95,8 +97,8 @@ impl Session {
         inner.state.note_reply(unwritten.is_empty());
         let restored = inner.state.restorable(unwritten);
         self.shared.metrics.restored.add(restored.len());
-        let settings = &self.shared.settings;
-        let wake = inner.state.end_reply(connect, restored, settings);
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        let wake = state.end_reply(connect, restored, settings);
         if connect == Some(inner.state.newest_connect()) {
             inner.reply_waker = None;
         }
@@ -113,8 +115,8 @@ impl Session {
     /// Starts it again, when that is written or given up.
     pub(super) fn end_writing(&self, to_connect: bool, now: Instant) {
         let mut inner = self.lock();
-        let settings = &self.shared.settings;
-        inner.state.end_writing(to_connect, settings, now);
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        state.end_writing(to_connect, settings, now);
         self.after(inner, Wake::default());
     }
 }

@@ -310,6 +310,10 @@ impl BayeuxServer {
         let Some(session) = self.core.sessions.find(id) else {
             return;
         };
+        let tick = Tick {
+            unheard: self.core.unheard(tick.now),
+            ..tick
+        };
         if let Some(reason) = session.on_timer(due, tick) {
             self.core.scope(tick.now).end(&session, reason);
         }

@@ -556,11 +556,12 @@ fn shown(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Durations that may be zero.
+/// Durations that may be zero, or of which the least is checked elsewhere.
 fn or_zero(config: &Config) -> impl Iterator<Item = (&'static str, Duration)> {
     let session = &config.bayeux.session;
     [
         ("http.drain_time", config.http.drain_time),
+        ("cluster.node_timeout", config.cluster.node_timeout),
         ("bayeux.interval", session.interval),
         ("webhook.cache", config.webhook.cache),
         ("bayeux.max_client_interval", session.max_client_interval),
@@ -590,12 +591,11 @@ fn or_zero(config: &Config) -> impl Iterator<Item = (&'static str, Duration)> {
 }
 
 /// How long others are waited for, outside, and how often files are looked at.
-fn of_others(config: &Config) -> [(&'static str, Duration); 8] {
+fn of_others(config: &Config) -> [(&'static str, Duration); 7] {
     [
         ("tls.handshake_timeout", config.tls.handshake_timeout),
         ("tls.reload_interval", config.tls.reload_interval),
         ("cluster.call_timeout", config.cluster.call_timeout),
-        ("cluster.node_timeout", config.cluster.node_timeout),
         ("webhook.timeout", config.webhook.timeout),
         ("webhook.retry", config.webhook.retry),
         ("backends.call_timeout", config.backends.call_timeout),

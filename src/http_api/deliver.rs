@@ -107,7 +107,7 @@ pub(super) async fn deliver(
                 message: &mut Message<'_>,
                 channel: &ChannelName,
                 now: Instant| sending.deliver(to, message, channel, now);
-    let (mut sent, work) = request.send(vec![Ok(posted)], &check, &send).await;
+    let (mut sent, work) = request.send(vec![Ok(posted)], &check, &send).await?;
     let (sessions, dropped, nodes) = sent.remove(0)?.reached();
     Ok(Working::new(
         Json(Delivered {

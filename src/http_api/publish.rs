@@ -115,7 +115,7 @@ pub(super) async fn publish(
         .collect();
     let request = Request::begin(&shared, &caller, &headers, content, messages.len())?;
     let check = |posted: &Posted<'_>| check(&shared, &caller, posted);
-    let (sent, work) = request.send(messages, &check, &send).await;
+    let (sent, work) = request.send(messages, &check, &send).await?;
     let receipts = sent.into_iter().map(Receipt::from).collect();
     Ok(Working::new(Json(Receipts { receipts }), work).into_response())
 }
@@ -172,7 +172,7 @@ async fn one(
 ) -> Result<Working<Json<Accepted>>, Problem> {
     let request = Request::begin(shared, caller, headers, content, 1)?;
     let check = |posted: &Posted<'_>| check(shared, caller, posted);
-    let (mut sent, work) = request.send(vec![posted], &check, &send).await;
+    let (mut sent, work) = request.send(vec![posted], &check, &send).await?;
     let accepted = sent.remove(0)?;
     Ok(Working::new(Json(accepted), work))
 }

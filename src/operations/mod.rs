@@ -43,7 +43,7 @@ use crate::bayeux::{
     Advice, BayeuxError, ChannelBound, ChannelKind, ChannelName, ChannelPattern, ClientId, Draft,
     Event, Limits, Message, RandomId, Reply, Transport, meta, text,
 };
-use crate::cluster::Links;
+use crate::cluster::{Links, Once};
 use crate::extensions::Refusal;
 use crate::history::History;
 use crate::live::Current;
@@ -101,8 +101,8 @@ pub struct Scope<'s> {
     pub sequence: &'s Sequence,
     /// The cluster that the server is a node of.
     pub cluster: Option<&'s Links>,
-    /// What the next message is to be published only once under, in a cluster, and for how long.
-    pub once: RefCell<Option<(String, Duration)>>,
+    /// What the next message is to be published only once under, in a cluster.
+    pub once: RefCell<Option<Once>>,
     /// What the reply to the message that is being done waits for.
     pub kept_back: RefCell<Vec<Later>>,
 }

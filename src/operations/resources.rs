@@ -167,7 +167,9 @@ pub fn changed(
     match sequenced {
         Some(Ok(sequenced)) => sequenced.written.ok_or(NotWritten::NoData),
         Some(Err(NotSequenced::Unmet(unmet))) => Err((*unmet).into()),
-        Some(Err(NotSequenced::Failed(_))) | None => Err(unavailable.of(channel).into()),
+        Some(Err(NotSequenced::Failed(_) | NotSequenced::Reused)) | None => {
+            Err(unavailable.of(channel).into())
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::clients::Clients;
+use super::cluster::secrets;
 use super::{NotUsable, StartError};
 use crate::access::Access;
 use crate::authentication::webhook::Webhook;
@@ -29,6 +30,9 @@ pub fn check(config: &Config) -> Result<(), StartError> {
     let webhook = Webhook::new(&config.webhook, limits, Arc::clone(&metrics))?;
     Clients::new(config, &access, webhook.as_ref(), &metrics)?;
     Hooks::new(&config.hook, limits, &metrics)?;
+    if config.cluster.redis.is_some() {
+        secrets(&config.cluster)?;
+    }
     if config.tls.certificate.is_some() {
         Acceptor::read(&config.tls)?;
     }

@@ -35,6 +35,15 @@ pub(super) struct Core {
 }
 
 impl Core {
+    /// Returns until when clients may have waited in vain for another node of the cluster: as long as one is missed, but
+    /// no longer than they wait for a poll.
+    pub(super) fn unheard(&self, now: Instant) -> Option<Instant> {
+        let cluster = self.cluster.as_ref()?;
+        cluster
+            .nodes
+            .unheard(self.shared.settings.get().timeout, now)
+    }
+
     pub(super) fn scope(&self, now: Instant) -> Scope<'_> {
         Scope {
             sessions: &self.sessions,

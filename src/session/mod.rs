@@ -14,6 +14,7 @@ mod gaps;
 mod id_hasher;
 mod in_flight;
 mod listing;
+mod missed;
 mod origin;
 mod overflow;
 mod ownership;
@@ -471,7 +472,7 @@ impl Session {
             return Some(EndReason::IdentityExpired);
         }
         let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
-        let (wake, expired) = state.on_timer(tick.now, tick.resumed, settings);
+        let (wake, expired) = state.on_timer(tick, settings);
         if expired && state.is_kept_in_vain(settings) {
             self.shared.metrics.limited(Limit::MaxUnconnected);
         }

@@ -35,11 +35,12 @@ impl Session {
         self.lock().state.floor().max(last)
     }
 
-    /// Returns how long it lives without a connect.
+    /// Returns how long others are to keep what they know of it once this node is dead: its client may wait for the
+    /// reply to a connect all its time, before it comes back.
     #[must_use]
-    pub fn max_interval(&self) -> Duration {
+    pub fn outlives(&self) -> Duration {
         let settings = self.shared.settings.get();
-        self.lock().state.max_interval(&settings)
+        self.lock().state.outlives(&settings)
     }
 
     /// Tells whether it is being looked up what it gets of the past, which its record does not say.

@@ -93,7 +93,14 @@ const LAYERS: [(&str, &[&str]); 39] = [
     ("resources", &["memory", "bayeux", "metrics"]),
     (
         "sequence",
-        &["memory", "bayeux", "history", "resources", "router"],
+        &[
+            "memory",
+            "bayeux",
+            "history",
+            "cluster",
+            "resources",
+            "router",
+        ],
     ),
     (
         "operations",

@@ -299,6 +299,9 @@ const RUNS = {
     await post(url, [{ channel: '/chat/demo', data: 'hi' }]);
     await stream.until(/^event: published\ndata: \{"channel":"\/chat\/demo","data":"hi"\}$/m);
   }),
+  'mirant reload http://127.0.0.1:9090': withApi(async (text, { shell, origin }) => {
+    assert.equal(await shell.run(text.replace('http://127.0.0.1:9090', origin)), 'nothing has changed\n');
+  }),
   'http://127.0.0.1:8081/api/v1/explain': withApi(async (text, { shell }) => {
     assert.equal(typeof JSON.parse(await shell.run(text)).allowed, 'boolean');
   }),

@@ -99,7 +99,9 @@ export class Server {
   }
 
   async #launch(port) {
-    const settings = this.#settings.flatMap((setting) => ['--set', setting]);
+    // Tests stop it often, and wait for that.
+    const all = ['http.drain_time=0s', ...this.#settings];
+    const settings = all.flatMap((setting) => ['--set', setting]);
     const child = spawn(binary(), ['serve', '--listen', `${this.#before}127.0.0.1:${port}`, ...this.#flags, ...settings], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });

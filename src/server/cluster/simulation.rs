@@ -241,7 +241,7 @@ impl World {
     /// Stops a node and starts another, as a server does that is told to stop.
     async fn stop(&self, node: &Node, wait: Duration) {
         self.redis.trace(|| format!("{} stops", node.id));
-        node.server.will_stop();
+        node.server.will_stop(Duration::ZERO);
         node.server.leave();
         node.gate.close();
         node.server.stop();

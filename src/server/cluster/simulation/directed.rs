@@ -69,7 +69,7 @@ async fn a_request_for_a_session_that_is_on_its_way_waits_until_that_is_over() {
 async fn a_node_that_stops_does_not_give_what_is_on_its_way_already() {
     let (world, node, id) = world().await;
     cluster(&node).leaving.begin(id, NodeId(2), 1);
-    node.server.will_stop();
+    node.server.will_stop(Duration::ZERO);
     node.server.leave();
     node.server.hand_over().await;
     assert!(node.server.core.sessions.find(id).is_some());

@@ -10,6 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import * as backends from './support/backend-snippets.mjs';
+import * as cometExample from './support/comet-example.mjs';
 import { launch } from './support/browser.mjs';
 import { guides, read, snippets } from './support/documents.mjs';
 import { RawSession, post } from './support/requests.mjs';
@@ -249,6 +250,7 @@ const RUNS = {
     assert.equal(await shell.run(`python3 ${shell.folder}/signed.py`), 'True\nFalse\n');
   },
   ...backends.RUNS,
+  ...cometExample.RUNS,
   '[backends]\nrole = ': isConfiguration,
   'name = "website"': isConfiguration,
   'mirant publish http://127.0.0.1:8080 /chat/demo \'"hello"\'': publishes('/chat/demo', 'hello'),

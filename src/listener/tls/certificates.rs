@@ -178,6 +178,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn others_take_the_place_of_those_that_there_are_with_their_files() {
+        let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keys");
+        let read = |name: &str| {
+            let settings = Settings {
+                certificate: Some(keys.join(format!("{name}.pem"))),
+                key: Some(keys.join(format!("{name}.key"))),
+                ..Settings::default()
+            };
+            Certificates::read(&settings).unwrap()
+        };
+        let first = |all: &Certificates| all.now().find(None).unwrap().cert.clone();
+        let all = read("tls-localhost");
+        let (before, others) = (first(&all), read("tls-other"));
+        let expected = first(&others);
+        all.renew(others);
+        assert!(first(&all) == expected && first(&all) != before);
+        assert!(matches!(all.look(), Seen::Nothing));
+        let files = all.files.lock().unwrap();
+        assert!(files.pairs[0].1.certificate.ends_with("tls-other.pem"));
+    }
+
+    #[test]
     fn a_certificate_is_found_by_the_name_that_is_asked_for() {
         let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keys");
         let read = |names: &[&str]| {

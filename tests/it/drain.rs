@@ -6,10 +6,10 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use mirant::web::websocket::CloseCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::program::Serving;
-use crate::support::{Client, Events, Http, Request, WebSocket, only, within};
+use crate::support::{Client, Events, Http, Request, TestCluster, WebSocket, only, within};
 
 const CLIENTS: usize = 12;
 
@@ -173,4 +173,61 @@ async fn it_is_over_once_nobody_is_connected_and_a_second_signal_or_sigint_does_
     serving.signal("INT");
     assert_eq!(only(client.polled().await)["successful"], true);
     assert!(ended(serving).await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_cluster_clients_come_back_soon_and_get_all_from_other_nodes() {
+    let cluster = TestCluster::start(1, &[]).await;
+    let other = &cluster.nodes[0];
+    let serving = cluster.process(&["http.drain_time=4s"]);
+    let mut publisher = other.client().await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = Client::new(serving.address());
+        client.handshake().await;
+        client.connect().await;
+        client.subscribe("/a").await;
+        client.poll().await;
+        clients.push(client);
+    }
+    serving.signal("TERM");
+    let begun = Instant::now();
+    for client in &mut clients {
+        let reply = only(client.polled().await);
+        assert_eq!(reply["advice"]["reconnect"], "retry", "{reply}");
+        let interval = reply["advice"]["interval"].as_u64().unwrap();
+        assert!((1000..=2000).contains(&interval), "{reply}");
+        client.go_to(other);
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "the node is there yet"
+    );
+    // It owns the sessions until it hands them over.
+    publisher.publish("/a", 1).await;
+    for client in &mut clients {
+        let data = within(next_event(client)).await;
+        assert_eq!(data, 1);
+    }
+    assert!(ended(serving).await.success());
+    publisher.publish("/a", 2).await;
+    for client in &mut clients {
+        let data = within(next_event(client)).await;
+        assert_eq!(data, 2);
+    }
+}
+
+/// Polls as it is advised until there is an event, which it returns.
+async fn next_event(client: &mut Client) -> Value {
+    loop {
+        let mut messages = client.connect().await;
+        let reply = messages.pop().unwrap();
+        assert_eq!(reply["successful"], true, "{reply}");
+        if let [event] = &messages[..] {
+            return event["data"].clone();
+        }
+        assert!(messages.is_empty(), "{messages:?}");
+        let interval = reply["advice"]["interval"].as_u64().unwrap_or_default();
+        tokio::time::sleep(Duration::from_millis(interval)).await;
+    }
 }

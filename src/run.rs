@@ -156,7 +156,7 @@ fn bind_with_all(
     let clients = Clients::new(&config, &access, &metrics)?;
     let backends = Backends::new(&config, &metrics)?;
     let operator = operator(&config);
-    let acceptor = acceptor(&config.tls, &metrics)?;
+    let acceptor = acceptor(&config.tls, config.http.http2, &metrics)?;
     let (http, admin, api) = (config.http, config.admin, config.api);
     let (mut bayeux, mut channel) = (config.bayeux, config.channel);
     bayeux.transports.shows = clients.shows;
@@ -225,12 +225,15 @@ fn bind_with_all(
 /// Returns what speaks TLS, if there is a certificate.
 fn acceptor(
     settings: &listener::tls::Settings,
+    http2: bool,
     metrics: &Arc<Metrics>,
 ) -> Result<Option<Arc<Acceptor>>, NoTls> {
     if settings.certificate.is_none() {
         return Ok(None);
     }
-    Acceptor::new(settings, metrics).map(Arc::new).map(Some)
+    Acceptor::new(settings, http2, metrics)
+        .map(Arc::new)
+        .map(Some)
 }
 
 /// Returns what keeps history: in a cluster what its nodes share, else what the program brings, or what is configured.

@@ -76,7 +76,7 @@ fn tls(config: &Config) -> Result<(), String> {
     if config.tls.certificate.is_none() {
         return Ok(());
     }
-    let acceptor = Acceptor::new(&config.tls, &Arc::default());
+    let acceptor = Acceptor::new(&config.tls, config.http.http2, &Arc::default());
     acceptor.map(drop).map_err(|error| with_causes(&error))
 }
 

@@ -259,6 +259,10 @@ impl Checks {
                 config.http.max_connections_per_address.unwrap_or(1),
             ),
             ("http.max_headers", config.http.max_headers),
+            (
+                "http.http2_max_streams",
+                usize::try_from(config.http.http2_max_streams).unwrap_or(usize::MAX),
+            ),
             ("bayeux.max_batch", limits.max_batch),
             ("bayeux.max_depth", limits.max_depth),
             ("bayeux.max_message_id_length", limits.max_message_id_length),

@@ -7,6 +7,7 @@ mod descriptors;
 mod fast_path;
 mod head_cache;
 mod http1;
+mod http2;
 mod hyper_io;
 mod mode;
 mod per_address;
@@ -63,6 +64,9 @@ struct Shared {
     metrics: Arc<Metrics>,
     /// Turns true when the server stops, and does not change otherwise.
     stopping: watch::Receiver<bool>,
+    /// How many connections there may be at once, and room for further ones.
+    max_connections: usize,
+    room: Arc<Semaphore>,
     /// Hashes heads, with keys that no client knows.
     hashes: RandomState,
 }
@@ -142,8 +146,6 @@ impl Shared {
 #[derive(Debug)]
 pub struct Listener {
     shared: Arc<Shared>,
-    connections: Arc<Semaphore>,
-    max_connections: usize,
 }
 
 impl Listener {
@@ -167,19 +169,19 @@ impl Listener {
             routes,
             metrics,
             stopping,
+            max_connections,
+            room: Arc::new(Semaphore::new(max_connections)),
             hashes: RandomState::new(),
         };
         Self {
             shared: Arc::new(shared),
-            connections: Arc::new(Semaphore::new(max_connections)),
-            max_connections,
         }
     }
 
     /// Returns how many connections there may be at once.
     #[must_use]
     pub fn max_connections(&self) -> usize {
-        self.max_connections
+        self.shared.max_connections
     }
 
     /// Accepts connections until the server stops, those that wait then too: their clients take them for accepted.
@@ -213,16 +215,16 @@ impl Listener {
 
     /// Waits until every connection has ended; to be called once none is accepted any more.
     pub async fn closed(&self) {
-        let all = u32::try_from(self.max_connections).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.shared.max_connections).unwrap_or(u32::MAX);
         // An error would say that the semaphore is closed, which it never is.
-        let _ = self.connections.acquire_many(all).await;
+        let _ = self.shared.room.acquire_many(all).await;
     }
 
     fn open(&self, mut socket: Socket, acceptor: Option<&Arc<Acceptor>>) {
         let shared = &self.shared;
         let is_tls = acceptor.is_some();
-        let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
-            return Full::Connections(self.max_connections).refuse(&socket, is_tls, shared);
+        let Ok(permit) = Arc::clone(&shared.room).try_acquire_owned() else {
+            return Full::Connections(self.shared.max_connections).refuse(&socket, is_tls, shared);
         };
         let counted = match shared.receive(&mut socket) {
             Ok(counted) => counted,
@@ -235,6 +237,11 @@ impl Listener {
             tokio::spawn(async move {
                 let is_named = !socket.is_proxied() || !open.shared.proxies.speak_first();
                 if is_named || Box::pin(open.hear_proxy(&mut socket, false)).await {
+                    let may_be_http2 = open.shared.settings.http2_prior_knowledge;
+                    if may_be_http2 && Box::pin(http2::is_begun(&mut socket, &open.shared)).await {
+                        tokio::spawn(http2::serve(*socket, open, None));
+                        return;
+                    }
                     connection::serve(socket, &open.shared).await;
                 }
                 drop(open);
@@ -243,6 +250,11 @@ impl Listener {
         };
         tokio::spawn(async move {
             if let Some(kept) = Box::pin(open.begin_tls(&mut socket, acceptor)).await {
+                // A task of its own is as large as it has to be.
+                if socket.is_http2() {
+                    tokio::spawn(http2::serve(*socket, open, Some(kept)));
+                    return;
+                }
                 connection::serve(socket, &open.shared).await;
                 drop(kept);
             }

@@ -143,7 +143,7 @@ impl Metrics {
         );
     }
 
-    fn gauges(&self) -> [(&str, &str, &Gauge); 16] {
+    fn gauges(&self) -> [(&str, &str, &Gauge); 17] {
         [
             (
                 "failing_key_sources",
@@ -156,6 +156,11 @@ impl Metrics {
                 &self.watchers,
             ),
             ("connections", "Open connections.", &self.connections),
+            (
+                "http2_streams",
+                "Open streams of connections by HTTP/2.",
+                &self.http2_streams,
+            ),
             ("sessions", "Sessions alive.", &self.sessions),
             (
                 "held_connects",

@@ -84,31 +84,40 @@ pub(super) async fn serve(socket: Box<Socket>, shared: &Shared) {
     }
 }
 
-/// Answers the only request of a stream of HTTP/2, and goes on as whatever its answer is.
-pub(super) async fn answer_stream(mut socket: Socket, taken: Taken, shared: &Shared) {
-    let mut step = taken.step(&socket, shared);
-    while let Step::Pending(pending, persistence) = step {
-        step = match pending.arrived(&mut socket, shared).await {
-            Arrived::Answer(answer) => Taken::new(answer, persistence).step(&socket, shared),
-            Arrived::Closed(response) => closed(&socket, response, persistence, shared),
-            Arrived::Lost => return,
-        };
-    }
-    match step {
-        Step::Next | Step::Unread | Step::Pending(..) => {}
-        Step::Rest(rest) => {
-            Box::pin(rest.finish(&mut socket, shared)).await;
+/// Goes on with the only request of a stream of HTTP/2, whatever its answer is.
+#[allow(
+    clippy::manual_async_fn,
+    reason = "a block keeps what it is given once; an `async fn` keeps its arguments twice"
+)]
+pub(super) fn go_on(
+    mut socket: Socket,
+    mut step: Step,
+    shared: &Shared,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        while let Step::Pending(pending, persistence) = step {
+            step = match pending.arrived(&mut socket, shared).await {
+                Arrived::Answer(answer) => Taken::new(answer, persistence).step(&socket, shared),
+                Arrived::Closed(response) => closed(&socket, response, persistence, shared),
+                Arrived::Lost => return,
+            };
         }
-        Step::Stream(begun) => {
-            if let Some(stream) = Box::pin(begin(socket, begun, shared)).await {
-                stream.await;
+        match step {
+            Step::Next | Step::Unread | Step::Pending(..) => {}
+            Step::Rest(rest) => {
+                Box::pin(rest.finish(&mut socket, shared)).await;
+            }
+            Step::Stream(begun) => {
+                if let Some(stream) = Box::pin(begin(socket, begun, shared)).await {
+                    stream.await;
+                }
             }
         }
     }
 }
 
 /// How a connection goes on with what has arrived.
-enum Step {
+pub(super) enum Step {
     /// It was a request, which is answered.
     Next,
     /// The same, but for this.
@@ -122,7 +131,7 @@ enum Step {
 }
 
 /// The response that begins a stream, and the stream.
-struct Begun {
+pub(super) struct Begun {
     response: Response,
     stream: Box<dyn Streaming>,
     persistence: Persistence,
@@ -136,7 +145,7 @@ impl Taken {
         }
     }
 
-    fn step(self, socket: &Socket, shared: &Shared) -> Step {
+    pub(super) fn step(self, socket: &Socket, shared: &Shared) -> Step {
         let persistence = self.persistence;
         match self.answer {
             Answer::Now(response, carried) => {

@@ -10,7 +10,7 @@ use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{Request, Response, StatusCode, Version, header};
 
-use super::super::connection::{Taken, answer_stream, refuse};
+use super::super::connection::{Step, Taken, go_on, refuse};
 use super::super::http1::{Unreadable, in_time};
 use super::super::respond::write;
 use super::Streams;
@@ -43,20 +43,27 @@ pub(super) fn begin(
         });
         return;
     }
-    tokio::spawn(async move {
-        let shared = place.streams.shared();
-        let mut stopping = shared.stopping.clone();
-        let mut stopped = pin!(stopping.changed());
-        poll_fn(|context| {
-            // Once is enough: a task has one waker all its life. What it is woken for, it asks `is_stopping`.
-            let _ = stopped.as_mut().poll(context);
-            Poll::Ready(())
-        })
-        .await;
-        if let Some((socket, taken)) = Box::pin(take(incoming, &place.streams)).await {
-            answer_stream(socket, taken, shared).await;
-        }
-    });
+    tokio::spawn(answer(incoming, place));
+}
+
+/// A request, and what its response is sent by.
+type Incoming = (Request<RecvStream>, SendResponse<Bytes>);
+
+/// Serves a request to the end of its response. What is kept while a connect is held is this function's own state, as on
+/// a connection of its own: what is done before is boxed, and gone by then.
+async fn answer(incoming: Box<Incoming>, place: Place) {
+    let shared = place.streams.shared();
+    let mut stopping = shared.stopping.clone();
+    let mut stopped = pin!(stopping.changed());
+    poll_fn(|context| {
+        // Once is enough: a task has one waker all its life. What it is woken for, it asks `is_stopping`.
+        let _ = stopped.as_mut().poll(context);
+        Poll::Ready(())
+    })
+    .await;
+    if let Some((socket, step)) = Box::pin(take(incoming, &place.streams)).await {
+        go_on(socket, step, shared).await;
+    }
 }
 
 /// Makes the socket that is one stream.
@@ -70,10 +77,7 @@ fn socket(respond: SendResponse<Bytes>, beginning: Beginning, streams: &Streams)
 }
 
 /// Reads a request, and has it served; nothing if it is refused, or its client is gone.
-async fn take(
-    incoming: Box<(Request<RecvStream>, SendResponse<Bytes>)>,
-    streams: &Streams,
-) -> Option<(Socket, Taken)> {
+async fn take(incoming: Box<Incoming>, streams: &Streams) -> Option<(Socket, Step)> {
     let shared = streams.shared();
     let (request, mut respond) = *incoming;
     let (parts, mut body) = request.into_parts();
@@ -103,7 +107,8 @@ async fn take(
         let answer = shared
             .route(&head)
             .open(Transfer::chunked(), shared.bounds());
-        return Some((socket, Taken::new(answer, last)));
+        let step = Taken::new(answer, last).step(&socket, shared);
+        return Some((socket, step));
     }
     let length = head.headers.text(&header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.parse::<u64>().ok());
@@ -133,11 +138,12 @@ async fn take(
 }
 
 /// Has a request answered whose body has arrived, or that has none.
-fn serve(head: &Head, body: Bytes, mut socket: Socket, streams: &Streams) -> (Socket, Taken) {
+fn serve(head: &Head, body: Bytes, mut socket: Socket, streams: &Streams) -> (Socket, Step) {
     let shared = streams.shared();
     shared.proxies.identify(head, &mut socket);
     let answer = shared.route(head).serve(head, body, &socket);
-    (socket, Taken::new(answer, Persistence::of(head)))
+    let step = Taken::new(answer, Persistence::of(head)).step(&socket, shared);
+    (socket, step)
 }
 
 /// Reads a body of so many bytes at most.
@@ -168,5 +174,22 @@ async fn collect(
             return Err(Unreadable::TOO_LARGE);
         }
         whole.extend_from_slice(&piece);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of the future that a function returns.
+    fn size_of_future<F>(_: fn(Box<Incoming>, Place) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_request_that_waits_is_small() {
+        let size = size_of_future(answer);
+        // With what the runtime adds, 768: it takes a multiple of 128.
+        assert!(size <= 656, "every poll that waits costs {size} bytes");
     }
 }

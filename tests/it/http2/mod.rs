@@ -99,7 +99,7 @@ async fn polls_of_many_tabs_share_a_connection() {
 
 #[tokio::test]
 async fn streamed_connects_bring_events_as_they_come_and_end() {
-    for (server, mut http) in both(&["streaming.lifetime=1s"]).await {
+    for (server, mut http) in both(&["streaming.lifetime=10m"]).await {
         for transport in ["xhr-streaming", "multipart", "iframe", "message-http"] {
             let client = client(&server, &mut http).await;
             subscribe(&client, &mut http, "/a").await;
@@ -112,6 +112,8 @@ async fn streamed_connects_bring_events_as_they_come_and_end() {
                 publish(&client, &mut http, "/a", data.clone()).await;
                 stream.until(&data).await;
             }
+            let disconnect = json!({"channel": "/meta/disconnect", "id": "d"});
+            call(&client, &mut http, disconnect).await;
             let rest = String::from_utf8(stream.rest().await).unwrap();
             assert!(rest.contains(r#""channel":"/meta/connect""#), "{rest}");
         }

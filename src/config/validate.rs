@@ -54,6 +54,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.durations(config);
     checks.intervals(config);
     checks.counts(config);
+    checks.numbers(config);
     checks.credentials(config);
     checks.sizes(config);
     checks.rates(&config.rates);
@@ -259,10 +260,6 @@ impl Checks {
                 config.http.max_connections_per_address.unwrap_or(1),
             ),
             ("http.max_headers", config.http.max_headers),
-            (
-                "http.http2_max_streams",
-                usize::try_from(config.http.http2_max_streams).unwrap_or(usize::MAX),
-            ),
             ("bayeux.max_batch", limits.max_batch),
             ("bayeux.max_depth", limits.max_depth),
             ("bayeux.max_message_id_length", limits.max_message_id_length),
@@ -317,10 +314,21 @@ impl Checks {
                 config.history.max_page_messages,
             ),
         ];
-        let rate = session.reconnect_rate;
-        self.require(rate >= 1, "bayeux.reconnect_rate", "must be 1 or more");
         for (key, count) in counts {
             self.require(count >= 1, key, "must be 1 or more");
+        }
+    }
+
+    fn numbers(&mut self, config: &Config) {
+        let numbers = [
+            (
+                "bayeux.reconnect_rate",
+                config.bayeux.session.reconnect_rate,
+            ),
+            ("http.http2_max_streams", config.http.http2_max_streams),
+        ];
+        for (key, number) in numbers {
+            self.require(number >= 1, key, "must be 1 or more");
         }
     }
 

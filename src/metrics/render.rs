@@ -156,11 +156,7 @@ impl Metrics {
                 &self.watchers,
             ),
             ("connections", "Open connections.", &self.connections),
-            (
-                "http2_streams",
-                "Open streams of connections by HTTP/2.",
-                &self.http2_streams,
-            ),
+            ("http2_streams", "HTTP/2 streams.", &self.http2_streams),
             ("sessions", "Sessions alive.", &self.sessions),
             (
                 "held_connects",

@@ -149,7 +149,12 @@ mod tests {
 
     #[test]
     fn the_authority_is_the_host() {
-        let cases: [(&str, &[(&str, &str)], Result<&str, &str>); 8] = [
+        type Case = (
+            &'static str,
+            &'static [(&'static str, &'static str)],
+            Result<&'static str, &'static str>,
+        );
+        let cases: [Case; 8] = [
             ("https://h/a", &[], Ok("h")),
             ("https://h:80/a", &[("host", "H:80")], Ok("h:80")),
             ("/a", &[("host", "h")], Ok("h")),

@@ -36,6 +36,8 @@ pub struct Metrics {
     pub memory: Arc<Budget>,
     /// Open connections.
     pub connections: Gauge,
+    /// Open streams of connections by HTTP/2.
+    pub http2_streams: Gauge,
     /// HTTP requests answered by status: 1xx to 5xx.
     responses: [Counter; 5],
     /// Sessions alive.

@@ -186,7 +186,7 @@ fn bind_with_all(
     let webhook = Webhook::new(&config.webhook, &limits, Arc::clone(&metrics))?;
     let clients = Clients::new(config, &access, webhook.as_ref(), &metrics)?;
     let backends = Backends::new(config, &metrics)?;
-    let acceptor = acceptor(&config.tls, &metrics)?;
+    let acceptor = acceptor(&config.tls, config.http.http2, &metrics)?;
     let mut channels = config.channel.clone();
     let node = Node::bind(&config.cluster, &config.history, &mut channels, &metrics)?;
     let server = Arc::new(BayeuxServer::new(Parts {
@@ -274,12 +274,15 @@ fn listening(
 /// Returns what speaks TLS, if there is a certificate.
 fn acceptor(
     settings: &listener::tls::Settings,
+    http2: bool,
     metrics: &Arc<Metrics>,
 ) -> Result<Option<Arc<Acceptor>>, NoTls> {
     if settings.certificate.is_none() {
         return Ok(None);
     }
-    Acceptor::new(settings, metrics).map(Arc::new).map(Some)
+    Acceptor::new(settings, http2, metrics)
+        .map(Arc::new)
+        .map(Some)
 }
 
 /// Returns what keeps history: in a cluster what its nodes share, else what the program brings, or what is configured.

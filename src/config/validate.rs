@@ -54,6 +54,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.durations(config);
     checks.intervals(config);
     checks.counts(config);
+    checks.numbers(config);
     checks.credentials(config);
     checks.sizes(config);
     checks.rates(&config.rates);
@@ -287,10 +288,21 @@ impl Checks {
                 config.history.max_page_messages,
             ),
         ];
-        let rate = session.reconnect_rate;
-        self.require(rate >= 1, "bayeux.reconnect_rate", "must be 1 or more");
         for (key, count) in counts {
             self.require(count >= 1, key, "must be 1 or more");
+        }
+    }
+
+    fn numbers(&mut self, config: &Config) {
+        let numbers = [
+            (
+                "bayeux.reconnect_rate",
+                config.bayeux.session.reconnect_rate,
+            ),
+            ("http.http2_max_streams", config.http.http2_max_streams),
+        ];
+        for (key, number) in numbers {
+            self.require(number >= 1, key, "must be 1 or more");
         }
     }
 

@@ -27,7 +27,7 @@ use crate::web::{Head, Persistence, Request, Response, Socket};
 const NEXT_REQUEST: Duration = Duration::from_secs(1);
 
 /// What becomes of a request, and of its connection afterwards.
-struct Taken {
+pub(super) struct Taken {
     answer: Answer,
     persistence: Persistence,
 }
@@ -85,8 +85,40 @@ pub(super) async fn serve(socket: Box<Socket>, shared: &mut Arc<Shared>) {
     }
 }
 
+/// Goes on with the only request of a stream of HTTP/2, whatever its answer is.
+#[allow(
+    clippy::manual_async_fn,
+    reason = "a block keeps what it is given once; an `async fn` keeps its arguments twice"
+)]
+pub(super) fn go_on(
+    mut socket: Socket,
+    mut step: Step,
+    shared: &Shared,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        while let Step::Pending(pending, persistence) = step {
+            step = match pending.arrived(&mut socket, shared).await {
+                Arrived::Answer(answer) => Taken::new(answer, persistence).step(&socket, shared),
+                Arrived::Closed(response) => closed(&socket, response, persistence, shared),
+                Arrived::Lost => return,
+            };
+        }
+        match step {
+            Step::Next | Step::Unread | Step::Pending(..) => {}
+            Step::Rest(rest) => {
+                Box::pin(rest.finish(&mut socket, shared)).await;
+            }
+            Step::Stream(begun) => {
+                if let Some(stream) = Box::pin(begin(socket, begun, shared)).await {
+                    stream.await;
+                }
+            }
+        }
+    }
+}
+
 /// How a connection goes on with what has arrived.
-enum Step {
+pub(super) enum Step {
     /// It was a request, which is answered.
     Next,
     /// The same, but for this.
@@ -100,21 +132,21 @@ enum Step {
 }
 
 /// The response that begins a stream, and the stream.
-struct Begun {
+pub(super) struct Begun {
     response: Response,
     stream: Box<dyn Streaming>,
     persistence: Persistence,
 }
 
 impl Taken {
-    fn new(answer: Answer, persistence: Persistence) -> Self {
+    pub(super) fn new(answer: Answer, persistence: Persistence) -> Self {
         Self {
             answer,
             persistence,
         }
     }
 
-    fn step(self, socket: &Socket, shared: &Shared) -> Step {
+    pub(super) fn step(self, socket: &Socket, shared: &Shared) -> Step {
         let persistence = self.persistence;
         match self.answer {
             Answer::Now(response, carried) => {
@@ -198,7 +230,8 @@ async fn take(mut socket: Socket, shared: &Shared) -> Option<(Taken, Socket)> {
         }
         Reading::Open(open, socket) => begin_open(*open, socket, shared).await,
         Reading::Refused(refusal, head, socket) => {
-            refuse(refusal, head.as_deref(), socket, shared).await;
+            let persistence = Persistence::LAST;
+            refuse(refusal, head.as_deref(), socket, persistence, shared).await;
             None
         }
         Reading::Closed => None,
@@ -287,7 +320,14 @@ fn has_arrived<'c>(
     })
 }
 
-async fn refuse(refusal: Unreadable, head: Option<&Head>, mut socket: Socket, shared: &Shared) {
+/// Answers a request that is not served, as its connection's last.
+pub(super) async fn refuse(
+    refusal: Unreadable,
+    head: Option<&Head>,
+    mut socket: Socket,
+    persistence: Persistence,
+    shared: &Shared,
+) {
     // It is the last: while its client reads why, nothing is kept of what it has sent.
     drop(socket.take_ahead());
     if let Some(limit) = refusal.limit {
@@ -301,7 +341,7 @@ async fn refuse(refusal: Unreadable, head: Option<&Head>, mut socket: Socket, sh
         shared.proxies.identify(head, &mut socket);
         response = shared.routes.find(head).share(response);
     }
-    let is_taken = write(&mut socket, &response, Persistence::LAST, shared).await;
+    let is_taken = write(&mut socket, &response, persistence, shared).await;
     // A stopping server does not wait for its clients.
     if is_taken && !shared.is_stopping() {
         socket.linger().await;

@@ -70,12 +70,12 @@ pub(super) struct Unreadable {
 }
 
 impl Unreadable {
-    const BODY: Self = Self {
+    pub(super) const BODY: Self = Self {
         status: StatusCode::BAD_REQUEST,
         reason: "the request's body is malformed",
         limit: None,
     };
-    const TOO_LARGE: Self = Self {
+    pub(super) const TOO_LARGE: Self = Self {
         status: StatusCode::PAYLOAD_TOO_LARGE,
         reason: "the request's body is larger than bayeux.max_message_size",
         limit: Some(Limit::MaxMessageSize),
@@ -91,7 +91,7 @@ impl Unreadable {
         limit: Some(Limit::BodyTimeout),
     };
 
-    const NO_MEMORY: Self = Self {
+    pub(super) const NO_MEMORY: Self = Self {
         status: StatusCode::SERVICE_UNAVAILABLE,
         reason: "the server has no memory left for the request (memory.budget)",
         limit: Some(Limit::Memory),
@@ -110,14 +110,14 @@ impl Unreadable {
         limit: None,
     };
 
-    fn malformed(malformed: Malformed) -> Self {
+    pub(super) fn malformed(malformed: Malformed) -> Self {
         Self {
             reason: malformed.reason(),
             ..Self::BODY
         }
     }
 
-    fn of_status(status: StatusCode) -> Self {
+    pub(super) fn of_status(status: StatusCode) -> Self {
         let (reason, limit) = match status {
             StatusCode::URI_TOO_LONG => (
                 "the request's line is longer than http.max_header_size",
@@ -134,6 +134,16 @@ impl Unreadable {
             status,
             reason,
             limit,
+        }
+    }
+}
+
+impl From<Missed> for Unreadable {
+    /// A body did not arrive in time.
+    fn from(missed: Missed) -> Self {
+        match missed {
+            Missed::Timeout => Self::BODY_TIMEOUT,
+            Missed::Stop => Self::STOPPING,
         }
     }
 }
@@ -278,13 +288,13 @@ async fn read_head(
 
 /// Why a part of a request is not waited for any longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Missed {
+pub(super) enum Missed {
     Timeout,
     Stop,
 }
 
 /// Waits for a part of a request: for so long, or when the server stops for [`REST_AT_STOP`].
-async fn in_time<F: Future>(
+pub(super) async fn in_time<F: Future>(
     part: F,
     timeout: Duration,
     shared: &Shared,
@@ -359,12 +369,7 @@ async fn collect(
     // An empty buffer may still hold on to memory.
     let ahead = socket.take_ahead();
     socket.put_back(ahead);
-    let read = read.unwrap_or_else(|missed| {
-        Err(match missed {
-            Missed::Timeout => Unreadable::BODY_TIMEOUT,
-            Missed::Stop => Unreadable::STOPPING,
-        })
-    });
+    let read = read.unwrap_or_else(|missed| Err(missed.into()));
     match read {
         Ok(body) => Reading::Request(Box::new(web::Request { head, body }), socket),
         Err(refusal) => Reading::Refused(refusal, Some(Box::new(head)), socket),

@@ -7,6 +7,7 @@ mod descriptors;
 mod fast_path;
 mod head_cache;
 mod http1;
+mod http2;
 mod hyper_io;
 mod mode;
 mod passed;
@@ -82,6 +83,9 @@ struct Shared {
     metrics: Arc<Metrics>,
     /// Turns true when the server stops, and does not change otherwise.
     stopping: watch::Receiver<bool>,
+    /// How many connections there may be at once, and room for further ones.
+    max_connections: usize,
+    room: Arc<Semaphore>,
     /// Hashes heads, with keys that no client knows.
     hashes: RandomState,
     /// What has taken its place, once there are other terms.
@@ -178,8 +182,6 @@ pub struct Listener {
     stopping: watch::Receiver<bool>,
     /// How often there were other terms.
     renewed: watch::Sender<u64>,
-    connections: Arc<Semaphore>,
-    max_connections: usize,
 }
 
 impl Listener {
@@ -201,6 +203,8 @@ impl Listener {
             routes: Arc::new(terms.routes),
             metrics: Arc::clone(metrics),
             stopping: stopping.clone(),
+            max_connections,
+            room: Arc::new(Semaphore::new(max_connections)),
             hashes: RandomState::new(),
             successor: OnceLock::new(),
         };
@@ -216,15 +220,13 @@ impl Listener {
             accepted: AtomicUsize::new(0),
             stopping,
             renewed: watch::Sender::new(0),
-            connections: Arc::new(Semaphore::new(max_connections)),
-            max_connections,
         }
     }
 
     /// Takes up other terms, for the next request of each connection.
     pub fn renew(&self, terms: Terms) {
         let max_of_one = terms.settings.max_connections_per_address;
-        let max_of_one = max_of_one.unwrap_or(most_of(self.max_connections));
+        let max_of_one = max_of_one.unwrap_or(most_of(self.max_connections()));
         self.shared().per_address.set_max(max_of_one);
         let settings = Arc::new(terms.settings);
         let (proxies, routes) = (Arc::new(terms.proxies), Arc::new(terms.routes));
@@ -253,7 +255,7 @@ impl Listener {
     /// Returns how many connections there may be at once.
     #[must_use]
     pub fn max_connections(&self) -> usize {
-        self.max_connections
+        self.shared().max_connections
     }
 
     /// Accepts connections until the server stops, those that wait then too: their clients take them for accepted.
@@ -293,17 +295,18 @@ impl Listener {
 
     /// Waits until every connection has ended; to be called once none is accepted any more.
     pub async fn closed(&self) {
-        let all = u32::try_from(self.max_connections).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.max_connections()).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.shared().room);
         // An error would say that the semaphore is closed, which it never is.
-        let _ = self.connections.acquire_many(all).await;
+        let _ = room.acquire_many(all).await;
     }
 
     fn open(&self, mut socket: Socket, acceptor: Option<&Arc<Acceptor>>) {
         let slice = self.accepted.fetch_add(1, Relaxed) % self.slices.len();
         let shared = self.slices[slice].shared();
         let is_tls = acceptor.is_some();
-        let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
-            return Full::Connections(self.max_connections).refuse(&socket, is_tls, &shared);
+        let Ok(permit) = Arc::clone(&shared.room).try_acquire_owned() else {
+            return Full::Connections(shared.max_connections).refuse(&socket, is_tls, &shared);
         };
         let counted = match shared.receive(&mut socket) {
             Ok(counted) => counted,
@@ -316,6 +319,11 @@ impl Listener {
             tokio::spawn(async move {
                 let is_named = !socket.is_proxied() || !open.shared.proxies.speak_first();
                 if is_named || Box::pin(open.hear_proxy(&mut socket, false)).await {
+                    let may_be_http2 = open.shared.settings.http2_prior_knowledge;
+                    if may_be_http2 && Box::pin(http2::is_begun(&mut socket, &open.shared)).await {
+                        tokio::spawn(http2::serve(*socket, open, None));
+                        return;
+                    }
                     connection::serve(socket, &mut open.shared).await;
                 }
                 drop(open);
@@ -324,6 +332,11 @@ impl Listener {
         };
         tokio::spawn(async move {
             if let Some(kept) = Box::pin(open.begin_tls(&mut socket, acceptor)).await {
+                // A task of its own is as large as it has to be.
+                if socket.is_http2() {
+                    tokio::spawn(http2::serve(*socket, open, Some(kept)));
+                    return;
+                }
                 connection::serve(socket, &mut open.shared).await;
                 drop(kept);
             }

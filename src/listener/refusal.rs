@@ -5,6 +5,7 @@ use http::StatusCode;
 
 use super::Shared;
 use crate::metrics::{Limit, Notice};
+use crate::peer::Peer;
 use crate::web::{Persistence, Response, Socket};
 
 /// What there is no more room for.
@@ -69,24 +70,34 @@ impl Full {
 
     /// Refuses a connection. Who is to speak TLS is not told why: it would take a handshake.
     pub(super) fn refuse(self, socket: &Socket, is_tls: bool, shared: &Shared) {
+        self.note(socket.peer(), shared);
+        if is_tls {
+            return;
+        }
+        let response = self.response();
+        shared.metrics.responded(response.status().as_u16());
+        // Whether the client reads it is its own affair: nothing waits for it.
+        let _ = socket.write_some(&response.encode(Persistence::LAST));
+    }
+
+    /// Returns what a client hears.
+    pub(super) fn response(self) -> Response {
+        let (status, reason) = self.answer();
+        Response::error(status, reason).header("Retry-After", b"5")
+    }
+
+    /// Counts and logs that a peer is refused.
+    pub(super) fn note(self, peer: Peer, shared: &Shared) {
         shared.metrics.limited(self.limit());
         if let Some((notice, max, why)) = self.line(shared)
             && let Some(permit) = shared.metrics.may_log(notice)
         {
             tracing::warn!(
-                remote = %socket.peer(),
+                remote = %peer,
                 max,
                 suppressed = permit.suppressed,
                 "a connection was refused: {why}"
             );
         }
-        if is_tls {
-            return;
-        }
-        let (status, reason) = self.answer();
-        shared.metrics.responded(status.as_u16());
-        let response = Response::error(status, reason).header("Retry-After", b"5");
-        // Whether the client reads it is its own affair: nothing waits for it.
-        let _ = socket.write_some(&response.encode(Persistence::LAST));
     }
 }

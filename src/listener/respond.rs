@@ -3,7 +3,7 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use http::StatusCode;
+use http::{StatusCode, Version};
 
 use super::Shared;
 use crate::memory::{Charge, Kind, sizes};
@@ -53,7 +53,19 @@ fn write_at_once(
         let status = response.status().as_u16();
         shared.metrics.refused(status, reason, Some(socket.peer()));
     }
-    let bytes = response.encode(persistence);
+    let bytes = match persistence.version {
+        Version::HTTP_2 => {
+            socket.respond(response, persistence.omits_body);
+            let body = response.bytes();
+            body[..if persistence.omits_body {
+                0
+            } else {
+                body.len()
+            }]
+                .to_vec()
+        }
+        _ => response.encode(persistence),
+    };
     let written = socket.write_some(&bytes);
     let keeps_alive = persistence.keeps_alive;
     let is_whole = matches!(&written, Ok(written) if *written == bytes.len());

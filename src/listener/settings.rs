@@ -58,6 +58,12 @@ pub struct Settings {
     pub max_header_size: ByteSize,
     /// Number of headers of a request; above it: 431.
     pub max_headers: usize,
+    /// Whether HTTP/2 is spoken with clients that ask for it by ALPN, over TLS.
+    pub http2: bool,
+    /// Whether it is with those that begin with it, without TLS.
+    pub http2_prior_knowledge: bool,
+    /// Requests of one connection by HTTP/2 at once; above it they are refused.
+    pub http2_max_streams: u32,
     /// Bytes from which on the responses of polls are compressed for clients that read gzip; 0: never.
     pub gzip_threshold: ByteSize,
     /// How long a stopping server takes to send its clients away, one after the other.
@@ -99,6 +105,9 @@ impl Default for Settings {
             max_unsent: ByteSize::kib(32),
             max_header_size: ByteSize::kib(32),
             max_headers: 100,
+            http2: true,
+            http2_prior_knowledge: false,
+            http2_max_streams: 250,
             gzip_threshold: ByteSize::kib(16),
             drain_time: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(10),

@@ -7,6 +7,10 @@ pub enum Limit {
     MaxConnections,
     /// `http.max_connections_per_address`.
     MaxConnectionsPerAddress,
+    /// `http.http2_max_streams`.
+    Http2MaxStreams,
+    /// What a client may do by HTTP/2 that costs more than it says, which is no key.
+    Http2Flood,
     /// The process's own limit on file descriptors, which is no key.
     FileDescriptors,
     /// `tls.handshake_timeout`.
@@ -104,9 +108,11 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 49] = [
+    pub(super) const ALL: [Self; 51] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
+        Self::Http2MaxStreams,
+        Self::Http2Flood,
         Self::FileDescriptors,
         Self::HandshakeTimeout,
         Self::HeaderTimeout,
@@ -162,6 +168,8 @@ impl Limit {
         !matches!(
             self,
             Self::WriteTimeout
+                | Self::Http2MaxStreams
+                | Self::Http2Flood
                 | Self::MaxMessageIdLength
                 | Self::MaxSubscriptions
                 | Self::MaxChannels
@@ -190,6 +198,8 @@ impl Limit {
         match self {
             Self::MaxConnections => "http.max_connections",
             Self::MaxConnectionsPerAddress => "http.max_connections_per_address",
+            Self::Http2MaxStreams => "http.http2_max_streams",
+            Self::Http2Flood => "http2_flood",
             Self::FileDescriptors => "file_descriptors",
             Self::HandshakeTimeout => "tls.handshake_timeout",
             Self::HeaderTimeout => "http.header_timeout",

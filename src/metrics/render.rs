@@ -152,7 +152,7 @@ impl Metrics {
         );
     }
 
-    fn gauges(&self) -> [(&str, &str, &Gauge); 16] {
+    fn gauges(&self) -> [(&str, &str, &Gauge); 17] {
         [
             (
                 "failing_key_sources",
@@ -165,6 +165,7 @@ impl Metrics {
                 &self.watchers,
             ),
             ("connections", "Open connections.", &self.connections),
+            ("http2_streams", "HTTP/2 streams.", &self.http2_streams),
             ("sessions", "Sessions alive.", &self.sessions),
             (
                 "held_connects",

@@ -1,4 +1,5 @@
-//! What carries a connection's bytes: TCP or a Unix socket, with TLS over it or without; or that it is elsewhere.
+//! What carries a connection's bytes: TCP or a Unix socket, with TLS over it or without, or a stream of HTTP/2; or
+//! that it is elsewhere.
 //! The only place that knows which.
 //!
 //! What [`Socket`](super::Socket) asks of it:
@@ -16,6 +17,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::carrier::Carrier;
+use super::http2::Stream;
 use super::tls::Tls;
 
 /// A connection.
@@ -25,6 +27,8 @@ pub enum Io {
     Plain(Carrier),
     /// By TLS.
     Tls(Box<Tls>),
+    /// One stream of a connection by HTTP/2: the body of a response is written to it.
+    Stream(Box<Stream>),
     /// Another node of the cluster has it. Here nothing comes by it, it is never closed, and nothing can be
     /// written.
     Elsewhere,
@@ -39,6 +43,8 @@ impl Io {
         match self {
             Self::Plain(carrier) => carrier.try_write(bytes),
             Self::Tls(tls) => tls.try_write(bytes),
+            // What is written leaves with what others write.
+            Self::Stream(_) => Err(io::ErrorKind::WouldBlock.into()),
             Self::Elsewhere => Err(io::ErrorKind::Unsupported.into()),
         }
     }
@@ -50,6 +56,7 @@ impl Io {
         match self {
             Self::Plain(carrier) => carrier.has_closed(),
             Self::Tls(tls) => tls.has_closed(),
+            Self::Stream(stream) => stream.has_closed(),
             Self::Elsewhere => false,
         }
     }
@@ -64,6 +71,7 @@ impl AsyncRead for Io {
         match self.get_mut() {
             Self::Plain(carrier) => Pin::new(carrier).poll_read(context, buffer),
             Self::Tls(tls) => Pin::new(&mut **tls).poll_read(context, buffer),
+            Self::Stream(stream) => stream.poll_read(buffer, context),
             Self::Elsewhere => Poll::Pending,
         }
     }
@@ -78,6 +86,7 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Plain(carrier) => Pin::new(carrier).poll_write(context, bytes),
             Self::Tls(tls) => Pin::new(&mut **tls).poll_write(context, bytes),
+            Self::Stream(stream) => stream.poll_write(bytes, context),
             Self::Elsewhere => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
         }
     }
@@ -86,7 +95,7 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Plain(carrier) => Pin::new(carrier).poll_flush(context),
             Self::Tls(tls) => Pin::new(&mut **tls).poll_flush(context),
-            Self::Elsewhere => Poll::Ready(Ok(())),
+            Self::Stream(_) | Self::Elsewhere => Poll::Ready(Ok(())),
         }
     }
 
@@ -94,6 +103,10 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Plain(carrier) => Pin::new(carrier).poll_shutdown(context),
             Self::Tls(tls) => Pin::new(&mut **tls).poll_shutdown(context),
+            Self::Stream(stream) => {
+                stream.end();
+                Poll::Ready(Ok(()))
+            }
             Self::Elsewhere => Poll::Ready(Ok(())),
         }
     }

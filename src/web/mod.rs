@@ -9,6 +9,7 @@ pub mod forwarded;
 pub mod gzip;
 pub mod head;
 pub mod hosts;
+pub mod http2;
 pub mod io;
 pub mod page;
 pub mod patience;

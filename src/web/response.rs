@@ -69,12 +69,23 @@ impl Persistence {
         accepts_gzip: false,
     };
 
+    /// The same for a version.
+    #[must_use]
+    pub fn last(version: Version) -> Self {
+        Self {
+            version,
+            ..Self::LAST
+        }
+    }
+
     /// Reads what the client wants from a request (RFC 9112 section 9.3).
     #[must_use]
     pub fn of(head: &Head) -> Self {
         let has_option = |option: &str| head.headers.lists(&header::CONNECTION, option);
         let keeps_alive = match head.version {
             Version::HTTP_11 => !has_option("close"),
+            // A stream is for one request, and says nothing of the connection.
+            Version::HTTP_2 => true,
             _ => has_option("keep-alive") && !has_option("close"),
         };
         Self {
@@ -256,6 +267,23 @@ impl Response {
         }
     }
 
+    /// Returns the header fields that its lines are.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let all = [self.lines[0], self.lines[1], &self.head];
+        let lines = all
+            .into_iter()
+            .flat_map(|lines| lines.split(|byte| *byte == b'\n'));
+        lines.filter_map(|line| {
+            let colon = memchr::memchr(b':', line)?;
+            Some((&line[..colon], line[colon + 1..].trim_ascii()))
+        })
+    }
+
+    /// Returns how long its body is, if it is whole.
+    pub(super) fn length(&self) -> Option<usize> {
+        (self.extent == Extent::Counted).then_some(self.body.len())
+    }
+
     /// Returns the reason of a refusal as it stands in its JSON, hence without control characters.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
@@ -331,7 +359,7 @@ impl Response {
 
     /// Tells whether its length is said: one of nothing would be taken for that of what has not
     /// been modified.
-    fn has_length(&self) -> bool {
+    pub(super) fn has_length(&self) -> bool {
         !matches!(
             self.status,
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
@@ -354,7 +382,7 @@ fn write_length(length: usize, out: &mut Vec<u8>) {
 }
 
 /// Appends the time of now and a line end; the text is made anew once a second.
-fn write_date(out: &mut Vec<u8>) {
+pub(super) fn write_date(out: &mut Vec<u8>) {
     thread_local! {
         static DATE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
     }

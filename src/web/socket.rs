@@ -14,8 +14,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
 use tokio_rustls::rustls::ServerConnection;
 
+use super::http2::write_head;
 use super::io::Io;
 use super::patience::{Patience, Progress, Slowness};
+use super::response::Response;
 use super::tls::Tls;
 use crate::memory::sizes;
 use crate::pause::was_paused;
@@ -88,6 +90,35 @@ impl Socket {
     pub fn set_peer(&mut self, peer: Peer) {
         self.peer = peer;
         self.proxy = None;
+    }
+
+    /// Tells whether it was agreed with the client to speak HTTP/2.
+    #[must_use]
+    pub fn is_http2(&self) -> bool {
+        matches!(&self.io, Io::Tls(tls) if tls.is_http2())
+    }
+
+    /// Returns the connection, and what was read from it and not used.
+    #[must_use]
+    pub fn into_parts(mut self) -> (Io, Bytes) {
+        let ahead = self.take_ahead();
+        (self.io, ahead)
+    }
+
+    /// Begins a response on a stream of HTTP/2; what is written then is its body. `omits_body` says that there is none,
+    /// whatever the response has.
+    pub fn respond(&self, response: &Response, omits_body: bool) {
+        if let Io::Stream(stream) = &self.io {
+            let (head, length) = write_head(response);
+            stream.respond(head, if omits_body { Some(0) } else { length });
+        }
+    }
+
+    /// Says that all was written, where that is not said by the connection's end.
+    pub fn end(&self) {
+        if let Io::Stream(stream) = &self.io {
+            stream.end();
+        }
     }
 
     /// Begins to speak TLS, of which something may have arrived; true if the client came back with a ticket.

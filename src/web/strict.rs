@@ -48,7 +48,7 @@ pub fn check_host(headers: &[Header<'_>]) -> Result<bool, Malformed> {
 }
 
 /// Tells whether this is the name or the address of a host, maybe with a port.
-fn is_host(value: &[u8]) -> bool {
+pub(super) fn is_host(value: &[u8]) -> bool {
     let Ok(authority) = Authority::try_from(value) else {
         return false;
     };

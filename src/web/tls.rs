@@ -21,6 +21,9 @@ const RECORD: usize = 16 * 1024;
 /// it is, and the client can read nothing either.
 const SLOW_RECORD: usize = 4 * 1024;
 
+/// What ALPN calls HTTP/2 (RFC 9113 section 3.2).
+pub const HTTP2: &[u8] = b"h2";
+
 /// A connection by TLS, whose handshake is done.
 #[derive(Debug)]
 pub struct Tls {
@@ -71,6 +74,12 @@ impl Tls {
     #[must_use]
     pub fn is_resumed(&self) -> bool {
         self.lock().connection.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    /// Tells whether it was agreed to speak HTTP/2.
+    #[must_use]
+    pub fn is_http2(&self) -> bool {
+        self.lock().connection.alpn_protocol() == Some(HTTP2)
     }
 
     fn poll_handshake(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {

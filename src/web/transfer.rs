@@ -87,6 +87,12 @@ impl Transfer {
         }
     }
 
+    /// Makes that of a body which comes in chunks.
+    #[must_use]
+    pub fn chunked() -> Self {
+        Self(State::Size)
+    }
+
     /// Tells whether all of the body has come.
     #[must_use]
     pub fn has_ended(&self) -> bool {

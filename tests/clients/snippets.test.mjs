@@ -76,6 +76,13 @@ const RUNS = {
     const here = text.replaceAll('/etc/letsencrypt/live/comet.example.com', shell.folder).replace('0.0.0.0:8443', '127.0.0.1:0');
     await shell.start(here).until(/listening on https:\/\/127.0.0.1:\d+\/cometd/);
   },
+  'mirant serve --set http.http2_prior_knowledge=true': async (text, { shell }) => {
+    const [serve, ask] = text.trimEnd().split('\n');
+    const server = shell.start(`${serve} --listen 127.0.0.1:0`);
+    const [, port] = await server.until(/listening on http:\/\/127.0.0.1:(\d+)\/cometd/);
+    const printed = await shell.run(`${ask.replace(':8080', `:${port}`)} -sw ' HTTP/%{http_version}'`);
+    assert.match(printed, /"successful":true[^]* HTTP\/2$/);
+  },
   'mirant completions bash': async (text, { shell }) => {
     const completes = 'source ~/.local/share/bash-completion/completions/mirant; complete -p mirant';
     const printed = await shell.run(`HOME=$PWD; mkdir -p ~/.local/share/bash-completion/completions\n${text}\n${completes}`);

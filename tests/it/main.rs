@@ -43,6 +43,7 @@ mod hooks;
 mod hostile;
 mod hosts;
 mod http;
+mod http2;
 mod http_api;
 mod lazy;
 mod legacy;

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::support::program::{Serving, mirant};
-use crate::support::{Client, Http, PATIENCE, Request, WebSocket, upgrade};
+use crate::support::{Client, Http, Http2, PATIENCE, Request, WebSocket, upgrade};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -115,6 +115,52 @@ const LASTING: [&str; 8] = [
     "bayeux.max_queue_bytes=1GiB",
     "bayeux.publish_without_session=true",
 ];
+
+#[tokio::test]
+async fn a_poll_by_http_2_takes_at_most_4_kib_beside_its_connection() {
+    const CONNECTIONS: usize = 40;
+    const TABS: usize = 25;
+    let prior = "http.http2_prior_knowledge=true";
+    let server = Server::start(&[&LASTING[..], &[prior]].concat());
+    let (mut connections, mut polls) = (Vec::new(), Vec::new());
+    for _ in 0..CONNECTIONS {
+        let mut http = Http2::open(server.address).await;
+        for _ in 0..TABS {
+            let mut client = Client::new(server.address);
+            let handshake = json!([{"channel": "/meta/handshake", "version": "1.0"}]);
+            let response = http.exchange(&Request::post(handshake.to_string())).await;
+            client.cookie = response.cookie().map(str::to_owned);
+            client.id = response.messages()[0]["clientId"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            let connect = client.message(json!({
+                "channel": "/meta/connect", "connectionType": "long-polling",
+            }));
+            let connect = client.request(json!([connect]).to_string());
+            assert_eq!(http.exchange(&connect).await.status, 200);
+            polls.push(connect);
+        }
+        connections.push(http);
+    }
+    // What is freed goes back a little later.
+    let counted = |figures: &Figures| figures.of("mirant_http2_streams");
+    let before = server
+        .until_or_late(|figures| counted(figures) == 0.0)
+        .await;
+    let mut held = Vec::new();
+    for (at, poll) in polls.iter().enumerate() {
+        held.push(connections[at / TABS].send(poll).await);
+    }
+    let all = (CONNECTIONS * TABS) as f64;
+    let each = |after: &Figures| (after.resident - before.resident) / all;
+    let is_so = |after: &Figures| counted(after) == all && each(after) <= 4096.0;
+    let after = server.until_or_late(is_so).await;
+    assert_eq!(counted(&after), all);
+    let bytes = each(&after);
+    eprintln!("a poll by HTTP/2 takes {bytes:.0} bytes");
+    assert!((256.0..=4096.0).contains(&bytes), "{bytes}");
+}
 
 /// Lets something grow, and compares what is counted of that with what the process has more.
 async fn grows<F: Future>(kind: &str, settings: &[&str], grow: impl FnOnce(SocketAddr) -> F) {

@@ -138,7 +138,7 @@ async fn counted(server: &TestServer, outcome: TlsHandshake, count: u64) {
 
 #[tokio::test]
 async fn both_versions_are_spoken_and_http_1_1_is_agreed_on() {
-    let server = server(&[]);
+    let server = server(&["http.http2=false"]);
     let offers: [&[&str]; 3] = [&[], &["http/1.1"], &["h2", "http/1.1"]];
     for versions in [[&version::TLS12], [&version::TLS13]] {
         for offer in offers {

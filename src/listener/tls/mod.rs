@@ -16,13 +16,15 @@ use tokio_rustls::rustls::{Error, ServerConfig, ServerConnection};
 
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::web::tls::HTTP2;
 pub use certificate::Unusable;
 use certificates::{Certificates, Seen};
 pub(super) use handshake::{Kept, shake_hands};
 pub use settings::{Pair, Settings};
 
-/// What clients may speak over TLS, as ALPN names it; the first that a client offers too is spoken.
-const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+/// What clients may speak over TLS, as ALPN names it; the first that a client offers too is spoken. The first of
+/// these may be off.
+const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
 
 /// Why TLS cannot be spoken.
 #[derive(Debug, thiserror::Error)]
@@ -69,17 +71,22 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Reads the certificates.
+    /// Reads the certificates; HTTP/2 is spoken or not.
     ///
     /// # Errors
     /// One of them, or its key, cannot be used.
-    pub fn new(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Self, NoTls> {
+    pub fn new(settings: &Settings, http2: bool, metrics: &Arc<Metrics>) -> Result<Self, NoTls> {
         let certificates = Arc::new(Certificates::read(settings)?);
         let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&certificates) as Arc<_>);
-        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        let spoken = if http2 {
+            &PROTOCOLS[..]
+        } else {
+            &PROTOCOLS[1..]
+        };
+        config.alpn_protocols = spoken.iter().map(|name| name.to_vec()).collect();
         // Clients that come back bring what they need to go on: nothing is kept for them.
         config.ticketer = Ticketer::new()?;
         config.session_storage = Arc::new(NoServerSessionStorage {});

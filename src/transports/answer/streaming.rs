@@ -92,6 +92,7 @@ pub fn run(
                 Written::All => connection.written(had_to_wait),
                 Written::Last => {
                     connection.let_go();
+                    socket.end();
                     // A stopping server does not wait for its clients.
                     if !is_stopping {
                         Box::pin(socket.linger()).await;

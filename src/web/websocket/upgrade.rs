@@ -46,7 +46,7 @@ impl From<UpgradeError> for Response {
 #[must_use]
 pub fn is_upgrade(head: &Head) -> bool {
     head.method == Method::GET
-        && head.version == Version::HTTP_11
+        && head.version != Version::HTTP_10
         && head.headers.lists(&header::CONNECTION, "upgrade")
         && head.headers.lists(&header::UPGRADE, "websocket")
 }

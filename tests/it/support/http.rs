@@ -88,6 +88,24 @@ impl Request {
         self.body.as_deref().unwrap_or_default()
     }
 
+    /// The same for a client of HTTP/2: its head, and its body.
+    pub(crate) fn by_http2(&self, scheme: &str) -> (http::Request<()>, Option<bytes::Bytes>) {
+        let mut host = "localhost";
+        let mut request = http::Request::builder().method(&*self.method);
+        for (name, value) in &self.headers {
+            match &**name {
+                "Host" => host = value,
+                name => request = request.header(name, value),
+            }
+        }
+        if let Some(body) = &self.body {
+            request = request.header("Content-Length", body.len());
+        }
+        let uri = format!("{scheme}://{host}{}", self.target);
+        let head = request.uri(uri).body(()).unwrap();
+        (head, self.body.clone().map(bytes::Bytes::from))
+    }
+
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut text = format!("{} {} {}\r\n", self.method, self.target, self.version);
         for (name, value) in &self.headers {

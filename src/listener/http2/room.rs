@@ -1,0 +1,89 @@
+//! How many streams there may be: each counts like a connection, but for one of each connection.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::super::Shared;
+use super::super::per_address::Counted;
+use super::super::refusal::Full;
+use super::Streams;
+use crate::memory::Kind;
+use crate::peer::Peer;
+
+/// What a stream takes while it waits: its task, what `h2` keeps of it, and what it waits for, such as a held connect.
+const STREAM: usize = 3 * 1024;
+
+/// The streams of a connection that are open.
+#[derive(Debug)]
+pub(super) struct Room {
+    open: AtomicUsize,
+    /// They count among the connections of an address.
+    counts: bool,
+}
+
+/// A stream, for as long as it is open.
+pub(super) struct Place {
+    pub(super) streams: Arc<Streams>,
+    _permit: Option<OwnedSemaphorePermit>,
+    _counted: Option<Counted>,
+}
+
+impl Room {
+    pub(super) fn new(counts: bool) -> Self {
+        Self {
+            open: AtomicUsize::new(0),
+            counts,
+        }
+    }
+
+    /// Asks for what a stream needs beside its connection.
+    fn ask(
+        &self,
+        peer: Peer,
+        shared: &Shared,
+    ) -> Result<(Option<OwnedSemaphorePermit>, Option<Counted>), Full> {
+        if self.open.load(Relaxed) == 0 {
+            return Ok((None, None));
+        }
+        let permit = Arc::clone(&shared.room).try_acquire_owned();
+        let permit = permit.map_err(|_| Full::Connections(shared.max_connections))?;
+        let Some(address) = peer.ip().filter(|_| self.counts) else {
+            return Ok((Some(permit), None));
+        };
+        let full = Full::Address(shared.per_address.max());
+        let counted = shared.per_address.count(address).ok_or(full)?;
+        Ok((Some(permit), Some(counted)))
+    }
+}
+
+impl Place {
+    /// Takes one for another stream; it is there also for one that is only to hear that there is no room, which
+    /// is then said.
+    pub(super) fn take(streams: &Arc<Streams>) -> (Self, Option<Full>) {
+        let shared = streams.shared();
+        let (permit, counted, full) = match streams.room.ask(streams.peer, shared) {
+            Ok((permit, counted)) => (permit, counted, None),
+            Err(full) => (None, None, Some(full)),
+        };
+        streams.room.open.fetch_add(1, Relaxed);
+        shared.metrics.http2_streams.increment();
+        shared.metrics.memory.add(Kind::Connections, STREAM);
+        let place = Self {
+            streams: Arc::clone(streams),
+            _permit: permit,
+            _counted: counted,
+        };
+        (place, full)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let metrics = &self.streams.shared().metrics;
+        metrics.http2_streams.decrement();
+        metrics.memory.sub(Kind::Connections, STREAM);
+        self.streams.room.open.fetch_sub(1, Relaxed);
+    }
+}

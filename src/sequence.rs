@@ -6,12 +6,12 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::bayeux::ClientId;
+use crate::cluster::Once;
 use crate::history::{Entry, Failed};
 use crate::memory::{Budget, Charge, Kind, sizes};
 use crate::resources::{Conditions, Unmet, Write, Written};
@@ -32,8 +32,8 @@ pub struct Publication {
     pub delivery: Delivery,
     /// The resource that it changes.
     pub change: Option<Change>,
-    /// What it is to be published only once under, in a cluster, and for how long.
-    pub once: Option<(String, Duration)>,
+    /// What it is to be published only once under, in a cluster.
+    pub once: Option<Once>,
     done: oneshot::Sender<Result<Sequenced, NotSequenced>>,
     _charge: Charge,
     on_its_way: Option<OnItsWay>,
@@ -115,6 +115,8 @@ impl From<Reached> for Sequenced {
 pub enum NotSequenced {
     /// The store does not work.
     Failed(Failed),
+    /// Something else was published under its key.
+    Reused,
     /// The resource is not as it should be.
     Unmet(Unmet),
 }

@@ -118,8 +118,8 @@ async function kept() {
 async function passedOn() {
   const words = `fan-out --clients ${CLIENTS} --messages ${isQuick ? 20 : 100}`;
   await withNodes(3, { isBalanced: true }, async (nodes) => {
-    const direct = await bench(nodes, nodes.urls, words);
-    const balanced = await bench(nodes, [nodes.balanced], words);
+    const direct = await bench(nodes, nodes.sticky, words);
+    const balanced = await bench(nodes, [nodes.anywhere], words);
     for (const [name, result] of [['at their owner', direct], ['anywhere (two of three passed on)', balanced]]) {
       print(`polls ${name}`, {
         'deliveries/s': result.deliveries_per_s,
@@ -128,12 +128,12 @@ async function passedOn() {
       });
     }
   });
-  for (const isBalanced of [false, true]) {
-    await withNodes(3, { isBalanced }, async (nodes) => {
+  for (const isAnywhere of [false, true]) {
+    await withNodes(3, { isBalanced: true }, async (nodes) => {
       const before = nodes.resident;
-      const urls = isBalanced ? [nodes.balanced] : nodes.urls;
+      const urls = isAnywhere ? [nodes.anywhere] : nodes.sticky;
       const idle = await bench(nodes, urls, `idle --clients ${MANY} --idle 1s`);
-      print(`${MANY} held polls ${isBalanced ? 'anywhere' : 'at their owner'}`, {
+      print(`${MANY} held polls ${isAnywhere ? 'anywhere' : 'at their owner'}`, {
         'handshakes/s': idle.handshakes_per_s,
         'Redis µs/client': micro(idle.redisCpu, MANY),
         'nodes µs/client': micro(idle.nodesCpu, MANY),

@@ -128,20 +128,22 @@ export class Nodes {
     this.urls.push(/^listening on (\S+)$/.exec(line)[1]);
   }
 
+  /** One address that hands each request to the next node, and one for each node; with connections that are kept. */
   async #nginx() {
-    const port = await freePort();
     const hosts = this.urls.map((url) => new URL(url).host);
-    let site = readFileSync(join(ROOT, 'examples/cluster/nginx.conf'), 'utf8').replace('listen 80;', `listen 127.0.0.1:${port};`);
-    hosts.forEach((host, at) => {
-      site = site.replace(`node${at + 1}:8080`, host);
-    });
+    const groups = [hosts, ...hosts.map((host) => [host])];
+    const ports = [];
+    for (const _ of groups) ports.push(await freePort());
+    const sites = groups.map((group, at) => `upstream nodes${at} { ${group.map((host) => `server ${host};`).join(' ')} keepalive 9000; }
+      server { listen 127.0.0.1:${ports[at]}; location / {
+        proxy_pass http://nodes${at}; proxy_http_version 1.1; proxy_set_header Connection ''; proxy_buffering off; } }`);
     const { folder } = this;
     const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`);
     const main = `daemon off; master_process off; pid ${folder}/pid; error_log stderr crit;
-      events { worker_connections 19000; } http { access_log off; ${paths.join(' ')} ${site} }`;
+      events { worker_connections 19000; } http { access_log off; ${paths.join(' ')} ${sites.join('\n')} }`;
     writeFileSync(join(folder, 'nginx.conf'), main);
     this.nginx = new Measured(spawn('/usr/sbin/nginx', ['-c', join(folder, 'nginx.conf')], { stdio: 'inherit' }));
-    await listens(port);
-    this.balanced = `http://127.0.0.1:${port}/cometd`;
+    for (const port of ports) await listens(port);
+    [this.anywhere, ...this.sticky] = ports.map((port) => `http://127.0.0.1:${port}/cometd`);
   }
 }

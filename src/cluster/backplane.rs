@@ -18,8 +18,21 @@ pub struct Outgoing {
     /// Publish it only if this is the number of the last message on its channel, 0 for none; or if that is not
     /// remembered.
     pub expected: Option<u64>,
-    /// Publish it only once under this key, within this time; else its first place is returned.
-    pub once: Option<(String, Duration)>,
+    /// Publish it only once; else its first place is returned.
+    pub once: Option<Once>,
+}
+
+/// Under what a message is published only once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// What its request has in common with itself when it comes again.
+    pub key: String,
+    /// Which of the messages of the request it is.
+    pub index: usize,
+    /// What tells what the request says from everything else: without blanks.
+    pub body: String,
+    /// For how long that is remembered.
+    pub within: Duration,
 }
 
 /// A message that has come.
@@ -38,6 +51,8 @@ pub struct Incoming {
 pub enum NotPublished {
     /// The last message on its channel is another than was expected: its number, 0 for none.
     Unexpected(u64),
+    /// Something else was published under its key.
+    Reused,
     /// It, of its batch, could not be.
     Failed(Failed),
 }

@@ -15,7 +15,7 @@ mod registry;
 pub mod settings;
 pub mod wire;
 
-pub use backplane::{Backplane, Feed, Head, Incoming, NotPublished, Outgoing};
+pub use backplane::{Backplane, Feed, Head, Incoming, NotPublished, Once, Outgoing};
 pub use interest::{Change, Held, Interest, Touched};
 pub use lease::Lease;
 pub use links::{Links, Way};

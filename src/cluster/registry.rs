@@ -29,7 +29,7 @@ pub struct Written {
     pub generation: u64,
     /// What there is to know of it, which the registry does not read.
     pub state: Bytes,
-    /// How long it is kept once its owner is dead: the session's `max_interval`.
+    /// How long it is kept once its owner is dead: as long as its client may wait for a connect before it comes back.
     pub outlives: Duration,
 }
 

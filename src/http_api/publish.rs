@@ -86,7 +86,8 @@ pub(super) async fn publish(
     Body(body): Body,
 ) -> Result<Response, Problem> {
     caller.may(Permission::Publish)?;
-    let limits = shared.server.limits();
+    let terms = shared.server.terms();
+    let limits = &terms.limits;
     let content = Content {
         path: uri.path(),
         body: &body,
@@ -99,7 +100,7 @@ pub(super) async fn publish(
         }
         Batch::Many(elements) => elements,
     };
-    let max = shared.settings.max_messages;
+    let max = shared.terms.get().settings.max_messages;
     if elements.len() > max {
         shared.server.metrics().limited(Limit::MaxApiMessages);
         let count = elements.len();
@@ -114,7 +115,7 @@ pub(super) async fn publish(
         .collect();
     let request = Request::begin(&shared, &caller, &headers, content, messages.len())?;
     let check = |posted: &Posted<'_>| check(&shared, &caller, posted);
-    let (sent, work) = request.send(messages, &check, &send).await;
+    let (sent, work) = request.send(messages, &check, &send).await?;
     let receipts = sent.into_iter().map(Receipt::from).collect();
     Ok(Working::new(Json(Receipts { receipts }), work).into_response())
 }
@@ -145,7 +146,8 @@ pub(super) async fn publish_on(
     Body(body): Body,
 ) -> Result<Working<Json<Accepted>>, Problem> {
     caller.may(Permission::Publish)?;
-    let limits = shared.server.limits();
+    let terms = shared.server.terms();
+    let limits = &terms.limits;
     let channel = message::channel(&format!("/{channel}"), limits)?;
     let name = serde_json::value::to_raw_value(channel.as_str()).expect("a string is JSON");
     let content = Content {
@@ -170,7 +172,7 @@ async fn one(
 ) -> Result<Working<Json<Accepted>>, Problem> {
     let request = Request::begin(shared, caller, headers, content, 1)?;
     let check = |posted: &Posted<'_>| check(shared, caller, posted);
-    let (mut sent, work) = request.send(vec![posted], &check, &send).await;
+    let (mut sent, work) = request.send(vec![posted], &check, &send).await?;
     let accepted = sent.remove(0)?;
     Ok(Working::new(Json(accepted), work))
 }
@@ -181,7 +183,7 @@ fn check(shared: &Shared, caller: &Caller, posted: &Posted<'_>) -> Result<Channe
         let detail = "what has session or user goes to POST /api/v1/deliver";
         return Err(Problem::new(Kind::Message, detail));
     }
-    let channel = posted.channel(shared.server.limits())?;
+    let channel = posted.channel(&shared.server.terms().limits)?;
     match channel.kind() {
         ChannelKind::Broadcast => {}
         ChannelKind::Service => {

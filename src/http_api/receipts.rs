@@ -14,6 +14,7 @@ use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::cluster::Once;
 use crate::memory::{Budget, Kind, sizes};
 use crate::metrics::{Limit, Metrics};
 
@@ -110,22 +111,19 @@ pub struct Claim<'r> {
 }
 
 impl Claim<'_> {
-    /// Names a message of it, by its key and what it says: the same on every node of a cluster.
+    /// Returns what one of its messages is published only once under: the same on every node of a cluster.
     #[must_use]
-    pub fn name(&self, index: usize) -> String {
-        let index = index.to_string();
-        let name = Fingerprint::of(&[&self.key.0, &self.body.0, index.as_bytes()]);
-        URL_SAFE_NO_PAD.encode(name.0)
+    pub fn once(&self, index: usize) -> Once {
+        Once {
+            key: URL_SAFE_NO_PAD.encode(self.key.0),
+            index,
+            body: URL_SAFE_NO_PAD.encode(self.body.0),
+            within: self.receipts.window,
+        }
     }
 }
 
 impl Receipts {
-    /// Returns for how long they are kept.
-    #[must_use]
-    pub fn window(&self) -> Duration {
-        self.window
-    }
-
     /// Makes room for receipts of so many messages, each for so long.
     #[must_use]
     pub fn new(window: Duration, max: usize, metrics: Arc<Metrics>) -> Self {

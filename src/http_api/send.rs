@@ -161,27 +161,36 @@ impl From<NotSent> for Problem {
                 "there is no session of this name; GET /api/v1/sessions lists them",
             ),
             NotSent::NoAnswer => NoAnswer.into(),
+            NotSent::Reused => Conflict::Differs.into(),
         }
     }
 }
 
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
-        const MEMORY: &str = "memory_short";
         let retry = denied.retry();
-        let problem = if denied.reason() == MEMORY {
-            Self::new(
+        let problem = match denied.reason() {
+            "memory_short" => Self::new(
                 Kind::Memory,
                 "the server has no memory left for it (memory.budget)",
-            )
-        } else {
-            let detail = format!("an extension refuses it: {}", denied.reason());
-            let problem = Self::new(Kind::Refused, detail);
-            let code = denied.code().filter(|code| (400..600).contains(code));
-            let status = code.and_then(|code| http::StatusCode::from_u16(code).ok());
-            match status {
-                Some(status) => problem.with_status(status),
-                None => problem,
+            ),
+            "cluster_unavailable" => Self::new(
+                Kind::Unavailable,
+                "the cluster's Redis is away (cluster.redis)",
+            ),
+            "history_unavailable" => Self::new(
+                Kind::Unavailable,
+                "history cannot be kept now (history.directory)",
+            ),
+            reason => {
+                let detail = format!("an extension refuses it: {reason}");
+                let problem = Self::new(Kind::Refused, detail);
+                let code = denied.code().filter(|code| (400..600).contains(code));
+                let status = code.and_then(|code| http::StatusCode::from_u16(code).ok());
+                match status {
+                    Some(status) => problem.with_status(status),
+                    None => problem,
+                }
             }
         };
         problem.retry_after(retry)
@@ -251,12 +260,15 @@ impl<'r> Request<'r> {
     }
 
     /// Sends messages, and returns what became of each; and how much work that was.
+    ///
+    /// # Errors
+    /// Another node of the cluster has sent something else under the request's key.
     pub async fn send(
         &self,
         messages: Vec<Result<Posted<'_>, Problem>>,
         check: &Check<'_>,
         send: &Send<'_>,
-    ) -> (Vec<Result<Accepted, Problem>>, usize) {
+    ) -> Result<(Vec<Result<Accepted, Problem>>, usize), Problem> {
         let mut checked: Vec<Result<Checked<'_>, Problem>> = messages
             .into_iter()
             .map(|message| message.and_then(|posted| self.checked(&posted, check)))
@@ -294,6 +306,7 @@ impl<'r> Request<'r> {
                 tokio::task::yield_now().await;
             }
         }
+        let mut is_reused = false;
         for (index, later) in on_their_way {
             match later.await {
                 Ok(sequenced) => {
@@ -305,6 +318,8 @@ impl<'r> Request<'r> {
                 }
                 Err(error) => {
                     self.unsettle(index, &claims);
+                    let is_own = claims.iter().any(|(of, _)| *of == index);
+                    is_reused |= matches!(error, NotSent::Reused) && !is_own;
                     sent[index] = Err(error.into());
                 }
             }
@@ -316,7 +331,10 @@ impl<'r> Request<'r> {
             }
         }
         self.count(&sent);
-        (sent, sending.work())
+        if is_reused {
+            return Err(Conflict::Differs.into());
+        }
+        Ok((sent, sending.work()))
     }
 
     fn checked<'a>(&self, posted: &Posted<'a>, check: &Check<'_>) -> Result<Checked<'a>, Problem> {
@@ -376,9 +394,8 @@ impl<'r> Request<'r> {
             self.keep(index, kept);
             return repeated(kept);
         }
-        let own = claim.as_ref().map(|claim| claim.name(0));
-        let once = own.or_else(|| Some(self.claim.as_ref()?.name(index)));
-        sending.once(once.map(|name| (name, self.shared.receipts.window())));
+        let own = claim.as_ref().map(|claim| claim.once(0));
+        sending.once(own.or_else(|| Some(self.claim.as_ref()?.once(index))));
         let sent = send(sending, index, &mut checked.message, &checked.channel, now)?;
         claims.extend(claim.map(|claim| (index, claim)));
         let (kept, later) = match sent {

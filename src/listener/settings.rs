@@ -66,6 +66,9 @@ pub struct Settings {
     pub http2_max_streams: u32,
     /// Bytes from which on the responses of polls are compressed for clients that read gzip; 0: never.
     pub gzip_threshold: ByteSize,
+    /// How long a stopping server takes to send its clients away, one after the other.
+    #[serde(with = "humantime_serde")]
+    pub drain_time: Duration,
     /// How long a stopping server waits for responses to leave.
     #[serde(with = "humantime_serde")]
     pub shutdown_timeout: Duration,
@@ -106,6 +109,7 @@ impl Default for Settings {
             http2_prior_knowledge: false,
             http2_max_streams: 250,
             gzip_threshold: ByteSize::kib(16),
+            drain_time: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(10),
         }
     }

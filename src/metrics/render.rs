@@ -13,6 +13,10 @@ impl Metrics {
     #[must_use]
     pub fn render(&self) -> String {
         let mut out = String::with_capacity(4096);
+        let help = "Which program this is; always 1.";
+        head(&mut out, "build_info", help, "gauge");
+        let version = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+        line(&mut out, "build_info", &version, &1);
         for (name, help, value) in self.gauges() {
             gauge(&mut out, (name, help), value);
         }
@@ -66,6 +70,11 @@ impl Metrics {
             ("limit_reached_total", "Times a bound was reached.", "limit"),
             &limits,
             &self.limits.0,
+        );
+        self.latency.render(
+            &mut out,
+            "delivery_seconds",
+            "From the arrival of a broadcast message until all its receivers have been given it.",
         );
         self.hooks.render(&mut out);
         self.history.render(&mut out);

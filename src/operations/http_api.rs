@@ -24,6 +24,9 @@ pub enum NotSent {
     /// Only the server itself tells what happens.
     #[error("nobody else sends on the channel of events (backends.events_channel)")]
     ChannelOfEvents,
+    /// Something else was sent under its key, by way of another node.
+    #[error("something else was sent under this idempotency key")]
+    Reused,
     /// The session that it is for is not there.
     #[error("there is no such session")]
     NoSession,

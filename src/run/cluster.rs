@@ -13,8 +13,10 @@ use crate::history::{self, History, Retention};
 use crate::metrics::Metrics;
 use crate::router::{ChannelOptions, history_policy};
 use crate::server::BayeuxServer;
-use crate::service::Service;
 use crate::transports::passing::Owner;
+
+/// How many bytes the secret of the nodes has at least.
+const MIN_SECRET: usize = 32;
 
 /// Why a server cannot be a node.
 #[derive(Debug, thiserror::Error)]
@@ -61,14 +63,12 @@ impl Node {
         }
         *channels = with_kept_resources(channels);
         let interest = Arc::new(Interest::default());
-        let password = read("cluster.password", settings.password.as_ref())?;
-        let password = password.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let (secret, password) = secrets(settings)?;
         let policy = history_policy(channels);
         let interested = Arc::clone(&interest);
         let password = password.as_deref();
         let redis = Redis::new(settings, history, password, policy, interested, metrics)?;
         let me = NodeId(random());
-        let secret = read("cluster.secret", settings.secret.as_ref())?.unwrap_or_default();
         let wire = WireSettings {
             call_timeout: settings.call_timeout,
             node_timeout: settings.node_timeout,
@@ -113,12 +113,9 @@ impl Node {
         Ok(self.redis.start().await?)
     }
 
-    /// Has requests that others pass on answered by a service.
-    pub(super) fn answering(self, service: &Service) -> Self {
-        Self {
-            owner: Some(service.owner()),
-            ..self
-        }
+    /// Has requests that others pass on answered.
+    pub(super) fn answering(self, owner: Option<Owner>) -> Self {
+        Self { owner, ..self }
     }
 
     /// Serves the other nodes, and tells them that this one lives, for ever.
@@ -146,7 +143,7 @@ impl Node {
 }
 
 /// Adds what resources need in a cluster: their last message is kept, as every node has to have it.
-fn with_kept_resources(channels: &[ChannelOptions]) -> Vec<ChannelOptions> {
+pub(super) fn with_kept_resources(channels: &[ChannelOptions]) -> Vec<ChannelOptions> {
     let any = Limits::of_known_channels();
     let with_history: Vec<ChannelPattern> = channels
         .iter()
@@ -165,6 +162,22 @@ fn with_kept_resources(channels: &[ChannelOptions]) -> Vec<ChannelOptions> {
         }
     }
     channels
+}
+
+/// Reads the secret of the nodes, and the password of Redis if it asks for one.
+///
+/// # Errors
+/// One cannot be read, or the secret is one that can be guessed.
+pub(super) fn secrets(settings: &Settings) -> Result<(Vec<u8>, Option<String>), NotANode> {
+    let password = read("cluster.password", settings.password.as_ref())?;
+    let password = password.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let secret = read("cluster.secret", settings.secret.as_ref())?.unwrap_or_default();
+    if settings.secret.is_some() && secret.len() < MIN_SECRET {
+        let fix =
+            format!("must be at least {MIN_SECRET} bytes, such as `openssl rand -hex 32` makes");
+        return Err(NotANode::Secret("cluster.secret", fix));
+    }
+    Ok((secret, password))
 }
 
 fn read(key: &'static str, secret: Option<&Secret>) -> Result<Option<Vec<u8>>, NotANode> {

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::FutureExt;
 
@@ -14,10 +14,11 @@ use super::delivering::{Sent, To, deliver};
 use super::verdicts::Verdicts;
 use super::waits::{Asked, Waits};
 use crate::bayeux::{ChannelName, Message};
+use crate::cluster::Once;
 use crate::extensions::Wait;
 use crate::operations::http_api::{self, NotSent};
 use crate::operations::{Actor, Denied, Publishing, Scope};
-use crate::sequence::{Sequenced, Sequencing};
+use crate::sequence::{NotSequenced, Sequenced, Sequencing};
 
 /// The messages of one request, while they are sent. They are known by their numbers.
 pub struct Sending<'s> {
@@ -28,8 +29,8 @@ pub struct Sending<'s> {
     /// What the messages that wait take.
     bytes: usize,
     work: usize,
-    /// What the next message is to be published only once under, and for how long.
-    once: Option<(String, Duration)>,
+    /// What the next message is to be published only once under.
+    once: Option<Once>,
 }
 
 /// A wait of messages for extensions: which of them these refuse. Dropped, it is given up.
@@ -95,8 +96,8 @@ impl Sending<'_> {
         self.refused = refused;
     }
 
-    /// Has the next message published only once under a name within a time, on all nodes of a cluster.
-    pub fn once(&mut self, once: Option<(String, Duration)>) {
+    /// Has the next message published only once, on all nodes of a cluster.
+    pub fn once(&mut self, once: Option<Once>) {
         self.once = once;
     }
 
@@ -182,6 +183,7 @@ impl Sending<'_> {
             let sequenced = tokio::time::timeout(max, sequencing).await;
             match sequenced {
                 Ok(Ok(Ok(sequenced))) => Ok(sequenced),
+                Ok(Ok(Err(NotSequenced::Reused))) => Err(NotSent::Reused),
                 Ok(Ok(Err(_)) | Err(_)) | Err(_) => Err(http_api::not_kept(&channel, unavailable)),
             }
         }

@@ -456,7 +456,7 @@ impl BayeuxServer {
                 return;
             }
             for (at, id) in due.drain(..) {
-                self.fire(id, at, Tick { now, resumed: None });
+                self.fire(id, at, Tick::at(now));
             }
         }
     }

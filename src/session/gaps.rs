@@ -1,20 +1,18 @@
 //! What a client is told of messages that it may have missed, because this node has, or because another one died.
 
-use std::sync::Arc;
-
 use indexmap::IndexSet;
 
-use super::Session;
 use super::record::PatternRecord;
-use crate::bayeux::{ChannelPattern, Event, NotRecovered, Outcome};
+use crate::bayeux::ChannelPattern;
 
 /// The channels and patterns of which messages may be missing, until the client is told.
 ///
-/// A reply may be lost: it is told with two replies one after the other, or until one of these is acknowledged.
+/// It is told with one reply, again if that is not written; to who acknowledges, with each until one has arrived.
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
     patterns: IndexSet<ChannelPattern>,
-    /// The number of the connect, or of the reply, with which it was told first.
+    /// The connect with whose reply it is on its way; to who acknowledges, the number of the reply with which it was told
+    /// first.
     told: Option<u64>,
 }
 
@@ -25,17 +23,24 @@ impl Gaps {
         self.told = None;
     }
 
-    /// Tells it with the reply to a connect; `number` is the reply's, if its client acknowledges. Returns whether
-    /// it may be forgotten then.
-    pub(super) fn tell(&mut self, connect: u64, number: Option<u64>) -> bool {
-        let was_told = self.told.is_some();
-        self.told.get_or_insert(number.unwrap_or(connect));
-        was_told && number.is_none()
+    /// Tells it with the reply to a connect, or of a number.
+    pub(super) fn tell(&mut self, with: u64) {
+        self.told.get_or_insert(with);
     }
 
-    /// Tells whether it was told once at least.
+    /// Tells whether it was told once at least, or is on its way.
     pub(super) fn is_told(&self) -> bool {
         self.told.is_some()
+    }
+
+    /// Tells whether all of it is on its way with the reply to a connect.
+    pub(super) fn is_told_with(&self, connect: u64) -> bool {
+        self.told == Some(connect)
+    }
+
+    /// Tells it again, as it may not have arrived.
+    pub(super) fn tell_again(&mut self) {
+        self.told = None;
     }
 
     /// Tells whether it may be forgotten, as replies up to this number have arrived.
@@ -65,33 +70,6 @@ impl Gaps {
     }
 }
 
-impl Session {
-    /// Notes that messages of some of what it is subscribed to may be missing. Its client is told with the reply
-    /// to its next connect, or by its event stream.
-    pub fn note_gap(&self, patterns: &[ChannelPattern]) {
-        if patterns.is_empty() {
-            return;
-        }
-        self.shared.metrics.cluster.gaps.increment();
-        let mut inner = self.lock();
-        let memory = &self.shared.metrics.memory;
-        let told = |pattern: &ChannelPattern| {
-            let outcome = Outcome {
-                pattern: pattern.as_str(),
-                failed: Some(NotRecovered::Missed),
-                after: 0,
-                first: None,
-                last: None,
-                epoch: "",
-            };
-            let event = Event::overtaken(pattern, &Outcome::json(&[outcome]));
-            Arc::new(event.counted(memory))
-        };
-        let wake = inner.state.note_gap(patterns, told, &self.shared.settings);
-        self.finish(inner, wake);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,11 +85,11 @@ mod tests {
     }
 
     #[test]
-    fn it_is_told_twice_or_until_that_is_acknowledged() {
+    fn it_is_told_until_the_first_reply_with_it_is_acknowledged() {
         let mut gaps = Gaps::default();
-        assert_eq!([gaps.tell(5, None), gaps.tell(6, None)], [false, true]);
-        let mut gaps = Gaps::default();
-        assert_eq!([gaps.tell(5, Some(9)), gaps.tell(6, Some(10))], [false; 2]);
+        assert!(!gaps.is_told());
+        gaps.tell(9);
+        gaps.tell(10);
         assert_eq!([gaps.has_arrived(8), gaps.has_arrived(9)], [false, true]);
         gaps.add(&[]);
         assert!(!gaps.has_arrived(9), "there is more to tell");

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::replying::Became;
 use super::{Session, keep};
 use crate::bayeux::Event;
 
-/// Events that were taken for a reply, which come back if it is not written. Dropped, they are written.
+/// Events that were taken for a reply, or a gap that it tells, which come back if it is not written. Dropped, they are
+/// written.
 #[derive(Debug)]
 pub struct InFlight {
     session: Arc<Session>,
@@ -48,14 +50,23 @@ impl InFlight {
     /// Gives back those that were not written, the last of them.
     pub fn give_back(mut self, events: Vec<Arc<Event>>) {
         self.is_over = true;
-        self.session.end_reply(self.connect, events);
+        let became = Became::NotWritten(events);
+        self.session.end_reply(self.connect, became);
+    }
+
+    /// Ends the way of those of which nobody knows whether they were written: they come again only to who
+    /// acknowledges, and others are told that they may be missing.
+    pub fn lose(mut self, events: &[Arc<Event>]) {
+        self.is_over = true;
+        self.session
+            .end_reply(self.connect, Became::Unknown(events));
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         if !self.is_over && self.connect.is_some() {
-            self.session.end_reply(self.connect, Vec::new());
+            self.session.end_reply(self.connect, Became::Written);
         }
     }
 }

@@ -4,9 +4,32 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use indexmap::IndexSet;
+
 use super::state::{State, Wake};
 use super::{InFlight, Session, Settings, Taken};
-use crate::bayeux::Event;
+use crate::bayeux::{ChannelPattern, Event, Limits};
+
+/// What became of events on their way with a reply, or of a gap that it tells.
+#[derive(Debug)]
+pub(super) enum Became<'e> {
+    /// They were written.
+    Written,
+    /// These, the last of them, were not.
+    NotWritten(Vec<Arc<Event>>),
+    /// Nobody knows.
+    Unknown(&'e [Arc<Event>]),
+}
+
+/// Returns the channels of events, each once.
+fn channels(events: &[Arc<Event>]) -> Vec<ChannelPattern> {
+    let names: IndexSet<&str> = events.iter().map(|event| event.channel()).collect();
+    let any = Limits::of_known_channels();
+    let names = names.into_iter();
+    names
+        .filter_map(|name| ChannelPattern::parse(name, &any).ok())
+        .collect()
+}
 
 /// Which reply of a response may carry events with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +68,9 @@ impl Session {
     /// Holds back wake-ups while a batch of its client's own messages is processed.
     pub fn begin_batch(&self, now: Instant) {
         self.hear(now);
-        self.lock().state.begin_batch(&self.shared.settings, now);
+        let mut inner = self.lock();
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        state.begin_batch(settings, now);
     }
 
     /// Ends the batch: takes the events that its response may carry, and wakes the held connect if
@@ -53,9 +78,9 @@ impl Session {
     pub fn end_batch(self: &Arc<Self>, carrier: Carrier) -> Taken {
         let carrier = self.carrier(carrier);
         let mut inner = self.lock();
-        let settings = &self.shared.settings;
-        let taken = carrier.drain(&mut inner.state, settings);
-        let wake = inner.state.end_batch(settings);
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        let taken = carrier.drain(state, settings);
+        let wake = state.end_batch(settings);
         self.finish(inner, wake);
         self.in_flight(taken, carrier.connect())
     }
@@ -63,9 +88,9 @@ impl Session {
     /// Takes the events that a reply may carry; that to a connect none, if a newer one has come.
     pub fn take_events(self: &Arc<Self>, carrier: Carrier) -> Taken {
         let carrier = self.carrier(carrier);
-        let settings = &self.shared.settings;
         let mut inner = self.lock();
-        let taken = carrier.drain(&mut inner.state, settings);
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        let taken = carrier.drain(state, settings);
         self.count_places(&mut inner);
         drop(inner);
         self.in_flight(taken, carrier.connect())
@@ -82,7 +107,8 @@ impl Session {
 
     fn in_flight(self: &Arc<Self>, mut taken: Taken, connect: Option<u64>) -> Taken {
         self.shared.metrics.resent.add(taken.resent);
-        if !taken.events.is_empty() {
+        let tells = taken.gap.is_some() && taken.number.is_none();
+        if !taken.events.is_empty() || tells {
             taken.in_flight = Some(InFlight::new(self, connect));
         }
         taken
@@ -90,13 +116,25 @@ impl Session {
 
     /// Ends the way of events with the reply to a connect, or to a publish; puts those back that were
     /// not written.
-    pub(super) fn end_reply(&self, connect: Option<u64>, unwritten: Vec<Arc<Event>>) {
+    pub(super) fn end_reply(&self, connect: Option<u64>, became: Became<'_>) {
         let mut inner = self.lock();
-        inner.state.note_reply(unwritten.is_empty());
-        let restored = inner.state.restorable(unwritten);
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        state.end_telling(connect, matches!(became, Became::Written));
+        let mut gap = Wake::default();
+        let mut restored = Vec::new();
+        match became {
+            Became::Written => state.note_reply(true),
+            Became::NotWritten(unwritten) => {
+                state.note_reply(unwritten.is_empty());
+                restored = state.restorable(unwritten);
+            }
+            Became::Unknown(events) if !state.acknowledges() && !events.is_empty() => {
+                gap = self.note_gap_in(state, &channels(events));
+            }
+            Became::Unknown(_) => {}
+        }
         self.shared.metrics.restored.add(restored.len());
-        let settings = &self.shared.settings;
-        let wake = inner.state.end_reply(connect, restored, settings);
+        let wake = state.end_reply(connect, restored, settings).and(gap);
         if connect == Some(inner.state.newest_connect()) {
             inner.reply_waker = None;
         }
@@ -113,8 +151,8 @@ impl Session {
     /// Starts it again, when that is written or given up.
     pub(super) fn end_writing(&self, to_connect: bool, now: Instant) {
         let mut inner = self.lock();
-        let settings = &self.shared.settings;
-        inner.state.end_writing(to_connect, settings, now);
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        state.end_writing(to_connect, settings, now);
         self.after(inner, Wake::default());
     }
 }

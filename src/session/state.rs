@@ -14,7 +14,7 @@ use super::replaying::Replaying;
 use super::stream_slot::StreamSlot;
 use super::subscriptions::Subscriptions;
 use super::times::Times;
-use super::{EndReason, Settings};
+use super::{EndReason, Settings, Tick};
 use crate::bayeux::{Advice, ChannelPattern, Event, RandomId};
 use crate::extensions::Begun;
 
@@ -73,6 +73,15 @@ impl Wake {
         stream: true,
         reply: false,
     };
+
+    /// Adds others to those who have something to do.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            connect: self.connect || other.connect,
+            stream: self.stream || other.stream,
+            reply: self.reply || other.reply,
+        }
+    }
 }
 
 /// How many responses wait for the client to read.
@@ -231,7 +240,8 @@ impl State {
 
     pub(super) fn end_batch(&mut self, settings: &Settings) -> Wake {
         self.batches = self.batches.saturating_sub(1);
-        self.resume_for_events(settings)
+        let gap = self.resume_for_gap();
+        self.resume_for_events(settings).and(gap)
     }
 
     /// Queues an event, and tells what became of it and who has to write it.
@@ -356,14 +366,9 @@ impl State {
         self.times().ends.is_some_and(|ends| ends <= now)
     }
 
-    /// Does what is due: wakes whoever has to act (first result), or expires (second). `resumed` is
-    /// when the last pause of the process ended.
-    pub(super) fn on_timer(
-        &mut self,
-        now: Instant,
-        resumed: Option<Instant>,
-        settings: &Settings,
-    ) -> (Wake, bool) {
+    /// Does what is due: wakes whoever has to act (first result), or expires (second).
+    pub(super) fn on_timer(&mut self, tick: Tick, settings: &Settings) -> (Wake, bool) {
+        let now = tick.now;
         if matches!(self.phase, Phase::Ended(_)) {
             return (Wake::NONE, false);
         }
@@ -375,18 +380,24 @@ impl State {
         match &self.held {
             Some(held) if held.deadline <= now => wake.connect |= self.resume(),
             Some(_) => {}
-            None => return (wake, self.has_expired(now, resumed, settings)),
+            None => return (wake, self.has_expired(tick, settings)),
         }
         (wake, false)
     }
 
-    /// A client cannot be heard during a pause of the process: it has its time again after it.
-    fn has_expired(&mut self, now: Instant, resumed: Option<Instant>, settings: &Settings) -> bool {
+    /// A client cannot be heard during a pause of the process: it has its time again after it. The same if it may
+    /// have asked a node that does not answer, but not for longer than messages would keep its session.
+    fn has_expired(&mut self, tick: Tick, settings: &Settings) -> bool {
         let max_interval = self.times().max_interval(settings);
-        if let Some(again) = resumed.map(|resumed| resumed + max_interval) {
-            self.expiry = self.expiry.max(again);
+        if let Some(resumed) = tick.resumed {
+            self.expiry = self.expiry.max(resumed + max_interval);
         }
-        self.expires(settings).is_some_and(|expiry| expiry <= now)
+        if let Some(unheard) = tick.unheard {
+            let longest = self.connected + settings.max_unconnected;
+            self.expiry = self.expiry.max(longest.min(unheard + max_interval));
+        }
+        self.expires(settings)
+            .is_some_and(|expiry| expiry <= tick.now)
     }
 
     /// Returns when [`on_timer`](Self::on_timer) has to be called next.
@@ -429,8 +440,9 @@ impl State {
         self.client_interval.unwrap_or(own)
     }
 
-    pub(super) fn max_interval(&self, settings: &Settings) -> Duration {
-        self.times().max_interval(settings)
+    pub(super) fn outlives(&self, settings: &Settings) -> Duration {
+        let times = self.times();
+        times.timeout(settings) + self.interval(settings) + times.max_interval(settings)
     }
 
     fn times(&self) -> Times {

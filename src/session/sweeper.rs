@@ -78,6 +78,20 @@ pub struct Tick {
     pub now: Instant,
     /// When the last pause of the process ended.
     pub resumed: Option<Instant>,
+    /// Until when clients may not have been heard that had asked another node.
+    pub unheard: Option<Instant>,
+}
+
+impl Tick {
+    /// The time at which they fire while all clients are heard.
+    #[must_use]
+    pub fn at(now: Instant) -> Self {
+        Self {
+            now,
+            resumed: None,
+            unheard: None,
+        }
+    }
 }
 
 /// Calls `fire` for every session that is due, with the time it was due at and the time it is.
@@ -91,7 +105,11 @@ pub async fn sweep(timers: &Timers, fire: impl Fn(ClientId, Instant, Tick)) {
         let next = timers.take_due(now, &mut due);
         let resumed = pauses.wake(due.first().map(|(at, _)| *at), now);
         for (at, id) in due.drain(..) {
-            fire(id, at, Tick { now, resumed });
+            let tick = Tick {
+                resumed,
+                ..Tick::at(now)
+            };
+            fire(id, at, tick);
         }
         sleep_until(pauses.sleep(next, clock()), earlier).await;
     }
@@ -122,7 +140,7 @@ mod tests {
 
     fn session() -> (Arc<Session>, Arc<Shared>, Instant) {
         let shared = Arc::new(Shared {
-            settings: Settings::default(),
+            settings: Settings::default().into(),
             browsers: Browsers::default(),
             shares: Shares::default(),
             timers: Timers::default(),
@@ -165,7 +183,7 @@ mod tests {
     }
 
     fn tick(now: Instant) -> Tick {
-        Tick { now, resumed: None }
+        Tick::at(now)
     }
 
     #[test]

@@ -85,6 +85,14 @@ test('metrics stand in docs/operating.md, and none besides', async () => {
   const listed = cells.filter((name) => name.startsWith('mirant_'));
   assert.ok(served.length > 0);
   assert.deepEqual(listed.toSorted(), served.toSorted());
+
+  const dashboard = JSON.parse(await read('examples/grafana.json'));
+  const asked = dashboard.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
+  const names = asked.flatMap((expression) => expression.match(/mirant_\w+/g));
+  const kinds = [...metrics.matchAll(/^# TYPE (\w+) (\w+)$/gm)];
+  const series = kinds.flatMap(([, name, kind]) => (kind === 'histogram' ? [`${name}_bucket`] : [name]));
+  assert.ok(names.length > 20);
+  assert.deepEqual(names.filter((name) => !series.includes(name)), []);
 });
 
 /** Whether a relative link names a file or a folder, and a heading in it if it says one. */

@@ -127,6 +127,34 @@ fn a_file_that_is_missing_or_no_toml_is_named() {
 }
 
 #[test]
+fn a_cluster_s_secret_is_one_that_cannot_be_guessed() {
+    let cluster = "[cluster]\nredis = 'redis://127.0.0.1:1'\nlisten = '127.0.0.1:0'\n";
+    for (secret, problem) in [
+        ("", "is empty"),
+        (
+            "0123456789012345678901234567890",
+            "must be at least 32 bytes",
+        ),
+        ("01234567890123456789012345678901", ""),
+    ] {
+        let secret = ConfigFile::new("guessed", secret);
+        let named = format!("{cluster}secret = {{ file = '{}' }}\n", secret.path());
+        let file = ConfigFile::new("node", &named);
+        let output = run(&["check-config", file.path()]);
+        let is_good = problem.is_empty();
+        assert_eq!(output.status.success(), is_good, "{output:?}");
+        if !is_good {
+            let served = run(&["serve", "--config", file.path(), "--listen", "127.0.0.1:0"]);
+            for refused in [output, served] {
+                let error = stderr(&refused);
+                assert!(error.contains("cluster.secret"), "{error}");
+                assert!(error.contains(problem), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_said_twice_is_said_once() {
     let output = run(&[
         "serve",

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use serde_json::json;
 
-use crate::support::{Client, Events, Http, Request, Streamed, WebSocket};
+use crate::support::program::ConfigFile;
+use crate::support::{Client, Events, Http, Request, Streamed, WebSocket, free_port};
 
 /// How many lines of a kind may be written in ten seconds.
 const MAX_LINES: u64 = 5;
@@ -19,6 +20,8 @@ struct Logged {
     child: Child,
     address: SocketAddr,
     file: PathBuf,
+    /// Where it may go on to write.
+    _stdout: BufReader<ChildStdout>,
 }
 
 impl Logged {
@@ -33,14 +36,15 @@ impl Logged {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        let stdout = child.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
         let url = line.trim().strip_prefix("listening on http://").unwrap();
         let address = url.strip_suffix("/cometd").unwrap().parse().unwrap();
         Self {
             child,
             address,
             file,
+            _stdout: stdout,
         }
     }
 
@@ -143,6 +147,58 @@ async fn no_client_id_stands_whole_in_the_log() {
         assert!(!log.contains(&cookie), "{cookie} in\n{log}");
     }
     assert!(log.contains("the queue is full"), "{log}");
+}
+
+/// What is sent, well formed or not, by every way in; of the keys, those that are right and wrong.
+#[tokio::test]
+async fn no_payload_and_no_key_stands_in_the_log() {
+    const KEY: &str = "planted-key-of-more-than-thirty-two-bytes";
+    let (file, api) = (ConfigFile::new("key", KEY), free_port());
+    let keys = format!(
+        "--set=api.key=[{{ name = 'app', secret = {{ file = '{}' }}, allow = ['publish'] }}]",
+        file.path()
+    );
+    let listen = format!("--set=api.listen=['127.0.0.1:{api}']");
+    let resources =
+        "--set=channel=[{ pattern = '/kept/**', resource = true, history = { messages = 9 } }]";
+    let set = ["--log-level=debug", &keys, &listen, resources];
+    let server = Logged::start("payloads", &set);
+    let mut client = client(&server).await;
+    client.subscribe("/kept/**").await;
+    let fields = json!({"channel": "/kept/a", "data": "planted-data", "ext": {"x": "planted-ext"}});
+    client.send([fields]).await;
+    client.post(r#"[{"planted-name": 1}]"#).await;
+    for malformed in [r#"["planted-text"#, "planted=1", "message=planted-%"] {
+        client.post(malformed).await;
+        let mut socket = WebSocket::open(server.address).await;
+        socket.text(malformed).await;
+        socket.closed().await;
+    }
+    for target in [
+        "/cometd?jsonp=planted&message=planted",
+        "/resources/kept/a?planted=1",
+    ] {
+        for method in ["GET", "PUT", "DELETE", "POST"] {
+            let request = Request::new(method, target).header("If-Match", "planted-tag");
+            let mut http = Http::open(server.address).await;
+            http.exchange(request.header("Cookie", "planted=planted"))
+                .await;
+        }
+    }
+    let api = SocketAddr::from(([127, 0, 0, 1], api));
+    for key in [KEY, "planted-key-that-is-nobody's-and-wrong"] {
+        for body in [r#"{"planted": 1}"#, r#"{"planted"#] {
+            let request = Request::new("POST", "/api/v1/publish/kept/a").body(body);
+            let request = request.header("Content-Type", "application/json");
+            let request = request.header("Idempotency-Key", "planted-name");
+            let mut http = Http::open(api).await;
+            http.exchange(request.header("Authorization", &format!("Bearer {key}")))
+                .await;
+        }
+    }
+    let log = server.log();
+    assert!(log.contains("DEBUG"), "{log}");
+    assert!(!log.contains("planted"), "{log}");
 }
 
 /// The lines of a log with a text in them.

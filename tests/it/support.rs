@@ -21,7 +21,8 @@ mod streamed;
 mod websocket;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use mirant::config::{Config, Sources};
@@ -245,10 +246,11 @@ pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
 }
 
 /// A port that nothing listens on just now, for programs that cannot take one by themselves; none that is given to
-/// outgoing connections.
+/// outgoing connections, and none that was returned before.
 pub(crate) fn free_port() -> u16 {
+    static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(getrandom::u32().unwrap()));
     loop {
-        let port = 20_000 + u16::try_from(getrandom::u32().unwrap() % 12_000).unwrap();
+        let port = 10_000 + u16::try_from(NEXT.fetch_add(1, Relaxed) % 6_000).unwrap();
         if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }

@@ -12,6 +12,8 @@ use crate::history::{Failed, Place, Retention};
 
 /// So much is no bound.
 const UNBOUNDED: u64 = 1 << 53;
+/// What scripts answer if something else was published under a key.
+const REUSED: i64 = -2;
 
 impl Redis {
     /// Publishes messages; they came when their numbers say, unless they say it themselves.
@@ -31,7 +33,10 @@ impl Redis {
         let answers = self.link.run_all(calls.collect()).await?;
         let places = answers.into_iter().map(|answer| {
             let (id, before): (i64, u64) = answer.map_err(NotPublished::Failed)?;
-            let id = u64::try_from(id).map_err(|_| NotPublished::Unexpected(before))?;
+            let id = u64::try_from(id).map_err(|_| match id {
+                REUSED => NotPublished::Reused,
+                _ => NotPublished::Unexpected(before),
+            })?;
             self.link.saw(id);
             Ok(Place { id, before })
         });
@@ -70,7 +75,7 @@ fn call(
         );
         names.push(keys.stream(channel));
     }
-    names.extend(once.as_ref().map(|(key, _)| keys.once(key)));
+    names.extend(once.as_ref().map(|once| keys.once(&once.key)));
     let script = if retention.is_on() {
         &scripts::KEEP
     } else {
@@ -82,7 +87,10 @@ fn call(
         None => call.arg(""),
     };
     match once {
-        Some((_, within)) => call.arg(millis(within.as_millis())),
+        Some(once) => {
+            let within = millis(once.within.as_millis());
+            call.arg(format!("{within} {} {}", once.index, once.body))
+        }
         None => call.arg(""),
     };
     call.arg(max_channels);

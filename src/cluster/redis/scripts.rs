@@ -20,8 +20,8 @@ macro_rules! scripts {
 
 scripts! {
     HELLO ["lua/common.lua", "lua/hello.lua"],
-    PUBLISH ["lua/publish.lua"],
-    KEEP ["lua/common.lua", "lua/keep.lua"],
+    PUBLISH ["lua/once.lua", "lua/publish.lua"],
+    KEEP ["lua/common.lua", "lua/once.lua", "lua/keep.lua"],
     FIND ["lua/find.lua"],
     IDS ["lua/ids.lua"],
     CUT ["lua/common.lua", "lua/cut.lua"],

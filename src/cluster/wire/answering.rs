@@ -99,12 +99,22 @@ impl Answering {
                     }
                     return Poll::Ready(());
                 }
-                Some(_) => {}
-                None => {
+                Some(word::NOT_WRITTEN) => {
                     self.delivery = None;
                     return Poll::Ready(());
                 }
+                Some(_) => {}
+                None => {
+                    self.lose();
+                    return Poll::Ready(());
+                }
             }
+        }
+    }
+
+    fn lose(&mut self) {
+        if let Some(delivery) = self.delivery.take() {
+            delivery.lost();
         }
     }
 }
@@ -114,6 +124,7 @@ impl Drop for Answering {
         // What has come says it, although the connection has broken behind it.
         if self.delivery.is_some() && self.answer.is_none() {
             let _ = self.poll_end(&mut Context::from_waker(Waker::noop()));
+            self.lose();
         }
     }
 }

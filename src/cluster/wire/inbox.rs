@@ -20,6 +20,8 @@ pub(super) mod word {
     pub(in super::super) const SOON: u8 = b's';
     /// By the same: the answer was written.
     pub(in super::super) const WRITTEN: u8 = b'w';
+    /// By the same: it was not, and will not be; or there is no use any more in answering it.
+    pub(in super::super) const NOT_WRITTEN: u8 = b'n';
     /// By the same: its client reads, and sends nothing more; what there is for it is to stay.
     pub(in super::super) const CLOSED: u8 = b'c';
     /// By who has answered: there is no use any more in writing it.

@@ -111,8 +111,8 @@ impl State {
     }
 }
 
-/// The body of such a request: itself, then what is said behind it. It ends well only if the answer was written,
-/// and not before the owner's has: else the stream is reset.
+/// The body of such a request: itself, then what is said behind it, at last what became of the answer. It does not end
+/// before the owner's has, or the stream would be reset. If it breaks off nobody knows.
 #[derive(Debug)]
 pub(super) struct Sending {
     line: Arc<Line>,
@@ -148,15 +148,14 @@ impl Sending {
         if std::mem::take(&mut state.is_closed) && state.inbox.is_none() {
             return data(Bytes::from_static(&[word::CLOSED]));
         }
-        match state.end {
-            Some(End::NotWritten) => {
-                return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
-            }
-            Some(End::Written) if !self.has_told => {
-                self.has_told = true;
-                return data(Bytes::from_static(&[word::WRITTEN]));
-            }
-            Some(End::Written) | None => {}
+        if let Some(end) = state.end
+            && !self.has_told
+        {
+            self.has_told = true;
+            return data(Bytes::from_static(match end {
+                End::Written => &[word::WRITTEN],
+                End::NotWritten => &[word::NOT_WRITTEN],
+            }));
         }
         if state.hear(context) && self.has_told {
             return Poll::Ready(None);

@@ -21,6 +21,7 @@ mod stranger;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -82,6 +83,8 @@ pub struct Wire {
     settings: WireSettings,
     metrics: Arc<Metrics>,
     book: Mutex<HashMap<NodeId, Arc<Peer>>>,
+    /// The number of the client's request that was passed on last.
+    requests: AtomicU64,
 }
 
 impl fmt::Debug for Wire {
@@ -100,7 +103,14 @@ impl Wire {
             settings,
             metrics,
             book: Mutex::default(),
+            requests: AtomicU64::new(0),
         }
+    }
+
+    /// Returns a number that tells a client's request from all others of this node, however often it is passed on.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.requests.fetch_add(1, Relaxed) + 1
     }
 
     /// Takes notice of the nodes that there are, and where others reach them. Connections to others go once nothing
@@ -142,15 +152,18 @@ impl Wire {
                 let (text, _) = read.ok_or(CallFailed::NoAnswer(to))?;
                 let reason = String::from_utf8_lossy(&text).into_owned();
                 if status == StatusCode::UNAUTHORIZED {
-                    self.note_refused(to, &reason);
+                    self.note_refused(&peer, &reason);
                 }
                 Err(CallFailed::Refused(reason))
             }
         }
     }
 
-    fn note_refused(&self, by: NodeId, reason: &str) {
-        self.metrics.cluster.refusing.note(reason);
+    fn note_refused(&self, by: &Peer, reason: &str) {
+        self.metrics
+            .cluster
+            .refusing
+            .note(&format!("{by}: {reason}"));
         if let Some(permit) = self.metrics.may_log(Notice::Peer) {
             let suppressed = permit.suppressed;
             tracing::warn!(node = %by, suppressed, "another node refuses this one: {reason}");

@@ -113,10 +113,8 @@ impl Future for Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         self.metrics.cluster.passed.decrement();
-        if let Asking::Begun(answer) = &self.answer {
-            answer.abort();
-        }
         if !self.is_over {
+            // The task goes on until the owner has heard that: a stream that is reset may lose what was said by it.
             self.line.end(false);
         }
     }

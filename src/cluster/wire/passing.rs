@@ -35,6 +35,9 @@ pub struct PassedAnswer {
 
 /// What has to hear what becomes of an answer. Dropped, it was not written.
 pub trait Delivery: Send {
+    /// Hears that nobody will say whether it was written: the other node is gone, or not reached any more.
+    fn lost(self: Box<Self>);
+
     /// Waits until there is no use any more in writing it.
     fn poll_useless(&mut self, context: &mut Context<'_>) -> Poll<()>;
 

@@ -1,5 +1,6 @@
 //! Another node, as it is reached: by one connection, made when something is asked of it, and again after it broke.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,12 @@ pub(super) struct Peer {
     open: Mutex<Option<Arc<Connection>>>,
     /// Held by who connects, so that it is done once for all who wait; when it has failed last.
     connecting: tokio::sync::Mutex<Option<Instant>>,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.id, self.address)
+    }
 }
 
 impl Peer {

@@ -268,9 +268,9 @@ async fn pass(shared: &Shared, admitted: &Admitted, body: Incoming) -> Result<An
             match word {
                 Some(word::SOON) => passed.hasten(),
                 Some(word::CLOSED) => passed.note_closed(),
+                // Its client is gone, or whoever has passed it on.
+                Some(word::NOT_WRITTEN) | None => return Poll::Ready(None),
                 Some(_) => {}
-                // Whoever has passed it on is gone.
-                None => return Poll::Ready(None),
             }
         }
         passed.poll_answer(context).map(Some)

@@ -377,6 +377,11 @@ fn of_clusters() {
              must be 1s or more, as heartbeats come about that often",
         ),
         (
+            &format!("{whole}node_timeout = '0s'"),
+            "mirant.toml: cluster.node_timeout = \"0s\": \
+             must be 1s or more, as heartbeats come about that often",
+        ),
+        (
             &format!("{whole}[history]\ndirectory = '/a'"),
             "mirant.toml: history.directory = \"/a\": \
              must not be set in a cluster, which keeps history in Redis (cluster.redis)",

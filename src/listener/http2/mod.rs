@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use self::room::Room;
 use super::tls::Kept;
-use super::{Open, Shared};
+use super::{Open, Shared, newest};
 use crate::memory::Kind;
 use crate::metrics::Limit;
 use crate::peer::Peer;
@@ -139,7 +139,7 @@ fn builder(shared: &Shared) -> Builder {
 /// Takes requests until the connection ends: its client closes it, does what it may not, or has none for long; or the
 /// server stops.
 async fn run(mut http2: Http2, streams: &Arc<Streams>) {
-    let shared = streams.shared();
+    let mut shared = Arc::clone(&streams.open.shared);
     let mut stopping = shared.stopping.clone();
     let mut time = shared.settings.keep_alive_timeout;
     let mut since = Instant::now();
@@ -150,7 +150,8 @@ async fn run(mut http2: Http2, streams: &Arc<Streams>) {
             accepted = http2.accept() => match accepted {
                 Some(Ok((request, respond))) => {
                     since = Instant::now();
-                    request::begin(request, respond, streams);
+                    newest(&mut shared);
+                    request::begin(request, respond, streams, Arc::clone(&shared));
                 }
                 Some(Err(error)) => {
                     note(&error, streams);

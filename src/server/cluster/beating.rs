@@ -83,7 +83,7 @@ async fn beat(core: &Arc<Core>, address: &str, burying: &mut JoinSet<()>) -> Res
         tracing::warn!("the others took this node for dead");
     }
     cluster.links.peers.know(&beat.alive);
-    for node in cluster.nodes.note(beat.alive) {
+    for node in cluster.nodes.note(beat.alive, Instant::now().into_std()) {
         tracing::info!(node = %node.id, address = node.address, "a node of the cluster lives");
     }
     // Who could not tell that it lives may have been dead, whatever it has heard of that.

@@ -174,7 +174,7 @@ fn written(core: &Core, cluster: &Cluster, id: ClientId) -> Option<Written> {
         id,
         generation: cluster.owned.generation(id),
         state,
-        outlives: session.max_interval(),
+        outlives: session.outlives(),
     })
 }
 

@@ -53,6 +53,9 @@ pub(in crate::server) async fn run(core: &Arc<Core>) {
                     match place {
                         Ok(place) => conclude(core, publication, place, before),
                         Err(NotPublished::Failed(failed)) => fail(core, [publication], &failed),
+                        Err(NotPublished::Reused) => {
+                            publication.conclude(Err(NotSequenced::Reused));
+                        }
                         // Nothing was expected of it.
                         Err(NotPublished::Unexpected(_)) => fail(core, [publication], &lost()),
                     }
@@ -104,6 +107,9 @@ async fn conditional(core: &Arc<Core>, publication: Publication) {
             Ok([Err(NotPublished::Unexpected(id))]) => {
                 // It is looked at again once that is here.
                 let _ = timeout(PATIENCE, cluster.reached(*id)).await;
+            }
+            Ok([Err(NotPublished::Reused)]) => {
+                return publication.conclude(Err(NotSequenced::Reused));
             }
             Ok([Err(NotPublished::Failed(failed))]) => {
                 let failed = failed.clone();

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use super::{Phase, State, Wake};
 use crate::bayeux::Event;
-use crate::session::gaps::Gaps;
 use crate::session::{Backlog, Settings, Taken};
 
 /// Bytes to which a reply is made smaller at most.
@@ -136,7 +135,8 @@ impl State {
             return Wake::NONE;
         }
         self.queue.put_back(unwritten);
-        self.resume_for_events(settings)
+        let gap = self.resume_for_gap();
+        self.resume_for_events(settings).and(gap)
     }
 
     /// Tells whether a connect is the newest, with whose reply events are on their way. With
@@ -175,9 +175,8 @@ impl State {
 
     /// Tells whether the reply to a connect would have something to carry that does not wait.
     pub(super) fn has_something_due(&self, now: Instant) -> bool {
-        let is_untold = |gaps: &Gaps| !gaps.is_told();
         self.queue.is_due(now)
             || self.acks.as_ref().is_some_and(|acks| !acks.is_empty())
-            || self.gaps.as_deref().is_some_and(is_untold)
+            || self.owes_gap()
     }
 }

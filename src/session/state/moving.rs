@@ -6,6 +6,7 @@ use super::{Phase, State, Wake};
 use crate::bayeux::{ChannelPattern, Event};
 use crate::metrics::EndReason;
 use crate::session::Settings;
+use crate::session::gaps::Gaps;
 use crate::session::record::StateRecord;
 
 impl State {
@@ -106,11 +107,20 @@ impl State {
             return self.resume_for_events(settings);
         }
         self.gaps.get_or_insert_default().add(patterns);
-        if self.batches > 0 || self.replying.is_some() {
+        self.resume_for_gap()
+    }
+
+    /// Resumes the held connect if there is a gap to tell: whoever waits for messages has to hear that some will not
+    /// come.
+    pub(super) fn resume_for_gap(&mut self) -> Wake {
+        if !self.owes_gap() || self.batches > 0 || self.replying.is_some() {
             return Wake::NONE;
         }
-        // Whoever waits for messages has to hear that some will not come.
         self.wake_connect()
+    }
+
+    pub(super) fn owes_gap(&self) -> bool {
+        self.gaps.as_deref().is_some_and(|gaps| !gaps.is_told())
     }
 
     /// Returns what the reply to a connect is to tell of what may be missing, as JSON: that to the newest.
@@ -120,10 +130,30 @@ impl State {
         number: Option<u64>,
     ) -> Option<String> {
         let gaps = self.gaps.as_mut().filter(|_| connect == self.connects)?;
-        let json = gaps.json();
-        if gaps.tell(connect, number) {
-            self.gaps = None;
+        if number.is_none() {
+            let is_away = self.replying.is_some_and(|replying| replying != connect);
+            if is_away || gaps.is_told() {
+                return None;
+            }
+            self.replying = Some(connect);
+            self.has_new_stream = false;
         }
-        Some(json)
+        gaps.tell(number.unwrap_or(connect));
+        Some(gaps.json())
+    }
+
+    /// Hears whether the reply to a connect was written, with the gap that it may have told; who acknowledges says it
+    /// with the next.
+    pub(in crate::session) fn end_telling(&mut self, connect: Option<u64>, is_written: bool) {
+        if self.acknowledges() {
+            return;
+        }
+        let told = |gaps: &mut Box<Gaps>| connect.is_some_and(|connect| gaps.is_told_with(connect));
+        if let Some(mut gaps) = self.gaps.take_if(told)
+            && !is_written
+        {
+            gaps.tell_again();
+            self.gaps = Some(gaps);
+        }
     }
 }

@@ -280,7 +280,7 @@ impl World {
             .filter(|due| *due <= end)
         {
             self.now = self.now.max(due);
-            let (wake, has_expired) = self.state.on_timer(self.now, None, &self.settings);
+            let (wake, has_expired) = self.state.on_timer(Tick::at(self.now), &self.settings);
             self.note(wake);
             if has_expired {
                 assert!(

@@ -87,7 +87,7 @@ impl Rig {
 
     /// Lets time pass; true if that resumed the held connect, and if the session expired.
     pub(super) fn on_timer(&mut self, at: u64) -> (bool, bool) {
-        let (wake, has_expired) = self.state.on_timer(self.at(at), None, &self.settings);
+        let (wake, has_expired) = self.state.on_timer(Tick::at(self.at(at)), &self.settings);
         assert!(!wake.stream);
         (wake.connect, has_expired)
     }
@@ -289,12 +289,42 @@ fn a_pause_of_the_process_is_not_the_client_s_silence() {
         let mut rig = Rig::new();
         assert_eq!(rig.connect(2), Connected::Answer { advise: false });
         let resumed = resumed.map(|resumed| rig.at(resumed));
-        let (_, has_expired) = rig.state.on_timer(rig.at(at), resumed, &rig.settings);
+        let tick = |at| Tick {
+            resumed,
+            ..Tick::at(at)
+        };
+        let (_, has_expired) = rig.state.on_timer(tick(rig.at(at)), &rig.settings);
         assert_eq!(has_expired, expected.is_none(), "{resumed:?}");
         if let Some(expected) = expected {
             assert_eq!(rig.next(), Some(expected));
-            let (_, has_expired) = rig.state.on_timer(rig.at(expected), resumed, &rig.settings);
+            let (_, has_expired) = rig.state.on_timer(tick(rig.at(expected)), &rig.settings);
             assert!(has_expired, "once is enough");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_waits_for_a_silent_node_has_its_time_again_but_not_for_ever() {
+    let cases = [
+        // Until when it may not have been heard, when the timer is asked, and until when it lives then.
+        (None, 12, None),
+        (Some(2), 12, None),
+        (Some(12), 12, Some(22)),
+        (Some(112), 112, Some(122)),
+        (Some(115), 115, Some(122)),
+        (Some(122), 122, None),
+    ];
+    for (unheard, at, expected) in cases {
+        let mut rig = Rig::new();
+        assert_eq!(rig.connect(2), Connected::Answer { advise: false });
+        let tick = Tick {
+            unheard: unheard.map(|unheard| rig.at(unheard)),
+            ..Tick::at(rig.at(at))
+        };
+        let (_, has_expired) = rig.state.on_timer(tick, &rig.settings);
+        assert_eq!(has_expired, expected.is_none(), "{unheard:?}");
+        if let Some(expected) = expected {
+            assert_eq!(rig.next(), Some(expected));
         }
     }
 }
@@ -430,7 +460,7 @@ fn a_surplus_tab_that_does_not_wait_is_made_to() {
         assert_eq!(early, Connected::Held(0));
         assert_eq!(rig.next(), Some(until));
         let now = rig.at(until);
-        assert!(rig.state.on_timer(now, None, &rig.settings).0.connect);
+        assert!(rig.state.on_timer(Tick::at(now), &rig.settings).0.connect);
         assert_eq!(
             rig.resumed(0, until),
             Some(Resume::Answer { advise: false })
@@ -695,13 +725,13 @@ fn a_session_does_not_expire_while_the_reply_to_a_connect_is_written() {
     rig.state.begin_writing(true);
     rig.state.begin_writing(true);
     assert_eq!(rig.state.next_deadline(&rig.settings), None);
-    assert!(!rig.state.on_timer(rig.at(1000), None, &rig.settings).1);
+    assert!(!rig.state.on_timer(Tick::at(rig.at(1000)), &rig.settings).1);
     rig.state.end_writing(true, &rig.settings, rig.at(1000));
-    assert!(!rig.state.on_timer(rig.at(2000), None, &rig.settings).1);
+    assert!(!rig.state.on_timer(Tick::at(rig.at(2000)), &rig.settings).1);
     rig.state.end_writing(true, &rig.settings, rig.at(2000));
     let due = rig.state.next_deadline(&rig.settings).expect("a deadline");
     assert_eq!(due, rig.at(2000) + rig.settings.max_interval);
-    assert!(rig.state.on_timer(due, None, &rig.settings).1);
+    assert!(rig.state.on_timer(Tick::at(due), &rig.settings).1);
 }
 
 #[test]

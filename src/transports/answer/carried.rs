@@ -47,19 +47,30 @@ impl Carried {
         (self.session, self.delivery, self.events)
     }
 
+    /// Tells whether it is the reply to a connect of a session of this node that it goes with.
+    #[must_use]
+    pub fn is_to_connect(&self) -> bool {
+        self.delivery.as_ref().is_some_and(Delivery::is_to_connect)
+    }
+
     /// Keeps the session as long as the response is written.
     #[must_use]
     pub fn writing(&self) -> Option<BeingWritten> {
-        let delivery = self.delivery.as_ref();
-        let to_connect = delivery.is_some_and(Delivery::is_to_connect);
         let session = self.session.as_ref()?;
-        Some(BeingWritten::of(session, to_connect))
+        Some(BeingWritten::of(session, self.is_to_connect()))
     }
 
     /// Waits, while the response is written, until there is no use in that.
     pub fn poll_displaced(&self, context: &mut Context<'_>) -> Poll<()> {
         let delivery = self.delivery.as_ref();
         delivery.map_or(Poll::Pending, |delivery| delivery.poll_useless(context))
+    }
+
+    /// Ends the way of the events, because nobody will say whether the response was written.
+    pub fn lose(self) {
+        if let Some(delivery) = self.delivery {
+            delivery.lose(&self.events);
+        }
     }
 
     /// Gives the events back to their session, because the response could not be written.

@@ -54,6 +54,14 @@ impl Delivery {
             Self::Elsewhere(mut told) => drop(told.0.take()),
         }
     }
+
+    /// Tells that nobody knows whether the response was written, with these events.
+    pub fn lose(self, events: &[Arc<Event>]) {
+        match self {
+            Self::Here(in_flight) => in_flight.lose(events),
+            Self::Elsewhere(mut told) => drop(told.0.take()),
+        }
+    }
 }
 
 impl Drop for Told {

@@ -261,6 +261,7 @@ impl Outgoing {
         let unwritten: Vec<_> = unwritten.map(|(_, event)| event).collect();
         match self.replied {
             Some((end, Delivery::Elsewhere(_))) if end <= written => {}
+            Some((end, _)) if end <= written && unwritten.is_empty() => {}
             Some((_, delivery)) => delivery.give_back(unwritten),
             None => stream.give_back(unwritten),
         }

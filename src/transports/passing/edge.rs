@@ -53,6 +53,9 @@ pub struct PassedOn<R> {
     is_embedded: bool,
     answer_here: Option<R>,
     state: State,
+    /// When it came.
+    begun: Instant,
+    /// Since when it is tried in vain, but for the time in which its owner had it.
     since: Instant,
     attempts: u32,
     moves: u32,
@@ -87,7 +90,8 @@ impl Messages {
 
 enum State {
     Locating(BoxFuture<'static, Located>),
-    Asking(Pass, NodeId),
+    /// A node has it since then.
+    Asking(Pass, NodeId, Instant),
     Pausing(Pin<Box<Sleep>>),
 }
 
@@ -113,6 +117,7 @@ where
             messages,
             is_embedded: request.format == PassedFormat::Embedded,
             answer_here: Some(answer_here),
+            begun: now(),
             since: now(),
             attempts: 0,
             moves: 0,
@@ -136,13 +141,14 @@ where
             Located::Gone => Some(self.here(Found::Gone, socket)),
             Located::At(node) => {
                 let pass = self.wire.pass(node, self.request.clone());
-                if self.is_stopping {
+                // Its client is not to wait much longer than for one poll.
+                if self.is_stopping || now() >= self.begun + PATIENCE {
                     pass.hasten();
                 }
                 if self.is_closed {
                     pass.note_closed();
                 }
-                self.state = State::Asking(pass, node);
+                self.state = State::Asking(pass, node, now());
                 None
             }
             Located::Unknown => self.pause(socket),
@@ -168,8 +174,9 @@ where
         }
     }
 
-    fn failed(&mut self, failed: &CallFailed, socket: &Socket) -> Option<Step> {
+    fn failed(&mut self, failed: &CallFailed, asked: Instant, socket: &Socket) -> Option<Step> {
         tracing::debug!(%failed, "a request could not be passed on");
+        self.since += now().saturating_duration_since(asked);
         match failed {
             CallFailed::Unreachable(_) => self.pause(socket),
             CallFailed::NoAnswer(_) if self.messages.are_repeatable => self.pause(socket),
@@ -208,7 +215,7 @@ where
     fn poll(&mut self, socket: &Socket, context: &mut Context<'_>) -> Poll<Step> {
         if self.messages.is_connect && !self.is_closed && socket.has_closed() {
             self.is_closed = true;
-            if let State::Asking(pass, _) = &self.state {
+            if let State::Asking(pass, ..) = &self.state {
                 pass.note_closed();
             }
         }
@@ -218,8 +225,8 @@ where
                     let located = ready!(locating.as_mut().poll(context));
                     self.located(located, socket)
                 }
-                State::Asking(pass, node) => {
-                    let node = *node;
+                State::Asking(pass, node, asked) => {
+                    let (node, asked) = (*node, *asked);
                     match ready!(Pin::new(pass).poll(context)) {
                         // What its client is known not to get goes back.
                         Ok(_) if self.is_embedded && socket.has_closed() => Some(Step::Lost),
@@ -234,7 +241,7 @@ where
                                 self.answered(other.as_ref(), node, socket)
                             }
                         },
-                        Err(failed) => self.failed(&failed, socket),
+                        Err(failed) => self.failed(&failed, asked, socket),
                     }
                 }
                 State::Pausing(_) if self.is_stopping => Some(self.here(Found::Away, socket)),
@@ -252,7 +259,7 @@ where
 
     fn stop(&mut self) {
         self.is_stopping = true;
-        if let State::Asking(pass, _) = &self.state {
+        if let State::Asking(pass, ..) = &self.state {
             pass.hasten();
         }
     }

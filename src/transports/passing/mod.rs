@@ -8,6 +8,7 @@ mod edge;
 mod owner;
 mod request;
 mod response;
+mod unsettled;
 
 pub use self::edge::{Found, Messages, PassedOn};
 pub use self::owner::Owner;

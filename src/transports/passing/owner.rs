@@ -9,8 +9,10 @@ use http::StatusCode;
 
 use super::request::PassedRequest;
 use super::response::{encode, not_here};
+use super::unsettled::{Given, Unsettled};
 use crate::cluster::NodeId;
 use crate::cluster::wire::{self, Passed, PassedAnswer, Passing};
+use crate::live::Live;
 use crate::peer::Peer;
 use crate::session::BeingWritten;
 use crate::transports::answer::{Answer, Carried, Pending, Step};
@@ -21,9 +23,11 @@ use crate::web::{Io, Response, Socket};
 type Answers = fn(&Arc<Endpoint>, PassedRequest, &Socket) -> Answer;
 
 /// What answers the requests that other nodes pass on.
+#[derive(Clone)]
 pub struct Owner {
-    endpoint: Arc<Endpoint>,
+    endpoint: Arc<Live<Endpoint>>,
     answers: Answers,
+    unsettled: Arc<Unsettled>,
 }
 
 impl fmt::Debug for Owner {
@@ -36,19 +40,34 @@ impl Owner {
     /// Makes one that has them answered so.
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>, answers: Answers) -> Self {
-        Self { endpoint, answers }
+        Self {
+            endpoint: Arc::new(Live::new(endpoint)),
+            answers,
+            unsettled: Arc::default(),
+        }
+    }
+
+    /// Has them answered by another endpoint from now on.
+    pub fn renew(&self, endpoint: Arc<Endpoint>) {
+        self.endpoint.set(endpoint);
     }
 }
 
 impl Passing for Owner {
-    fn begin(&self, _: NodeId, request: Bytes) -> Box<dyn Passed> {
+    fn begin(&self, from: NodeId, request: Bytes) -> Box<dyn Passed> {
         let request = PassedRequest::decode(request);
+        let number = request.as_ref().and_then(|request| request.number);
+        let key = number.map(|number| (from, number));
+        if let Some(key) = key {
+            self.unsettled.comes_again(key);
+        }
         let client = request.as_ref().and_then(|request| request.client);
         let peer = client.map_or(Peer::Unix(None), Peer::Behind);
         let socket = Socket::new(Io::Elsewhere, peer);
+        let endpoint = self.endpoint.shared();
         let answer = match request {
-            _ if self.endpoint.server.is_cut() => not_here().into(),
-            Some(request) => (self.answers)(&self.endpoint, request, &socket),
+            _ if endpoint.server.is_cut() => not_here().into(),
+            Some(request) => (self.answers)(&endpoint, request, &socket),
             None => {
                 let reason = "the other node passes requests on in another form";
                 Response::error(StatusCode::BAD_REQUEST, reason).into()
@@ -57,6 +76,8 @@ impl Passing for Owner {
         Box::new(Answering {
             socket,
             state: State::Is(answer),
+            unsettled: Arc::clone(&self.unsettled),
+            key,
         })
     }
 }
@@ -65,6 +86,9 @@ impl Passing for Owner {
 struct Answering {
     socket: Socket,
     state: State,
+    unsettled: Arc<Unsettled>,
+    /// Which request of its client it is.
+    key: Option<(NodeId, u64)>,
 }
 
 enum State {
@@ -78,7 +102,7 @@ impl Passed for Answering {
         loop {
             self.state = match std::mem::replace(&mut self.state, State::Over) {
                 State::Is(Answer::Now(response, carried)) => {
-                    return Poll::Ready(answered(response, carried));
+                    return Poll::Ready(self.answered(response, carried));
                 }
                 State::Is(Answer::Later(pending)) => State::Waits(pending),
                 State::Waits(mut pending) => match pending.wait().poll(&self.socket, context) {
@@ -121,43 +145,38 @@ fn impossible() -> State {
     State::Is(Response::error(StatusCode::INTERNAL_SERVER_ERROR, "there is no such answer").into())
 }
 
-fn answered(response: Response, carried: Option<Carried>) -> PassedAnswer {
-    let delivery = carried.map(|carried| {
-        Box::new(Delivery {
-            writing: carried.writing(),
-            carried: Some(carried),
-        }) as Box<dyn wire::Delivery>
-    });
-    PassedAnswer {
-        bytes: encode(response, delivery.is_some()),
-        delivery,
+impl Answering {
+    fn answered(&self, response: Response, carried: Option<Carried>) -> PassedAnswer {
+        let delivery = carried.map(|carried| {
+            Box::new(Delivery {
+                _writing: carried.writing(),
+                given: self.unsettled.give(carried, self.key),
+            }) as Box<dyn wire::Delivery>
+        });
+        PassedAnswer {
+            bytes: encode(response, delivery.is_some()),
+            delivery,
+        }
     }
 }
 
-/// What has to hear whether the other node has written a response. Its session lives meanwhile.
+/// What has to hear whether the other node has written a response. Its session lives meanwhile, but not for one of which
+/// nobody says it.
 struct Delivery {
-    carried: Option<Carried>,
-    writing: Option<BeingWritten>,
+    given: Given,
+    _writing: Option<BeingWritten>,
 }
 
 impl wire::Delivery for Delivery {
+    fn lost(self: Box<Self>) {
+        self.given.lost();
+    }
+
     fn poll_useless(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        match &self.carried {
-            Some(carried) => carried.poll_displaced(context),
-            None => Poll::Pending,
-        }
+        self.given.poll_useless(context)
     }
 
-    fn written(mut self: Box<Self>) {
-        drop(self.carried.take());
-    }
-}
-
-impl Drop for Delivery {
-    fn drop(&mut self) {
-        if let Some(carried) = self.carried.take() {
-            carried.restore();
-        }
-        drop(self.writing.take());
+    fn written(self: Box<Self>) {
+        self.given.written();
     }
 }

@@ -15,6 +15,9 @@ const LENGTH: usize = 4;
 /// A request that is passed on: its messages, and what its head has led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PassedRequest {
+    /// What tells it from all others of the node that passes it on. It comes again under its number only if that has
+    /// got no answer.
+    pub number: Option<u64>,
     /// The texts of its messages.
     pub texts: Vec<Bytes>,
     /// They were fields of a form or a query.
@@ -46,6 +49,8 @@ pub enum PassedFormat {
 /// What stands before the texts, as JSON. What has its default is left out.
 #[derive(Serialize, Deserialize)]
 struct Head {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    number: Option<u64>,
     /// The lengths of the texts.
     texts: Vec<usize>,
     format: PassedFormat,
@@ -69,6 +74,7 @@ impl PassedRequest {
     pub fn encode(&self) -> Bytes {
         let shown = self.shown.as_deref().cloned().unwrap_or_default();
         let head = Head {
+            number: self.number,
             texts: self.texts.iter().map(Bytes::len).collect(),
             format: self.format,
             are_fields: self.are_fields,
@@ -103,6 +109,7 @@ impl PassedRequest {
             headers: head.headers,
         };
         bytes.is_empty().then_some(Self {
+            number: head.number,
             texts,
             are_fields: head.are_fields,
             format: head.format,
@@ -121,6 +128,7 @@ mod tests {
     #[test]
     fn a_request_is_read_as_it_was_written() {
         let plain = PassedRequest {
+            number: None,
             texts: vec![Bytes::from_static(b"[{}]")],
             are_fields: false,
             format: PassedFormat::Json,
@@ -130,6 +138,7 @@ mod tests {
             shown: None,
         };
         let full = PassedRequest {
+            number: Some(u64::MAX),
             texts: vec![
                 Bytes::new(),
                 Bytes::from_static(b"[]"),

@@ -1,5 +1,6 @@
 //! Two nodes over the loopback interface: the sessions are at one, the clients are connected to the other.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -9,8 +10,9 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, ready};
 use http::Method;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, UnixStream};
-use tokio::sync::Notify;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -141,11 +143,55 @@ fn service(server: &Arc<BayeuxServer>, wire: Option<Arc<Wire>>) -> Service {
     Service::new(endpoint.expect("origins").passing_by(wire))
 }
 
+/// What stands between two nodes.
+#[derive(Debug, Default, Clone, Copy)]
+struct Between {
+    /// What the owner says does not arrive.
+    is_stalled: bool,
+    /// How often all connections were cut.
+    cuts: u32,
+}
+
+/// Passes bytes on between the nodes, as it is told, and returns where it listens.
+async fn relay(to: SocketAddr) -> (SocketAddr, watch::Sender<Between>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (sender, between) = watch::channel(Between::default());
+    tokio::spawn(async move {
+        while let Ok((edge, _)) = listener.accept().await {
+            let (mut open, mut cut) = (between.clone(), between.clone());
+            let cuts = between.borrow().cuts;
+            tokio::spawn(async move {
+                let owner = TcpStream::connect(to).await.expect("the owner");
+                let (mut from_edge, mut to_edge) = edge.into_split();
+                let (mut from_owner, mut to_owner) = owner.into_split();
+                let back = async {
+                    let mut buffer = [0; 4096];
+                    while let Ok(read) = from_owner.read(&mut buffer).await
+                        && read > 0
+                    {
+                        let _ = open.wait_for(|between| !between.is_stalled).await;
+                        let _ = to_edge.write_all(&buffer[..read]).await;
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    _ = cut.wait_for(|between| between.cuts > cuts) => {}
+                    _ = tokio::io::copy(&mut from_edge, &mut to_owner) => {}
+                    () = back => {}
+                }
+            });
+        }
+    });
+    (address, sender)
+}
+
 /// A node with a session, a node without, and a client of the latter.
 struct Two {
     owner: Arc<BayeuxServer>,
     own: Service,
     serving: JoinHandle<()>,
+    between: watch::Sender<Between>,
     edge: Arc<BayeuxServer>,
     service: Service,
     id: ClientId,
@@ -239,7 +285,7 @@ impl Two {
 
         let node = NodeId(id.0.mark());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address").to_string();
+        let (address, between) = relay(listener.local_addr().expect("an address")).await;
         let passing = Arc::new(own.owner());
         let serving =
             wire(node, owner.shared_metrics()).serve(listener, Arc::new(NoCalls), passing);
@@ -247,7 +293,7 @@ impl Two {
         let to_owner = wire(EDGE, Arc::clone(&metrics));
         to_owner.set_nodes(&[NodeInfo {
             id: node,
-            address,
+            address: address.to_string(),
             state: NodeState::Ready,
             version: String::new(),
         }]);
@@ -272,6 +318,7 @@ impl Two {
             own,
             owner,
             serving: tokio::spawn(serving),
+            between,
             service: service(&edge, Some(to_owner)),
             edge,
             id,
@@ -357,6 +404,14 @@ impl Two {
         let connection = Connection::new();
         let answer = self.own.serve(&decision, &head, body, &connection.socket);
         assert!(matches!(answer, Answer::Now(..)), "{answer:?}");
+    }
+
+    /// Cuts the connections between the nodes, with what is on its way.
+    fn cut(&self) {
+        self.between.send_modify(|between| {
+            between.cuts += 1;
+            between.is_stalled = false;
+        });
     }
 
     fn stop(&self) {
@@ -517,6 +572,58 @@ async fn what_is_not_written_comes_back_when_the_client_asks_again() {
         panic!("{arrived:?}");
     };
     assert_eq!(data(&read(&response)), ["an event"]);
+}
+
+/// It may have been written, and may be yet.
+#[tokio::test]
+async fn what_was_on_a_link_that_breaks_is_told_to_be_missing_and_never_comes_again() {
+    let two = Two::start().await;
+    two.connect().await;
+    two.publish("an event");
+    let (response, carried) = two.exchange(look()).await;
+    assert_eq!(data(&read(&response)), ["an event"]);
+    let mut connection = Connection::new();
+    let elsewhere = two.begin_at(&two.own, connect(), &connection);
+    two.cut();
+    let arrived = two.arrived(elsewhere, &mut connection).await;
+    let Arrived::Answer(Answer::Now(response, told)) = arrived else {
+        panic!("{arrived:?}");
+    };
+    let replies = read(&response);
+    assert_eq!(replies.len(), 1, "{replies:?}");
+    assert_eq!(replies[0]["ext"]["gap"], json!(["/a"]), "{replies:?}");
+    drop((carried, told));
+    let connection = Connection::new();
+    let Answer::Now(response, _) = two.begin_at(&two.own, look(), &connection) else {
+        panic!("it is not held");
+    };
+    let replies = read(&response);
+    assert_eq!(replies.len(), 1, "{replies:?}");
+    assert_eq!(replies[0]["ext"], Value::Null, "{replies:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_is_passed_on_again_gets_what_its_first_answer_had() {
+    let two = Two::start().await;
+    two.connect().await;
+    let mut connection = Connection::new();
+    let poll = two.begin(connect(), &connection);
+    let (arrived, ()) = tokio::join!(two.arrived(poll, &mut connection), async {
+        two.held(1).await;
+        two.between.send_modify(|between| between.is_stalled = true);
+        two.publish("an event");
+        two.held(0).await;
+        two.cut();
+    });
+    let Arrived::Answer(Answer::Now(response, carried)) = arrived else {
+        panic!("{arrived:?}");
+    };
+    let replies = read(&response);
+    assert_eq!(data(&replies), ["an event"], "{replies:?}");
+    assert_eq!(replies[1]["ext"], Value::Null, "{replies:?}");
+    drop(carried);
+    let next = two.messages(look()).await;
+    assert_eq!(next.len(), 1, "{next:?}");
 }
 
 #[tokio::test]

@@ -57,6 +57,7 @@ impl Exchange {
         socket: &Socket,
     ) -> Answer {
         let request = PassedRequest {
+            number: Some(wire.number()),
             texts: self.texts.clone(),
             are_fields: self.source == Source::Fields,
             format: match &self.format {

@@ -3,6 +3,7 @@
 mod away;
 mod everywhere;
 mod faults;
+mod frozen;
 mod limits;
 mod lives;
 mod passing;

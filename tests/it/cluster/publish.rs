@@ -208,7 +208,9 @@ async fn a_resource_that_is_deleted_is_so_at_every_node_whenever_it_hears_of_it(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_redis_is_away_publishes_are_refused_and_nobody_is_sent_away() {
-    let mut cluster = TestCluster::start(2, &[LESS_PATIENT, "bayeux.timeout=1m"]).await;
+    let (key, api) = (key("publish"), r#"api.listen=["127.0.0.1:0"]"#);
+    let set = [LESS_PATIENT, "bayeux.timeout=1m", api, &key];
+    let mut cluster = TestCluster::start(2, &set).await;
     let mut waiting = cluster.nodes[1].client().await;
     waiting.subscribe("/a").await;
     waiting.poll().await;
@@ -229,6 +231,12 @@ async fn while_redis_is_away_publishes_are_refused_and_nobody_is_sent_away() {
         "{reply}"
     );
     assert_ne!(reply["advice"]["reconnect"], "handshake", "{reply}");
+    let mut http = Http::open(cluster.nodes[0].api.unwrap()).await;
+    let response = http.exchange(post("/api/v1/publish/a", "2")).await;
+    let problem: Value = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!(problem["type"], "urn:mirant:unavailable", "{problem}");
+    assert_eq!(problem["status"], 503, "{problem}");
+    assert_eq!(response.header("Retry-After"), Some("1"));
     assert_eq!(publisher.subscribe("/b").await["successful"], true);
     cluster.nodes[1].holds(1).await;
     cluster.redis.start_again().await;
@@ -268,4 +276,47 @@ async fn while_redis_is_away_a_node_may_go_on_for_itself() {
     assert_eq!(receipt["accepted"], true, "{receipt}");
     assert_eq!(receipt["cluster"], "local", "{receipt}");
     assert_eq!(receive(&mut subscriber, 1).await, [json!(2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_again_under_a_key_is_not_published_by_another_node_nor_is_anything_else() {
+    let (key, api) = (key("publish"), r#"api.listen=["127.0.0.1:0"]"#);
+    let kept = "channel=[{ pattern = '/kept', history = { messages = 10 } }]";
+    let cluster = TestCluster::start(2, &[api, &key, kept]).await;
+    let mut subscriber = cluster.nodes[0].client().await;
+    subscriber.subscribe("/**").await;
+    let ask = async |node: usize, key: &str, body: &Value| {
+        let request = post("/api/v1/publish", body.to_string()).header("Idempotency-Key", key);
+        let mut http = Http::open(cluster.nodes[node].api.unwrap()).await;
+        let response = http.exchange(request).await;
+        let json: Value = serde_json::from_slice(&response.body).unwrap();
+        (response.status, json)
+    };
+    let one = |channel: &str, data: u64| json!({"channel": channel, "data": data});
+    let list = |numbers: &[u64]| {
+        let messages = numbers.iter();
+        Value::from(messages.map(|data| one("/a", *data)).collect::<Vec<_>>())
+    };
+    for (key, first, other) in [
+        ("one", one("/a", 1), one("/a", 9)),
+        ("kept", one("/kept", 2), one("/kept", 9)),
+        ("list", list(&[3, 4]), list(&[3, 4, 9])),
+    ] {
+        let (status, receipt) = ask(0, key, &first).await;
+        assert_eq!(status, 200, "{receipt}");
+        assert_eq!(ask(1, key, &first).await, (200, receipt), "{key}");
+        for node in [0, 1] {
+            let (status, problem) = ask(node, key, &other).await;
+            assert_eq!(status, 422, "{key} at {node}: {problem}");
+            assert_eq!(problem["type"], "urn:mirant:idempotency_key_reused");
+        }
+        // A node that has not seen the first knows it all the same.
+        let (status, problem) = ask(1, &format!("{key} only here"), &other).await;
+        assert_eq!(status, 200, "{problem}");
+        let (status, problem) = ask(0, &format!("{key} only here"), &first).await;
+        assert_eq!(status, 422, "{key}: {problem}");
+    }
+    let numbers = [1, 9, 2, 9, 3, 4, 3, 4, 9].map(|number| json!(number));
+    assert_eq!(receive(&mut subscriber, numbers.len()).await, numbers);
+    assert!(subscriber.queued().await.is_empty());
 }

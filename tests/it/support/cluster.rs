@@ -49,7 +49,7 @@ impl TestCluster {
 
     /// A cluster that has no node yet.
     pub(crate) fn over(redis: TestRedis, set: &[&str]) -> Self {
-        let secret = ConfigFile::new("cluster-secret", "a secret of the nodes of a test\n");
+        let secret = ConfigFile::new("cluster-secret", "the secret of the nodes of one test\n");
         let mut settings = vec![
             format!("cluster.redis={}", redis.url()),
             "cluster.listen=127.0.0.1:0".to_owned(),

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Folder, free_port, within};
+use super::{Folder, PATIENCE, free_port, within};
 
 /// How often a start is tried: what is a free port may be taken until Redis has it.
 const ATTEMPTS: usize = 5;
@@ -44,7 +44,7 @@ impl TestRedis {
                 return redis;
             }
         }
-        panic!("redis-server does not start: tests/install --packages installs it");
+        panic!("redis-server does not start: {}", redis.said());
     }
 
     /// What `cluster.redis` is to be.
@@ -60,10 +60,22 @@ impl TestRedis {
         }
     }
 
-    /// Starts it again where it was, with what it has kept.
+    /// Starts it again where it was, with what it has kept. Nothing keeps its port for it meanwhile, so it is tried as
+    /// long as that is taken.
     pub(crate) async fn start_again(&mut self) {
         assert!(self.child.is_none(), "it runs");
-        assert!(self.launch().await, "it starts again");
+        let again = async {
+            while !self.launch().await {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        let is_there = tokio::time::timeout(PATIENCE, again).await.is_ok();
+        assert!(is_there, "it does not start again: {}", self.said());
+    }
+
+    /// What it has said since it was started last.
+    fn said(&self) -> String {
+        std::fs::read_to_string(self.folder.file("log")).unwrap_or_default()
     }
 
     /// Sends it a signal by its name, such as `STOP` or `CONT`.
@@ -82,6 +94,7 @@ impl TestRedis {
 
     async fn launch(&mut self) -> bool {
         let port = self.address.port().to_string();
+        let log = std::fs::File::create(self.folder.file("log")).unwrap();
         let child = Command::new("redis-server")
             .args([
                 "--port",
@@ -95,7 +108,7 @@ impl TestRedis {
             .arg(self.folder.path())
             .args(&self.options)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(log)
             .stderr(Stdio::null())
             .spawn();
         let child = child.expect("redis-server, which tests/install --packages installs");

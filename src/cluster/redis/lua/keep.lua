@@ -3,16 +3,16 @@
 -- KEYS: numbers, lasts, log, channels, names, empty, due, lost, sizes, stream, and the key of once if there is one.
 -- ARGV: as for a message that is not kept; behind its channel when it came or '0', bytes of its body, and how many
 --   messages, bytes and microseconds are kept; then where it is published.
--- Returns its number and the one before; or -1 and the last number, which is not the expected one.
+-- Returns its number and the one before; -1 and the last number, which is not the expected one; or -2, as another
+--   request was sent under the key of once.
 local keys = { log = KEYS[3], empty = KEYS[6], lost = KEYS[8], stream = KEYS[10] }
 local channel, length = ARGV[5], tonumber(ARGV[7])
 local messages, bytes, age = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local has_once = ARGV[2] ~= ''
 if has_once then
-  local first = redis.call('GET', KEYS[11])
+  local first = first_place(KEYS[11], ARGV[2])
   if first then
-    local id, before = string.match(first, '^(%d+) (%d+)$')
-    return { tonumber(id), tonumber(before) }
+    return first
   end
 end
 local last = redis.call('ZSCORE', KEYS[4], channel)
@@ -63,7 +63,7 @@ end
 redis.call('HMSET', KEYS[1], 'head', id, 'messages', text((numbers[2] or 0) + 1 - gone),
   'bytes', text((numbers[3] or 0) + length - freed))
 if has_once then
-  redis.call('SET', KEYS[11], id .. ' ' .. before, 'PX', ARGV[2])
+  remember(KEYS[11], ARGV[2], id, before)
 end
 for form = 11, #ARGV do
   redis.call('PUBLISH', ARGV[form], payload)

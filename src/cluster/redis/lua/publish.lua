@@ -1,15 +1,15 @@
 -- Numbers a message of a channel without history, and publishes it.
 --
 -- KEYS: numbers, lasts, and the key of once if there is one.
--- ARGV: which last number is expected or '', milliseconds of once or '', of how many channels the last number is
+-- ARGV: which last number is expected or '', once or '', of how many channels the last number is
 --   remembered, the message behind its numbers, its channel; then where it is published.
--- Returns its number and the one before; or -1 and the last number, which is not the expected one.
+-- Returns its number and the one before; -1 and the last number, which is not the expected one; or -2, as another
+--   request was sent under the key of once.
 local has_once = ARGV[2] ~= ''
 if has_once then
-  local first = redis.call('GET', KEYS[3])
+  local first = first_place(KEYS[3], ARGV[2])
   if first then
-    local id, before = string.match(first, '^(%d+) (%d+)$')
-    return { tonumber(id), tonumber(before) }
+    return first
   end
 end
 local last = redis.call('ZSCORE', KEYS[2], ARGV[5])
@@ -29,7 +29,7 @@ if redis.call('ZADD', KEYS[2], id, ARGV[5]) == 1 then
   end
 end
 if has_once then
-  redis.call('SET', KEYS[3], id .. ' ' .. before, 'PX', ARGV[2])
+  remember(KEYS[3], ARGV[2], id, before)
 end
 local payload = id .. ' ' .. before .. ' ' .. ARGV[4]
 for form = 6, #ARGV do

@@ -62,7 +62,9 @@ impl Redis {
         let kept = places.into_iter().map(|place| match place {
             Ok(place) => Ok(place),
             Err(NotPublished::Failed(failed)) => Err(failed),
-            Err(NotPublished::Unexpected(_)) => Err(Failed::Io("nothing was expected".into())),
+            Err(NotPublished::Unexpected(_) | NotPublished::Reused) => {
+                Err(Failed::Io("nothing was expected".into()))
+            }
         });
         kept.collect()
     }

@@ -9,7 +9,9 @@ use super::super::Redis;
 use super::connect;
 use super::redis_server::RedisServer;
 use crate::bayeux::{ChannelName, ChannelPattern, ClientId, Limits, RandomId};
-use crate::cluster::{Backplane, Feed, Head, Incoming, Interest, NotPublished, Outgoing, Settings};
+use crate::cluster::{
+    Backplane, Feed, Head, Incoming, Interest, NotPublished, Once, Outgoing, Settings,
+};
 use crate::history::{Body, Entry, Place, Policy, Retention};
 
 /// A node, as far as it is one of the backplane.
@@ -166,7 +168,12 @@ async fn conditions_are_kept() {
         let publish = |expected, once: Option<&str>| {
             let mut sent = outgoing(channel, "1");
             sent.expected = expected;
-            sent.once = once.map(|key| (format!("{channel}{key}"), Duration::from_secs(60)));
+            sent.once = once.map(|body| Once {
+                key: format!("{channel}k"),
+                index: body.len() - 1,
+                body: body[..1].to_owned(),
+                within: Duration::from_secs(60),
+            });
             let redis = Arc::clone(&a.redis);
             async move {
                 redis
@@ -176,16 +183,21 @@ async fn conditions_are_kept() {
                     .remove(0)
             }
         };
-        let first = publish(Some(0), Some("k")).await.expect("published");
+        let first = publish(Some(0), Some("a")).await.expect("published");
         let again = Err(NotPublished::Unexpected(first.id));
         assert_eq!(publish(Some(0), None).await, again);
         assert_eq!(publish(Some(7), None).await, again);
         let second = publish(Some(first.id), None).await.expect("published");
         assert_eq!(second.before, first.id);
         // What was published once is not again, whatever is expected.
-        assert_eq!(publish(Some(0), Some("k")).await, Ok(first));
-        let third = publish(None, Some("l")).await.expect("published");
+        assert_eq!(publish(Some(0), Some("a")).await, Ok(first));
+        // Nor is anything else, of whatever length.
+        for body in ["b", "bb"] {
+            assert_eq!(publish(None, Some(body)).await, Err(NotPublished::Reused));
+        }
+        let third = publish(None, Some("aa")).await.expect("published");
         assert_eq!(third.before, second.id);
+        assert_eq!(publish(None, Some("aa")).await, Ok(third));
     }
 }
 

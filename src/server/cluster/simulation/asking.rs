@@ -77,11 +77,7 @@ impl Client {
         if let Some(mut held) = outcome.held.take() {
             return self.held(node, &mut held).await;
         }
-        let tells = outcome
-            .replies
-            .iter()
-            .any(|reply| written(reply).contains("\"gap\""));
-        if outcome.in_flight.is_some() && !tells && self.world.redis.goes_wrong(20) {
+        if outcome.in_flight.is_some() && self.world.redis.goes_wrong(20) {
             // The node sees that it cannot write.
             let events = std::mem::take(&mut outcome.events);
             if let Some(in_flight) = outcome.in_flight.take() {

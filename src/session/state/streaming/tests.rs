@@ -109,7 +109,9 @@ fn lazy_events_leave_by_a_stream_when_they_are_due() {
     let (_, wake) = rig.state.deliver(&event("a"), Some(due), &rig.settings);
     assert_eq!(wake, Wake::NONE);
     assert_eq!(rig.next(), Some(5));
-    let (wake, _) = rig.state.on_timer(due, None, &rig.settings);
+    let (wake, _) = rig
+        .state
+        .on_timer(crate::session::Tick::at(due), &rig.settings);
     assert_eq!(wake, Wake::STREAM);
     assert_eq!(rig.stream(ticket).expect("an event").len(), 1);
 }

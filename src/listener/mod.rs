@@ -182,6 +182,8 @@ pub struct Listener {
     stopping: watch::Receiver<bool>,
     /// How often there were other terms.
     renewed: watch::Sender<u64>,
+    connections: Arc<Semaphore>,
+    max_connections: usize,
 }
 
 impl Listener {
@@ -195,6 +197,7 @@ impl Listener {
     ) -> Self {
         let max_of_one = terms.settings.max_connections_per_address;
         let stopping = stops.of_all();
+        let connections = Arc::new(Semaphore::new(max_connections));
         let first = Shared {
             settings: Arc::new(terms.settings),
             max_message_size: terms.max_message_size,
@@ -204,7 +207,7 @@ impl Listener {
             metrics: Arc::clone(metrics),
             stopping: stopping.clone(),
             max_connections,
-            room: Arc::new(Semaphore::new(max_connections)),
+            room: Arc::clone(&connections),
             hashes: RandomState::new(),
             successor: OnceLock::new(),
         };
@@ -220,13 +223,15 @@ impl Listener {
             accepted: AtomicUsize::new(0),
             stopping,
             renewed: watch::Sender::new(0),
+            connections,
+            max_connections,
         }
     }
 
     /// Takes up other terms, for the next request of each connection.
     pub fn renew(&self, terms: Terms) {
         let max_of_one = terms.settings.max_connections_per_address;
-        let max_of_one = max_of_one.unwrap_or(most_of(self.max_connections()));
+        let max_of_one = max_of_one.unwrap_or(most_of(self.max_connections));
         self.shared().per_address.set_max(max_of_one);
         let settings = Arc::new(terms.settings);
         let (proxies, routes) = (Arc::new(terms.proxies), Arc::new(terms.routes));
@@ -255,7 +260,7 @@ impl Listener {
     /// Returns how many connections there may be at once.
     #[must_use]
     pub fn max_connections(&self) -> usize {
-        self.shared().max_connections
+        self.max_connections
     }
 
     /// Accepts connections until the server stops, those that wait then too: their clients take them for accepted.
@@ -295,18 +300,17 @@ impl Listener {
 
     /// Waits until every connection has ended; to be called once none is accepted any more.
     pub async fn closed(&self) {
-        let all = u32::try_from(self.max_connections()).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.shared().room);
+        let all = u32::try_from(self.max_connections).unwrap_or(u32::MAX);
         // An error would say that the semaphore is closed, which it never is.
-        let _ = room.acquire_many(all).await;
+        let _ = self.connections.acquire_many(all).await;
     }
 
     fn open(&self, mut socket: Socket, acceptor: Option<&Arc<Acceptor>>) {
         let slice = self.accepted.fetch_add(1, Relaxed) % self.slices.len();
         let shared = self.slices[slice].shared();
         let is_tls = acceptor.is_some();
-        let Ok(permit) = Arc::clone(&shared.room).try_acquire_owned() else {
-            return Full::Connections(shared.max_connections).refuse(&socket, is_tls, &shared);
+        let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
+            return Full::Connections(self.max_connections).refuse(&socket, is_tls, &shared);
         };
         let counted = match shared.receive(&mut socket) {
             Ok(counted) => counted,

@@ -61,13 +61,6 @@ impl Streams {
     fn shared(&self) -> &Shared {
         &self.open.shared
     }
-
-    /// Returns what there is for another request.
-    fn newest(&self) -> Arc<Shared> {
-        let mut shared = Arc::clone(&self.open.shared);
-        newest(&mut shared);
-        shared
-    }
 }
 
 impl Drop for Streams {
@@ -146,7 +139,7 @@ fn builder(shared: &Shared) -> Builder {
 /// Takes requests until the connection ends: its client closes it, does what it may not, or has none for long; or the
 /// server stops.
 async fn run(mut http2: Http2, streams: &Arc<Streams>) {
-    let shared = streams.shared();
+    let mut shared = Arc::clone(&streams.open.shared);
     let mut stopping = shared.stopping.clone();
     let mut time = shared.settings.keep_alive_timeout;
     let mut since = Instant::now();
@@ -157,7 +150,8 @@ async fn run(mut http2: Http2, streams: &Arc<Streams>) {
             accepted = http2.accept() => match accepted {
                 Some(Ok((request, respond))) => {
                     since = Instant::now();
-                    request::begin(request, respond, streams);
+                    newest(&mut shared);
+                    request::begin(request, respond, streams, Arc::clone(&shared));
                 }
                 Some(Err(error)) => {
                     note(&error, streams);

@@ -10,11 +10,12 @@ use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{Request, Response, StatusCode, Version, header};
 
+use super::super::Shared;
 use super::super::connection::{Step, Taken, go_on, refuse};
 use super::super::http1::{Unreadable, in_time};
 use super::super::respond::write;
+use super::Streams;
 use super::room::Place;
-use super::{Shared, Streams};
 use crate::memory::{Charge, Kind, sizes};
 use crate::transports::gate::holds_requests;
 use crate::web::http2::{Beginning, Heading, Stream, read_head};
@@ -29,12 +30,13 @@ pub(super) fn begin(
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
     streams: &Arc<Streams>,
+    shared: Arc<Shared>,
 ) {
-    let (place, full) = Place::take(streams);
+    let (place, full) = Place::take(streams, shared);
     let incoming = Box::new((request, respond));
     if let Some(full) = full {
         tokio::spawn(async move {
-            let shared = place.streams.shared();
+            let shared = &*place.shared;
             full.note(place.streams.peer, shared);
             let (_, respond) = *incoming;
             let mut socket = socket(respond, Beginning::Whole, &place.streams);
@@ -52,7 +54,7 @@ type Incoming = (Request<RecvStream>, SendResponse<Bytes>);
 /// Serves a request to the end of its response. What is kept while a connect is held is this function's own state, as on
 /// a connection of its own: what is done before is boxed, and gone by then.
 async fn answer(incoming: Box<Incoming>, place: Place) {
-    let shared = place.streams.newest();
+    let shared = &*place.shared;
     let mut stopping = shared.stopping.clone();
     let mut stopped = pin!(stopping.changed());
     poll_fn(|context| {
@@ -61,8 +63,8 @@ async fn answer(incoming: Box<Incoming>, place: Place) {
         Poll::Ready(())
     })
     .await;
-    if let Some((socket, step)) = Box::pin(take(incoming, &place.streams, &shared)).await {
-        go_on(socket, step, &shared).await;
+    if let Some((socket, step)) = Box::pin(take(incoming, &place)).await {
+        go_on(socket, step, shared).await;
     }
 }
 
@@ -77,11 +79,8 @@ fn socket(respond: SendResponse<Bytes>, beginning: Beginning, streams: &Streams)
 }
 
 /// Reads a request, and has it served; nothing if it is refused, or its client is gone.
-async fn take(
-    incoming: Box<Incoming>,
-    streams: &Streams,
-    shared: &Shared,
-) -> Option<(Socket, Step)> {
+async fn take(incoming: Box<Incoming>, place: &Place) -> Option<(Socket, Step)> {
+    let (streams, shared) = (&*place.streams, &*place.shared);
     let (request, mut respond) = *incoming;
     let (parts, mut body) = request.into_parts();
     let last = Persistence::last(Version::HTTP_2);
@@ -102,7 +101,7 @@ async fn take(
     drop(parts);
     if is_tunnel {
         let socket = socket(respond, Beginning::Tunnel(body), streams);
-        return Some(serve(&head, Bytes::new(), socket, shared));
+        return Some(serve(&head, Bytes::new(), socket, place));
     }
     if holds_requests(&head) {
         let mut socket = socket(respond, Beginning::Body(body), streams);
@@ -131,7 +130,7 @@ async fn take(
     };
     let socket = socket(respond, Beginning::Whole, streams);
     match read {
-        Ok(body) => Some(serve(&head, body, socket, shared)),
+        Ok(body) => Some(serve(&head, body, socket, place)),
         Err(refusal) => {
             drop(body);
             refuse(refusal, Some(&head), socket, last, shared).await;
@@ -141,7 +140,8 @@ async fn take(
 }
 
 /// Has a request answered whose body has arrived, or that has none.
-fn serve(head: &Head, body: Bytes, mut socket: Socket, shared: &Shared) -> (Socket, Step) {
+fn serve(head: &Head, body: Bytes, mut socket: Socket, place: &Place) -> (Socket, Step) {
+    let shared = &*place.shared;
     shared.proxies.identify(head, &mut socket);
     let answer = shared.route(head).serve(head, body, &socket);
     let step = Taken::new(answer, Persistence::of(head)).step(&socket, shared);

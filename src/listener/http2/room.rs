@@ -26,6 +26,8 @@ pub(super) struct Room {
 /// A stream, for as long as it is open.
 pub(super) struct Place {
     pub(super) streams: Arc<Streams>,
+    /// What its connection shared when its request came.
+    pub(super) shared: Arc<Shared>,
     _permit: Option<OwnedSemaphorePermit>,
     _counted: Option<Counted>,
 }
@@ -61,9 +63,8 @@ impl Room {
 impl Place {
     /// Takes one for another stream; it is there also for one that is only to hear that there is no room, which
     /// is then said.
-    pub(super) fn take(streams: &Arc<Streams>) -> (Self, Option<Full>) {
-        let shared = streams.shared();
-        let (permit, counted, full) = match streams.room.ask(streams.peer, shared) {
+    pub(super) fn take(streams: &Arc<Streams>, shared: Arc<Shared>) -> (Self, Option<Full>) {
+        let (permit, counted, full) = match streams.room.ask(streams.peer, &shared) {
             Ok((permit, counted)) => (permit, counted, None),
             Err(full) => (None, None, Some(full)),
         };
@@ -72,6 +73,7 @@ impl Place {
         shared.metrics.memory.add(Kind::Connections, STREAM);
         let place = Self {
             streams: Arc::clone(streams),
+            shared,
             _permit: permit,
             _counted: counted,
         };
@@ -81,7 +83,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let metrics = &self.streams.shared().metrics;
+        let metrics = &self.shared.metrics;
         metrics.http2_streams.decrement();
         metrics.memory.sub(Kind::Connections, STREAM);
         self.streams.room.open.fetch_sub(1, Relaxed);

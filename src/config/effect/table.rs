@@ -21,6 +21,8 @@ pub(super) const AT_ONCE: &Keys = &[
             "min_write_rate",
             "max_unsent",
             "max_header_size",
+            "http2_prior_knowledge",
+            "http2_max_streams",
             "max_headers",
             "gzip_threshold",
             "drain_time",
@@ -192,7 +194,7 @@ pub(super) const AT_ONCE: &Keys = &[
 
 /// The keys that count with the next start.
 pub(super) const AT_START: &Keys = &[
-    ("http", &["listen", "unix_mode", "max_connections"]),
+    ("http", &["listen", "unix_mode", "max_connections", "http2"]),
     ("bayeux", &["path", "transports"]),
     ("eventsource", &["path"]),
     ("resources", &["path", "max_resources", "max_bytes"]),

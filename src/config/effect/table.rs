@@ -21,8 +21,6 @@ pub(super) const AT_ONCE: &Keys = &[
             "min_write_rate",
             "max_unsent",
             "max_header_size",
-            "http2_prior_knowledge",
-            "http2_max_streams",
             "max_headers",
             "gzip_threshold",
             "http2_prior_knowledge",

@@ -28,9 +28,11 @@ pub(super) struct Place {
     pub(super) streams: Arc<Streams>,
     /// What its connection shared when its request came.
     pub(super) shared: Arc<Shared>,
-    _permit: Option<OwnedSemaphorePermit>,
-    _counted: Option<Counted>,
+    _beside: Option<Box<Beside>>,
 }
+
+/// What a stream takes beside its connection: room for one more, and if those of its address are counted, a place there.
+type Beside = (OwnedSemaphorePermit, Option<Counted>);
 
 impl Room {
     pub(super) fn new(counts: bool) -> Self {
@@ -41,22 +43,18 @@ impl Room {
     }
 
     /// Asks for what a stream needs beside its connection.
-    fn ask(
-        &self,
-        peer: Peer,
-        shared: &Shared,
-    ) -> Result<(Option<OwnedSemaphorePermit>, Option<Counted>), Full> {
+    fn ask(&self, peer: Peer, shared: &Shared) -> Result<Option<Box<Beside>>, Full> {
         if self.open.load(Relaxed) == 0 {
-            return Ok((None, None));
+            return Ok(None);
         }
         let permit = Arc::clone(&shared.room).try_acquire_owned();
         let permit = permit.map_err(|_| Full::Connections(shared.max_connections))?;
         let Some(address) = peer.ip().filter(|_| self.counts) else {
-            return Ok((Some(permit), None));
+            return Ok(Some(Box::new((permit, None))));
         };
         let full = Full::Address(shared.per_address.max());
         let counted = shared.per_address.count(address).ok_or(full)?;
-        Ok((Some(permit), Some(counted)))
+        Ok(Some(Box::new((permit, Some(counted)))))
     }
 }
 
@@ -64,9 +62,9 @@ impl Place {
     /// Takes one for another stream; it is there also for one that is only to hear that there is no room, which
     /// is then said.
     pub(super) fn take(streams: &Arc<Streams>, shared: Arc<Shared>) -> (Self, Option<Full>) {
-        let (permit, counted, full) = match streams.room.ask(streams.peer, &shared) {
-            Ok((permit, counted)) => (permit, counted, None),
-            Err(full) => (None, None, Some(full)),
+        let (beside, full) = match streams.room.ask(streams.peer, &shared) {
+            Ok(beside) => (beside, None),
+            Err(full) => (None, Some(full)),
         };
         streams.room.open.fetch_add(1, Relaxed);
         shared.metrics.http2_streams.increment();
@@ -74,8 +72,7 @@ impl Place {
         let place = Self {
             streams: Arc::clone(streams),
             shared,
-            _permit: permit,
-            _counted: counted,
+            _beside: beside,
         };
         (place, full)
     }

@@ -27,6 +27,11 @@ pub(super) struct Args {
     set: Vec<String>,
 }
 
+/// What is looked at beside the configuration itself: whether what it names is there and can be used. Each says what
+/// is wrong.
+pub(super) const CHECKS: [fn(&Config) -> Result<(), String>; 6] =
+    [directory, tokens, webhook, hooks, cluster, tls];
+
 /// Runs the subcommand.
 pub(super) fn run(args: Args) -> ExitCode {
     let shown = config::shown(&args.file);
@@ -37,14 +42,8 @@ pub(super) fn run(args: Args) -> ExitCode {
     };
     let loaded = Config::load(&sources, []).map_err(|error| with_causes(&error));
     // Keys are read from where they are; those at a URL are not fetched.
-    let checked = loaded.and_then(|loaded| {
-        directory(&loaded.config)?;
-        token::tokens(&loaded.config)?;
-        webhook(&loaded.config)?;
-        hooks(&loaded.config)?;
-        cluster(&loaded.config)?;
-        tls(&loaded.config)
-    });
+    let checked =
+        loaded.and_then(|loaded| CHECKS.iter().try_for_each(|check| check(&loaded.config)));
     match checked {
         Ok(()) => {
             println!("{shown}: ok");
@@ -65,6 +64,11 @@ fn directory(config: &Config) -> Result<(), String> {
         Some(path) => Err(format!("history.directory = {path:?}: is not a directory")),
         None => Ok(()),
     }
+}
+
+/// Reads the keys of issuers.
+fn tokens(config: &Config) -> Result<(), String> {
+    token::tokens(config).map(drop)
 }
 
 /// Reads the secret of the webhook.

@@ -35,8 +35,8 @@ use crate::transports::message_http::Bounds;
 use crate::web::{Head, Socket};
 pub use address::{BoundAddress, ListenAddress, NotAnAddress};
 pub use bind::{BindError, ListeningSocket, listen};
-pub use descriptors::max_connections;
 use descriptors::{Lack, Spare, are_lacking};
+pub use descriptors::{RESERVED_DESCRIPTORS, max_connections};
 pub use mode::NotAMode;
 use per_address::{Counted, PerAddress};
 pub use proxies::{NotAProxy, Proxies};
@@ -44,7 +44,7 @@ use proxy_protocol::Fault;
 use refusal::Full;
 use routes::Route;
 pub use routes::Routes;
-pub use settings::Settings;
+pub use settings::{BACKLOG, Settings};
 use tls::{Acceptor, Kept, shake_hands};
 
 /// How long to wait before accepting again when the system is out of something.

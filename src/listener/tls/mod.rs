@@ -15,6 +15,7 @@ use tokio_rustls::rustls::server::NoServerSessionStorage;
 use tokio_rustls::rustls::{Error, ServerConfig, ServerConnection};
 
 use crate::metrics::Metrics;
+use certificate::Certificate;
 pub use certificate::Unusable;
 use certificates::{Certificates, Seen};
 pub(super) use handshake::{Kept, shake_hands};
@@ -32,6 +33,17 @@ pub enum NoTls {
     /// The library refuses to.
     #[error("cannot speak TLS")]
     Library(#[from] Error),
+}
+
+/// Reads the certificates; of each the key that names it, and from when on it is valid and how long, in seconds since
+/// 1970, or why it cannot be used.
+#[must_use]
+pub fn validities(settings: &Settings) -> Vec<(String, Result<(u64, u64), Unusable>)> {
+    let read = settings.pairs().map(|(place, pair)| {
+        let certificate = Certificate::read(&place, &pair);
+        (place, certificate.map(|certificate| certificate.valid))
+    });
+    read.collect()
 }
 
 /// What speaks TLS with clients.

@@ -99,7 +99,7 @@ fn look_up(criterion: &mut Criterion) {
         let patterns: Vec<_> = patterns.iter().copied().map(pattern).collect();
         let subscribed = router.subscribe(&publisher, &patterns);
         subscribed.expect("room for channels");
-        let mut delivery = router.delivery(&name, &shared.settings);
+        let mut delivery = router.delivery(&name, &shared.settings.get());
         delivery.to_publisher = false;
         group.bench_function(kind, |bencher| {
             bencher.iter(|| {

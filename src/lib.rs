@@ -4,6 +4,8 @@
 //! and handlers to one ([`extensions`], [`services`], [`bayeux`]), and the core that benchmarks measure. How
 //! HTTP is spoken is private.
 
+// A value that is replaced as a whole.
+pub mod live;
 // How threads count beside each other.
 mod stripes;
 // The first of many in order.

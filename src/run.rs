@@ -1,53 +1,49 @@
 //! A whole server from its configuration: bind, serve, stop. What `mirant serve` and tests call.
 
 mod backends;
+mod checking;
+mod clients;
 mod cluster;
 mod history;
+mod reloading;
+mod site;
 mod stopping;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::value::RawValue;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::access::{self, Access, Action};
-use crate::admin::{Admin, AdminPage};
-use crate::authentication::api_keys::ApiKeys;
-use crate::authentication::passwords::Passwords;
-use crate::authentication::settings::Sources;
-use crate::authentication::token::Tokens;
-use crate::authentication::webhook::{Settings as WebhookSettings, Webhook};
-use crate::authentication::{self, Authenticator};
+use crate::access::{self, Access};
+use crate::authentication;
+use crate::authentication::webhook::Webhook;
 use crate::bayeux::{ChannelPattern, Limits};
-use crate::config::{self, Config};
-use crate::demo::Demo;
+use crate::config::Config;
 use crate::extensions::{AskingWebhook, Extension};
 use crate::history::History;
 use crate::history::OpenError;
 use crate::hooks::Hooks;
-use crate::http_api::{HttpApi, Operator};
+use crate::http_api::HttpApi;
 use crate::listener::tls::{Acceptor, NoTls};
-use crate::listener::{self, Listener, ListeningSocket, NotAProxy, Proxies, Routes};
-pub use crate::listener::{BindError, BoundAddress, ListenAddress};
+use crate::listener::{self, Listener, ListeningSocket, NotAProxy, Stops};
+pub use crate::listener::{BindError, BoundAddress, ListenAddress, Passed};
 use crate::memory::Budget;
 use crate::metrics::Metrics;
-use crate::plugins::Plugins;
+use crate::rates::Rates;
 use crate::router::{ChannelOptions, Router};
-use crate::server::{BayeuxServer, Parts};
-use crate::service::Service;
+use crate::server::{BayeuxServer, Parts, Terms};
 use crate::services::{Handler, Services};
-use crate::transports::{self, Shows, connection_types};
+use crate::transports::connection_types;
 use crate::web::cors::NotAnOrigin;
-use crate::web::{Hosts, Page};
 use backends::Backends;
+pub use checking::check;
+use clients::Clients;
 use cluster::Node;
 pub use cluster::{NotANode, secrets as cluster_secrets};
+use reloading::Times;
+pub use reloading::{Reloader, Source};
+use site::{Served, Site, api_terms};
 use stopping::Stopping;
 
 /// Why a server cannot start.
@@ -74,10 +70,18 @@ pub enum StartError {
     /// History cannot be kept where it is configured.
     #[error(transparent)]
     History(#[from] OpenError),
+    /// Something that the configuration names cannot be used.
+    #[error(transparent)]
+    NotUsable(#[from] NotUsable),
     /// The server cannot be a node of the cluster that is configured.
     #[error(transparent)]
     Cluster(#[from] NotANode),
 }
+
+/// Something cannot be used that the configuration names; what, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotUsable(String);
 
 impl From<Vec<authentication::Problem>> for StartError {
     fn from(problems: Vec<authentication::Problem>) -> Self {
@@ -91,7 +95,7 @@ fn listed(problems: &[impl ToString]) -> String {
 }
 
 /// A listener, and the sockets that it is to accept connections of.
-type Listening = (Listener, Vec<ListeningSocket>);
+type Listening = (Arc<Listener>, Vec<ListeningSocket>);
 
 /// A server that listens, and has yet to run.
 #[derive(Debug)]
@@ -102,9 +106,17 @@ pub struct Bound {
     api: Listening,
     hooks: Hooks,
     node: Option<Node>,
-    acceptor: Option<Arc<Acceptor>>,
-    stop: watch::Sender<bool>,
-    shutdown_timeout: Duration,
+    stops: Stops,
+    reloader: Arc<Reloader>,
+}
+
+/// How a server stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Its clients are sent away one after the other, for as long as `http.drain_time` says.
+    Gently,
+    /// All at once.
+    AtOnce,
 }
 
 /// What a program adds to the server that it is built on.
@@ -128,98 +140,135 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
 ///
 /// # Errors
 /// As those of [`bind`].
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the program that it is for has no use for it any more"
+)]
 pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bound, StartError> {
-    bind_with_all(config, demo, additions, None)
+    bind_with_all(&config, demo, additions, None, Passed::default())
 }
 
 /// Does so with a store of the program's own, in which messages are kept, and over a restart sessions.
 ///
 /// # Errors
 /// As those of [`bind`].
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the program that it is for has no use for it any more"
+)]
 pub fn bind_keeping(
     config: Config,
     demo: bool,
     additions: Additions,
     history: History,
 ) -> Result<Bound, StartError> {
-    bind_with_all(config, demo, additions, Some(history))
+    bind_with_all(&config, demo, additions, Some(history), Passed::default())
+}
+
+/// Does so with the sockets that a service manager has passed to the process, for addresses such as `fd:http`.
+///
+/// # Errors
+/// As those of [`bind`].
+pub fn bind_passed(config: &Config, demo: bool, passed: Passed) -> Result<Bound, StartError> {
+    bind_with_all(config, demo, Additions::default(), None, passed)
 }
 
 fn bind_with_all(
-    config: Config,
+    config: &Config,
     demo: bool,
     additions: Additions,
     keeping: Option<History>,
+    passed: Passed,
 ) -> Result<Bound, StartError> {
     let metrics = Arc::new(Metrics::of(Budget::new(config.memory.budget.bytes())));
     let access = Access::new(&config.access).map_err(StartError::Access)?;
-    let clients = Clients::new(&config, &access, &metrics)?;
-    let backends = Backends::new(&config, &metrics)?;
-    let operator = operator(&config);
+    let limits = config.bayeux.limits.clone();
+    let webhook = Webhook::new(&config.webhook, &limits, Arc::clone(&metrics))?;
+    let clients = Clients::new(config, &access, webhook.as_ref(), &metrics)?;
+    let backends = Backends::new(config, &metrics)?;
     let acceptor = acceptor(&config.tls, &metrics)?;
-    let (http, admin, api) = (config.http, config.admin, config.api);
-    let (mut bayeux, mut channel) = (config.bayeux, config.channel);
-    bayeux.transports.shows = clients.shows;
-    let node = Node::bind(&config.cluster, &config.history, &mut channel, &metrics)?;
-    let demo = demo.then(|| Demo::new(&bayeux.transports.path));
-    let max_message_size = bayeux.limits.max_message_size.as_u64();
+    let mut channels = config.channel.clone();
+    let node = Node::bind(&config.cluster, &config.history, &mut channels, &metrics)?;
     let server = Arc::new(BayeuxServer::new(Parts {
-        limits: bayeux.limits.clone(),
-        connection_types: connection_types(&bayeux.transports.transports),
-        session: bayeux.session,
-        router: Router::new(bayeux.router, &channel),
-        resources: config.resources.kept,
-        history: kept(node.as_ref(), keeping, config.history, &channel, &metrics)?,
+        terms: Terms {
+            limits: Arc::new(limits.clone()),
+            access: Arc::new(access),
+            rates: Arc::new(Rates::new(&config.rates, Instant::now())),
+        },
+        connection_types: connection_types(&config.bayeux.transports.transports),
+        session: config.bayeux.session.clone(),
+        router: Router::new(config.bayeux.router.clone(), &channels),
+        resources: config.resources.kept.clone(),
+        history: kept(node.as_ref(), keeping, config, &channels, &metrics)?,
         cluster: node.as_ref().map(|node| node.links.clone()),
         has_ack: config.extensions.ack,
-        access: Arc::new(access),
-        rates: config.rates,
-        authenticator: clients.authenticator,
-        accounts: clients.accounts,
+        identifying: clients.identifying,
         waits: config.extensions.waits,
         extensions: config
             .extensions
-            .build(more(clients.webhook.as_ref(), additions.extensions)),
-        services: all_services(
-            &config.services,
-            &bayeux.limits,
-            &backends,
-            additions.handlers,
-        ),
+            .build(more(webhook.as_ref(), additions.extensions)),
+        services: all_services(&config.services, &limits, &backends, additions.handlers),
         lifecycle: backends.lifecycle(),
         connected: backends.connected,
         announcer: backends.announcer,
         metrics: Arc::clone(&metrics),
     }));
-
-    let (stop, stopping) = watch::channel(false);
-    let bayeux = transports::Endpoint::new(
-        Arc::clone(&server),
-        bayeux.transports,
-        config.websocket,
-        config.eventsource,
-        config.streaming,
-        config.resources.http,
-        &http.allowed_origins,
-    )?
-    .passing_by(node.as_ref().map(|node| Arc::clone(&node.wire)));
-    let service = Arc::new(Service::new(bayeux));
-    let common = Common::new(&http, max_message_size, metrics, stopping, acceptor.clone());
-    let http_api = Arc::new(HttpApi::new(&server, clients.keys, &api.bounds, operator));
-    let to_clients = api.public.then(|| Arc::clone(&http_api));
-    let routes = public_routes(&http, demo, to_clients, &service);
-    let for_operator = admin_routes(&admin, &server, &http_api);
-    Ok(Bound {
-        public: common.listen(&http.listen, Proxies::new(&http)?, routes)?,
-        admin: common.listen(&admin.listen, Proxies::default(), for_operator)?,
-        api: common.listen(&api.listen, Proxies::default(), api_routes(&api, http_api))?,
-        server,
-        hooks: backends.hooks,
-        node: node.map(|node| node.answering(&service)),
+    let site = Site {
+        http_api: Arc::new(HttpApi::new(&server, api_terms(config, clients.keys))),
+        server: Arc::clone(&server),
+        wire: node.as_ref().map(|node| Arc::clone(&node.wire)),
+        has_demo: demo,
+    };
+    let served = site.served(config, clients.shows)?;
+    let owner = node.as_ref().map(|_| served.service.owner());
+    let stops = Stops::default();
+    let [public, admin, api] =
+        listening(config, served, acceptor.as_ref(), &metrics, &stops, passed)?;
+    let reloader = Arc::new(Reloader::new(reloading::Parts {
+        listeners: [&public, &admin, &api].map(|(listener, _)| Arc::clone(listener)),
+        site,
+        webhook,
         acceptor,
-        stop,
-        shutdown_timeout: http.shutdown_timeout,
+        owner: owner.clone(),
+        times: (&config.http).into(),
+    }));
+    Ok(Bound {
+        server,
+        public,
+        admin,
+        api,
+        hooks: backends.hooks,
+        node: node.map(|node| node.answering(owner)),
+        stops,
+        reloader,
     })
+}
+
+/// Binds the listeners: for clients, for the operator, and for application servers.
+fn listening(
+    config: &Config,
+    served: Served,
+    acceptor: Option<&Arc<Acceptor>>,
+    metrics: &Arc<Metrics>,
+    stops: &Stops,
+    mut passed: Passed,
+) -> Result<[Listening; 3], BindError> {
+    let http = &config.http;
+    let max_connections = listener::max_connections(http);
+    let mut listen = |addresses: &[ListenAddress], terms| {
+        let sockets = listener::listen(addresses, http, acceptor, &mut passed)?;
+        let listener = Listener::new(terms, max_connections, metrics, stops);
+        Ok::<Listening, BindError>((Arc::new(listener), sockets))
+    };
+    let all = [
+        listen(&http.listen, served.public)?,
+        listen(&config.admin.listen, served.admin)?,
+        listen(&config.api.listen, served.api)?,
+    ];
+    if !passed.is_empty() {
+        tracing::warn!(sockets = %passed, "nothing listens on sockets that were passed to the process");
+    }
+    Ok(all)
 }
 
 /// Returns what speaks TLS, if there is a certificate.
@@ -237,14 +286,14 @@ fn acceptor(
 fn kept(
     node: Option<&Node>,
     keeping: Option<History>,
-    settings: crate::history::Settings,
+    config: &Config,
     channels: &[ChannelOptions],
     metrics: &Arc<Metrics>,
 ) -> Result<History, OpenError> {
     match (node, keeping) {
-        (Some(node), _) => Ok(node.history(settings)),
+        (Some(node), _) => Ok(node.history(config.history.clone())),
         (None, Some(history)) => Ok(history),
-        (None, None) => history::open(settings, channels, metrics),
+        (None, None) => history::open(config.history.clone(), channels, metrics),
     }
 }
 
@@ -261,193 +310,10 @@ fn all_services(
     services
 }
 
-/// Names the configuration of who clients may be: another says that somebody may not be any more who was.
-fn accounts(config: &Config) -> Arc<str> {
-    let Config {
-        authentication,
-        user,
-        issuer,
-        webhook,
-        api,
-        ..
-    } = config;
-    let text = serde_json::to_vec(&(authentication, user, issuer, webhook, &api.key));
-    let digest = digest::digest(&digest::SHA256, &text.unwrap_or_default());
-    URL_SAFE_NO_PAD.encode(&digest.as_ref()[..16]).into()
-}
-
-/// Gathers what operators are shown of the configuration.
-fn operator(config: &Config) -> Operator {
-    let all = config.blotted();
-    let rules = all["access"].as_array().cloned();
-    let actions = [
-        Action::Handshake,
-        Action::Subscribe,
-        Action::Publish,
-        Action::Forget,
-    ];
-    Operator {
-        configuration: RawValue::from_string(all.to_string()).expect("it is JSON"),
-        rules: rules.unwrap_or_default(),
-        asked_outside: actions
-            .into_iter()
-            .filter(|action| config.webhook.decides(*action))
-            .collect(),
-    }
-}
-
-/// What all listeners have in common.
-struct Common<'h> {
-    http: &'h listener::Settings,
-    max_connections: usize,
-    max_message_size: u64,
-    metrics: Arc<Metrics>,
-    stopping: watch::Receiver<bool>,
-    acceptor: Option<Arc<Acceptor>>,
-}
-
-impl<'h> Common<'h> {
-    fn new(
-        http: &'h listener::Settings,
-        max_message_size: u64,
-        metrics: Arc<Metrics>,
-        stopping: watch::Receiver<bool>,
-        acceptor: Option<Arc<Acceptor>>,
-    ) -> Self {
-        Self {
-            http,
-            max_connections: listener::max_connections(http),
-            max_message_size,
-            metrics,
-            stopping,
-            acceptor,
-        }
-    }
-
-    fn listen(
-        &self,
-        addresses: &[ListenAddress],
-        proxies: Proxies,
-        routes: Routes,
-    ) -> Result<Listening, BindError> {
-        let sockets = listener::listen(addresses, self.http, self.acceptor.as_ref())?;
-        let listener = Listener::new(
-            self.http.clone(),
-            self.max_connections,
-            self.max_message_size,
-            proxies,
-            routes,
-            Arc::clone(&self.metrics),
-            self.stopping.clone(),
-        );
-        Ok((listener, sockets))
-    }
-}
-
-/// What finds who clients are.
-struct Clients {
-    keys: ApiKeys,
-    authenticator: Authenticator,
-    webhook: Option<Webhook>,
-    shows: Shows,
-    /// What names the configuration of all that.
-    accounts: Arc<str>,
-}
-
-impl Clients {
-    fn new(
-        config: &Config,
-        access: &Access,
-        metrics: &Arc<Metrics>,
-    ) -> Result<Self, Vec<authentication::Problem>> {
-        let (settings, limits) = (&config.authentication, &config.bayeux.limits);
-        let claims = access.claims();
-        let keys = ApiKeys::new(&config.api.key, config.backends.role.as_deref(), limits)?;
-        let tokens = Tokens::new(&settings.tokens, &config.issuer, &claims, limits, metrics)?;
-        let passwords = Passwords::new(&config.user, &settings.passwords, Arc::clone(metrics))?;
-        let webhook = Webhook::new(&config.webhook, limits, Arc::clone(metrics))?;
-        Ok(Self {
-            shows: shows(&keys, &settings.sources, &tokens, &config.webhook),
-            authenticator: Authenticator::new(keys.clone(), tokens, passwords, webhook.clone()),
-            webhook,
-            keys,
-            accounts: accounts(config),
-        })
-    }
-}
-
-/// What heads are asked for: nothing if there is nobody to tell.
-fn shows(keys: &ApiKeys, sources: &Sources, tokens: &Tokens, webhook: &WebhookSettings) -> Shows {
-    let mut shows = Shows {
-        bearer: !keys.is_empty() || !tokens.is_empty(),
-        ..Shows::default()
-    };
-    if !tokens.is_empty() {
-        shows.cookie.clone_from(&sources.cookie);
-        shows.query_parameter.clone_from(&sources.query_parameter);
-    }
-    if webhook.url.is_some() {
-        let names = webhook.headers.iter();
-        shows.headers = names.filter_map(|name| name.parse().ok()).collect();
-        shows.cookies.clone_from(&webhook.cookies);
-    }
-    shows
-}
-
 /// Returns the extensions behind those of `[extensions]`.
 fn more(webhook: Option<&Webhook>, additions: Vec<Box<dyn Extension>>) -> Vec<Box<dyn Extension>> {
     let webhook = AskingWebhook::boxed(webhook).into_iter();
     webhook.chain(additions).collect()
-}
-
-fn public_routes(
-    http: &listener::Settings,
-    demo: Option<Demo>,
-    api: Option<Arc<HttpApi>>,
-    service: &Arc<Service>,
-) -> Routes {
-    let pages = demo.into_iter().map(|demo| Box::new(demo) as Box<dyn Page>);
-    Routes {
-        hosts: Hosts::listed("http.hosts", &http.hosts),
-        // First: the endpoint may be at `/mirant`.
-        first: vec![Box::new(Plugins)],
-        api,
-        service: Some(Arc::clone(service)),
-        last: pages.collect(),
-    }
-}
-
-fn admin_routes(
-    settings: &config::Admin,
-    server: &Arc<BayeuxServer>,
-    api: &Arc<HttpApi>,
-) -> Routes {
-    Routes {
-        hosts: own_hosts("admin.hosts", &settings.listen, &settings.hosts),
-        first: vec![Box::new(AdminPage)],
-        api: Some(Arc::clone(api)),
-        service: None,
-        last: vec![Box::new(Admin::new(Arc::clone(server)))],
-    }
-}
-
-fn api_routes(settings: &config::Api, api: Arc<HttpApi>) -> Routes {
-    Routes {
-        hosts: own_hosts("api.hosts", &settings.listen, &settings.hosts),
-        first: Vec::new(),
-        api: Some(api),
-        service: None,
-        last: Vec::new(),
-    }
-}
-
-/// Returns the hosts for which listeners answer that are not for clients: theirs if they are named, and those
-/// that the operator names by `key`.
-fn own_hosts(key: &'static str, listen: &[ListenAddress], hosts: &[String]) -> Hosts {
-    let own = listen.iter().filter_map(ListenAddress::name);
-    let own = own.map(str::to_owned);
-    let names: Vec<String> = own.chain(hosts.iter().cloned()).collect();
-    Hosts::own_and(key, &names)
 }
 
 impl Bound {
@@ -487,6 +353,12 @@ impl Bound {
         &self.server
     }
 
+    /// Returns what takes up changes of the configuration while the server runs.
+    #[must_use]
+    pub fn reloader(&self) -> &Arc<Reloader> {
+        &self.reloader
+    }
+
     /// Connects to what the nodes of a cluster share, if the server is one; to be called before [`run`](Self::run) by
     /// whoever wants to know why that cannot be.
     ///
@@ -499,10 +371,19 @@ impl Bound {
         Ok(())
     }
 
-    /// Takes up the sessions that the last run has left, if they are kept, and serves until `shutdown`. Then
-    /// answers every held connect, waits for responses to leave, but not longer than `http.shutdown_timeout`,
-    /// leaves the sessions to the next run, and returns.
+    /// Does what [`run_until`](Self::run_until) does, and stops at once.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let shutdown = async {
+            shutdown.await;
+            Stop::AtOnce
+        };
+        self.run_until(|| {}, shutdown).await;
+    }
+
+    /// Takes up the sessions that the last run has left, if they are kept, says that it is ready, and serves until
+    /// `shutdown`, which says how to stop. Then answers every held connect, waits for responses to leave, but not longer than
+    /// `http.shutdown_timeout`, leaves the sessions to the next run, and returns.
+    pub async fn run_until(self, ready: impl FnOnce(), shutdown: impl Future<Output = Stop>) {
         if let Err(error) = self.join_cluster().await {
             tracing::error!("{error}");
             return;
@@ -517,7 +398,7 @@ impl Bound {
         tasks.spawn(async move { attending.attend().await });
         let relieving = Arc::clone(&self.server);
         tasks.spawn(async move { relieving.relieve().await });
-        if let Some(acceptor) = self.acceptor {
+        if let Some(acceptor) = self.reloader.acceptor() {
             tasks.spawn(acceptor.follow());
         }
         let counting = Arc::clone(&self.server);
@@ -533,40 +414,56 @@ impl Bound {
         delivering.spawn(async move { telling.deliver().await });
         let (mut listeners, mut accepting) = (Vec::new(), JoinSet::new());
         for (listener, sockets) in [self.public, self.admin, self.api] {
-            let listener = Arc::new(listener);
             for socket in sockets {
                 let listener = Arc::clone(&listener);
                 accepting.spawn(async move { listener.accept(socket).await });
             }
             listeners.push(listener);
         }
+        ready();
+        let mut stop = Stop::AtOnce;
         tokio::select! {
-            () = shutdown => {}
+            how = shutdown => stop = how,
             // None of the tasks ends by itself.
             Some(ended) = tasks.join_next() => tracing::error!(?ended, "a task of the server failed"),
             Some(ended) = accepting.join_next() => tracing::error!(?ended, "a listener has ended"),
             Some(ended) = node.join_next() => tracing::error!(?ended, "the node has ended"),
         }
-        tracing::info!(
-            sessions = self.server.metrics().sessions.value(),
-            "stopping"
-        );
-        // First: a connection that sees the end of the run answers its connect by this.
-        self.server.will_stop();
-        self.server.leave();
-        self.stop.send_replace(true);
+        let times = *self.reloader.times();
+        send_away(stop, &times, &self.server, &self.stops).await;
         self.server.stop();
         hooks.stop();
         let stopping = Stopping {
             server: &self.server,
             listeners: &listeners,
-            end: tokio::time::Instant::now() + self.shutdown_timeout,
+            end: tokio::time::Instant::now() + times.shutdown,
         };
         tokio::join!(stopping.close(accepting), stopping.tell(&mut delivering));
         self.server.hand_over().await;
         self.server.save_sessions().await;
         self.server.close_history().await;
         tracing::info!("stopped");
+    }
+}
+
+/// Tells clients that the server stops: some after the others if there is time for that, and then all the rest.
+async fn send_away(stop: Stop, times: &Times, server: &BayeuxServer, stops: &Stops) {
+    let drain_time = match stop {
+        Stop::Gently => times.drain,
+        Stop::AtOnce => Duration::ZERO,
+    };
+    // First: a connection that sees the end of the run answers its connect by this.
+    server.will_stop(drain_time);
+    server.leave();
+    if drain_time.is_zero() {
+        stops.stop();
+    }
+    let metrics = server.metrics();
+    tracing::info!(sessions = metrics.sessions.value(), "stopping");
+    if !drain_time.is_zero() {
+        let is_over = || metrics.connections.value() == 0;
+        stops.drain(drain_time, is_over).await;
+        stops.stop();
     }
 }
 

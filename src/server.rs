@@ -18,6 +18,7 @@ mod pace;
 mod past;
 mod readiness;
 mod relief;
+mod renewing;
 mod request;
 mod resources;
 mod restart;
@@ -28,26 +29,26 @@ mod waits;
 mod watching;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use self::core::Core;
 use self::node::Cluster;
 use self::waits::WaitingRoom;
-use crate::access::Access;
 use crate::alias::{Alias, Aliases};
 use crate::authentication::Authenticator;
-use crate::bayeux::{ClientId, Limits, Message, RandomId};
+use crate::bayeux::{ClientId, Message, RandomId};
 use crate::cluster::{Links, WhenAway};
 use crate::extensions::{Pipeline, WaitBounds};
 use crate::history::History;
 use crate::lifecycle::Lifecycle;
+use crate::live::{Current, Live};
 use crate::metrics::Metrics;
 use crate::operations::RefusedUsers;
 pub use crate::operations::event_stream::Opened;
 pub use crate::operations::http_api::NotSent;
 pub use crate::operations::replay::{Recovered, Recovering};
 pub use crate::operations::resources::{ByteRange, NotWritten};
-pub use crate::operations::{Actor, Denied, Implied, NotOpened, TooManyRefused, Who};
+pub use crate::operations::{Actor, Denied, Implied, NotOpened, Terms, TooManyRefused, Who};
 use crate::rates::{self, Rates};
 use crate::resources::{Resources, Settings as ResourceBounds};
 use crate::router::Router;
@@ -57,7 +58,7 @@ use crate::services::connected::{Announcer, Connected};
 use crate::services::{Reach, Services};
 use crate::session;
 use crate::session::{
-    Browsers, Ownership, Reconnects, Sessions, Shared, Shares, Tick, Timers, sweep,
+    Browsers, Drain, Ownership, Reconnects, Sessions, Shared, Shares, Tick, Timers, sweep,
 };
 
 pub use admit::Admission;
@@ -71,10 +72,14 @@ pub use held::HeldConnect;
 pub use http_api::{Refusals, Sending};
 pub use outcome::{Outcome, Settled, Settlement};
 pub use past::{ChannelHistory, Part};
+pub use renewing::Renewal;
 pub use request::Request;
 pub use resources::{Changed, Unsettled};
 pub use verdicts::Verdicts;
 pub use watching::Watching;
+
+/// Over how long a time clients come to the other nodes of a cluster that are sent away at once.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A Bayeux server without a network.
 #[derive(Debug)]
@@ -84,18 +89,26 @@ pub struct BayeuxServer {
     reach: Arc<dyn Reach>,
     services: Services,
     announcer: Option<Arc<Announcer>>,
-    authenticator: Authenticator,
+    identifying: Live<Identifying>,
     waiting: WaitingRoom,
-    /// What names the configuration of who clients may be.
-    accounts: Arc<str>,
     figures: figures::Past,
+}
+
+/// How it is found out who clients are.
+#[derive(Debug, Default)]
+pub struct Identifying {
+    /// What checks who they are.
+    pub authenticator: Authenticator,
+    /// What names its configuration: sessions of clients that have shown who they are outlive a restart only with
+    /// the same.
+    pub accounts: Arc<str>,
 }
 
 /// What a server is made of.
 #[derive(Debug)]
 pub struct Parts {
-    /// The bounds of a batch.
-    pub limits: Limits,
+    /// On which terms clients are served.
+    pub terms: Terms,
     /// The connection types that are on.
     pub connection_types: Vec<&'static str>,
     /// The settings of sessions.
@@ -110,15 +123,8 @@ pub struct Parts {
     pub cluster: Option<Links>,
     /// Whether clients may acknowledge what they receive.
     pub has_ack: bool,
-    /// Who may do what.
-    pub access: Arc<Access>,
-    /// How fast clients may be.
-    pub rates: rates::Settings,
-    /// What checks who clients are.
-    pub authenticator: Authenticator,
-    /// What names its configuration: sessions of clients that have shown who they are outlive a restart only with
-    /// the same.
-    pub accounts: Arc<str>,
+    /// How it is found out who clients are.
+    pub identifying: Identifying,
     /// What looks at all messages.
     pub extensions: Pipeline,
     /// How long and how many may wait for them.
@@ -139,7 +145,11 @@ impl Default for Parts {
     /// Those of a server for long-polling whose settings are the defaults, with nothing added.
     fn default() -> Self {
         Self {
-            limits: Limits::default(),
+            terms: Terms {
+                limits: Arc::default(),
+                access: Arc::default(),
+                rates: Arc::new(Rates::new(&rates::Settings::default(), Instant::now())),
+            },
             connection_types: vec!["long-polling"],
             session: session::Settings::default(),
             router: Router::default(),
@@ -147,10 +157,7 @@ impl Default for Parts {
             history: History::default(),
             cluster: None,
             has_ack: true,
-            access: Arc::default(),
-            rates: rates::Settings::default(),
-            authenticator: Authenticator::default(),
-            accounts: "".into(),
+            identifying: Identifying::default(),
             extensions: Pipeline::default(),
             waits: WaitBounds::default(),
             services: Services::default(),
@@ -173,7 +180,7 @@ impl BayeuxServer {
                 Some(_) => Shares::across_nodes(&parts.session),
                 None => Shares::default(),
             },
-            settings: parts.session,
+            settings: parts.session.into(),
             browsers: Browsers::default(),
             timers: Timers::default(),
             reconnects: Reconnects::default(),
@@ -196,7 +203,7 @@ impl BayeuxServer {
             metrics: parts.metrics,
         };
         let core = Arc::new(Core {
-            limits: parts.limits,
+            terms: parts.terms.into(),
             connection_types: parts.connection_types,
             has_ack: parts.has_ack,
             sessions: Sessions::default(),
@@ -205,9 +212,7 @@ impl BayeuxServer {
             sequence: Sequence::new(parts.history.settings().max_pending),
             history: parts.history,
             cluster: parts.cluster.map(Cluster::new),
-            access: parts.access,
             refused_users: RefusedUsers::default(),
-            rates: Rates::new(&parts.rates, Instant::now()),
             connected: parts.connected,
             shared: Arc::new(shared),
         });
@@ -216,17 +221,22 @@ impl BayeuxServer {
             core,
             services: parts.services,
             announcer: parts.announcer,
-            authenticator: parts.authenticator,
+            identifying: parts.identifying.into(),
             waiting,
-            accounts: parts.accounts,
             figures: figures::Past::default(),
         }
     }
 
-    /// Returns the bounds of a batch.
+    /// Returns how it is found out now who clients are.
     #[must_use]
-    pub fn limits(&self) -> &Limits {
-        &self.core.limits
+    pub fn identifying(&self) -> Current<Identifying> {
+        self.identifying.get()
+    }
+
+    /// Returns on which terms clients are served now.
+    #[must_use]
+    pub fn terms(&self) -> Current<Terms> {
+        self.core.terms.get()
     }
 
     /// Returns the figures.
@@ -264,7 +274,7 @@ impl BayeuxServer {
     ///
     /// To be called within a Tokio runtime.
     pub fn prepare(&self) {
-        self.authenticator.prepare();
+        self.identifying.get().authenticator.prepare();
     }
 
     /// Fires the timers of all sessions, for ever.
@@ -315,15 +325,31 @@ impl BayeuxServer {
         self.core.shared.reconnects.is_stopping()
     }
 
-    /// Notes that the server stops: whoever is answered from now on hears when to come back.
-    pub fn will_stop(&self) {
-        self.core.shared.reconnects.stop();
+    /// Notes that the server stops, once it has sent its clients away for so long: whoever is answered from now on hears
+    /// when to come back.
+    pub fn will_stop(&self, drain_time: Duration) {
+        let reconnects = &self.core.shared.reconnects;
+        if !drain_time.is_zero() {
+            let now = Instant::now();
+            let until = now + drain_time;
+            // Other nodes of a cluster are there at once.
+            let (back, spread) = match self.core.cluster {
+                Some(_) => (now, drain_time.min(AT_ONCE)),
+                None => (until, drain_time),
+            };
+            reconnects.drain(Drain {
+                until,
+                back,
+                spread,
+            });
+        }
+        reconnects.stop();
     }
 
     /// Answers every held connect and holds none from now on, so that no queued event is lost; and
     /// ends the waits for resources.
     pub fn stop(&self) {
-        self.will_stop();
+        self.core.shared.reconnects.stop();
         self.core.resources.stop();
         for session in self.core.sessions.all() {
             session.stop_holding();

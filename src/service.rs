@@ -33,6 +33,11 @@ impl Service {
         polling::owner(Arc::clone(&self.0))
     }
 
+    /// Takes the place of another for the requests that other nodes pass on.
+    pub fn renew(&self, owner: &Owner) {
+        owner.renew(Arc::clone(&self.0));
+    }
+
     /// Returns what decides about requests.
     #[must_use]
     pub fn gate(&self) -> &Gate {

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 pub(crate) fn shared(settings: Settings) -> Arc<Shared> {
     Arc::new(Shared {
         feeds: Arc::default(),
-        settings,
+        settings: settings.into(),
         browsers: Browsers::default(),
         shares: Shares::default(),
         timers: Timers::default(),

@@ -43,6 +43,15 @@ impl Granted {
         self.0.as_ref().is_none_or(|rights| rights.access.is_open())
     }
 
+    /// Tells whether it is by these rules.
+    #[must_use]
+    pub fn is_by(&self, access: &Arc<Access>) -> bool {
+        match &self.0 {
+            Some(rights) => Arc::ptr_eq(&rights.access, access),
+            None => access.is_open(),
+        }
+    }
+
     /// Tells whether it is this one: nothing else was granted since.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {

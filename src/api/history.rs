@@ -114,7 +114,7 @@ fn route(
         is_request: true,
         ..Actor::default()
     };
-    let channel = ChannelName::parse(pattern.as_str(), server.limits()).ok();
+    let channel = ChannelName::parse(pattern.as_str(), &server.terms().limits).ok();
     let implied = match (&asked, &channel) {
         (Asked::Read { .. }, _) => Implied::Past(&pattern),
         (Asked::Delete { .. }, Some(channel)) => Implied::Changed(channel, None),

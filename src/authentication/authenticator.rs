@@ -59,6 +59,18 @@ impl Authenticator {
             || self.webhook.is_some()
     }
 
+    /// Goes on with what another one has found out: keys that were fetched, and who was wrong too often.
+    #[must_use]
+    pub fn going_on_from(mut self, before: &Self) -> Self {
+        if let (Some(tokens), Some(before)) = (&self.tokens, &before.tokens) {
+            tokens.go_on_from(before);
+        }
+        if let (Some(passwords), Some(before)) = (&mut self.passwords, &before.passwords) {
+            passwords.go_on_from(before);
+        }
+        self
+    }
+
     /// Fetches the keys of issuers in the background, within a Tokio runtime.
     pub fn prepare(&self) {
         if let Some(tokens) = &self.tokens {

@@ -2,14 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use super::{EXIT_USAGE, listed, token, with_causes};
-use crate::authentication::webhook::Webhook;
+use super::{EXIT_USAGE, listed, with_causes};
 use crate::config::{self, Config, Sources};
-use crate::hooks::Hooks;
-use crate::listener::tls::Acceptor;
-use crate::run;
+use crate::run::{self, StartError};
 
 /// The arguments of `mirant check-config`.
 #[derive(Debug, clap::Args)]
@@ -27,11 +23,6 @@ pub(super) struct Args {
     set: Vec<String>,
 }
 
-/// What is looked at beside the configuration itself: whether what it names is there and can be used. Each says what
-/// is wrong.
-pub(super) const CHECKS: [fn(&Config) -> Result<(), String>; 6] =
-    [directory, tokens, webhook, hooks, cluster, tls];
-
 /// Runs the subcommand.
 pub(super) fn run(args: Args) -> ExitCode {
     let shown = config::shown(&args.file);
@@ -43,7 +34,7 @@ pub(super) fn run(args: Args) -> ExitCode {
     let loaded = Config::load(&sources, []).map_err(|error| with_causes(&error));
     // Keys are read from where they are; those at a URL are not fetched.
     let checked =
-        loaded.and_then(|loaded| CHECKS.iter().try_for_each(|check| check(&loaded.config)));
+        loaded.and_then(|loaded| run::check(&loaded.config).map_err(|error| said(&error)));
     match checked {
         Ok(()) => {
             println!("{shown}: ok");
@@ -56,47 +47,10 @@ pub(super) fn run(args: Args) -> ExitCode {
     }
 }
 
-/// Looks whether messages can be kept where they are to be.
-fn directory(config: &Config) -> Result<(), String> {
-    let directory = config.history.directory.as_deref();
-    // The server makes one if nothing is there.
-    match directory.filter(|path| path.exists() && !path.is_dir()) {
-        Some(path) => Err(format!("history.directory = {path:?}: is not a directory")),
-        None => Ok(()),
+/// Says why a server would not start, with a line for each thing that is wrong.
+pub(super) fn said(error: &StartError) -> String {
+    match error {
+        StartError::Authentication(problems) => listed(problems),
+        error => with_causes(error),
     }
-}
-
-/// Reads the keys of issuers.
-fn tokens(config: &Config) -> Result<(), String> {
-    token::tokens(config).map(drop)
-}
-
-/// Reads the secret of the webhook.
-fn webhook(config: &Config) -> Result<(), String> {
-    let webhook = Webhook::new(&config.webhook, &config.bayeux.limits, Arc::default());
-    webhook.map(drop).map_err(|problems| listed(&problems))
-}
-
-/// Reads the secrets of a node.
-fn cluster(config: &Config) -> Result<(), String> {
-    if config.cluster.redis.is_none() {
-        return Ok(());
-    }
-    let secrets = run::cluster_secrets(&config.cluster);
-    secrets.map(drop).map_err(|error| with_causes(&error))
-}
-
-/// Reads certificates and their keys.
-fn tls(config: &Config) -> Result<(), String> {
-    if config.tls.certificate.is_none() {
-        return Ok(());
-    }
-    let acceptor = Acceptor::new(&config.tls, &Arc::default());
-    acceptor.map(drop).map_err(|error| with_causes(&error))
-}
-
-/// Reads the secrets of hooks.
-fn hooks(config: &Config) -> Result<(), String> {
-    let hooks = Hooks::new(&config.hook, &config.bayeux.limits, &Arc::default());
-    hooks.map(drop).map_err(|problems| listed(&problems))
 }

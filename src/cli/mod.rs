@@ -12,8 +12,10 @@ mod harmless;
 mod hash_password;
 mod health;
 mod logging;
+mod manager;
 mod manual;
 mod publish;
+mod reload;
 mod remote;
 mod secret;
 mod serve;
@@ -26,7 +28,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use serve::{ServeError, serve};
+pub use serve::ServeError;
 pub use signals::Signal;
 
 /// The exit code when the operator has to change a setting or an argument; clap's own, too.
@@ -68,6 +70,8 @@ enum Command {
     Doctor(Box<doctor::Args>),
     /// Ask a server whether it is ready; by its exit code, for health checks.
     Health(health::Args),
+    /// Have a server read its configuration anew, and say what has changed.
+    Reload(reload::Args),
     /// Load a Bayeux server and report what it can do.
     Bench(bench::Args),
     /// Print a configuration file with every key, its default and its meaning.
@@ -93,6 +97,7 @@ impl Cli {
             Command::Call(args) => call::run(&args),
             Command::Doctor(args) => doctor::run(*args),
             Command::Health(args) => health::run(args),
+            Command::Reload(args) => reload::run(args),
             Command::Bench(args) => bench::main(&args),
             Command::DefaultConfig => print(crate::config::DEFAULT_TEXT.as_bytes()),
             Command::Completions(args) => completions::run(&args),

@@ -1,19 +1,23 @@
 //! `mirant serve`: loads the configuration, starts logging, and runs the server.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use bytesize::ByteSize;
 use tokio::sync::oneshot;
 
+use super::logging::{self, Level};
 use super::signals::{Signal, Signals};
-use super::{EXIT_FAILURE, EXIT_USAGE, block_on, complain, logging};
+use super::{EXIT_FAILURE, EXIT_USAGE, block_on, complain, manager};
 use crate::access::Action;
-use crate::config::{Config, ConfigError, Loaded, LogFormat, PassedOver, Sources};
+use crate::config::{
+    self, Config, ConfigError, Loaded, Log, LogFormat, PassedOver, STANDARD_INPUT, Sources,
+};
 use crate::http_api;
 use crate::listener::{BoundAddress, ListenAddress};
-use crate::run::{StartError, bind};
+use crate::run::{Passed, Source, StartError, Stop, bind_passed};
 
 /// The key that `--demo` changes, unless the operator set it.
 const SESSIONS_PER_BROWSER: &str = "bayeux.max_sessions_per_browser";
@@ -105,13 +109,16 @@ pub(super) fn run(args: Args) -> ExitCode {
 /// # Errors
 ///
 /// An address cannot be listened on, the operating system fails, or a second signal came.
-pub async fn serve(config: Config, demo: bool) -> Result<(), ServeError> {
+async fn serve(loaded: Loaded, origin: Origin, passed: Passed) -> Result<(), ServeError> {
+    let (config, demo) = (&loaded.config, origin.demo);
     let path = config.bayeux.transports.path.clone();
     let lacks_keys = config.api.key.is_empty();
     let is_open = config.access.is_empty();
-    let identifying = identifying(&config);
-    let bound = bind(config, demo)?;
+    let identifying = identifying(config);
+    let bound = bind_passed(config, demo, passed)?;
     bound.join_cluster().await?;
+    let reloader = Arc::clone(bound.reloader());
+    reloader.read_from(loaded, origin);
     match identifying {
         _ if !is_open => {}
         Some(key) => warn_of_no_rules(key),
@@ -141,14 +148,20 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), ServeError> {
         memory = %ByteSize(bound.memory()),
         "serving"
     );
-    let (stop, stopped) = oneshot::channel::<()>();
-    let run = bound.run(async {
+    let (stop, stopped) = oneshot::channel();
+    let run = bound.run_until(manager::ready, async {
         // The other end is kept until it says so.
-        let _ = stopped.await;
+        stopped.await.unwrap_or(Stop::AtOnce)
     });
+    let reload = async || {
+        manager::reloading();
+        // The log tells what came of it.
+        let _ = reloader.reload().await;
+        manager::ready();
+    };
     tokio::select! {
         () = run => Ok(()),
-        second = signals.second(stop) => Err(ServeError::StoppedAtOnce(second)),
+        second = signals.second(stop, reload) => Err(ServeError::StoppedAtOnce(second)),
     }
 }
 
@@ -202,12 +215,43 @@ Or speak from a shell:
 
 fn start(args: Args) -> Result<(), ServeError> {
     let demo = args.demo;
-    let loaded = configure(args, environment())?;
-    logging::start(&loaded.config.log)?;
+    let sources = sources(args);
+    let loaded = load(&sources, demo, environment())?;
+    let level = logging::start(&loaded.config.log)?;
+    let passed = Passed::take()?;
     for variable in &loaded.passed_over {
         tell_of(variable);
     }
-    block_on(serve(loaded.config, demo))?
+    let origin = Origin {
+        sources,
+        demo,
+        level,
+    };
+    block_on(serve(loaded, origin, passed))?
+}
+
+/// Where the configuration comes from, and what is logged by it.
+struct Origin {
+    sources: Sources,
+    demo: bool,
+    level: Level,
+}
+
+impl Source for Origin {
+    fn read(&self) -> Result<Loaded, ConfigError> {
+        if self.sources.file.as_deref() == Some(Path::new(STANDARD_INPUT)) {
+            let source = io::Error::other("it was read at the start; name a file to read it again");
+            let name = config::shown(Path::new(STANDARD_INPUT));
+            return Err(ConfigError::Read { name, source });
+        }
+        load(&self.sources, self.demo, environment())
+    }
+
+    fn log(&self, log: &Log) {
+        if let Err(error) = self.level.set(log) {
+            tracing::error!(%error, "the log stays as it was");
+        }
+    }
 }
 
 fn tell_of(variable: &PassedOver) {
@@ -231,25 +275,34 @@ pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
 }
 
 /// Turns arguments and environment into a configuration.
+#[cfg(test)]
 pub(super) fn configure(
     args: Args,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Loaded, ConfigError> {
-    let sources = Sources {
+    let demo = args.demo;
+    load(&sources(args), demo, environment)
+}
+
+fn sources(args: Args) -> Sources {
+    Sources {
         file: args.config,
         set: args.set,
         listen: args.listen,
         log_level: args.log_level,
         log_format: args.log_format,
-    };
-    let loaded = Config::load(&sources, environment)?;
-    Ok(if args.demo { with_demo(loaded) } else { loaded })
+    }
 }
 
-/// Lets the windows of the demonstration page hold their connects in one browser.
-fn with_demo(mut loaded: Loaded) -> Loaded {
-    if !loaded.is_set(SESSIONS_PER_BROWSER) {
-        loaded.config.bayeux.session.max_sessions_per_browser = DEMO_SESSIONS_PER_BROWSER;
+fn load(
+    sources: &Sources,
+    demo: bool,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Loaded, ConfigError> {
+    let loaded = Config::load(sources, environment)?;
+    if demo {
+        // The windows of its page are to hold their connects in one browser.
+        return loaded.or_set(SESSIONS_PER_BROWSER, DEMO_SESSIONS_PER_BROWSER);
     }
-    loaded
+    Ok(loaded)
 }

@@ -6,6 +6,9 @@ use std::io;
 use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::oneshot;
 
+use super::manager;
+use crate::run::Stop;
+
 /// A signal that stops the server; its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
@@ -40,23 +43,31 @@ impl Signals {
         })
     }
 
-    /// Has the server stop at the first signal, and returns the second.
-    pub(super) async fn second(&mut self, stop: oneshot::Sender<()>) -> Signal {
-        let first = self.next().await;
+    /// Has the configuration read anew at each SIGHUP, and the server stop at the first other signal; returns the second.
+    pub(super) async fn second(
+        &mut self,
+        stop: oneshot::Sender<Stop>,
+        reload: impl AsyncFn(),
+    ) -> Signal {
+        let first = self.next(&reload).await;
+        let how = match first {
+            Signal::Interrupt => Stop::AtOnce,
+            Signal::Terminate => Stop::Gently,
+        };
         tracing::info!("{first}: stopping; send it again to stop at once");
+        manager::stopping();
         // Who has stopped by itself needs not be told.
-        let _ = stop.send(());
-        self.next().await
+        let _ = stop.send(how);
+        self.next(&async || tracing::warn!("SIGHUP: the server is stopping"))
+            .await
     }
 
-    async fn next(&mut self) -> Signal {
+    async fn next(&mut self, reload: &impl AsyncFn()) -> Signal {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => return Signal::Interrupt,
                 _ = self.terminate.recv() => return Signal::Terminate,
-                _ = self.hangup.recv() => {
-                    tracing::warn!("SIGHUP: the configuration is not read again; restart the server for that");
-                }
+                _ = self.hangup.recv() => reload().await,
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
-use crate::bayeux::ChannelPattern;
+use crate::bayeux::{ChannelName, ChannelPattern};
 
 /// Channels and patterns of which it is remembered that they may not have come all the time.
 const MAX_TOUCHED: usize = 10_000;
@@ -33,12 +33,18 @@ struct Wanted {
     patterns: HashMap<ChannelPattern, Why>,
     /// What was not taken yet: whether it is wanted. What has come and gone meanwhile is no change.
     changes: HashMap<ChannelPattern, bool>,
-    touched: Touched,
+    /// What has got its first subscriber, or lost its last, and with which change last: until that is passed its
+    /// messages may not come all the time.
+    touched: HashMap<ChannelPattern, u64>,
+    /// So many were touched that it may be any, up to this change.
+    any_touched: Option<u64>,
+    /// What was touched, and is passed.
+    passed: Touched,
     /// How many changes there were.
     made: u64,
 }
 
-/// What has got its first subscriber, or lost its last, since that was asked for.
+/// What has got its first subscriber, or lost its last, some time before, and comes all the time, or never, from now on.
 #[derive(Debug, Default)]
 pub struct Touched {
     /// The channels and patterns.
@@ -48,12 +54,32 @@ pub struct Touched {
 }
 
 impl Touched {
-    fn add(&mut self, pattern: &ChannelPattern) {
+    fn add(&mut self, pattern: ChannelPattern) {
         if self.patterns.len() >= MAX_TOUCHED {
             self.patterns.clear();
             self.may_be_any = true;
         }
-        self.patterns.insert(pattern.clone());
+        self.patterns.insert(pattern);
+    }
+}
+
+impl Wanted {
+    fn touch(&mut self, pattern: &ChannelPattern) {
+        if self.touched.len() >= MAX_TOUCHED {
+            self.touched.clear();
+            self.any_touched = Some(self.made);
+        }
+        self.touched.insert(pattern.clone(), self.made);
+    }
+
+    fn pass(&mut self, changes: u64) {
+        let passed = self.touched.extract_if(|_, made| *made <= changes);
+        for (pattern, _) in passed {
+            self.passed.add(pattern);
+        }
+        if self.any_touched.take_if(|made| *made <= changes).is_some() {
+            self.passed.may_be_any = true;
+        }
     }
 }
 
@@ -145,7 +171,7 @@ impl Interest {
         }
         if is_wanted != before {
             wanted.made += 1;
-            wanted.touched.add(pattern);
+            wanted.touch(pattern);
             if wanted.changes.remove(pattern).is_none() {
                 wanted.changes.insert(pattern.clone(), is_wanted);
             }
@@ -169,10 +195,24 @@ impl Interest {
         })
     }
 
-    /// Takes what has got its first subscriber, or lost its last, since this was called before: its messages may
-    /// not have come all the time.
-    pub fn take_touched(&self) -> Touched {
-        std::mem::take(&mut self.lock().touched)
+    /// Takes what was passed since this was called before: its messages may not have come all the time until then.
+    pub fn take_passed(&self) -> Touched {
+        std::mem::take(&mut self.lock().passed)
+    }
+
+    /// Tells whether messages on a channel may be missing now because it, or a pattern that covers it, has just got
+    /// its first subscriber, or lost its last.
+    #[must_use]
+    pub fn is_settling(&self, channel: &ChannelName) -> bool {
+        let wanted = self.lock();
+        let mut is_touched = wanted.any_touched.is_some();
+        channel.each_pattern(|pattern| is_touched |= wanted.touched.contains_key(pattern));
+        is_touched
+    }
+
+    /// Notes that whoever takes messages has taken all that came before so many changes had led to something.
+    pub fn note_passed(&self, changes: u64) {
+        self.lock().pass(changes);
     }
 
     /// Takes the changes that were not taken yet, and how many there were with them.
@@ -244,5 +284,41 @@ mod tests {
         interest.remove(&pattern);
         assert_eq!(changes(), [false]);
         assert!(interest.patterns().is_empty());
+    }
+
+    #[test]
+    fn what_is_touched_settles_until_its_last_change_is_passed() {
+        let interest = Interest::default();
+        let limits = Limits::default();
+        let pattern = ChannelPattern::parse("/a/*", &limits).expect("a pattern");
+        let channel = |name| ChannelName::parse(name, &limits).expect("a channel");
+        interest.add(&pattern);
+        let (_, first) = interest.take();
+        interest.remove(&pattern);
+        interest.note_passed(first);
+        assert!(interest.is_settling(&channel("/a/b")));
+        assert!(!interest.is_settling(&channel("/b")));
+        assert!(interest.take_passed().patterns.is_empty());
+        let (_, second) = interest.take();
+        interest.note_passed(second);
+        assert!(!interest.is_settling(&channel("/a/b")));
+        assert_eq!(interest.take_passed().patterns, [pattern].into());
+        assert!(interest.take_passed().patterns.is_empty());
+    }
+
+    #[test]
+    fn of_too_many_that_are_touched_it_may_be_any() {
+        let interest = Interest::default();
+        let limits = Limits::default();
+        for number in 0..=MAX_TOUCHED {
+            let name = format!("/a/{number}");
+            interest.add(&ChannelPattern::parse(&name, &limits).expect("a pattern"));
+        }
+        let other = ChannelName::parse("/b", &limits).expect("a channel");
+        assert!(interest.is_settling(&other));
+        let (_, all) = interest.take();
+        interest.note_passed(all);
+        assert!(!interest.is_settling(&other));
+        assert!(interest.take_passed().may_be_any);
     }
 }

@@ -151,29 +151,13 @@ impl Layers {
         let is_secret = |name: &str| values.values().any(|value| reads(value, name));
         self.passed_over
             .retain(|variable| !is_secret(&variable.name));
-        let mut table = Table::new();
-        for (key, value) in self.values {
-            match key.split_once('.') {
-                Some((section, name)) => {
-                    let section = table
-                        .entry(section)
-                        .or_insert_with(|| Value::Table(Table::new()));
-                    if let Value::Table(section) = section {
-                        section.insert(name.to_owned(), value);
-                    }
-                }
-                None => {
-                    table.insert(key, value);
-                }
-            }
-        }
-        Config::deserialize(Value::Table(table))
-            .map(|config| Loaded {
-                config,
-                origins: self.origins,
-                passed_over: self.passed_over,
-            })
-            .map_err(|error| ConfigError::Invalid(vec![error.message().to_owned()]))
+        let config = config_of(&self.values)?;
+        Ok(Loaded {
+            config,
+            values: self.values,
+            origins: self.origins,
+            passed_over: self.passed_over,
+        })
     }
 
     fn put_text(&mut self, key: &str, text: &str, origin: &Source) {
@@ -295,6 +279,28 @@ impl Layers {
         let meant = keys::like(key, names, keys::ALMOST_CERTAIN).map(variable_of);
         self.passed_over.push(PassedOver { name, meant });
     }
+}
+
+/// Makes the configuration in which these keys are set.
+pub(super) fn config_of(values: &BTreeMap<String, Value>) -> Result<Config, ConfigError> {
+    let mut table = Table::new();
+    for (key, value) in values {
+        match key.split_once('.') {
+            Some((section, name)) => {
+                let section = table
+                    .entry(section)
+                    .or_insert_with(|| Value::Table(Table::new()));
+                if let Value::Table(section) = section {
+                    section.insert(name.to_owned(), value.clone());
+                }
+            }
+            None => {
+                table.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    Config::deserialize(Value::Table(table))
+        .map_err(|error| ConfigError::Invalid(vec![error.message().to_owned()]))
 }
 
 /// Whether a value says that a secret is in a variable: `{ env = "NAME" }`.

@@ -4,6 +4,7 @@
 //! Nothing here reads the process environment; it is handed in.
 
 mod blotted;
+mod effect;
 mod error;
 mod keys;
 mod layers;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use toml::Value;
 
 use crate::authentication::{self, api_keys, passwords, token, webhook};
 use crate::bayeux::Limits;
@@ -22,6 +24,7 @@ use crate::{
     router, services, session, transports,
 };
 
+pub use effect::Change;
 pub use error::{ConfigError, Problem};
 pub(crate) use validate::may_match_alike;
 
@@ -224,6 +227,8 @@ pub struct Sources {
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
+    /// The keys that are set.
+    values: BTreeMap<String, Value>,
     origins: BTreeMap<String, Source>,
     /// The variables with our prefix that are not configuration.
     pub passed_over: Vec<PassedOver>,
@@ -242,6 +247,33 @@ impl Loaded {
     /// Whether any source set the key (`section.name`), be it to its default.
     pub fn is_set(&self, key: &str) -> bool {
         self.origins.contains_key(key)
+    }
+
+    /// Returns it if all its values make sense.
+    fn checked(self) -> Result<Self, ConfigError> {
+        let problems = self.config.validate().into_iter();
+        let problems = problems.map(|problem| match origin_of(&self.origins, &problem.key) {
+            Some(origin) => format!("{origin}: {problem}"),
+            None => problem.to_string(),
+        });
+        let problems: Vec<String> = problems.collect();
+        if problems.is_empty() {
+            Ok(self)
+        } else {
+            Err(ConfigError::Invalid(problems))
+        }
+    }
+
+    /// Sets a key that no source has set.
+    ///
+    /// # Errors
+    /// It does not make sense.
+    pub fn or_set(mut self, key: &str, value: impl Into<Value>) -> Result<Self, ConfigError> {
+        if !self.is_set(key) {
+            self.values.insert(key.to_owned(), value.into());
+            self.config = layers::config_of(&self.values)?;
+        }
+        Ok(self)
     }
 }
 
@@ -275,20 +307,7 @@ impl Config {
         layers.flags(sources);
         let loaded = layers.finish()?;
 
-        let problems: Vec<String> = loaded
-            .config
-            .validate()
-            .into_iter()
-            .map(|problem| match origin_of(&loaded.origins, &problem.key) {
-                Some(origin) => format!("{origin}: {problem}"),
-                None => problem.to_string(),
-            })
-            .collect();
-        if problems.is_empty() {
-            Ok(loaded)
-        } else {
-            Err(ConfigError::Invalid(problems))
-        }
+        loaded.checked()
     }
 
     /// Lists what is wrong with the values taken together and one by one; empty if all is well.

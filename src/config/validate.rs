@@ -187,38 +187,12 @@ impl Checks {
                 config.authentication.passwords.max_password_delay,
             ),
         ];
-        let any = [
-            ("bayeux.interval", session.interval),
-            ("webhook.cache", config.webhook.cache),
-            ("bayeux.max_client_interval", session.max_client_interval),
-            ("bayeux.max_unknown_delay", session.max_unknown_delay),
-            ("bayeux.max_reconnect_spread", session.max_reconnect_spread),
-            (
-                "bayeux.callback_reconnect_interval",
-                session.callback_reconnect_interval,
-            ),
-            ("bayeux.max_lazy_timeout", session.max_lazy_timeout),
-            (
-                "bayeux.multi_session_interval",
-                session.multi_session_interval,
-            ),
-            ("websocket.ping_interval", config.websocket.ping_interval),
-            (
-                "eventsource.heartbeat_interval",
-                config.eventsource.heartbeat_interval,
-            ),
-            ("eventsource.retry", config.eventsource.retry),
-            (
-                "streaming.heartbeat_interval",
-                config.streaming.heartbeat_interval,
-            ),
-        ];
         let above_zero = above_zero.into_iter().chain(of_others(config));
         for (key, duration) in above_zero.clone() {
             let fix = "must be above zero, such as \"30s\"";
             self.require(!duration.is_zero(), key, fix);
         }
-        for (key, duration) in above_zero.chain(any) {
+        for (key, duration) in above_zero.chain(or_zero(config)) {
             self.require(duration <= MAX_DURATION, key, "must be at most \"366days\"");
         }
     }
@@ -580,6 +554,40 @@ fn is_at_or_below(path: &str, base: &str) -> bool {
 
 fn shown(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+/// Durations that may be zero, or of which the least is checked elsewhere.
+fn or_zero(config: &Config) -> impl Iterator<Item = (&'static str, Duration)> {
+    let session = &config.bayeux.session;
+    [
+        ("http.drain_time", config.http.drain_time),
+        ("cluster.node_timeout", config.cluster.node_timeout),
+        ("bayeux.interval", session.interval),
+        ("webhook.cache", config.webhook.cache),
+        ("bayeux.max_client_interval", session.max_client_interval),
+        ("bayeux.max_unknown_delay", session.max_unknown_delay),
+        ("bayeux.max_reconnect_spread", session.max_reconnect_spread),
+        (
+            "bayeux.callback_reconnect_interval",
+            session.callback_reconnect_interval,
+        ),
+        ("bayeux.max_lazy_timeout", session.max_lazy_timeout),
+        (
+            "bayeux.multi_session_interval",
+            session.multi_session_interval,
+        ),
+        ("websocket.ping_interval", config.websocket.ping_interval),
+        (
+            "eventsource.heartbeat_interval",
+            config.eventsource.heartbeat_interval,
+        ),
+        ("eventsource.retry", config.eventsource.retry),
+        (
+            "streaming.heartbeat_interval",
+            config.streaming.heartbeat_interval,
+        ),
+    ]
+    .into_iter()
 }
 
 /// How long others are waited for, outside, and how often files are looked at.

@@ -109,7 +109,7 @@ impl Inner {
         let response = response.unwrap_or(Err(Failure::Timeout(self.timeout)));
         let reach = caller.reach();
         let answer = match &response {
-            Ok(response) => answer::read(response, self.max_publishes, reach.limits()),
+            Ok(response) => answer::read(response, self.max_publishes, &reach.limits()),
             Err(failure) => Err(failure.to_string()),
         };
         let answer = match answer {

@@ -94,10 +94,11 @@ impl FromRequestParts<Arc<Shared>> for Caller {
         parts: &mut Parts,
         shared: &Arc<Shared>,
     ) -> Result<Self, Self::Rejection> {
+        let keys = &shared.terms.get().keys;
         let key = shown(parts).and_then(|shown| {
-            let found = shared.keys.find(shown, SystemTime::now());
+            let found = keys.find(shown, SystemTime::now());
             found.map_err(|error| match error {
-                NotValid::Unknown if shared.keys.is_empty() => Problem::new(
+                NotValid::Unknown if keys.is_empty() => Problem::new(
                     Kind::KeyUnknown,
                     "the configuration has no [[api.key]]; `mirant api-key` makes a key and its hash",
                 ),

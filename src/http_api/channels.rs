@@ -139,7 +139,7 @@ pub(super) async fn list(
     let asked = query.pattern.as_deref();
     let asked = asked
         .map(|text| {
-            let parsed = ChannelPattern::parse(text, shared.server.limits());
+            let parsed = ChannelPattern::parse(text, &shared.server.terms().limits);
             let fix = "must be a channel or a pattern, such as \"/chat/1\" or \"/chat/**\"";
             parsed.map_err(|_| parameter("pattern", fix))
         })
@@ -193,7 +193,7 @@ pub(super) async fn one(
 ) -> Result<Working<Json<ChannelDetails>>, Problem> {
     caller.may(Permission::Read)?;
     let name = format!("/{name}");
-    let pattern = ChannelPattern::parse(&name, shared.server.limits()).map_err(|_| {
+    let pattern = ChannelPattern::parse(&name, &shared.server.terms().limits).map_err(|_| {
         let detail = format!("{name} is no channel or pattern");
         Problem::new(Kind::Channel, detail)
     })?;

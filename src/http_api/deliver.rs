@@ -76,7 +76,7 @@ pub(super) async fn deliver(
     Body(body): Body,
 ) -> Result<Working<Json<Delivered>>, Problem> {
     caller.may(Permission::Publish)?;
-    let Element(posted) = parse_body(&body, shared.server.limits()).map_err(malformed)?;
+    let Element(posted) = parse_body(&body, &shared.server.terms().limits).map_err(malformed)?;
     let posted = posted.map_err(|form| Problem::new(Kind::Message, form))?;
     let session = string("session", posted.session)?;
     let user = string("user", posted.user)?;
@@ -125,7 +125,7 @@ fn check(shared: &Shared, caller: &Caller, posted: &Posted<'_>) -> Result<Channe
         let detail = "a delivery has no id; send an Idempotency-Key if it may come again";
         return Err(Problem::new(Kind::Message, detail));
     }
-    let channel = posted.channel(shared.server.limits())?;
+    let channel = posted.channel(&shared.server.terms().limits)?;
     if channel.kind() == ChannelKind::Meta {
         let detail =
             "meta channels are the protocol's own; use others, such as \"/service/orders\"";

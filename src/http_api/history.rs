@@ -278,7 +278,7 @@ pub(super) async fn delete(
 fn past(shared: &Shared, caller: &Caller, name: &str) -> Result<ChannelHistory, Problem> {
     let name = format!("/{name}");
     let server = &shared.server;
-    let pattern = ChannelPattern::parse(&name, server.limits()).map_err(|_| {
+    let pattern = ChannelPattern::parse(&name, &server.terms().limits).map_err(|_| {
         let detail = format!("{name} is no channel or pattern");
         Problem::new(Kind::Channel, detail)
     })?;

@@ -81,9 +81,10 @@ impl IntoResponse for Live {
 
 /// Returns how much may be watched.
 pub(super) fn bounds(shared: &Shared) -> Bounds {
-    let bytes = shared.settings.max_watched_bytes.as_u64();
+    let terms = shared.terms.get();
+    let bytes = terms.settings.max_watched_bytes.as_u64();
     Bounds {
-        feeds: shared.settings.max_watchers,
+        feeds: terms.settings.max_watchers,
         bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
     }
 }

@@ -18,6 +18,7 @@ mod paging;
 mod problem;
 mod publish;
 mod receipts;
+mod reload;
 mod send;
 mod sessions;
 pub mod settings;
@@ -26,7 +27,7 @@ mod watch;
 mod work;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use axum::Router;
@@ -50,6 +51,7 @@ use live::Opening;
 pub use operator::Operator;
 use problem::{Kind, Problem};
 use receipts::Receipts;
+pub use reload::{NotReloaded, Reloaded, Reloading, Reloads};
 pub use settings::Settings;
 use work::{Working, worked};
 
@@ -70,21 +72,31 @@ const HEADERS: [HeaderName; 4] = [
 pub struct Shared {
     /// The server.
     pub server: Arc<BayeuxServer>,
+    /// What an operator has set.
+    terms: crate::live::Live<Terms>,
+    /// What was sent under idempotency keys.
+    receipts: Receipts,
+    /// What reads the configuration anew, if the program has such a thing.
+    reloads: OnceLock<Arc<dyn Reloads>>,
+    /// The description of all endpoints.
+    document: Box<RawValue>,
+}
+
+/// What an operator may change while the server runs.
+#[derive(Debug)]
+pub struct Terms {
     /// The keys of application servers.
     pub keys: ApiKeys,
     /// The bounds.
     pub settings: Settings,
-    /// What was sent under idempotency keys.
-    receipts: Receipts,
     /// What only the configuration knows.
-    operator: Operator,
-    /// The description of all endpoints.
-    document: Box<RawValue>,
+    pub operator: Operator,
 }
 
 /// The API of a server.
 pub struct HttpApi {
     router: Router,
+    shared: Arc<Shared>,
     server: Arc<BayeuxServer>,
 }
 
@@ -118,40 +130,47 @@ fn endpoints() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(operator::configuration))
         .routes(routes!(operator::explain))
         .routes(routes!(operator::nodes))
+        .routes(routes!(reload::reload))
         .routes(routes!(document::openapi))
 }
 
 impl HttpApi {
     /// Makes the API of a server.
     #[must_use]
-    pub fn new(
-        server: &Arc<BayeuxServer>,
-        keys: ApiKeys,
-        settings: &Settings,
-        operator: Operator,
-    ) -> Self {
+    pub fn new(server: &Arc<BayeuxServer>, terms: Terms) -> Self {
         let (router, document) = endpoints().split_for_parts();
         let document = RawValue::from_string(document::render(&document));
         let shared = Shared {
             receipts: Receipts::new(
-                settings.idempotency_window,
-                settings.max_idempotency_keys,
+                terms.settings.idempotency_window,
+                terms.settings.max_idempotency_keys,
                 server.shared_metrics(),
             ),
             server: Arc::clone(server),
-            keys,
-            settings: settings.clone(),
-            operator,
+            terms: terms.into(),
+            reloads: OnceLock::new(),
             document: document.expect("the description is JSON"),
         };
+        let shared = Arc::new(shared);
         let router = router
             .fallback(nothing_here)
             .method_not_allowed_fallback(method_not_allowed)
-            .with_state(Arc::new(shared));
+            .with_state(Arc::clone(&shared));
         Self {
             router,
+            shared,
             server: Arc::clone(server),
         }
+    }
+
+    /// Takes up other terms, for the next request.
+    pub fn renew(&self, terms: Terms) {
+        self.shared.terms.set(terms);
+    }
+
+    /// Has the configuration read anew by this when an operator asks for that; the first counts.
+    pub fn reload_by(&self, reloads: Arc<dyn Reloads>) {
+        let _ = self.shared.reloads.set(reloads);
     }
 
     /// Tells whether a path is one of its own.

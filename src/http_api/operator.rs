@@ -66,7 +66,7 @@ pub(super) async fn key(caller: Caller) -> Json<KeyDetails> {
 
 /// Tells the configuration in force.
 ///
-/// As the server was started with it; hashes, and what URLs hold of passwords and parameters, are left out. Other secrets
+/// As the server was started with it, or what was taken up of it since; hashes, and what URLs hold of passwords and parameters, are left out. Other secrets
 /// do not stand in a configuration.
 #[utoipa::path(
     get,
@@ -84,7 +84,7 @@ pub(super) async fn configuration(
     State(shared): State<Arc<Shared>>,
 ) -> Result<Json<Box<RawValue>>, Problem> {
     caller.may(Permission::Admin)?;
-    Ok(Json(shared.operator.configuration.clone()))
+    Ok(Json(shared.terms.get().operator.configuration.clone()))
 }
 
 /// What somebody would like to do.
@@ -159,7 +159,8 @@ pub(super) async fn explain(
     let question: Question = serde_json::from_slice(&body)
         .map_err(|error| Problem::new(Kind::Body, error.to_string()))?;
     let name = question.channel.unwrap_or_default();
-    let limits = shared.server.limits();
+    let terms = shared.server.terms();
+    let limits = &terms.limits;
     let malformed = |what: &str| {
         let detail = format!("channel must be {what}");
         Problem::new(Kind::Channel, detail)
@@ -200,17 +201,14 @@ pub(super) async fn explain(
 }
 
 fn explained(shared: &Shared, asked: Asked<'_>, subject: &Subject) -> Explanation {
-    let access = shared.server.access();
+    let access = Arc::clone(&shared.server.terms().access);
+    let terms = shared.terms.get();
+    let operator = &terms.operator;
     let decision = access.decide(asked, subject);
     let findings = access.explain(asked, subject).into_iter();
     let rules = findings.map(|(number, finding)| Considered {
         number,
-        rule: shared
-            .operator
-            .rules
-            .get(number)
-            .cloned()
-            .unwrap_or_default(),
+        rule: operator.rules.get(number).cloned().unwrap_or_default(),
         says: finding.meaning(),
         decides: decision.rule == Some(number),
     });
@@ -218,7 +216,7 @@ fn explained(shared: &Shared, asked: Asked<'_>, subject: &Subject) -> Explanatio
         allowed: decision.allowed,
         verdict: access.verdict(asked, decision),
         rules: rules.collect(),
-        webhook: shared.operator.asked_outside.contains(&asked.action()),
+        webhook: operator.asked_outside.contains(&asked.action()),
     }
 }
 

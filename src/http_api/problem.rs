@@ -123,6 +123,8 @@ pub enum Kind {
     Reused,
     /// It came under the same idempotency key, and the first is not answered yet.
     InProgress,
+    /// The configuration cannot be used.
+    Configuration,
     /// There is no memory left.
     Memory,
     /// The server cannot do it now.
@@ -132,7 +134,7 @@ pub enum Kind {
 impl Kind {
     /// All of them.
     #[cfg(test)]
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::KeyMissing,
         Self::KeyUnknown,
         Self::KeyExpired,
@@ -152,6 +154,7 @@ impl Kind {
         Self::Refused,
         Self::Reused,
         Self::InProgress,
+        Self::Configuration,
         Self::Memory,
         Self::Unavailable,
     ];
@@ -194,6 +197,11 @@ impl Kind {
                 "in_progress",
                 S::CONFLICT,
                 "The first request with this idempotency key is under way",
+            ),
+            Self::Configuration => (
+                "configuration",
+                S::UNPROCESSABLE_ENTITY,
+                "The configuration cannot be used",
             ),
             Self::Memory => ("memory_short", S::SERVICE_UNAVAILABLE, "No memory left"),
             Self::Unavailable => ("unavailable", S::SERVICE_UNAVAILABLE, "Not now"),

@@ -86,7 +86,8 @@ pub(super) async fn publish(
     Body(body): Body,
 ) -> Result<Response, Problem> {
     caller.may(Permission::Publish)?;
-    let limits = shared.server.limits();
+    let terms = shared.server.terms();
+    let limits = &terms.limits;
     let content = Content {
         path: uri.path(),
         body: &body,
@@ -99,7 +100,7 @@ pub(super) async fn publish(
         }
         Batch::Many(elements) => elements,
     };
-    let max = shared.settings.max_messages;
+    let max = shared.terms.get().settings.max_messages;
     if elements.len() > max {
         shared.server.metrics().limited(Limit::MaxApiMessages);
         let count = elements.len();
@@ -145,7 +146,8 @@ pub(super) async fn publish_on(
     Body(body): Body,
 ) -> Result<Working<Json<Accepted>>, Problem> {
     caller.may(Permission::Publish)?;
-    let limits = shared.server.limits();
+    let terms = shared.server.terms();
+    let limits = &terms.limits;
     let channel = message::channel(&format!("/{channel}"), limits)?;
     let name = serde_json::value::to_raw_value(channel.as_str()).expect("a string is JSON");
     let content = Content {
@@ -181,7 +183,7 @@ fn check(shared: &Shared, caller: &Caller, posted: &Posted<'_>) -> Result<Channe
         let detail = "what has session or user goes to POST /api/v1/deliver";
         return Err(Problem::new(Kind::Message, detail));
     }
-    let channel = posted.channel(shared.server.limits())?;
+    let channel = posted.channel(&shared.server.terms().limits)?;
     match channel.kind() {
         ChannelKind::Broadcast => {}
         ChannelKind::Service => {

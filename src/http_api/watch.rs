@@ -63,7 +63,7 @@ pub(super) async fn channel(
 ) -> Result<Live, Problem> {
     caller.may(Permission::Read)?;
     let name = format!("/{name}");
-    let pattern = ChannelPattern::parse(&name, shared.server.limits()).map_err(|_| {
+    let pattern = ChannelPattern::parse(&name, &shared.server.terms().limits).map_err(|_| {
         let detail = format!("{name} is no channel or pattern");
         Problem::new(Kind::Channel, detail)
     })?;

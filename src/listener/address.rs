@@ -15,6 +15,8 @@ const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
 /// What stands before the path of a Unix socket.
 const UNIX: &str = "unix:";
+/// What stands before the name of a socket that is passed to the process.
+const PASSED: &str = "fd:";
 /// What stands before an address where TLS is spoken.
 const TLS: &str = "tls:";
 /// The longest path of a Unix socket, in bytes: `sun_path` without its end.
@@ -30,6 +32,8 @@ pub enum ListenAddress {
     Name(String, u16),
     /// The path of a Unix socket, from the root.
     Unix(PathBuf),
+    /// The sockets of this name that the process is passed, or the one of this number.
+    Passed(String),
     /// One of these, where TLS is spoken.
     Tls(Box<Self>),
 }
@@ -51,7 +55,8 @@ pub enum NotAnAddress {
     /// It is none at all.
     #[error(
         "expected an address or a host's name, with a port: 127.0.0.1:8080, localhost:8080; \
-         or the path of a Unix socket: unix:/run/mirant.sock; for TLS with tls: before it"
+         or the path of a Unix socket: unix:/run/mirant.sock; or what systemd passes: fd:http; \
+         for TLS with tls: before it"
     )]
     Unknown,
     /// What follows `unix:` depends on where the server is started, or is nothing.
@@ -66,6 +71,11 @@ pub enum NotAnAddress {
     /// The kernel takes no such path.
     #[error("the path of a Unix socket has at most {MAX_PATH} bytes")]
     TooLong,
+    /// What follows `fd:` cannot be the name of a socket.
+    #[error(
+        "fd: is followed by the name of a socket that systemd passes (FileDescriptorName=), as in fd:http"
+    )]
+    NoName,
     /// It is a folder's, or no path.
     #[error("the path of a Unix socket names a file, as in unix:/run/mirant.sock")]
     NoFile,
@@ -136,7 +146,7 @@ impl ListenAddress {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Name(name, _) => Some(name),
-            Self::Ip(_) | Self::Unix(_) => None,
+            Self::Ip(_) | Self::Unix(_) | Self::Passed(_) => None,
             Self::Tls(address) => address.name(),
         }
     }
@@ -167,6 +177,12 @@ impl FromStr for ListenAddress {
         if let Some(path) = text.strip_prefix(UNIX) {
             return unix_path(path).map(Self::Unix);
         }
+        if let Some(name) = text.strip_prefix(PASSED) {
+            return match is_name_of_passed(name) {
+                true => Ok(Self::Passed(name.to_owned())),
+                false => Err(NotAnAddress::NoName),
+            };
+        }
         if let Ok(address) = text.parse() {
             return Ok(Self::Ip(address));
         }
@@ -177,6 +193,12 @@ impl FromStr for ListenAddress {
             _ => Err(NotAnAddress::Unknown),
         }
     }
+}
+
+/// Tells whether a socket that is passed may be called so, or has that number.
+fn is_name_of_passed(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_graphic() && byte != b':';
+    !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(is_letter)
 }
 
 /// Tells whether a host may be called so. What ends in a number is an address misspelt, which
@@ -202,6 +224,7 @@ impl fmt::Display for ListenAddress {
             Self::Ip(address) => address.fmt(f),
             Self::Name(name, port) => write!(f, "{name}:{port}"),
             Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+            Self::Passed(name) => write!(f, "{PASSED}{name}"),
             Self::Tls(address) => write!(f, "{TLS}{address}"),
         }
     }
@@ -248,6 +271,9 @@ mod tests {
             "tls:127.0.0.1:0",
             "tls:localhost:8443",
             "tls:unix:/run/mirant.sock",
+            "fd:http",
+            "fd:3",
+            "tls:fd:mirant.socket",
         ];
         for text in good {
             let address: ListenAddress = text.parse().unwrap();
@@ -312,6 +338,14 @@ mod tests {
         ];
         for (text, expected) in bad {
             assert_eq!(text.parse::<ListenAddress>(), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_socket_that_is_passed_has_a_name() {
+        for text in ["fd:", "fd:a b", "fd:a:b", "fd:\u{e4}", "tls:fd:"] {
+            let refused = Err(NotAnAddress::NoName);
+            assert_eq!(text.parse::<ListenAddress>(), refused, "{text}");
         }
     }
 

@@ -2,11 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::address::{BoundAddress, ListenAddress, resolve};
+use super::passed::{Inherited, Passed};
 use super::settings::Settings;
 use super::tcp;
 use super::tls::Acceptor;
@@ -30,6 +33,22 @@ pub enum BindError {
         /// The address.
         address: ListenAddress,
     },
+    /// No socket of this name was passed to the process.
+    #[error(
+        "cannot listen on {address}: no such socket is passed to the process; start it by its .socket unit"
+    )]
+    NotPassed {
+        /// The name.
+        address: ListenAddress,
+    },
+    /// One that was passed cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Passed {
+        /// The name.
+        address: ListenAddress,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// A host's name in `http.listen` or `admin.listen` has no address.
     #[error("cannot resolve {address}")]
     Resolve {
@@ -51,8 +70,12 @@ pub struct ListeningSocket {
 #[derive(Debug)]
 enum Kind {
     Tcp(TcpListener),
-    /// With its file, which goes when this does.
-    Unix(UnixListener, SocketFile),
+    Unix {
+        listener: UnixListener,
+        path: PathBuf,
+        /// It goes when this does; not there if it is somebody else's.
+        _file: Option<SocketFile>,
+    },
 }
 
 impl ListeningSocket {
@@ -61,7 +84,7 @@ impl ListeningSocket {
     pub fn address(&self) -> Option<BoundAddress> {
         let address = match &self.kind {
             Kind::Tcp(listener) => BoundAddress::Ip(listener.local_addr().ok()?),
-            Kind::Unix(_, file) => BoundAddress::Unix(file.path().to_owned()),
+            Kind::Unix { path, .. } => BoundAddress::Unix(path.clone()),
         };
         Some(match self.acceptor {
             Some(_) => BoundAddress::Tls(Box::new(address)),
@@ -74,6 +97,13 @@ impl ListeningSocket {
         self.acceptor.as_ref()
     }
 
+    /// Takes up other settings, for the connections that come.
+    pub(super) fn renew(&self, http: &Settings) {
+        if let Kind::Tcp(listener) = &self.kind {
+            tcp::bound(&SockRef::from(listener), http);
+        }
+    }
+
     /// Accepts a connection.
     ///
     /// # Errors
@@ -81,7 +111,7 @@ impl ListeningSocket {
     pub(super) async fn accept(&self, http: &Settings) -> io::Result<Socket> {
         match &self.kind {
             Kind::Tcp(listener) => tcp::accept(listener).await,
-            Kind::Unix(listener, _) => unix::accept(listener, http.max_unsent.as_u64()).await,
+            Kind::Unix { listener, .. } => unix::accept(listener, http.max_unsent.as_u64()).await,
         }
     }
 
@@ -92,7 +122,7 @@ impl ListeningSocket {
     pub(super) fn accept_waiting(&self, http: &Settings) -> io::Result<Socket> {
         match &self.kind {
             Kind::Tcp(listener) => tcp::accept_waiting(listener),
-            Kind::Unix(listener, _) => unix::accept_waiting(listener, http.max_unsent.as_u64()),
+            Kind::Unix { listener, .. } => unix::accept_waiting(listener, http.max_unsent.as_u64()),
         }
     }
 }
@@ -105,6 +135,7 @@ pub fn listen(
     addresses: &[ListenAddress],
     http: &Settings,
     acceptor: Option<&Arc<Acceptor>>,
+    passed: &mut Passed,
 ) -> Result<Vec<ListeningSocket>, BindError> {
     let mut sockets = Vec::new();
     for address in addresses {
@@ -117,7 +148,7 @@ pub fn listen(
             }
             address => (address, None),
         };
-        let kinds = listen_on(address, http)?;
+        let kinds = listen_on(address, http, passed)?;
         sockets.extend(kinds.into_iter().map(|kind| ListeningSocket {
             kind,
             acceptor: acceptor.cloned(),
@@ -126,7 +157,11 @@ pub fn listen(
     Ok(sockets)
 }
 
-fn listen_on(address: &ListenAddress, http: &Settings) -> Result<Vec<Kind>, BindError> {
+fn listen_on(
+    address: &ListenAddress,
+    http: &Settings,
+    passed: &mut Passed,
+) -> Result<Vec<Kind>, BindError> {
     match address {
         ListenAddress::Ip(address) => listen_on_any(&[*address], http),
         ListenAddress::Name(name, port) => {
@@ -142,9 +177,48 @@ fn listen_on(address: &ListenAddress, http: &Settings) -> Result<Vec<Kind>, Bind
                 address: BoundAddress::Unix(path.clone()),
                 source,
             })?;
-            Ok(vec![Kind::Unix(listener, file)])
+            Ok(vec![Kind::Unix {
+                listener,
+                path: path.clone(),
+                _file: Some(file),
+            }])
         }
-        ListenAddress::Tls(address) => listen_on(address, http),
+        ListenAddress::Passed(name) => {
+            let sockets = passed.named(name);
+            if sockets.is_empty() {
+                return Err(BindError::NotPassed {
+                    address: address.clone(),
+                });
+            }
+            let kinds = sockets.into_iter().map(|socket| take_over(socket, http));
+            let kinds: io::Result<_> = kinds.collect();
+            kinds.map_err(|source| BindError::Passed {
+                address: address.clone(),
+                source,
+            })
+        }
+        ListenAddress::Tls(address) => listen_on(address, http, passed),
+    }
+}
+
+/// Has a socket that was passed to the process listen within the runtime.
+fn take_over(socket: Inherited, http: &Settings) -> io::Result<Kind> {
+    match socket {
+        Inherited::Tcp(listener) => {
+            listener.set_nonblocking(true)?;
+            tcp::bound(&SockRef::from(&listener), http);
+            Ok(Kind::Tcp(TcpListener::from_std(listener)?))
+        }
+        Inherited::Unix(listener) => {
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            let path = address.as_pathname().unwrap_or(Path::new("")).to_owned();
+            Ok(Kind::Unix {
+                listener: UnixListener::from_std(listener)?,
+                path,
+                _file: None,
+            })
+        }
     }
 }
 

@@ -10,12 +10,12 @@ use bytes::Buf;
 use http::StatusCode;
 use tokio::time::{Instant, Sleep};
 
-use super::Shared;
 use super::fast_path;
 use super::head_cache::HeadCache;
 use super::http1::{self, CONTINUE, Open, Reading, Unreadable};
 use super::respond::{Rest, respond, write};
 use super::routes::Known;
+use super::{Shared, newest};
 use crate::metrics::Limit;
 use crate::pause::was_paused;
 use crate::server::STEP;
@@ -37,7 +37,7 @@ struct Taken {
 /// What is kept while a connect is held is this function's own state: what is usual is done without
 /// an await, and all else that waits is boxed, and gone by then. The socket comes boxed because a
 /// future keeps room for its arguments beside what it makes of them.
-pub(super) async fn serve(socket: Box<Socket>, shared: &Shared) {
+pub(super) async fn serve(socket: Box<Socket>, shared: &mut Arc<Shared>) {
     let mut socket = *socket;
     let mut until = pin!(tokio::time::sleep(shared.settings.keep_alive_timeout));
     let mut stopping = shared.stopping.clone();
@@ -51,6 +51,7 @@ pub(super) async fn serve(socket: Box<Socket>, shared: &Shared) {
     .await;
     let mut cache = HeadCache::default();
     while has_arrived(&mut socket, until.as_mut(), shared).await {
+        let shared = newest(shared);
         let mut step = take_whole(&mut socket, &mut cache, shared);
         if matches!(step, Step::Unread) {
             let Some((taken, open)) = Box::pin(take(socket, shared)).await else {
@@ -163,7 +164,8 @@ fn link(shared: &Shared) -> Link {
 /// Has the next request served, if it is ordinary and has arrived whole.
 fn take_whole(socket: &mut Socket, cache: &mut HeadCache<Known>, shared: &Shared) -> Step {
     let mut arrived = socket.take_ahead();
-    if let Some((known, body)) = cache.get(&arrived, &shared.hashes) {
+    let known = cache.get(&arrived, &shared.hashes);
+    if let Some((known, body)) = known.filter(|(known, _)| known.is_in(&shared.routes)) {
         let text = arrived.slice(body.clone());
         arrived.advance(body.end);
         socket.put_back(arrived);
@@ -311,7 +313,7 @@ mod tests {
     use super::*;
 
     /// The size of the future that a function returns.
-    fn size_of_future<F>(_: impl Fn(Box<Socket>, &'static Shared) -> F) -> usize {
+    fn size_of_future<F>(_: impl Fn(Box<Socket>, &'static mut Arc<Shared>) -> F) -> usize {
         size_of::<F>()
     }
 

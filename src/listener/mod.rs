@@ -9,6 +9,7 @@ mod head_cache;
 mod http1;
 mod hyper_io;
 mod mode;
+mod passed;
 mod per_address;
 mod proxies;
 mod proxy_protocol;
@@ -16,17 +17,20 @@ mod refusal;
 mod respond;
 mod routes;
 pub mod settings;
+mod stops;
 mod tcp;
 pub mod tls;
 mod unix;
 
 use std::hash::RandomState;
 use std::io;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::live::{Current, Live};
 use crate::memory::{Budget, Kind};
 use crate::metrics::{Limit, Metrics, Notice};
 use crate::peer::Peer;
@@ -38,6 +42,7 @@ pub use bind::{BindError, ListeningSocket, listen};
 use descriptors::{Lack, Spare, are_lacking};
 pub use descriptors::{RESERVED_DESCRIPTORS, max_connections};
 pub use mode::NotAMode;
+pub use passed::Passed;
 use per_address::{Counted, PerAddress};
 pub use proxies::{NotAProxy, Proxies};
 use proxy_protocol::Fault;
@@ -45,6 +50,7 @@ use refusal::Full;
 use routes::Route;
 pub use routes::Routes;
 pub use settings::{BACKLOG, Settings};
+pub use stops::Stops;
 use tls::{Acceptor, Kept, shake_hands};
 
 /// How long to wait before accepting again when the system is out of something.
@@ -52,19 +58,42 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What a connection takes: its task, its entry in the runtime, and what it waits for, such as a held connect.
 const CONNECTION: usize = 1280;
 
-/// What all connections of a listener share.
+/// What an operator may change of a listener while it listens.
 #[derive(Debug)]
+pub struct Terms {
+    /// The settings of HTTP.
+    pub settings: Settings,
+    /// The size of a request's body.
+    pub max_message_size: u64,
+    /// The proxies that are trusted to say whose connections theirs are.
+    pub proxies: Proxies,
+    /// Who answers requests.
+    pub routes: Routes,
+}
+
+/// What the connections of a listener share that are told together that the server stops.
+#[derive(Debug, Clone)]
 struct Shared {
-    settings: Settings,
+    settings: Arc<Settings>,
     max_message_size: u64,
-    proxies: Proxies,
+    proxies: Arc<Proxies>,
     per_address: Arc<PerAddress>,
-    routes: Routes,
+    routes: Arc<Routes>,
     metrics: Arc<Metrics>,
     /// Turns true when the server stops, and does not change otherwise.
     stopping: watch::Receiver<bool>,
     /// Hashes heads, with keys that no client knows.
     hashes: RandomState,
+    /// What has taken its place, once there are other terms.
+    successor: OnceLock<Arc<Self>>,
+}
+
+/// Returns what connections share now, of what one of them has shared so far: a connection looks at it with each request.
+fn newest(shared: &mut Arc<Shared>) -> &Shared {
+    while let Some(successor) = shared.successor.get() {
+        *shared = Arc::clone(successor);
+    }
+    shared
 }
 
 impl Surroundings for Shared {
@@ -141,39 +170,84 @@ impl Shared {
 /// A listener that accepts connections for a routes.
 #[derive(Debug)]
 pub struct Listener {
-    shared: Arc<Shared>,
+    /// One for each slice of its connections.
+    slices: Box<[Live<Shared>]>,
+    /// How many connections there have been.
+    accepted: AtomicUsize,
+    /// Turns true when nothing is to be accepted any more.
+    stopping: watch::Receiver<bool>,
+    /// How often there were other terms.
+    renewed: watch::Sender<u64>,
     connections: Arc<Semaphore>,
     max_connections: usize,
 }
 
 impl Listener {
-    /// Makes a listener for so many connections at once; those proxies are trusted to say whose theirs are.
+    /// Makes a listener for so many connections at once.
     #[must_use]
     pub fn new(
-        settings: Settings,
+        terms: Terms,
         max_connections: usize,
-        max_message_size: u64,
-        proxies: Proxies,
-        routes: Routes,
-        metrics: Arc<Metrics>,
-        stopping: watch::Receiver<bool>,
+        metrics: &Arc<Metrics>,
+        stops: &Stops,
     ) -> Self {
-        let max_of_one = settings.max_connections_per_address;
-        let shared = Shared {
-            settings,
-            max_message_size,
-            proxies,
+        let max_of_one = terms.settings.max_connections_per_address;
+        let stopping = stops.of_all();
+        let first = Shared {
+            settings: Arc::new(terms.settings),
+            max_message_size: terms.max_message_size,
+            proxies: Arc::new(terms.proxies),
             per_address: PerAddress::new(max_of_one.unwrap_or(most_of(max_connections))),
-            routes,
-            metrics,
-            stopping,
+            routes: Arc::new(terms.routes),
+            metrics: Arc::clone(metrics),
+            stopping: stopping.clone(),
             hashes: RandomState::new(),
+            successor: OnceLock::new(),
+        };
+        let of_slice = |stopping| {
+            let shared = Shared {
+                stopping,
+                ..first.clone()
+            };
+            Live::from(shared)
         };
         Self {
-            shared: Arc::new(shared),
+            slices: stops.of_slices().map(of_slice).collect(),
+            accepted: AtomicUsize::new(0),
+            stopping,
+            renewed: watch::Sender::new(0),
             connections: Arc::new(Semaphore::new(max_connections)),
             max_connections,
         }
+    }
+
+    /// Takes up other terms, for the next request of each connection.
+    pub fn renew(&self, terms: Terms) {
+        let max_of_one = terms.settings.max_connections_per_address;
+        let max_of_one = max_of_one.unwrap_or(most_of(self.max_connections));
+        self.shared().per_address.set_max(max_of_one);
+        let settings = Arc::new(terms.settings);
+        let (proxies, routes) = (Arc::new(terms.proxies), Arc::new(terms.routes));
+        for slice in &self.slices {
+            let before = slice.shared();
+            let shared = Arc::new(Shared {
+                settings: Arc::clone(&settings),
+                max_message_size: terms.max_message_size,
+                proxies: Arc::clone(&proxies),
+                routes: Arc::clone(&routes),
+                successor: OnceLock::new(),
+                ..Shared::clone(&before)
+            });
+            slice.set(Arc::clone(&shared));
+            // Whoever renews it does so alone.
+            let _ = before.successor.set(shared);
+        }
+        self.renewed.send_modify(|times| *times += 1);
+    }
+
+    /// Returns what connections share, of whatever slice.
+    fn shared(&self) -> Current<Shared> {
+        self.slices[0].get()
     }
 
     /// Returns how many connections there may be at once.
@@ -185,13 +259,18 @@ impl Listener {
     /// Accepts connections until the server stops, those that wait then too: their clients take them for accepted.
     /// Then the socket is closed.
     pub async fn accept(&self, socket: ListeningSocket) {
-        let mut stopping = self.shared.stopping.clone();
+        let (mut stopping, mut renewed) = (self.stopping.clone(), self.renewed.subscribe());
         let mut spare = Spare::new();
         loop {
+            let settings = Arc::clone(&self.shared().settings);
             let accepted = tokio::select! {
                 biased;
                 _ = stopping.wait_for(|stopping| *stopping) => return self.accept_last(&socket),
-                accepted = socket.accept(&self.shared.settings) => accepted,
+                Ok(()) = renewed.changed() => {
+                    socket.renew(&self.shared().settings);
+                    continue;
+                }
+                accepted = socket.accept(&settings) => accepted,
             };
             match accepted {
                 Ok(accepted) => self.open(accepted, socket.acceptor()),
@@ -202,8 +281,9 @@ impl Listener {
     }
 
     fn accept_last(&self, socket: &ListeningSocket) {
+        let settings = Arc::clone(&self.shared().settings);
         loop {
-            match socket.accept_waiting(&self.shared.settings) {
+            match socket.accept_waiting(&settings) {
                 Ok(accepted) => self.open(accepted, socket.acceptor()),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(_) => return,
@@ -219,23 +299,24 @@ impl Listener {
     }
 
     fn open(&self, mut socket: Socket, acceptor: Option<&Arc<Acceptor>>) {
-        let shared = &self.shared;
+        let slice = self.accepted.fetch_add(1, Relaxed) % self.slices.len();
+        let shared = self.slices[slice].shared();
         let is_tls = acceptor.is_some();
         let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
-            return Full::Connections(self.max_connections).refuse(&socket, is_tls, shared);
+            return Full::Connections(self.max_connections).refuse(&socket, is_tls, &shared);
         };
         let counted = match shared.receive(&mut socket) {
             Ok(counted) => counted,
-            Err(full) => return full.refuse(&socket, is_tls, shared),
+            Err(full) => return full.refuse(&socket, is_tls, &shared),
         };
-        let mut open = Open::new(permit, counted, Arc::clone(shared));
+        let mut open = Open::new(permit, counted, shared);
         let mut socket = Box::new(socket);
         // A connection without TLS keeps nothing that is for one with it.
         let Some(acceptor) = acceptor.cloned() else {
             tokio::spawn(async move {
                 let is_named = !socket.is_proxied() || !open.shared.proxies.speak_first();
                 if is_named || Box::pin(open.hear_proxy(&mut socket, false)).await {
-                    connection::serve(socket, &open.shared).await;
+                    connection::serve(socket, &mut open.shared).await;
                 }
                 drop(open);
             });
@@ -243,7 +324,7 @@ impl Listener {
         };
         tokio::spawn(async move {
             if let Some(kept) = Box::pin(open.begin_tls(&mut socket, acceptor)).await {
-                connection::serve(socket, &open.shared).await;
+                connection::serve(socket, &mut open.shared).await;
                 drop(kept);
             }
             drop(open);
@@ -252,9 +333,9 @@ impl Listener {
 
     /// Goes on when there is no file descriptor for another connection: refuses it, or waits for one.
     async fn go_without(&self, listening: &ListeningSocket, spare: &mut Spare) {
-        let shared = &self.shared;
+        let shared = self.slices[0].shared();
         let is_tls = listening.acceptor().is_some();
-        let refuse = |socket: &Socket| Full::Descriptors.refuse(socket, is_tls, shared);
+        let refuse = |socket: &Socket| Full::Descriptors.refuse(socket, is_tls, &shared);
         let lack = spare.refuse_one(listening, &shared.settings, refuse);
         if lack == Lack::NothingWaits {
             return;
@@ -277,8 +358,9 @@ impl Listener {
     /// Some errors are of one connection, and some last until something is freed.
     async fn pause(&self, error: &io::Error) {
         if !is_of_one_connection(error) {
-            self.shared.metrics.limited(Limit::MaxConnections);
-            if let Some(permit) = self.shared.metrics.may_log(Notice::Accept) {
+            let metrics = Arc::clone(&self.shared().metrics);
+            metrics.limited(Limit::MaxConnections);
+            if let Some(permit) = metrics.may_log(Notice::Accept) {
                 let suppressed = permit.suppressed;
                 tracing::error!(%error, suppressed, "cannot accept connections");
             }
@@ -324,17 +406,18 @@ impl Open {
     /// Hears from a proxy whose connection it is, if one has connected, and has TLS begin; nothing if the
     /// connection is not to be served.
     async fn begin_tls(&mut self, socket: &mut Socket, acceptor: Arc<Acceptor>) -> Option<Kept> {
-        let is_named = !socket.is_proxied() || !self.shared.proxies.speak_first();
+        let shared = Arc::clone(&self.shared);
+        let is_named = !socket.is_proxied() || !shared.proxies.speak_first();
         let is_served = (is_named || self.hear_proxy(socket, true).await)
-            && shake_hands(socket, &acceptor, &self.shared).await;
-        is_served.then(|| Kept::new(&self.shared))
+            && shake_hands(socket, &acceptor, &shared).await;
+        is_served.then(|| Kept::new(&shared.metrics))
     }
 
     /// Hears from a proxy whose connection it is; false if it is not to be served.
     async fn hear_proxy(&mut self, socket: &mut Socket, is_tls: bool) -> bool {
-        let shared = &self.shared;
+        let shared = Arc::clone(&self.shared);
         let proxy = socket.peer();
-        let client = match proxy_protocol::read(socket, shared).await {
+        let client = match proxy_protocol::read(socket, &shared).await {
             Ok(client) => client.map(Peer::from),
             Err(fault) => {
                 shared.close_unnamed(fault, socket);
@@ -347,7 +430,7 @@ impl Open {
             match shared.receive(socket) {
                 Ok(counted) => self.counted = counted,
                 Err(full) => {
-                    full.refuse(socket, is_tls, shared);
+                    full.refuse(socket, is_tls, &shared);
                     return false;
                 }
             }
@@ -358,11 +441,9 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.shared.metrics.connections.decrement();
-        self.shared
-            .metrics
-            .memory
-            .sub(Kind::Connections, CONNECTION);
+        let metrics = &self.shared.metrics;
+        metrics.connections.decrement();
+        metrics.memory.sub(Kind::Connections, CONNECTION);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -11,7 +12,7 @@ use crate::network::block;
 /// The connections of each address that has any.
 #[derive(Debug)]
 pub(super) struct PerAddress {
-    max: usize,
+    max: AtomicUsize,
     counts: DashMap<IpAddr, usize>,
 }
 
@@ -26,21 +27,26 @@ impl PerAddress {
     /// So many connections each address may have.
     pub(super) fn new(max: usize) -> Arc<Self> {
         Arc::new(Self {
-            max,
+            max: AtomicUsize::new(max),
             counts: DashMap::new(),
         })
     }
 
     /// Returns how many an address may have.
     pub(super) fn max(&self) -> usize {
-        self.max
+        self.max.load(Relaxed)
+    }
+
+    /// Says how many it may have from now on; those that it has stay.
+    pub(super) fn set_max(&self, max: usize) {
+        self.max.store(max, Relaxed);
     }
 
     /// Counts a connection of an address; nothing if it has as many as it may.
     pub(super) fn count(self: &Arc<Self>, address: IpAddr) -> Option<Counted> {
         let block = block(address);
         let mut count = self.counts.entry(block).or_insert(0);
-        if *count >= self.max {
+        if *count >= self.max() {
             return None;
         }
         *count += 1;

@@ -125,6 +125,12 @@ impl Known {
         self.client
     }
 
+    /// Tells whether it is of these routes, and not of those that were before.
+    pub(super) fn is_in(&self, routes: &Routes) -> bool {
+        let service = routes.service.as_ref();
+        service.is_some_and(|service| Arc::ptr_eq(service, &self.service))
+    }
+
     pub(super) fn persistence(&self) -> Persistence {
         self.decision.persistence
     }

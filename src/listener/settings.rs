@@ -60,6 +60,9 @@ pub struct Settings {
     pub max_headers: usize,
     /// Bytes from which on the responses of polls are compressed for clients that read gzip; 0: never.
     pub gzip_threshold: ByteSize,
+    /// How long a stopping server takes to send its clients away, one after the other.
+    #[serde(with = "humantime_serde")]
+    pub drain_time: Duration,
     /// How long a stopping server waits for responses to leave.
     #[serde(with = "humantime_serde")]
     pub shutdown_timeout: Duration,
@@ -97,6 +100,7 @@ impl Default for Settings {
             max_header_size: ByteSize::kib(32),
             max_headers: 100,
             gzip_threshold: ByteSize::kib(16),
+            drain_time: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(10),
         }
     }

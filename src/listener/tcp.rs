@@ -58,11 +58,16 @@ fn listen_on(address: SocketAddr, http: &Settings) -> io::Result<TcpListener> {
     };
     // A restarted server takes its port while connections of the old one linger.
     socket.set_reuseaddr(true)?;
-    if let Err(error) = bound_unread(&SockRef::from(&socket), http) {
-        tracing::warn!(%error, "the kernel does not bound what it keeps for clients that do not read (http.max_unsent)");
-    }
+    bound(&SockRef::from(&socket), http);
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// Bounds what is kept of the connections that come from now on.
+pub(super) fn bound(listener: &SockRef<'_>, http: &Settings) {
+    if let Err(error) = bound_unread(listener, http) {
+        tracing::warn!(%error, "the kernel does not bound what it keeps for clients that do not read (http.max_unsent)");
+    }
 }
 
 /// Bounds what the kernel keeps for clients that do not read, and for how long: twice what the server

@@ -37,10 +37,6 @@ impl SocketFile {
             identity: identity(&file),
         })
     }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 impl Drop for SocketFile {

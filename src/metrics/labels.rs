@@ -262,10 +262,12 @@ pub enum EndReason {
     NotRestored,
     /// It goes on at another node of the cluster.
     Moved,
+    /// Access rules that were changed do not allow it any more.
+    Forbidden,
 }
 
 impl EndReason {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Disconnect,
         Self::Expired,
         Self::MaxQueue,
@@ -275,6 +277,7 @@ impl EndReason {
         Self::Administrator,
         Self::NotRestored,
         Self::Moved,
+        Self::Forbidden,
     ];
 
     /// Returns the label that metrics and log lines carry.
@@ -290,6 +293,7 @@ impl EndReason {
             Self::Administrator => "administrator",
             Self::NotRestored => "not_restored",
             Self::Moved => "moved",
+            Self::Forbidden => "forbidden",
         }
     }
 }

@@ -26,11 +26,11 @@ impl Scope<'_> {
     /// # Errors
     /// A rule denies it, or none allows it.
     pub(super) fn may_handshake(&self, subject: &Subject) -> Result<(), Refusal> {
-        let decision = self.access.decide(Asked::Handshake, subject);
+        let decision = self.terms.access.decide(Asked::Handshake, subject);
         if decision.allowed {
             return Ok(());
         }
-        let reason = self.access.reason(decision).unwrap_or_default();
+        let reason = self.terms.access.reason(decision).unwrap_or_default();
         Err(self.forbid(Forbidden::Handshake, "", decision, reason, None))
     }
 
@@ -48,7 +48,7 @@ impl Scope<'_> {
         if session.is_none() {
             self.is_welcome(actor.who.identity())?;
         }
-        if self.access.is_open() {
+        if self.terms.access.is_open() {
             return Ok(());
         }
         let granted = self.granted(session, actor);
@@ -79,7 +79,7 @@ impl Scope<'_> {
         if session.is_none() {
             self.is_welcome(actor.who.identity())?;
         }
-        if self.access.is_open() {
+        if self.terms.access.is_open() {
             return Ok(());
         }
         let granted = self.granted(session, actor);
@@ -102,18 +102,21 @@ impl Scope<'_> {
         actor: &Actor<'_>,
     ) -> Result<(), Refusal> {
         self.is_welcome(actor.who.identity())?;
-        let decision = self.access.decide(Asked::Forget(channel), &actor.subject());
+        let decision = self
+            .terms
+            .access
+            .decide(Asked::Forget(channel), &actor.subject());
         if decision.allowed {
             return Ok(());
         }
-        let reason = self.access.reason(decision).unwrap_or_default();
+        let reason = self.terms.access.reason(decision).unwrap_or_default();
         Err(self.forbid(Forbidden::Forget, channel.as_str(), decision, reason, None))
     }
 
     fn granted(&self, session: Option<&Arc<Session>>, actor: &Actor<'_>) -> Granted {
         match session {
             Some(session) => session.granted(),
-            None => self.access.for_subject(actor.subject()),
+            None => self.terms.access.for_subject(actor.subject()),
         }
     }
 

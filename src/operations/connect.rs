@@ -80,7 +80,8 @@ pub fn ended(reply: Reply<'_>, reason: EndReason, handshake: impl FnOnce() -> Ad
         | EndReason::MaxQueue
         | EndReason::Memory
         | EndReason::Administrator
-        | EndReason::NotRestored => reply
+        | EndReason::NotRestored
+        | EndReason::Forbidden => reply
             .failed(BayeuxError::SessionUnknown)
             .advised(handshake()),
         EndReason::IdentityExpired => reply.failed(BayeuxError::TokenExpired).advised(handshake()),
@@ -102,7 +103,7 @@ fn events_by(message: &Message<'_>, actor: &Actor<'_>, scope: &Scope<'_>) -> Eve
 
 /// Other tabs of the browser hold its connections: this one is told to poll, or to stop.
 fn multiple_clients<'a>(reply: Reply<'a>, actor: &Actor<'_>, scope: &Scope<'_>) -> Reply<'a> {
-    let settings = &scope.shared.settings;
+    let settings = &scope.shared.settings.get();
     let interval = settings.multi_session_interval;
     if interval.is_zero() {
         reply

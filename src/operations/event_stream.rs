@@ -65,7 +65,7 @@ pub fn open(
 ) -> Result<Option<Opened>, NotOpened> {
     let names = implied::names(channels);
     // Nothing begins for what is malformed.
-    subscriptions(&implied::subscribe(&names, None), scope.limits)?;
+    subscriptions(&implied::subscribe(&names, None), &scope.terms.limits)?;
     if let Some((id, last)) = last {
         let resumed = resume(&names, id, last, actor, scope)?;
         return Ok(resumed.map(|(stream, beginning)| Opened {
@@ -153,7 +153,7 @@ fn wanted(
 ) -> Result<Vec<ChannelPattern>, NotOpened> {
     let mut message = implied::subscribe(names, Some(session.id()));
     scope.incoming(&mut message, Some(session), actor)?;
-    let patterns = subscriptions(&message, scope.limits)?;
+    let patterns = subscriptions(&message, &scope.terms.limits)?;
     scope.may_subscribe(&patterns, Some(session), actor)?;
     scope.has_memory()?;
     Ok(patterns)
@@ -192,7 +192,7 @@ pub fn join(
         let reply = Reply::to(&message);
         let mut reply = match passed {
             Err(Refusal::Later(error, wait)) => {
-                let advice = Advice::retry(wait, scope.shared.settings.timeout);
+                let advice = Advice::retry(wait, scope.shared.settings.get().timeout);
                 reply.refused(error).advised(advice)
             }
             Err(refusal) => refused(reply, refusal),

@@ -109,7 +109,7 @@ pub(super) fn begin(
     if let Some(identity) = &subject.identity {
         session.set_end(scope.end_of(identity));
     }
-    session.grant(scope.access.for_subject(subject));
+    session.grant(scope.terms.access.for_subject(subject));
     session.tell_begun();
     scope.sessions.add(Arc::clone(&session));
     scope.metrics().sessions.increment();

@@ -56,7 +56,7 @@ impl Implied<'_> {
             Self::Past(pattern) => take(&subscribe(&pattern_name(pattern), None)),
             Self::Changed(channel, None) => take(&publish(&name(channel), None)),
             Self::Changed(channel, Some(data)) => {
-                if let Ok(data) = parse_data(data, scope.limits) {
+                if let Ok(data) = parse_data(data, &scope.terms.limits) {
                     take(&publish(&name(channel), Some(data)));
                 }
             }

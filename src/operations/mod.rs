@@ -22,6 +22,7 @@ pub mod resources;
 mod room;
 mod subscribe;
 mod taking_up;
+mod terms;
 mod unsubscribe;
 
 use core::net::IpAddr;
@@ -36,7 +37,7 @@ use std::time::{Duration, Instant, SystemTime};
 use indexmap::IndexSet;
 use serde_json::value::RawValue;
 
-use crate::access::{Access, Identity};
+use crate::access::Identity;
 use crate::authentication::{Known, Shown};
 use crate::bayeux::{
     Advice, BayeuxError, ChannelBound, ChannelKind, ChannelName, ChannelPattern, ClientId, Draft,
@@ -45,8 +46,8 @@ use crate::bayeux::{
 use crate::cluster::{Links, Once};
 use crate::extensions::Refusal;
 use crate::history::History;
+use crate::live::Current;
 use crate::metrics::{Limit, Metrics};
-use crate::rates::Rates;
 use crate::resources::Resources;
 use crate::router::{Delivery, Router};
 use crate::sequence::Sequence;
@@ -63,6 +64,7 @@ use pace::milliseconds;
 pub use publish::{Publishing, publish};
 pub use refused_users::{RefusedUsers, TooManyRefused};
 pub use taking_up::Revived;
+pub use terms::Terms;
 
 /// What operations work on.
 #[derive(Debug)]
@@ -75,18 +77,14 @@ pub struct Scope<'s> {
     pub resources: &'s Arc<Resources>,
     /// What is kept of channels with history.
     pub history: &'s History,
-    /// Who may do what.
-    pub access: &'s Arc<Access>,
+    /// On which terms.
+    pub terms: Current<Terms>,
     /// Who may do nothing for a while.
     pub refused_users: &'s RefusedUsers,
-    /// How fast clients may be.
-    pub rates: &'s Rates,
     /// The application servers that take calls.
     pub connected: &'s Connected,
     /// What all sessions share.
     pub shared: &'s Arc<Shared>,
-    /// The bounds of names and batches.
-    pub limits: &'s Limits,
     /// The connection types that are on.
     pub connection_types: &'s [&'static str],
     /// Whether clients may acknowledge what they receive.
@@ -185,7 +183,7 @@ impl Scope<'_> {
     /// Returns how events of a channel are delivered.
     #[must_use]
     pub fn delivery(&self, channel: &ChannelName) -> Delivery {
-        self.router.delivery(channel, &self.shared.settings)
+        self.router.delivery(channel, &self.shared.settings.get())
     }
 
     /// Returns why the session of a connect has ended lately, if that could not be said before.
@@ -383,7 +381,7 @@ fn without_session<'a>(
     let delay = if id == (None, None) {
         Duration::ZERO
     } else {
-        let max = shared.settings.max_unknown_delay;
+        let max = shared.settings.get().max_unknown_delay;
         scope.sessions.delay_unknown(id, now, max)
     };
     let advice = || {
@@ -391,7 +389,7 @@ fn without_session<'a>(
             shared.handshake_advice(actor.is_blind, now)
         } else {
             // It has had its place among those that come back, and waits already.
-            Advice::handshake(Duration::ZERO, shared.settings.timeout)
+            Advice::handshake(Duration::ZERO, shared.settings.get().timeout)
         }
     };
     let reply = connect::ended(reply, EndReason::Expired, advice);
@@ -410,7 +408,7 @@ fn on_channel<'a>(
     actor: &Actor<'_>,
     scope: &Scope<'_>,
 ) -> (Reply<'a>, Effect) {
-    let channel = match checked_channel(message, scope.limits) {
+    let channel = match checked_channel(message, &scope.terms.limits) {
         Ok(channel) => channel,
         Err(error) => return (reply.failed(error), Effect::None),
     };
@@ -419,7 +417,7 @@ fn on_channel<'a>(
         let reply = if message.names_client() || !is_broadcast || !actor.may_publish_without_session
         {
             reply.failed(BayeuxError::SessionUnknown)
-        } else if !scope.router.settings().publish_without_session {
+        } else if !scope.router.may_publish_without_session() {
             reply.failed(BayeuxError::SessionMissing)
         } else if let Who::Unknown(refusal) = actor.who {
             refused(reply, refusal.clone())
@@ -456,7 +454,7 @@ fn on_channel<'a>(
 
 /// Checks a message's id, of which a held connect keeps a copy.
 fn checked_id(message: &Message<'_>, scope: &Scope<'_>) -> Result<(), BayeuxError> {
-    let limits = scope.limits;
+    let limits = &scope.terms.limits;
     let length = message.id.map_or(0, |id| id.get().len());
     if length > limits.max_message_id_length {
         scope.metrics().limited(Limit::MaxMessageIdLength);

@@ -36,7 +36,7 @@ impl Scope<'_> {
     /// # Errors
     /// It comes too soon.
     pub fn pace_handshake(&self, address: Option<IpAddr>) -> Result<(), Refusal> {
-        let taken = self.rates.handshake(address, self.now);
+        let taken = self.terms.rates.handshake(address, self.now);
         taken.map_err(|too_soon| {
             self.note(too_soon, None, address, "a handshake came");
             let wait = too_soon.wait.max(HANDSHAKE_WAIT);
@@ -52,13 +52,13 @@ impl Scope<'_> {
         session: &Arc<Session>,
         actor: &Actor<'_>,
     ) -> Option<Advice> {
-        if self.rates.are_off() || !session.is_in_vain(connect, self.now) {
+        if self.terms.rates.are_off() || !session.is_in_vain(connect, self.now) {
             return None;
         }
         let wait = self.take(Some(session), actor.address).err()?;
         let wait = Duration::from_millis(milliseconds(wait));
         let interval = session.put_off(wait, self.now);
-        let advice = Advice::retry(interval, self.shared.settings.timeout);
+        let advice = Advice::retry(interval, self.shared.settings.get().timeout);
         Some(self.shared.at_stop(advice, actor.is_blind, self.now))
     }
 
@@ -68,7 +68,7 @@ impl Scope<'_> {
         address: Option<IpAddr>,
     ) -> Result<(), Duration> {
         let bucket = session.map(|session| session.bucket());
-        let taken = self.rates.message(bucket, address, self.now);
+        let taken = self.terms.rates.message(bucket, address, self.now);
         taken.map_err(|too_soon| {
             self.note(too_soon, session, address, "a message came");
             too_soon.wait

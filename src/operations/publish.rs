@@ -58,11 +58,8 @@ pub(super) fn draft<'a>(
     channel: &'a ChannelName,
     scope: &Scope<'_>,
 ) -> Option<Draft<'a>> {
-    let settings = scope.router.settings();
-    let fields = EventFields {
-        ext: settings.relay_ext,
-        custom: settings.relay_custom_fields,
-    };
+    let (ext, custom) = scope.router.relayed();
+    let fields = EventFields { ext, custom };
     Draft::of(message, channel, fields)
 }
 

@@ -107,7 +107,7 @@ impl Scope<'_> {
     /// # Errors
     /// There are as many as there may be.
     pub fn refuse_user(&self, user: &str, time: Duration) -> Result<Duration, TooManyRefused> {
-        let settings = &self.shared.settings;
+        let settings = &self.shared.settings.get();
         let memory = &self.metrics().memory;
         let time = time.min(settings.max_refusal);
         if time.is_zero() {

@@ -1,13 +1,14 @@
 //! A session whose client shows again who it is, or whose rights change otherwise.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Scope;
-use crate::access::{Granted, Identity, Subject};
+use crate::access::{Asked, Granted, Identity, Subject};
 use crate::bayeux::{BayeuxError, ChannelPattern, Event};
 use crate::extensions::Refusal;
-use crate::session::Session;
+use crate::session::{EndReason, Session};
 
 impl Scope<'_> {
     /// Takes what the client of a session shows later of who it is: what lasts as long as what was shown
@@ -35,7 +36,7 @@ impl Scope<'_> {
                 address: granted.subject().and_then(|subject| subject.address),
             };
             Ok(Some((
-                self.access.for_subject(subject),
+                self.terms.access.for_subject(subject),
                 self.end_of(identity),
             )))
         });
@@ -45,6 +46,35 @@ impl Scope<'_> {
             self.take_away(session, &granted);
         }
         Ok(())
+    }
+
+    /// Looks anew at what a session may do, if the rules are others since: it loses the subscriptions that it may not
+    /// have any more, and ends if it could not begin now.
+    pub fn reconsider(&self, session: &Arc<Session>) {
+        let access = &self.terms.access;
+        let changed = session.regrant(|granted| {
+            if granted.is_by(access) {
+                return Ok::<_, Infallible>(None);
+            }
+            let subject = granted.subject().cloned().unwrap_or_else(|| Subject {
+                identity: None,
+                address: session.origin().address(),
+            });
+            let identity = subject.identity.as_deref();
+            let ends = identity.and_then(|identity| self.end_of(identity));
+            Ok(Some((access.for_subject(subject), ends)))
+        });
+        let Ok(Some(granted)) = changed else {
+            return;
+        };
+        // Who is anonymous where there are no rules is not remembered.
+        let subject = granted.subject().cloned().unwrap_or_default();
+        if access.decide(Asked::Handshake, &subject).allowed {
+            self.take_away(session, &granted);
+        } else {
+            tracing::debug!(client_id = ?session.id(), "access rules do not allow the session any more");
+            self.end(session, EndReason::Forbidden);
+        }
     }
 
     /// Returns when a session ends that belongs to this one, if it has to.

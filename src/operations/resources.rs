@@ -120,7 +120,7 @@ pub fn put(
     actor: &Actor<'_>,
     scope: &Scope<'_>,
 ) -> Result<Changed, NotWritten> {
-    let data = parse_data(body, scope.limits).map_err(NotWritten::Data)?;
+    let data = parse_data(body, &scope.terms.limits).map_err(NotWritten::Data)?;
     let whole = || Write::Whole(Bytes::copy_from_slice(body));
     publish(channel, data, whole, conditions, actor, scope)
 }
@@ -290,7 +290,7 @@ fn patch_once(
         return Err(Unmet::Condition(Some(current.version)).into());
     }
     let whole = Bytes::from(joined(before, part, range, scope)?);
-    let data = parse_data(&whole, scope.limits).map_err(NotWritten::Result)?;
+    let data = parse_data(&whole, &scope.terms.limits).map_err(NotWritten::Result)?;
     let changed = || Write::Range(whole.clone(), range.start..range.start + part.len());
     let still = Conditions::still(current.version);
     match publish(channel, data, changed, &still, actor, scope) {
@@ -315,7 +315,7 @@ fn joined(
     if range.total.is_some_and(|total| total != whole.len()) {
         return Err(misfit);
     }
-    let max = scope.limits.max_message_size.as_u64();
+    let max = scope.terms.limits.max_message_size.as_u64();
     if whole.len() as u64 > max {
         return Err(NotWritten::TooLarge(max));
     }

@@ -17,7 +17,7 @@ const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 /// # Errors
 /// There is none, on the server or for this user or address.
 pub(super) fn take(subject: &Subject, scope: &Scope<'_>) -> Result<Option<Box<Share>>, Refusal> {
-    let settings = &scope.shared.settings;
+    let settings = &scope.shared.settings.get();
     let is_full = usize::try_from(scope.metrics().sessions.value())
         .is_ok_and(|sessions| sessions >= settings.max_sessions);
     let share = if is_full {

@@ -18,7 +18,7 @@ pub(super) fn apply<'a>(
     actor: &Actor<'_>,
     scope: &Scope<'_>,
 ) -> Reply<'a> {
-    let patterns = match subscriptions(message, scope.limits) {
+    let patterns = match subscriptions(message, &scope.terms.limits) {
         Ok(patterns) => patterns,
         Err(error) => return reply.failed(error),
     };
@@ -90,7 +90,7 @@ fn bounded(
     scope: &Scope<'_>,
 ) -> Result<(), BayeuxError> {
     patterns.iter().try_for_each(may_subscribe)?;
-    let max = scope.shared.settings.max_subscriptions;
+    let max = scope.shared.settings.get().max_subscriptions;
     if patterns.len() > max || session.count_with(patterns) > max {
         scope.metrics().limited(Limit::MaxSubscriptions);
         return Err(BayeuxError::TooManySubscriptions);

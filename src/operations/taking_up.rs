@@ -71,13 +71,13 @@ impl Scope<'_> {
             (shared.browsers.add_session(browser), share.flatten())
         })?;
         prepare(&session);
-        let max = shared.settings.max_subscriptions;
+        let max = shared.settings.get().max_subscriptions;
         let without_room = self.router.resume(&session, max);
-        let is_allowed = self.access.decide(Asked::Handshake, &subject).allowed;
+        let is_allowed = self.terms.access.decide(Asked::Handshake, &subject).allowed;
         if let Some(identity) = &subject.identity {
             session.set_end(self.end_of(identity));
         }
-        session.grant(self.access.for_subject(subject));
+        session.grant(self.terms.access.for_subject(subject));
         self.sessions.add(Arc::clone(&session));
         self.metrics().sessions.increment();
         if !has_room || !is_allowed {
@@ -92,7 +92,7 @@ impl Scope<'_> {
 
     /// Finds room for a session of somebody, and as whose it counts if that is limited.
     fn room_again(&self, subject: &Subject) -> Option<Option<Box<Share>>> {
-        let settings = &self.shared.settings;
+        let settings = &self.shared.settings.get();
         let sessions = usize::try_from(self.metrics().sessions.value()).unwrap_or_default();
         let is_short = self.metrics().memory.level() >= Level::Short;
         if is_short || sessions >= settings.max_sessions {

@@ -16,9 +16,9 @@ pub(super) fn apply(
     session: &Arc<Session>,
     scope: &Scope<'_>,
 ) -> Result<(), BayeuxError> {
-    let patterns = subscriptions(message, scope.limits)?;
+    let patterns = subscriptions(message, &scope.terms.limits)?;
     scope.note_work(patterns.len());
-    if patterns.len() > scope.shared.settings.max_subscriptions {
+    if patterns.len() > scope.shared.settings.get().max_subscriptions {
         scope.metrics().limited(Limit::MaxSubscriptions);
         return Err(BayeuxError::TooManySubscriptions);
     }

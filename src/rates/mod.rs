@@ -6,6 +6,7 @@ mod bucket;
 pub mod settings;
 
 use core::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::metrics::Limit;
@@ -17,6 +18,7 @@ pub use settings::Settings;
 /// What is limited; what is not costs a look.
 #[derive(Debug)]
 pub struct Rates {
+    settings: Settings,
     since: Instant,
     session: Option<Rate>,
     messages: Option<Addresses>,
@@ -46,6 +48,7 @@ impl Rates {
             Some(Addresses::new(rate, settings.max_addresses))
         };
         Self {
+            settings: settings.clone(),
             since: now,
             session: rate(
                 settings.messages_per_session,
@@ -60,6 +63,16 @@ impl Rates {
                 settings.handshakes_per_address_burst,
             ),
         }
+    }
+
+    /// Returns what limits by these settings from now on: itself if they are the same; else all buckets of addresses
+    /// are full, and those of sessions go on as they are.
+    #[must_use]
+    pub fn renewed(self: &Arc<Self>, settings: &Settings) -> Arc<Self> {
+        if self.settings == *settings {
+            return Arc::clone(self);
+        }
+        Arc::new(Self::new(settings, self.since))
     }
 
     /// Tells whether nothing is limited.

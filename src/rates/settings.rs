@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 const BURST_SECONDS: u32 = 10;
 
 /// How much may come in a second, and how much at once. What is not set is not limited.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Settings {
     /// Messages of one session.

@@ -78,7 +78,7 @@ impl Router {
     /// Tells whether it may be told who is subscribed to a channel or pattern.
     #[must_use]
     pub fn has_presence(&self, pattern: &ChannelPattern) -> bool {
-        self.options.have_presence(pattern)
+        self.rules.get().options.have_presence(pattern)
     }
 
     fn listed(&self, pattern: ChannelPattern, subscribers: &Subscribers, now: Instant) -> Listed {

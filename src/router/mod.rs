@@ -15,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::bayeux::{ChannelName, ChannelPattern, ClientId, Event};
+use crate::live::Live;
 use crate::session::{self, Delivered, EndReason, Session};
 use index::Index;
 pub use listing::{Listed, Selection};
@@ -36,12 +37,29 @@ pub enum NotSubscribed {
 /// Who is subscribed to what.
 #[derive(Debug)]
 pub struct Router {
-    settings: Settings,
-    options: Options,
-    replays: Replays,
+    rules: Live<Rules>,
     index: Index,
     /// From when on the rates of channels are counted: the first publish.
     began: OnceLock<Instant>,
+}
+
+/// What an operator has set about channels.
+#[derive(Debug)]
+struct Rules {
+    settings: Settings,
+    options: Options,
+    replays: Replays,
+}
+
+impl Rules {
+    fn new(settings: Settings, channels: &[ChannelOptions]) -> Self {
+        let options = Options::new(channels, settings.broadcast_to_publisher);
+        Self {
+            settings,
+            replays: Replays::new(&options),
+            options,
+        }
+    }
 }
 
 /// What a publish did.
@@ -67,20 +85,33 @@ impl Router {
     /// Makes a router without subscriptions.
     #[must_use]
     pub fn new(settings: Settings, channels: &[ChannelOptions]) -> Self {
-        let options = Options::new(channels, settings.broadcast_to_publisher);
         Self {
-            settings,
-            replays: Replays::new(&options),
-            options,
+            rules: Rules::new(settings, channels).into(),
             index: Index::default(),
             began: OnceLock::new(),
         }
     }
 
-    /// Returns the settings.
+    /// Takes up other settings and options, for what is published and subscribed from now on.
+    pub fn renew(&self, settings: Settings, channels: &[ChannelOptions]) {
+        self.rules.set(Rules::new(settings, channels));
+    }
+
+    /// Tells whether a message without a `clientId` may be published.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    pub fn may_publish_without_session(&self) -> bool {
+        self.rules.get().settings.publish_without_session
+    }
+
+    /// Returns which fields of a message its subscribers receive beside what Bayeux defines: its `ext`, and others.
+    #[must_use]
+    pub fn relayed(&self) -> (bool, bool) {
+        let rules = self.rules.get();
+        (rules.settings.relay_ext, rules.settings.relay_custom_fields)
+    }
+
+    fn has_room_for(&self, new: usize) -> bool {
+        self.index.len() + new <= self.rules.get().settings.max_channels
     }
 
     /// Visits the channels and patterns that have a subscriber; of each nothing changes meanwhile.
@@ -119,7 +150,7 @@ impl Router {
             .iter()
             .filter(|pattern| !self.has_subscribers(pattern))
             .count();
-        if new > 0 && self.index.len() + new > self.settings.max_channels {
+        if new > 0 && !self.has_room_for(new) {
             return Err(NotSubscribed::TooManyChannels);
         }
         for pattern in patterns {
@@ -138,8 +169,7 @@ impl Router {
     pub fn resume(&self, session: &Arc<Session>, max: usize) -> Vec<ChannelPattern> {
         let mut without_room = Vec::new();
         for (number, pattern) in session.subscriptions().into_iter().enumerate() {
-            let has_room =
-                self.has_subscribers(&pattern) || self.len() < self.settings.max_channels;
+            let has_room = self.has_subscribers(&pattern) || self.has_room_for(1);
             if number < max && has_room {
                 self.index.insert_known(&pattern, session);
             } else {
@@ -168,26 +198,27 @@ impl Router {
     /// sessions.
     #[must_use]
     pub fn delivery(&self, channel: &ChannelName, sessions: &session::Settings) -> Delivery {
-        self.options.of(channel, sessions)
+        self.rules.get().options.of(channel, sessions)
     }
 
     /// Tells whether any channel can be a resource.
     #[must_use]
     pub fn has_resources(&self) -> bool {
-        self.options.have_resources()
+        self.rules.get().options.have_resources()
     }
 
     /// Returns how a subscribe to a channel or pattern gets what is kept of it; nothing if none of its channels
     /// can have history.
     #[must_use]
     pub fn replay(&self, pattern: &ChannelPattern) -> Option<ReplayOptions> {
-        self.replays.of(pattern, &self.options)
+        let rules = self.rules.get();
+        rules.replays.of(pattern, &rules.options)
     }
 
     /// Tells whether all channels that a pattern matches have history.
     #[must_use]
     pub fn is_kept(&self, pattern: &ChannelPattern) -> bool {
-        replay::is_kept(&self.options, pattern)
+        replay::is_kept(&self.rules.get().options, pattern)
     }
 
     /// Returns the sessions that are subscribed to just this channel or pattern.
@@ -225,6 +256,7 @@ impl Router {
             .map(|subscribers| subscribers.read())
             .collect();
         let mut published = Published::default();
+        let mut settings = None;
         for (position, subscribers) in matching.iter().enumerate() {
             published.visited += subscribers.len();
             for subscriber in subscribers.iter() {
@@ -237,7 +269,8 @@ impl Router {
                     continue;
                 }
                 let session = subscriber.session();
-                let delivered = session.deliver(event, delivery.lazy, || now);
+                let settings = settings.get_or_insert_with(|| session.shared().settings.get());
+                let delivered = session.deliver_by(event, delivery.lazy, || now, settings);
                 if matches!(delivered, Delivered::Queued | Delivered::Later) {
                     published.receivers += 1;
                 } else if delivered == Delivered::Dropped {

@@ -20,7 +20,7 @@ struct Rig {
 impl Rig {
     fn new(settings: Settings, channels: &[ChannelOptions]) -> Self {
         let shared = Shared {
-            settings: crate::session::Settings::default(),
+            settings: crate::session::Settings::default().into(),
             browsers: Browsers::default(),
             shares: Shares::default(),
             timers: Timers::default(),
@@ -70,7 +70,7 @@ impl Rig {
                 .expect("data")
                 .encode(),
         );
-        let delivery = self.router.delivery(&channel, &self.shared.settings);
+        let delivery = self.router.delivery(&channel, &self.shared.settings.get());
         let publisher = ClientId(RandomId::from_random([publisher; 16]));
         self.router
             .publish(&channel, &event, Some(publisher), delivery, Instant::now())
@@ -194,7 +194,7 @@ fn a_publisher_can_be_left_out_and_options_come_from_the_most_specific_pattern()
     assert_eq!(rig.publish("/z", 1).receivers, 1);
     let delivery = |channel: &str| {
         let channel = ChannelName::parse(channel, &Limits::default()).expect("a channel");
-        rig.router.delivery(&channel, &rig.shared.settings)
+        rig.router.delivery(&channel, &rig.shared.settings.get())
     };
     assert_eq!(delivery("/a/b").lazy, None);
     assert_eq!(delivery("/z").lazy, Some(Duration::from_secs(5)));
@@ -231,7 +231,7 @@ fn a_channel_s_bound_and_its_policy_are_inherited_each_on_its_own() {
     ];
     for (name, expected) in cases {
         let channel = ChannelName::parse(name, &Limits::default()).expect("a channel");
-        let delivery = rig.router.delivery(&channel, &rig.shared.settings);
+        let delivery = rig.router.delivery(&channel, &rig.shared.settings.get());
         let bound = delivery.bound.map(|bound| (bound.max_queue, bound.policy));
         assert_eq!(bound, expected, "{name}");
     }
@@ -373,7 +373,7 @@ fn what_is_kept_of_a_channel_and_how_it_is_replayed_say_the_entries_about_it() {
     ] {
         let channel = ChannelName::parse(name, &Limits::default()).expect("a channel");
         assert_eq!(policy.of(&channel).messages, messages, "{name}");
-        let delivery = rig.router.delivery(&channel, &rig.shared.settings);
+        let delivery = rig.router.delivery(&channel, &rig.shared.settings.get());
         let found = delivery.history.map(|history| history.replay_id);
         assert_eq!(found, replay_id, "{name}");
     }

@@ -13,7 +13,6 @@ use crate::history::{self, History, Retention};
 use crate::metrics::Metrics;
 use crate::router::{ChannelOptions, history_policy};
 use crate::server::BayeuxServer;
-use crate::service::Service;
 use crate::transports::passing::Owner;
 
 /// How many bytes the secret of the nodes has at least.
@@ -114,12 +113,9 @@ impl Node {
         Ok(self.redis.start().await?)
     }
 
-    /// Has requests that others pass on answered by a service.
-    pub(super) fn answering(self, service: &Service) -> Self {
-        Self {
-            owner: Some(service.owner()),
-            ..self
-        }
+    /// Has requests that others pass on answered.
+    pub(super) fn answering(self, owner: Option<Owner>) -> Self {
+        Self { owner, ..self }
     }
 
     /// Serves the other nodes, and tells them that this one lives, for ever.
@@ -147,7 +143,7 @@ impl Node {
 }
 
 /// Adds what resources need in a cluster: their last message is kept, as every node has to have it.
-fn with_kept_resources(channels: &[ChannelOptions]) -> Vec<ChannelOptions> {
+pub(super) fn with_kept_resources(channels: &[ChannelOptions]) -> Vec<ChannelOptions> {
     let any = Limits::of_known_channels();
     let with_history: Vec<ChannelPattern> = channels
         .iter()

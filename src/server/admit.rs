@@ -73,7 +73,7 @@ impl BayeuxServer {
         if request.admitted.is_absent() {
             return None;
         }
-        if self.authenticator.is_on() && !request.admitted.are_identified() {
+        if self.identifying.get().authenticator.is_on() && !request.admitted.are_identified() {
             let asked = self.identify(batch, request);
             if !asked.is_empty() {
                 return Some(self.wait_for(asked, batch, request, now));
@@ -181,7 +181,8 @@ impl BayeuxServer {
             return Some(self.wait(asked, std::mem::take(verdicts), 0, None, now));
         }
         let scope = self.core.scope(now);
-        let is_unidentified = self.authenticator.is_on() && !verdicts.are_identified();
+        let is_unidentified =
+            self.identifying.get().authenticator.is_on() && !verdicts.are_identified();
         let asks = self.core.shared.extensions.may_wait() && !verdicts.are_complete();
         if !is_unidentified && !asks {
             return None;

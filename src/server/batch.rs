@@ -146,6 +146,7 @@ impl Pass<'_> {
             .scope
             .shared
             .settings
+            .get()
             .allow_message_delivery_during_handshake
         {
             outcome.deliver_during_handshake();
@@ -290,7 +291,7 @@ impl Pass<'_> {
                 && progress.admitted.is_absent()
             {
                 // The session may be well, and is not to be given up.
-                let timeout = self.scope.shared.settings.timeout;
+                let timeout = self.scope.shared.settings.get().timeout;
                 reply = reply.advised(Advice::retry(wait, timeout));
             }
             let effect = if has_ended {

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::node::Cluster;
-use crate::access::Access;
 use crate::bayeux::{ClientId, Draft, Event, Limits};
 use crate::history::History;
-use crate::operations::{self, RefusedUsers, Scope};
-use crate::rates::Rates;
+use crate::live::Live;
+use crate::operations::{self, RefusedUsers, Scope, Terms};
 use crate::resources::Resources;
 use crate::router::Router;
 use crate::sequence::Sequence;
@@ -20,7 +19,7 @@ use crate::session::{Delivered, Sessions, Shared};
 /// Sessions, subscriptions, resources, and their bounds.
 #[derive(Debug)]
 pub(super) struct Core {
-    pub(super) limits: Limits,
+    pub(super) terms: Live<Terms>,
     pub(super) connection_types: Vec<&'static str>,
     pub(super) has_ack: bool,
     pub(super) sessions: Sessions,
@@ -30,9 +29,7 @@ pub(super) struct Core {
     pub(super) sequence: Sequence,
     /// The cluster that this server is a node of.
     pub(super) cluster: Option<Cluster<Self>>,
-    pub(super) access: Arc<Access>,
     pub(super) refused_users: RefusedUsers,
-    pub(super) rates: Rates,
     pub(super) connected: Arc<Connected>,
     pub(super) shared: Arc<Shared>,
 }
@@ -42,7 +39,9 @@ impl Core {
     /// no longer than they wait for a poll.
     pub(super) fn unheard(&self, now: Instant) -> Option<Instant> {
         let cluster = self.cluster.as_ref()?;
-        cluster.nodes.unheard(self.shared.settings.timeout, now)
+        cluster
+            .nodes
+            .unheard(self.shared.settings.get().timeout, now)
     }
 
     pub(super) fn scope(&self, now: Instant) -> Scope<'_> {
@@ -51,12 +50,10 @@ impl Core {
             router: &self.router,
             resources: &self.resources,
             history: &self.history,
-            access: &self.access,
+            terms: self.terms.get(),
             refused_users: &self.refused_users,
-            rates: &self.rates,
             connected: &self.connected,
             shared: &self.shared,
-            limits: &self.limits,
             connection_types: &self.connection_types,
             has_ack: self.has_ack,
             now,
@@ -111,8 +108,8 @@ impl Reach for Core {
         let _ = operations::publish(event, None, &self.scope(Instant::now()));
     }
 
-    fn limits(&self) -> &Limits {
-        &self.limits
+    fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.terms.get().limits)
     }
 }
 

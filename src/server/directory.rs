@@ -122,7 +122,7 @@ impl BayeuxServer {
     /// Returns how long a user may be refused at most.
     #[must_use]
     pub fn max_refusal(&self) -> Duration {
-        self.core.shared.settings.max_refusal
+        self.core.shared.settings.get().max_refusal
     }
 }
 

@@ -18,7 +18,8 @@ use crate::operations::{Actor, Implied};
 impl BayeuxServer {
     /// Checks what a batch shows, into its verdicts; what takes its time is returned.
     pub(super) fn identify(&self, batch: &[Message<'_>], request: &mut Request<'_>) -> Asked {
-        let (authenticator, actor) = (&self.authenticator, request.actor);
+        let identifying = self.identifying.get();
+        let (authenticator, actor) = (&identifying.authenticator, request.actor);
         let mut checks = Checks::of(&mut request.admitted);
         let shown = actor.shown.map(|shown| &**shown);
         match handshake_in(batch) {
@@ -58,14 +59,15 @@ impl BayeuxServer {
         actor: &Actor<'_>,
         verdicts: &mut Verdicts,
     ) -> Asked {
+        let identifying = self.identifying.get();
+        let authenticator = &identifying.authenticator;
         let mut checks = Checks::of(verdicts);
         let shown = actor.shown.map(|shown| &**shown);
         let check = if let Implied::Begun(_) = implied {
             let handshake = Implied::handshake();
-            self.authenticator
-                .handshake(&handshake, shown, actor.address)
+            authenticator.handshake(&handshake, shown, actor.address)
         } else {
-            shown.and_then(|shown| self.authenticator.request(shown))
+            shown.and_then(|shown| authenticator.request(shown))
         };
         checks.take(Place::Request, check);
         checks.end()

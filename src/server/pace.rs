@@ -14,7 +14,7 @@ use crate::operations::{Actor, Implied};
 impl BayeuxServer {
     /// Counts the messages of a batch, and refuses those that come too soon.
     pub(super) fn pace(&self, batch: &[Message<'_>], request: &mut Request<'_>, now: Instant) {
-        if self.core.rates.are_off() || request.admitted.are_paced() {
+        if self.core.terms.get().rates.are_off() || request.admitted.are_paced() {
             return;
         }
         let (scope, address) = (self.core.scope(now), request.actor.address);
@@ -41,7 +41,7 @@ impl BayeuxServer {
         verdicts: &mut Verdicts,
         now: Instant,
     ) {
-        if self.core.rates.are_off() || verdicts.are_paced() {
+        if self.core.terms.get().rates.are_off() || verdicts.are_paced() {
             return;
         }
         let (scope, address) = (self.core.scope(now), actor.address);

@@ -41,7 +41,7 @@ impl BayeuxServer {
     /// Returns the channel or pattern of this name, if any of its channels can have history.
     #[must_use]
     pub fn history_pattern(&self, name: &str) -> Option<ChannelPattern> {
-        let pattern = ChannelPattern::parse(name, &self.core.limits).ok()?;
+        let pattern = ChannelPattern::parse(name, &self.core.terms.get().limits).ok()?;
         let is_kept = self.has_history()
             && pattern.kind() == ChannelKind::Broadcast
             && self.core.router.replay(&pattern).is_some();

@@ -79,7 +79,7 @@ impl BayeuxServer {
     /// Returns the channel of this name, if it is a resource.
     #[must_use]
     pub fn resource_channel(&self, name: &str) -> Option<ChannelName> {
-        let channel = ChannelName::parse(name, &self.core.limits).ok()?;
+        let channel = ChannelName::parse(name, &self.core.terms.get().limits).ok()?;
         let is_broadcast = channel.kind() == ChannelKind::Broadcast;
         let delivery = self.core.scope(Instant::now()).delivery(&channel);
         (is_broadcast && delivery.is_resource).then_some(channel)
@@ -215,7 +215,7 @@ pub(super) async fn take_up(core: &Core) {
     }
     let mut position = 0;
     loop {
-        let query = resources::kept_after(position, &core.limits);
+        let query = resources::kept_after(position, &core.terms.get().limits);
         match store.read(query).await {
             Ok(page) => {
                 let (is_end, next) = (page.is_end, page.position);

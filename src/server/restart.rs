@@ -111,7 +111,7 @@ impl BayeuxServer {
     fn take_up(&self, saved: &Saved, revived: &mut Revived) {
         let metrics = self.metrics();
         let accounts = saved.key.split_once(ACCOUNTS);
-        if accounts.is_some_and(|(_, accounts)| accounts != &*self.accounts) {
+        if accounts.is_some_and(|(_, accounts)| accounts != &*self.identifying.get().accounts) {
             metrics.not_restored_sessions.increment();
             metrics.ended(EndReason::NotRestored);
             return;
@@ -165,7 +165,8 @@ impl BayeuxServer {
             saved: 0,
             lost: all.len(),
         };
-        let outcome = tally.save(&all, &self.accounts, &**store, end).await;
+        let accounts = Arc::clone(&self.identifying.get().accounts);
+        let outcome = tally.save(&all, &accounts, &**store, end).await;
         let Tally { saved, lost } = tally;
         match outcome {
             Ok(()) => tracing::info!(saved, lost, "the next start takes the sessions up"),

@@ -159,7 +159,7 @@ impl Kept {
         if let Some((stream, session)) = stream.zip(self.outcome.session.as_ref()) {
             stream.attach(session, scope.now);
         }
-        let settings = &scope.shared.settings;
+        let settings = scope.shared.settings.get();
         if settings.allow_message_delivery_during_handshake {
             self.outcome.deliver_during_handshake();
         }

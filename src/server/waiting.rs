@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::bayeux::{BayeuxError, ChannelName, Event, Reply};
+use crate::bayeux::{BayeuxError, ChannelName, Event, Limits, Reply};
 use crate::extensions::{Extension, MessageInfo, Refusal, Wait};
 use crate::metrics::Limit;
 use crate::operations::Actor;

@@ -1,9 +1,6 @@
 //! What an operator may watch as it happens: figures, channels, one session; and what there is to say of the rules.
 
-use std::sync::Arc;
-
 use super::BayeuxServer;
-use crate::access::Access;
 use crate::alias::Alias;
 use crate::bayeux::ChannelPattern;
 use crate::cluster::{Held, NodeId};
@@ -65,12 +62,6 @@ impl BayeuxServer {
         let feed = self.core.shared.feeds.watch(topic, bounds);
         let feed = feed.inspect_err(|_| self.metrics().limited(Limit::MaxWatchers))?;
         Ok(Watching { feed, _held: held })
-    }
-
-    /// Returns the access rules.
-    #[must_use]
-    pub fn access(&self) -> &Arc<Access> {
-        &self.core.access
     }
 
     /// Returns which node of a cluster this is.

@@ -15,7 +15,7 @@ impl Handler for Broadcast {
             call.fail_with("send {\"channel\": …, \"data\": …}");
             return Ok(());
         };
-        let channel = text(channel).and_then(|name| ChannelName::parse(&name, call.limits()).ok());
+        let channel = text(channel).and_then(|name| ChannelName::parse(&name, &call.limits()).ok());
         match channel {
             Some(channel) if channel.kind() == ChannelKind::Broadcast => {
                 call.publish(&channel, data);

@@ -52,7 +52,7 @@ pub trait Reach: fmt::Debug + Send + Sync {
     /// Sends an event to all subscribers of its channel.
     fn publish(&self, event: Draft<'_>);
     /// Returns the bounds of names.
-    fn limits(&self) -> &Limits;
+    fn limits(&self) -> Arc<Limits>;
 }
 
 /// What became of an event that was handed to a session.
@@ -171,7 +171,7 @@ impl Call {
 
     /// Returns the bounds of names.
     #[must_use]
-    pub fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> Arc<Limits> {
         self.reach.limits()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::state::Lost;
-use super::{Begins, Delivered, Inner, Session, Wake};
+use super::{Begins, Delivered, Inner, Session, Settings, Wake};
 use crate::bayeux::{ChannelPattern, Event};
 use crate::history::{Kept, Page, Query};
 use crate::memory::Level;
@@ -18,6 +18,17 @@ impl Session {
         lazy: Option<Duration>,
         now: impl Fn() -> Instant,
     ) -> Delivered {
+        self.deliver_by(event, lazy, now, &self.shared.settings.get())
+    }
+
+    /// Does so by the settings of all sessions, as whoever has an event for many has asked for them once.
+    pub fn deliver_by(
+        &self,
+        event: &Arc<Event>,
+        lazy: Option<Duration>,
+        now: impl Fn() -> Instant,
+        settings: &Settings,
+    ) -> Delivered {
         let Some(event) = self.passed(event, &now) else {
             return Delivered::Dropped;
         };
@@ -29,7 +40,7 @@ impl Session {
         if inner.state.queue_grows_long() && self.memory().level() == Level::Full {
             return Delivered::NoMemory;
         }
-        self.push(inner, &event, lazy.map(|lazy| now() + lazy))
+        self.push(inner, &event, lazy.map(|lazy| now() + lazy), settings)
     }
 
     /// Queues an event if that takes at most a part of what may be queued, such as 4 for a quarter; else it is
@@ -40,14 +51,11 @@ impl Session {
         };
         let mut inner = self.lock();
         let is_short = inner.state.queue_grows_long() && self.memory().level() == Level::Full;
-        if is_short
-            || !inner
-                .state
-                .has_room_for(&event, part, &self.shared.settings)
-        {
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        if is_short || !state.has_room_for(&event, part, settings) {
             return Delivered::Dropped;
         }
-        self.push(inner, &event, None)
+        self.push(inner, &event, None, settings)
     }
 
     /// Notes that it has come with all messages of the cluster up to one: they are not queued again.
@@ -72,10 +80,8 @@ impl Session {
         };
         let events = page.messages.iter().map(passed).collect();
         let mut inner = self.lock();
-        let settings = &self.shared.settings;
-        let (replayed, wake) = inner
-            .state
-            .replay_page(run, page, events, overtaken, settings);
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        let (replayed, wake) = state.replay_page(run, page, events, overtaken, settings);
         self.finish(inner, wake);
         (replayed.queued, replayed.lost)
     }
@@ -125,8 +131,9 @@ impl Session {
 
     /// Returns what to read next for it, and for which run. If that cannot be read, give it up.
     pub fn next_replay(&self) -> Option<(u64, Query)> {
-        let settings = &self.shared.settings;
-        self.lock().state.next_replay(settings)
+        let mut inner = self.lock();
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        state.next_replay(settings)
     }
 
     /// Notes that what was to be read cannot be read now; it asks again.
@@ -141,9 +148,10 @@ impl Session {
         mut inner: MutexGuard<'_, Inner>,
         event: &Arc<Event>,
         lazy: Option<Instant>,
+        settings: &Settings,
     ) -> Delivered {
-        let (pushed, wake) = inner.state.deliver(event, lazy, &self.shared.settings);
-        self.finish(inner, wake);
+        let (pushed, wake) = inner.state.deliver(event, lazy, settings);
+        self.finish_by(inner, wake, settings);
         self.note(event, &pushed)
     }
 }

@@ -33,6 +33,6 @@ impl Session {
             let event = Event::overtaken(pattern, &Outcome::json(&[outcome]));
             Arc::new(event.counted(memory))
         };
-        state.note_gap(patterns, told, &self.shared.settings)
+        state.note_gap(patterns, told, &self.shared.settings.get())
     }
 }

@@ -63,7 +63,7 @@ pub use listing::{Backlog, Selection};
 pub use origin::Origin;
 pub use overflow::Delivered;
 pub use ownership::{CHECKPOINT, Changes, Ownership};
-pub use reconnects::Reconnects;
+pub use reconnects::{Drain, Reconnects};
 pub use record::{EventRecord, Record, Revive, Unreadable};
 pub use registry::Sessions;
 pub use replaying::Begins;
@@ -131,7 +131,7 @@ impl Session {
         origin: Origin,
     ) -> Arc<Self> {
         let now = begun.now;
-        let state = State::new(browser.id(), is_bound, &shared.settings, &begun);
+        let state = State::new(browser.id(), is_bound, &shared.settings.get(), &begun);
         let extensions = begun.extensions.into();
         Self::of(state, id, browser, now, shared, extensions, share, origin)
     }
@@ -251,9 +251,9 @@ impl Session {
     /// Tells whether a request with these browser cookies may use the session, and binds it to its
     /// own cookie once that is among them.
     pub fn admits(&self, cookies: &[RandomId]) -> bool {
-        self.lock()
-            .state
-            .admits(cookies, self.shared.settings.trust_client_session)
+        let mut inner = self.lock();
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        state.admits(cookies, settings.trust_client_session)
     }
 
     /// Tells whether a stream that was opened at this time, without a cookie, may have been on its way
@@ -287,16 +287,18 @@ impl Session {
     /// although there is nothing for it. A session's first is never in vain.
     #[must_use]
     pub fn is_in_vain(&self, connect: &Connect, now: Instant) -> bool {
-        self.lock()
+        let inner = self.lock();
+        inner
             .state
-            .is_in_vain(connect, &self.shared.settings, now)
+            .is_in_vain(connect, &self.shared.settings.get(), now)
     }
 
     /// Answers a connect without doing what it asks for, since it comes too soon; returns how long its client
     /// is to be advised to wait. The session lives as long as that takes, and the held connect stays held.
     pub fn put_off(&self, wait: Duration, now: Instant) -> Duration {
         let mut inner = self.lock();
-        let interval = inner.state.put_off(wait, &self.shared.settings, now);
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        let interval = state.put_off(wait, settings, now);
         self.after(inner, Wake::default());
         interval
     }
@@ -312,9 +314,10 @@ impl Session {
             self.unhold(&mut inner);
         }
         let mut counted = None;
-        let settings = &self.shared.settings;
-        let connected = inner.state.connect(connect, is_owned, settings, now, || {
-            let may_hold = self.may_hold_for(connect.browser.as_deref());
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        let max_of_browser = settings.max_sessions_per_browser;
+        let connected = state.connect(connect, is_owned, settings, now, || {
+            let may_hold = self.may_hold_for(connect.browser.as_deref(), max_of_browser);
             counted = connect.browser.clone().filter(|_| may_hold);
             may_hold
         });
@@ -350,13 +353,13 @@ impl Session {
         let is_owned = self.is_owned();
         let mut inner = self.lock();
         let mut is_held_again = false;
-        let settings = &self.shared.settings;
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
         let resumed = if is_owned {
-            inner.state.take_resumed(ticket, settings, now)
+            state.take_resumed(ticket, settings, now)
         } else {
             let now = now();
-            is_held_again = inner.state.hold_again(ticket, now);
-            inner.state.take_resumed(ticket, settings, || now)
+            is_held_again = state.hold_again(ticket, now);
+            state.take_resumed(ticket, settings, || now)
         };
         if let Some(resume) = resumed {
             self.after(inner, Wake::default());
@@ -380,7 +383,8 @@ impl Session {
     /// Gives up a held connect whose client went away; what is queued stays queued.
     pub fn release(&self, ticket: u64, now: Instant) {
         let mut inner = self.lock();
-        if inner.state.release(ticket, &self.shared.settings, now) {
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        if state.release(ticket, settings, now) {
             self.shared.metrics.lost_connects.increment();
             self.unhold(&mut inner);
             inner.waker = None;
@@ -445,6 +449,11 @@ impl Session {
         self.finish(inner, wake);
     }
 
+    /// Looks anew when it is due, because the settings are others.
+    pub fn reconsider_deadline(&self) {
+        self.after(self.lock(), Wake::default());
+    }
+
     /// Says when it ends whatever its client does; without a time it does not.
     pub fn set_end(&self, ends: Option<Instant>) {
         let mut inner = self.lock();
@@ -462,9 +471,9 @@ impl Session {
         if inner.state.is_over(tick.now) {
             return Some(EndReason::IdentityExpired);
         }
-        let settings = &self.shared.settings;
-        let (wake, expired) = inner.state.on_timer(tick, settings);
-        if expired && inner.state.is_kept_in_vain(settings) {
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        let (wake, expired) = state.on_timer(tick, settings);
+        if expired && state.is_kept_in_vain(settings) {
             self.shared.metrics.limited(Limit::MaxUnconnected);
         }
         self.finish(inner, wake);
@@ -486,7 +495,10 @@ impl Session {
     /// Returns the advice that is complete: the ordinary, or what it is while the server stops.
     #[must_use]
     pub fn advice(&self, is_blind: bool, now: Instant) -> Advice {
-        let advice = self.lock().state.advice(&self.shared.settings);
+        let mut inner = self.lock();
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        let advice = state.advice(settings);
+        drop(inner);
         self.shared.at_stop(advice, is_blind, now)
     }
 
@@ -558,8 +570,7 @@ impl Session {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn may_hold_for(&self, browser: Option<&Browser>) -> bool {
-        let max = self.shared.settings.max_sessions_per_browser;
+    fn may_hold_for(&self, browser: Option<&Browser>, max: i32) -> bool {
         let Some(browser) = browser else { return true };
         let may = browser.hold(max);
         if !may {
@@ -576,22 +587,31 @@ impl Session {
     }
 
     /// Ends an operation that may have resumed the held connect.
-    fn finish(&self, mut inner: MutexGuard<'_, Inner>, wake: Wake) {
+    fn finish(&self, inner: MutexGuard<'_, Inner>, wake: Wake) {
+        self.finish_by(inner, wake, &self.shared.settings.get());
+    }
+
+    fn finish_by(&self, mut inner: MutexGuard<'_, Inner>, wake: Wake, settings: &Settings) {
         if wake.connect {
             self.unhold(&mut inner);
         }
-        self.after(inner, wake);
+        self.after_by(inner, wake, settings);
     }
 
     /// Sets the timer if a deadline came nearer, releases the lock, and then wakes who has something
     /// to do.
-    fn after(&self, mut inner: MutexGuard<'_, Inner>, wake: Wake) {
+    fn after(&self, inner: MutexGuard<'_, Inner>, wake: Wake) {
+        self.after_by(inner, wake, &self.shared.settings.get());
+    }
+
+    /// Does so by these settings: to ask for them would cost each delivery of an event to many.
+    fn after_by(&self, mut inner: MutexGuard<'_, Inner>, wake: Wake, settings: &Settings) {
         let connect = inner.waker.take_if(|_| wake.connect);
         let stream = inner.stream_waker.take_if(|_| wake.stream);
         let reply = inner.reply_waker.take_if(|_| wake.reply);
         self.count_places(&mut inner);
-        let asks_for_page = inner.state.asks_for_page(&self.shared.settings);
-        let due = inner.state.next_deadline(&self.shared.settings);
+        let asks_for_page = inner.state.asks_for_page(settings);
+        let due = inner.state.next_deadline(settings);
         let due = due.filter(|due| inner.armed.is_none_or(|armed| *due < armed));
         let timers = &self.shared.timers;
         // Under the lock, or two at once might leave two timers.

@@ -223,7 +223,8 @@ impl super::Session {
     /// Lets whoever waits for something of it look again: it may leave now.
     pub fn stir(&self, now: Instant) {
         let mut inner = self.lock();
-        let wake = inner.state.look_again(&self.shared.settings, now);
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        let wake = state.look_again(settings, now);
         self.finish(
             inner,
             Wake {

@@ -6,7 +6,7 @@
 //! later is the next.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Settings;
@@ -29,12 +29,37 @@ struct Places {
     next: Option<Instant>,
     /// How many clients came beyond the last.
     beyond: u32,
+    /// How the server sends its clients away before it is gone, if it does.
+    drain: Option<Drain>,
+    /// How many clients came meanwhile.
+    drained: u32,
+}
+
+/// Clients are sent away one after the other, and come back one after the other.
+#[derive(Debug, Clone, Copy)]
+pub struct Drain {
+    /// When the server has sent all of them away.
+    pub until: Instant,
+    /// From when on they may come back: there is a server then.
+    pub back: Instant,
+    /// For how long.
+    pub spread: Duration,
 }
 
 impl Reconnects {
     /// Notes that the server stops.
     pub fn stop(&self) {
         self.is_stopping.store(true, SeqCst);
+    }
+
+    /// Notes how clients are sent away meanwhile.
+    pub fn drain(&self, drain: Drain) {
+        self.places().drain = Some(drain);
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        // It is whole between any two calls, so also after a panic elsewhere.
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells whether the server stops.
@@ -56,18 +81,22 @@ impl Reconnects {
 
     /// Gives one more client a place, and returns how long it is until then.
     pub(super) fn wait(&self, settings: &Settings, metrics: &Metrics, now: Instant) -> Duration {
-        let (wait, is_beyond) = {
-            // It is whole between any two calls, so also after a panic elsewhere.
-            let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-            places.take(settings, now)
+        let (wait, is_beyond, drained) = {
+            let mut places = self.places();
+            let (wait, is_beyond) = places.take(settings, now);
+            (wait, is_beyond, places.drained(settings, now))
         };
         if is_beyond {
             metrics.limited(Limit::MaxReconnectSpread);
         }
-        if wait < SHORTEST {
-            return Duration::ZERO;
+        let wait = if wait < SHORTEST {
+            Duration::ZERO
+        } else {
+            wait
+        } + drained;
+        if !wait.is_zero() {
+            metrics.spread_reconnects.increment();
         }
-        metrics.spread_reconnects.increment();
         wait
     }
 }
@@ -86,11 +115,28 @@ impl Places {
             self.next = Some(next + Duration::from_secs(1) / settings.reconnect_rate.max(1));
             return (wait, false);
         }
-        // Multiples of the golden ratio, without their whole parts, lie evenly however many they are.
-        self.beyond = self.beyond.wrapping_add(0x9e37_79b9);
-        let part = f64::from(self.beyond) / f64::from(u32::MAX);
-        (max.mul_f64(part), true)
+        (max.mul_f64(part(&mut self.beyond)), true)
     }
+
+    /// Returns how long one more client is to wait whom the server sends away before it is gone: until there is one
+    /// again, and then for a part of the time that clients are spread over. It never waits for longer than its session
+    /// lives, and comes back if need be to be sent away again.
+    fn drained(&mut self, settings: &Settings, now: Instant) -> Duration {
+        let Some(drain) = self.drain.filter(|drain| now < drain.until) else {
+            return Duration::ZERO;
+        };
+        let longest = settings.max_interval / 2;
+        let left = drain.back.saturating_duration_since(now).min(longest);
+        let spread = drain.spread.min(longest);
+        (left + spread.mul_f64(part(&mut self.drained))).max(SHORTEST)
+    }
+}
+
+/// Returns the next of parts that lie evenly between nothing and the whole, however many they are: multiples of the
+/// golden ratio, without their whole parts.
+fn part(last: &mut u32) -> f64 {
+    *last = last.wrapping_add(0x9e37_79b9);
+    f64::from(*last) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]
@@ -110,6 +156,33 @@ mod tests {
         let now = Instant::now();
         let wait = |_| reconnects.wait(settings, &metrics, now);
         (0..count).map(wait).collect()
+    }
+
+    #[test]
+    fn who_is_sent_away_before_the_end_comes_back_after_it_and_not_all_at_once() {
+        let (reconnects, metrics) = (Reconnects::default(), Metrics::default());
+        let settings = settings(1_000_000, 30);
+        let now = Instant::now();
+        let after = |millis| now + Duration::from_millis(millis);
+        reconnects.drain(Drain {
+            until: after(4000),
+            back: after(4000),
+            spread: Duration::from_secs(4),
+        });
+        let mut seconds = [0; 9];
+        for client in 0..4000 {
+            let wait = reconnects.wait(&settings, &metrics, after(client));
+            // Sessions live for 10 s without a connect.
+            assert!((1000..=9000).contains(&wait.as_millis()), "{wait:?}");
+            let back = Duration::from_millis(client) + wait;
+            seconds[usize::try_from(back.as_secs()).expect("a few")] += 1;
+        }
+        assert_eq!(seconds[..4], [0; 4]);
+        for clients in &seconds[4..8] {
+            assert!((900..1300).contains(clients), "{seconds:?}");
+        }
+        // The end has come.
+        assert!(reconnects.wait(&settings, &metrics, after(4000)).is_zero());
     }
 
     #[test]

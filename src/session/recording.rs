@@ -23,7 +23,8 @@ impl Session {
     /// Goes on after [`cut`](Self::cut), as if it had not been.
     pub fn mend(&self) {
         let mut inner = self.lock();
-        let wake = inner.state.mend(&self.shared.settings);
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        let wake = state.mend(settings);
         self.finish(inner, wake);
     }
 
@@ -38,7 +39,8 @@ impl Session {
     /// reply to a connect all its time, before it comes back.
     #[must_use]
     pub fn outlives(&self) -> Duration {
-        self.lock().state.outlives(&self.shared.settings)
+        let settings = self.shared.settings.get();
+        self.lock().state.outlives(&settings)
     }
 
     /// Tells whether it is being looked up what it gets of the past, which its record does not say.
@@ -153,9 +155,9 @@ impl Session {
         } = record;
         let mut begun = Begun::new(now);
         shared.extensions.resume(&extensions, &mut begun);
-        let settings = &shared.settings;
+        let settings = shared.settings.get();
         let told = settings.max_reconnect_spread + settings.callback_reconnect_interval;
-        let state = State::of_record(state, browser, revive, told, settings, now)?;
+        let state = State::of_record(state, browser, revive, told, &settings, now)?;
         let age = time_of_day.duration_since(begun_at).unwrap_or_default();
         let origin = Origin::new(address, transport);
         origin.hear(heard);

@@ -68,7 +68,9 @@ impl Session {
     /// Holds back wake-ups while a batch of its client's own messages is processed.
     pub fn begin_batch(&self, now: Instant) {
         self.hear(now);
-        self.lock().state.begin_batch(&self.shared.settings, now);
+        let mut inner = self.lock();
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        state.begin_batch(settings, now);
     }
 
     /// Ends the batch: takes the events that its response may carry, and wakes the held connect if
@@ -76,9 +78,9 @@ impl Session {
     pub fn end_batch(self: &Arc<Self>, carrier: Carrier) -> Taken {
         let carrier = self.carrier(carrier);
         let mut inner = self.lock();
-        let settings = &self.shared.settings;
-        let taken = carrier.drain(&mut inner.state, settings);
-        let wake = inner.state.end_batch(settings);
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        let taken = carrier.drain(state, settings);
+        let wake = state.end_batch(settings);
         self.finish(inner, wake);
         self.in_flight(taken, carrier.connect())
     }
@@ -86,9 +88,9 @@ impl Session {
     /// Takes the events that a reply may carry; that to a connect none, if a newer one has come.
     pub fn take_events(self: &Arc<Self>, carrier: Carrier) -> Taken {
         let carrier = self.carrier(carrier);
-        let settings = &self.shared.settings;
         let mut inner = self.lock();
-        let taken = carrier.drain(&mut inner.state, settings);
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        let taken = carrier.drain(state, settings);
         self.count_places(&mut inner);
         drop(inner);
         self.in_flight(taken, carrier.connect())
@@ -116,8 +118,7 @@ impl Session {
     /// not written.
     pub(super) fn end_reply(&self, connect: Option<u64>, became: Became<'_>) {
         let mut inner = self.lock();
-        let settings = &self.shared.settings;
-        let state = &mut inner.state;
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
         state.end_telling(connect, matches!(became, Became::Written));
         let mut gap = Wake::default();
         let mut restored = Vec::new();
@@ -150,8 +151,8 @@ impl Session {
     /// Starts it again, when that is written or given up.
     pub(super) fn end_writing(&self, to_connect: bool, now: Instant) {
         let mut inner = self.lock();
-        let settings = &self.shared.settings;
-        inner.state.end_writing(to_connect, settings, now);
+        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
+        state.end_writing(to_connect, settings, now);
         self.after(inner, Wake::default());
     }
 }

@@ -10,13 +10,14 @@ use crate::cluster::Interest;
 use crate::extensions::Pipeline;
 use crate::feeds::Feeds;
 use crate::lifecycle::Lifecycle;
+use crate::live::Live;
 use crate::metrics::Metrics;
 
 /// What all sessions of a server share.
 #[derive(Debug)]
 pub struct Shared {
     /// Their settings.
-    pub settings: Settings,
+    pub settings: Live<Settings>,
     /// The browsers they run in.
     pub browsers: Browsers,
     /// How many of them are whose.
@@ -47,13 +48,16 @@ impl Shared {
     /// Returns what a client is told whose session is gone.
     #[must_use]
     pub fn handshake_advice(&self, is_blind: bool, now: Instant) -> Advice {
-        Advice::handshake(self.wait(is_blind, now), self.settings.timeout)
+        Advice::handshake(self.wait(is_blind, now), self.settings.get().timeout)
     }
 
     /// Returns what a client is told that there is no room for a session now.
     #[must_use]
     pub fn full_advice(&self, least: Duration, is_blind: bool, now: Instant) -> Advice {
-        Advice::retry(least + self.wait(is_blind, now), self.settings.timeout)
+        Advice::retry(
+            least + self.wait(is_blind, now),
+            self.settings.get().timeout,
+        )
     }
 
     /// Returns advice as it is, or if the server stops, with the time after which to come back.
@@ -71,10 +75,11 @@ impl Shared {
     /// see that nothing listens, and would wait for the reply to its next poll for long.
     pub fn wait(&self, is_blind: bool, now: Instant) -> Duration {
         let least = if is_blind && self.reconnects.is_stopping() {
-            self.settings.callback_reconnect_interval
+            self.settings.get().callback_reconnect_interval
         } else {
             Duration::ZERO
         };
-        least + self.reconnects.wait(&self.settings, &self.metrics, now)
+        let settings = self.settings.get();
+        least + self.reconnects.wait(&settings, &self.metrics, now)
     }
 }

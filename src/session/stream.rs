@@ -233,8 +233,8 @@ impl Stream {
             keep(&mut inner.stream_waker, context);
             return Poll::Pending;
         }
-        let settings = &session.shared.settings;
-        match inner.state.next_for_stream(*ticket, max_bytes, settings) {
+        let (state, settings) = (&mut inner.state, &*session.shared.settings.get());
+        match state.next_for_stream(*ticket, max_bytes, settings) {
             Some(streamed) => {
                 session.after(inner, Wake::default());
                 if !matches!(streamed, StreamStep::Events { .. }) {
@@ -270,8 +270,8 @@ impl Stream {
         };
         session.shared.metrics.restored.add(events.len());
         let mut inner = session.lock();
-        let settings = &session.shared.settings;
-        let wake = inner.state.give_back(*ticket, events, settings);
+        let (state, settings) = (&mut inner.state, &*session.shared.settings.get());
+        let wake = state.give_back(*ticket, events, settings);
         session.finish(inner, wake);
     }
 
@@ -280,7 +280,8 @@ impl Stream {
             return;
         };
         let mut inner = session.lock();
-        let wake = inner.state.detach(ticket, &session.shared.settings, now);
+        let (state, settings) = (&mut inner.state, &*session.shared.settings.get());
+        let wake = state.detach(ticket, settings, now);
         session.finish(inner, wake);
     }
 }
@@ -304,7 +305,7 @@ mod tests {
 
     fn session() -> Arc<Session> {
         let shared = Shared {
-            settings: Settings::default(),
+            settings: Settings::default().into(),
             browsers: Browsers::default(),
             shares: Shares::default(),
             timers: Timers::default(),

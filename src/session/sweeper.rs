@@ -140,7 +140,7 @@ mod tests {
 
     fn session() -> (Arc<Session>, Arc<Shared>, Instant) {
         let shared = Arc::new(Shared {
-            settings: Settings::default(),
+            settings: Settings::default().into(),
             browsers: Browsers::default(),
             shares: Shares::default(),
             timers: Timers::default(),

@@ -20,7 +20,7 @@ pub(super) fn parse<'t>(
     texts: &'t [Bytes],
     server: &BayeuxServer,
 ) -> Result<Vec<Message<'t>>, BatchError> {
-    parse_batches(texts, server.limits()).inspect_err(|error| match error {
+    parse_batches(texts, &server.terms().limits).inspect_err(|error| match error {
         BatchError::TooManyMessages(_) => server.metrics().limited(Limit::MaxBatch),
         BatchError::TooDeep(_) => server.metrics().limited(Limit::MaxDepth),
         BatchError::Malformed(_) | BatchError::Empty => {}

@@ -103,7 +103,7 @@ impl Endpoint {
             Coding::Plain => Ok(body),
             Coding::Other => Err(Error::Coding),
             Coding::Gzip => {
-                let max = self.server.limits().max_message_size.as_u64();
+                let max = self.server.terms().limits.max_message_size.as_u64();
                 let inflated = gzip::inflate(&body, max).inspect_err(|error| {
                     if *error == NotInflated::TooLarge {
                         self.server.metrics().limited(Limit::MaxMessageSize);

@@ -10,7 +10,7 @@ import { behaviours } from './support/behaviour.mjs';
 import { EventStream } from './support/event-stream.mjs';
 import { metric, metricIs } from './support/metrics.mjs';
 import { cometd9, faye14 } from './support/node-peer.mjs';
-import { apache, freePort, haproxy, nginx, Proxy } from './support/proxy.mjs';
+import { apache, caddy, freePort, haproxy, nginx, Proxy } from './support/proxy.mjs';
 import { RawSocket } from './support/raw-socket.mjs';
 import { post, RawSession } from './support/requests.mjs';
 import { onStage } from './support/stage.mjs';
@@ -32,6 +32,7 @@ const proxies = {
     hasWebSocket: false,
   },
   haproxy: { kind: haproxy },
+  caddy: { kind: caddy },
   // It does not notice that a client went away, as its example says.
   apache: { kind: apache, noticesLoss: false },
 };

@@ -10,6 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import * as backends from './support/backend-snippets.mjs';
+import * as cometExample from './support/comet-example.mjs';
 import { launch } from './support/browser.mjs';
 import { guides, read, snippets } from './support/documents.mjs';
 import { RawSession, post } from './support/requests.mjs';
@@ -257,6 +258,7 @@ const RUNS = {
     assert.equal(await shell.run(`python3 ${shell.folder}/signed.py`), 'True\nFalse\n');
   },
   ...backends.RUNS,
+  ...cometExample.RUNS,
   '[backends]\nrole = ': isConfiguration,
   'name = "website"': isConfiguration,
   'mirant publish http://127.0.0.1:8080 /chat/demo \'"hello"\'': publishes('/chat/demo', 'hello'),
@@ -304,6 +306,9 @@ const RUNS = {
     await stream.until(/^retry: 2000$/m);
     await post(url, [{ channel: '/chat/demo', data: 'hi' }]);
     await stream.until(/^event: published\ndata: \{"channel":"\/chat\/demo","data":"hi"\}$/m);
+  }),
+  'mirant reload http://127.0.0.1:9090': withApi(async (text, { shell, origin }) => {
+    assert.equal(await shell.run(text.replace('http://127.0.0.1:9090', origin)), 'nothing has changed\n');
   }),
   'http://127.0.0.1:8081/api/v1/explain': withApi(async (text, { shell }) => {
     assert.equal(typeof JSON.parse(await shell.run(text)).allowed, 'boolean');

@@ -434,7 +434,7 @@ async fn a_handler_may_answer_later_pass_a_call_on_and_reach_others() {
         (&json!("9"), &json!({"b": 1.1}))
     );
     call.publish(
-        &ChannelName::parse("/news", call.limits()).unwrap(),
+        &ChannelName::parse("/news", &call.limits()).unwrap(),
         RawValue::TRUE,
     );
     assert_eq!(only(other.queued().await)["data"], true);

@@ -40,7 +40,7 @@ async fn metrics_are_prometheus_text_and_follow_what_happens() {
             && line
                 .rsplit(' ')
                 .next()
-                .is_some_and(|value| value.parse::<i64>().is_ok());
+                .is_some_and(|value| value.parse::<f64>().is_ok());
         assert!(is_comment || is_sample, "{line}");
     }
 }

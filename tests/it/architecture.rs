@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 38] = [
+const LAYERS: [(&str, &[&str]); 39] = [
+    ("live", &[]),
     ("stripes", &[]),
     ("smallest", &[]),
     ("memory", &["stripes"]),
@@ -59,6 +60,7 @@ const LAYERS: [(&str, &[&str]); 38] = [
     (
         "session",
         &[
+            "live",
             "feeds",
             "cluster",
             "history",
@@ -78,6 +80,7 @@ const LAYERS: [(&str, &[&str]); 38] = [
     (
         "router",
         &[
+            "live",
             "cluster",
             "history",
             "smallest",
@@ -102,6 +105,7 @@ const LAYERS: [(&str, &[&str]); 38] = [
     (
         "operations",
         &[
+            "live",
             "cluster",
             "sequence",
             "history",
@@ -121,6 +125,7 @@ const LAYERS: [(&str, &[&str]); 38] = [
     (
         "server",
         &[
+            "live",
             "feeds",
             "cluster",
             "sequence",
@@ -145,6 +150,7 @@ const LAYERS: [(&str, &[&str]); 38] = [
     (
         "transports",
         &[
+            "live",
             "cluster",
             "authentication",
             "memory",
@@ -173,6 +179,7 @@ const LAYERS: [(&str, &[&str]); 38] = [
     (
         "http_api",
         &[
+            "live",
             "access",
             "feeds",
             "cluster",
@@ -202,6 +209,7 @@ const LAYERS: [(&str, &[&str]); 38] = [
     (
         "listener",
         &[
+            "live",
             "network",
             "memory",
             "peer",
@@ -239,6 +247,7 @@ const LAYERS: [(&str, &[&str]); 38] = [
     (
         "run",
         &[
+            "live",
             "cluster",
             "history",
             "memory",

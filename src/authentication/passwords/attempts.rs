@@ -23,7 +23,7 @@ const FADES: Duration = Duration::from_secs(60);
 const MANY: u32 = 10;
 
 /// How attempts are slowed down.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bounds {
     /// How many wrong passwords of a user from an address have no consequence.
     pub(super) free: u32,
@@ -73,6 +73,11 @@ impl Attempts {
             hasher: RandomState::new(),
             counts: Mutex::new(Generations::new(bounds.max_kept)),
         }
+    }
+
+    /// Tells whether others are bounded alike.
+    pub(super) fn are_like(&self, others: &Self) -> bool {
+        self.bounds == others.bounds
     }
 
     /// Returns the number that stands for something.

@@ -48,7 +48,7 @@ pub struct Passwords {
 struct Inner {
     users: Vec<Entry>,
     by_name: HashMap<String, usize>,
-    attempts: Attempts,
+    attempts: Arc<Attempts>,
     metrics: Arc<Metrics>,
 }
 
@@ -74,11 +74,11 @@ impl Passwords {
             inner: Arc::new(Inner {
                 by_name: names.zip(0..).collect(),
                 users: entries,
-                attempts: Attempts::new(Bounds {
+                attempts: Arc::new(Attempts::new(Bounds {
                     free: settings.wrong_passwords,
                     max_delay: settings.max_password_delay,
                     max_kept: settings.max_wrong_passwords,
-                }),
+                })),
                 metrics,
             }),
             pending: PendingChecks::default(),
@@ -87,6 +87,15 @@ impl Passwords {
             )),
             max_length: settings.max_password_length,
         })
+    }
+
+    /// Remembers what others have of wrong passwords, if that is bounded alike; to be called before any is checked.
+    pub(super) fn go_on_from(&mut self, before: &Self) {
+        if let Some(inner) = Arc::get_mut(&mut self.inner)
+            && inner.attempts.are_like(&before.inner.attempts)
+        {
+            inner.attempts = Arc::clone(&before.inner.attempts);
+        }
     }
 
     /// Lists what is wrong with users.

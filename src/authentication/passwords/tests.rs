@@ -106,6 +106,34 @@ async fn who_guesses_has_to_wait_whether_the_user_exists_or_not() {
     check(&passwords, "u2", "other").await.expect("u2");
 }
 
+#[tokio::test]
+async fn who_guesses_has_to_wait_whatever_users_there_are_then() {
+    let before = passwords(&Settings::default());
+    for _ in 0..5 {
+        let _ = check(&before, "u1", "guess").await;
+    }
+    let succeeding = |settings: &Settings| {
+        let users = [user("u1", "sesame"), user("u4", "new")];
+        let mut after = Passwords::new(&users, settings, Arc::default()).expect("users");
+        after.go_on_from(&before);
+        after
+    };
+    let after = succeeding(&Settings::default());
+    assert!(matches!(
+        after.check("u1", "sesame", None),
+        Check::Done(Err(_))
+    ));
+    check(&after, "u4", "new").await.expect("u4");
+    // Other bounds begin anew.
+    let settings = Settings {
+        wrong_passwords: 7,
+        ..Settings::default()
+    };
+    check(&succeeding(&settings), "u1", "sesame")
+        .await
+        .expect("u1");
+}
+
 /// Each of them may be tried when it comes, but few when it is their turn.
 #[tokio::test(flavor = "multi_thread")]
 async fn guesses_that_come_all_at_once_get_no_further() {

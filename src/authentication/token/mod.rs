@@ -100,6 +100,16 @@ impl Tokens {
         }
     }
 
+    /// Goes on with the keys that others have fetched from the same places.
+    pub fn go_on_from(&self, before: &Self) {
+        let known: Vec<_> = before.0.issuers.iter().filter_map(Issuer::remote).collect();
+        for remote in self.0.issuers.iter().filter_map(Issuer::remote) {
+            if let Some(same) = known.iter().find(|known| known.is_like(remote)) {
+                remote.go_on_from(same);
+            }
+        }
+    }
+
     /// Tells whether there is no issuer, so that no token is any good.
     #[must_use]
     pub fn is_empty(&self) -> bool {

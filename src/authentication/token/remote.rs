@@ -54,6 +54,7 @@ struct State {
     has_failed: bool,
 }
 
+#[derive(Clone)]
 struct Current {
     keys: Arc<Keys>,
     text: Bytes,
@@ -85,6 +86,24 @@ impl Remote {
             metrics: Arc::clone(metrics),
             state: Mutex::default(),
             ended: watch::Sender::new(0),
+        }
+    }
+
+    /// Tells whether both have the same keys.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.url == other.url && self.algorithms == other.algorithms
+    }
+
+    /// Goes on with the keys that another one has.
+    pub(super) fn go_on_from(&self, before: &Self) {
+        let (current, generation, begun) = {
+            let before = before.lock();
+            (before.current.clone(), before.generation, before.begun)
+        };
+        // Without keys it is to be fetched now, however short a time ago that was tried.
+        if current.is_some() {
+            let mut state = self.lock();
+            (state.current, state.generation, state.begun) = (current, generation, begun);
         }
     }
 
@@ -216,6 +235,15 @@ impl Remote {
     fn lock(&self) -> MutexGuard<'_, State> {
         // What it holds is whole whatever happened to who put it there.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if state.has_failed {
+            self.metrics.failing_key_sources.decrement();
+        }
     }
 }
 

@@ -4,9 +4,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::finding::Finding;
-use crate::cli::check_config::CHECKS;
+use crate::cli::check_config::said;
 use crate::config::Config;
 use crate::listener::tls;
+use crate::run;
 
 const READABLE: &str = "secrets";
 const CERTIFICATE: &str = "certificate";
@@ -17,23 +18,22 @@ const DAY: u64 = 86_400;
 
 /// Looks at them.
 pub(super) fn check(config: &Config) -> Vec<Finding> {
-    let failed: Vec<Finding> = CHECKS
-        .iter()
-        .filter_map(|check| check(config).err())
-        .map(|error| {
-            let fix = "correct what is named, and let the user that runs the server read it";
-            Finding::wrong(READABLE, error, fix)
-        })
-        .collect();
-    let readable = failed.is_empty().then(|| {
-        let seen = "the secrets, keys and certificates that the configuration names can be used";
-        Finding::ok(READABLE, seen)
-    });
+    let readable = match run::check(config) {
+        Ok(()) => Finding::ok(
+            READABLE,
+            "the secrets, keys and certificates that the configuration names can be used",
+        ),
+        Err(error) => Finding::wrong(
+            READABLE,
+            said(&error),
+            "correct what is named, and let the user that runs the server read it",
+        ),
+    };
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.unwrap_or_default().as_secs();
     let read = tls::validities(&config.tls).into_iter();
-    let dates = read.filter_map(|(key, valid)| Some(dated(&key, valid.ok()?, now)));
-    failed.into_iter().chain(readable).chain(dates).collect()
+    let dates = read.map(|(key, valid)| dated(&key, valid, now));
+    std::iter::once(readable).chain(dates).collect()
 }
 
 /// Judges from when on a certificate is valid and how long, at a time; all in seconds since 1970.

@@ -9,7 +9,7 @@ use super::finding::Finding;
 use crate::cli::with_causes;
 use crate::client::transport::Dialled;
 use crate::config::{Config, HttpSettings, ListenAddress};
-use crate::listener::{BindError, listen};
+use crate::listener::{BindError, Passed, listen};
 
 const LISTEN: &str = "listen";
 /// How long whoever listens may take to say who it is.
@@ -25,6 +25,8 @@ enum Place {
     Taken,
     /// Somebody else does.
     Strange,
+    /// A service manager passes it to the server.
+    Passed,
     /// It cannot be listened on, and why.
     Impossible(String, io::ErrorKind),
 }
@@ -64,7 +66,15 @@ fn look(address: &ListenAddress, http: &HttpSettings) -> Place {
         ListenAddress::Tls(inner) => inner,
         address => address,
     };
-    match listen(std::slice::from_ref(bare), http, None) {
+    if let ListenAddress::Passed(_) = bare {
+        return Place::Passed;
+    }
+    match listen(
+        std::slice::from_ref(bare),
+        http,
+        None,
+        &mut Passed::default(),
+    ) {
         Ok(_) => Place::Free,
         Err(BindError::Bind { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {
             Place::Taken
@@ -102,7 +112,7 @@ fn plain(address: &ListenAddress) -> Option<String> {
             Some(SocketAddr::new(ip, address.port()).to_string())
         }
         ListenAddress::Name(name, port) => Some(format!("{name}:{port}")),
-        ListenAddress::Unix(_) | ListenAddress::Tls(_) => None,
+        ListenAddress::Unix(_) | ListenAddress::Passed(_) | ListenAddress::Tls(_) => None,
     }
 }
 
@@ -132,6 +142,10 @@ fn tell(key: &str, address: &str, place: &Place, is_running: bool) -> Finding {
     match place {
         Place::Free => Finding::ok(LISTEN, format!("{address} ({key}) is free")),
         Place::Mirant => Finding::ok(LISTEN, format!("a Mirant answers at {address} ({key})")),
+        Place::Passed => {
+            let seen = format!("{address} ({key}) is passed by systemd, and not looked at");
+            Finding::ok(LISTEN, seen)
+        }
         Place::Taken if is_running => {
             let seen = format!("{address} ({key}) is in use, as a Mirant runs");
             Finding::ok(LISTEN, seen)

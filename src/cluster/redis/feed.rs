@@ -45,7 +45,7 @@ impl Feeder {
             let why = match begun {
                 Ok((redis, cover)) => {
                     let began = Instant::now();
-                    let why = self.serve(redis, cover, &up).await;
+                    let why = self.serve(connection, redis, cover, &up).await;
                     backoff.lasted(began.elapsed());
                     why
                 }
@@ -88,6 +88,7 @@ impl Feeder {
         let failed = |error: redis::RedisError| error.to_string();
         redis.subscribe(&self.own).await.map_err(failed)?;
         self.take_steps(&mut redis, steps).await.map_err(failed)?;
+        self.inbox.settled(connection, changes);
         self.interest.note_done(changes);
         let head = self.link.head().await.map_err(|error| error.to_string())?;
         if head.epoch != up.epoch {
@@ -101,7 +102,13 @@ impl Feeder {
     }
 
     /// Follows what is wanted, until the connection ends.
-    async fn serve(&self, mut redis: MultiplexedConnection, mut cover: Cover, up: &Up) -> Ended {
+    async fn serve(
+        &self,
+        connection: u64,
+        mut redis: MultiplexedConnection,
+        mut cover: Cover,
+        up: &Up,
+    ) -> Ended {
         let mut ups = self.link.watch();
         let mut beats = interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -120,6 +127,7 @@ impl Feeder {
                     if let Err(error) = self.take_steps(&mut redis, steps).await {
                         return error.to_string();
                     }
+                    self.inbox.settled(connection, count);
                     self.interest.note_done(count);
                 }
                 changed = ups.changed() => {

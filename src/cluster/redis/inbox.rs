@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::wire;
-use crate::cluster::{Feed, Head};
+use crate::cluster::{Feed, Head, Interest};
 use crate::memory::Kind;
 use crate::metrics::{Limit, Metrics};
 
@@ -22,6 +22,8 @@ pub(super) struct Inbox {
     /// Bytes that may wait.
     max: usize,
     metrics: Arc<Metrics>,
+    /// It is told when changes of it are passed.
+    interest: Arc<Interest>,
     state: Mutex<State>,
     more: Notify,
     ended: Notify,
@@ -32,6 +34,8 @@ enum Item {
     Up(Head),
     Message(Vec<u8>),
     Mark(u64),
+    /// So many changes of interest were done before.
+    Settled(u64),
     Down,
 }
 
@@ -61,10 +65,11 @@ enum Stage {
 }
 
 impl Inbox {
-    pub(super) fn new(max: usize, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(max: usize, metrics: Arc<Metrics>, interest: Arc<Interest>) -> Self {
         Self {
             max,
             metrics,
+            interest,
             state: Mutex::default(),
             more: Notify::new(),
             ended: Notify::new(),
@@ -88,6 +93,11 @@ impl Inbox {
     /// Adds a mark.
     pub(super) fn mark(&self, connection: u64, mark: u64) {
         self.push(connection, Item::Mark(mark));
+    }
+
+    /// Notes that so many changes of interest are done: whatever comes behind it has come all the time since.
+    pub(super) fn settled(&self, connection: u64, changes: u64) {
+        self.push(connection, Item::Settled(changes));
     }
 
     fn push(&self, connection: u64, item: Item) {
@@ -184,6 +194,7 @@ impl Inbox {
                 Item::Up(head) => return Some(Feed::Up(head)),
                 Item::Down => return Some(Feed::Down),
                 Item::Mark(mark) => return Some(Feed::Mark(mark)),
+                Item::Settled(changes) => self.interest.note_passed(changes),
                 Item::Message(payload) => match wire::read(payload) {
                     // It has come by two forms, or before everything came.
                     Some(message) if message.place.id <= last => {}
@@ -219,7 +230,7 @@ impl Item {
     fn size(&self) -> usize {
         match self {
             Self::Message(payload) => OVERHEAD + payload.len(),
-            Self::Mark(_) => OVERHEAD,
+            Self::Mark(_) | Self::Settled(_) => OVERHEAD,
             Self::Up(_) | Self::Down => 0,
         }
     }
@@ -254,7 +265,7 @@ mod tests {
 
     #[test]
     fn nothing_comes_before_everything_does() {
-        let inbox = Inbox::new(10_000, Arc::default());
+        let inbox = Inbox::new(10_000, Arc::default(), Arc::default());
         let one = inbox.begin();
         inbox.message(one, message(5));
         inbox.message(one, message(7));
@@ -275,8 +286,25 @@ mod tests {
     }
 
     #[test]
+    fn changes_of_interest_are_passed_behind_what_came_before() {
+        let inbox = Inbox::new(10_000, Arc::default(), Arc::default());
+        let limits = crate::bayeux::Limits::default();
+        let pattern = crate::bayeux::ChannelPattern::parse("/a1", &limits).expect("a channel");
+        let one = inbox.begin();
+        assert!(inbox.up(one, head(0)));
+        inbox.interest.add(&pattern);
+        let (_, changes) = inbox.interest.take();
+        inbox.message(one, message(1));
+        inbox.settled(one, changes);
+        inbox.message(one, message(2));
+        let has_passed = || !inbox.interest.take_passed().patterns.is_empty();
+        let passed = std::iter::from_fn(|| inbox.take().map(|_| has_passed()));
+        assert_eq!(passed.collect::<Vec<_>>(), [false, false, true]);
+    }
+
+    #[test]
     fn another_connection_goes_on() {
-        let inbox = Inbox::new(10_000, Arc::default());
+        let inbox = Inbox::new(10_000, Arc::default(), Arc::default());
         let one = inbox.begin();
         assert!(inbox.up(one, head(1)));
         inbox.message(one, message(2));
@@ -298,7 +326,7 @@ mod tests {
     fn too_much_ends_a_connection() {
         let size = OVERHEAD + message(1).len();
         for is_up in [true, false] {
-            let inbox = Inbox::new(3 * size, Arc::default());
+            let inbox = Inbox::new(3 * size, Arc::default(), Arc::default());
             let one = inbox.begin();
             if is_up {
                 assert!(inbox.up(one, head(0)));

@@ -106,7 +106,11 @@ impl Redis {
         let own = keys.own(&name);
         Ok(Arc::new(Self {
             link: Arc::new(Link::new(address, settings.call_timeout, keys)),
-            inbox: Arc::new(Inbox::new(max_inbox, Arc::clone(metrics))),
+            inbox: Arc::new(Inbox::new(
+                max_inbox,
+                Arc::clone(metrics),
+                Arc::clone(&interest),
+            )),
             policy,
             known: Known::new(history, name),
             few: store::FEW,

@@ -13,7 +13,6 @@ use super::settings::{Pair, Settings};
 /// The certificates as they are now.
 #[derive(Debug)]
 pub(super) struct Certificates {
-    pairs: Vec<(String, Pair)>,
     now: RwLock<Arc<Names>>,
     files: Mutex<Files>,
 }
@@ -35,6 +34,7 @@ type Look = Vec<Option<(u64, i64, i64, u64)>>;
 
 #[derive(Debug)]
 struct Files {
+    pairs: Vec<(String, Pair)>,
     /// As they were when they were read, or when that failed.
     read: Look,
     /// As they were seen last.
@@ -62,8 +62,8 @@ impl Certificates {
         let look = look(&pairs);
         Ok(Self {
             now: RwLock::new(Arc::new(Names::read(&pairs)?)),
-            pairs,
             files: Mutex::new(Files {
+                pairs,
                 read: look.clone(),
                 seen: look,
             }),
@@ -73,16 +73,15 @@ impl Certificates {
     /// Looks at the files, and reads all if some have changed and then stayed as they are since the last look: who
     /// replaces them does one after the other.
     pub(super) fn look(&self) -> Seen {
-        let look = look(&self.pairs);
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = look(&files.pairs);
         let is_still = files.seen == look;
         files.seen.clone_from(&look);
         if !is_still || files.read == look {
             return Seen::Nothing;
         }
         files.read = look;
-        drop(files);
-        match Names::read(&self.pairs) {
+        match Names::read(&files.pairs) {
             Ok(names) => {
                 tracing::info!(expires = %date(names.expiry), "new certificates are in use");
                 *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(names);
@@ -90,6 +89,15 @@ impl Certificates {
             }
             Err(error) => Seen::Unusable(error),
         }
+    }
+
+    /// Takes others up in place of these, with the files that they are in.
+    pub(super) fn renew(&self, others: Self) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let (read, now) = (others.files.into_inner(), others.now.into_inner());
+        *files = read.unwrap_or_else(PoisonError::into_inner);
+        let now = now.unwrap_or_else(PoisonError::into_inner);
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
     /// Returns when the first of them expires, in seconds since 1970.
@@ -168,6 +176,28 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    #[test]
+    fn others_take_the_place_of_those_that_there_are_with_their_files() {
+        let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keys");
+        let read = |name: &str| {
+            let settings = Settings {
+                certificate: Some(keys.join(format!("{name}.pem"))),
+                key: Some(keys.join(format!("{name}.key"))),
+                ..Settings::default()
+            };
+            Certificates::read(&settings).unwrap()
+        };
+        let first = |all: &Certificates| all.now().find(None).unwrap().cert.clone();
+        let all = read("tls-localhost");
+        let (before, others) = (first(&all), read("tls-other"));
+        let expected = first(&others);
+        all.renew(others);
+        assert!(first(&all) == expected && first(&all) != before);
+        assert!(matches!(all.look(), Seen::Nothing));
+        let files = all.files.lock().unwrap();
+        assert!(files.pairs[0].1.certificate.ends_with("tls-other.pem"));
+    }
 
     #[test]
     fn a_certificate_is_found_by_the_name_that_is_asked_for() {

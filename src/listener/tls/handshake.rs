@@ -11,7 +11,7 @@ use tokio_rustls::rustls;
 use super::super::Shared;
 use super::Acceptor;
 use crate::memory::{Charge, Kind};
-use crate::metrics::{Limit, TlsHandshake};
+use crate::metrics::{Limit, Metrics, TlsHandshake};
 use crate::web::{Persistence, Response, Socket};
 
 /// What a handshake takes until it is done: messages both ways, and what keys are made of.
@@ -51,7 +51,7 @@ async fn within_bounds(socket: &mut Socket, acceptor: &Acceptor, shared: &Shared
     };
     tokio::select! {
         outcome = attempt(socket, acceptor, shared) => outcome,
-        () = tokio::time::sleep(acceptor.handshake_timeout) => TlsHandshake::Timeout,
+        () = tokio::time::sleep(acceptor.times.get().handshake) => TlsHandshake::Timeout,
         () = stopped => TlsHandshake::Closed,
         () = poll_fn(|context| charge.poll_cut(context)) => TlsHandshake::Memory,
     }
@@ -109,17 +109,17 @@ fn fault(error: &io::Error) -> TlsHandshake {
 }
 
 /// Counts what a connection takes by TLS, as long as it is open.
-pub(in super::super) struct Kept(Arc<Shared>);
+pub(in super::super) struct Kept(Arc<Metrics>);
 
 impl Kept {
-    pub(in super::super) fn new(shared: &Arc<Shared>) -> Self {
-        shared.metrics.memory.add(Kind::Connections, KEPT);
-        Self(Arc::clone(shared))
+    pub(in super::super) fn new(metrics: &Arc<Metrics>) -> Self {
+        metrics.memory.add(Kind::Connections, KEPT);
+        Self(Arc::clone(metrics))
     }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        self.0.metrics.memory.sub(Kind::Connections, KEPT);
+        self.0.memory.sub(Kind::Connections, KEPT);
     }
 }

@@ -14,6 +14,7 @@ use tokio_rustls::rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use tokio_rustls::rustls::server::NoServerSessionStorage;
 use tokio_rustls::rustls::{Error, ServerConfig, ServerConnection};
 
+use crate::live::Live;
 use crate::metrics::Metrics;
 use certificate::Certificate;
 pub use certificate::Unusable;
@@ -35,13 +36,37 @@ pub enum NoTls {
     Library(#[from] Error),
 }
 
-/// Reads the certificates; of each the key that names it, and from when on it is valid and how long, in seconds since
-/// 1970, or why it cannot be used.
+/// What is new of certificates, read and not taken up yet.
+#[derive(Debug)]
+pub struct Renewal {
+    certificates: Certificates,
+    times: Times,
+}
+
+#[derive(Debug)]
+struct Times {
+    /// How long a handshake may take.
+    handshake: Duration,
+    /// How often the files are looked at.
+    reload: Duration,
+}
+
+impl Times {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            handshake: settings.handshake_timeout,
+            reload: settings.reload_interval,
+        }
+    }
+}
+
+/// Reads the certificates that can be used; of each the key that names it, and from when on it is valid and how long,
+/// in seconds since 1970.
 #[must_use]
-pub fn validities(settings: &Settings) -> Vec<(String, Result<(u64, u64), Unusable>)> {
-    let read = settings.pairs().map(|(place, pair)| {
-        let certificate = Certificate::read(&place, &pair);
-        (place, certificate.map(|certificate| certificate.valid))
+pub fn validities(settings: &Settings) -> Vec<(String, (u64, u64))> {
+    let read = settings.pairs().filter_map(|(place, pair)| {
+        let valid = Certificate::read(&place, &pair).ok()?.valid;
+        Some((place, valid))
     });
     read.collect()
 }
@@ -51,8 +76,7 @@ pub fn validities(settings: &Settings) -> Vec<(String, Result<(u64, u64), Unusab
 pub struct Acceptor {
     config: Arc<ServerConfig>,
     certificates: Arc<Certificates>,
-    handshake_timeout: Duration,
-    reload_interval: Duration,
+    times: Live<Times>,
     metrics: Arc<Metrics>,
 }
 
@@ -74,8 +98,7 @@ impl Acceptor {
         let acceptor = Self {
             config: Arc::new(config),
             certificates,
-            handshake_timeout: settings.handshake_timeout,
-            reload_interval: settings.reload_interval,
+            times: Times::of(settings).into(),
             metrics: Arc::clone(metrics),
         };
         acceptor.note_expiry();
@@ -90,7 +113,8 @@ impl Acceptor {
     /// Takes up what changes in the files, for ever.
     pub async fn follow(self: Arc<Self>) {
         loop {
-            tokio::time::sleep(self.reload_interval).await;
+            let interval = self.times.get().reload;
+            tokio::time::sleep(interval).await;
             let acceptor = Arc::clone(&self);
             // Files may be on a disk that takes its time.
             let looked = tokio::task::spawn_blocking(move || acceptor.look());
@@ -98,6 +122,24 @@ impl Acceptor {
                 tracing::error!(%error, "certificates were not looked at");
             }
         }
+    }
+
+    /// Reads what settings say, whatever the files were before; nothing is changed yet.
+    ///
+    /// # Errors
+    /// A certificate, or its key, cannot be used.
+    pub fn read(settings: &Settings) -> Result<Renewal, NoTls> {
+        Ok(Renewal {
+            certificates: Certificates::read(settings)?,
+            times: Times::of(settings),
+        })
+    }
+
+    /// Takes up what was read, for the next handshakes. Connections go on as they are.
+    pub fn renew(&self, renewal: Renewal) {
+        self.certificates.renew(renewal.certificates);
+        self.times.set(renewal.times);
+        self.note_expiry();
     }
 
     fn look(&self) {

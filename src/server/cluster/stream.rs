@@ -128,10 +128,12 @@ impl Delivering<'_> {
 
     /// Gets what has to come before a message, if something on its channel did not.
     async fn fill(&mut self, message: &Incoming) {
-        self.known
-            .forget(&self.cluster.links.interest.take_touched());
+        let interest = &self.cluster.links.interest;
+        self.known.forget(&interest.take_passed());
         let (channel, place) = (&message.entry.channel, message.place);
-        let Some(after) = self.known.hole(channel, place.before) else {
+        let hole = self.known.hole(channel, place.before);
+        // Who has just subscribed is promised nothing yet.
+        let Some(after) = hole.filter(|_| !interest.is_settling(channel)) else {
             return;
         };
         let metrics = &self.core.shared.metrics.cluster;
@@ -217,7 +219,7 @@ impl Delivering<'_> {
         }
         drop(scope);
         // Whatever is missed is told of, or has come.
-        drop(self.cluster.links.interest.take_touched());
+        drop(self.cluster.links.interest.take_passed());
         self.known.clear();
         self.recent.begin(head.id.max(self.recent.last()));
         self.cluster.stream.note_reached(self.recent.last());

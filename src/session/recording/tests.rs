@@ -58,7 +58,7 @@ fn shared(settings: Settings) -> Arc<Shared> {
         ..Extensions::default()
     };
     Arc::new(Shared {
-        settings,
+        settings: settings.into(),
         browsers: Browsers::default(),
         shares: Shares::default(),
         timers: Timers::default(),

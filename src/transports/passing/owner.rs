@@ -12,6 +12,7 @@ use super::response::{encode, not_here};
 use super::unsettled::{Given, Unsettled};
 use crate::cluster::NodeId;
 use crate::cluster::wire::{self, Passed, PassedAnswer, Passing};
+use crate::live::Live;
 use crate::peer::Peer;
 use crate::session::BeingWritten;
 use crate::transports::answer::{Answer, Carried, Pending, Step};
@@ -22,8 +23,9 @@ use crate::web::{Io, Response, Socket};
 type Answers = fn(&Arc<Endpoint>, PassedRequest, &Socket) -> Answer;
 
 /// What answers the requests that other nodes pass on.
+#[derive(Clone)]
 pub struct Owner {
-    endpoint: Arc<Endpoint>,
+    endpoint: Arc<Live<Endpoint>>,
     answers: Answers,
     unsettled: Arc<Unsettled>,
 }
@@ -39,10 +41,15 @@ impl Owner {
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>, answers: Answers) -> Self {
         Self {
-            endpoint,
+            endpoint: Arc::new(Live::new(endpoint)),
             answers,
             unsettled: Arc::default(),
         }
+    }
+
+    /// Has them answered by another endpoint from now on.
+    pub fn renew(&self, endpoint: Arc<Endpoint>) {
+        self.endpoint.set(endpoint);
     }
 }
 
@@ -57,9 +64,10 @@ impl Passing for Owner {
         let client = request.as_ref().and_then(|request| request.client);
         let peer = client.map_or(Peer::Unix(None), Peer::Behind);
         let socket = Socket::new(Io::Elsewhere, peer);
+        let endpoint = self.endpoint.shared();
         let answer = match request {
-            _ if self.endpoint.server.is_cut() => not_here().into(),
-            Some(request) => (self.answers)(&self.endpoint, request, &socket),
+            _ if endpoint.server.is_cut() => not_here().into(),
+            Some(request) => (self.answers)(&endpoint, request, &socket),
             None => {
                 let reason = "the other node passes requests on in another form";
                 Response::error(StatusCode::BAD_REQUEST, reason).into()

@@ -33,7 +33,7 @@ pub fn serve(
         return Err(Error::NoMessage);
     }
     endpoint.check_script(decision)?;
-    let max = endpoint.server.limits().max_message_size.as_u64();
+    let max = endpoint.server.terms().limits.max_message_size.as_u64();
     let size: u64 = query.messages.iter().map(|text| text.len() as u64).sum();
     if size > max {
         endpoint.server.metrics().limited(Limit::MaxMessageSize);

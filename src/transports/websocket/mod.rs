@@ -50,7 +50,7 @@ pub fn serve(
 ) -> Result<Answer, UpgradeError> {
     let settings = &endpoint.websocket;
     let accepted = websocket::accept(&head.headers, settings.permessage_deflate)?;
-    let max = endpoint.server.limits().max_message_size.as_u64();
+    let max = endpoint.server.terms().limits.max_message_size.as_u64();
     let max = usize::try_from(max).unwrap_or(usize::MAX);
     let connection = Box::new(Connection {
         server: Arc::clone(&endpoint.server),

@@ -84,6 +84,21 @@ export const apache = {
   args: (folder) => ['-X', '-f', `${folder}/main.conf`],
 };
 
+/** @type {Kind} */
+export const caddy = {
+  program: '/usr/bin/caddy',
+  example: 'Caddyfile',
+  listen: 'comet.example.com {',
+  listening: (address) => `http://:${address.split(':')[1]} {\n\tbind 127.0.0.1`,
+  main: (folder) => `{
+    admin off
+    auto_https off
+    storage file_system ${folder}
+  }
+  import ${folder}/site.conf`,
+  args: (folder) => ['run', '--config', `${folder}/main.conf`, '--adapter', 'caddyfile'],
+};
+
 /** A proxy as its example sets it up, in front of one server. */
 export class Proxy {
   /** Where it listens, e.g. `http://127.0.0.1:40123`. */
@@ -142,7 +157,9 @@ export class Proxy {
     await writeFile(join(this.#folder, 'site.conf'), site.reduce(replaceOnce, text));
     await writeFile(join(this.#folder, 'main.conf'), `${main(this.#folder)}\n`);
 
-    const child = spawn(program, args(this.#folder), { stdio: ['ignore', 'pipe', 'pipe'] });
+    // Caddy keeps files in its home.
+    const env = { ...process.env, HOME: this.#folder };
+    const child = spawn(program, args(this.#folder), { env, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#process = child;
     let ended = null;
     this.#exit = new Promise((resolve) => {

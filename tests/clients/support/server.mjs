@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 import { within } from './within.mjs';
 
-const ANNOUNCEMENT = /^listening on (http:\/\/\S+)$/;
+const ANNOUNCEMENT = /^listening on (https?:\/\/\S+)$/;
 const LOG_LINES = 60;
 
 /** `MIRANT_BIN`, else the newer one of cargo's two builds. */
@@ -27,22 +27,25 @@ export class Server {
   url;
   #settings;
   #flags;
+  #before;
   #process;
   #log = [];
 
   /**
    * @param {string[]} settings values for `--set`, each `key=value`
    * @param {string[]} flags other arguments
+   * @param {string} before what stands before the address that it listens on, such as `tls:`
    */
-  static async start(settings = [], flags = []) {
-    const server = new Server(settings, flags);
+  static async start(settings = [], flags = [], before = '') {
+    const server = new Server(settings, flags, before);
     await server.#launch(0);
     return server;
   }
 
-  constructor(settings, flags) {
+  constructor(settings, flags, before) {
     this.#settings = settings;
     this.#flags = flags;
+    this.#before = before;
   }
 
   get origin() {
@@ -96,8 +99,10 @@ export class Server {
   }
 
   async #launch(port) {
-    const settings = this.#settings.flatMap((setting) => ['--set', setting]);
-    const child = spawn(binary(), ['serve', '--listen', `127.0.0.1:${port}`, ...this.#flags, ...settings], {
+    // Tests stop it often, and wait for that.
+    const all = ['http.drain_time=0s', ...this.#settings];
+    const settings = all.flatMap((setting) => ['--set', setting]);
+    const child = spawn(binary(), ['serve', '--listen', `${this.#before}127.0.0.1:${port}`, ...this.#flags, ...settings], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#process = child;

@@ -31,6 +31,7 @@ const KEY_DETAILS: Operation = ("get", "/api/v1/key");
 const CONFIGURATION: Operation = ("get", "/api/v1/configuration");
 const EXPLAIN: Operation = ("post", "/api/v1/explain");
 const NODES: Operation = ("get", "/api/v1/nodes");
+const RELOAD: Operation = ("post", "/api/v1/reload");
 const SESSIONS: Operation = ("get", "/api/v1/sessions");
 const SESSION: Operation = ("get", "/api/v1/sessions/{session}");
 const END: Operation = ("delete", "/api/v1/sessions/{session}");
@@ -300,6 +301,8 @@ fn cases_of_operators() -> Vec<Case> {
         ),
         case(EXPLAIN, explain, r#"{"action":"publish"}"#, 400),
         case(NODES, NODES.1, "", 200),
+        // This program has nowhere to read it from.
+        case(RELOAD, RELOAD.1, "", 422),
     ]
 }
 
@@ -307,6 +310,7 @@ fn cases_of_operators() -> Vec<Case> {
 async fn with_other_keys(description: &mut Description, server: &TestServer) {
     let paths = [
         (FIGURES, FIGURES.1),
+        (RELOAD, RELOAD.1),
         (WATCH, "/api/v1/watch/a"),
         (
             WATCH_SESSION,
@@ -406,6 +410,8 @@ async fn each_operation_answers_as_described() {
                 ("delete", END.1, "503"),
                 ("get", CHANNEL.1, "503"),
                 ("get", FIGURES_OF_HISTORY.1, "503"),
+                // Other tests do that, with a program that has a file.
+                ("post", RELOAD.1, "200"),
                 // It goes on.
                 ("get", FIGURES.1, "200"),
                 ("get", FIGURES.1, "503"),

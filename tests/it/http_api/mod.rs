@@ -16,8 +16,9 @@ use crate::support::{Http, Request, Response, TestServer};
 pub(crate) const KEY: &str = "mirant_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 pub(crate) const HASH: &str =
     "sha256:a85ffefcbd8759ae6ce337e1d392ab2d461ff5e5fc3d1e4c7184a5044f2425e5";
-const OTHER: &str = "mirant_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
-const OTHER_HASH: &str = "sha256:0bae8b30eeaeb35645d965cba0249fb2d6efb91c7aea92a297ad7029f92fb3a7";
+pub(crate) const OTHER: &str = "mirant_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
+pub(crate) const OTHER_HASH: &str =
+    "sha256:0bae8b30eeaeb35645d965cba0249fb2d6efb91c7aea92a297ad7029f92fb3a7";
 
 const LISTEN: &str = "api.listen=[\"127.0.0.1:0\"]";
 const ROLE: &str = "backends.role=backend";

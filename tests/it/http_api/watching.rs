@@ -183,6 +183,7 @@ async fn each_needs_a_key_that_is_for_it() {
         ("GET", "/api/v1/configuration".to_owned()),
         ("POST", "/api/v1/explain".to_owned()),
         ("GET", "/api/v1/nodes".to_owned()),
+        ("POST", "/api/v1/reload".to_owned()),
         ("GET", "/api/v1/history".to_owned()),
     ] {
         let without = ask(&server, Request::new(method, &path)).await;

@@ -53,6 +53,8 @@ impl TestCluster {
         let mut settings = vec![
             format!("cluster.redis={}", redis.url()),
             "cluster.listen=127.0.0.1:0".to_owned(),
+            // Whoever stops a process waits for that.
+            "http.drain_time=0s".to_owned(),
             format!("cluster.secret={{ file = '{}' }}", secret.path()),
         ];
         settings.extend(set.iter().map(|&setting| setting.to_owned()));

@@ -103,7 +103,10 @@ impl Serving {
     }
 
     pub(crate) fn start_with(arguments: &[&str], stderr: Stdio) -> Self {
+        // Whoever stops it waits for that.
+        let at_once = ["--set", "http.drain_time=0s"];
         let mut command = mirant(&["serve", "--listen", "127.0.0.1:0"]);
+        command.args(at_once);
         Self::of(command.args(arguments).stderr(stderr))
     }
 

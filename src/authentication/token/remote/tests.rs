@@ -169,6 +169,26 @@ async fn keys_are_fetched_once_for_all_who_wait() {
 }
 
 #[tokio::test]
+async fn who_comes_after_goes_on_with_the_keys_that_were_fetched() {
+    let server = Server::start(Answer::Keys(vec!["rsa"], "")).await;
+    let (before, _) = server.tokens(|_| {});
+    assert_eq!(error(&before, &token("rsa")).await, text("", true));
+    server.says(Answer::Raw("no HTTP\r\n\r\n".to_owned()));
+    let (after, _) = server.tokens(|_| {});
+    after.go_on_from(&before);
+    assert_eq!(error(&after, &token("rsa")).await, text("", false));
+    assert_eq!(server.asked(), 1);
+    // Those of elsewhere are others; and who has failed is not counted any more once it is gone.
+    let (elsewhere, metrics) = tokens_of(&server.url.replace("keys", "others"), |_| {});
+    elsewhere.go_on_from(&before);
+    let unavailable = text(UNAVAILABLE, true);
+    assert_eq!(error(&elsewhere, &token("rsa")).await, unavailable);
+    assert_eq!(metrics.failing_key_sources.value(), 1);
+    drop(elsewhere);
+    assert_eq!(metrics.failing_key_sources.value(), 0);
+}
+
+#[tokio::test]
 async fn keys_that_cannot_be_had_are_asked_for_again_after_a_while() {
     let server = Server::start(Answer::Silence).await;
     let bad = [

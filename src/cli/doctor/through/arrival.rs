@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::directives::{Cause, Proxy, fix};
+use super::directives::{Cause, Program, fix};
 use crate::cli::doctor::asking::{Asked, BELOW, Seen, Whose};
 use crate::cli::doctor::clock;
 use crate::cli::doctor::finding::Finding;
@@ -43,7 +43,7 @@ pub(super) fn reach(asked: &Asked, url: &str, path: &str) -> Result<Finding, Fin
 }
 
 /// What came of host, address and clock.
-pub(super) fn judge(asked: &Asked, proxy: Option<Proxy>) -> Vec<Finding> {
+pub(super) fn judge(asked: &Asked, proxy: Option<Program>) -> Vec<Finding> {
     let mut findings = Vec::new();
     match &asked.seen {
         Some(seen) => {
@@ -66,7 +66,7 @@ pub(super) fn judge(asked: &Asked, proxy: Option<Proxy>) -> Vec<Finding> {
     findings
 }
 
-fn host(is_kept: bool, proxy: Option<Proxy>) -> Finding {
+fn host(is_kept: bool, proxy: Option<Program>) -> Finding {
     if is_kept {
         return Finding::ok(HOST, "the server sees the host that was asked for");
     }
@@ -77,7 +77,7 @@ fn host(is_kept: bool, proxy: Option<Proxy>) -> Finding {
     )
 }
 
-fn address(seen: &Seen, proxy: Option<Proxy>) -> Finding {
+fn address(seen: &Seen, proxy: Option<Program>) -> Finding {
     let named = seen
         .headers
         .iter()
@@ -129,84 +129,65 @@ fn address(seen: &Seen, proxy: Option<Proxy>) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::doctor::finding::State::{self, Ok, Warning, Wrong};
+    use crate::cli::doctor::finding::State;
+
+    /// What is said of an address, as the server sees it.
+    fn line(
+        connection: Whose,
+        client: Option<&str>,
+        header: Option<&str>,
+        program: Option<Program>,
+    ) -> String {
+        let seen = Seen {
+            host: true,
+            connection,
+            client: client.map(str::to_owned),
+            headers: header.into_iter().map(str::to_owned).collect(),
+        };
+        address(&seen, program).to_string()
+    }
 
     #[test]
     fn an_address_that_the_server_knows_is_fine() {
-        let nginx = Some(Proxy::Nginx);
-        let client = Some("192.0.2.1");
-        // (whose the connection is, the client that is named, headers, the proxy, how it is, a part of the line)
-        type Case<'a> = (
-            Whose,
-            Option<&'a str>,
-            &'a [&'a str],
-            Option<Proxy>,
-            State,
-            &'a str,
+        let own = line(Whose::Client, None, None, None);
+        assert!(own.starts_with("ok"), "{own}");
+        let forwarded = Some("x-forwarded-for");
+        let named = line(Whose::Proxy, Some("192.0.2.1"), forwarded, None);
+        assert!(
+            named.starts_with("ok") && named.contains("192.0.2.1"),
+            "{named}"
         );
-        let cases: [Case<'_>; 8] = [
-            (Whose::Client, None, &[], None, Ok, "own"),
+    }
+
+    #[test]
+    fn an_address_that_it_does_not_know_is_mended_where_it_gets_lost() {
+        let nginx = Some(Program::Nginx);
+        // (whose the connection is, the header of a proxy, the proxy, a part of the line)
+        for (connection, header, program, part) in [
+            (Whose::Proxy, None, nginx, "$proxy_add_x_forwarded_for"),
             (
                 Whose::Proxy,
-                client,
-                &["x-forwarded-for"],
+                Some("forwarded"),
                 nginx,
-                Ok,
-                "192.0.2.1",
-            ),
-            (
-                Whose::Proxy,
-                None,
-                &[],
-                nginx,
-                Wrong,
-                "$proxy_add_x_forwarded_for",
-            ),
-            (
-                Whose::Proxy,
-                None,
-                &["forwarded"],
-                nginx,
-                Wrong,
                 "http.forwarded_header",
             ),
             (
                 Whose::Other,
+                Some("x-forwarded-for"),
                 None,
-                &["x-forwarded-for"],
-                None,
-                Wrong,
                 "http.trusted_proxies",
             ),
-            (
-                Whose::Other,
-                None,
-                &[],
-                nginx,
-                Wrong,
-                "$proxy_add_x_forwarded_for",
-            ),
-            (
-                Whose::Other,
-                None,
-                &["via"],
-                None,
-                Wrong,
-                "option forwardfor",
-            ),
-            (Whose::Other, None, &[], None, Warning, "NAT"),
-        ];
-        for (connection, client, headers, proxy, state, part) in cases {
-            let seen = Seen {
-                host: true,
-                connection,
-                client: client.map(str::to_owned),
-                headers: headers.iter().map(|&name| name.to_owned()).collect(),
-            };
-            let finding = address(&seen, proxy);
-            assert_eq!(finding.state, state, "{finding}");
-            assert!(finding.to_string().contains(part), "{finding}");
+            (Whose::Other, None, nginx, "$proxy_add_x_forwarded_for"),
+            (Whose::Other, Some("via"), None, "option forwardfor"),
+        ] {
+            let line = line(connection, None, header, program);
+            assert!(line.starts_with("wrong") && line.contains(part), "{line}");
         }
+        let unknown = line(Whose::Other, None, None, None);
+        assert!(
+            unknown.starts_with("warning") && unknown.contains("NAT"),
+            "{unknown}"
+        );
     }
 
     #[test]
@@ -218,11 +199,17 @@ mod tests {
             seen: None,
         };
         let url = "http://h/cometd";
-        assert_eq!(reach(&asked(502), url, "/cometd").unwrap_err().state, Wrong);
-        assert_eq!(reach(&asked(404), url, "/cometd").unwrap().state, Warning);
+        assert_eq!(
+            reach(&asked(502), url, "/cometd").unwrap_err().state,
+            State::Wrong
+        );
+        assert_eq!(
+            reach(&asked(404), url, "/cometd").unwrap().state,
+            State::Warning
+        );
         let unserved = asked(421);
-        assert_eq!(reach(&unserved, url, "/cometd").unwrap().state, Ok);
-        let line = judge(&unserved, Some(Proxy::Nginx))[0].to_string();
+        assert_eq!(reach(&unserved, url, "/cometd").unwrap().state, State::Ok);
+        let line = judge(&unserved, Some(Program::Nginx))[0].to_string();
         assert!(
             line.contains("$http_host") && line.contains("http.hosts"),
             "{line}"

@@ -22,13 +22,13 @@ pub(super) enum Cause {
 
 /// A program that is a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Proxy {
+pub(super) enum Program {
     Nginx,
     HaProxy,
     Apache,
 }
 
-impl Proxy {
+impl Program {
     const ALL: [Self; 3] = [Self::Nginx, Self::HaProxy, Self::Apache];
 
     /// Recognises it by the `Server` header of a response; HAProxy sets none.
@@ -94,8 +94,8 @@ impl Proxy {
 }
 
 /// Names what mends it: of the proxy that is there, or of all where that is not known.
-pub(super) fn fix(cause: Cause, proxy: Option<Proxy>) -> String {
-    let all = proxy.map_or(Proxy::ALL.to_vec(), |proxy| vec![proxy]);
+pub(super) fn fix(cause: Cause, proxy: Option<Program>) -> String {
+    let all = proxy.map_or(Program::ALL.to_vec(), |proxy| vec![proxy]);
     let each = all.into_iter();
     let each = each.map(|proxy| format!("{}: {}", proxy.name(), proxy.mends(cause)));
     each.collect::<Vec<_>>().join(" | ")
@@ -110,12 +110,12 @@ mod tests {
         for (program, expected) in [
             (None, None),
             (Some(""), None),
-            (Some("nginx"), Some(Proxy::Nginx)),
-            (Some("nginx/1.22.1"), Some(Proxy::Nginx)),
-            (Some("Apache/2.4.62 (Debian)"), Some(Proxy::Apache)),
+            (Some("nginx"), Some(Program::Nginx)),
+            (Some("nginx/1.22.1"), Some(Program::Nginx)),
+            (Some("Apache/2.4.62 (Debian)"), Some(Program::Apache)),
             (Some("cloudflare"), None),
         ] {
-            assert_eq!(Proxy::of(program), expected, "{program:?}");
+            assert_eq!(Program::of(program), expected, "{program:?}");
         }
     }
 
@@ -123,7 +123,7 @@ mod tests {
     fn the_fix_is_that_of_the_proxy_or_of_each() {
         let cause = Cause::CutsIdle(Duration::from_secs(30));
         assert_eq!(
-            fix(cause, Some(Proxy::Nginx)),
+            fix(cause, Some(Program::Nginx)),
             "nginx: `proxy_read_timeout 60s;`"
         );
         let all = fix(cause, None);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::directives::{Cause, Proxy, fix};
+use super::directives::{Cause, Program, fix};
 use crate::cli::doctor::finding::Finding;
 use crate::cli::with_causes;
 use crate::client::incoming::find_reply;
@@ -14,7 +14,11 @@ const IDLE: &str = "idle";
 const LATE: Duration = Duration::from_secs(5);
 
 /// Has a connect held, and waits for its answer.
-pub(super) async fn check(session: &mut Session, server: &Server, proxy: Option<Proxy>) -> Finding {
+pub(super) async fn check(
+    session: &mut Session,
+    server: &Server,
+    proxy: Option<Program>,
+) -> Finding {
     let hold = match session.connect(server).await {
         Ok(reply) => reply.hold,
         Err(fault) => return untold(&fault),

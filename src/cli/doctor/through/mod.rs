@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_rustls::rustls::RootCertStore;
 
-use self::directives::Proxy;
+use self::directives::Program;
 use self::streams::{Offered, Publisher};
 use super::asking::{Asked, ask};
 use super::finding::Finding;
@@ -51,7 +51,7 @@ impl Through {
             Ok(reached) => findings.push(reached),
             Err(finding) => return vec![finding],
         }
-        let proxy = Proxy::of(asked.program.as_deref());
+        let proxy = Program::of(asked.program.as_deref());
         findings.extend(arrival::judge(&asked, proxy));
         if asked.is_misdirected() {
             // So is all else.
@@ -88,7 +88,7 @@ impl Through {
     async fn exercise(
         &self,
         polling: &Server,
-        proxy: Option<Proxy>,
+        proxy: Option<Program>,
     ) -> Result<Vec<Finding>, Fault> {
         let streaming = self.server(ConnectionType::XhrStreaming).await?;
         let mut session = open(polling, Identity::default()).await?;

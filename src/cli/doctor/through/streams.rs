@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Deserializer, Value};
 use tokio::time::timeout;
 
-use super::directives::{Cause, Proxy, fix};
+use super::directives::{Cause, Program, fix};
 use crate::cli::doctor::finding::Finding;
 use crate::cli::with_causes;
 use crate::client::incoming::find_reply;
@@ -56,7 +56,7 @@ pub(super) async fn check(
     publisher: &mut Publisher<'_>,
     streaming: &Server,
     offered: Offered,
-    proxy: Option<Proxy>,
+    proxy: Option<Program>,
 ) -> Finding {
     let channel = publisher.channel;
     let mut told = Finding::ok(

@@ -1,6 +1,6 @@
 //! Whether a WebSocket can be opened.
 
-use super::directives::{Cause, Proxy, fix};
+use super::directives::{Cause, Program, fix};
 use crate::cli::doctor::finding::Finding;
 use crate::cli::with_causes;
 use crate::client::transport::ConnectionType;
@@ -9,7 +9,7 @@ use crate::client::{Fault, Server};
 const WEBSOCKET: &str = "websocket";
 
 /// Asks the server to go over to WebSocket.
-pub(super) async fn check(server: &Server, proxy: Option<Proxy>) -> Finding {
+pub(super) async fn check(server: &Server, proxy: Option<Program>) -> Finding {
     let opened = match server.dial().await {
         Ok(dialled) => {
             dialled

@@ -187,7 +187,7 @@ impl Client {
     }
 
     /// Sends a message until it is done; false: there is no such session, of which others did not know yet.
-    async fn insist(&self, meta: &str, channel: usize) -> bool {
+    pub(super) async fn insist(&self, meta: &str, channel: usize) -> bool {
         let life = self.now();
         let id = self.life(life, |life| life.id.clone());
         let name = self.world.channels[channel].as_str();
@@ -317,7 +317,7 @@ impl Client {
         (text, id)
     }
 
-    async fn poll(&self) {
+    pub(super) async fn poll(&self) {
         let life = self.now();
         let (text, id) = self.connect_text(life);
         match self.somewhere(&text, &id).await {

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::super::moving::take_up;
 use super::super::{Cluster, Recent};
 use super::client::{Client, Habits};
+use super::redis::Redis;
 use super::{Mutant, Node, World};
 use crate::bayeux::ClientId;
 use crate::cluster::NodeId;
@@ -20,7 +21,13 @@ const CALM: u64 = 2;
 
 /// Returns a world, a session in it, and the node that has it.
 async fn world() -> (Arc<World>, Arc<Node>, ClientId) {
-    let world = World::new(CALM, Mutant::None);
+    let (world, node, client) = world_of(Mutant::None).await;
+    let id = client.life(0, |life| life.id.parse().expect("an id"));
+    (world, node, id)
+}
+
+async fn world_of(mutant: Mutant) -> (Arc<World>, Arc<Node>, Client) {
+    let world = World::new(CALM, mutant);
     sleep(Duration::from_secs(1)).await;
     let habits = Habits {
         acknowledges: true,
@@ -32,7 +39,7 @@ async fn world() -> (Arc<World>, Arc<Node>, ClientId) {
     let id: ClientId = client.life(0, |life| life.id.parse().expect("an id"));
     let owner = world.redis.owner(id).expect("it is written").node;
     let node = world.node(owner).expect("its node");
-    (world, node, id)
+    (world, node, client)
 }
 
 fn cluster(node: &Node) -> &Cluster {
@@ -62,7 +69,7 @@ async fn a_request_for_a_session_that_is_on_its_way_waits_until_that_is_over() {
 async fn a_node_that_stops_does_not_give_what_is_on_its_way_already() {
     let (world, node, id) = world().await;
     cluster(&node).leaving.begin(id, NodeId(2), 1);
-    node.server.will_stop();
+    node.server.will_stop(Duration::ZERO);
     node.server.leave();
     node.server.hand_over().await;
     assert!(node.server.core.sessions.find(id).is_some());
@@ -96,4 +103,37 @@ async fn a_job_that_nobody_waits_for_any_more_is_not_done() {
     drop(job);
     assert!(cluster(&node).between(|_, _| ()).await.is_ok());
     assert!(!is_done.load(SeqCst));
+}
+
+/// Subscribes anew to a channel, while a message from before is late, and others are published; returns what fails.
+async fn subscribed_anew(mutant: Mutant) -> Vec<String> {
+    const CHANNEL: usize = 2;
+    let (world, _node, client) = world_of(mutant).await;
+    client.insist("subscribe", CHANNEL).await;
+    let publish = |millis| {
+        let entry = Redis::entry(&world.channels[CHANNEL], world.redis.number());
+        let latencies = [Duration::from_millis(millis); 12];
+        let micros = world.redis.micros();
+        world.redis.data().publish(&entry, None, micros, &latencies);
+    };
+    publish(2000);
+    client.insist("unsubscribe", CHANNEL).await;
+    sleep(Duration::from_millis(500)).await;
+    publish(1);
+    client.insist("subscribe", CHANNEL).await;
+    sleep(Duration::from_millis(500)).await;
+    publish(1);
+    sleep(Duration::from_secs(3)).await;
+    for _ in 0..3 {
+        client.poll().await;
+    }
+    std::mem::take(&mut *world.failures.lock().expect("nobody fails"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_subscribes_anew_is_told_of_no_gap_for_what_came_in_between() {
+    assert_eq!(subscribed_anew(Mutant::None).await, [""; 0]);
+    let failures = subscribed_anew(Mutant::SettlesEarly).await;
+    let is_told = |failure: &String| failure.contains("is told of a gap");
+    assert!(failures.iter().any(is_told), "{failures:?}");
 }

@@ -26,6 +26,8 @@ pub(super) enum Mutant {
     InterestAfterState,
     /// What a client has acknowledged is written once only.
     NoCheckpoint,
+    /// What has just been subscribed to is thought to come all the time.
+    SettlesEarly,
     /// Nothing can be had again.
     NoReplay,
 }

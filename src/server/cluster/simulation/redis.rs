@@ -39,21 +39,29 @@ pub(super) struct Session {
     pub(super) expires: Option<Instant>,
 }
 
+/// What comes to a node.
+#[derive(Debug)]
+pub(super) enum Item {
+    Feed(Feed),
+    /// So many changes of interest were done before.
+    Settled(u64),
+}
+
 /// The connection on which messages come to a node.
 #[derive(Debug, Default)]
 pub(super) struct Subscriber {
     pub(super) patterns: HashSet<ChannelPattern>,
-    pub(super) feed: VecDeque<(Instant, Feed)>,
+    pub(super) feed: VecDeque<(Instant, Item)>,
     pub(super) is_up: bool,
     pub(super) more: Arc<Notify>,
 }
 
 impl Subscriber {
     /// Lets something come after a time, behind all that came before.
-    pub(super) fn push(&mut self, latency: Duration, feed: Feed) {
+    pub(super) fn push(&mut self, latency: Duration, item: Item) {
         let due = Instant::now() + latency;
         let due = self.feed.back().map_or(due, |(last, _)| due.max(*last));
-        self.feed.push_back((due, feed));
+        self.feed.push_back((due, item));
         self.more.notify_one();
     }
 }
@@ -164,9 +172,8 @@ impl Redis {
         u64::try_from(self.begin.elapsed().as_micros()).expect("a short run")
     }
 
-    /// Publishes a number, as somebody at a node that nothing happens to.
-    pub(super) fn publish(&self, channel: &ChannelName, number: u64) {
-        let entry = Entry {
+    pub(super) fn entry(channel: &ChannelName, number: u64) -> Entry {
+        Entry {
             channel: channel.clone(),
             at: SystemTime::now(),
             body: Body {
@@ -174,7 +181,12 @@ impl Redis {
                 ext: None,
                 custom: None,
             },
-        };
+        }
+    }
+
+    /// Publishes a number, as somebody at a node that nothing happens to.
+    pub(super) fn publish(&self, channel: &ChannelName, number: u64) {
+        let entry = Self::entry(channel, number);
         let latencies = self.latencies();
         self.data().publish(&entry, None, self.micros(), &latencies);
     }
@@ -229,7 +241,8 @@ impl Data {
                     entry: entry.clone(),
                     publisher,
                 };
-                subscriber.push(*latency, Feed::Message(Box::new(message)));
+                let feed = Feed::Message(Box::new(message));
+                subscriber.push(*latency, Item::Feed(feed));
             }
         }
         place

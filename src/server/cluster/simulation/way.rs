@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Mutant;
 use super::gate::Gate;
-use super::redis::{Data, Redis, Subscriber};
+use super::redis::{Data, Item, Redis, Subscriber};
 use crate::bayeux::ChannelName;
 use crate::cluster::{Backplane, Feed, Head, Interest, NodeId, NotPublished, Outgoing};
 use crate::history::{Failed, Place};
@@ -108,7 +108,8 @@ impl Way {
                 id: last,
                 epoch: "e".into(),
             };
-            subscriber.push(Duration::ZERO, Feed::Up(head));
+            subscriber.push(Duration::ZERO, Item::Feed(Feed::Up(head)));
+            subscriber.push(Duration::ZERO, Item::Settled(made));
         });
         self.interest.note_done(made);
     }
@@ -120,13 +121,16 @@ impl Way {
                 subscriber.is_up = false;
                 subscriber.patterns.clear();
                 subscriber.feed.clear();
-                subscriber.push(Duration::ZERO, Feed::Down);
+                subscriber.push(Duration::ZERO, Item::Feed(Feed::Down));
             });
         }
     }
 
     async fn subscribe(&self) {
         let (changes, made) = self.interest.take();
+        if self.redis.mutant == Mutant::SettlesEarly {
+            self.interest.note_passed(made);
+        }
         if self.redis.mutant == Mutant::InterestAfterState {
             self.interest.note_done(made);
             sleep(Duration::from_millis(300)).await;
@@ -140,6 +144,7 @@ impl Way {
                     subscriber.patterns.remove(&change.pattern);
                 }
             }
+            subscriber.push(Duration::ZERO, Item::Settled(made));
         });
         sleep(self.redis.latency()).await;
         self.interest.note_done(made);
@@ -176,13 +181,14 @@ impl Backplane for Way {
                     let due = subscriber.feed.front().map(|(due, _)| *due);
                     match due {
                         Some(due) if due <= Instant::now() => {
-                            Ok(subscriber.feed.pop_front().map(|(_, feed)| feed))
+                            Ok(subscriber.feed.pop_front().map(|(_, item)| item))
                         }
                         due => Err(due),
                     }
                 });
                 match due {
-                    Ok(Some(feed)) => return feed,
+                    Ok(Some(Item::Feed(feed))) => return feed,
+                    Ok(Some(Item::Settled(changes))) => self.interest.note_passed(changes),
                     Ok(None) => {}
                     Err(Some(due)) => {
                         tokio::select! {
@@ -205,7 +211,8 @@ impl Backplane for Way {
             if self.redis.mutant == Mutant::NoBarrier {
                 self.subscriber(|subscriber, _| {
                     let now = Instant::now();
-                    subscriber.feed.push_front((now, Feed::Mark(mark)));
+                    let mark = Item::Feed(Feed::Mark(mark));
+                    subscriber.feed.push_front((now, mark));
                     subscriber.more.notify_one();
                 });
                 return Ok(());
@@ -216,7 +223,7 @@ impl Backplane for Way {
                 if !subscriber.is_up {
                     return Err(away());
                 }
-                subscriber.push(latency, Feed::Mark(mark));
+                subscriber.push(latency, Item::Feed(Feed::Mark(mark)));
                 Ok(())
             })?;
             // The answer may be lost.

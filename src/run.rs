@@ -40,7 +40,7 @@ use backends::Backends;
 pub use checking::check;
 use clients::Clients;
 use cluster::Node;
-pub use cluster::NotANode;
+pub use cluster::{NotANode, secrets as cluster_secrets};
 use reloading::Times;
 pub use reloading::{Reloader, Source};
 use site::{Served, Site, api_terms};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{StatusCode, header};
 
-use crate::api::{history, resources};
+use crate::api::{doctor, history, resources};
 use crate::metrics::Metrics;
 use crate::transports::answer::Answer;
 use crate::transports::gate::{Decision, Gate, Purpose, Rejection, Sender, add};
@@ -103,6 +103,7 @@ impl Service {
                 return resources::serve(endpoint, decision, head, &body, socket);
             }
             Purpose::History => return history::serve(endpoint, decision, head, socket),
+            Purpose::Doctor => Ok(doctor::serve(head, socket).into()),
             Purpose::Preflight(methods) => return preflight(decision, head, methods).into(),
             Purpose::Script => callback_polling::serve(endpoint, decision, head, socket),
             Purpose::FrameOpening => Ok(streaming::opening_page().into()),

@@ -1,4 +1,5 @@
-//! What requests reach that speak no Bayeux: channels as resources, and their history.
+//! What requests reach that speak no Bayeux: channels as resources, their history, and what `mirant doctor` asks.
 
+pub mod doctor;
 pub mod history;
 pub mod resources;

@@ -48,7 +48,7 @@ pub(super) fn run(args: Args) -> ExitCode {
 }
 
 /// Says why a server would not start, with a line for each thing that is wrong.
-fn said(error: &StartError) -> String {
+pub(super) fn said(error: &StartError) -> String {
     match error {
         StartError::Authentication(problems) => listed(problems),
         error => with_causes(error),

@@ -6,6 +6,7 @@ pub mod bench;
 mod call;
 mod check_config;
 mod completions;
+mod doctor;
 mod explain;
 mod harmless;
 mod hash_password;
@@ -65,6 +66,8 @@ enum Command {
     Subscribe(subscribe::Args),
     /// Call a service and print its answer.
     Call(call::Args),
+    /// Look for what is wrong with this machine, the configuration, or a proxy in front of the server.
+    Doctor(Box<doctor::Args>),
     /// Ask a server whether it is ready; by its exit code, for health checks.
     Health(health::Args),
     /// Have a server read its configuration anew, and say what has changed.
@@ -92,6 +95,7 @@ impl Cli {
             Command::Publish(args) => publish::run(&args),
             Command::Subscribe(args) => subscribe::run(&args),
             Command::Call(args) => call::run(&args),
+            Command::Doctor(args) => doctor::run(*args),
             Command::Health(args) => health::run(args),
             Command::Reload(args) => reload::run(args),
             Command::Bench(args) => bench::main(&args),

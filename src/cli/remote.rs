@@ -41,6 +41,19 @@ pub(super) struct Remote {
     /// Where the server is: http://host:port/path, or the same with https; without a path, /cometd
     #[arg(value_name = "URL")]
     pub(super) url: Url,
+    #[command(flatten)]
+    pub(super) who: Who,
+    /// Trust the certificate authorities in this file (PEM) instead of the system's
+    #[arg(long, value_name = "FILE", value_parser = authorities)]
+    pub(super) ca: Option<Arc<RootCertStore>>,
+    /// Speak only by this transport [default: WebSocket, and long-polling if that is refused]
+    #[arg(long, value_enum)]
+    transport: Option<Transport>,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Who {
     /// A token that says who you are (or a key of a backend)
     #[arg(long, value_name = "TOKEN|@FILE", env = "MIRANT_TOKEN", hide_env_values = true,
           value_parser = secret)]
@@ -51,12 +64,6 @@ pub(super) struct Remote {
     /// The file with the password of --user
     #[arg(long, value_name = "FILE", requires = "user")]
     password_file: Option<PathBuf>,
-    /// Trust the certificate authorities in this file (PEM) instead of the system's
-    #[arg(long, value_name = "FILE", value_parser = authorities)]
-    pub(super) ca: Option<Arc<RootCertStore>>,
-    /// Speak only by this transport [default: WebSocket, and long-polling if that is refused]
-    #[arg(long, value_enum)]
-    transport: Option<Transport>,
 }
 
 /// How the server may be spoken to.
@@ -106,7 +113,7 @@ impl Error {
 impl Remote {
     /// Looks for the server, and asks for a password if one is needed.
     pub(super) async fn approach(&self, patience: Duration) -> Result<Approach, Error> {
-        let credentials = self.credentials()?;
+        let credentials = self.who.credentials()?;
         let connection_type = match self.transport {
             None | Some(Transport::WebSocket) => ConnectionType::WebSocket,
             Some(Transport::LongPolling) => ConnectionType::LongPolling,
@@ -116,8 +123,11 @@ impl Remote {
         let server = Server::find(url, connection_type, credentials, patience, ca).await?;
         Ok(Approach::new(server, self.transport.is_none()))
     }
+}
 
-    fn credentials(&self) -> Result<Credentials, Error> {
+impl Who {
+    /// What handshakes are to show; asks for a password if one is needed.
+    pub(super) fn credentials(&self) -> Result<Credentials, Error> {
         let Some(user) = self.user.clone() else {
             let token = self.token.clone();
             return Ok(token.map_or(Credentials::None, Credentials::Token));

@@ -267,7 +267,7 @@ fn tell_of(variable: &PassedOver) {
 }
 
 /// Reads the variables; one that is not Unicode cannot be a name we know.
-fn environment() -> impl Iterator<Item = (String, String)> {
+pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| {
         let name = name.into_string().ok()?;
         Some((name, value.to_string_lossy().into_owned()))

@@ -21,6 +21,6 @@ pub use lease::Lease;
 pub use links::{Links, Way};
 pub use node::{NodeId, NodeInfo, NodeState};
 pub use peers::{CallFailed, CallKind, Calls, Peers};
-pub use redis::{ConnectError, Redis};
+pub use redis::{ConnectError, Redis, Survey, survey};
 pub use registry::{Beat, Claim, Orphan, Owner, Registry, Written};
 pub use settings::{Settings, WhenAway};

@@ -11,7 +11,7 @@ use super::settings::Settings;
 use crate::web::Socket;
 
 /// File descriptors that are not for connections: listeners, the runtime's own, logs.
-const RESERVED_DESCRIPTORS: u64 = 64;
+pub const RESERVED_DESCRIPTORS: u64 = 64;
 /// As many as can be waited for at once.
 const MAX_PERMITS: usize = u32::MAX as usize;
 /// What the kernel says when the process may have no more (`EMFILE`), or the system has none (`ENFILE`).

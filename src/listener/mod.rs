@@ -40,8 +40,8 @@ use crate::transports::message_http::Bounds;
 use crate::web::{Head, Socket};
 pub use address::{BoundAddress, ListenAddress, NotAnAddress};
 pub use bind::{BindError, ListeningSocket, listen};
-pub use descriptors::max_connections;
 use descriptors::{Lack, Spare, are_lacking};
+pub use descriptors::{RESERVED_DESCRIPTORS, max_connections};
 pub use mode::NotAMode;
 pub use passed::Passed;
 use per_address::{Counted, PerAddress};
@@ -50,7 +50,7 @@ use proxy_protocol::Fault;
 use refusal::Full;
 use routes::Route;
 pub use routes::Routes;
-pub use settings::Settings;
+pub use settings::{BACKLOG, Settings};
 pub use stops::Stops;
 use tls::{Acceptor, Kept, shake_hands};
 

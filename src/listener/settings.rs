@@ -12,7 +12,7 @@ use crate::web::forwarded::ForwardedHeader;
 
 /// Connections the kernel keeps for a listener until they are accepted; it takes fewer if
 /// `net.core.somaxconn` says so.
-pub(super) const BACKLOG: u32 = 4096;
+pub const BACKLOG: u32 = 4096;
 
 /// The settings of the HTTP listeners.
 #[derive(Debug, Clone, Deserialize, Serialize)]

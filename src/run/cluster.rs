@@ -168,7 +168,7 @@ pub(super) fn with_kept_resources(channels: &[ChannelOptions]) -> Vec<ChannelOpt
 ///
 /// # Errors
 /// One cannot be read, or the secret is one that can be guessed.
-pub(super) fn secrets(settings: &Settings) -> Result<(Vec<u8>, Option<String>), NotANode> {
+pub fn secrets(settings: &Settings) -> Result<(Vec<u8>, Option<String>), NotANode> {
     let password = read("cluster.password", settings.password.as_ref())?;
     let password = password.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let secret = read("cluster.secret", settings.secret.as_ref())?.unwrap_or_default();

@@ -83,6 +83,14 @@ const RUNS = {
     const printed = await shell.run(`${ask.replace(':8080', `:${port}`)} -sw ' HTTP/%{http_version}'`);
     assert.match(printed, /"successful":true[^]* HTTP\/2$/);
   },
+  'mirant doctor --config mirant.toml': async (text, { shell }) => {
+    await writeFile(join(shell.folder, 'mirant.toml'), '');
+    assert.match(await shell.run(text), /^ok +listen: 127\.0\.0\.1:0 \(http\.listen\) is free$/m);
+  },
+  'mirant doctor --url': async (text, { shell }) => {
+    // A held connect would take half a minute.
+    assert.match(await shell.run(`${text.trimEnd()} --quick`), /^ok +reach: [^]*^ok +streams: /m);
+  },
   'mirant completions bash': async (text, { shell }) => {
     const completes = 'source ~/.local/share/bash-completion/completions/mirant; complete -p mirant';
     const printed = await shell.run(`HOME=$PWD; mkdir -p ~/.local/share/bash-completion/completions\n${text}\n${completes}`);

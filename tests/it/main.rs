@@ -32,6 +32,7 @@ mod cors;
 mod delivery;
 mod differential;
 mod disconnect;
+mod doctor;
 mod drain;
 mod event_source;
 mod extensions;

@@ -158,7 +158,7 @@ impl Way {
     async fn open(args: &Args) -> Result<Self, Error> {
         let remote = &args.remote;
         match &args.key {
-            Some(key) if remote.user.is_none() => {
+            Some(key) if remote.who.user.is_none() => {
                 let api = Api::open(remote, &args.channel, key, args.timeout)?;
                 Ok(Self::Api(Box::new(api)))
             }

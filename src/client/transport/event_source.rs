@@ -32,13 +32,13 @@ pub(crate) struct EventStream {
 }
 
 impl EventStream {
-    /// Asks for a channel's events, those after `last` if there were some; they must begin within
-    /// `limit`.
+    /// Asks for the events at a target, those after `last` if there were some; they must begin within
+    /// `limit`. Cookies are the value of their header, or nothing.
     pub(super) async fn open(
         http: http::Connection,
         authority: &str,
-        path: &str,
-        channel: &str,
+        target: &str,
+        cookies: &str,
         last: Option<Position>,
         limit: Duration,
     ) -> Result<Self, Fault> {
@@ -46,9 +46,13 @@ impl EventStream {
             .as_ref()
             .map(|last| format!("Last-Event-ID: {last}\r\n"))
             .unwrap_or_default();
+        let cookie = match cookies {
+            "" => String::new(),
+            cookies => format!("Cookie: {cookies}\r\n"),
+        };
         let request = format!(
-            "GET {path}?channel={channel} HTTP/1.1\r\nHost: {authority}\r\n\
-             Accept: {EVENT_STREAM}\r\n{last_id}\r\n"
+            "GET {target} HTTP/1.1\r\nHost: {authority}\r\n\
+             Accept: {EVENT_STREAM}\r\n{cookie}{last_id}\r\n"
         );
         let mut http = http.taking_chunks();
         let end = tokio::time::Instant::now() + limit;

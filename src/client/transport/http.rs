@@ -1,6 +1,7 @@
 //! One HTTP/1.1 connection of a client: sends ready bytes, reads counted responses; knows no Bayeux.
 
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -33,6 +34,11 @@ impl Connection {
             last: Head::default(),
             takes_chunks: false,
         })
+    }
+
+    /// The address that it has at this end.
+    pub(super) fn local(&self) -> io::Result<SocketAddr> {
+        self.inbox.local()
     }
 
     /// Reads only the head of a response that comes in chunks.

@@ -72,6 +72,11 @@ impl Inbox {
         Ok(())
     }
 
+    /// The address of the socket at this end.
+    pub(super) fn local(&self) -> io::Result<SocketAddr> {
+        self.stream.local()
+    }
+
     /// The bytes that have come and are not used.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.buffer[self.start..]

@@ -2,6 +2,7 @@
 
 mod chunked;
 mod event_source;
+mod fetching;
 mod head;
 mod http;
 mod inbox;
@@ -11,6 +12,7 @@ mod websocket;
 mod xhr_streaming;
 
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,6 +21,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
 pub(crate) use self::event_source::{EventStream, Position};
+pub(crate) use self::fetching::Fetched;
 use self::long_polling::LongPolling;
 pub(crate) use self::stream::Tls;
 use self::websocket::WebSocket;
@@ -67,6 +70,21 @@ impl Dialled {
         opened.map(Self)
     }
 
+    /// The address that it has at this end.
+    pub(crate) fn local(&self) -> io::Result<SocketAddr> {
+        self.0.local()
+    }
+
+    /// Asks for what is at a target of the server's, which must answer within `limit`.
+    pub(crate) async fn fetch(
+        self,
+        authority: &str,
+        target: &str,
+        limit: Duration,
+    ) -> Result<Fetched, Fault> {
+        Fetched::over(self.0, authority, target, limit).await
+    }
+
     /// Makes it carry batches, for which a WebSocket has to be agreed on within `limit`.
     pub(crate) async fn speak(
         self,
@@ -92,7 +110,20 @@ impl Dialled {
         channel: &str,
         limit: Duration,
     ) -> Result<EventStream, Fault> {
-        EventStream::open(self.0, authority, path, channel, None, limit).await
+        let target = format!("{path}?channel={channel}");
+        EventStream::open(self.0, authority, &target, "", None, limit).await
+    }
+
+    /// Makes it the event stream of a session, as its browser's cookies let it; that must begin within `limit`.
+    pub(crate) async fn listen_as(
+        self,
+        url: &Url,
+        client_id: &str,
+        cookies: &str,
+        limit: Duration,
+    ) -> Result<EventStream, Fault> {
+        let target = format!("{}/{client_id}", url.path());
+        EventStream::open(self.0, &url.authority, &target, cookies, None, limit).await
     }
 
     /// Goes on with an event stream that broke off at a position.
@@ -104,7 +135,8 @@ impl Dialled {
         position: Position,
         limit: Duration,
     ) -> Result<EventStream, Fault> {
-        EventStream::open(self.0, authority, path, channel, Some(position), limit).await
+        let target = format!("{path}?channel={channel}");
+        EventStream::open(self.0, authority, &target, "", Some(position), limit).await
     }
 }
 

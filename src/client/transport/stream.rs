@@ -80,9 +80,18 @@ impl Stream {
     }
 
     fn peer(&self) -> io::Result<SocketAddr> {
+        self.tcp().peer_addr()
+    }
+
+    /// The address that it has at this end.
+    pub(super) fn local(&self) -> io::Result<SocketAddr> {
+        self.tcp().local_addr()
+    }
+
+    fn tcp(&self) -> &TcpStream {
         match self {
-            Self::Plain(tcp) => tcp.peer_addr(),
-            Self::Secure(stream, _) => stream.get_ref().0.peer_addr(),
+            Self::Plain(tcp) => tcp,
+            Self::Secure(stream, _) => stream.get_ref().0,
         }
     }
 

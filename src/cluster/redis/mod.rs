@@ -17,6 +17,7 @@ mod registry;
 mod scripts;
 mod shares;
 mod store;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -36,6 +37,7 @@ use self::inbox::Inbox;
 use self::keys::Keys;
 use self::link::Link;
 use self::store::Known;
+pub use self::survey::{Survey, survey};
 use self::trouble::Trouble;
 use super::{Backplane, Feed, Interest, NotPublished, Outgoing, Settings};
 use crate::bayeux::ChannelName;

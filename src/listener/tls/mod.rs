@@ -17,6 +17,7 @@ use tokio_rustls::rustls::{Error, ServerConfig, ServerConnection};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::web::tls::HTTP2;
+use certificate::Certificate;
 pub use certificate::Unusable;
 use certificates::{Certificates, Seen};
 pub(super) use handshake::{Kept, shake_hands};
@@ -59,6 +60,17 @@ impl Times {
             reload: settings.reload_interval,
         }
     }
+}
+
+/// Reads the certificates that can be used; of each the key that names it, and from when on it is valid and how long,
+/// in seconds since 1970.
+#[must_use]
+pub fn validities(settings: &Settings) -> Vec<(String, (u64, u64))> {
+    let read = settings.pairs().filter_map(|(place, pair)| {
+        let valid = Certificate::read(&place, &pair).ok()?.valid;
+        Some((place, valid))
+    });
+    read.collect()
 }
 
 /// What speaks TLS with clients.

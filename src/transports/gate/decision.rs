@@ -30,6 +30,8 @@ pub enum Purpose {
     Resource,
     /// To read the history of channels, or to have it deleted.
     History,
+    /// To be told how it has arrived.
+    Doctor,
     /// To have the requests in its body answered.
     Requests,
     /// To ask what pages of other origins may do; the methods of its path.

@@ -23,6 +23,8 @@ use crate::web::{Head, Headers, cookies};
 
 /// The methods of the Bayeux endpoint.
 const METHODS: &str = "GET, POST, OPTIONS";
+/// What follows the path of the Bayeux endpoint where `mirant doctor` asks.
+const DOCTOR: &str = "/doctor";
 /// The methods of a resource.
 pub const RESOURCE_METHODS: &str = "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS";
 /// The methods of history.
@@ -166,6 +168,7 @@ impl Gate {
                 self.check(Transport::WebSocket)?;
                 Ok(Purpose::WebSocket)
             }
+            Area::Messages if is_get && self.is_of_doctor(head) => Ok(Purpose::Doctor),
             Area::Messages if is_get && let Some(id) = self.session_of(head) => {
                 self.check(Transport::EventSource)?;
                 Ok(Purpose::SessionStream(id))
@@ -235,6 +238,11 @@ impl Gate {
         } else {
             is_at_or_below(path, &self.path).then_some(Area::Messages)
         }
+    }
+
+    /// Tells whether `mirant doctor` asks how its request has arrived.
+    fn is_of_doctor(&self, head: &Head) -> bool {
+        head.uri.path().strip_prefix(&self.path) == Some(DOCTOR)
     }
 
     /// Returns the session that a client of Faye asks the stream of, if it does.

@@ -80,7 +80,7 @@ const RUNS = {
     const [serve, ask] = text.trimEnd().split('\n');
     const server = shell.start(`${serve} --listen 127.0.0.1:0`);
     const [, port] = await server.until(/listening on http:\/\/127.0.0.1:(\d+)\/cometd/);
-    const printed = await shell.run(`${ask.replace(':8080', `:${port}`)} -sw ' HTTP/%{http_version}'`);
+    const printed = await shell.run(`${ask.replace(/(127\.0\.0\.1):\d+/, `$1:${port}`)} -sw ' HTTP/%{http_version}'`);
     assert.match(printed, /"successful":true[^]* HTTP\/2$/);
   },
   'mirant doctor --config mirant.toml': async (text, { shell }) => {

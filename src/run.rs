@@ -42,6 +42,7 @@ use clients::Clients;
 use cluster::Node;
 pub use cluster::{NotANode, secrets as cluster_secrets};
 use reloading::Times;
+pub(crate) use reloading::with_causes;
 pub use reloading::{Reloader, Source};
 use site::{Served, Site, api_terms};
 use stopping::Stopping;

@@ -28,6 +28,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::run::with_causes;
+
 pub use serve::ServeError;
 pub use signals::Signal;
 
@@ -136,18 +138,6 @@ fn complain(error: &dyn std::error::Error) {
 fn listed(problems: &[impl ToString]) -> String {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     lines.join("\n  ")
-}
-
-/// Says what went wrong and why; an error's own text does not repeat its cause.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    line
 }
 
 #[cfg(test)]

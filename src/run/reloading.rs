@@ -244,16 +244,20 @@ impl Reloader {
     }
 }
 
-/// An error, with its causes.
 fn not_reloaded(error: &dyn std::error::Error) -> NotReloaded {
-    let mut text = error.to_string();
+    NotReloaded(with_causes(error))
+}
+
+/// Says what went wrong and why; an error's own text does not repeat its cause.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
+        line.push_str(": ");
+        line.push_str(&error.to_string());
         cause = error.source();
     }
-    NotReloaded(text)
+    line
 }
 
 /// Reloads for an operator who asks by the HTTP API.

@@ -56,6 +56,23 @@ const RUNS = {
     await stream.until(/data: ?\{"channel":"\/stock\/x\/y","data":1\}/);
   },
   'const events = new EventSource': streamInPage,
+  '// in a page\nconst stream': (text, scene) =>
+    page(scene, `<script>${text}</script>`, { channel: '/chat/demo', data: 'hi' }, async (tab) => {
+      await tab.waitForResponse((response) => response.url().includes('/events?'));
+      await publish(scene.url, '/chat/demo', 'hi');
+    }),
+  '<!-- npm dojo and dojox 1.7': (text, scene) =>
+    page(scene, text.replace('dojo/dojo.js', '/static/dojo-1.7/dojo/dojo.js'), { text: 'hello' }),
+  'from aiocometd_ng import Client': async (text, { shell }) => {
+    await writeFile(join(shell.folder, 'chat.py'), text);
+    const python = fileURLToPath(new URL('.venv/bin/python', import.meta.url));
+    await shell.start(`exec ${python} -u chat.py`).until(/^\{'text': 'hello'\}$/m);
+  },
+  'class Chat': async (text, { shell }) => {
+    await writeFile(join(shell.folder, 'Chat.java'), text);
+    const libraries = fileURLToPath(new URL('java/target/lib/*', import.meta.url));
+    await shell.start(`exec java -cp '${libraries}' Chat.java`).until(/^\{text=hello\}$/m);
+  },
   'pattern = "/chat/**"': isConfiguration,
   'R=http://127.0.0.1:8080/resources/chat/demo': async (text, { shell }) => {
     const printed = await shell.run(`${text}\nwait`);

@@ -72,6 +72,8 @@ mod service;
 mod admin;
 mod demo;
 mod plugins;
+// A line for each request.
+mod access_log;
 // Listeners and connections.
 mod listener;
 // Settings from file, environment and command line.

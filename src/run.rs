@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use crate::access::{self, Access};
+use crate::access_log::{AccessLog, NotWritable};
 use crate::authentication;
 use crate::authentication::webhook::Webhook;
 use crate::bayeux::{ChannelPattern, Limits};
@@ -74,6 +75,9 @@ pub enum StartError {
     /// Something that the configuration names cannot be used.
     #[error(transparent)]
     NotUsable(#[from] NotUsable),
+    /// The access log cannot be written where it is configured.
+    #[error(transparent)]
+    AccessLog(#[from] NotWritable),
     /// The server cannot be a node of the cluster that is configured.
     #[error(transparent)]
     Cluster(#[from] NotANode),
@@ -219,6 +223,7 @@ fn bind_with_all(
         server: Arc::clone(&server),
         wire: node.as_ref().map(|node| Arc::clone(&node.wire)),
         has_demo: demo,
+        access_log: AccessLog::open(&config.log.access_log, &metrics)?.map(Arc::new),
     };
     let served = site.served(config, clients.shows)?;
     let owner = node.as_ref().map(|_| served.service.owner());
@@ -446,6 +451,7 @@ impl Bound {
         self.server.hand_over().await;
         self.server.save_sessions().await;
         self.server.close_history().await;
+        self.reloader.close_access_log();
         tracing::info!("stopped");
     }
 }

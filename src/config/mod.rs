@@ -20,8 +20,8 @@ use crate::authentication::{self, api_keys, passwords, token, webhook};
 use crate::bayeux::Limits;
 use crate::services::connected;
 use crate::{
-    access, cluster, extensions, history, hooks, http_api, listener, memory, rates, resources,
-    router, services, session, transports,
+    access, access_log, cluster, extensions, history, hooks, http_api, listener, memory, rates,
+    resources, router, services, session, transports,
 };
 
 pub use effect::Change;
@@ -158,6 +158,9 @@ pub struct Log {
     pub level: String,
     /// One line of text per event, or one JSON object.
     pub format: LogFormat,
+    /// A line for each request.
+    #[serde(flatten)]
+    pub access_log: access_log::Settings,
 }
 
 impl Default for Log {
@@ -165,6 +168,7 @@ impl Default for Log {
         Self {
             level: "info".to_owned(),
             format: LogFormat::Text,
+            access_log: access_log::Settings::default(),
         }
     }
 }

@@ -234,6 +234,8 @@ mod known_keys {
         let webhook = include_str!("../authentication/webhook/settings.rs");
         add("webhook", fields(webhook, "Settings"));
         add("log", fields(here, "Log"));
+        let access_log = include_str!("../access_log/settings.rs");
+        add("log", fields(access_log, "Settings"));
         add("admin", fields(here, "Admin"));
         add("api", fields(here, "Api"));
         add(

@@ -556,6 +556,11 @@ impl Checks {
             "expected off, error, warn, info, debug or trace, \
              or directives such as \"info,mirant::session=debug\"",
         );
+        self.require(
+            config.log.access_log.access_max_waiting >= 1,
+            "log.access_max_waiting",
+            "must be 1 or more",
+        );
     }
 }
 

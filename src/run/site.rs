@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::StartError;
 use crate::access::Action;
+use crate::access_log::AccessLog;
 use crate::admin::{Admin, AdminPage};
 use crate::authentication::api_keys::ApiKeys;
 use crate::cluster::wire::Wire;
@@ -27,6 +28,7 @@ pub(super) struct Site {
     /// What passes requests on to other nodes, if there are any.
     pub(super) wire: Option<Arc<Wire>>,
     pub(super) has_demo: bool,
+    pub(super) access_log: Option<Arc<AccessLog>>,
 }
 
 /// What the listeners serve as it is configured.
@@ -64,6 +66,7 @@ impl Site {
             max_message_size: bayeux.limits.max_message_size.as_u64(),
             proxies,
             routes,
+            access_log: self.access_log.clone(),
         };
         Ok(Served {
             public: terms(Proxies::new(http)?, self.for_clients(config, &service)),

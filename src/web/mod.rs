@@ -20,6 +20,7 @@ pub mod strict;
 pub mod tls;
 pub mod transfer;
 pub mod websocket;
+pub mod witness;
 
 pub use carrier::Carrier;
 pub use head::{Head, Headers, Request};
@@ -30,3 +31,4 @@ pub use patience::{Patience, Slowness};
 pub use response::{Persistence, Response};
 pub use socket::{NotWritten, Socket, Why};
 pub use transfer::Transfer;
+pub use witness::Witness;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 39] = [
+const LAYERS: [(&str, &[&str]); 40] = [
     ("live", &[]),
     ("stripes", &[]),
     ("smallest", &[]),
@@ -206,9 +206,11 @@ const LAYERS: [(&str, &[&str]); 39] = [
     ("demo", &["web"]),
     ("plugins", &["web"]),
     ("client", &["web"]),
+    ("access_log", &["bayeux", "peer", "metrics", "web"]),
     (
         "listener",
         &[
+            "access_log",
             "live",
             "network",
             "memory",
@@ -225,6 +227,7 @@ const LAYERS: [(&str, &[&str]); 39] = [
     (
         "config",
         &[
+            "access_log",
             "cluster",
             "memory",
             "bayeux",
@@ -247,6 +250,7 @@ const LAYERS: [(&str, &[&str]); 39] = [
     (
         "run",
         &[
+            "access_log",
             "live",
             "cluster",
             "history",

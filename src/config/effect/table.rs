@@ -274,7 +274,10 @@ pub(super) const AT_START: &Keys = &[
             "retry",
         ],
     ),
-    ("log", &["format"]),
+    (
+        "log",
+        &["format", "access", "access_format", "access_max_waiting"],
+    ),
     ("admin", &["listen"]),
     (
         "api",

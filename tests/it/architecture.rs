@@ -203,7 +203,7 @@ const LAYERS: [(&str, &[&str]); 40] = [
         &["bayeux", "metrics", "transports", "api", "web"],
     ),
     ("admin", &["server", "web"]),
-    ("demo", &["web"]),
+    ("demo", &["bayeux", "server", "web"]),
     ("plugins", &["web"]),
     ("client", &["web"]),
     ("access_log", &["bayeux", "peer", "metrics", "web"]),

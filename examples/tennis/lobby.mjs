@@ -5,7 +5,7 @@ import { RIGHT } from './physics.mjs';
 
 export const MAX_PLAYERS = 200;
 export const MAX_MATCHES = 50;
-export const MAX_NAME = 20;
+export const MAX_NAME = 30;
 /** Who is in no match is forgotten so long after the end of the session (ms): a page that is loaded anew comes back. */
 export const GRACE = 5_000;
 /** How long an invitation stands (ms). */

@@ -3,6 +3,7 @@
 //
 //     MIRANT_URL=http://127.0.0.1:8080/cometd TENNIS_KEY=mirant_... node main.mjs
 import { Lobby } from './lobby.mjs';
+import { BALL, COURT, PAD } from './physics.mjs';
 import { Tickets } from './tickets.mjs';
 import { Wire } from './wire.mjs';
 
@@ -25,6 +26,9 @@ const tickets = new Tickets(key);
 const lobby = new Lobby(tickets);
 const now = () => performance.now();
 
+/** What pages have to know of the court. */
+const court = { ...COURT, pad: PAD, radius: BALL.radius };
+
 /** Players come back by themselves when they see another one. */
 let run;
 let isTakenUp = false;
@@ -42,7 +46,7 @@ const service = (name) => (session, data) => {
 
 const wire = new Wire(url, key, {
   services: {
-    '/service/tennis/enter': service('enter'),
+    '/service/tennis/enter': (...call) => ({ run, ...service('enter')(...call) }),
     '/service/tennis/invite': service('invite'),
     '/service/tennis/decline': service('decline'),
     '/service/tennis/practise': service('practise'),
@@ -82,7 +86,7 @@ function* lobbyNews(time) {
   if (time - lobbySaid < every) return;
   lobbyChanged = false;
   lobbySaid = time;
-  yield [LOBBY, { run, ...lobby.state() }];
+  yield [LOBBY, { run, court, ...lobby.state() }];
 }
 
 function* matchNews(time) {

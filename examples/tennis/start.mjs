@@ -11,11 +11,14 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const pathOf = (relative) => fileURLToPath(new URL(relative, import.meta.url));
-const client = pathOf('node_modules/cometd/cometd.js');
 const built = ['release', 'debug'].map((profile) => pathOf(`../../target/${profile}/mirant`));
 const mirant = process.env.MIRANT ?? built.find(existsSync) ?? 'mirant';
 
-if (!existsSync(client)) {
+/** The file of the client library, which the pages use, too. */
+let client;
+try {
+  client = fileURLToPath(import.meta.resolve('cometd'));
+} catch {
   console.error(`The client library is missing. Run: npm install --prefix ${pathOf('.')}`);
   process.exit(1);
 }

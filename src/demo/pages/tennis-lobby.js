@@ -1,6 +1,7 @@
 /** The lists of the lobby, and invitations: shows them, and says what is to be done with whom. */
 
-const HOUSE = 'house';
+/** The player that is always there. */
+export const HOUSE = 'house';
 
 const element = (tag, content, options = {}) => {
   const made = Object.assign(document.createElement(tag), options);
@@ -17,6 +18,7 @@ const button = (text, what, to = '', className = 'small') => {
 
 export class LobbyView {
   #shown = '';
+  #told = '[]';
   #players = document.querySelector('.players');
   #matches = document.querySelector('.matches');
   #invited = document.querySelector('.invited');
@@ -54,6 +56,10 @@ export class LobbyView {
   #showInvitations({ invitations, players }, me, isPlaying) {
     const from = isPlaying ? [] : invitations.filter(({ to }) => to === me.id).map((invitation) => invitation.from);
     const inviting = players.filter(({ id }) => from.includes(id));
+    // What is said aloud is not said again.
+    const told = JSON.stringify(inviting);
+    if (told === this.#told) return;
+    this.#told = told;
     this.#invited.hidden = inviting.length === 0;
     this.#invited.replaceChildren(
       ...inviting.map(({ id, name }) => {

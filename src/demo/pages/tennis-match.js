@@ -26,6 +26,7 @@ export class MatchView {
   #own = 0;
   #said = { y: NaN, at: 0 };
   #isNewsless = false;
+  #canPlayAgain = false;
   #frameAt = 0;
 
   /** @param {(y: number) => void} say that the own pad is wanted there */
@@ -46,10 +47,13 @@ export class MatchView {
    * @param {object | null} match as the lobby has it; null is none
    * @param {number} side of who looks, or -1
    * @param {object} rules what the game's server says of the court
-   * @param {boolean} isNewsless whether nothing is heard of it for now
+   * @param {object} now
+   * @param {boolean} now.isNewsless whether nothing is heard of it for now
+   * @param {boolean} now.canPlayAgain whether the other player is still there
    */
-  show(match, side, rules, isNewsless) {
+  show(match, side, rules, { isNewsless, canPlayAgain }) {
     this.#isNewsless = isNewsless;
+    this.#canPlayAgain = canPlayAgain;
     this.#section.hidden = match === null;
     const isAnother = match && match.id !== this.#match?.id;
     this.#match = match;
@@ -131,7 +135,7 @@ export class MatchView {
 
   #offer(state) {
     const isOver = state?.phase === 'over' || this.#match.over;
-    find('.again').hidden = !isOver || this.#side < 0;
+    find('.again').hidden = !isOver || this.#side < 0 || !this.#canPlayAgain;
     set('.leave', isOver || this.#side < 0 ? 'Back to the lobby' : 'Give up');
     for (const part of ['.hold', '.keys']) find(part).hidden = isOver || this.#side < 0;
     this.#canvas.classList.toggle('playing', !isOver && this.#side >= 0);

@@ -2,7 +2,7 @@
 import { keepName, ownName } from './person.js';
 import { start } from './shell.js';
 import { Game } from './tennis-game.js';
-import { LobbyView } from './tennis-lobby.js';
+import { HOUSE, LobbyView } from './tennis-lobby.js';
 import { MatchView } from './tennis-match.js';
 
 const find = (what) => document.querySelector(what);
@@ -35,13 +35,17 @@ function show() {
     game.watch(watched);
     const side = match ? match.players.indexOf(me.id) : -1;
     const isPlaying = side >= 0 && !match.over;
-    matchView.show(match, side, lobby.court, isThere === false);
+    matchView.show(match, side, lobby.court, { isNewsless: isThere === false, canPlayAgain: side >= 0 && isHere(opponent()) });
     lobbyView.show(lobby, me, isPlaying);
   }
   find('.lobby').hidden = !isIn || isThere === false || match !== null;
+  find('.looking').hidden = isThere !== null;
   find('.no-game').hidden = isThere !== false || match !== null;
   find('.elsewhere').hidden = !game.isElsewhere;
 }
+
+const opponent = () => match.players.find((id) => id !== game.me.id);
+const isHere = (id) => id === HOUSE || game.lobby.players.some((player) => player.id === id);
 
 const asks = (what, data) => {
   shell.problem('');
@@ -65,10 +69,10 @@ const DEEDS = {
     else back();
   },
   again() {
-    const opponent = match.players.find((id) => id !== game.me.id);
+    const id = opponent();
     back();
-    if (opponent === 'house') DEEDS.practise();
-    else DEEDS.invite(opponent);
+    if (id === HOUSE) DEEDS.practise();
+    else DEEDS.invite(id);
   },
 };
 

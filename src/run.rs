@@ -20,6 +20,8 @@ use crate::authentication;
 use crate::authentication::webhook::Webhook;
 use crate::bayeux::{ChannelPattern, Limits};
 use crate::config::Config;
+use crate::demo;
+pub use crate::demo::Settings as DemoSettings;
 use crate::extensions::{AskingWebhook, Extension};
 use crate::history::History;
 use crate::history::OpenError;
@@ -146,7 +148,7 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
     reason = "the program that it is for has no use for it any more"
 )]
 pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bound, StartError> {
-    bind_with_all(&config, demo, additions, None, Passed::default())
+    bind_with_all(&config, shown(demo), additions, None, Passed::default())
 }
 
 /// Does so with a store of the program's own, in which messages are kept, and over a restart sessions.
@@ -163,20 +165,35 @@ pub fn bind_keeping(
     additions: Additions,
     history: History,
 ) -> Result<Bound, StartError> {
-    bind_with_all(&config, demo, additions, Some(history), Passed::default())
+    bind_with_all(
+        &config,
+        shown(demo),
+        additions,
+        Some(history),
+        Passed::default(),
+    )
 }
 
 /// Does so with the sockets that a service manager has passed to the process, for addresses such as `fd:http`.
 ///
 /// # Errors
 /// As those of [`bind`].
-pub fn bind_passed(config: &Config, demo: bool, passed: Passed) -> Result<Bound, StartError> {
+pub fn bind_passed(
+    config: &Config,
+    demo: Option<demo::Settings>,
+    passed: Passed,
+) -> Result<Bound, StartError> {
     bind_with_all(config, demo, Additions::default(), None, passed)
+}
+
+/// Returns what of the demonstrations a program shows that says only whether it does.
+fn shown(demo: bool) -> Option<demo::Settings> {
+    demo.then(demo::Settings::default)
 }
 
 fn bind_with_all(
     config: &Config,
-    demo: bool,
+    demo: Option<demo::Settings>,
     additions: Additions,
     keeping: Option<History>,
     passed: Passed,
@@ -218,7 +235,7 @@ fn bind_with_all(
         http_api: Arc::new(HttpApi::new(&server, api_terms(config, clients.keys))),
         server: Arc::clone(&server),
         wire: node.as_ref().map(|node| Arc::clone(&node.wire)),
-        has_demo: demo,
+        demo,
     };
     let served = site.served(config, clients.shows)?;
     let owner = node.as_ref().map(|_| served.service.owner());

@@ -17,13 +17,7 @@ use crate::config::{
 };
 use crate::http_api;
 use crate::listener::{BoundAddress, ListenAddress};
-use crate::run::{Passed, Source, StartError, Stop, bind_passed};
-
-/// The key that `--demo` changes, unless the operator set it.
-const SESSIONS_PER_BROWSER: &str = "bayeux.max_sessions_per_browser";
-/// What it changes it to: two tabs of two windows each. A browser has six connections to a server,
-/// and some have to be left for sending; the windows above that poll.
-const DEMO_SESSIONS_PER_BROWSER: i32 = 4;
+use crate::run::{DemoSettings, Passed, Source, StartError, Stop, bind_passed};
 
 /// The arguments of `mirant serve`.
 #[derive(Debug, clap::Args)]
@@ -47,9 +41,15 @@ pub(super) struct Args {
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 
-    /// Serve a demonstration page: two chat windows that talk to each other
+    /// Serve demonstrations: a chat, a ticker, a drawing, a game of tennis, plain HTTP
     #[arg(long)]
     demo: bool,
+
+    /// Where the demonstrations have the official client from, which npm installs:
+    /// cometd/cometd.js in a folder node_modules. If unset: node_modules/cometd/cometd.js here if it
+    /// is there, else its public copy on the web
+    #[arg(long, value_name = "FILE", requires = "demo")]
+    demo_client: Option<PathBuf>,
 
     /// What to log: off, error, warn, info, debug, trace, or directives such as
     /// `info,mirant::session=debug`
@@ -110,8 +110,10 @@ pub(super) fn run(args: Args) -> ExitCode {
 ///
 /// An address cannot be listened on, the operating system fails, or a second signal came.
 async fn serve(loaded: Loaded, origin: Origin, passed: Passed) -> Result<(), ServeError> {
-    let (config, demo) = (&loaded.config, origin.demo);
+    let config = &loaded.config;
+    let demo = origin.demo.clone();
     let path = config.bayeux.transports.path.clone();
+    let shows_demo = demo.is_some();
     let lacks_keys = config.api.key.is_empty();
     let is_open = config.access.is_empty();
     let identifying = identifying(config);
@@ -140,7 +142,7 @@ async fn serve(loaded: Loaded, origin: Origin, passed: Passed) -> Result<(), Ser
         println!("api on {}", address.url(http_api::PATH));
     }
     let addresses = bound.addresses();
-    if demo && let Some(address) = addresses.iter().find(|address| address.ip().is_some()) {
+    if shows_demo && let Some(address) = addresses.iter().find(|address| address.ip().is_some()) {
         print_demo(address, &path);
     }
     tracing::info!(
@@ -204,7 +206,7 @@ fn print_demo(address: &BoundAddress, path: &str) {
     let (page, url) = (address.url("/"), address.url(path));
     println!(
         r#"
-Open {page} in a browser: two chat windows that talk to each other.
+Open {page} in a browser: a chat, and more demonstrations.
 Or speak from a shell:
 
   ID=$(curl -s {url} -d '{{"channel":"/meta/handshake","version":"1.0"}}' | grep -o '"clientId":"[^"]*"')
@@ -214,9 +216,10 @@ Or speak from a shell:
 }
 
 fn start(args: Args) -> Result<(), ServeError> {
-    let demo = args.demo;
+    let client = args.demo_client.clone();
+    let demo = args.demo.then_some(DemoSettings { client });
     let sources = sources(args);
-    let loaded = load(&sources, demo, environment())?;
+    let loaded = load(&sources, demo.is_some(), environment())?;
     let level = logging::start(&loaded.config.log)?;
     let passed = Passed::take()?;
     for variable in &loaded.passed_over {
@@ -233,7 +236,7 @@ fn start(args: Args) -> Result<(), ServeError> {
 /// Where the configuration comes from, and what is logged by it.
 struct Origin {
     sources: Sources,
-    demo: bool,
+    demo: Option<DemoSettings>,
     level: Level,
 }
 
@@ -244,7 +247,7 @@ impl Source for Origin {
             let name = config::shown(Path::new(STANDARD_INPUT));
             return Err(ConfigError::Read { name, source });
         }
-        load(&self.sources, self.demo, environment())
+        load(&self.sources, self.demo.is_some(), environment())
     }
 
     fn log(&self, log: &Log) {
@@ -301,8 +304,7 @@ fn load(
 ) -> Result<Loaded, ConfigError> {
     let loaded = Config::load(sources, environment)?;
     if demo {
-        // The windows of its page are to hold their connects in one browser.
-        return loaded.or_set(SESSIONS_PER_BROWSER, DEMO_SESSIONS_PER_BROWSER);
+        return loaded.over(crate::demo::SETTINGS);
     }
     Ok(loaded)
 }

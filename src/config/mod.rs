@@ -264,16 +264,37 @@ impl Loaded {
         }
     }
 
-    /// Sets a key that no source has set.
+    /// Lays this below all sources: the text of a configuration file, whose keys count where no source has set them.
+    /// Entries of lists are added to those that are there, but not if one is about the same pattern.
     ///
     /// # Errors
-    /// It does not make sense.
-    pub fn or_set(mut self, key: &str, value: impl Into<Value>) -> Result<Self, ConfigError> {
-        if !self.is_set(key) {
-            self.values.insert(key.to_owned(), value.into());
-            self.config = layers::config_of(&self.values)?;
+    /// With these values the configuration does not make sense.
+    pub fn over(mut self, text: &str) -> Result<Self, ConfigError> {
+        let below = Layers::below(text)?;
+        for (key, value) in below {
+            match (self.values.get_mut(&key), value) {
+                (None, value) => {
+                    self.values.insert(key, value);
+                }
+                (Some(Value::Array(own)), Value::Array(entries)) if keys::list(&key).is_some() => {
+                    add_entries(own, entries);
+                }
+                (Some(_), _) => {}
+            }
         }
-        Ok(self)
+        self.config = layers::config_of(&self.values)?;
+        self.checked()
+    }
+}
+
+/// Adds entries to a list that are about other patterns.
+fn add_entries(list: &mut Vec<Value>, entries: Vec<Value>) {
+    let about = |entry: &Value| entry.get("pattern").cloned();
+    for entry in entries {
+        let pattern = about(&entry);
+        if pattern.is_none() || !list.iter().any(|own| about(own) == pattern) {
+            list.push(entry);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! HTTP pieces that transports and admin share; knows nothing of Bayeux.
 
+pub mod asset;
 pub mod carrier;
 pub mod charset;
 pub mod cookies;

@@ -22,6 +22,8 @@ mod network;
 pub mod feeds;
 // Who may do what.
 pub mod access;
+// What is told of requests between programs, for OpenTelemetry.
+pub mod traces;
 // HTTP requests that the server makes itself.
 pub mod outbound;
 // Who a client is.

@@ -17,7 +17,12 @@ use crate::config::{
 };
 use crate::http_api;
 use crate::listener::{BoundAddress, ListenAddress};
+use crate::outbound::{Bounds, Outbound};
 use crate::run::{DemoSettings, Passed, Source, StartError, Stop, bind_passed};
+use crate::traces::{self, NotTraced};
+
+/// Bytes of what a collector of traces answers.
+const MAX_COLLECTED: usize = 64 * 1024;
 
 /// The arguments of `mirant serve`.
 #[derive(Debug, clap::Args)]
@@ -72,6 +77,9 @@ pub enum ServeError {
     /// The server cannot start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// Traces cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] NotTraced),
     /// Who told the server to stop did not want to wait.
     #[error("stopped at once by a second {0}")]
     StoppedAtOnce(Signal),
@@ -84,7 +92,7 @@ impl ServeError {
     /// Tells mistakes of the operator (2) from failures (1).
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Log(_) | Self::Start(_) => EXIT_USAGE,
+            Self::Config(_) | Self::Log(_) | Self::Start(_) | Self::Traces(_) => EXIT_USAGE,
             // As a shell tells of a program that a signal ended.
             Self::StoppedAtOnce(signal) => 128 + *signal as u8,
             Self::Io(_) => EXIT_FAILURE,
@@ -116,6 +124,7 @@ async fn serve(loaded: Loaded, origin: Origin, passed: Passed) -> Result<(), Ser
     let lacks_keys = config.api.key.is_empty();
     let is_open = config.access.is_empty();
     let identifying = identifying(config);
+    start_traces(&config.traces)?;
     let bound = bind_passed(config, demo, passed)?;
     bound.join_cluster().await?;
     let reloader = Arc::clone(bound.reloader());
@@ -161,9 +170,32 @@ async fn serve(loaded: Loaded, origin: Origin, passed: Passed) -> Result<(), Ser
         manager::ready();
     };
     tokio::select! {
-        () = run => Ok(()),
-        second = signals.second(stop, reload) => Err(ServeError::StoppedAtOnce(second)),
+        () = run => {}
+        second = signals.second(stop, reload) => return Err(ServeError::StoppedAtOnce(second)),
     }
+    // It waits, which a task must not. That it panics is no reason to fail.
+    let _ = tokio::task::spawn_blocking(traces::stop).await;
+    Ok(())
+}
+
+/// Has traces sent, if that is configured.
+fn start_traces(settings: &traces::Settings) -> Result<(), ServeError> {
+    if settings.endpoint.is_empty() {
+        return Ok(());
+    }
+    let outbound = Outbound::new(Bounds {
+        timeout: settings.export_timeout,
+        max_response: MAX_COLLECTED,
+        max_requests: 1,
+    });
+    let outbound = Arc::new(outbound.map_err(|error| NotTraced(error.to_string()))?);
+    let send = move |request| {
+        let outbound = Arc::clone(&outbound);
+        let sent = async move { outbound.send_untraced(request).await };
+        Box::pin(async move { sent.await.map_err(|failure| failure.to_string()) })
+            as traces::Sending
+    };
+    Ok(traces::start(settings, Arc::new(send))?)
 }
 
 /// Returns the key of what finds who clients are, if something does.

@@ -21,7 +21,7 @@ use crate::bayeux::Limits;
 use crate::services::connected;
 use crate::{
     access, access_log, cluster, extensions, history, hooks, http_api, listener, memory, rates,
-    resources, router, services, session, transports,
+    resources, router, services, session, traces, transports,
 };
 
 pub use effect::Change;
@@ -99,6 +99,8 @@ pub struct Config {
     pub memory: memory::Settings,
     /// What is logged, and how.
     pub log: Log,
+    /// Where traces are sent.
+    pub traces: traces::Settings,
     /// The operator's own listeners.
     pub admin: Admin,
     /// What application servers may do.

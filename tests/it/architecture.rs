@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 40] = [
+const LAYERS: [(&str, &[&str]); 41] = [
     ("live", &[]),
     ("stripes", &[]),
     ("smallest", &[]),
@@ -18,7 +18,8 @@ const LAYERS: [(&str, &[&str]); 40] = [
     ("peer", &[]),
     ("metrics", &["stripes", "memory", "peer"]),
     ("lifecycle", &["bayeux", "alias", "metrics"]),
-    ("outbound", &["network"]),
+    ("traces", &[]),
+    ("outbound", &["network", "traces"]),
     (
         "authentication",
         &["bayeux", "network", "access", "metrics", "outbound"],
@@ -41,7 +42,14 @@ const LAYERS: [(&str, &[&str]); 40] = [
     ("history", &["memory", "bayeux", "metrics"]),
     (
         "cluster",
-        &["memory", "bayeux", "authentication", "metrics", "history"],
+        &[
+            "memory",
+            "bayeux",
+            "authentication",
+            "metrics",
+            "history",
+            "traces",
+        ],
     ),
     (
         "hooks",
@@ -179,6 +187,7 @@ const LAYERS: [(&str, &[&str]); 40] = [
     (
         "http_api",
         &[
+            "traces",
             "live",
             "access",
             "feeds",
@@ -227,6 +236,8 @@ const LAYERS: [(&str, &[&str]); 40] = [
     (
         "config",
         &[
+            "outbound",
+            "traces",
             "access_log",
             "cluster",
             "memory",

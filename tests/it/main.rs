@@ -82,6 +82,8 @@ mod subscribe;
 mod timeouts;
 mod tls;
 mod tokens;
+#[cfg(feature = "opentelemetry")]
+mod traces;
 mod unix_socket;
 mod unsubscribe;
 mod waiting;

@@ -14,6 +14,9 @@ const FOR_DEVELOPERS = [
   'benches/README.md',
   'benches/compare/README.md',
 ];
+const INDEX = 'docs/README.md';
+/** The contents of the book. */
+const CONTENTS = 'docs/SUMMARY.md';
 const REFERENCE = 'docs/configuration.md';
 const DEFAULTS = 'src/config/default.toml';
 const UNSET = 'none';
@@ -33,12 +36,13 @@ describe('links', () => {
     });
   }
 
-  test('of the index name every guide', async () => {
-    const index = 'docs/README.md';
-    const named = links(await read(index)).map((target) => pathOf(target, index));
-    const others = documents.filter((document) => document.startsWith('docs/') && document !== index);
-    assert.deepEqual(others.filter((document) => !named.includes(document)), []);
-  });
+  for (const index of [INDEX, CONTENTS]) {
+    test(`of ${index} name every guide`, async () => {
+      const named = links(await read(index)).map((target) => pathOf(target, index));
+      const isGuide = (document) => document.startsWith('docs/') && ![INDEX, CONTENTS].includes(document);
+      assert.deepEqual(documents.filter((document) => isGuide(document) && !named.includes(document)), []);
+    });
+  }
 });
 
 describe('configuration keys', async () => {

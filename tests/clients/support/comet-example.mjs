@@ -36,7 +36,7 @@ const KINDS = {
 
 /** How each is run that has this in its text. */
 export const RUNS = {
-  'allowed_origins = ["https://www.example.com"]\n# Whose': isConfiguration,
+  'allowed_origins = ["https://www.example.com"]\n# Believe': isConfiguration,
   '<title>News</title>': shown('nginx'),
   'listen 443 ssl http2;': shown('nginx'),
   'bind :443 ssl crt': shown('haproxy'),
@@ -92,7 +92,7 @@ function shown(name, { upstream } = {}) {
     const lines = replaced(await snippet(LISTENING[name]), files);
     const kind = KINDS[name];
     const proxy = { ...kind, listening: (address) => kind.listening(address, lines) };
-    const configuration = await snippet(upstream ? 'listen = ["tls:' : '# Whose');
+    const configuration = await snippet(upstream ? 'listen = ["tls:' : '# Believe');
     const config = join(shell.folder, 'mirant.toml');
     const listen = /^listen = .*$/m;
     const own = configuration.replace(listen, '').replace('10.0.0.1', '127.0.0.1');

@@ -70,6 +70,21 @@ describe('the chat', () => {
     });
   }
 
+  test('what is said while it moves arrives once, and in order', async () => {
+    const lines = Array.from({ length: 24 }, (_, number) => `line ${number}`);
+    const saying = (async () => {
+      for (const line of lines) await say(ben, line);
+    })();
+    // It may be on its way still when it goes on.
+    const menu = anna.getByRole('combobox', { name: 'Transport' });
+    for (const name of TRANSPORTS) await menu.selectOption({ label: name });
+    await saying;
+    await demo.connected(anna, 'WebSocket');
+    await said(anna, lines.at(-1)).waitFor();
+    const texts = await anna.getByRole('log').locator('.text').allTextContents();
+    assert.deepEqual(texts.filter((text) => text.startsWith('line ')), lines);
+  });
+
   test('it goes on when the server was restarted', async () => {
     await server.restart();
     await Promise.all([anna, ben].map((page) => demo.sessions(page, 2)));

@@ -1,5 +1,5 @@
 /** The chat: rooms are channels, the last messages come from their history, and clients tell who is there. */
-import { follow, unfollow } from './history.js';
+import { Follower } from './history.js';
 import { hueOf, keepName, newId, ownName } from './person.js';
 import { Presence } from './presence.js';
 import { start } from './shell.js';
@@ -13,7 +13,7 @@ const me = { id: newId(), name: ownName() };
 const presence = new Presence(me, showPeople);
 let cometd;
 let room = roomNow();
-let subscription;
+let followed = followerOf(room);
 
 naming.elements.name.value = me.name;
 showRooms();
@@ -24,11 +24,17 @@ function roomNow() {
   return /^[a-z0-9-]{1,30}$/.test(name) ? name : ROOMS[0];
 }
 
-const channelOf = (name) => `/demo/chat/${name}`;
+function channelOf(name) {
+  return `/demo/chat/${name}`;
+}
+
+function followerOf(name) {
+  return new Follower(channelOf(name), show, () => log.replaceChildren());
+}
 
 /** Enters the room of now. */
 function enter() {
-  subscription = follow(cometd, channelOf(room), show, () => log.replaceChildren());
+  followed.follow(cometd);
   presence.enter(cometd, `/demo/present/${room}`);
 }
 
@@ -38,9 +44,9 @@ addEventListener('hashchange', () => {
   showRooms();
   log.replaceChildren();
   people.replaceChildren();
-  if (!cometd || cometd.isDisconnected()) return;
-  unfollow(cometd, subscription);
-  enter();
+  followed.end();
+  followed = followerOf(room);
+  if (cometd && !cometd.isDisconnected()) enter();
 });
 
 function showRooms() {

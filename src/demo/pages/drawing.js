@@ -2,7 +2,7 @@
  * The drawing: while a stroke is drawn, its parts go to those who are here; finished, it goes whole to a channel whose
  * history is the sheet.
  */
-import { follow } from './history.js';
+import { Follower } from './history.js';
 import { Pen } from './pen.js';
 import { hueOf, newId, ownName } from './person.js';
 import { Pointers } from './pointers.js';
@@ -126,10 +126,11 @@ function showPeople() {
   );
 }
 
+const strokes = new Follower(STROKES, hear, () => sheet.clear());
 await start({
   onSession(client) {
     cometd = client;
-    follow(cometd, STROKES, hear, () => sheet.clear());
+    strokes.follow(cometd);
     cometd.subscribe(PARTS, ({ data }) => data?.by !== me.id && isStroke(data) && sheet.grow(data));
     cometd.subscribe(`${POINTERS}/*`, ({ data, channel }) => {
       const id = channel.slice(POINTERS.length + 1);

@@ -2,6 +2,7 @@
  * What the demonstrations share: the bar with the way to the others, the menu of transports, the state of the
  * connection in words, and the panel of what goes over the wire. Each demonstration is then only its own idea.
  */
+import { catchUpAll, pauseAll } from './history.js';
 import { Mover, TRANSPORTS, plugIn } from './transports.js';
 import { Wire } from './wire.js';
 
@@ -62,6 +63,8 @@ class Shell {
   #state;
   #problem;
   #hasBeenConnected = false;
+  /** Whether what the demonstration follows has to catch up once messages arrive again. */
+  #mayHaveMissed = false;
 
   constructor(demo) {
     this.#demo = demo;
@@ -112,6 +115,7 @@ class Shell {
 
   /** Goes on by another transport; the session stays the same if both ends can keep it. */
   moveTo(type) {
+    if (type === this.transport && this.#mover.hasArrived) return;
     sessionStorage.setItem(KEPT, type);
     this.#menu.value = type;
     this.#wire.note(`on to ${nameOf(type)}`);
@@ -120,8 +124,8 @@ class Shell {
       this.cometd.handshake();
       this.#become('connecting');
     } else {
-      this.#become('moving', type);
       this.#mover.moveTo(type);
+      this.#become('moving');
     }
     this.#explain();
   }
@@ -153,6 +157,7 @@ class Shell {
   #greeted({ successful, clientId, supportedConnectionTypes, error, failure }) {
     if (successful) {
       this.#wire.note(`session ${clientId.slice(0, 8)}… has begun`);
+      this.#mayHaveMissed = false;
       for (const option of this.#menu.options) option.disabled = !supportedConnectionTypes.includes(option.value);
       this.#demo.onSession(this.cometd);
       return;
@@ -186,6 +191,13 @@ class Shell {
     const text = words[state] + (state === 'away' && why ? ` (${why})` : '');
     if (this.#state.textContent !== text) this.#state.textContent = text;
     this.#state.className = `state ${state}`;
+    if (state === 'moving' || state === 'away') {
+      this.#mayHaveMissed = true;
+      pauseAll();
+    } else if (state === 'connected' && this.#mayHaveMissed) {
+      this.#mayHaveMissed = false;
+      catchUpAll();
+    }
     this.#demo.onState?.(state === 'connected');
   }
 

@@ -1,5 +1,5 @@
 /** The ticker: a tile for each price, drawn anew with the next frame after it has changed. */
-import { follow } from './history.js';
+import { Follower } from './history.js';
 import { start } from './shell.js';
 import { Slow } from './slow.js';
 
@@ -120,9 +120,10 @@ find('#slow').addEventListener('click', ({ target }) => {
   shell.moveTo(isSlow ? 'long-polling' : before);
 });
 
+const prices = new Follower(CHANNELS, hear, forget);
 const shell = await start({
   onSession(cometd) {
-    follow(cometd, CHANNELS, hear, forget);
+    prices.follow(cometd);
   },
 });
 slow = new Slow(shell.cometd);

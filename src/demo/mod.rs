@@ -82,6 +82,44 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/demo/http.css", CSS, include_str!("pages/http.css")),
     ("/demo/http.js", JAVASCRIPT, include_str!("pages/http.js")),
     ("/demo/known.js", JAVASCRIPT, include_str!("pages/known.js")),
+    // Tennis; the game itself is a program of its own, `examples/tennis`.
+    ("/demo/tennis", HTML, include_str!("pages/tennis.html")),
+    ("/demo/tennis.css", CSS, include_str!("pages/tennis.css")),
+    (
+        "/demo/tennis.js",
+        JAVASCRIPT,
+        include_str!("pages/tennis.js"),
+    ),
+    (
+        "/demo/tennis-game.js",
+        JAVASCRIPT,
+        include_str!("pages/tennis-game.js"),
+    ),
+    (
+        "/demo/tennis-lobby.js",
+        JAVASCRIPT,
+        include_str!("pages/tennis-lobby.js"),
+    ),
+    (
+        "/demo/tennis-match.js",
+        JAVASCRIPT,
+        include_str!("pages/tennis-match.js"),
+    ),
+    (
+        "/demo/tennis-court.js",
+        JAVASCRIPT,
+        include_str!("pages/tennis-court.js"),
+    ),
+    (
+        "/demo/tennis-timeline.js",
+        JAVASCRIPT,
+        include_str!("pages/tennis-timeline.js"),
+    ),
+    (
+        "/demo/tennis-controls.js",
+        JAVASCRIPT,
+        include_str!("pages/tennis-controls.js"),
+    ),
 ];
 
 /// What is to be shown.

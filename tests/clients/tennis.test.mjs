@@ -1,6 +1,7 @@
 // Comet tennis of the demonstrations, with the game's server of examples/: two browsers play, a third looks on, and
 // connections and the game's server are lost in the middle.
 import assert from 'node:assert/strict';
+import { resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -8,7 +9,7 @@ import { launch } from './support/browser.mjs';
 import { application } from './support/connected.mjs';
 import { Gate } from './support/gate.mjs';
 import { RawSession } from './support/requests.mjs';
-import { Server } from './support/server.mjs';
+import { Server, binary } from './support/server.mjs';
 import { onStageOf } from './support/stage.mjs';
 import { within } from './support/within.mjs';
 
@@ -171,12 +172,13 @@ describe('comet tennis', () => {
       gate.open();
       const back = await eve.state('the match to go on', ({ phase }) => phase !== 'paused');
       assert.deepEqual([back.score, back.ball], [paused.score, paused.ball]);
-      await eve.sendsBack(RIGHT);
+      await eve.state('the ball to fly', ({ phase }) => phase === 'rally');
 
+      const waits = eve.state('the match to wait', ({ phase }) => phase === 'paused');
       await ben.page.reload();
-      await eve.state('the match to wait', ({ phase }) => phase === 'paused');
+      await waits;
       await ben.sees('Ben (you)');
-      await eve.sendsBack(RIGHT);
+      await eve.state('the ball to fly again', ({ phase }) => phase === 'rally');
 
       await game.end('SIGKILL');
       await ann.sees('The game’s server is away');
@@ -186,6 +188,17 @@ describe('comet tennis', () => {
       assert.deepEqual([again.score, again.hits], [next.score, next.hits]);
       await eve.sendsBack(LEFT);
     }));
+
+  test('one command starts Mirant and the game, with a key of its own', async () => {
+    Object.assign(process.env, { MIRANT: resolve(binary()), MIRANT_HTTP__LISTEN: '127.0.0.1:0' });
+    const log = [];
+    const stage = { server: { url: '' }, add: (peer) => peer, log: (line) => log.push(line) };
+    const both = await application(stage, 'tennis/start.mjs', '', /^listening on /);
+    const [, place] = /^play at (.*)$/.exec(await both.until(/^play at /));
+    await both.until(/^takes calls$/);
+    for (const path of [place, '/demo/cometd.js']) assert.equal((await fetch(new URL(path, place))).status, 200, path);
+    assert.equal(await both.end('SIGTERM'), 0, log.join('\n'));
+  });
 
   test('nobody else moves a pad or says how a match stands', () =>
     withGame(async (stage) => {

@@ -101,7 +101,6 @@ export class Court {
     this.#trail = this.#trail.filter((point) => now - point.now < TRAIL);
     const context = this.#context;
     context.strokeStyle = this.#colours.ball;
-    context.lineCap = 'round';
     this.#trail.slice(1).forEach(({ at, now: then }, index) => {
       const strength = 1 - (now - then) / TRAIL;
       context.globalAlpha = 0.3 * strength;

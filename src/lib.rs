@@ -22,6 +22,8 @@ mod network;
 pub mod feeds;
 // Who may do what.
 pub mod access;
+// What is told of requests between programs, for OpenTelemetry.
+pub mod traces;
 // HTTP requests that the server makes itself.
 pub mod outbound;
 // Who a client is.
@@ -72,6 +74,8 @@ mod service;
 mod admin;
 mod demo;
 mod plugins;
+// A line for each request.
+mod access_log;
 // Listeners and connections.
 mod listener;
 // Settings from file, environment and command line.

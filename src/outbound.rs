@@ -28,6 +28,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use crate::traces::{Side, Span};
 pub use destinations::Destinations;
 use destinations::Resolver;
 pub use signature::{Signed, Signer, random_id};
@@ -138,6 +139,26 @@ impl Outbound {
     /// # Errors
     /// There is no response, or none within the bounds.
     pub async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, Failure> {
+        let span = Span::begin(Side::Client, || request.method().to_string(), None);
+        span.set("http.request.method", request.method().as_str());
+        span.set("server.address", request.uri().host().unwrap_or_default());
+        span.carry(request.headers_mut());
+        let response = self.send_untraced(request).await;
+        match &response {
+            Ok(response) => span.answered(Side::Client, response.status().as_u16()),
+            Err(failure) => span.fail(failure),
+        }
+        response
+    }
+
+    /// Does the same without a span: what sends these would never come to an end.
+    ///
+    /// # Errors
+    /// There is no response, or none within the bounds.
+    pub async fn send_untraced(
+        &self,
+        mut request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, Failure> {
         let agent = concat!("mirant/", env!("CARGO_PKG_VERSION"));
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, HeaderValue::from_static(agent));

@@ -16,10 +16,13 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use crate::access::{self, Access};
+use crate::access_log::{AccessLog, NotWritable};
 use crate::authentication;
 use crate::authentication::webhook::Webhook;
 use crate::bayeux::{ChannelPattern, Limits};
 use crate::config::Config;
+use crate::demo;
+pub use crate::demo::Settings as DemoSettings;
 use crate::extensions::{AskingWebhook, Extension};
 use crate::history::History;
 use crate::history::OpenError;
@@ -74,6 +77,9 @@ pub enum StartError {
     /// Something that the configuration names cannot be used.
     #[error(transparent)]
     NotUsable(#[from] NotUsable),
+    /// The access log cannot be written where it is configured.
+    #[error(transparent)]
+    AccessLog(#[from] NotWritable),
     /// The server cannot be a node of the cluster that is configured.
     #[error(transparent)]
     Cluster(#[from] NotANode),
@@ -109,6 +115,7 @@ pub struct Bound {
     node: Option<Node>,
     stops: Stops,
     reloader: Arc<Reloader>,
+    makes_prices: bool,
 }
 
 /// How a server stops.
@@ -146,7 +153,7 @@ pub fn bind(config: Config, demo: bool) -> Result<Bound, StartError> {
     reason = "the program that it is for has no use for it any more"
 )]
 pub fn bind_with(config: Config, demo: bool, additions: Additions) -> Result<Bound, StartError> {
-    bind_with_all(&config, demo, additions, None, Passed::default())
+    bind_with_all(&config, shown(demo), additions, None, Passed::default())
 }
 
 /// Does so with a store of the program's own, in which messages are kept, and over a restart sessions.
@@ -163,20 +170,35 @@ pub fn bind_keeping(
     additions: Additions,
     history: History,
 ) -> Result<Bound, StartError> {
-    bind_with_all(&config, demo, additions, Some(history), Passed::default())
+    bind_with_all(
+        &config,
+        shown(demo),
+        additions,
+        Some(history),
+        Passed::default(),
+    )
 }
 
 /// Does so with the sockets that a service manager has passed to the process, for addresses such as `fd:http`.
 ///
 /// # Errors
 /// As those of [`bind`].
-pub fn bind_passed(config: &Config, demo: bool, passed: Passed) -> Result<Bound, StartError> {
+pub fn bind_passed(
+    config: &Config,
+    demo: Option<demo::Settings>,
+    passed: Passed,
+) -> Result<Bound, StartError> {
     bind_with_all(config, demo, Additions::default(), None, passed)
+}
+
+/// Returns what of the demonstrations a program shows that says only whether it does.
+fn shown(demo: bool) -> Option<demo::Settings> {
+    demo.then(demo::Settings::default)
 }
 
 fn bind_with_all(
     config: &Config,
-    demo: bool,
+    demo: Option<demo::Settings>,
     additions: Additions,
     keeping: Option<History>,
     passed: Passed,
@@ -214,11 +236,14 @@ fn bind_with_all(
         announcer: backends.announcer,
         metrics: Arc::clone(&metrics),
     }));
+    // The nodes of a cluster would each make their own.
+    let makes_prices = demo.is_some() && node.is_none();
     let site = Site {
         http_api: Arc::new(HttpApi::new(&server, api_terms(config, clients.keys))),
         server: Arc::clone(&server),
         wire: node.as_ref().map(|node| Arc::clone(&node.wire)),
-        has_demo: demo,
+        demo,
+        access_log: AccessLog::open(&config.log.access_log, &metrics)?.map(Arc::new),
     };
     let served = site.served(config, clients.shows)?;
     let owner = node.as_ref().map(|_| served.service.owner());
@@ -242,6 +267,7 @@ fn bind_with_all(
         node: node.map(|node| node.answering(owner)),
         stops,
         reloader,
+        makes_prices,
     })
 }
 
@@ -407,6 +433,9 @@ impl Bound {
         }
         let counting = Arc::clone(&self.server);
         tasks.spawn(async move { counting.count().await });
+        if self.makes_prices {
+            tasks.spawn(demo::ticker::run(Arc::clone(&self.server)));
+        }
         let mut node = JoinSet::new();
         if let Some(own) = self.node {
             node.spawn(own.serve(Arc::clone(&self.server)));
@@ -446,6 +475,7 @@ impl Bound {
         self.server.hand_over().await;
         self.server.save_sessions().await;
         self.server.close_history().await;
+        self.reloader.close_access_log();
         tracing::info!("stopped");
     }
 }

@@ -1,24 +1,15 @@
 //! The operator's page: what a browser is given, as it is in the binary. It has no figures of its own, but asks the HTTP
 //! API with the key that is typed into it.
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 
+use crate::web::asset::{self, CSS, HTML, JAVASCRIPT as SCRIPT};
 use crate::web::{Head, Page, Response};
-
-const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// What is where: the path, the type, and the text.
 const FILES: [(&str, &str, &str); 15] = [
-    (
-        "/",
-        "text/html; charset=utf-8",
-        include_str!("page/index.html"),
-    ),
-    (
-        "/page/style.css",
-        "text/css; charset=utf-8",
-        include_str!("page/style.css"),
-    ),
+    ("/", HTML, include_str!("page/index.html")),
+    ("/page/style.css", CSS, include_str!("page/style.css")),
     ("/page/app.js", SCRIPT, include_str!("page/app.js")),
     ("/page/api.js", SCRIPT, include_str!("page/api.js")),
     ("/page/dom.js", SCRIPT, include_str!("page/dom.js")),
@@ -54,7 +45,7 @@ const FILES: [(&str, &str, &str); 15] = [
 const LINES: &[u8] = b"Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n\
     Referrer-Policy: no-referrer\r\nCross-Origin-Opener-Policy: same-origin\r\n\
-    Cross-Origin-Resource-Policy: same-origin\r\nCache-Control: no-cache\r\n";
+    Cross-Origin-Resource-Policy: same-origin\r\n";
 
 /// The page.
 #[derive(Debug)]
@@ -66,18 +57,11 @@ impl Page for AdminPage {
     }
 
     fn serve(&self, head: &Head) -> Response {
-        if head.method != Method::GET && head.method != Method::HEAD {
-            return Response::error(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here")
-                .header("Allow", b"GET, HEAD");
-        }
         let path = head.uri.path();
         let file = FILES.iter().find(|(at, ..)| *at == path);
         let Some((_, media_type, text)) = file else {
             return Response::error(StatusCode::NOT_FOUND, "there is nothing at this path");
         };
-        let body = text.as_bytes().to_vec();
-        Response::with_body(StatusCode::OK, media_type, body)
-            .header_lines(LINES)
-            .compressible()
+        asset::serve(head, media_type, text).header_lines(LINES)
     }
 }

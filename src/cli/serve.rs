@@ -17,13 +17,12 @@ use crate::config::{
 };
 use crate::http_api;
 use crate::listener::{BoundAddress, ListenAddress};
-use crate::run::{Passed, Source, StartError, Stop, bind_passed};
+use crate::outbound::{Bounds, Outbound};
+use crate::run::{DemoSettings, Passed, Source, StartError, Stop, bind_passed};
+use crate::traces::{self, NotTraced};
 
-/// The key that `--demo` changes, unless the operator set it.
-const SESSIONS_PER_BROWSER: &str = "bayeux.max_sessions_per_browser";
-/// What it changes it to: two tabs of two windows each. A browser has six connections to a server,
-/// and some have to be left for sending; the windows above that poll.
-const DEMO_SESSIONS_PER_BROWSER: i32 = 4;
+/// Bytes of what a collector of traces answers.
+const MAX_COLLECTED: usize = 64 * 1024;
 
 /// The arguments of `mirant serve`.
 #[derive(Debug, clap::Args)]
@@ -47,9 +46,14 @@ pub(super) struct Args {
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 
-    /// Serve a demonstration page: two chat windows that talk to each other
+    /// Serve demonstrations: a chat, a ticker, a drawing, a game of tennis, plain HTTP
     #[arg(long)]
     demo: bool,
+
+    /// The module of the official client, which the demonstrations use. If unset: what
+    /// `npm install cometd` has put into the working directory, or else its public copy
+    #[arg(long, value_name = "FILE", requires = "demo")]
+    demo_client: Option<PathBuf>,
 
     /// What to log: off, error, warn, info, debug, trace, or directives such as
     /// `info,mirant::session=debug`
@@ -73,6 +77,9 @@ pub enum ServeError {
     /// The server cannot start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// Traces cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] NotTraced),
     /// Who told the server to stop did not want to wait.
     #[error("stopped at once by a second {0}")]
     StoppedAtOnce(Signal),
@@ -85,7 +92,7 @@ impl ServeError {
     /// Tells mistakes of the operator (2) from failures (1).
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Log(_) | Self::Start(_) => EXIT_USAGE,
+            Self::Config(_) | Self::Log(_) | Self::Start(_) | Self::Traces(_) => EXIT_USAGE,
             // As a shell tells of a program that a signal ended.
             Self::StoppedAtOnce(signal) => 128 + *signal as u8,
             Self::Io(_) => EXIT_FAILURE,
@@ -110,11 +117,14 @@ pub(super) fn run(args: Args) -> ExitCode {
 ///
 /// An address cannot be listened on, the operating system fails, or a second signal came.
 async fn serve(loaded: Loaded, origin: Origin, passed: Passed) -> Result<(), ServeError> {
-    let (config, demo) = (&loaded.config, origin.demo);
+    let config = &loaded.config;
+    let demo = origin.demo.clone();
     let path = config.bayeux.transports.path.clone();
+    let shows_demo = demo.is_some();
     let lacks_keys = config.api.key.is_empty();
     let is_open = config.access.is_empty();
     let identifying = identifying(config);
+    start_traces(&config.traces)?;
     let bound = bind_passed(config, demo, passed)?;
     bound.join_cluster().await?;
     let reloader = Arc::clone(bound.reloader());
@@ -140,7 +150,7 @@ async fn serve(loaded: Loaded, origin: Origin, passed: Passed) -> Result<(), Ser
         println!("api on {}", address.url(http_api::PATH));
     }
     let addresses = bound.addresses();
-    if demo && let Some(address) = addresses.iter().find(|address| address.ip().is_some()) {
+    if shows_demo && let Some(address) = addresses.iter().find(|address| address.ip().is_some()) {
         print_demo(address, &path);
     }
     tracing::info!(
@@ -160,9 +170,32 @@ async fn serve(loaded: Loaded, origin: Origin, passed: Passed) -> Result<(), Ser
         manager::ready();
     };
     tokio::select! {
-        () = run => Ok(()),
-        second = signals.second(stop, reload) => Err(ServeError::StoppedAtOnce(second)),
+        () = run => {}
+        second = signals.second(stop, reload) => return Err(ServeError::StoppedAtOnce(second)),
     }
+    // It waits, which a task must not. That it panics is no reason to fail.
+    let _ = tokio::task::spawn_blocking(traces::stop).await;
+    Ok(())
+}
+
+/// Has traces sent, if that is configured.
+fn start_traces(settings: &traces::Settings) -> Result<(), ServeError> {
+    if settings.endpoint.is_empty() {
+        return Ok(());
+    }
+    let outbound = Outbound::new(Bounds {
+        timeout: settings.export_timeout,
+        max_response: MAX_COLLECTED,
+        max_requests: 1,
+    });
+    let outbound = Arc::new(outbound.map_err(|error| NotTraced(error.to_string()))?);
+    let send = move |request| {
+        let outbound = Arc::clone(&outbound);
+        let sent = async move { outbound.send_untraced(request).await };
+        Box::pin(async move { sent.await.map_err(|failure| failure.to_string()) })
+            as traces::Sending
+    };
+    Ok(traces::start(settings, Arc::new(send))?)
 }
 
 /// Returns the key of what finds who clients are, if something does.
@@ -204,7 +237,7 @@ fn print_demo(address: &BoundAddress, path: &str) {
     let (page, url) = (address.url("/"), address.url(path));
     println!(
         r#"
-Open {page} in a browser: two chat windows that talk to each other.
+Open {page} in a browser: a chat, and more demonstrations.
 Or speak from a shell:
 
   ID=$(curl -s {url} -d '{{"channel":"/meta/handshake","version":"1.0"}}' | grep -o '"clientId":"[^"]*"')
@@ -214,9 +247,10 @@ Or speak from a shell:
 }
 
 fn start(args: Args) -> Result<(), ServeError> {
-    let demo = args.demo;
+    let client = args.demo_client.clone();
+    let demo = args.demo.then_some(DemoSettings { client });
     let sources = sources(args);
-    let loaded = load(&sources, demo, environment())?;
+    let loaded = load(&sources, demo.is_some(), environment())?;
     let level = logging::start(&loaded.config.log)?;
     let passed = Passed::take()?;
     for variable in &loaded.passed_over {
@@ -233,7 +267,7 @@ fn start(args: Args) -> Result<(), ServeError> {
 /// Where the configuration comes from, and what is logged by it.
 struct Origin {
     sources: Sources,
-    demo: bool,
+    demo: Option<DemoSettings>,
     level: Level,
 }
 
@@ -244,7 +278,7 @@ impl Source for Origin {
             let name = config::shown(Path::new(STANDARD_INPUT));
             return Err(ConfigError::Read { name, source });
         }
-        load(&self.sources, self.demo, environment())
+        load(&self.sources, self.demo.is_some(), environment())
     }
 
     fn log(&self, log: &Log) {
@@ -301,8 +335,7 @@ fn load(
 ) -> Result<Loaded, ConfigError> {
     let loaded = Config::load(sources, environment)?;
     if demo {
-        // The windows of its page are to hold their connects in one browser.
-        return loaded.or_set(SESSIONS_PER_BROWSER, DEMO_SESSIONS_PER_BROWSER);
+        return loaded.over(crate::demo::SETTINGS);
     }
     Ok(loaded)
 }

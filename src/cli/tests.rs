@@ -47,6 +47,20 @@ fn demo_raises_the_bound_per_browser_unless_it_was_set() {
 }
 
 #[test]
+fn demo_adds_its_channels_to_those_that_are_set() {
+    let own =
+        "--set=channel=[{pattern='/a',lazy=true},{pattern='/demo/chat/*',history={messages=7}}]";
+    let config = configure(&["--demo", own], &[]);
+    let patterns = config.channel.iter().map(|channel| &*channel.pattern);
+    let patterns: Vec<&str> = patterns.collect();
+    assert_eq!(patterns[..2], ["/a", "/demo/chat/*"]);
+    assert!(patterns[2..].contains(&"/demo/http/*"), "{patterns:?}");
+    assert!(!patterns[2..].contains(&"/demo/chat/*"), "{patterns:?}");
+    let kept = config.channel[1].history.expect("the operator's");
+    assert_eq!(kept.messages, Some(7));
+}
+
+#[test]
 fn flags_reach_the_configuration() {
     let arguments = [
         "--listen",

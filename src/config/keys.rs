@@ -99,7 +99,7 @@ pub(super) fn list_above(key: &str) -> Option<(&'static List, &str)> {
 }
 
 /// The sections, in the order of the file.
-pub(super) const SECTIONS: [&str; 19] = [
+pub(super) const SECTIONS: [&str; 20] = [
     "http",
     "tls",
     "bayeux",
@@ -117,6 +117,7 @@ pub(super) const SECTIONS: [&str; 19] = [
     "memory",
     "webhook",
     "log",
+    "traces",
     "admin",
     "api",
 ];

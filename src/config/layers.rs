@@ -63,6 +63,13 @@ impl Layers {
         }
     }
 
+    /// Reads the values of a text that is part of the program.
+    pub(super) fn below(text: &str) -> Result<BTreeMap<String, Value>, ConfigError> {
+        let mut layers = Self::new();
+        layers.text(text, "the program")?;
+        layers.finish().map(|loaded| loaded.values)
+    }
+
     /// Lays a TOML file over what is there; `-` is standard input.
     pub(super) fn file(&mut self, path: &Path) -> Result<(), ConfigError> {
         let is_input = path == Path::new(STANDARD_INPUT);
@@ -76,10 +83,15 @@ impl Layers {
             name: name.clone(),
             source,
         })?;
+        self.text(&text, &name)
+    }
+
+    /// Lays the TOML of a file of this name over what is there.
+    fn text(&mut self, text: &str, name: &str) -> Result<(), ConfigError> {
         let table: Table = text
             .parse()
-            .map_err(|error| syntax_error(&name, &text, &error))?;
-        let origin = Source::File(name);
+            .map_err(|error| syntax_error(name, text, &error))?;
+        let origin = Source::File(name.to_owned());
         for (section, value) in table {
             match value {
                 Value::Table(entries) if keys::list(&section).is_none() && !entries.is_empty() => {

@@ -20,8 +20,8 @@ use crate::authentication::{self, api_keys, passwords, token, webhook};
 use crate::bayeux::Limits;
 use crate::services::connected;
 use crate::{
-    access, cluster, extensions, history, hooks, http_api, listener, memory, rates, resources,
-    router, services, session, transports,
+    access, access_log, cluster, extensions, history, hooks, http_api, listener, memory, rates,
+    resources, router, services, session, traces, transports,
 };
 
 pub use effect::Change;
@@ -99,6 +99,8 @@ pub struct Config {
     pub memory: memory::Settings,
     /// What is logged, and how.
     pub log: Log,
+    /// Where traces are sent.
+    pub traces: traces::Settings,
     /// The operator's own listeners.
     pub admin: Admin,
     /// What application servers may do.
@@ -158,6 +160,9 @@ pub struct Log {
     pub level: String,
     /// One line of text per event, or one JSON object.
     pub format: LogFormat,
+    /// A line for each request.
+    #[serde(flatten)]
+    pub access_log: access_log::Settings,
 }
 
 impl Default for Log {
@@ -165,6 +170,7 @@ impl Default for Log {
         Self {
             level: "info".to_owned(),
             format: LogFormat::Text,
+            access_log: access_log::Settings::default(),
         }
     }
 }
@@ -264,16 +270,37 @@ impl Loaded {
         }
     }
 
-    /// Sets a key that no source has set.
+    /// Lays this below all sources: the text of a configuration file, whose keys count where no source has set them.
+    /// Entries of lists are added to those that are there, but not if one is about the same pattern.
     ///
     /// # Errors
-    /// It does not make sense.
-    pub fn or_set(mut self, key: &str, value: impl Into<Value>) -> Result<Self, ConfigError> {
-        if !self.is_set(key) {
-            self.values.insert(key.to_owned(), value.into());
-            self.config = layers::config_of(&self.values)?;
+    /// With these values the configuration does not make sense.
+    pub fn over(mut self, text: &str) -> Result<Self, ConfigError> {
+        let below = Layers::below(text)?;
+        for (key, value) in below {
+            match (self.values.get_mut(&key), value) {
+                (None, value) => {
+                    self.values.insert(key, value);
+                }
+                (Some(Value::Array(own)), Value::Array(entries)) if keys::list(&key).is_some() => {
+                    add_entries(own, entries);
+                }
+                (Some(_), _) => {}
+            }
         }
-        Ok(self)
+        self.config = layers::config_of(&self.values)?;
+        self.checked()
+    }
+}
+
+/// Adds entries to a list that are about other patterns.
+fn add_entries(list: &mut Vec<Value>, entries: Vec<Value>) {
+    let about = |entry: &Value| entry.get("pattern").cloned();
+    for entry in entries {
+        let pattern = about(&entry);
+        if pattern.is_none() || !list.iter().any(|own| about(own) == pattern) {
+            list.push(entry);
+        }
     }
 }
 

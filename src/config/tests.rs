@@ -235,6 +235,10 @@ mod known_keys {
         let webhook = include_str!("../authentication/webhook/settings.rs");
         add("webhook", fields(webhook, "Settings"));
         add("log", fields(here, "Log"));
+        let access_log = include_str!("../access_log/settings.rs");
+        add("log", fields(access_log, "Settings"));
+        let traces = include_str!("../traces/settings.rs");
+        add("traces", fields(traces, "Settings"));
         add("admin", fields(here, "Admin"));
         add("api", fields(here, "Api"));
         add(

@@ -4,6 +4,7 @@ mod clients;
 mod cluster;
 mod forms;
 mod history;
+mod observing;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -11,9 +12,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 
 pub(crate) use forms::may_match_alike;
-use forms::{
-    is_cookie_attribute, is_log_filter, is_token, origin_fix, path_fix, pattern_fix, service_fix,
-};
+use forms::{is_cookie_attribute, is_token, origin_fix, path_fix, pattern_fix, service_fix};
 
 use super::{Config, Problem};
 use crate::http_api;
@@ -72,7 +71,8 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.hooks(&config.hook);
     checks.services(&config.services);
     checks.backends(config);
-    checks.log(config);
+    checks.log(&config.log);
+    checks.traces(&config.traces);
     checks.problems
 }
 
@@ -548,15 +548,6 @@ impl Checks {
             self.refuse(&format!("channel[{index}].{name}"), value, fix);
         }
     }
-
-    fn log(&mut self, config: &Config) {
-        self.require(
-            is_log_filter(&config.log.level),
-            "log.level",
-            "expected off, error, warn, info, debug or trace, \
-             or directives such as \"info,mirant::session=debug\"",
-        );
-    }
 }
 
 fn is_at_or_below(path: &str, base: &str) -> bool {
@@ -603,11 +594,12 @@ fn or_zero(config: &Config) -> impl Iterator<Item = (&'static str, Duration)> {
 }
 
 /// How long others are waited for, outside, and how often files are looked at.
-fn of_others(config: &Config) -> [(&'static str, Duration); 7] {
+fn of_others(config: &Config) -> [(&'static str, Duration); 8] {
     [
         ("tls.handshake_timeout", config.tls.handshake_timeout),
         ("tls.reload_interval", config.tls.reload_interval),
         ("cluster.call_timeout", config.cluster.call_timeout),
+        ("traces.export_timeout", config.traces.export_timeout),
         ("webhook.timeout", config.webhook.timeout),
         ("webhook.retry", config.webhook.retry),
         ("backends.call_timeout", config.backends.call_timeout),

@@ -44,6 +44,7 @@ use utoipa_axum::routes;
 
 use crate::authentication::api_keys::ApiKeys;
 use crate::server::BayeuxServer;
+use crate::traces::{self, Side, Span};
 use crate::transports::answer::{Answer, Deferred};
 use crate::web::{Head, Response, Socket};
 use caller::Address;
@@ -186,9 +187,11 @@ impl HttpApi {
             return Response::stopped().into();
         }
         let request = request(head, body, socket);
+        let span = span(head);
         let mut router = self.router.clone();
         let mut response = Box::pin(async move {
-            let Ok(response) = router.call(request).await;
+            let Ok(response) = span.around(router.call(request)).await;
+            span.answered(Side::Server, response.status().as_u16());
             let (parts, body) = response.into_parts();
             let body = body.collect().await;
             (parts, body.unwrap_or_default().to_bytes())
@@ -219,6 +222,29 @@ async fn nothing_here() -> Problem {
 async fn method_not_allowed() -> Problem {
     let detail = "this path has other methods, which the Allow header lists";
     Problem::new(Kind::Method, detail)
+}
+
+/// Begins the span of a request, below that of whoever asks.
+fn span(head: &Head) -> Span {
+    let parent = head.headers.get(&traces::HEADER);
+    let parent = parent.and_then(|parent| HeaderValue::from_bytes(parent).ok());
+    let span = Span::begin(
+        Side::Server,
+        || format!("{} {}", head.method, route(head.uri.path())),
+        parent.as_ref(),
+    );
+    span.set("http.request.method", head.method.as_str());
+    span.set("http.route", route(head.uri.path()));
+    span
+}
+
+/// Returns a path as far as all that is below it is alike.
+fn route(path: &str) -> &str {
+    let rest = path
+        .strip_prefix(PATH)
+        .and_then(|rest| rest.strip_prefix('/'));
+    let first = rest.and_then(|rest| rest.split('/').next());
+    first.map_or(path, |first| &path[..PATH.len() + 1 + first.len()])
 }
 
 /// Makes the request that the router takes.

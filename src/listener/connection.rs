@@ -82,6 +82,7 @@ pub(super) async fn serve(socket: Box<Socket>, shared: &mut Arc<Shared>) {
         {
             return;
         }
+        socket.unwatch();
     }
 }
 
@@ -197,6 +198,8 @@ fn link(shared: &Shared) -> Link {
 fn take_whole(socket: &mut Socket, cache: &mut HeadCache<Known>, shared: &Shared) -> Step {
     let mut arrived = socket.take_ahead();
     let known = cache.get(&arrived, &shared.hashes);
+    // What is known of a head does not say what its line says.
+    let known = known.filter(|_| shared.access_log.is_none());
     if let Some((known, body)) = known.filter(|(known, _)| known.is_in(&shared.routes)) {
         let text = arrived.slice(body.clone());
         arrived.advance(body.end);
@@ -212,6 +215,7 @@ fn take_whole(socket: &mut Socket, cache: &mut HeadCache<Known>, shared: &Shared
     };
     shared.proxies.identify(&head, socket);
     let route = shared.route(&head);
+    shared.watch(socket, Some((&head, &route)));
     let client = socket.client();
     cache.observe(&text, body.len(), &shared.hashes, || {
         route.cacheable(client)
@@ -242,15 +246,18 @@ async fn take(mut socket: Socket, shared: &Shared) -> Option<(Taken, Socket)> {
 fn serve_whole(request: Request, socket: &mut Socket, shared: &Shared) -> Taken {
     let Request { head, body } = request;
     shared.proxies.identify(&head, socket);
-    let answer = shared.route(&head).serve(&head, body, socket);
-    Taken::new(answer, Persistence::of(&head))
+    let route = shared.route(&head);
+    shared.watch(socket, Some((&head, &route)));
+    Taken::new(route.serve(&head, body, socket), Persistence::of(&head))
 }
 
 /// Has a request answered whose body is still to come; its connection ends with the response.
 async fn begin_open(open: Open, mut socket: Socket, shared: &Shared) -> Option<(Taken, Socket)> {
     let Open { head, body } = open;
     shared.proxies.identify(&head, &mut socket);
-    let answer = shared.route(&head).open(body, shared.bounds());
+    let route = shared.route(&head);
+    shared.watch(&mut socket, Some((&head, &route)));
+    let answer = route.open(body, shared.bounds());
     if matches!(answer, Answer::Stream(..)) && head.expects_continue() {
         let written = socket.write(CONTINUE, shared.settings.patience()).await;
         written.ok()?;
@@ -337,9 +344,14 @@ pub(super) async fn refuse(
     if refusal.limit == Some(Limit::Memory) {
         response = response.header("Retry-After", b"1");
     }
-    if let Some(head) = head {
-        shared.proxies.identify(head, &mut socket);
-        response = shared.routes.find(head).share(response);
+    match head {
+        Some(head) => {
+            shared.proxies.identify(head, &mut socket);
+            let route = shared.routes.find(head);
+            shared.watch(&mut socket, Some((head, &route)));
+            response = route.share(response);
+        }
+        None => shared.watch(&mut socket, None),
     }
     let is_taken = write(&mut socket, &response, persistence, shared).await;
     // A stopping server does not wait for its clients.

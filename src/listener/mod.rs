@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::access_log::AccessLog;
 use crate::live::{Current, Live};
 use crate::memory::{Budget, Kind};
 use crate::metrics::{Limit, Metrics, Notice};
@@ -70,6 +71,8 @@ pub struct Terms {
     pub proxies: Proxies,
     /// Who answers requests.
     pub routes: Routes,
+    /// What notes them.
+    pub access_log: Option<Arc<AccessLog>>,
 }
 
 /// What the connections of a listener share that are told together that the server stops.
@@ -80,6 +83,7 @@ struct Shared {
     proxies: Arc<Proxies>,
     per_address: Arc<PerAddress>,
     routes: Arc<Routes>,
+    access_log: Option<Arc<AccessLog>>,
     metrics: Arc<Metrics>,
     /// Turns true when the server stops, and does not change otherwise.
     stopping: watch::Receiver<bool>,
@@ -160,6 +164,15 @@ impl Shared {
         route
     }
 
+    /// Has a request noted, once it is over, if requests are: one whose head cannot be read, or has found a route.
+    fn watch(&self, socket: &mut Socket, asked: Option<(&Head, &Route<'_, '_>)>) {
+        if let Some(log) = &self.access_log {
+            let purpose = asked.map_or("refused", |(_, route)| route.label());
+            let head = asked.map(|(head, _)| head);
+            socket.watch(log.watch(head, socket.peer(), purpose));
+        }
+    }
+
     /// Returns the bounds of one request.
     fn bounds(&self) -> Bounds {
         let max_head = self.settings.max_header_size.as_u64();
@@ -204,6 +217,7 @@ impl Listener {
             proxies: Arc::new(terms.proxies),
             per_address: PerAddress::new(max_of_one.unwrap_or(most_of(max_connections))),
             routes: Arc::new(terms.routes),
+            access_log: terms.access_log,
             metrics: Arc::clone(metrics),
             stopping: stopping.clone(),
             max_connections,

@@ -49,6 +49,7 @@ fn write_at_once(
     shared: &Shared,
 ) -> Option<Box<Rest>> {
     shared.metrics.responded(response.status().as_u16());
+    socket.note_response(response.status().as_u16());
     if let Some(reason) = response.reason() {
         let status = response.status().as_u16();
         shared.metrics.refused(status, reason, Some(socket.peer()));

@@ -67,6 +67,16 @@ impl Routes {
 }
 
 impl Route<'_, '_> {
+    /// Names what the request is for.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::Service(_, decision) => decision.purpose.label(),
+            Self::Api(_) => "api",
+            Self::Page(_) => "page",
+            Self::Misdirected(_) | Self::Nothing => "refused",
+        }
+    }
+
     /// Answers a request whose body has arrived.
     pub(super) fn serve(&self, head: &Head, body: Bytes, socket: &Socket) -> Answer {
         match self {

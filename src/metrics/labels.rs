@@ -103,12 +103,14 @@ pub enum Limit {
     MaxReplayMessages,
     /// `cluster.max_passed`.
     MaxPassed,
+    /// `log.access_max_waiting`.
+    AccessMaxWaiting,
     /// `cluster.max_inbox`.
     MaxInbox,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 51] = [
+    pub(super) const ALL: [Self; 52] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::Http2MaxStreams,
@@ -158,6 +160,7 @@ impl Limit {
         Self::MaxWatchers,
         Self::MaxPending,
         Self::MaxReplayMessages,
+        Self::AccessMaxWaiting,
         Self::MaxPassed,
         Self::MaxInbox,
     ];
@@ -189,6 +192,7 @@ impl Limit {
                 | Self::MaxApiMessages
                 | Self::MaxIdempotencyKeys
                 | Self::MaxWatchers
+                | Self::AccessMaxWaiting
         )
     }
 
@@ -245,6 +249,7 @@ impl Limit {
             Self::MaxWatchers => "api.max_watchers",
             Self::MaxPending => "history.max_pending",
             Self::MaxReplayMessages => "history.max_replay_messages",
+            Self::AccessMaxWaiting => "log.access_max_waiting",
             Self::MaxPassed => "cluster.max_passed",
             Self::MaxInbox => "cluster.max_inbox",
         }

@@ -48,6 +48,8 @@ pub enum Notice {
     Hook,
     /// History cannot be kept, or read.
     History,
+    /// The access log cannot be written.
+    AccessLog,
     /// Another node, or who claims to be one, was refused.
     Peer,
 }

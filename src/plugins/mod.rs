@@ -1,15 +1,12 @@
 //! Transports for the CometD client, as ES modules for web pages: files, and how they are served.
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use http::StatusCode;
 
-use http::{Method, StatusCode, header};
-
-use crate::web::{Head, Headers, Page, Response};
+use crate::web::asset::{self, JAVASCRIPT};
+use crate::web::{Head, Page, Response};
 
 const FOLDER: &str = "/mirant/";
 
-const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 /// Browsers do not load these; tools take them as text.
 const TYPES: &str = "text/plain; charset=utf-8";
 
@@ -65,25 +62,11 @@ impl Page for Plugins {
     }
 
     fn serve(&self, head: &Head) -> Response {
-        if !matches!(head.method, Method::GET | Method::HEAD) {
-            return Response::error(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here")
-                .header("Allow", b"GET, HEAD")
-                .header("Access-Control-Allow-Origin", b"*");
-        }
-        let Some((content_type, text)) = file(head.uri.path()) else {
-            return Response::error(StatusCode::NOT_FOUND, "there is no such file");
+        let response = match file(head.uri.path()) {
+            Some((content_type, text)) => asset::serve(head, content_type, text),
+            None => Response::error(StatusCode::NOT_FOUND, "there is no such file"),
         };
-        let etag = etag(text);
-        let response = if has(&head.headers, &etag) {
-            Response::new(StatusCode::NOT_MODIFIED)
-        } else {
-            Response::with_body(StatusCode::OK, content_type, text.into())
-        };
-        response
-            .header("ETag", etag.as_bytes())
-            // Kept, and asked for each time: a page must not mix the modules of two versions.
-            .header("Cache-Control", b"public, no-cache")
-            .header("Access-Control-Allow-Origin", b"*")
+        response.header("Access-Control-Allow-Origin", b"*")
     }
 }
 
@@ -92,21 +75,6 @@ fn file(path: &str) -> Option<(&'static str, &'static str)> {
     let name = path.strip_prefix(FOLDER)?;
     let (_, content_type, text) = FILES.into_iter().find(|file| file.0 == name)?;
     Some((content_type, text))
-}
-
-fn etag(text: &str) -> String {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    format!("\"{:016x}\"", hasher.finish())
-}
-
-/// Tells whether a client has the version that has this tag (RFC 9110 section 13.1.2).
-fn has(headers: &Headers, etag: &str) -> bool {
-    headers
-        .texts(&header::IF_NONE_MATCH)
-        .flat_map(|value| value.split(','))
-        .map(|tag| tag.trim().trim_start_matches("W/"))
-        .any(|tag| tag == etag || tag == "*")
 }
 
 #[cfg(test)]

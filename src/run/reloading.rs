@@ -116,6 +116,13 @@ impl Reloader {
         self.parts.acceptor.clone()
     }
 
+    /// Writes what waits to be written to the access log.
+    pub(super) fn close_access_log(&self) {
+        if let Some(log) = &self.parts.site.access_log {
+            log.close();
+        }
+    }
+
     pub(super) fn times(&self) -> Current<Times> {
         self.times.get()
     }
@@ -126,6 +133,10 @@ impl Reloader {
     /// # Errors
     /// It cannot be used; nothing has changed.
     pub async fn reload(self: &Arc<Self>) -> Result<Reloaded, NotReloaded> {
+        // Whatever becomes of the rest: whoever moves the file away asks for this.
+        if let Some(log) = &self.parts.site.access_log {
+            log.reopen();
+        }
         let reloaded = self.try_reload().await;
         match &reloaded {
             Ok(Reloaded {

@@ -6,11 +6,12 @@ use serde_json::value::RawValue;
 
 use super::StartError;
 use crate::access::Action;
+use crate::access_log::AccessLog;
 use crate::admin::{Admin, AdminPage};
 use crate::authentication::api_keys::ApiKeys;
 use crate::cluster::wire::Wire;
 use crate::config::Config;
-use crate::demo::Demo;
+use crate::demo::{self, Demo};
 use crate::http_api::{self, HttpApi, Operator};
 use crate::listener::{ListenAddress, Proxies, Routes, Terms};
 use crate::plugins::Plugins;
@@ -26,7 +27,9 @@ pub(super) struct Site {
     pub(super) http_api: Arc<HttpApi>,
     /// What passes requests on to other nodes, if there are any.
     pub(super) wire: Option<Arc<Wire>>,
-    pub(super) has_demo: bool,
+    /// What of the demonstrations is shown, if they are.
+    pub(super) demo: Option<demo::Settings>,
+    pub(super) access_log: Option<Arc<AccessLog>>,
 }
 
 /// What the listeners serve as it is configured.
@@ -64,6 +67,7 @@ impl Site {
             max_message_size: bayeux.limits.max_message_size.as_u64(),
             proxies,
             routes,
+            access_log: self.access_log.clone(),
         };
         Ok(Served {
             public: terms(Proxies::new(http)?, self.for_clients(config, &service)),
@@ -74,10 +78,14 @@ impl Site {
     }
 
     fn for_clients(&self, config: &Config, service: &Arc<Service>) -> Routes {
-        let demo = self
-            .has_demo
-            .then(|| Demo::new(&config.bayeux.transports.path));
-        let pages = demo.into_iter().map(|demo| Box::new(demo) as Box<dyn Page>);
+        let paths = demo::Paths {
+            bayeux: &config.bayeux.transports.path,
+            events: &config.eventsource.path,
+            resources: &config.resources.http.path,
+            history: &config.history.path,
+        };
+        let demo = self.demo.iter().map(|demo| Demo::new(demo, paths));
+        let pages = demo.map(|demo| Box::new(demo) as Box<dyn Page>);
         Routes {
             hosts: Hosts::listed("http.hosts", &config.http.hosts),
             // First: the endpoint may be at `/mirant`.

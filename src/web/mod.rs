@@ -1,5 +1,6 @@
 //! HTTP pieces that transports and admin share; knows nothing of Bayeux.
 
+pub mod asset;
 pub mod carrier;
 pub mod charset;
 pub mod cookies;
@@ -20,6 +21,7 @@ pub mod strict;
 pub mod tls;
 pub mod transfer;
 pub mod websocket;
+pub mod witness;
 
 pub use carrier::Carrier;
 pub use head::{Head, Headers, Request};
@@ -30,3 +32,4 @@ pub use patience::{Patience, Slowness};
 pub use response::{Persistence, Response};
 pub use socket::{NotWritten, Socket, Why};
 pub use transfer::Transfer;
+pub use witness::Witness;

@@ -19,6 +19,7 @@ use super::io::Io;
 use super::patience::{Patience, Progress, Slowness};
 use super::response::Response;
 use super::tls::Tls;
+use super::witness::{Beside, Witness};
 use crate::memory::sizes;
 use crate::pause::was_paused;
 use crate::peer::Peer;
@@ -59,8 +60,7 @@ pub struct Socket {
     io: Io,
     ahead: BytesMut,
     peer: Peer,
-    /// The proxy that has connected, if it names the client of each request.
-    proxy: Option<Box<Peer>>,
+    beside: Option<Box<Beside>>,
     /// What was done for what came by it, since that was asked last.
     work: AtomicU32,
     is_reset: bool,
@@ -74,7 +74,7 @@ impl Socket {
             io,
             ahead: BytesMut::new(),
             peer,
-            proxy: None,
+            beside: None,
             work: AtomicU32::new(0),
             is_reset: false,
         }
@@ -89,7 +89,9 @@ impl Socket {
     /// Takes notice of whose connection it is, as a proxy has said before all else.
     pub fn set_peer(&mut self, peer: Peer) {
         self.peer = peer;
-        self.proxy = None;
+        if let Some(beside) = &mut self.beside {
+            beside.proxy = None;
+        }
     }
 
     /// Tells whether it was agreed with the client to speak HTTP/2.
@@ -138,13 +140,13 @@ impl Socket {
 
     /// Takes notice that a proxy is at the other end, which is trusted to name the client of each request.
     pub fn begin_proxied(&mut self) {
-        self.proxy = Some(Box::new(self.peer));
+        self.beside().proxy = Some(self.peer);
     }
 
     /// Tells whether it is.
     #[must_use]
     pub fn is_proxied(&self) -> bool {
-        self.proxy.is_some()
+        self.proxy().is_some()
     }
 
     /// Returns the client that it has named for this request.
@@ -159,9 +161,46 @@ impl Socket {
     /// Takes notice of the client that the proxy names for the next request. If it names none, the proxy
     /// counts as the client.
     pub fn set_client(&mut self, client: Option<IpAddr>) {
-        if let Some(proxy) = &self.proxy {
-            self.peer = client.map_or(**proxy, Peer::Behind);
+        if let Some(proxy) = self.proxy() {
+            self.peer = client.map_or(proxy, Peer::Behind);
         }
+    }
+
+    /// Has the request watched that is served next, to its end.
+    pub fn watch(&mut self, witness: Box<dyn Witness>) {
+        self.beside().witness = Some(witness);
+    }
+
+    /// Says that the request is over.
+    pub fn unwatch(&mut self) {
+        if let Some(beside) = &mut self.beside {
+            beside.witness = None;
+        }
+    }
+
+    /// Says that a response begins.
+    pub fn note_response(&self, status: u16) {
+        if let Some(witness) = self.witness() {
+            witness.responds(status);
+        }
+    }
+
+    fn note_sent(&self, bytes: usize) {
+        if let Some(witness) = self.witness() {
+            witness.sends(bytes);
+        }
+    }
+
+    fn witness(&self) -> Option<&dyn Witness> {
+        self.beside.as_ref()?.witness.as_deref()
+    }
+
+    fn proxy(&self) -> Option<Peer> {
+        self.beside.as_ref()?.proxy
+    }
+
+    fn beside(&mut self) -> &mut Beside {
+        self.beside.get_or_insert_default()
     }
 
     /// Notes that work was done for what came by it.
@@ -286,7 +325,11 @@ impl Socket {
     pub fn write_some(&self, bytes: &[u8]) -> io::Result<usize> {
         match self.io.try_write(bytes) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            result => result,
+            Ok(written) => {
+                self.note_sent(written);
+                Ok(written)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -332,6 +375,7 @@ impl Socket {
                     }
                     Poll::Ready(Ok(more)) => {
                         written += more;
+                        self.note_sent(more);
                         progress.advance(more, now());
                     }
                     Poll::Ready(Err(error)) => return Poll::Ready(Some(Why::Failed(error))),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bottom to top: a module, and the modules it may name beside itself.
-const LAYERS: [(&str, &[&str]); 39] = [
+const LAYERS: [(&str, &[&str]); 41] = [
     ("live", &[]),
     ("stripes", &[]),
     ("smallest", &[]),
@@ -18,7 +18,8 @@ const LAYERS: [(&str, &[&str]); 39] = [
     ("peer", &[]),
     ("metrics", &["stripes", "memory", "peer"]),
     ("lifecycle", &["bayeux", "alias", "metrics"]),
-    ("outbound", &["network"]),
+    ("traces", &[]),
+    ("outbound", &["network", "traces"]),
     (
         "authentication",
         &["bayeux", "network", "access", "metrics", "outbound"],
@@ -41,7 +42,14 @@ const LAYERS: [(&str, &[&str]); 39] = [
     ("history", &["memory", "bayeux", "metrics"]),
     (
         "cluster",
-        &["memory", "bayeux", "authentication", "metrics", "history"],
+        &[
+            "memory",
+            "bayeux",
+            "authentication",
+            "metrics",
+            "history",
+            "traces",
+        ],
     ),
     (
         "hooks",
@@ -179,6 +187,7 @@ const LAYERS: [(&str, &[&str]); 39] = [
     (
         "http_api",
         &[
+            "traces",
             "live",
             "access",
             "feeds",
@@ -203,12 +212,14 @@ const LAYERS: [(&str, &[&str]); 39] = [
         &["bayeux", "metrics", "transports", "api", "web"],
     ),
     ("admin", &["server", "web"]),
-    ("demo", &["web"]),
+    ("demo", &["bayeux", "server", "web"]),
     ("plugins", &["web"]),
     ("client", &["web"]),
+    ("access_log", &["bayeux", "peer", "metrics", "web"]),
     (
         "listener",
         &[
+            "access_log",
             "live",
             "network",
             "memory",
@@ -225,6 +236,9 @@ const LAYERS: [(&str, &[&str]); 39] = [
     (
         "config",
         &[
+            "outbound",
+            "traces",
+            "access_log",
             "cluster",
             "memory",
             "bayeux",
@@ -247,6 +261,7 @@ const LAYERS: [(&str, &[&str]); 39] = [
     (
         "run",
         &[
+            "access_log",
             "live",
             "cluster",
             "history",

@@ -161,7 +161,13 @@ async fn no_payload_and_no_key_stands_in_the_log() {
     let listen = format!("--set=api.listen=['127.0.0.1:{api}']");
     let resources =
         "--set=channel=[{ pattern = '/kept/**', resource = true, history = { messages = 9 } }]";
-    let set = ["--log-level=debug", &keys, &listen, resources];
+    let set = [
+        "--log-level=debug",
+        "--set=log.access=stderr",
+        &keys,
+        &listen,
+        resources,
+    ];
     let server = Logged::start("payloads", &set);
     let mut client = client(&server).await;
     client.subscribe("/kept/**").await;
@@ -198,6 +204,7 @@ async fn no_payload_and_no_key_stands_in_the_log() {
     }
     let log = server.log();
     assert!(log.contains("DEBUG"), "{log}");
+    assert!(log.contains("\"GET /resources/kept/a HTTP/1.1\""), "{log}");
     assert!(!log.contains("planted"), "{log}");
 }
 

@@ -7,6 +7,7 @@
 mod support;
 
 mod access;
+mod access_log;
 mod ack;
 mod additions;
 mod addresses;
@@ -81,6 +82,8 @@ mod subscribe;
 mod timeouts;
 mod tls;
 mod tokens;
+#[cfg(feature = "opentelemetry")]
+mod traces;
 mod unix_socket;
 mod unsubscribe;
 mod waiting;

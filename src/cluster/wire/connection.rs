@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use super::body::Body;
 use super::proof::{Claim, HEADER, Secret, digest_of};
 use crate::cluster::node::NodeId;
+use crate::traces::Span;
 
 /// What the other node may send by a stream before it is read, and by all of them.
 pub(super) const STREAM_WINDOW: u32 = 64 * 1024;
@@ -97,6 +98,7 @@ impl Connection {
         (from, secret): (NodeId, &Secret),
         path: &'static str,
         body: Body,
+        span: &Span,
     ) -> (
         HeaderValue,
         impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + Send + use<>,
@@ -122,6 +124,7 @@ impl Connection {
         let proof = secret.prove(path, &claim).try_into();
         let proof: HeaderValue = proof.expect("it is of letters, digits and blanks");
         request.headers_mut().insert(HEADER, proof.clone());
+        span.carry(request.headers_mut());
         (proof, sending.sender.try_send_request(request))
     }
 }

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::StatusCode;
+use http::{Response, StatusCode};
 use hyper::body::Incoming;
 
 use self::body::Body;
@@ -38,6 +38,7 @@ use super::node::{NodeId, NodeInfo};
 use super::peers::{CallFailed, CallKind, Peers};
 use crate::memory::Kind;
 use crate::metrics::{Metrics, Notice};
+use crate::traces::{Side, Span};
 
 pub use self::pass::{Pass, Receipt};
 pub use self::passing::{Delivery, Passed, PassedAnswer, Passing};
@@ -141,7 +142,7 @@ impl Wire {
     async fn ask(&self, to: NodeId, path: &'static str, body: Body) -> Result<Answer, CallFailed> {
         let peer = self.book().get(&to).cloned();
         let peer = peer.ok_or(CallFailed::Unreachable(to))?;
-        let (response, signature) = peer.ask((self.me, &self.secret), path, body).await?;
+        let (response, signature) = self.traced(&peer, path, body).await?;
         let (head, body) = response.into_parts();
         match head.status {
             StatusCode::OK => Ok(Answer { body, signature }),
@@ -157,6 +158,23 @@ impl Wire {
                 Err(CallFailed::Refused(reason))
             }
         }
+    }
+
+    /// Asks another node within a span.
+    async fn traced(
+        &self,
+        peer: &Peer,
+        path: &'static str,
+        body: Body,
+    ) -> Result<(Response<Incoming>, Signature), CallFailed> {
+        let span = Span::begin(Side::Client, || format!("POST {path}"), None);
+        span.set("server.address", peer.address());
+        let asked = peer.ask((self.me, &self.secret), path, body, &span).await;
+        match &asked {
+            Ok((response, _)) => span.answered(Side::Client, response.status().as_u16()),
+            Err(failed) => span.fail(failed),
+        }
+        asked
     }
 
     fn note_refused(&self, by: &Peer, reason: &str) {

@@ -14,6 +14,7 @@ use super::connection::Connection;
 use super::proof::{HEADER, Secret, Signature};
 use crate::cluster::node::{NodeId, NodeInfo};
 use crate::cluster::peers::CallFailed;
+use crate::traces::Span;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -63,11 +64,12 @@ impl Peer {
         sender: (NodeId, &Secret),
         path: &'static str,
         mut body: Body,
+        span: &Span,
     ) -> Result<(Response<Incoming>, Signature), CallFailed> {
         // A connection may break unnoticed until something is sent by it.
         for _ in 0..2 {
             let connection = self.connection().await?;
-            let (shown, sent) = connection.send(sender, path, body);
+            let (shown, sent) = connection.send(sender, path, body, span);
             drop(connection);
             match sent.await {
                 Ok(response) => {

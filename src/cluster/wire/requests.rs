@@ -26,6 +26,7 @@ use crate::cluster::node::NodeId;
 use crate::cluster::peers::{CallKind, Calls};
 use crate::memory::Kind;
 use crate::metrics::{Limit, Metrics, Notice};
+use crate::traces::{self, Side, Span};
 
 /// What all connections of other nodes have in common.
 #[derive(Debug)]
@@ -137,12 +138,18 @@ impl Service<Request<Incoming>> for Connection {
         let requests = Arc::clone(&self.0);
         match requests.admit(&request) {
             Ok(admitted) => Box::pin(async move {
+                let span = span(&request);
                 let body = request.into_body();
-                let answered = match admitted.purpose {
-                    Purpose::Call(kind) => call(&requests.shared, &admitted, kind, body).await,
-                    Purpose::Pass => pass(&requests.shared, &admitted, body).await,
+                let answered = async {
+                    match admitted.purpose {
+                        Purpose::Call(kind) => call(&requests.shared, &admitted, kind, body).await,
+                        Purpose::Pass => pass(&requests.shared, &admitted, body).await,
+                    }
                 };
-                Ok(answered.unwrap_or_else(|refusal| requests.refused(refusal)))
+                let answered = span.around(answered).await;
+                let answered = answered.unwrap_or_else(|refusal| requests.refused(refusal));
+                span.answered(Side::Server, answered.status().as_u16());
+                Ok(answered)
             }),
             Err(refusal) => Box::pin(ready(Ok(requests.refused(refusal)))),
         }
@@ -212,6 +219,16 @@ impl Requests {
             );
         }
     }
+}
+
+/// Begins the span of a request, below that of the other node.
+fn span(request: &Request<Incoming>) -> Span {
+    let parent = request.headers().get(traces::HEADER);
+    Span::begin(
+        Side::Server,
+        || format!("POST {}", request.uri().path()),
+        parent,
+    )
 }
 
 fn response(status: StatusCode, text: impl Into<Bytes>) -> Answered {

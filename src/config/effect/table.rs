@@ -274,7 +274,20 @@ pub(super) const AT_START: &Keys = &[
             "retry",
         ],
     ),
-    ("log", &["format"]),
+    (
+        "log",
+        &["format", "access", "access_format", "access_max_waiting"],
+    ),
+    (
+        "traces",
+        &[
+            "endpoint",
+            "service_name",
+            "sample",
+            "max_waiting",
+            "export_timeout",
+        ],
+    ),
     ("admin", &["listen"]),
     (
         "api",

@@ -106,9 +106,9 @@ async fn take(incoming: Box<Incoming>, place: &Place) -> Option<(Socket, Step)> 
     if holds_requests(&head) {
         let mut socket = socket(respond, Beginning::Body(body), streams);
         shared.proxies.identify(&head, &mut socket);
-        let answer = shared
-            .route(&head)
-            .open(Transfer::chunked(), shared.bounds());
+        let route = shared.route(&head);
+        shared.watch(&mut socket, Some((&head, &route)));
+        let answer = route.open(Transfer::chunked(), shared.bounds());
         let step = Taken::new(answer, last).step(&socket, shared);
         return Some((socket, step));
     }
@@ -143,7 +143,9 @@ async fn take(incoming: Box<Incoming>, place: &Place) -> Option<(Socket, Step)> 
 fn serve(head: &Head, body: Bytes, mut socket: Socket, place: &Place) -> (Socket, Step) {
     let shared = &*place.shared;
     shared.proxies.identify(head, &mut socket);
-    let answer = shared.route(head).serve(head, body, &socket);
+    let route = shared.route(head);
+    shared.watch(&mut socket, Some((head, &route)));
+    let answer = route.serve(head, body, &socket);
     let step = Taken::new(answer, Persistence::of(head)).step(&socket, shared);
     (socket, step)
 }

@@ -3,8 +3,8 @@
 //!
 //! A seed makes a run: of two, one in which nodes die, are frozen, are cut off from Redis and are stopped, and what they
 //! say to each other and to Redis is late, lost, or comes twice; in the other they are only stopped and replaced, and
-//! nobody may notice. Hash tables and client ids are random as they always are, so a run is not the same each time; a
-//! run that fails names its seed, which mostly fails again. CONTRIBUTING.md says how to have more of them.
+//! nobody may notice. Hash tables and client ids are random as they always are; `tests/simulate` takes that away, so that a
+//! seed that fails fails again, and runs thousands.
 
 mod asking;
 mod checking;

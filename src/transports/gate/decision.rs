@@ -40,6 +40,27 @@ pub enum Purpose {
     Refused(Box<Rejection>),
 }
 
+impl Purpose {
+    /// Returns its name for an access log.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::Script => "callback-polling",
+            Self::FrameOpening => "frame",
+            Self::WebSocket => "websocket",
+            Self::EventStream => "events",
+            Self::SessionStream(_) => "eventsource",
+            Self::Resource => "resource",
+            Self::History => "history",
+            Self::Doctor => "doctor",
+            Self::Requests => "message/http",
+            Self::Preflight(_) => "preflight",
+            Self::Refused(_) => "refused",
+        }
+    }
+}
+
 impl From<Rejection> for Purpose {
     fn from(refusal: Rejection) -> Self {
         Self::Refused(Box::new(refusal))

@@ -1,7 +1,7 @@
 // The application servers of examples/, each run as a process with a server of a test.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -20,9 +20,10 @@ export async function install(folder) {
   }
 }
 
-/** Puts an example into a folder. */
+/** Puts an example into a folder: a file, or a folder of files without what is installed there. */
 export function copyExample(example, folder) {
-  return copyFile(pathOf(`../../../examples/${example}`), join(folder, example));
+  const filter = (path) => !path.includes('node_modules', path.indexOf('/examples/'));
+  return cp(pathOf(`../../../examples/${example}`), join(folder, example), { recursive: true, filter });
 }
 
 /** An application server that runs. */
@@ -71,14 +72,14 @@ class Application {
  * Starts an example, and waits until it takes calls, or writes something else.
  *
  * @param {object} stage
- * @param {string} example a file of examples/
+ * @param {string} example a file of examples/, or of a folder there
  * @param {string} token what it shows
  * @param {RegExp} [ready] what it writes then
  */
 export async function application(stage, example, token, ready = /^takes calls$/) {
   const folder = await mkdtemp(join(tmpdir(), 'mirant-example-'));
   await install(folder);
-  await copyExample(example, folder);
+  await copyExample(example.split('/', 1)[0], folder);
   const command = example.endsWith('.py') ? pathOf('../.venv/bin/python') : process.execPath;
   const env = { ...process.env, MIRANT_URL: stage.server.url, MIRANT_TOKEN: token, http_proxy: '', HTTP_PROXY: '' };
   const child = spawn(command, [join(folder, example)], { env, stdio: ['ignore', 'pipe', 'pipe'] });

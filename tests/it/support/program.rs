@@ -149,6 +149,12 @@ impl Serving {
         log
     }
 
+    /// Stops it, and waits until it has ended.
+    pub(crate) fn end(mut self) {
+        self.signal("TERM");
+        assert!(self.child.wait().unwrap().success());
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         let status = Command::new("kill").args(["-s", name, &id]).status();

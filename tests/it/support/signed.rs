@@ -20,6 +20,16 @@ pub(crate) struct Posted {
 impl Posted {
     /// Reads a POST to this path; none if the connection ends.
     pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin), path: &str) -> Option<Self> {
+        let (headers, body) = Self::read_any(stream, path).await?;
+        let text = String::from_utf8(body).unwrap();
+        Some(Self { headers, text })
+    }
+
+    /// Reads one whose body need not be text.
+    pub(crate) async fn read_any(
+        stream: &mut (impl AsyncRead + Unpin),
+        path: &str,
+    ) -> Option<(BTreeMap<String, String>, Vec<u8>)> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.ok()?);
@@ -33,8 +43,7 @@ impl Posted {
             .collect();
         let mut body = vec![0; headers["content-length"].parse().unwrap()];
         stream.read_exact(&mut body).await.ok()?;
-        let text = String::from_utf8(body).unwrap();
-        Some(Self { headers, text })
+        Some((headers, body))
     }
 
     pub(crate) fn json(&self) -> Value {

@@ -15,8 +15,8 @@ import { onStage, onStageOf } from './support/stage.mjs';
 const pathOf = (path) => fileURLToPath(new URL(path, import.meta.url));
 const OPTIONS = { viewport: { width: 1200, height: 780 }, colorScheme: 'light' };
 const KEY = 'mirant_0123456789012345678901234567890123456789012';
-/** What people do on each demonstration before it is shown. */
-const ACTS = { chat, ticker: () => {}, drawing, tennis, http };
+/** What people do on each demonstration before it is shown; returns how long to wait then, if not as long as usual. */
+const ACTS = { chat, ticker: () => {}, drawing, tennis };
 
 // The configuration of the game and its server read it.
 process.env.TENNIS_KEY = KEY;
@@ -38,10 +38,10 @@ async function demonstrations() {
     for (const [name, act] of Object.entries(ACTS)) {
       if (!isAsked(name)) continue;
       const pages = [await demo.open(name, OPTIONS), await demo.open(name, OPTIONS)];
-      await act(...pages);
-      await shoot(name, pages[0]);
+      await shoot(name, pages[0], await act(...pages));
       for (const page of pages) await page.context().close();
     }
+    if (isAsked('http')) await plainHttp(stage.server.origin);
   });
 }
 
@@ -102,7 +102,7 @@ async function drawing(...pages) {
   }
 }
 
-/** Two begin a match. */
+/** Two begin a match, up to the first serve. */
 async function tennis(ann, ben) {
   for (const [page, name] of [[ann, 'Ann'], [ben, 'Ben']]) {
     await page.getByLabel('Your name').fill(name);
@@ -111,9 +111,16 @@ async function tennis(ann, ben) {
   }
   await ann.getByRole('listitem').filter({ hasText: 'Ben' }).getByRole('button', { name: 'Invite' }).click();
   await ben.getByRole('button', { name: 'Play', exact: true }).click();
+  await ann.getByText('Get ready').waitFor();
+  await ann.getByText('Get ready').waitFor({ state: 'hidden' });
+  return 400;
 }
 
-/** Sends the first request of the page. */
-async function http(page) {
-  await page.getByRole('button').first().click();
+/** Opens the page without a session, and sends its first requests. */
+async function plainHttp(origin) {
+  const page = await (await browser.newContext(OPTIONS)).newPage();
+  await page.goto(`${origin}/demo/http`);
+  for (const name of ['Open the stream', 'Put', 'Get']) await page.getByRole('button', { name, exact: true }).first().click();
+  await shoot('http', page);
+  await page.context().close();
 }

@@ -330,6 +330,8 @@ fn are_reported_together() {
 fn of_clusters() {
     let whole = "redis = 'redis://10.0.0.5'\nlisten = '10.0.0.1:7070'\nsecret = { env = 'S' }\n";
     assert!(file(&format!("[cluster]\n{whole}")).is_ok());
+    let exact = format!("[cluster]\n{whole}[bayeux]\nmax_interval = '7s'");
+    assert!(file(&exact).is_ok());
     let cases = [
         (
             "listen = '10.0.0.1:7070'",
@@ -380,6 +382,18 @@ fn of_clusters() {
             &format!("{whole}node_timeout = '0s'"),
             "mirant.toml: cluster.node_timeout = \"0s\": \
              must be 1s or more, as heartbeats come about that often",
+        ),
+        (
+            &format!("{whole}[bayeux]\nmax_interval = '6999ms'"),
+            "mirant.toml: bayeux.max_interval = \"6s 999ms\": \
+             must be at least 2s above cluster.node_timeout, \
+             or sessions expire before it is known that a node is gone",
+        ),
+        (
+            &format!("{whole}node_timeout = '9s'"),
+            "bayeux.max_interval = \"10s\": \
+             must be at least 2s above cluster.node_timeout, \
+             or sessions expire before it is known that a node is gone",
         ),
         (
             &format!("{whole}[history]\ndirectory = '/a'"),

@@ -30,7 +30,7 @@ pub(super) const SETTINGS: [&str; 6] = [
     "cluster.node_timeout=2s",
     "cluster.call_timeout=1s",
     "bayeux.publish_without_session=true",
-    "bayeux.max_interval=1m",
+    "bayeux.max_interval=2m",
     "bayeux.timeout=1s",
     "channel=[{ pattern = '/flood', history = { messages = 100000 } }]",
 ];

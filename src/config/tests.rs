@@ -10,6 +10,7 @@ use toml::Value;
 use super::keys::{self, Kind};
 use super::*;
 
+mod reference;
 mod refusals;
 
 /// A file of its own for each test, removed with it.

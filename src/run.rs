@@ -215,7 +215,10 @@ fn bind_with_all(
         metrics: Arc::clone(&metrics),
     }));
     let site = Site {
-        http_api: Arc::new(HttpApi::new(&server, api_terms(config, clients.keys))),
+        http_api: Arc::new(HttpApi::new(
+            &server,
+            api_terms(config, clients.keys, clients.operators),
+        )),
         server: Arc::clone(&server),
         wire: node.as_ref().map(|node| Arc::clone(&node.wire)),
         has_demo: demo,

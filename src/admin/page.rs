@@ -1,5 +1,5 @@
 //! The operator's page: what a browser is given, as it is in the binary. It has no figures of its own, but asks the HTTP
-//! API with the key that is typed into it.
+//! API with the key that is typed into it, or after a login with a password.
 
 use http::{Method, StatusCode};
 
@@ -8,7 +8,7 @@ use crate::web::{Head, Page, Response};
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// What is where: the path, the type, and the text.
-const FILES: [(&str, &str, &str); 15] = [
+const FILES: [(&str, &str, &str); 16] = [
     (
         "/",
         "text/html; charset=utf-8",
@@ -22,6 +22,7 @@ const FILES: [(&str, &str, &str); 15] = [
     ("/page/app.js", SCRIPT, include_str!("page/app.js")),
     ("/page/api.js", SCRIPT, include_str!("page/api.js")),
     ("/page/dom.js", SCRIPT, include_str!("page/dom.js")),
+    ("/page/login.js", SCRIPT, include_str!("page/login.js")),
     ("/page/table.js", SCRIPT, include_str!("page/table.js")),
     ("/page/chart.js", SCRIPT, include_str!("page/chart.js")),
     (

@@ -234,12 +234,11 @@ mod known_keys {
         let webhook = include_str!("../authentication/webhook/settings.rs");
         add("webhook", fields(webhook, "Settings"));
         add("log", fields(here, "Log"));
+        let http_api = include_str!("../http_api/settings.rs");
         add("admin", fields(here, "Admin"));
+        add("admin", fields(http_api, "LoginSettings"));
         add("api", fields(here, "Api"));
-        add(
-            "api",
-            fields(include_str!("../http_api/settings.rs"), "Settings"),
-        );
+        add("api", fields(http_api, "Settings"));
         assert_eq!(BTreeSet::from_iter(keys::known()), expected);
     }
 
@@ -257,6 +256,10 @@ mod known_keys {
             fields(passwords, "User"),
             fields(tokens, "Issuer"),
             fields(api_keys, "Key"),
+            fields(
+                include_str!("../authentication/operators/settings.rs"),
+                "User",
+            ),
             fields(include_str!("../hooks/settings.rs"), "Hook"),
             fields(include_str!("../listener/tls/settings.rs"), "Pair"),
         ];

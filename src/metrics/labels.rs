@@ -97,6 +97,8 @@ pub enum Limit {
     MaxIdempotencyKeys,
     /// `api.max_watchers`.
     MaxWatchers,
+    /// `admin.max_logins`.
+    MaxLogins,
     /// `history.max_pending`.
     MaxPending,
     /// `history.max_replay_messages`.
@@ -108,7 +110,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 51] = [
+    pub(super) const ALL: [Self; 52] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::Http2MaxStreams,
@@ -156,6 +158,7 @@ impl Limit {
         Self::MaxApiMessages,
         Self::MaxIdempotencyKeys,
         Self::MaxWatchers,
+        Self::MaxLogins,
         Self::MaxPending,
         Self::MaxReplayMessages,
         Self::MaxPassed,
@@ -243,6 +246,7 @@ impl Limit {
             Self::MaxApiMessages => "api.max_messages",
             Self::MaxIdempotencyKeys => "api.max_idempotency_keys",
             Self::MaxWatchers => "api.max_watchers",
+            Self::MaxLogins => "admin.max_logins",
             Self::MaxPending => "history.max_pending",
             Self::MaxReplayMessages => "history.max_replay_messages",
             Self::MaxPassed => "cluster.max_passed",

@@ -68,6 +68,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.webhook(config);
     checks.issuers(&config.issuer);
     checks.api_keys(config);
+    checks.operators(config);
     checks.hooks(&config.hook);
     checks.services(&config.services);
     checks.backends(config);
@@ -183,6 +184,7 @@ impl Checks {
                 "api.idempotency_window",
                 config.api.bounds.idempotency_window,
             ),
+            ("admin.login_lifetime", config.admin.logins.login_lifetime),
             (
                 "authentication.max_password_delay",
                 config.authentication.passwords.max_password_delay,
@@ -255,6 +257,7 @@ impl Checks {
             ("bayeux.max_channels", config.bayeux.router.max_channels),
             ("api.max_messages", config.api.bounds.max_messages),
             ("api.max_watchers", config.api.bounds.max_watchers),
+            ("admin.max_logins", config.admin.logins.max_logins),
             (
                 "api.max_idempotency_keys",
                 config.api.bounds.max_idempotency_keys,

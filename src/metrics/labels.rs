@@ -97,6 +97,8 @@ pub enum Limit {
     MaxIdempotencyKeys,
     /// `api.max_watchers`.
     MaxWatchers,
+    /// `admin.max_logins`.
+    MaxLogins,
     /// `history.max_pending`.
     MaxPending,
     /// `history.max_replay_messages`.
@@ -110,7 +112,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 52] = [
+    pub(super) const ALL: [Self; 53] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::Http2MaxStreams,
@@ -158,6 +160,7 @@ impl Limit {
         Self::MaxApiMessages,
         Self::MaxIdempotencyKeys,
         Self::MaxWatchers,
+        Self::MaxLogins,
         Self::MaxPending,
         Self::MaxReplayMessages,
         Self::AccessMaxWaiting,
@@ -247,6 +250,7 @@ impl Limit {
             Self::MaxApiMessages => "api.max_messages",
             Self::MaxIdempotencyKeys => "api.max_idempotency_keys",
             Self::MaxWatchers => "api.max_watchers",
+            Self::MaxLogins => "admin.max_logins",
             Self::MaxPending => "history.max_pending",
             Self::MaxReplayMessages => "history.max_replay_messages",
             Self::AccessMaxWaiting => "log.access_max_waiting",

@@ -140,7 +140,11 @@ pub(super) const AT_ONCE: &Keys = &[
         ],
     ),
     ("log", &["level"]),
-    ("admin", &["hosts"]),
+    ("admin", &["hosts", "login_lifetime", "max_logins"]),
+    (
+        "admin.user",
+        &["name", "password_hash", "allow", "channels"],
+    ),
     (
         "api",
         &[

@@ -53,6 +53,7 @@ struct Streams {
     _kept: Option<Kept>,
     peer: Peer,
     is_proxied: bool,
+    is_secure: bool,
     receipts: Arc<Receipts>,
     room: Room,
 }
@@ -106,6 +107,7 @@ pub(super) async fn serve(socket: Socket, open: Open, kept: Option<Kept>) {
         _kept: kept,
         peer: socket.peer(),
         is_proxied: socket.is_proxied(),
+        is_secure: socket.is_secure(),
         receipts: Arc::clone(&receipts),
     });
     let shared = streams.shared();

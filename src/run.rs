@@ -111,6 +111,7 @@ pub struct Bound {
     node: Option<Node>,
     stops: Stops,
     reloader: Arc<Reloader>,
+    makes_prices: bool,
 }
 
 /// How a server stops.
@@ -231,6 +232,8 @@ fn bind_with_all(
         announcer: backends.announcer,
         metrics: Arc::clone(&metrics),
     }));
+    // The nodes of a cluster would each make their own.
+    let makes_prices = demo.is_some() && node.is_none();
     let site = Site {
         http_api: Arc::new(HttpApi::new(&server, api_terms(config, clients.keys))),
         server: Arc::clone(&server),
@@ -259,6 +262,7 @@ fn bind_with_all(
         node: node.map(|node| node.answering(owner)),
         stops,
         reloader,
+        makes_prices,
     })
 }
 
@@ -424,6 +428,9 @@ impl Bound {
         }
         let counting = Arc::clone(&self.server);
         tasks.spawn(async move { counting.count().await });
+        if self.makes_prices {
+            tasks.spawn(demo::ticker::run(Arc::clone(&self.server)));
+        }
         let mut node = JoinSet::new();
         if let Some(own) = self.node {
             node.spawn(own.serve(Arc::clone(&self.server)));

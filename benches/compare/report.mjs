@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { drawing } from './chart.mjs';
-import { withSection } from './section.mjs';
+import { overview, withSection } from './section.mjs';
 import { tables } from './table.mjs';
 
 const HERE = import.meta.dirname;
@@ -14,7 +14,7 @@ const README = path.join(HERE, '../../README.md');
 export function writeReports(directory, results) {
   const write = (name, text) => writeFileSync(path.join(directory, name), text);
   write('results.json', `${JSON.stringify(results, null, 1)}\n`);
-  write('results.md', tables(results));
+  write('results.md', `${overview(results)}${tables(results)}`);
   write('results.svg', drawing(results));
   if (path.resolve(directory) === HERE) {
     writeFileSync(README, withSection(readFileSync(README, 'utf8'), results));

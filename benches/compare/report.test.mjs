@@ -4,7 +4,7 @@ import { test } from 'node:test';
 
 import { drawing } from './chart.mjs';
 import { FAN_OUT, FLOOR, LONG_POLLING, OWN, TWO_CORES, ratio, scaling, value } from './figures.mjs';
-import { withSection } from './section.mjs';
+import { overview, withSection } from './section.mjs';
 import { tables } from './table.mjs';
 
 /** Fan-out by long-polling: the CPU time of each round. */
@@ -51,16 +51,22 @@ test('two cores are worth two, less what a delivery costs more', () => {
 test('the section stands between its marks, and nothing else changes', () => {
   const readme = 'before\n<!-- compare -->\nold\n<!-- /compare -->\nafter\n';
   const once = withSection(readme, RESULTS);
-  assert.match(once, /^before\n<!-- compare -->\n!\[.*\| 30 \|.*\n<!-- \/compare -->\nafter\n$/s);
+  assert.match(once, /^before\n<!-- compare -->\n!\[.* 2\.5 \(fan-out, long-polling\)\..*\n<!-- \/compare -->\nafter\n$/s);
   assert.doesNotMatch(once, /old|undefined|NaN/);
-  assert.match(once.replaceAll('\n', ' '), /Two busy cores .* 1\.6 \(fan-out, long-polling\)\./);
   assert.equal(withSection(once, RESULTS), once);
   assert.throws(() => withSection('no marks', RESULTS));
 });
 
-test('what a busy machine makes worthless is not in the section', () => {
+test('the overview has the figures of all servers', () => {
+  const made = overview(RESULTS);
+  assert.match(made, /^## Overview\n.*\| 30 \|/s);
+  assert.doesNotMatch(made, /undefined|NaN/);
+  assert.match(made.replaceAll('\n', ' '), /Two busy cores .* 1\.6 \(fan-out, long-polling\)\./);
+});
+
+test('what a busy machine makes worthless is not in the overview', () => {
   const measured = RESULTS.measured.map(row => ({ ...row, machine_others_percent: 40 }));
-  const made = withSection('<!-- compare -->\n<!-- /compare -->', { ...RESULTS, measured });
+  const made = overview({ ...RESULTS, measured });
   assert.match(made.replaceAll('\n', ' '), /The machine was busy/);
   assert.doesNotMatch(made, /Two busy cores/);
 });

@@ -1,4 +1,4 @@
-// The section of the main README with the figures of all servers; does no I/O.
+// What the figures of all servers come to: a section of the main README, and the beginning of the results; does no I/O.
 import {
   FAN_OUT,
   FLOOR,
@@ -35,27 +35,35 @@ export function withSection(readme, results) {
 }
 
 function section(results) {
-  const { rounds, date, machine, loadAverages } = results;
   const about = [
-    "Fan-out and rooms: the server's CPU time per delivery, in µs. Set-up: its CPU time, in µs, to take on",
-    'a client, from the connection to the first held connect. The floor is no server, but the least code',
-    `that makes the same system calls. ${OWN} takes the following multiples of its CPU time:`,
-    `${againstFloor(results)}.`,
-    ...(isQuiet(results) ? late(results) : [BUSY]),
-  ];
-  const made = [
-    `Medians of ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, ${date}, ${machine};`,
-    `load averages after each: ${loadAverages.join(', ')} (the run alone makes 1 to 2).`,
+    'Shorter is better. The floor is no server, but the least code that makes the same system calls.',
+    `${OWN} takes the following multiples of its CPU time: ${againstFloor(results)}.`,
   ];
   return [
     '![CPU time a delivery, memory and set-up of a client, by server](benches/compare/results.svg)',
     '',
-    summary(results),
-    '',
     ...wrapped(about.join(' ')),
     '',
-    ...wrapped(made.join(' ')),
+    ...wrapped(made(results)),
   ].join('\n');
+}
+
+/** The figures of all servers in one table, with what they mean. */
+export function overview(results) {
+  const about = [
+    "Fan-out and rooms: the server's CPU time per delivery, in µs. Set-up: its CPU time, in µs, to take on",
+    'a client, from the connection to the first held connect.',
+    ...(isQuiet(results) ? late(results) : [BUSY]),
+  ];
+  return ['## Overview', '', summary(results), '', ...wrapped(about.join(' ')), '', ''].join('\n');
+}
+
+/** How and when the figures came about. */
+function made({ rounds, date, machine, loadAverages }) {
+  return [
+    `Medians of ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, ${date}, ${machine};`,
+    `load averages after each: ${loadAverages.join(', ')} (the run alone makes 1 to 2).`,
+  ].join(' ');
 }
 
 function summary(results) {

@@ -45,9 +45,8 @@ pub(super) struct Args {
     #[arg(long)]
     demo: bool,
 
-    /// Where the demonstrations have the official client from, which npm installs:
-    /// cometd/cometd.js in a folder node_modules. If unset: node_modules/cometd/cometd.js here if it
-    /// is there, else its public copy on the web
+    /// The module of the official client, which the demonstrations use. If unset: what
+    /// `npm install cometd` has put into the working directory, or else its public copy
     #[arg(long, value_name = "FILE", requires = "demo")]
     demo_client: Option<PathBuf>,
 

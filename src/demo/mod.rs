@@ -1,7 +1,8 @@
-//! The demonstrations of `mirant serve --demo`: pages and their scripts, what these need of the configuration, and where
-//! they get the official client from.
+//! The demonstrations of `mirant serve --demo`: pages and their scripts, what these need of the configuration, where they
+//! get the official client from, and the prices of the ticker.
 
 mod client;
+pub mod ticker;
 
 use std::path::PathBuf;
 
@@ -38,6 +39,7 @@ const FILES: &[(&str, &str, &str)] = &[
         JAVASCRIPT,
         include_str!("pages/person.js"),
     ),
+    ("/demo/copy.js", JAVASCRIPT, include_str!("pages/copy.js")),
     // The start page.
     ("/", HTML, include_str!("pages/start.html")),
     ("/demo/start.css", CSS, include_str!("pages/start.css")),
@@ -51,6 +53,35 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/demo/chat", HTML, include_str!("pages/chat.html")),
     ("/demo/chat.css", CSS, include_str!("pages/chat.css")),
     ("/demo/chat.js", JAVASCRIPT, include_str!("pages/chat.js")),
+    // The ticker.
+    ("/demo/ticker", HTML, include_str!("pages/ticker.html")),
+    ("/demo/ticker.css", CSS, include_str!("pages/ticker.css")),
+    (
+        "/demo/ticker.js",
+        JAVASCRIPT,
+        include_str!("pages/ticker.js"),
+    ),
+    ("/demo/slow.js", JAVASCRIPT, include_str!("pages/slow.js")),
+    // The drawing.
+    ("/demo/drawing", HTML, include_str!("pages/drawing.html")),
+    ("/demo/drawing.css", CSS, include_str!("pages/drawing.css")),
+    (
+        "/demo/drawing.js",
+        JAVASCRIPT,
+        include_str!("pages/drawing.js"),
+    ),
+    ("/demo/sheet.js", JAVASCRIPT, include_str!("pages/sheet.js")),
+    ("/demo/pen.js", JAVASCRIPT, include_str!("pages/pen.js")),
+    (
+        "/demo/pointers.js",
+        JAVASCRIPT,
+        include_str!("pages/pointers.js"),
+    ),
+    // The page of plain HTTP.
+    ("/demo/http", HTML, include_str!("pages/http.html")),
+    ("/demo/http.css", CSS, include_str!("pages/http.css")),
+    ("/demo/http.js", JAVASCRIPT, include_str!("pages/http.js")),
+    ("/demo/known.js", JAVASCRIPT, include_str!("pages/known.js")),
     // Tennis; the game itself is a program of its own, `examples/tennis`.
     ("/demo/tennis", HTML, include_str!("pages/tennis.html")),
     ("/demo/tennis.css", CSS, include_str!("pages/tennis.css")),

@@ -4,6 +4,7 @@
 //! has, and a client that names the last number it had says where it is, whatever it is subscribed to.
 
 mod memory;
+mod names;
 mod retention;
 pub mod settings;
 mod sqlite;

@@ -12,7 +12,7 @@ use super::Shared;
 use super::problem::{Kind, Problem};
 use crate::authentication::Known;
 use crate::authentication::api_keys::{ApiKey, NotValid, Permission};
-use crate::bayeux::{ChannelName, ChannelPattern};
+use crate::bayeux::{ChannelName, ChannelPattern, Limits};
 use crate::server::{Actor, Who};
 
 /// The address of whoever sends a request, if it has one and it is known.
@@ -73,6 +73,18 @@ impl Caller {
             Kind::ChannelNotAllowed,
             format!("this needs a key whose [[api.key]] entry has channels that cover {name}"),
         ))
+    }
+
+    /// Reads the channel or pattern of a path, which has no first slash, if its key is for all of it.
+    ///
+    /// # Errors
+    /// It is no channel or pattern, or the key does not cover it.
+    pub fn seen(&self, name: &str, limits: &Limits) -> Result<ChannelPattern, Problem> {
+        let name = format!("/{name}");
+        let pattern = ChannelPattern::parse(&name, limits)
+            .map_err(|_| Problem::new(Kind::Channel, format!("{name} is no channel or pattern")))?;
+        self.may_see(&pattern)?;
+        Ok(pattern)
     }
 
     /// Returns who it is to operations.

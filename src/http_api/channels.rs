@@ -192,12 +192,7 @@ pub(super) async fn one(
     Query(query): Query<PresenceQuery>,
 ) -> Result<Working<Json<ChannelDetails>>, Problem> {
     caller.may(Permission::Read)?;
-    let name = format!("/{name}");
-    let pattern = ChannelPattern::parse(&name, &shared.server.terms().limits).map_err(|_| {
-        let detail = format!("{name} is no channel or pattern");
-        Problem::new(Kind::Channel, detail)
-    })?;
-    caller.may_see(&pattern)?;
+    let pattern = caller.seen(&name, &shared.server.terms().limits)?;
     let limit = paging::limit(query.limit)?;
     let server = &shared.server;
     let here = server.channel(&pattern, limit, now());

@@ -15,7 +15,6 @@ use super::paging::{number, parameter};
 use super::problem::{Kind, Problem};
 use super::{Shared, Working};
 use crate::authentication::api_keys::Permission;
-use crate::bayeux::ChannelPattern;
 use crate::server::{ChannelHistory, Part};
 
 /// How many messages there are if a query does not say.
@@ -276,13 +275,8 @@ pub(super) async fn delete(
 
 /// Finds what is kept of a channel or pattern, if the key covers that.
 fn past(shared: &Shared, caller: &Caller, name: &str) -> Result<ChannelHistory, Problem> {
-    let name = format!("/{name}");
     let server = &shared.server;
-    let pattern = ChannelPattern::parse(&name, &server.terms().limits).map_err(|_| {
-        let detail = format!("{name} is no channel or pattern");
-        Problem::new(Kind::Channel, detail)
-    })?;
-    caller.may_see(&pattern)?;
+    let pattern = caller.seen(name, &server.terms().limits)?;
     let pattern = server.history_pattern(pattern.as_str());
     pattern
         .and_then(|pattern| server.past(pattern))

@@ -8,10 +8,9 @@ use super::Shared;
 use super::caller::Caller;
 use super::extract::Path;
 use super::live::{Live, bounds};
-use super::problem::{Kind, Problem};
+use super::problem::Problem;
 use super::sessions::{read_alias, unknown};
 use crate::authentication::api_keys::Permission;
-use crate::bayeux::ChannelPattern;
 
 /// Streams figures.
 ///
@@ -62,12 +61,7 @@ pub(super) async fn channel(
     Path(name): Path<String>,
 ) -> Result<Live, Problem> {
     caller.may(Permission::Read)?;
-    let name = format!("/{name}");
-    let pattern = ChannelPattern::parse(&name, &shared.server.terms().limits).map_err(|_| {
-        let detail = format!("{name} is no channel or pattern");
-        Problem::new(Kind::Channel, detail)
-    })?;
-    caller.may_see(&pattern)?;
+    let pattern = caller.seen(&name, &shared.server.terms().limits)?;
     let watching = shared.server.watch_channels(pattern, bounds(&shared))?;
     Ok(Live::new(watching))
 }

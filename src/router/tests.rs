@@ -7,10 +7,7 @@ use super::*;
 use crate::bayeux::{Draft, EventFields, Limits, Message, RandomId, ReplayId};
 use crate::extensions::{Begun, Pipeline};
 use crate::history::Retention;
-use crate::metrics::Metrics;
-use crate::session::{
-    Browser, Browsers, Carrier, MaxQueuePolicy, Origin, Reconnects, Shared, Shares, Timers,
-};
+use crate::session::{Browser, Carrier, MaxQueuePolicy, Origin, Shared};
 
 struct Rig {
     router: Router,
@@ -19,24 +16,10 @@ struct Rig {
 
 impl Rig {
     fn new(settings: Settings, channels: &[ChannelOptions]) -> Self {
-        let shared = Shared {
-            settings: crate::session::Settings::default().into(),
-            browsers: Browsers::default(),
-            shares: Shares::default(),
-            timers: Timers::default(),
-            reconnects: Reconnects::default(),
-            replays: crate::session::Replays::default(),
-            interest: None,
-            ownership: None,
-            extensions: Pipeline::default(),
-            aliases: crate::alias::Aliases::default(),
-            lifecycle: crate::lifecycle::Lifecycle::default(),
-            feeds: Arc::default(),
-            metrics: Arc::new(Metrics::default()),
-        };
+        let shared = Shared::of(crate::session::Settings::default(), Pipeline::default());
         Self {
             router: Router::new(settings, channels),
-            shared: Arc::new(shared),
+            shared,
         }
     }
 

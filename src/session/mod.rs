@@ -11,6 +11,8 @@ mod delivering;
 mod departed;
 mod extensions;
 mod gaps;
+mod granting;
+mod holding;
 mod id_hasher;
 mod in_flight;
 mod listing;
@@ -32,6 +34,7 @@ mod shares;
 mod state;
 mod stream;
 mod stream_slot;
+mod subscribing;
 mod subscriptions;
 mod sweeper;
 mod telling;
@@ -41,14 +44,13 @@ mod users;
 mod weight;
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::task::{Context, Waker};
+use std::time::Instant;
 
-use crate::access::{Granted, Identity};
-use crate::bayeux::{Advice, ChannelPattern, ClientId, RandomId, Transport};
+use crate::access::Granted;
+use crate::bayeux::{Advice, ChannelPattern, ClientId, Transport};
 use crate::extensions::{Begun, Pipeline};
-use crate::lifecycle::Kind;
 use crate::memory::Budget;
 use crate::metrics::Limit;
 use crate::rates::Bucket;
@@ -76,10 +78,6 @@ pub use state::{Connected, Lost, Resume};
 use state::{State, Wake};
 pub use stream::{Asker, Beginning, Stream, StreamStep};
 pub use sweeper::{Tick, Timers, sweep};
-
-/// How long before a handshake a stream may have been opened, and how long after it may be used, that was
-/// on its way meanwhile.
-const MAX_DELAY: Duration = Duration::from_secs(10);
 
 /// A session and its state.
 #[derive(Debug)]
@@ -207,64 +205,6 @@ impl Session {
         self.origin.hear(after);
     }
 
-    /// Sets what its client may do from now on.
-    pub fn grant(&self, granted: Granted) {
-        *self.granted.write().unwrap_or_else(PoisonError::into_inner) = granted;
-    }
-
-    /// Changes what its client may do, and when it ends whatever its client does, by what was granted before;
-    /// both at once for whoever else does so. Whose session it is does not change.
-    ///
-    /// # Errors
-    /// Those of `change`; nothing is changed.
-    pub fn regrant<E>(
-        &self,
-        change: impl FnOnce(&Granted) -> Result<Option<(Granted, Option<Instant>)>, E>,
-    ) -> Result<Option<Granted>, E> {
-        let mut granted = self.granted.write().unwrap_or_else(PoisonError::into_inner);
-        let Some((changed, ends)) = change(&granted)? else {
-            return Ok(None);
-        };
-        *granted = changed.clone();
-        self.set_end(ends);
-        self.note_change();
-        Ok(Some(changed))
-    }
-
-    /// Returns what its client may do.
-    #[must_use]
-    pub fn granted(&self) -> Granted {
-        let granted = self.granted.read().unwrap_or_else(PoisonError::into_inner);
-        granted.clone()
-    }
-
-    /// Returns who its client has shown to be, if that one has a name.
-    #[must_use]
-    pub fn user(&self) -> Option<Arc<Identity>> {
-        let granted = self.granted();
-        let identity = granted.identity();
-        identity
-            .filter(|identity| !identity.user.is_empty())
-            .cloned()
-    }
-
-    /// Tells whether a request with these browser cookies may use the session, and binds it to its
-    /// own cookie once that is among them.
-    pub fn admits(&self, cookies: &[RandomId]) -> bool {
-        let mut inner = self.lock();
-        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
-        state.admits(cookies, settings.trust_client_session)
-    }
-
-    /// Tells whether a stream that was opened at this time, without a cookie, may have been on its way
-    /// when the session's browser had none yet, and be used now: not a second one, not one that was
-    /// opened long before, and not long after the handshake.
-    fn admits_first_stream(&self, opened: Instant, now: Instant) -> bool {
-        let before = self.begun.saturating_duration_since(opened);
-        let after = now.max(opened).saturating_duration_since(self.begun);
-        before.max(after) <= MAX_DELAY && !self.lock().state.has_had_stream()
-    }
-
     /// Returns the browser it was made for.
     #[must_use]
     pub fn browser(&self) -> &Arc<Browser> {
@@ -281,115 +221,6 @@ impl Session {
     #[must_use]
     pub fn bucket(&self) -> &Bucket {
         &self.bucket
-    }
-
-    /// Tells whether a connect would get nothing: it displaces one that is held, or is answered at once
-    /// although there is nothing for it. A session's first is never in vain.
-    #[must_use]
-    pub fn is_in_vain(&self, connect: &Connect, now: Instant) -> bool {
-        let inner = self.lock();
-        inner
-            .state
-            .is_in_vain(connect, &self.shared.settings.get(), now)
-    }
-
-    /// Answers a connect without doing what it asks for, since it comes too soon; returns how long its client
-    /// is to be advised to wait. The session lives as long as that takes, and the held connect stays held.
-    pub fn put_off(&self, wait: Duration, now: Instant) -> Duration {
-        let mut inner = self.lock();
-        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
-        let interval = state.put_off(wait, settings, now);
-        self.after(inner, Wake::default());
-        interval
-    }
-
-    /// Takes a connect, which displaces the one that is held. The number tells it from all others of
-    /// this session; events go with the newest only.
-    pub fn connect(&self, connect: &Connect, now: Instant) -> (Connected, u64) {
-        let is_owned = self.is_owned();
-        let mut inner = self.lock();
-        let displaced = inner.state.displace(connect.events_by);
-        if displaced.connect {
-            self.shared.metrics.displaced_connects.increment();
-            self.unhold(&mut inner);
-        }
-        let mut counted = None;
-        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
-        let max_of_browser = settings.max_sessions_per_browser;
-        let connected = state.connect(connect, is_owned, settings, now, || {
-            let may_hold = self.may_hold_for(connect.browser.as_deref(), max_of_browser);
-            counted = connect.browser.clone().filter(|_| may_hold);
-            may_hold
-        });
-        if let Connected::Held(_) = connected {
-            self.shared.metrics.held_connects.increment();
-        } else if connect.events_by == EventsBy::ThisStream {
-            inner.state.close_stream_of_connect();
-        }
-        if let Some(ownership) = &self.shared.ownership
-            && inner.state.has_acknowledged()
-        {
-            ownership.note_acknowledged(self.id);
-        }
-        inner.held_browser = counted;
-        let number = inner.state.newest_connect();
-        self.after(inner, displaced);
-        (connected, number)
-    }
-
-    /// Tells whether a connect is held, or about to be answered.
-    #[must_use]
-    pub fn holds_connect(&self) -> bool {
-        self.lock().state.holds_connect()
-    }
-
-    /// Waits for the held connect to be resumed, and un-holds it.
-    pub fn poll_resumed(
-        &self,
-        ticket: u64,
-        now: impl FnOnce() -> Instant,
-        context: &mut Context<'_>,
-    ) -> Poll<Resume> {
-        let is_owned = self.is_owned();
-        let mut inner = self.lock();
-        let mut is_held_again = false;
-        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
-        let resumed = if is_owned {
-            state.take_resumed(ticket, settings, now)
-        } else {
-            let now = now();
-            is_held_again = state.hold_again(ticket, now);
-            state.take_resumed(ticket, settings, || now)
-        };
-        if let Some(resume) = resumed {
-            self.after(inner, Wake::default());
-            return Poll::Ready(resume);
-        }
-        keep(&mut inner.waker, context);
-        if is_held_again {
-            self.shared.metrics.held_connects.increment();
-            self.after(inner, Wake::default());
-        }
-        Poll::Pending
-    }
-
-    /// Resumes a connect, if it is still held. Its client is told to connect again.
-    pub fn resume(&self, ticket: u64) {
-        let mut inner = self.lock();
-        let wake = inner.state.resume_held(ticket);
-        self.finish(inner, wake);
-    }
-
-    /// Gives up a held connect whose client went away; what is queued stays queued.
-    pub fn release(&self, ticket: u64, now: Instant) {
-        let mut inner = self.lock();
-        let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
-        if state.release(ticket, settings, now) {
-            self.shared.metrics.lost_connects.increment();
-            self.unhold(&mut inner);
-            inner.waker = None;
-        }
-        self.after(inner, Wake::default());
     }
 
     /// Lets a stream in, which is prepared before any other sees the session; nothing if it has
@@ -440,13 +271,6 @@ impl Session {
         }
         self.finish(inner, wake);
         Some(subscriptions)
-    }
-
-    /// Resumes the held connect because the server stops, and holds none from now on.
-    pub fn stop_holding(&self) {
-        let mut inner = self.lock();
-        let wake = inner.state.stop_holding();
-        self.finish(inner, wake);
     }
 
     /// Looks anew when it is due, because the settings are others.
@@ -502,56 +326,6 @@ impl Session {
         self.shared.at_stop(advice, is_blind, now)
     }
 
-    /// Notes a subscription; false if the session has ended.
-    #[must_use]
-    pub fn add_subscription(&self, pattern: &ChannelPattern) -> bool {
-        let telling = self.telling();
-        let mut inner = self.lock();
-        let added = inner.state.add_subscription(pattern);
-        if added == Some(true) {
-            telling.subscription(Kind::Subscribed, pattern);
-            if self.shared.ownership.is_some() {
-                inner.state.begin_subscription(pattern);
-            }
-            self.note_change();
-        }
-        added.is_some()
-    }
-
-    /// Forgets a subscription.
-    pub fn remove_subscription(&self, pattern: &ChannelPattern) {
-        let telling = self.telling();
-        let mut inner = self.lock();
-        if inner.state.remove_subscription(pattern) {
-            telling.subscription(Kind::Unsubscribed, pattern);
-            self.note_change();
-        }
-    }
-
-    /// Tells whether it is subscribed to these, and to nothing else.
-    #[must_use]
-    pub fn is_subscribed_to(&self, patterns: &[ChannelPattern]) -> bool {
-        self.lock().state.is_subscribed_to(patterns)
-    }
-
-    /// Returns those of some channels and patterns that it is not subscribed to.
-    #[must_use]
-    pub fn not_subscribed(&self, patterns: &[ChannelPattern]) -> Vec<ChannelPattern> {
-        self.lock().state.not_subscribed(patterns)
-    }
-
-    /// Returns what it is subscribed to.
-    #[must_use]
-    pub fn subscriptions(&self) -> Vec<ChannelPattern> {
-        self.lock().state.subscriptions()
-    }
-
-    /// Returns how many channels and patterns it would be subscribed to with these.
-    #[must_use]
-    pub fn count_with(&self, patterns: &[ChannelPattern]) -> usize {
-        self.lock().state.count_with(patterns)
-    }
-
     /// Returns how many events it keeps: queued, and sent but not acknowledged.
     #[cfg(test)]
     pub(crate) fn kept(&self) -> usize {
@@ -568,22 +342,6 @@ impl Session {
         self.inner
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn may_hold_for(&self, browser: Option<&Browser>, max: i32) -> bool {
-        let Some(browser) = browser else { return true };
-        let may = browser.hold(max);
-        if !may {
-            self.shared.metrics.limited(Limit::MaxSessionsPerBrowser);
-        }
-        may
-    }
-
-    fn unhold(&self, inner: &mut Inner) {
-        self.shared.metrics.held_connects.decrement();
-        if let Some(browser) = inner.held_browser.take() {
-            browser.release();
-        }
     }
 
     /// Ends an operation that may have resumed the held connect.

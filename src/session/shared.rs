@@ -45,6 +45,26 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Makes what the sessions of a server by itself share.
+    #[cfg(test)]
+    pub(crate) fn of(settings: Settings, extensions: Pipeline) -> Arc<Self> {
+        Arc::new(Self {
+            settings: settings.into(),
+            browsers: Browsers::default(),
+            shares: Shares::default(),
+            timers: Timers::default(),
+            reconnects: Reconnects::default(),
+            replays: Replays::default(),
+            interest: None,
+            ownership: None,
+            extensions,
+            aliases: Aliases::default(),
+            lifecycle: Lifecycle::default(),
+            feeds: Arc::default(),
+            metrics: Arc::default(),
+        })
+    }
+
     /// Returns what a client is told whose session is gone.
     #[must_use]
     pub fn handshake_advice(&self, is_blind: bool, now: Instant) -> Advice {

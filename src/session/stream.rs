@@ -297,35 +297,18 @@ mod tests {
     use super::*;
     use crate::bayeux::ClientId;
     use crate::extensions::{Begun, Pipeline};
-    use crate::metrics::Metrics;
     use crate::session::state::tests::event;
-    use crate::session::{
-        Browser, Browsers, Delivered, Origin, Reconnects, Settings, Shared, Shares, Timers,
-    };
+    use crate::session::{Browser, Delivered, Origin, Settings, Shared};
 
     fn session() -> Arc<Session> {
-        let shared = Shared {
-            settings: Settings::default().into(),
-            browsers: Browsers::default(),
-            shares: Shares::default(),
-            timers: Timers::default(),
-            reconnects: Reconnects::default(),
-            replays: crate::session::Replays::default(),
-            interest: None,
-            ownership: None,
-            extensions: Pipeline::default(),
-            aliases: crate::alias::Aliases::default(),
-            lifecycle: crate::lifecycle::Lifecycle::default(),
-            feeds: Arc::default(),
-            metrics: Arc::new(Metrics::default()),
-        };
+        let shared = Shared::of(Settings::default(), Pipeline::default());
         let id = RandomId::from_random([1; 16]);
         let begun = Begun::new(Instant::now());
         Session::new(
             ClientId(id),
             Arc::new(Browser::new(id)),
             false,
-            Arc::new(shared),
+            shared,
             begun,
             None,
             Origin::default(),

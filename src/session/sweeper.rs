@@ -134,26 +134,11 @@ mod tests {
     use crate::bayeux::{ClientAdvice, RandomId};
     use crate::extensions::{Begun, Pipeline};
     use crate::session::{
-        Browser, Browsers, Connect, EndReason, EventsBy, Origin, Reconnects, Session, Settings,
-        Shared, Shares,
+        Browser, Connect, EndReason, EventsBy, Origin, Session, Settings, Shared,
     };
 
     fn session() -> (Arc<Session>, Arc<Shared>, Instant) {
-        let shared = Arc::new(Shared {
-            settings: Settings::default().into(),
-            browsers: Browsers::default(),
-            shares: Shares::default(),
-            timers: Timers::default(),
-            reconnects: Reconnects::default(),
-            replays: crate::session::Replays::default(),
-            interest: None,
-            ownership: None,
-            extensions: Pipeline::default(),
-            aliases: crate::alias::Aliases::default(),
-            lifecycle: crate::lifecycle::Lifecycle::default(),
-            feeds: Arc::default(),
-            metrics: Arc::default(),
-        });
+        let shared = Shared::of(Settings::default(), Pipeline::default());
         let now = Instant::now();
         let id = RandomId::from_random([1; 16]);
         let session = Session::new(

@@ -11,6 +11,8 @@ import { fileURLToPath } from 'node:url';
 
 import * as backends from './support/backend-snippets.mjs';
 import * as cometExample from './support/comet-example.mjs';
+import * as protocol from './support/protocol-snippets.mjs';
+import * as quickStart from './support/quick-start.mjs';
 import { launch } from './support/browser.mjs';
 import { guides, read, snippets } from './support/documents.mjs';
 import { RawSession, post } from './support/requests.mjs';
@@ -54,6 +56,23 @@ const RUNS = {
     await stream.until(/data: ?\{"channel":"\/stock\/x\/y","data":1\}/);
   },
   'const events = new EventSource': streamInPage,
+  '// in a page\nconst stream': (text, scene) =>
+    page(scene, `<script>${text}</script>`, { channel: '/chat/demo', data: 'hi' }, async (tab) => {
+      await tab.waitForResponse((response) => response.url().includes('/events?'));
+      await publish(scene.url, '/chat/demo', 'hi');
+    }),
+  '<!-- npm dojo and dojox 1.7': (text, scene) =>
+    page(scene, text.replace('dojo/dojo.js', '/static/dojo-1.7/dojo/dojo.js'), { text: 'hello' }),
+  'from aiocometd_ng import Client': async (text, { shell }) => {
+    await writeFile(join(shell.folder, 'chat.py'), text);
+    const python = fileURLToPath(new URL('.venv/bin/python', import.meta.url));
+    await shell.start(`exec ${python} -u chat.py`).until(/^\{'text': 'hello'\}$/m);
+  },
+  'class Chat': async (text, { shell }) => {
+    await writeFile(join(shell.folder, 'Chat.java'), text);
+    const libraries = fileURLToPath(new URL('java/target/lib/*', import.meta.url));
+    await shell.start(`exec java -cp '${libraries}' Chat.java`).until(/^\{text=hello\}$/m);
+  },
   'pattern = "/chat/**"': isConfiguration,
   'R=http://127.0.0.1:8080/resources/chat/demo': async (text, { shell }) => {
     const printed = await shell.run(`${text}\nwait`);
@@ -266,6 +285,8 @@ const RUNS = {
   },
   ...backends.RUNS,
   ...cometExample.RUNS,
+  ...protocol.RUNS,
+  ...quickStart.RUNS,
   '[backends]\nrole = ': isConfiguration,
   'name = "website"': isConfiguration,
   'mirant publish http://127.0.0.1:8080 /chat/demo \'"hello"\'': publishes('/chat/demo', 'hello'),
@@ -415,12 +436,33 @@ const RUNS = {
     const asked = await shell.run(`redis-cli -s ${socket} CONFIG GET client-output-buffer-limit`);
     assert.match(asked, /pubsub 268435456 67108864 60/);
   },
+  "/cometd -H 'Origin: https://www.example.com' -d '[]'": async (text, { shell }) => {
+    assert.match(await shell.run(text), /pages of https:\/\/www\.example\.com are refused: add that origin/);
+  },
+  'head -c 70000 /dev/zero': async (text, { shell }) => {
+    assert.match(await shell.run(text), /^\{"error":"the request's body is larger than bayeux\.max_message_size"\}\n?$/);
+  },
+  'path = "/cometd"                                # the servlet': isConfiguration,
+  'path = "/faye"': isConfiguration,
+  "it was a Faye server's before": (text, { shell, origin: other }) =>
+    onStage(['bayeux.path=/faye'], ({ server: { origin } }) => inNode('faye')(text.replaceAll(other, origin), { shell })),
+  'name = "my-site"': async (text, { shell }) => {
+    await writeFile(join(shell.folder, 'snippet.toml'), text);
+    const command = 'MIRANT_KEY=$(openssl rand -hex 32) mirant check-config snippet.toml';
+    assert.equal(await shell.run(command), 'snippet.toml: ok\n');
+  },
+  'R=http://127.0.0.1:8080/resources/news/1': (text, { shell, origin: other }) =>
+    onStage(['channel=[{pattern="/news/*", resource=true}]'], async ({ server: { origin, url } }) => {
+      await publish(url, '/news/1', 'hello');
+      assert.match(await shell.run(text.replaceAll(other, origin)), /^HTTP\/1\.1 200 [^]*ETag: [^]*"hello"$/);
+    }),
   'mirant bench idle': parsed,
   'mirant bench fan-out --url http://10.0.0.5': parsed,
 };
 
 /** What is not run, and why. */
 const NOT_RUN = {
+  '# nchan\n': 'it is what nchan understands, of which the guide says what takes its place',
   'cargo build --release': 'it makes the program that the others run, and takes minutes',
 };
 

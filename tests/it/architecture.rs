@@ -203,7 +203,7 @@ const LAYERS: [(&str, &[&str]); 39] = [
         &["bayeux", "metrics", "transports", "api", "web"],
     ),
     ("admin", &["server", "web"]),
-    ("demo", &["web"]),
+    ("demo", &["bayeux", "server", "web"]),
     ("plugins", &["web"]),
     ("client", &["web"]),
     (

@@ -9,22 +9,25 @@ const places = new Map();
  *
  * @param {CometD} cometd
  * @param {string} channel
- * @param {(data, message) => void} listener
+ * @param {(data, message, isPast: boolean) => void} listener
  * @param {() => void} [forgotten] the server has begun anew: what was shown is not kept any more
  * @returns the subscription
  */
 export function follow(cometd, channel, listener, forgotten = () => {}) {
   const place = places.get(channel);
+  let newestPast = 0;
   const heard = (message) => {
     const id = message.ext?.replay;
     if (id) places.set(channel, { ...places.get(channel), id });
-    listener(message.data, message);
+    listener(message.data, message, id <= newestPast);
   };
+  // What was missed comes after this reply.
   const answered = (reply) => {
-    // Messages that come with the reply are heard before it.
-    const { epoch, after, recovered } = reply.ext?.replay?.[channel] ?? {};
-    if (!recovered && place?.epoch && epoch !== place.epoch) forgotten();
-    places.set(channel, { id: after, ...places.get(channel), epoch });
+    const { epoch, after, last } = reply.ext?.replay?.[channel] ?? {};
+    newestPast = last ?? 0;
+    if (!epoch || epoch === place?.epoch) return;
+    places.set(channel, { id: after, epoch });
+    if (place?.epoch) forgotten();
   };
   return cometd.subscribe(channel, heard, { ext: { replay: place ?? -2 } }, answered);
 }

@@ -1,8 +1,8 @@
+import { copy } from './copy.js';
 import { BayeuxClient } from './small-client.js';
 import { DEMOS, endpoint as url, nav } from './shell.js';
 
 const channel = "/chat/demo";
-const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 const STATES = { connecting: "connecting", connected: "connected", away: "not connected, trying again", stopped: "stopped" };
 const PEOPLE = ["Matilda", "Odo"];
@@ -86,14 +86,4 @@ const address = location.origin + url;
 const curl = document.querySelector("#curl");
 curl.textContent = `ID=$(curl -s ${address} -d '{"channel":"/meta/handshake","version":"1.0"}' | grep -o '"clientId":"[^"]*"')
 curl -s ${address} -d '{"channel":"/chat/demo","data":{"from":"curl","text":"hello"},'$ID'}'`;
-document.querySelector("#copy").addEventListener("click", async ({ target }) => {
-  try {
-    await navigator.clipboard.writeText(curl.textContent); // there on HTTPS and localhost only
-    target.textContent = "Copied";
-  } catch {
-    getSelection().selectAllChildren(curl);
-    target.textContent = document.execCommand("copy") ? "Copied" : "Selected";
-  }
-  await sleep(2000);
-  target.textContent = "Copy";
-});
+document.querySelector("#copy").addEventListener("click", ({ target }) => copy(curl, target));

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::channel::{Channel, Message, Turn};
 use crate::bayeux::{ChannelName, ChannelPattern};
+use crate::history::names::below;
 use crate::history::{Figures, Policy};
 use crate::metrics::Limit;
 
@@ -104,18 +105,7 @@ impl State {
     /// Returns the channels that are below a pattern, as far as a name tells, or the one of its name. Those of
     /// a pattern that ends in `/*` have to be checked.
     pub(super) fn below(&self, pattern: &ChannelPattern) -> impl Iterator<Item = Slot> {
-        let text = pattern.as_str();
-        let base = text
-            .strip_suffix("**")
-            .or_else(|| text.strip_suffix('*'))
-            .filter(|base| base.ends_with('/'));
-        let exact = base.is_none().then(|| self.names.get(text)).flatten();
-        let range = base.map(|base| {
-            let range = self.names.range::<str, _>((Excluded(base), Unbounded));
-            range.take_while(move |(name, _)| name.as_str().starts_with(base))
-        });
-        let range = range.into_iter().flatten().map(|(_, slot)| slot);
-        exact.into_iter().chain(range).copied()
+        below(&self.names, pattern)
     }
 
     /// Returns the channels that a pattern matches.

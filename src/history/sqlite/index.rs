@@ -3,9 +3,9 @@
 //! One changes it, the writer; those who read hold it for as long as it takes to copy what they need.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Bound::{Excluded, Unbounded};
 
 use crate::bayeux::{ChannelName, ChannelPattern};
+use crate::history::names::below;
 use crate::history::{Figures, Retention};
 
 /// What stands for a channel in the tables.
@@ -293,18 +293,7 @@ impl Index {
     /// Returns the channels that are below a pattern, as far as a name tells, or the one of its name. Those of
     /// a pattern that ends in `/*` have to be checked.
     pub(super) fn below(&self, pattern: &ChannelPattern) -> impl Iterator<Item = Number> {
-        let text = pattern.as_str();
-        let base = text
-            .strip_suffix("**")
-            .or_else(|| text.strip_suffix('*'))
-            .filter(|base| base.ends_with('/'));
-        let exact = base.is_none().then(|| self.names.get(text)).flatten();
-        let range = base.map(|base| {
-            let range = self.names.range::<str, _>((Excluded(base), Unbounded));
-            range.take_while(move |(name, _)| name.as_str().starts_with(base))
-        });
-        let range = range.into_iter().flatten().map(|(_, number)| number);
-        exact.into_iter().chain(range).copied()
+        below(&self.names, pattern)
     }
 
     /// Returns the channels that a pattern matches.

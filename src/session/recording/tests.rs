@@ -7,10 +7,7 @@ use crate::access::{Access, Identity, Subject};
 use crate::bayeux::{ClientId, RandomId};
 use crate::extensions::settings::Settings as Extensions;
 use crate::session::state::tests::event;
-use crate::session::{
-    Browsers, Connect, Connected, EndReason, EventRecord, EventsBy, Reconnects, Settings, Shares,
-    Timers,
-};
+use crate::session::{Connect, Connected, EndReason, EventRecord, EventsBy, Settings};
 
 /// A record with a value of its own in every place. What is added to it needs a default: as it stands here it can
 /// be read for ever.
@@ -57,21 +54,7 @@ fn shared(settings: Settings) -> Arc<Shared> {
         activity: crate::extensions::Activity::ClientServer,
         ..Extensions::default()
     };
-    Arc::new(Shared {
-        settings: settings.into(),
-        browsers: Browsers::default(),
-        shares: Shares::default(),
-        timers: Timers::default(),
-        reconnects: Reconnects::default(),
-        replays: crate::session::Replays::default(),
-        interest: None,
-        ownership: None,
-        extensions: extensions.build(Vec::new()),
-        aliases: crate::alias::Aliases::default(),
-        lifecycle: crate::lifecycle::Lifecycle::default(),
-        feeds: Arc::default(),
-        metrics: Arc::default(),
-    })
+    Shared::of(settings, extensions.build(Vec::new()))
 }
 
 /// Takes a session up with all that is granted by its record.

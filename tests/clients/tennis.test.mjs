@@ -159,7 +159,8 @@ async function begin(ann, ben, eve) {
   ben.follow(RIGHT, eve, ben.byTouch);
 }
 
-describe('comet tennis', () => {
+// They wait more than they work: for balls that are about to fly.
+describe('comet tennis', { concurrency: 2 }, () => {
   test('two play, by keys and by touch, and a third looks on; one of them goes on by long-polling', () =>
     withGame(async (stage) => {
       const ann = await Somebody.open(stage, 'Ann');

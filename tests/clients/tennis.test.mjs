@@ -63,7 +63,9 @@ class Somebody {
   sees = (text) => this.page.getByText(text).first().waitFor();
   presses = (name) => this.page.getByRole('button', { name, exact: true }).click();
   /** Presses a button in a line of the lobby. */
-  chooses = (line, name) => this.page.getByRole('listitem').filter({ hasText: line }).getByRole('button', { name }).click();
+  chooses(line, name) {
+    return this.page.getByRole('listitem').filter({ hasText: line }).getByRole('button', { name }).click();
+  }
 
   /** The next state of the match that is so, as it comes by WebSocket; it may never come. */
   #next(isSo = () => true) {
@@ -218,6 +220,23 @@ describe('comet tennis', { concurrency: 2 }, () => {
       await eve.sendsBack(LEFT);
     }));
 
+  test('of two windows of a player one has the pad', () =>
+    withGame(async (stage) => {
+      await application(stage, GAME);
+      const ann = await Somebody.open(stage, 'Ann');
+      await ann.chooses('The house', 'Practise');
+      await ann.sees('in play');
+      // As a browser does that duplicates a tab.
+      const kept = await ann.page.evaluate(() => ({ ...sessionStorage }));
+      const second = await ann.page.context().newPage();
+      await second.addInitScript((entries) => Object.assign(sessionStorage, entries), kept);
+      await second.goto(ann.page.url());
+      await ann.sees('You play in another window');
+      await ann.presses('Play here');
+      await second.getByText('You play in another window').waitFor();
+      assert.equal(await ann.page.getByText('You play in another window').isVisible(), false);
+    }));
+
   test('one command starts Mirant and the game, with a key of its own', async () => {
     Object.assign(process.env, { MIRANT: resolve(binary()), MIRANT_HTTP__LISTEN: '127.0.0.1:0' });
     const log = [];
@@ -235,7 +254,8 @@ describe('comet tennis', { concurrency: 2 }, () => {
       const [ann, eve] = [await RawSession.open(stage.server.url), await RawSession.open(stage.server.url)];
       const call = async (session, what, data) => {
         const sent = await session.ask(`/service/tennis/${what}`, { data, id: what });
-        return [...sent, ...(await session.ask('/meta/connect', { connectionType: 'long-polling' }))].find((message) => message.data).data;
+        const later = await session.ask('/meta/connect', { connectionType: 'long-polling' });
+        return [...sent, ...later].find((message) => message.data).data;
       };
       await call(ann, 'enter', { name: 'Ann' });
       assert.deepEqual(await call(ann, 'pad', { y: 1 }), { error: 'You are in no match.' });

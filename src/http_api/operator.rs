@@ -270,7 +270,9 @@ pub(super) async fn nodes(
 ) -> Result<Json<Nodes>, Problem> {
     caller.may(Permission::Admin)?;
     let me = shared.server.node();
-    let nodes = shared.server.nodes().into_iter().map(|info| Node {
+    let mut nodes = shared.server.nodes();
+    nodes.sort_unstable_by(|one, other| one.address.cmp(&other.address));
+    let nodes = nodes.into_iter().map(|info| Node {
         node: info.id.to_string(),
         address: info.address,
         state: match info.state {

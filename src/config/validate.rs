@@ -160,6 +160,7 @@ impl Checks {
             ("http.body_timeout", http.body_timeout),
             ("http.keep_alive_timeout", http.keep_alive_timeout),
             ("http.write_timeout", http.write_timeout),
+            ("http.http2_ping_timeout", http.http2_ping_timeout),
             ("http.shutdown_timeout", http.shutdown_timeout),
             ("bayeux.timeout", session.timeout),
             ("bayeux.max_interval", session.max_interval),
@@ -567,6 +568,7 @@ fn or_zero(config: &Config) -> impl Iterator<Item = (&'static str, Duration)> {
     let session = &config.bayeux.session;
     [
         ("http.drain_time", config.http.drain_time),
+        ("http.http2_ping_interval", config.http.http2_ping_interval),
         ("cluster.node_timeout", config.cluster.node_timeout),
         ("bayeux.interval", session.interval),
         ("webhook.cache", config.webhook.cache),

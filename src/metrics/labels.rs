@@ -9,6 +9,8 @@ pub enum Limit {
     MaxConnectionsPerAddress,
     /// `http.http2_max_streams`.
     Http2MaxStreams,
+    /// `http.http2_ping_timeout`.
+    Http2PingTimeout,
     /// What a client may do by HTTP/2 that costs more than it says, which is no key.
     Http2Flood,
     /// The process's own limit on file descriptors, which is no key.
@@ -53,7 +55,7 @@ pub enum Limit {
     MaxSubscriptions,
     /// `bayeux.max_channels`.
     MaxChannels,
-    /// `bayeux.max_sessions_per_browser`.
+    /// `bayeux.max_sessions_per_browser` or `bayeux.http2_max_sessions_per_browser`.
     MaxSessionsPerBrowser,
     /// `bayeux.max_reconnect_spread`.
     MaxReconnectSpread,
@@ -116,6 +118,7 @@ impl Limit {
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::Http2MaxStreams,
+        Self::Http2PingTimeout,
         Self::Http2Flood,
         Self::FileDescriptors,
         Self::HandshakeTimeout,
@@ -175,6 +178,7 @@ impl Limit {
             self,
             Self::WriteTimeout
                 | Self::Http2MaxStreams
+                | Self::Http2PingTimeout
                 | Self::Http2Flood
                 | Self::MaxMessageIdLength
                 | Self::MaxSubscriptions
@@ -206,6 +210,7 @@ impl Limit {
             Self::MaxConnections => "http.max_connections",
             Self::MaxConnectionsPerAddress => "http.max_connections_per_address",
             Self::Http2MaxStreams => "http.http2_max_streams",
+            Self::Http2PingTimeout => "http.http2_ping_timeout",
             Self::Http2Flood => "http2_flood",
             Self::FileDescriptors => "file_descriptors",
             Self::HandshakeTimeout => "tls.handshake_timeout",

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
 import { launch } from './support/browser.mjs';
+import { FLAGS } from './support/demo.mjs';
 import { freePort } from './support/proxy.mjs';
 import { Server, binary } from './support/server.mjs';
 
@@ -16,10 +17,10 @@ const KEY = 'mirant_of_the_screenshots_1234567890123456789012345';
 /** What is to be seen, and what two people do on it before; each gets the pages of both. */
 const SHOTS = {
   chat: { path: '/demo/chat', act: say },
-  ticker: { path: '/demo/ticker', act: ([page]) => settle(page) },
+  ticker: { path: '/demo/ticker', act: ([page]) => grow(page) },
   drawing: { path: '/demo/drawing', act: draw },
   tennis: { path: '/demo/tennis', act: ([page]) => settle(page) },
-  http: { path: '/demo/http', act: ([page]) => settle(page) },
+  http: { path: '/demo/http', act: ask },
   admin: { path: '/', act: signIn },
 };
 
@@ -27,7 +28,7 @@ const names = process.argv.slice(2);
 const admin = `127.0.0.1:${await freePort()}`;
 const hash = createHash('sha256').update(KEY).digest('hex');
 const settings = [`admin.listen=["${admin}"]`, `api.key=[{ name = "operator", hash = "sha256:${hash}", allow = ["admin"] }]`];
-const server = await Server.start(settings, ['--demo']);
+const server = await Server.start(settings, FLAGS);
 const browser = await launch();
 try {
   for (const [name, { path, act }] of Object.entries(SHOTS)) {
@@ -65,30 +66,57 @@ async function settle(page) {
 }
 
 async function say(pages) {
-  const texts = ['Anybody here?', 'Yes. Isti mirant stella.', 'Look up, then.'];
+  for (const [at, name] of ['Anna', 'Ben'].entries()) {
+    const field = pages[at].getByRole('textbox', { name: 'Your name' });
+    await field.fill(name);
+    await field.press('Enter');
+  }
+  const texts = ['Anybody here?', 'Yes. Isti mirant stella.', 'Look up, then.', 'By long-polling, and the session goes on.'];
   for (const [at, text] of texts.entries()) {
     const page = pages[at % 2];
-    const field = page.getByRole('textbox').last();
+    if (at === 3) await pages[0].getByRole('combobox', { name: 'Transport' }).selectOption('long-polling');
+    const field = page.getByRole('textbox', { name: 'Message', exact: true });
     await field.fill(text);
     await field.press('Enter');
     await settle(page);
   }
 }
 
+/** Waits for curves with something on them. */
+async function grow(page) {
+  for (let times = 0; times < 5; times += 1) await settle(page);
+}
+
+/** A star of the one, and a sky line of the other. */
 async function draw(pages) {
-  for (const [at, page] of pages.entries()) {
-    await settle(page);
-    const canvas = await page.locator('canvas').first().boundingBox();
-    const point = (turn) => [
-      canvas.x + canvas.width * (0.3 + 0.4 * at) + Math.cos(turn) * 80 * (turn % 2 < 1 ? 1 : 0.5),
-      canvas.y + canvas.height * 0.5 + Math.sin(turn) * 80 * (turn % 2 < 1 ? 1 : 0.5),
-    ];
-    await page.mouse.move(...point(0));
+  const star = Array.from({ length: 11 }, (_, corner) => {
+    const turn = (corner * Math.PI) / 5 - Math.PI / 2;
+    const size = corner % 2 ? 0.09 : 0.22;
+    return [0.3 + Math.cos(turn) * size * 0.64, 0.36 + Math.sin(turn) * size];
+  });
+  const hills = Array.from({ length: 31 }, (_, at) => [0.04 + at * 0.03, 0.8 + Math.sin(at / 2.3) * 0.06]);
+  for (const [at, line] of [star, hills].entries()) {
+    const page = pages[at];
+    await page.locator('.colours label').nth(at === 0 ? 2 : 3).click();
+    const { x, y, width, height } = await page.locator('#live').boundingBox();
+    const [first, ...others] = line.map(([right, down]) => [x + right * width, y + down * height]);
+    await page.mouse.move(...first);
     await page.mouse.down();
-    for (let turn = 0; turn <= 6.4; turn += 0.2) await page.mouse.move(...point(turn));
+    for (const point of others) await page.mouse.move(...point, { steps: 4 });
     await page.mouse.up();
   }
-  await settle(pages[0]);
+  await pages[0].getByRole('application', { name: '2 strokes' }).waitFor();
+  await pages[1].mouse.move(700, 420, { steps: 5 });
+  await pages[0].waitForTimeout(500);
+}
+
+/** Opens the streams, and changes what they tell of. */
+async function ask([page]) {
+  for (const name of ['Listen to channels', 'Listen to a resource', 'Write it', 'Change a part of it', 'Read it']) {
+    await page.getByRole('region', { name, exact: true }).locator('.do button').click();
+    await page.waitForTimeout(1_000);
+  }
+  await page.evaluate(() => scrollTo(0, 0));
 }
 
 /** Shows what a few hundred clients do, who stay until the function that it returns is called. */

@@ -239,7 +239,10 @@ fn bind_with_all(
     // The nodes of a cluster would each make their own.
     let makes_prices = demo.is_some() && node.is_none();
     let site = Site {
-        http_api: Arc::new(HttpApi::new(&server, api_terms(config, clients.keys))),
+        http_api: Arc::new(HttpApi::new(
+            &server,
+            api_terms(config, clients.keys, clients.operators),
+        )),
         server: Arc::clone(&server),
         wire: node.as_ref().map(|node| Arc::clone(&node.wire)),
         demo,

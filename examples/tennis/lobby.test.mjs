@@ -95,8 +95,10 @@ test('who comes back with a ticket by another session plays on, and the old sess
   assert.equal(match().phase, 'ready');
   does('pad', 's1b', { y: 10 });
   assert.throws(() => does('pad', 's1', { y: 80 }), /Enter first/);
-  // The end of the old session, which may be told late, is not that of the player.
-  lobby.end('s1', now);
+  // The old session may still be there; its end, which is told later, is not that of the player.
+  enter('s1c', { ticket });
+  assert.throws(() => does('pad', 's1b', { y: 80 }), /Enter first/);
+  lobby.end('s1b', now);
   assert.equal(match().phase, 'ready');
 });
 

@@ -10,7 +10,7 @@ import { Wire } from './wire.mjs';
 const LOBBY = '/tennis/lobby';
 const MATCHES = '/tennis/match/';
 
-/** How often time passes for the ball (ms), and how often, at most, a match (each second tick) and the lobby are said. */
+/** How often time passes for the ball (ms). A match is published at each second tick at most, the lobby less often. */
 const TICK = 20;
 const MATCH_EVERY = 36;
 const LOBBY_EVERY = 200;

@@ -28,9 +28,13 @@ const started = [];
 
 /** Starts a program; when one of them ends, all do. */
 function start(command, args, env, stdout) {
-  const child = spawn(command, args, { stdio: ['ignore', stdout, 'inherit'], env: { ...process.env, TENNIS_KEY: key, ...env } });
+  // In a group of its own, so that Ctrl-C comes to this program alone, which then stops both.
+  const options = { detached: true, stdio: ['ignore', stdout, 'inherit'] };
+  const child = spawn(command, args, { ...options, env: { ...process.env, TENNIS_KEY: key, ...env } });
   started.push(child);
-  child.once('error', ({ message }) => console.error(`${message}: build it with \`cargo build --release\`, or set MIRANT`));
+  child.once('error', ({ message }) => {
+    console.error(`${message}: build Mirant with \`cargo build --release\`, or say where it is: MIRANT=/path/to/mirant`);
+  });
   child.once('close', (code) => {
     process.exitCode ??= code ?? 1;
     stop();
@@ -38,7 +42,11 @@ function start(command, args, env, stdout) {
   return child;
 }
 
-const stop = () => started.forEach((child) => child.kill('SIGTERM'));
+/** Tells both to stop, once: a second signal would cut Mirant's clients off. */
+function stop() {
+  for (const child of started.splice(0)) child.kill('SIGTERM');
+}
+
 for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, stop);
 
 const settings = ['--config', pathOf('mirant.toml'), '--demo', '--demo-client', client];

@@ -1,5 +1,5 @@
 //! The operator's page: what a browser is given, as it is in the binary. It has no figures of its own, but asks the HTTP
-//! API with the key that is typed into it.
+//! API with the key that is typed into it, or after a login with a password.
 
 use http::StatusCode;
 
@@ -7,12 +7,13 @@ use crate::web::asset::{self, CSS, HTML, JAVASCRIPT as SCRIPT};
 use crate::web::{Head, Page, Response};
 
 /// What is where: the path, the type, and the text.
-const FILES: [(&str, &str, &str); 15] = [
+const FILES: [(&str, &str, &str); 16] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/page/style.css", CSS, include_str!("page/style.css")),
     ("/page/app.js", SCRIPT, include_str!("page/app.js")),
     ("/page/api.js", SCRIPT, include_str!("page/api.js")),
     ("/page/dom.js", SCRIPT, include_str!("page/dom.js")),
+    ("/page/login.js", SCRIPT, include_str!("page/login.js")),
     ("/page/table.js", SCRIPT, include_str!("page/table.js")),
     ("/page/chart.js", SCRIPT, include_str!("page/chart.js")),
     (

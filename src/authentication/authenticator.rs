@@ -151,7 +151,7 @@ impl Authenticator {
     fn key(&self, shown: &str) -> Option<Check> {
         match self.keys.find(shown, SystemTime::now()) {
             Ok(key) => Some(Check::Done(Ok(Known {
-                identity: Arc::clone(&key.identity),
+                identity: Arc::clone(&key.rights.identity),
                 ext: Vec::new(),
             }))),
             Err(NotValid::Expired) => Some(Fault::from(BayeuxError::TokenExpired).into()),

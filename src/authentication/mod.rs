@@ -8,6 +8,7 @@ pub mod api_keys;
 mod authenticator;
 mod fault;
 mod generations;
+pub mod operators;
 pub mod passwords;
 mod problem;
 mod secret;

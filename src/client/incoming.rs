@@ -79,6 +79,8 @@ pub(crate) struct Reply {
     pub(crate) ack: Option<Ack>,
     /// What the reply to a subscribe says of the past.
     pub(crate) replay: Recoveries,
+    /// Channels and patterns of which messages may be missing.
+    pub(crate) gap: Vec<String>,
 }
 
 /// What a reply says of acknowledgement.
@@ -94,6 +96,11 @@ pub(crate) enum Ack {
 #[derive(Deserialize)]
 struct Ext {
     ack: Option<Ack>,
+}
+
+#[derive(Deserialize)]
+struct Gap {
+    gap: Vec<String>,
 }
 
 /// `ext` as far as it is about the past.
@@ -145,6 +152,8 @@ impl Incoming<'_> {
         let ext = self.ext.map(|ext| serde_json::from_str::<Ext>(ext.get()));
         let replay = self.ext.map(|ext| serde_json::from_str(ext.get()));
         let replay = replay.and_then(Result::ok);
+        let gap = self.ext.map(|ext| serde_json::from_str(ext.get()));
+        let gap = gap.and_then(Result::ok);
         Reply {
             is_successful: self.successful == Some(true),
             error: self.error.as_deref().unwrap_or_default().to_owned(),
@@ -159,6 +168,7 @@ impl Incoming<'_> {
             hold: milliseconds(advice.timeout),
             ack: ext.and_then(Result::ok).and_then(|ext| ext.ack),
             replay: replay.map_or_else(Recoveries::new, |Replay { replay }| replay),
+            gap: gap.map_or_else(Vec::new, |Gap { gap }| gap),
         }
     }
 }
@@ -315,6 +325,14 @@ mod tests {
                 Reply {
                     reconnect: Some(Reconnect::Stop),
                     ack: Some(Ack::Agreed(true)),
+                    ..Reply::default()
+                },
+            ),
+            (
+                r#","ext":{"gap":["/a"],"ack":true}"#,
+                Reply {
+                    ack: Some(Ack::Agreed(true)),
+                    gap: vec!["/a".to_owned()],
                     ..Reply::default()
                 },
             ),

@@ -21,6 +21,8 @@ pub(crate) struct Heard {
     pub(crate) events: Vec<Event>,
     /// What has become of the connection or of the session.
     pub(crate) news: Option<News>,
+    /// Channels and patterns of which the server says that messages may be missing.
+    pub(crate) missing: Vec<String>,
 }
 
 /// An event.
@@ -259,7 +261,8 @@ impl Receiver {
             self.course.unsubscribed();
         }
         heard.events = events;
-        let is_something = !heard.events.is_empty() || heard.news.is_some();
+        let is_something =
+            !heard.events.is_empty() || heard.news.is_some() || !heard.missing.is_empty();
         Ok(is_something.then_some(heard))
     }
 
@@ -298,6 +301,7 @@ impl Receiver {
         };
         Ok(Heard {
             news,
+            missing: reply.gap.clone(),
             ..Heard::default()
         })
     }

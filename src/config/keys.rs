@@ -9,6 +9,7 @@ use toml::{Table, Value};
 use super::Config;
 use crate::access::Rule;
 use crate::authentication::api_keys::{self, settings::NOT_A_TIME};
+use crate::authentication::operators;
 use crate::authentication::passwords::User;
 use crate::authentication::token::settings::Issuer;
 use crate::history::Retention;
@@ -31,7 +32,7 @@ pub(super) struct List {
 }
 
 /// The lists, in the order of the file.
-pub(super) const LISTS: [List; 7] = [
+pub(super) const LISTS: [List; 8] = [
     List {
         key: "channel",
         required: Some((
@@ -64,6 +65,12 @@ pub(super) const LISTS: [List; 7] = [
         required: Some(("name", "name whoever uses it, such as name = \"shop\"")),
         secret: &["secret", "hash"],
         example: r#"[{ name = "shop", hash = "sha256:…", allow = ["publish"] }]"#,
+    },
+    List {
+        key: "admin.user",
+        required: Some(("name", "name the user, such as name = \"ada\"")),
+        secret: &["password_hash"],
+        example: r#"[{ name = "ada", password_hash = "$argon2id$…", allow = ["admin"] }]"#,
     },
     List {
         key: "hook",
@@ -150,6 +157,7 @@ pub(super) fn known_of(list: &List) -> Vec<String> {
         "user" => serde_json::to_value(User::default()),
         "issuer" => serde_json::to_value(Issuer::default()),
         "api.key" => serde_json::to_value(api_keys::Key::default()),
+        "admin.user" => serde_json::to_value(operators::User::default()),
         "hook" => serde_json::to_value(Hook::default()),
         "tls.sni" => serde_json::to_value(tls::Pair::default()),
         _ => serde_json::to_value(ChannelOptions::default()),
@@ -343,6 +351,7 @@ pub(super) fn check(key: &str, value: Value) -> Result<(), toml::de::Error> {
         "user" => User::deserialize(Value::Table(entry)).map(drop),
         "issuer" => Issuer::deserialize(Value::Table(entry)).map(drop),
         "api.key" => api_keys::Key::deserialize(Value::Table(entry)).map(drop),
+        "admin.user" => operators::User::deserialize(Value::Table(entry)).map(drop),
         "hook" => Hook::deserialize(Value::Table(entry)).map(drop),
         "tls.sni" => tls::Pair::deserialize(Value::Table(entry)).map(drop),
         _ => {

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
-use crate::authentication::{self, api_keys, passwords, token, webhook};
+use crate::authentication::{self, api_keys, operators, passwords, token, webhook};
 use crate::bayeux::Limits;
 use crate::services::connected;
 use crate::{
@@ -194,6 +194,11 @@ pub struct Admin {
     pub listen: Vec<ListenAddress>,
     /// The hosts for which they answer beside addresses and `localhost`.
     pub hosts: Vec<String>,
+    /// The bounds of logins to the page.
+    #[serde(flatten)]
+    pub logins: http_api::LoginSettings,
+    /// Who may log in there with a password.
+    pub user: Vec<operators::User>,
 }
 
 /// The `[api]` section.

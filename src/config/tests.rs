@@ -239,12 +239,11 @@ mod known_keys {
         add("log", fields(access_log, "Settings"));
         let traces = include_str!("../traces/settings.rs");
         add("traces", fields(traces, "Settings"));
+        let http_api = include_str!("../http_api/settings.rs");
         add("admin", fields(here, "Admin"));
+        add("admin", fields(http_api, "LoginSettings"));
         add("api", fields(here, "Api"));
-        add(
-            "api",
-            fields(include_str!("../http_api/settings.rs"), "Settings"),
-        );
+        add("api", fields(http_api, "Settings"));
         assert_eq!(BTreeSet::from_iter(keys::known()), expected);
     }
 
@@ -262,6 +261,10 @@ mod known_keys {
             fields(passwords, "User"),
             fields(tokens, "Issuer"),
             fields(api_keys, "Key"),
+            fields(
+                include_str!("../authentication/operators/settings.rs"),
+                "User",
+            ),
             fields(include_str!("../hooks/settings.rs"), "Hook"),
             fields(include_str!("../listener/tls/settings.rs"), "Pair"),
         ];

@@ -68,6 +68,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.webhook(config);
     checks.issuers(&config.issuer);
     checks.api_keys(config);
+    checks.operators(config);
     checks.hooks(&config.hook);
     checks.services(&config.services);
     checks.backends(config);
@@ -159,6 +160,7 @@ impl Checks {
             ("http.body_timeout", http.body_timeout),
             ("http.keep_alive_timeout", http.keep_alive_timeout),
             ("http.write_timeout", http.write_timeout),
+            ("http.http2_ping_timeout", http.http2_ping_timeout),
             ("http.shutdown_timeout", http.shutdown_timeout),
             ("bayeux.timeout", session.timeout),
             ("bayeux.max_interval", session.max_interval),
@@ -183,6 +185,7 @@ impl Checks {
                 "api.idempotency_window",
                 config.api.bounds.idempotency_window,
             ),
+            ("admin.login_lifetime", config.admin.logins.login_lifetime),
             (
                 "authentication.max_password_delay",
                 config.authentication.passwords.max_password_delay,
@@ -255,6 +258,7 @@ impl Checks {
             ("bayeux.max_channels", config.bayeux.router.max_channels),
             ("api.max_messages", config.api.bounds.max_messages),
             ("api.max_watchers", config.api.bounds.max_watchers),
+            ("admin.max_logins", config.admin.logins.max_logins),
             (
                 "api.max_idempotency_keys",
                 config.api.bounds.max_idempotency_keys,
@@ -564,6 +568,7 @@ fn or_zero(config: &Config) -> impl Iterator<Item = (&'static str, Duration)> {
     let session = &config.bayeux.session;
     [
         ("http.drain_time", config.http.drain_time),
+        ("http.http2_ping_interval", config.http.http2_ping_interval),
         ("cluster.node_timeout", config.cluster.node_timeout),
         ("bayeux.interval", session.interval),
         ("webhook.cache", config.webhook.cache),

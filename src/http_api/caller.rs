@@ -1,48 +1,128 @@
-//! Who sends a request: the key that it shows, and what that is for.
+//! Who sends a request: the key that it shows, or the login, and what that is for.
 
+use core::fmt;
 use core::net::IpAddr;
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use axum::extract::FromRequestParts;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use http::{HeaderMap, HeaderName};
 
 use super::Shared;
+use super::logins::{Login, Logins};
 use super::problem::{Kind, Problem};
 use crate::authentication::Known;
-use crate::authentication::api_keys::{ApiKey, NotValid, Permission};
+use crate::authentication::api_keys::{NotValid, Permission, Rights};
+use crate::authentication::operators::{Operator, Operators};
 use crate::bayeux::{ChannelName, ChannelPattern, Limits};
 use crate::server::{Actor, Who};
+use crate::web::{Head, Socket, cookies};
 
-/// The address of whoever sends a request, if it has one and it is known.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Address(pub(super) Option<IpAddr>);
+/// The name of the cookie that shows a login.
+pub(super) const COOKIE: &str = "mirant_operator";
+/// The header that pages of other origins cannot send.
+const BY_PAGE: HeaderName = HeaderName::from_static("x-requested-with");
+/// How many cookies of this name are looked at: another program of the same host may have set one, too.
+const MAX_COOKIES: usize = 4;
 
-/// Who sends a request. To ask for it is to refuse requests without a valid key.
+/// How a request has come.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Arrival {
+    /// The address of whoever sends it, if it has one and it is known.
+    pub(super) address: Option<IpAddr>,
+    /// It came by TLS.
+    pub(super) is_secure: bool,
+    /// It is of the operator's page, and not of another.
+    is_by_page: bool,
+    /// The tokens of logins that it shows.
+    pub(super) tokens: Vec<String>,
+}
+
+impl Arrival {
+    pub(super) fn new(socket: &Socket) -> Self {
+        Self {
+            address: socket.peer().ip(),
+            is_secure: socket.is_secure(),
+            ..Self::default()
+        }
+    }
+
+    /// Takes the logins that its head shows, if they are to count.
+    pub(super) fn with_logins(self, head: &Head) -> Self {
+        let is_by_page = head.headers.contains(&BY_PAGE);
+        let tokens = cookies::values(&head.headers, COOKIE);
+        Self {
+            is_by_page,
+            tokens: match is_by_page {
+                true => tokens.take(MAX_COOKIES).map(str::to_owned).collect(),
+                false => Vec::new(),
+            },
+            ..self
+        }
+    }
+
+    /// Refuses what another page may have sent.
+    ///
+    /// # Errors
+    /// It has not the header that shows that it is of the operator's page.
+    pub(super) fn is_by_page(&self) -> Result<(), Problem> {
+        if self.is_by_page {
+            return Ok(());
+        }
+        let detail = "send the header X-Requested-With, which no page of another origin may";
+        Err(Problem::new(Kind::Parameter, detail))
+    }
+
+    /// Finds the login that it shows, and who that is.
+    pub(super) fn login<'o>(
+        &self,
+        logins: &Logins,
+        operators: &'o Operators,
+    ) -> Option<(Arc<Login>, &'o Operator)> {
+        let now = Instant::now();
+        self.tokens.iter().find_map(|token| {
+            let login = logins.find(token)?;
+            let operator = login.operator(operators, now)?;
+            Some((login, operator))
+        })
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Arrival {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(parts.extensions.get().cloned().unwrap_or_default())
+    }
+}
+
+/// Who sends a request. To ask for it is to refuse requests without a valid key or login.
 #[derive(Debug)]
 pub struct Caller {
-    /// The key that it shows.
-    pub key: Arc<ApiKey>,
+    /// What it may do.
+    pub rights: Arc<Rights>,
     /// Its address, if it has one and it is known.
     pub address: Option<IpAddr>,
+    /// The login that it shows, if that is what it shows.
+    pub(super) login: Option<Arc<Login>>,
     known: Known,
 }
 
 impl Caller {
-    /// Refuses what its key is not for.
+    /// Refuses what is not allowed to it.
     ///
     /// # Errors
     /// The key does not allow it.
     pub fn may(&self, permission: Permission) -> Result<(), Problem> {
-        if self.key.allows(permission) {
+        if self.rights.allows(permission) {
             return Ok(());
         }
         let name = permission.name();
-        Err(Problem::new(
-            Kind::NotAllowed,
-            format!("this needs a key whose [[api.key]] entry has \"{name}\" in allow"),
-        ))
+        let detail = self.needs(format_args!("\"{name}\" in allow"));
+        Err(Problem::new(Kind::NotAllowed, detail))
     }
 
     /// Refuses a channel that its key is not for.
@@ -50,14 +130,12 @@ impl Caller {
     /// # Errors
     /// The key does not cover it.
     pub fn may_use(&self, channel: &ChannelName) -> Result<(), Problem> {
-        if self.key.covers(channel) {
+        if self.rights.covers(channel) {
             return Ok(());
         }
         let name = channel.as_str();
-        Err(Problem::new(
-            Kind::ChannelNotAllowed,
-            format!("this needs a key whose [[api.key]] entry has channels that {name} matches"),
-        ))
+        let detail = self.needs(format_args!("channels that {name} matches"));
+        Err(Problem::new(Kind::ChannelNotAllowed, detail))
     }
 
     /// Refuses what would tell of channels that its key is not for.
@@ -66,13 +144,18 @@ impl Caller {
     /// The key does not cover all that the pattern does.
     pub fn may_see(&self, pattern: &ChannelPattern) -> Result<(), Problem> {
         let name = pattern.as_str();
-        if self.key.channels().iter().any(|own| own.covers(name)) {
+        if self.rights.channels().iter().any(|own| own.covers(name)) {
             return Ok(());
         }
-        Err(Problem::new(
-            Kind::ChannelNotAllowed,
-            format!("this needs a key whose [[api.key]] entry has channels that cover {name}"),
-        ))
+        let detail = self.needs(format_args!("channels that cover {name}"));
+        Err(Problem::new(Kind::ChannelNotAllowed, detail))
+    }
+
+    /// Says what its entry lacks.
+    fn needs(&self, what: fmt::Arguments<'_>) -> String {
+        let list = self.rights.list;
+        let who = if self.login.is_some() { "user" } else { "key" };
+        format!("this needs a {who} whose [[{list}]] entry has {what}")
     }
 
     /// Reads the channel or pattern of a path, which has no first slash, if its key is for all of it.
@@ -106,48 +189,64 @@ impl FromRequestParts<Arc<Shared>> for Caller {
         parts: &mut Parts,
         shared: &Arc<Shared>,
     ) -> Result<Self, Self::Rejection> {
-        let keys = &shared.terms.get().keys;
-        let key = shown(parts).and_then(|shown| {
-            let found = keys.find(shown, SystemTime::now());
-            found.map_err(|error| match error {
-                NotValid::Unknown if keys.is_empty() => Problem::new(
-                    Kind::KeyUnknown,
-                    "the configuration has no [[api.key]]; `mirant api-key` makes a key and its hash",
-                ),
-                NotValid::Unknown => Problem::new(
-                    Kind::KeyUnknown,
-                    "no [[api.key]] entry has this key; `mirant api-key` makes one and its hash",
-                ),
-                NotValid::Expired => Problem::new(
-                    Kind::KeyExpired,
-                    "the key is over (expires in its [[api.key]] entry); make another",
-                ),
-            })
-        });
-        let key = key.inspect_err(|_| shared.server.metrics().refused_keys.increment())?;
-        let address = parts.extensions.get::<Address>();
+        let arrival: Arrival = parts.extensions.get().cloned().unwrap_or_default();
+        let found = match shown(&parts.headers) {
+            Some(key) => of_key(key, shared).map(|rights| (rights, None)),
+            None => of_login(&arrival, shared),
+        };
+        let found = found.inspect_err(|_| shared.server.metrics().refused_keys.increment());
+        let (rights, login) = found?;
         Ok(Self {
-            address: address.and_then(|address| address.0),
+            address: arrival.address,
             known: Known {
-                identity: Arc::clone(&key.identity),
+                identity: Arc::clone(&rights.identity),
                 ext: Vec::new(),
             },
-            key: Arc::clone(key),
+            rights,
+            login,
         })
     }
 }
 
-/// Returns the key that a request shows.
-fn shown(parts: &Parts) -> Result<&str, Problem> {
-    let value = parts.headers.get(AUTHORIZATION);
-    let shown = value.and_then(|value| {
-        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("Bearer").then(|| key.trim())
+fn of_key(key: &str, shared: &Shared) -> Result<Arc<Rights>, Problem> {
+    let keys = &shared.terms.get().keys;
+    let found = keys.find(key, SystemTime::now());
+    let found = found.map_err(|error| match error {
+        NotValid::Unknown if keys.is_empty() => Problem::new(
+            Kind::KeyUnknown,
+            "the configuration has no [[api.key]]; `mirant api-key` makes a key and its hash",
+        ),
+        NotValid::Unknown => Problem::new(
+            Kind::KeyUnknown,
+            "no [[api.key]] entry has this key; `mirant api-key` makes one and its hash",
+        ),
+        NotValid::Expired => Problem::new(
+            Kind::KeyExpired,
+            "the key is over (expires in its [[api.key]] entry); make another",
+        ),
     });
-    shown.ok_or_else(|| {
-        Problem::new(
+    found.map(|key| Arc::clone(&key.rights))
+}
+
+type OfLogin = (Arc<Rights>, Option<Arc<Login>>);
+
+fn of_login(arrival: &Arrival, shared: &Shared) -> Result<OfLogin, Problem> {
+    let operators = &shared.terms.get().operators;
+    match arrival.login(&shared.logins, operators) {
+        Some((login, operator)) => Ok((Arc::clone(&operator.rights), Some(login))),
+        None if arrival.tokens.is_empty() => Err(Problem::new(
             Kind::KeyMissing,
             "send the key of an [[api.key]] entry as Authorization: Bearer KEY",
-        )
-    })
+        )),
+        None => Err(Problem::new(
+            Kind::LoginOver,
+            "the login is over (admin.login_lifetime); log in again",
+        )),
+    }
+}
+
+/// Returns the key that a request shows.
+fn shown(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then(|| key.trim())
 }

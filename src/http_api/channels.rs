@@ -145,7 +145,7 @@ pub(super) async fn list(
         })
         .transpose()?;
     let selection = Selection {
-        within: caller.key.channels(),
+        within: caller.rights.channels(),
         asked: asked.as_ref(),
         after: query.after.as_deref(),
         limit: paging::limit(query.limit)?,

@@ -4,13 +4,15 @@ use std::io::Write;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::response::{IntoResponse, Response as HttpResponse};
 use http::StatusCode;
 use tokio::time::Sleep;
 
 use super::Shared;
+use super::caller::Caller;
+use super::logins::Login;
 use super::problem::{Kind, Problem};
 use crate::feeds::{Bounds, Item, TooMany};
 use crate::metrics::{Gauge, Metrics};
@@ -32,6 +34,21 @@ const RETRY: Duration = Duration::from_secs(5);
 pub(super) struct Live {
     beginning: Vec<u8>,
     watching: Watching,
+    under: Option<Under>,
+}
+
+/// The login under which somebody watches.
+#[derive(Debug)]
+struct Under {
+    login: Arc<Login>,
+    shared: Arc<Shared>,
+}
+
+impl Under {
+    fn is_over(&self) -> bool {
+        let operators = &self.shared.terms.get().operators;
+        self.login.operator(operators, Instant::now()).is_none()
+    }
 }
 
 /// What goes on behind a response; it is taken once.
@@ -39,10 +56,15 @@ pub(super) struct Live {
 pub(super) struct Opening(Arc<Mutex<Option<Live>>>);
 
 impl Live {
-    pub(super) fn new(watching: Watching) -> Self {
+    /// Makes one for a caller; it ends with the login, if the caller has logged in.
+    pub(super) fn new(watching: Watching, caller: Caller, shared: &Arc<Shared>) -> Self {
         Self {
             beginning: b"retry: 2000\n\n".to_vec(),
             watching,
+            under: caller.login.map(|login| Under {
+                login,
+                shared: Arc::clone(shared),
+            }),
         }
     }
 
@@ -55,6 +77,7 @@ impl Live {
     fn answer(self) -> Answer {
         let connection = Connection {
             watching: self.watching,
+            under: self.under,
             stream: Stream::default(),
             heartbeat: Heartbeat::new(HEARTBEAT),
         };
@@ -100,6 +123,7 @@ impl From<TooMany> for Problem {
 #[derive(Debug)]
 struct Connection {
     watching: Watching,
+    under: Option<Under>,
     /// It has no session.
     stream: Stream,
     heartbeat: Heartbeat,
@@ -117,6 +141,11 @@ impl Streaming for Connection {
         // There is nothing a client could say on this connection.
         if socket.poll_discard(context).is_ready() {
             outgoing.lose();
+            return Poll::Ready(outgoing);
+        }
+        // It is looked at with each heartbeat at the latest.
+        if self.under.as_ref().is_some_and(Under::is_over) {
+            outgoing.close();
             return Poll::Ready(outgoing);
         }
         match self.watching.feed.poll(MAX_WRITE, context) {

@@ -11,6 +11,8 @@ mod document;
 mod extract;
 mod history;
 mod live;
+mod login;
+mod logins;
 mod message;
 mod nodes;
 mod operator;
@@ -32,6 +34,7 @@ use std::task::{Context, Poll, Waker};
 
 use axum::Router;
 use axum::body::Body;
+use axum::routing::get;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Request, header};
@@ -43,21 +46,26 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::authentication::api_keys::ApiKeys;
+use crate::authentication::operators::Operators;
+use crate::live::Current;
 use crate::server::BayeuxServer;
 use crate::traces::{self, Side, Span};
 use crate::transports::answer::{Answer, Deferred};
 use crate::web::{Head, Response, Socket};
-use caller::Address;
+use caller::Arrival;
 use live::Opening;
+use logins::Logins;
 pub use operator::Operator;
 use problem::{Kind, Problem};
 use receipts::Receipts;
 pub use reload::{NotReloaded, Reloaded, Reloading, Reloads};
-pub use settings::Settings;
+pub use settings::{LoginSettings, Settings};
 use work::{Working, worked};
 
 /// Where the API is.
 pub const PATH: &str = "/api/v1";
+/// Where one logs in to the operator's page.
+const LOGIN: &str = "/api/v1/login";
 /// The header that makes a request one that may be sent again.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The headers that endpoints may look at.
@@ -77,6 +85,8 @@ pub struct Shared {
     terms: crate::live::Live<Terms>,
     /// What was sent under idempotency keys.
     receipts: Receipts,
+    /// Who has logged in to the operator's page.
+    logins: Logins,
     /// What reads the configuration anew, if the program has such a thing.
     reloads: OnceLock<Arc<dyn Reloads>>,
     /// The description of all endpoints.
@@ -88,8 +98,12 @@ pub struct Shared {
 pub struct Terms {
     /// The keys of application servers.
     pub keys: ApiKeys,
+    /// Who may log in to the operator's page.
+    pub operators: Operators,
     /// The bounds.
     pub settings: Settings,
+    /// Those of logins.
+    pub logins: LoginSettings,
     /// What only the configuration knows.
     pub operator: Operator,
 }
@@ -98,7 +112,8 @@ pub struct Terms {
 pub struct HttpApi {
     router: Router,
     shared: Arc<Shared>,
-    server: Arc<BayeuxServer>,
+    /// It takes logins as it takes keys.
+    takes_logins: bool,
 }
 
 /// How much work was done for a request: put into the extensions of its response.
@@ -139,7 +154,7 @@ impl HttpApi {
     /// Makes the API of a server.
     #[must_use]
     pub fn new(server: &Arc<BayeuxServer>, terms: Terms) -> Self {
-        let (router, document) = endpoints().split_for_parts();
+        let (_, document) = endpoints().split_for_parts();
         let document = RawValue::from_string(document::render(&document));
         let shared = Shared {
             receipts: Receipts::new(
@@ -147,12 +162,28 @@ impl HttpApi {
                 terms.settings.max_idempotency_keys,
                 server.shared_metrics(),
             ),
+            logins: Logins::default(),
             server: Arc::clone(server),
             terms: terms.into(),
             reloads: OnceLock::new(),
             document: document.expect("the description is JSON"),
         };
-        let shared = Arc::new(shared);
+        Self::of(Arc::new(shared), false)
+    }
+
+    /// Returns the same for the operator's listener, where one may log in.
+    #[must_use]
+    pub fn with_logins(&self) -> Self {
+        Self::of(Arc::clone(&self.shared), true)
+    }
+
+    fn of(shared: Arc<Shared>, takes_logins: bool) -> Self {
+        let (router, _) = endpoints().split_for_parts();
+        let login = get(login::state).post(login::begin).delete(login::end);
+        let router = match takes_logins {
+            true => router.route(LOGIN, login),
+            false => router,
+        };
         let router = router
             .fallback(nothing_here)
             .method_not_allowed_fallback(method_not_allowed)
@@ -160,8 +191,13 @@ impl HttpApi {
         Self {
             router,
             shared,
-            server: Arc::clone(server),
+            takes_logins,
         }
+    }
+
+    /// Returns the terms that it goes by.
+    pub fn terms(&self) -> Current<Terms> {
+        self.shared.terms.get()
     }
 
     /// Takes up other terms, for the next request.
@@ -183,10 +219,15 @@ impl HttpApi {
 
     /// Answers a request whose body has arrived: mostly at once.
     pub fn serve(&self, head: &Head, body: Bytes, socket: &Socket) -> Answer {
-        if self.server.is_cut() {
+        if self.shared.server.is_cut() {
             return Response::stopped().into();
         }
-        let request = request(head, body, socket);
+        let arrival = Arrival::new(socket);
+        let arrival = match self.takes_logins {
+            true => arrival.with_logins(head),
+            false => arrival,
+        };
+        let request = request(head, body, arrival);
         let span = span(head);
         let mut router = self.router.clone();
         let mut response = Box::pin(async move {
@@ -248,7 +289,7 @@ fn route(path: &str) -> &str {
 }
 
 /// Makes the request that the router takes.
-fn request(head: &Head, body: Bytes, socket: &Socket) -> Request<Body> {
+fn request(head: &Head, body: Bytes, arrival: Arrival) -> Request<Body> {
     let mut request = Request::new(Body::from(body));
     request.method_mut().clone_from(&head.method);
     request.uri_mut().clone_from(&head.uri);
@@ -259,7 +300,7 @@ fn request(head: &Head, body: Bytes, socket: &Socket) -> Request<Body> {
             headers.insert(name, value);
         }
     }
-    request.extensions_mut().insert(Address(socket.peer().ip()));
+    request.extensions_mut().insert(arrival);
     request
 }
 

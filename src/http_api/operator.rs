@@ -14,7 +14,7 @@ use super::caller::Caller;
 use super::extract::{Body, Json};
 use super::problem::{Kind, Problem};
 use crate::access::{Action, Asked, Identity, Subject};
-use crate::authentication::api_keys::Permission;
+use crate::authentication::api_keys::{Permission, Rights};
 use crate::bayeux::{ChannelName, ChannelPattern};
 use crate::cluster::NodeState;
 
@@ -42,6 +42,19 @@ pub(super) struct KeyDetails {
     version: &'static str,
 }
 
+impl From<&Arc<Rights>> for KeyDetails {
+    fn from(rights: &Arc<Rights>) -> Self {
+        let channels = rights.channels().iter();
+        let allow = rights.permissions().iter();
+        Self {
+            name: rights.name.clone(),
+            allow: allow.map(|one| one.name()).collect(),
+            channels: channels.map(|one| one.as_str().to_owned()).collect(),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
 /// Tells what the key is for that the request shows.
 #[utoipa::path(
     get,
@@ -54,14 +67,7 @@ pub(super) struct KeyDetails {
     )
 )]
 pub(super) async fn key(caller: Caller) -> Json<KeyDetails> {
-    let key = &caller.key;
-    let channels = key.channels().iter();
-    Json(KeyDetails {
-        name: key.name.clone(),
-        allow: key.permissions().iter().map(|one| one.name()).collect(),
-        channels: channels.map(|one| one.as_str().to_owned()).collect(),
-        version: env!("CARGO_PKG_VERSION"),
-    })
+    Json((&caller.rights).into())
 }
 
 /// Tells the configuration in force.
@@ -264,7 +270,9 @@ pub(super) async fn nodes(
 ) -> Result<Json<Nodes>, Problem> {
     caller.may(Permission::Admin)?;
     let me = shared.server.node();
-    let nodes = shared.server.nodes().into_iter().map(|info| Node {
+    let mut nodes = shared.server.nodes();
+    nodes.sort_unstable_by(|one, other| one.address.cmp(&other.address));
+    let nodes = nodes.into_iter().map(|info| Node {
         node: info.id.to_string(),
         address: info.address,
         state: match info.state {

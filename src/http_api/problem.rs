@@ -91,6 +91,12 @@ pub enum Kind {
     KeyUnknown,
     /// It shows one whose time is over.
     KeyExpired,
+    /// The user or the password is wrong.
+    PasswordWrong,
+    /// There were too many wrong ones.
+    TooManyAttempts,
+    /// It shows a login that does not count any more.
+    LoginOver,
     /// The key is not for this.
     NotAllowed,
     /// The key is not for this channel.
@@ -134,10 +140,13 @@ pub enum Kind {
 impl Kind {
     /// All of them.
     #[cfg(test)]
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::KeyMissing,
         Self::KeyUnknown,
         Self::KeyExpired,
+        Self::PasswordWrong,
+        Self::TooManyAttempts,
+        Self::LoginOver,
         Self::NotAllowed,
         Self::ChannelNotAllowed,
         Self::NothingHere,
@@ -166,6 +175,13 @@ impl Kind {
             Self::KeyMissing => ("key_missing", S::UNAUTHORIZED, "No key"),
             Self::KeyUnknown => ("key_unknown", S::UNAUTHORIZED, "Unknown key"),
             Self::KeyExpired => ("key_expired", S::UNAUTHORIZED, "Expired key"),
+            Self::PasswordWrong => ("password_wrong", S::UNAUTHORIZED, "Wrong password"),
+            Self::TooManyAttempts => (
+                "too_many_attempts",
+                S::TOO_MANY_REQUESTS,
+                "Too many wrong passwords",
+            ),
+            Self::LoginOver => ("login_over", S::UNAUTHORIZED, "The login is over"),
             Self::NotAllowed => ("not_allowed", S::FORBIDDEN, "The key is not for this"),
             Self::ChannelNotAllowed => (
                 "channel_not_allowed",
@@ -272,7 +288,7 @@ impl Problem {
     /// Returns what a client that shows no valid key is told to show (RFC 6750 section 3).
     fn challenge(&self) -> Option<&'static str> {
         match self.kind {
-            Kind::KeyMissing => Some("Bearer"),
+            Kind::KeyMissing | Kind::PasswordWrong | Kind::LoginOver => Some("Bearer"),
             Kind::KeyUnknown | Kind::KeyExpired => Some("Bearer error=\"invalid_token\""),
             Kind::NotAllowed | Kind::ChannelNotAllowed => {
                 Some("Bearer error=\"insufficient_scope\"")

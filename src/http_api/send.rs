@@ -245,7 +245,7 @@ impl<'r> Request<'r> {
         let claim = match idempotency_key(headers)? {
             None => None,
             Some(key) => {
-                let name = caller.key.name.as_bytes();
+                let name = caller.rights.name.as_bytes();
                 let key = Fingerprint::of(&[b"request", name, key]);
                 let body = Fingerprint::of(&[content.path.as_bytes(), content.body]);
                 let claim = shared.receipts.claim(key, body, messages, Instant::now());
@@ -346,7 +346,7 @@ impl<'r> Request<'r> {
                 return Err(Problem::new(Kind::Message, "id must not be empty"));
             }
             Some(id) => {
-                let name = self.caller.key.name.as_bytes();
+                let name = self.caller.rights.name.as_bytes();
                 let key = [b"message", name, channel.as_str().as_bytes(), id.as_bytes()];
                 let ext = posted.ext.map_or(&b""[..], |ext| ext.get().as_bytes());
                 let data = message.data.as_ref().map_or("", |data| data.get());

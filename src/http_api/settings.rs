@@ -1,4 +1,4 @@
-//! What an operator sets about the HTTP API: its bounds.
+//! What an operator sets about the HTTP API: its bounds, and those of logins to the page that uses it.
 
 use std::time::Duration;
 
@@ -30,6 +30,26 @@ impl Default for Settings {
             max_idempotency_keys: 100_000,
             max_watchers: 32,
             max_watched_bytes: ByteSize::mib(1),
+        }
+    }
+}
+
+/// The bounds of logins in the `[admin]` section.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default)]
+pub struct LoginSettings {
+    /// How long a login counts.
+    #[serde(with = "humantime_serde")]
+    pub login_lifetime: Duration,
+    /// How many count at once; above it the oldest ends.
+    pub max_logins: usize,
+}
+
+impl Default for LoginSettings {
+    fn default() -> Self {
+        Self {
+            login_lifetime: Duration::from_secs(12 * 3600),
+            max_logins: 100,
         }
     }
 }

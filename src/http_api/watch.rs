@@ -34,7 +34,8 @@ pub(super) async fn figures(
 ) -> Result<Live, Problem> {
     caller.may(Permission::Read)?;
     let watching = shared.server.watch_figures(bounds(&shared))?;
-    Ok(Live::new(watching).begins_with("past", &shared.server.past_figures()))
+    let live = Live::new(watching, caller, &shared);
+    Ok(live.begins_with("past", &shared.server.past_figures()))
 }
 
 /// Streams what is published on a channel, or on all channels of a pattern.
@@ -63,7 +64,7 @@ pub(super) async fn channel(
     caller.may(Permission::Read)?;
     let pattern = caller.seen(&name, &shared.server.terms().limits)?;
     let watching = shared.server.watch_channels(pattern, bounds(&shared))?;
-    Ok(Live::new(watching))
+    Ok(Live::new(watching, caller, &shared))
 }
 
 /// Streams what a session is given, and what it publishes.
@@ -95,10 +96,10 @@ pub(super) async fn session(
     caller.may(Permission::Read)?;
     let alias = read_alias(&alias)?;
     let server = &shared.server;
-    let watching = server.watch_session(alias, caller.key.channels(), bounds(&shared))?;
+    let watching = server.watch_session(alias, caller.rights.channels(), bounds(&shared))?;
     // Behind it: one that ends in between has told so.
     if !server.has_session(alias) {
         return Err(unknown());
     }
-    Ok(Live::new(watching))
+    Ok(Live::new(watching, caller, &shared))
 }

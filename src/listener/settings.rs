@@ -64,6 +64,12 @@ pub struct Settings {
     pub http2_prior_knowledge: bool,
     /// Requests of one connection by HTTP/2 at once; above it they are refused.
     pub http2_max_streams: u32,
+    /// After which silence a client by HTTP/2 that waits for a response is asked whether it is there; zero: never.
+    #[serde(with = "humantime_serde")]
+    pub http2_ping_interval: Duration,
+    /// How long it may take to answer that; above it the connection is closed.
+    #[serde(with = "humantime_serde")]
+    pub http2_ping_timeout: Duration,
     /// Bytes from which on the responses of polls are compressed for clients that read gzip; 0: never.
     pub gzip_threshold: ByteSize,
     /// How long a stopping server takes to send its clients away, one after the other.
@@ -108,6 +114,8 @@ impl Default for Settings {
             http2: true,
             http2_prior_knowledge: false,
             http2_max_streams: 250,
+            http2_ping_interval: Duration::from_secs(30),
+            http2_ping_timeout: Duration::from_secs(20),
             gzip_threshold: ByteSize::kib(16),
             drain_time: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(10),

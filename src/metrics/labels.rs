@@ -9,6 +9,8 @@ pub enum Limit {
     MaxConnectionsPerAddress,
     /// `http.http2_max_streams`.
     Http2MaxStreams,
+    /// `http.http2_ping_timeout`.
+    Http2PingTimeout,
     /// What a client may do by HTTP/2 that costs more than it says, which is no key.
     Http2Flood,
     /// The process's own limit on file descriptors, which is no key.
@@ -53,7 +55,7 @@ pub enum Limit {
     MaxSubscriptions,
     /// `bayeux.max_channels`.
     MaxChannels,
-    /// `bayeux.max_sessions_per_browser`.
+    /// `bayeux.max_sessions_per_browser` or `bayeux.http2_max_sessions_per_browser`.
     MaxSessionsPerBrowser,
     /// `bayeux.max_reconnect_spread`.
     MaxReconnectSpread,
@@ -97,6 +99,8 @@ pub enum Limit {
     MaxIdempotencyKeys,
     /// `api.max_watchers`.
     MaxWatchers,
+    /// `admin.max_logins`.
+    MaxLogins,
     /// `history.max_pending`.
     MaxPending,
     /// `history.max_replay_messages`.
@@ -110,10 +114,11 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 52] = [
+    pub(super) const ALL: [Self; 54] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerAddress,
         Self::Http2MaxStreams,
+        Self::Http2PingTimeout,
         Self::Http2Flood,
         Self::FileDescriptors,
         Self::HandshakeTimeout,
@@ -158,6 +163,7 @@ impl Limit {
         Self::MaxApiMessages,
         Self::MaxIdempotencyKeys,
         Self::MaxWatchers,
+        Self::MaxLogins,
         Self::MaxPending,
         Self::MaxReplayMessages,
         Self::AccessMaxWaiting,
@@ -172,6 +178,7 @@ impl Limit {
             self,
             Self::WriteTimeout
                 | Self::Http2MaxStreams
+                | Self::Http2PingTimeout
                 | Self::Http2Flood
                 | Self::MaxMessageIdLength
                 | Self::MaxSubscriptions
@@ -203,6 +210,7 @@ impl Limit {
             Self::MaxConnections => "http.max_connections",
             Self::MaxConnectionsPerAddress => "http.max_connections_per_address",
             Self::Http2MaxStreams => "http.http2_max_streams",
+            Self::Http2PingTimeout => "http.http2_ping_timeout",
             Self::Http2Flood => "http2_flood",
             Self::FileDescriptors => "file_descriptors",
             Self::HandshakeTimeout => "tls.handshake_timeout",
@@ -247,6 +255,7 @@ impl Limit {
             Self::MaxApiMessages => "api.max_messages",
             Self::MaxIdempotencyKeys => "api.max_idempotency_keys",
             Self::MaxWatchers => "api.max_watchers",
+            Self::MaxLogins => "admin.max_logins",
             Self::MaxPending => "history.max_pending",
             Self::MaxReplayMessages => "history.max_replay_messages",
             Self::AccessMaxWaiting => "log.access_max_waiting",

@@ -44,6 +44,7 @@ pub(super) fn apply<'a>(
             own if own.id() == *cookie => Some(Arc::clone(own)),
             _ => browsers.find(*cookie),
         }),
+        by_http2: actor.by_http2,
         ack: ack::number(message),
     };
     if let Some(advice) = scope.put_off(&connect, session, actor) {

@@ -249,6 +249,8 @@ pub struct Actor<'a> {
     pub lifetime: Option<Duration>,
     /// Whether it came by a request of its own, of which browsers allow few at once to a host.
     pub is_request: bool,
+    /// Whether that came by HTTP/2, by which they allow many.
+    pub by_http2: bool,
     /// Whether a publish may come without a session, if that is allowed at all: not by a GET, which any
     /// page can have a browser send.
     pub may_publish_without_session: bool,

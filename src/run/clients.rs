@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::access::Access;
 use crate::authentication::api_keys::ApiKeys;
+use crate::authentication::operators::Operators;
 use crate::authentication::passwords::Passwords;
 use crate::authentication::settings::Sources;
 use crate::authentication::token::Tokens;
@@ -21,6 +22,7 @@ use crate::transports::Shows;
 /// What finds who clients are.
 pub(super) struct Clients {
     pub(super) keys: ApiKeys,
+    pub(super) operators: Operators,
     pub(super) identifying: Identifying,
     pub(super) shows: Shows,
 }
@@ -41,10 +43,17 @@ impl Clients {
         let keys = ApiKeys::new(&config.api.key, config.backends.role.as_deref(), limits)?;
         let tokens = Tokens::new(&settings.tokens, &config.issuer, &claims, limits, metrics)?;
         let passwords = Passwords::new(&config.user, &settings.passwords, Arc::clone(metrics))?;
+        let operators = Operators::new(
+            &config.admin.user,
+            &settings.passwords,
+            limits,
+            Arc::clone(metrics),
+        )?;
         let shows = shows(&keys, &settings.sources, &tokens, &config.webhook);
         let authenticator = Authenticator::new(keys.clone(), tokens, passwords, webhook.cloned());
         Ok(Self {
             shows,
+            operators,
             identifying: Identifying {
                 authenticator,
                 accounts: accounts(config),

@@ -211,6 +211,9 @@ impl Reloader {
             accounts,
         };
         drop(before);
+        let operators = clients
+            .operators
+            .going_on_from(&site.http_api.terms().operators);
         let channels = match self.parts.owner {
             Some(_) => with_kept_resources(&config.channel),
             None => config.channel.clone(),
@@ -219,7 +222,7 @@ impl Reloader {
         Ok(Renewed {
             served: site.served(config, clients.shows)?,
             certificates: has_tls.then(|| Acceptor::read(&config.tls)).transpose()?,
-            api: api_terms(config, clients.keys),
+            api: api_terms(config, clients.keys, operators),
             server: Renewal {
                 limits: config.bayeux.limits.clone(),
                 access,

@@ -9,6 +9,7 @@ use crate::access::Action;
 use crate::access_log::AccessLog;
 use crate::admin::{Admin, AdminPage};
 use crate::authentication::api_keys::ApiKeys;
+use crate::authentication::operators::Operators;
 use crate::cluster::wire::Wire;
 use crate::config::Config;
 use crate::demo::{self, Demo};
@@ -101,7 +102,7 @@ impl Site {
         Routes {
             hosts: own_hosts("admin.hosts", &admin.listen, &admin.hosts),
             first: vec![Box::new(AdminPage)],
-            api: Some(Arc::clone(&self.http_api)),
+            api: Some(Arc::new(self.http_api.with_logins())),
             service: None,
             last: vec![Box::new(Admin::new(Arc::clone(&self.server)))],
         }
@@ -120,10 +121,12 @@ impl Site {
 }
 
 /// Returns what the HTTP API goes by.
-pub(super) fn api_terms(config: &Config, keys: ApiKeys) -> http_api::Terms {
+pub(super) fn api_terms(config: &Config, keys: ApiKeys, operators: Operators) -> http_api::Terms {
     http_api::Terms {
         keys,
+        operators,
         settings: config.api.bounds.clone(),
+        logins: config.admin.logins.clone(),
         operator: operator(config),
     }
 }

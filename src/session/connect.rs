@@ -19,6 +19,8 @@ pub struct Connect {
     pub events_by: EventsBy,
     /// The browser it came from, if its cookie names one and its connections are few.
     pub browser: Option<Arc<Browser>>,
+    /// Whether it came by HTTP/2.
+    pub by_http2: bool,
     /// The number of the last reply to a connect that its client has received, if it says.
     pub ack: Option<u64>,
 }

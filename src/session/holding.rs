@@ -40,7 +40,10 @@ impl Session {
         }
         let mut counted = None;
         let (state, settings) = (&mut inner.state, &*self.shared.settings.get());
-        let max_of_browser = settings.max_sessions_per_browser;
+        let max_of_browser = match connect.by_http2 {
+            true => settings.http2_max_sessions_per_browser,
+            false => settings.max_sessions_per_browser,
+        };
         let connected = state.connect(connect, is_owned, settings, now, || {
             let may_hold = self.may_hold_for(connect.browser.as_deref(), max_of_browser);
             counted = connect.browser.clone().filter(|_| may_hold);

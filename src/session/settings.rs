@@ -68,7 +68,9 @@ pub struct Settings {
     pub max_subscriptions: usize,
     /// Held connects of one browser (one cookie); below zero: no bound; zero: none is held.
     pub max_sessions_per_browser: i32,
-    /// The interval advised to the tabs above `max_sessions_per_browser`; zero stops them.
+    /// The same for connects by HTTP/2, of which a connection carries many at once.
+    pub http2_max_sessions_per_browser: i32,
+    /// The interval advised to the tabs above these; zero stops them.
     #[serde(with = "humantime_serde")]
     pub multi_session_interval: Duration,
     /// Whether a client id is accepted without its session's cookie, even once that was returned.
@@ -112,6 +114,7 @@ impl Default for Settings {
             max_refused_users: 10_000,
             max_subscriptions: 1000,
             max_sessions_per_browser: 1,
+            http2_max_sessions_per_browser: -1,
             multi_session_interval: Duration::from_secs(2),
             trust_client_session: false,
             meta_connect_deliver_only: false,

@@ -163,6 +163,7 @@ mod tests {
             lifetime: None,
             events_by: EventsBy::Replies,
             browser: None,
+            by_http2: false,
             ack: None,
         }
     }

@@ -100,6 +100,16 @@ impl Socket {
         matches!(&self.io, Io::Tls(tls) if tls.is_http2())
     }
 
+    /// Tells whether it came by TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        match &self.io {
+            Io::Tls(_) => true,
+            Io::Stream(stream) => stream.is_secure(),
+            Io::Plain(_) | Io::Elsewhere => false,
+        }
+    }
+
     /// Returns the connection, and what was read from it and not used.
     #[must_use]
     pub fn into_parts(mut self) -> (Io, Bytes) {

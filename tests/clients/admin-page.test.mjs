@@ -11,6 +11,8 @@ import { Server } from './support/server.mjs';
 
 const KEY = 'mirant_of_the_tests_of_the_page_1234567890abcd';
 const READER = 'mirant_of_the_tests_of_the_page_only_reads_1';
+/** The hash of the password `sesame`, which is quickly checked. */
+const SESAME = '$argon2id$v=19$m=8,t=1,p=1$UbS7PAMBAAIao6QmrHD8Vw$SWJCFjh9rOxpwxu9GGmFB26W75rbOTNL4R29QvnU+Ik';
 const hash = (key) => `sha256:${createHash('sha256').update(key).digest('hex')}`;
 /** A user whose name is markup, as whoever shows another key is. */
 const EVIL = '<img src=x onerror="document.title=1">';
@@ -34,9 +36,8 @@ const rules = [
 let server, origin, browser, client;
 
 /** Starts a server whose page is at a port that was free, unless somebody takes it first. */
-async function start(tries = 5) {
+async function start(more = [], tries = 5) {
   const port = await freePort();
-  origin = `http://127.0.0.1:${port}`;
   const settings = [
     `admin.listen=["127.0.0.1:${port}"]`,
     'log.level=error',
@@ -44,17 +45,18 @@ async function start(tries = 5) {
     'channel=[{pattern="/kept/**", history={messages=10}}]',
     `api.key=[${keys.join()}]`,
     `access=[${rules.join()}]`,
+    ...more,
   ];
   try {
-    return await Server.start(settings);
+    return [await Server.start(settings), `http://127.0.0.1:${port}`];
   } catch (error) {
     if (tries === 0 || !error.message.includes('in use')) throw error;
-    return start(tries - 1);
+    return start(more, tries - 1);
   }
 }
 
 before(async () => {
-  server = await start();
+  [server, origin] = await start();
   client = await Client.open(['/chat/1', EVIL_CHANNEL]);
   browser = await launch();
 });
@@ -96,7 +98,7 @@ async function api(path) {
 }
 
 /** A page of its own, with whatever goes wrong in it. */
-async function opened(options = {}, key = KEY) {
+async function opened(options = {}, key = KEY, at = origin) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
   const wrong = [];
@@ -104,10 +106,11 @@ async function opened(options = {}, key = KEY) {
   page.on('console', (message) => message.type() === 'error' && wrong.push(message.text()));
   page.on('request', (request) => {
     const url = new URL(request.url());
-    if (url.origin !== origin && url.protocol !== 'data:') wrong.push(`asked for ${request.url()}`);
+    if (url.origin !== at && url.protocol !== 'data:') wrong.push(`asked for ${request.url()}`);
   });
   page.on('dialog', (dialog) => wrong.push(`a dialog: ${dialog.message()}`));
-  await page.goto(origin);
+  await page.goto(at);
+  await page.locator('input:focus').waitFor();
   if (key) await unlock(page, key);
   return { page, wrong, close: () => context.close() };
 }
@@ -136,6 +139,48 @@ describe('the admin page', () => {
     await page.getByRole('alert').getByText('no [[api.key]] entry has this key').waitFor();
     assert.equal(await page.evaluate(() => sessionStorage.length), 0);
     await close();
+  });
+
+  test('lets in who knows a password, until that one logs out', async () => {
+    const users = `admin.user=[{name="ada", password_hash="${SESAME}", allow=["admin"]}]`;
+    const [own, at] = await start([users]);
+    try {
+      const { page, wrong, close } = await opened({}, null, at);
+      assert.equal(await page.getByLabel('Key of the HTTP API').isVisible(), false);
+      await page.keyboard.type('ada');
+      await page.keyboard.press('Tab');
+      await page.keyboard.type('wrong');
+      await page.keyboard.press('Enter');
+      await page.getByRole('alert').getByText('no [[admin.user]] entry has this name and password').waitFor();
+      // The refusal is what Chromium tells of on its console.
+      assert.match(wrong.splice(0).join(), /^[^,]*401[^,]*$/);
+      await page.getByLabel('Password').fill('sesame');
+      await page.getByRole('button', { name: 'Log in' }).click();
+      await page.getByText('● live').waitFor();
+      assert.match(await page.locator('header').textContent(), /User ada/);
+      assert.equal(await page.evaluate(() => document.cookie + sessionStorage.length + localStorage.length), '00');
+      const [cookie] = await page.context().cookies();
+      assert.deepEqual([cookie.name, cookie.httpOnly, cookie.sameSite], ['mirant_operator', true, 'Strict']);
+      await page.reload();
+      await section(page, 'Configuration');
+      await page.getByText('admin.max_logins', { exact: true }).waitFor();
+      await section(page, 'Publish');
+      await page.getByLabel('Channel', { exact: true }).fill('/chat/1');
+      await page.getByRole('button', { name: 'Send' }).click();
+      await page.getByText('Sent to 0 sessions.').waitFor();
+      await page.getByRole('button', { name: 'Log out' }).click();
+      await page.getByLabel('Password').waitFor();
+      await page.reload();
+      await page.getByText('Use a key instead').click();
+      assert.deepEqual(wrong, []);
+      await page.getByLabel('Key of the HTTP API').fill(KEY);
+      await page.getByRole('button', { name: 'Open' }).click();
+      await page.getByText('● live').waitFor();
+      assert.match(await page.locator('header').textContent(), /Key operator/);
+      await close();
+    } finally {
+      await own.stop();
+    }
   });
 
   test('shows figures as they change, and forgets the key', async () => {

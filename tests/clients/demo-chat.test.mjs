@@ -71,7 +71,7 @@ describe('the chat', () => {
   }
 
   test('what is said while it moves arrives once, and in order', async () => {
-    const lines = Array.from({ length: 24 }, (_, number) => `line ${number}`);
+    const lines = Array.from({ length: 12 }, (_, number) => `line ${number}`);
     const saying = (async () => {
       for (const line of lines) await say(ben, line);
     })();
@@ -86,8 +86,9 @@ describe('the chat', () => {
   });
 
   test('it goes on when the server was restarted', async () => {
+    for (const page of [anna, ben]) await page.getByRole('button', { name: 'Clear' }).click();
     await server.restart();
-    await Promise.all([anna, ben].map((page) => demo.sessions(page, 2)));
+    await Promise.all([anna, ben].map((page) => demo.sessions(page, 1)));
     await Promise.all([anna, ben].map((page) => demo.connected(page)));
     await say(ben, 'after the restart');
     await said(anna, 'after the restart').waitFor();

@@ -221,7 +221,13 @@ const RUNS = {
     await run.until(/data: ?\{"channel":"\/news\/today","data":"hi"\}/);
   }),
   'name = "shop"\nhash = "sha256:a85f': isConfiguration,
-  'name = "operator"\nhash = "sha256:a85f': isConfiguration,
+  'curl -s -c cookies': async (text, { shell }) => {
+    await writeFile(join(shell.folder, 'mirant.toml'), snippetWith('[[admin.user]]'));
+    const printed = shell.start("mirant serve --config mirant.toml --set 'admin.listen=[\"127.0.0.1:0\"]'");
+    const [, admin] = await printed.until(/admin on (http:\S+)\/metrics/);
+    const answers = await shell.run(text.replaceAll('http://127.0.0.1:9090', admin));
+    assert.match(answers, /"name":"ada".*"sessions":\[\]/);
+  },
   'mirant api-key\n': async (text, { shell }) => {
     const printed = await shell.run(text);
     const [, key, hash] = printed.match(/^key:  (mirant_\S{43})\nhash: sha256:([0-9a-f]{64})\n$/);

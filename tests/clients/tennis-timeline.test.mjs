@@ -8,7 +8,10 @@ const COURT = { height: 90, radius: 2 };
 const BEGAN = 5_000;
 
 /** A ball that flies to the right from x = 0, 50 units in a second. */
-const at = (t, more = {}) => ({ t, phase: 'rally', score: [0, 0], hits: 0, pads: [45, t / 100], ball: [t / 20, 45, 50, 0], ...more });
+const at = (t, more = {}) => {
+  const state = { t, phase: 'rally', score: [0, 0], hits: 0, pads: [45, t / 100], ball: [t / 20, 45, 50, 0] };
+  return { ...state, ...more };
+};
 
 /** A timeline to which states have come that were said each 40 ms, each after so many ms. */
 function timeline(count, delayOf = () => 20) {

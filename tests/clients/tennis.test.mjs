@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import { resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
+import { BALL, COURT, LEFT, PAD, RIGHT, onCourt } from '../../examples/tennis/physics.mjs';
 import { launch } from './support/browser.mjs';
 import { application } from './support/connected.mjs';
 import { Gate } from './support/gate.mjs';
@@ -16,9 +18,12 @@ import { within } from './support/within.mjs';
 const CONFIG = fileURLToPath(new URL('../../examples/tennis/mirant.toml', import.meta.url));
 const GAME = 'tennis/main.mjs';
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
-const [LEFT, RIGHT] = [0, 1];
-/** How far from the ball a player lets the pad be. */
-const NEAR = 3;
+/** Which way a ball flies that a side has hit. */
+const AWAY_FROM = [1, -1];
+/** How far from where the ball comes a player lets the pad be. */
+const NEAR = 4;
+/** How long a busy machine may need until something is to be seen of a match (ms). */
+const BOUND = 60_000;
 
 // The configuration and the game's server both read it from the environment.
 process.env.TENNIS_KEY = 'mirant_0123456789012345678901234567890123456789012';
@@ -34,7 +39,6 @@ const withGame = async (play) => onStageOf(await Server.start([], ['--demo', '--
 /** Somebody with the page, in a browser context of its own. */
 class Somebody {
   #hearing = new Set();
-  #held = null;
 
   static async open(stage, name, { origin = stage.server.origin, ...options } = {}) {
     const somebody = new Somebody();
@@ -59,11 +63,13 @@ class Somebody {
   sees = (text) => this.page.getByText(text).first().waitFor();
   presses = (name) => this.page.getByRole('button', { name, exact: true }).click();
   /** Presses a button in a line of the lobby. */
-  chooses = (line, name) => this.page.getByRole('listitem').filter({ hasText: line }).getByRole('button', { name }).click();
+  chooses(line, name) {
+    return this.page.getByRole('listitem').filter({ hasText: line }).getByRole('button', { name }).click();
+  }
 
-  /** Waits for a state of the match, as it comes by WebSocket from now on. */
-  state(what, isSo = () => true) {
-    const come = new Promise((resolve) => {
+  /** The next state of the match that is so, as it comes by WebSocket; it may never come. */
+  #next(isSo = () => true) {
+    return new Promise((resolve) => {
       const hear = (state) => {
         if (!isSo(state)) return;
         this.#hearing.delete(hear);
@@ -71,52 +77,77 @@ class Somebody {
       };
       this.#hearing.add(hear);
     });
-    return within(what, come, 40_000);
   }
+
+  /** Waits for a state of the match. */
+  state = (what, isSo) => within(what, this.#next(isSo), BOUND);
 
   /** Waits until somebody's pad has sent the ball back. */
   sendsBack(side) {
-    let before;
+    let hits = Infinity;
     return this.state(`side ${side} to hit the ball`, (state) => {
-      const isHit = state.hits > before?.hits && Math.sign(before.ball[2]) === [-1, 1][side] && state.ball[2] * before.ball[2] < 0;
-      before = state;
+      const isHit = state.hits > hits && Math.sign(state.ball[2]) === AWAY_FROM[side];
+      ({ hits } = state);
       return isHit;
     });
   }
 
-  /** Follows the ball by `move` for as long as there is a page, as a watcher sees the ball. */
-  follow(side, watcher, move) {
-    let isBusy = false;
-    watcher.#hearing.add(async ({ ball, pads }) => {
-      if (isBusy) return;
-      isBusy = true;
-      await move(ball[1], pads[side]).catch((error) => {
-        if (!this.page.isClosed()) throw error;
-      });
-      isBusy = false;
-    });
+  /** Is where the ball will come, by `move`, until the match is over; a watcher sees the ball. */
+  async follow(side, watcher, move) {
+    try {
+      for (;;) {
+        const { ball, pads, end } = await watcher.#next();
+        if (end) return;
+        const aim = comesTo(side, ball);
+        if (Math.abs(aim - pads[side]) > NEAR) await move(aim, pads[side], () => watcher.#rest(side));
+      }
+    } catch (error) {
+      if (!this.page.isClosed() && !watcher.page.isClosed()) throw error;
+    }
   }
 
-  /** Holds the key by which the pad comes nearer to the ball. */
-  byKeys = async (ball, pad) => {
-    const key = Math.abs(ball - pad) < NEAR ? null : ball > pad ? 'ArrowDown' : 'ArrowUp';
-    if (key === this.#held) return;
-    if (this.#held) await this.page.keyboard.up(this.#held);
-    this.#held = key;
-    if (key) await this.page.keyboard.down(key);
+  /** Holds a key for as long as a pad needs for the way, and sees where that has led. */
+  byKeys = async (aim, pad, rest) => {
+    const key = aim > pad ? 'ArrowDown' : 'ArrowUp';
+    await this.page.keyboard.down(key);
+    await delay((1000 * Math.abs(aim - pad)) / PAD.speed);
+    await this.page.keyboard.up(key);
+    await rest();
   };
 
-  /** Touches the court where the ball is. */
-  byTouch = async (ball) => {
-    const { x, y, width, height } = await this.page.locator('.court').boundingBox();
-    await this.page.touchscreen.tap(x + width / 2, y + (ball / 90) * height);
+  /** Touches the court there. */
+  byTouch = async (aim, _, rest) => {
+    const court = await this.page.locator('.court').boundingBox();
+    if (!court) return; // the lobby is to be seen
+    const { x, y, width, height } = court;
+    await this.page.touchscreen.tap(x + width / 2, y + (aim / COURT.height) * height);
+    await rest();
   };
+
+  /** Waits until a pad moves no more. */
+  #rest(side) {
+    let before = null;
+    return this.#next(({ pads }) => {
+      const rests = pads[side] === before;
+      before = pads[side];
+      return rests;
+    });
+  }
 
   #take(text) {
     for (const { channel, data } of [JSON.parse(text)].flat()) {
       if (channel.startsWith('/tennis/match/') && data) for (const hear of this.#hearing) hear(data);
     }
   }
+}
+
+/** How high the ball will be at a side's pad, for which it may bounce; in the middle if it flies away. */
+function comesTo(side, [x, y, vx, vy]) {
+  if (Math.sign(vx) === AWAY_FROM[side]) return COURT.height / 2;
+  const front = side === LEFT ? PAD.face : COURT.width - PAD.face;
+  const room = COURT.height - 2 * BALL.radius;
+  const down = Math.abs(y - BALL.radius + (vy * (front - x)) / vx) % (2 * room);
+  return onCourt(BALL.radius + (down > room ? 2 * room - down : down));
 }
 
 /** Ann invites Ben, who plays; Eve looks on. */
@@ -127,9 +158,11 @@ async function begin(ann, ben, eve) {
   await ben.presses('Play');
   await eve.chooses('Ann 0 : 0 Ben', 'Watch');
   ann.follow(LEFT, eve, ann.byKeys);
+  ben.follow(RIGHT, eve, ben.byTouch);
 }
 
-describe('comet tennis', () => {
+// They wait more than they work: for balls that are about to fly.
+describe('comet tennis', { concurrency: 2 }, () => {
   test('two play, by keys and by touch, and a third looks on; one of them goes on by long-polling', () =>
     withGame(async (stage) => {
       const ann = await Somebody.open(stage, 'Ann');
@@ -137,7 +170,6 @@ describe('comet tennis', () => {
       await application(stage, GAME);
       const [ben, eve] = [await Somebody.open(stage, 'Ben', PHONE), await Somebody.open(stage, 'Eve')];
       await begin(ann, ben, eve);
-      ben.follow(RIGHT, eve, ben.byTouch);
       await eve.sendsBack(LEFT);
       await eve.sendsBack(RIGHT);
 
@@ -160,10 +192,9 @@ describe('comet tennis', () => {
       stage.add(gate);
       const game = await application(stage, GAME);
       const ann = await Somebody.open(stage, 'Ann');
-      const ben = await Somebody.open(stage, 'Ben', { origin: gate.origin });
+      const ben = await Somebody.open(stage, 'Ben', { ...PHONE, origin: gate.origin });
       const eve = await Somebody.open(stage, 'Eve');
       await begin(ann, ben, eve);
-      ben.follow(RIGHT, eve, ben.byKeys);
       await eve.sendsBack(RIGHT);
 
       gate.shut();
@@ -189,6 +220,23 @@ describe('comet tennis', () => {
       await eve.sendsBack(LEFT);
     }));
 
+  test('of two windows of a player one has the pad', () =>
+    withGame(async (stage) => {
+      await application(stage, GAME);
+      const ann = await Somebody.open(stage, 'Ann');
+      await ann.chooses('The house', 'Practise');
+      await ann.sees('in play');
+      // As a browser does that duplicates a tab.
+      const kept = await ann.page.evaluate(() => ({ ...sessionStorage }));
+      const second = await ann.page.context().newPage();
+      await second.addInitScript((entries) => Object.assign(sessionStorage, entries), kept);
+      await second.goto(ann.page.url());
+      await ann.sees('You play in another window');
+      await ann.presses('Play here');
+      await second.getByText('You play in another window').waitFor();
+      assert.equal(await ann.page.getByText('You play in another window').isVisible(), false);
+    }));
+
   test('one command starts Mirant and the game, with a key of its own', async () => {
     Object.assign(process.env, { MIRANT: resolve(binary()), MIRANT_HTTP__LISTEN: '127.0.0.1:0' });
     const log = [];
@@ -206,7 +254,8 @@ describe('comet tennis', () => {
       const [ann, eve] = [await RawSession.open(stage.server.url), await RawSession.open(stage.server.url)];
       const call = async (session, what, data) => {
         const sent = await session.ask(`/service/tennis/${what}`, { data, id: what });
-        return [...sent, ...(await session.ask('/meta/connect', { connectionType: 'long-polling' }))].find((message) => message.data).data;
+        const later = await session.ask('/meta/connect', { connectionType: 'long-polling' });
+        return [...sent, ...later].find((message) => message.data).data;
       };
       await call(ann, 'enter', { name: 'Ann' });
       assert.deepEqual(await call(ann, 'pad', { y: 1 }), { error: 'You are in no match.' });

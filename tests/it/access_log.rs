@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use crate::support::program::{ConfigFile, Serving, run, stderr};
-use crate::support::{Client, Events, Http, Http2, Request, WebSocket};
+use crate::support::{Client, Events, Http, Http2, Request, WebSocket, until};
 
 /// A program that writes its access log to standard output, as JSON; where its clients and its operator connect.
 fn serving() -> (Serving, [SocketAddr; 2]) {
@@ -119,6 +119,7 @@ async fn a_file_that_was_moved_away_is_made_anew_by_sighup_and_all_is_written_at
     let serving = Serving::start(&["--config", config.path(), &set]);
     let mut http = Http::open(serving.address()).await;
     http.exchange(Request::new("GET", "/first")).await;
+    until(|| fs::read_to_string(&path).is_ok_and(|text| text.contains("/first"))).await;
     fs::rename(&path, &old).unwrap();
     serving.signal("HUP");
     // Nothing tells when that was heard, but where lines go.

@@ -165,7 +165,7 @@ async fn the_page_runs_only_what_is_served_with_it() {
             assert!(!file.text().contains(word), "{path} has {word}");
         }
     }
-    assert_eq!(seen, 14);
+    assert_eq!(seen, 15);
 }
 
 #[tokio::test]

@@ -442,6 +442,24 @@ fn a_subscription_that_the_server_takes_back_is_asked_for_again() {
 }
 
 #[test]
+fn it_says_where_messages_may_be_missing() {
+    let (address, _questions) = server_that_follows(vec![
+        r#"[{"channel":"/meta/handshake","successful":true,"clientId":"c"}]"#.to_owned(),
+        r#"[{"channel":"/meta/subscribe","successful":true}]"#.to_owned(),
+        r#"[{"channel":"/meta/connect","successful":true,"ext":{"gap":["/a","/b"]}}]"#.to_owned(),
+        r#"[{"channel":"/a","data":1},{"channel":"/meta/connect","successful":true}]"#.to_owned(),
+    ]);
+    let words = "/a /b --count 1 --transport long-polling";
+    let output = end_of(&mut subscribe(address, words));
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("messages of /a, /b may be missing here"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_server_that_makes_no_sense_is_not_believed() {
     let ok = |body: &str| {
         let length = body.len();

@@ -12,11 +12,11 @@ use crate::support::program::{ConfigFile, Serving, run};
 use crate::support::{Client, Events, Http, Request, only, within};
 
 /// A running program with its file, its operator's address, and what it logs.
-struct Rig {
+pub(crate) struct Rig {
     file: ConfigFile,
     serving: Serving,
     address: SocketAddr,
-    admin: SocketAddr,
+    pub(crate) admin: SocketAddr,
     log: BufReader<ChildStderr>,
 }
 
@@ -27,7 +27,7 @@ fn operator(more: &str) -> String {
 
 impl Rig {
     /// Starts a program with a file to which the operator's key is added.
-    fn start(name: &str, text: &str) -> Self {
+    pub(crate) fn start(name: &str, text: &str) -> Self {
         let file = ConfigFile::new(name, &operator(text));
         let arguments = [
             "--config",
@@ -61,7 +61,7 @@ impl Rig {
     }
 
     /// Writes the file anew, and has it reloaded; returns what the command says.
-    fn change(&self, text: &str) -> String {
+    pub(crate) fn change(&self, text: &str) -> String {
         self.write(text);
         let output = self.reload();
         let said = String::from_utf8(output.stdout).unwrap();

@@ -1,4 +1,7 @@
-/** The HTTP API, with the key that was typed in. It is kept as long as the tab is open, and goes nowhere else. */
+/**
+ * The HTTP API, with the key that was typed in, or the cookie of a login. A key is kept as long as the tab is open, and
+ * goes nowhere else.
+ */
 
 const STORE = 'mirant.key';
 
@@ -20,14 +23,20 @@ export class Refused extends Error {
 /** The server cannot be reached. */
 export class Unreachable extends Error {}
 
+/** What shows who asks. Without the header a cookie does not count, as any page can have it sent. */
+function shown() {
+  const own = { 'X-Requested-With': 'mirant' };
+  if (key.get() === null) return { credentials: 'same-origin', headers: own };
+  return { credentials: 'omit', headers: { ...own, Authorization: `Bearer ${key.get()}` } };
+}
+
 async function ask(path, options = {}) {
   let response;
   try {
     response = await fetch(`/api/v1${path}`, {
       ...options,
+      ...shown(),
       cache: 'no-store',
-      credentials: 'omit',
-      headers: { Authorization: `Bearer ${key.get()}`, ...options.headers },
     });
   } catch (error) {
     if (error.name === 'AbortError') throw error;

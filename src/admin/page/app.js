@@ -1,10 +1,11 @@
-/** The page: it asks for a key, and then shows one section at a time. */
+/** The page: it shows one section at a time to whoever has logged in. */
 
-import { Refused, follow, get, key } from './api.js';
+import { Refused, follow, get, key, remove } from './api.js';
 import { channels, cluster } from './channels.js';
 import { configuration } from './configuration.js';
-import { failure, field, fill, foreign, h } from './dom.js';
+import { fill, foreign, h } from './dom.js';
 import { kept } from './kept.js';
+import { prompt } from './login.js';
 import { overview } from './overview.js';
 import { publish } from './publish.js';
 import { rules } from './rules.js';
@@ -65,43 +66,10 @@ function mean(all) {
   return last;
 }
 
-function prompt(problem) {
+/** Asks who it is. */
+function ask(problem) {
   document.title = 'Mirant';
-  const input = h('input', { type: 'password', name: 'key', autocomplete: 'off', required: true, spellcheck: 'false' });
-  const told = h('div', {}, problem && failure(problem));
-  const button = h('button', { type: 'submit', class: 'primary' }, 'Open');
-  const open = async (event) => {
-    event.preventDefault();
-    button.disabled = true;
-    key.set(input.value.trim());
-    try {
-      start(await get('/key'));
-    } catch (error) {
-      key.forget();
-      button.disabled = false;
-      fill(told, failure(error.message));
-      input.focus();
-    }
-  };
-  fill(
-    app,
-    h(
-      'main',
-      { class: 'prompt' },
-      h('h1', {}, 'Mirant'),
-      h('form', { class: 'card form', onsubmit: open }, field('Key of the HTTP API', input, 'It is kept until this tab is closed.'), told, button),
-      h(
-        'details',
-        {},
-        h('summary', {}, 'Where do I get a key?'),
-        h('p', {}, 'This command prints a key, and its hash:'),
-        h('pre', { class: 'code' }, 'mirant api-key'),
-        h('p', {}, 'Put the hash into the configuration of the server, and start it again. "admin" allows all that there is here; a key with "read" shows figures and channels only.'),
-        h('pre', { class: 'code' }, '[[api.key]]\nname = "operator"\nhash = "sha256:…"\nallow = ["admin"]'),
-      ),
-    ),
-  );
-  input.focus();
+  prompt(app, start, problem);
 }
 
 function start(known) {
@@ -114,7 +82,8 @@ function start(known) {
   );
   const nav = h('nav', { 'aria-label': 'Sections' }, h('ul', {}, ...[...links.values()].map((link) => h('li', {}, link))));
   const skip = h('button', { type: 'button', class: 'skip', onclick: () => main.querySelector('h1')?.focus() }, 'Skip to the content');
-  const leave = h('button', { type: 'button', class: 'small', onclick: () => end() }, 'Forget the key');
+  const hasKey = key.get() !== null;
+  const leave = h('button', { type: 'button', class: 'small', onclick: () => logout() }, hasKey ? 'Forget the key' : 'Log out');
   fill(
     app,
     h(
@@ -126,7 +95,7 @@ function start(known) {
         skip,
         h('strong', { class: 'brand' }, 'Mirant ', h('small', {}, known.version)),
         status,
-        h('span', { class: 'who' }, 'Key ', foreign(known.name, 40)),
+        h('span', { class: 'who' }, hasKey ? 'Key ' : 'User ', foreign(known.name, 40)),
         leave,
       ),
       nav,
@@ -185,7 +154,16 @@ function start(known) {
     removeEventListener('hashchange', move);
     document.removeEventListener('visibilitychange', attend);
     key.forget();
-    prompt(why);
+    ask(why);
+  }
+
+  async function logout() {
+    try {
+      if (!hasKey) await remove('/login');
+      end();
+    } catch (error) {
+      end(`You are still logged in: ${error.message}`);
+    }
   }
 
   show(true);
@@ -201,12 +179,13 @@ function decoded(text) {
 }
 
 async function begin() {
-  if (key.get() === null) return prompt();
   try {
+    const isKnown = key.get() !== null || (await get('/login')).user !== null;
+    if (!isKnown) return ask();
     start(await get('/key'));
   } catch (error) {
     if (error instanceof Refused && error.status === 401) key.forget();
-    prompt(error.message);
+    ask(error.message);
   }
 }
 

@@ -89,5 +89,6 @@ export function overview(_, { figures }) {
   };
   const stop = figures.watch(show);
   show();
-  return { element: h('div', {}, heading('Overview'), waiting, content), stop };
+  const whose = h('p', { class: 'muted' }, 'Of this server. In a cluster each node has its own figures.');
+  return { element: h('div', {}, heading('Overview'), whose, waiting, content), stop };
 }

@@ -4,6 +4,7 @@
 //! key only its hash is kept.
 
 mod digest;
+mod rights;
 pub mod settings;
 
 use std::sync::Arc;
@@ -14,8 +15,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::Problem;
 use crate::access::{Action, Grant, Identity};
-use crate::bayeux::{ChannelName, ChannelPattern, Limits};
+use crate::bayeux::{ChannelPattern, Limits};
 pub use digest::Digest;
+pub use rights::Rights;
 pub use settings::{Key, Permission};
 
 /// What the keys begin with that `mirant api-key` makes.
@@ -34,13 +36,9 @@ const ALL: &str = "/**";
 /// A key that may be used.
 #[derive(Debug)]
 pub struct ApiKey {
-    /// Its name.
-    pub name: String,
-    /// Who shows it as a Bayeux client.
-    pub identity: Arc<Identity>,
+    /// What it may be used for; its identity is that of a Bayeux client that shows it.
+    pub rights: Arc<Rights>,
     digest: Digest,
-    allow: Vec<Permission>,
-    channels: Vec<ChannelPattern>,
     expires: Option<SystemTime>,
 }
 
@@ -130,89 +128,59 @@ impl ApiKeys {
 
 impl ApiKey {
     fn new(key: &Key, digest: Digest, calls_role: Option<&str>, limits: &Limits) -> Self {
-        let parsed = |text: &String| ChannelPattern::parse(text, limits).ok();
-        let channels: Vec<ChannelPattern> = key.channels.iter().filter_map(parsed).collect();
-        let mut made = Self {
-            name: key.name.clone(),
-            identity: Arc::default(),
-            digest,
-            allow: key.allow.clone(),
-            channels,
-            expires: key.expires,
-        };
-        made.identity = Arc::new(Identity {
+        let mut rights = Rights::new(settings::LIST, &key.name, &key.allow, &key.channels, limits);
+        rights.identity = Arc::new(Identity {
             user: key.name.clone(),
             roles: calls_role
-                .filter(|_| made.allows(Permission::Calls))
+                .filter(|_| rights.allows(Permission::Calls))
                 .map(str::to_owned)
                 .into_iter()
                 .collect(),
             claims: Vec::new(),
-            grants: made.grants(limits),
+            grants: grants(&rights, limits),
             expires: key.expires,
         });
-        made
+        Self {
+            rights: Arc::new(rights),
+            digest,
+            expires: key.expires,
+        }
     }
 
     fn has(self: &Arc<Self>, digest: &Digest) -> bool {
         self.digest.is(digest)
     }
+}
 
-    /// Tells whether it may be used for something, on whichever channels.
-    #[must_use]
-    pub fn allows(&self, permission: Permission) -> bool {
-        let mut allow = self.allow.iter();
-        allow.any(|allowed| matches!(allowed, Permission::Admin) || *allowed == permission)
-    }
-
-    /// Returns what it may be used for, as its entry says.
-    #[must_use]
-    pub fn permissions(&self) -> &[Permission] {
-        &self.allow
-    }
-
-    /// Tells whether it may be used for a channel.
-    #[must_use]
-    pub fn covers(&self, channel: &ChannelName) -> bool {
-        self.channels.iter().any(|pattern| pattern.matches(channel))
-    }
-
-    /// Returns the channels for which it may be used.
-    #[must_use]
-    pub fn channels(&self) -> &[ChannelPattern] {
-        &self.channels
-    }
-
-    /// Returns what a Bayeux client may do that shows it, where no access rule decides.
-    fn grants(&self, limits: &Limits) -> Vec<Grant> {
-        let mut grants = vec![Grant {
-            actions: vec![Action::Handshake],
-            channels: Vec::new(),
-        }];
-        let mut grant = |actions: &[Action], channels: Vec<ChannelPattern>| {
-            if !channels.is_empty() {
-                let actions = actions.to_vec();
-                grants.push(Grant { actions, channels });
-            }
-        };
-        if self.allows(Permission::Publish) {
-            grant(&[Action::Publish], self.channels.clone());
+/// Returns what a Bayeux client may do that shows a key with these rights, where no access rule decides.
+fn grants(rights: &Rights, limits: &Limits) -> Vec<Grant> {
+    let mut grants = vec![Grant {
+        actions: vec![Action::Handshake],
+        channels: Vec::new(),
+    }];
+    let mut grant = |actions: &[Action], channels: Vec<ChannelPattern>| {
+        if !channels.is_empty() {
+            let actions = actions.to_vec();
+            grants.push(Grant { actions, channels });
         }
-        if self.allows(Permission::Read) {
-            grant(&[Action::Subscribe], self.channels.clone());
-        }
-        if self.allows(Permission::Calls) {
-            let services = self
-                .channels
-                .iter()
-                .filter_map(|pattern| match pattern.as_str() {
-                    ALL => ChannelPattern::parse(ALL_SERVICES, limits).ok(),
-                    text => text.starts_with("/service/").then(|| pattern.clone()),
-                });
-            grant(&[Action::Subscribe, Action::Publish], services.collect());
-        }
-        grants
+    };
+    if rights.allows(Permission::Publish) {
+        grant(&[Action::Publish], rights.channels().to_vec());
     }
+    if rights.allows(Permission::Read) {
+        grant(&[Action::Subscribe], rights.channels().to_vec());
+    }
+    if rights.allows(Permission::Calls) {
+        let services = rights
+            .channels()
+            .iter()
+            .filter_map(|pattern| match pattern.as_str() {
+                ALL => ChannelPattern::parse(ALL_SERVICES, limits).ok(),
+                text => text.starts_with("/service/").then(|| pattern.clone()),
+            });
+        grant(&[Action::Subscribe, Action::Publish], services.collect());
+    }
+    grants
 }
 
 /// Makes a key.

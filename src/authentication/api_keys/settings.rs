@@ -15,7 +15,7 @@ const MAX_KEYS: usize = 1000;
 /// The length of a key's name in bytes.
 const MAX_NAME: usize = 100;
 /// What the configuration calls the list.
-const LIST: &str = "api.key";
+pub const LIST: &str = "api.key";
 
 /// What a key may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -149,37 +149,46 @@ pub fn problems(keys: &[Key], limits: &Limits) -> Vec<Problem> {
             },
             (Some(_), None) => {}
         }
-        if key.allow.is_empty() {
-            refuse(
-                "allow",
-                "[]".to_owned(),
-                "name at least one of \"publish\", \"read\", \"sessions\", \"admin\" and \"calls\"",
-            );
-        }
-        if key.channels.is_empty() {
-            let fix = "name at least one channel or pattern; leave it out for all: [\"/**\"]";
-            refuse("channels", "[]".to_owned(), fix);
-        }
-        for channel in &key.channels {
-            match ChannelPattern::parse(channel, limits) {
-                Err(_) => refuse(
-                    "channels",
-                    shown(channel),
-                    "must be a channel or a pattern, such as \"/chat/1\" or \"/chat/**\"",
-                ),
-                Ok(pattern) if pattern.kind() == ChannelKind::Meta => refuse(
-                    "channels",
-                    shown(channel),
-                    "no key is for meta channels; name others, such as \"/chat/**\"",
-                ),
-                Ok(_) => {}
-            }
+        for (name, value, fix) in rights_problems(&key.allow, &key.channels, limits) {
+            refuse(name, value, fix);
         }
     }
     problems
 }
 
-fn name_fix(name: &str) -> Option<String> {
+/// Lists what is wrong with what an entry allows: keys of it, their values, and what to do.
+pub(in crate::authentication) fn rights_problems(
+    allow: &[Permission],
+    channels: &[String],
+    limits: &Limits,
+) -> Vec<(&'static str, String, &'static str)> {
+    let mut problems = Vec::new();
+    if allow.is_empty() {
+        problems.push((
+            "allow",
+            "[]".to_owned(),
+            "name at least one of \"publish\", \"read\", \"sessions\", \"admin\" and \"calls\"",
+        ));
+    }
+    if channels.is_empty() {
+        let fix = "name at least one channel or pattern; leave it out for all: [\"/**\"]";
+        problems.push(("channels", "[]".to_owned(), fix));
+    }
+    for channel in channels {
+        let fix = match ChannelPattern::parse(channel, limits) {
+            Err(_) => "must be a channel or a pattern, such as \"/chat/1\" or \"/chat/**\"",
+            Ok(pattern) if pattern.kind() == ChannelKind::Meta => {
+                "meta channels are the protocol's own; name others, such as \"/chat/**\""
+            }
+            Ok(_) => continue,
+        };
+        problems.push(("channels", shown(channel), fix));
+    }
+    problems
+}
+
+/// Tells what is wrong with a name.
+pub(in crate::authentication) fn name_fix(name: &str) -> Option<String> {
     if name.is_empty() {
         Some("must not be empty".to_owned())
     } else if name.len() > MAX_NAME {
@@ -242,7 +251,7 @@ mod tests {
                 &[
                     "api.key[0].channels = \"chat\": must be a channel or a pattern",
                     "api.key[0].channels = \"/a/**/b\": must be a channel or a pattern",
-                    "api.key[0].channels = \"/meta/*\": no key is for meta channels",
+                    "api.key[0].channels = \"/meta/*\": meta channels are the protocol's own",
                 ],
             ),
         ];

@@ -4,6 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
 use crate::access::{Access, Asked, Rule, Subject};
+use crate::bayeux::ChannelName;
 
 const KEY: &str = "mirant_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
@@ -37,7 +38,10 @@ fn a_key_is_found_by_its_whole_text_until_it_expires() {
         ],
         None,
     );
-    let found = |shown: &str, now| keys.find(shown, at(now)).map(|key| key.name.as_str());
+    let found = |shown: &str, now| {
+        keys.find(shown, at(now))
+            .map(|key| key.rights.name.as_str())
+    };
     let cases = [
         (KEY, 99, Ok("a")),
         (&*other, 9, Ok("b")),
@@ -116,7 +120,7 @@ fn admin_is_all_of_it_and_channels_are_those_of_the_patterns() {
         let key = keys.find(KEY, at(0)).expect("the key");
         for asked in all {
             let expected = allowed == Permission::Admin || asked == allowed;
-            assert_eq!(key.allows(asked), expected, "{allowed:?} {asked:?}");
+            assert_eq!(key.rights.allows(asked), expected, "{allowed:?} {asked:?}");
         }
     }
     let key = Key {
@@ -132,7 +136,7 @@ fn admin_is_all_of_it_and_channels_are_those_of_the_patterns() {
         ("/c", false),
     ] {
         let channel = ChannelName::parse(name, &Limits::default()).expect("a channel");
-        assert_eq!(key.covers(&channel), expected, "{name}");
+        assert_eq!(key.rights.covers(&channel), expected, "{name}");
     }
 }
 
@@ -178,7 +182,7 @@ fn a_client_that_shows_a_key_has_its_name_its_role_and_what_it_allows() {
             ..entry("backend", KEY, allow)
         };
         let keys = keys(&[key], Some("backend-role"));
-        let identity = &keys.find(KEY, at(0)).expect("the key").identity;
+        let identity = &keys.find(KEY, at(0)).expect("the key").rights.identity;
         assert_eq!(identity.user, "backend");
         let roles: &[&str] = if has_role { &["backend-role"] } else { &[] };
         assert_eq!(identity.roles, roles, "{allow:?}");

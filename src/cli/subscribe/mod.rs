@@ -143,6 +143,10 @@ async fn listen(args: &Args, receiver: &mut Option<Receiver>) -> Result<Ending, 
                 say(&line);
             }
         }
+        if !heard.missing.is_empty() && !args.quiet {
+            let channels = shown(&heard.missing.join(", "));
+            say(&format!("messages of {channels} may be missing here"));
+        }
         let count = usize::try_from(left).unwrap_or(usize::MAX);
         let count = count.min(heard.events.len());
         let events = &heard.events[..count];

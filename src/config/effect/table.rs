@@ -25,6 +25,8 @@ pub(super) const AT_ONCE: &Keys = &[
             "gzip_threshold",
             "http2_prior_knowledge",
             "http2_max_streams",
+            "http2_ping_interval",
+            "http2_ping_timeout",
             "drain_time",
             "shutdown_timeout",
         ],
@@ -59,6 +61,7 @@ pub(super) const AT_ONCE: &Keys = &[
             "max_refused_users",
             "max_subscriptions",
             "max_sessions_per_browser",
+            "http2_max_sessions_per_browser",
             "multi_session_interval",
             "trust_client_session",
             "meta_connect_deliver_only",
@@ -140,7 +143,11 @@ pub(super) const AT_ONCE: &Keys = &[
         ],
     ),
     ("log", &["level"]),
-    ("admin", &["hosts"]),
+    ("admin", &["hosts", "login_lifetime", "max_logins"]),
+    (
+        "admin.user",
+        &["name", "password_hash", "allow", "channels"],
+    ),
     (
         "api",
         &[

@@ -4,6 +4,7 @@ use super::forms::{form_fix, service_fix};
 use super::{Checks, shown};
 use crate::access::{Access, Rule};
 use crate::authentication::api_keys::{self, Permission};
+use crate::authentication::operators;
 use crate::authentication::passwords::Passwords;
 use crate::authentication::token::{self, settings::Issuer};
 use crate::config::Config;
@@ -141,6 +142,14 @@ impl Checks {
 
     pub(super) fn api_keys(&mut self, config: &Config) {
         for problem in api_keys::settings::problems(&config.api.key, &config.bayeux.limits) {
+            self.refuse(&problem.key, problem.value, &problem.fix);
+        }
+    }
+
+    pub(super) fn operators(&mut self, config: &Config) {
+        let passwords = &config.authentication.passwords;
+        let limits = &config.bayeux.limits;
+        for problem in operators::problems(&config.admin.user, passwords, limits) {
             self.refuse(&problem.key, problem.value, &problem.fix);
         }
     }

@@ -9,6 +9,8 @@ use crate::config::Config;
 
 /// Heartbeats come about once a second.
 const LEAST: Duration = Duration::from_secs(1);
+/// After a node counts as dead, others know of it within this time.
+const KNOWN: Duration = Duration::from_secs(2);
 
 impl Checks {
     pub(super) fn cluster(&mut self, config: &Config) {
@@ -58,6 +60,12 @@ impl Checks {
             cluster.node_timeout >= LEAST,
             "cluster.node_timeout",
             "must be 1s or more, as heartbeats come about that often",
+        );
+        self.require(
+            config.bayeux.session.max_interval >= cluster.node_timeout.saturating_add(KNOWN),
+            "bayeux.max_interval",
+            "must be at least 2s above cluster.node_timeout, \
+             or sessions expire before it is known that a node is gone",
         );
         self.require(
             config.history.directory.is_none(),

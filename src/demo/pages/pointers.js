@@ -30,8 +30,11 @@ export class Pointers {
     const { clientWidth, clientHeight } = this.#element;
     label.textContent = name;
     label.style.setProperty('--hue', hueOf(name));
-    label.classList.toggle('left', place[0] > WIDTH * 0.8);
-    label.style.transform = `translate(${(place[0] / WIDTH) * clientWidth}px, ${(place[1] / HEIGHT) * clientHeight}px)`;
+    // Near the right edge the label is on the other side.
+    const isLeft = place[0] > WIDTH * 0.8;
+    label.classList.toggle('left', isLeft);
+    const [x, y] = [(place[0] / WIDTH) * clientWidth, (place[1] / HEIGHT) * clientHeight];
+    label.style.transform = `translate(${x}px, ${y}px) translateX(${isLeft ? -100 : 0}%)`;
     clearTimeout(pointer.timer);
     pointer.timer = setTimeout(() => this.remove(id), SILENCE);
   }

@@ -16,6 +16,8 @@ const MATCH_SILENCE = 3_500;
 /** How long it may take until the game's server is known to be another (ms). */
 const ANOTHER_RUN = 2_000;
 const LOOK_EVERY = 1_000;
+/** How often it is looked for while it does not answer (ms). */
+const TRY_EVERY = 3_000;
 
 export class Game {
   /** What the game's server has published last. */
@@ -33,8 +35,11 @@ export class Game {
   #subscription = null;
   /** The run of the game's server that this player has entered. */
   #entered = null;
+  /** How often this player has entered. */
+  #entries = 0;
   #isEntering = false;
   #heardAt = 0;
+  #triedAt = 0;
   #changed;
   #stated;
 
@@ -71,6 +76,7 @@ export class Game {
     this.#name = name;
     if (this.#isEntering) return;
     this.#isEntering = true;
+    this.#triedAt = performance.now();
     const ticket = sessionStorage.getItem(TICKET) ?? undefined;
     this.#call('enter', { name, ticket }, (answer, error) => {
       this.#isEntering = false;
@@ -78,6 +84,7 @@ export class Game {
       sessionStorage.setItem(TICKET, answer.ticket);
       this.me = { id: answer.id, name: answer.name };
       this.#entered = answer.run;
+      this.#entries += 1;
       this.isElsewhere = false;
       this.#changed();
     });
@@ -91,12 +98,12 @@ export class Game {
   /** Says where the own pad is wanted, and that the player is there. */
   want(y) {
     if (this.isElsewhere || !this.#isConnected) return;
-    const run = this.#entered;
+    const entries = this.#entries;
     this.#call('pad', { y }, (_, error) => {
       if (error !== 'Enter first.') return;
       // If it is another run of the game's server that does not know this session, that is soon known.
       setTimeout(() => {
-        if (this.#entered !== run || this.#isEntering || this.isElsewhere) return;
+        if (this.#entries !== entries || this.#isEntering || this.isElsewhere) return;
         this.isElsewhere = true;
         this.#changed();
       }, ANOTHER_RUN);
@@ -133,8 +140,9 @@ export class Game {
   #look() {
     if (!this.#isConnected || this.isElsewhere) return;
     const isOn = this.lobby?.matches.some(({ id, over }) => id === this.#watched && !over);
-    const silence = performance.now() - this.#heardAt;
-    if (!this.isThere || silence > (isOn ? MATCH_SILENCE : LOBBY_SILENCE)) this.enter();
+    const now = performance.now();
+    const isLate = now - this.#heardAt > (isOn ? MATCH_SILENCE : LOBBY_SILENCE);
+    if ((isLate || !this.isThere) && now - this.#triedAt > TRY_EVERY) this.enter();
   }
 
   #call(what, data, answered) {

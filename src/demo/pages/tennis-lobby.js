@@ -81,6 +81,7 @@ function keepFocus(replace) {
   const { do: what, to } = document.activeElement?.dataset ?? {};
   replace();
   if (what === undefined || document.activeElement !== document.body) return;
-  const same = [...document.querySelectorAll(`[data-do="${what}"]`)].find(({ dataset }) => (dataset.to ?? '') === (to ?? ''));
+  const alike = [...document.querySelectorAll(`[data-do="${what}"]`)];
+  const same = alike.find(({ dataset }) => (dataset.to ?? '') === (to ?? ''));
   same?.focus();
 }

@@ -6,6 +6,7 @@ import { Timeline } from './tennis-timeline.js';
 /** How often the own pad is said while it moves, and while it does not (ms). */
 const MOVED_EVERY = 50;
 const STILL_EVERY = 1_000;
+const NEWSLESS = 'The game’s server is away. The match goes on when it is back.';
 /** A frame after a long pause does not make the pad jump (s). */
 const LONGEST_FRAME = 0.1;
 
@@ -72,7 +73,8 @@ export class MatchView {
 
   #begin(rules) {
     this.#rules = rules;
-    this.#court.size = { width: rules.width, height: rules.height, pad: rules.pad.height, face: rules.pad.face, radius: rules.radius };
+    const { width, height, radius, pad } = rules;
+    this.#court.size = { width, height, radius, pad: pad.height, face: pad.face };
     this.#timeline = new Timeline(rules);
     this.#canvas.focus({ preventScroll: true });
     this.#section.scrollIntoView({ block: 'nearest' });
@@ -128,8 +130,9 @@ export class MatchView {
       set(name, names[side] + (side === this.#side ? ' (you)' : ''));
       name.classList.toggle('away', state?.phase === 'paused' && state.away.includes(side));
     });
-    set('.phase', this.#isNewsless ? 'The game’s server is away. The match goes on when it is back.' : words(state, this.#match, this.#side));
-    set('.hits', state?.phase === 'rally' && state.hits > 0 ? `${state.hits} ${state.hits === 1 ? 'hit' : 'hits'}` : '');
+    set('.phase', this.#isNewsless ? NEWSLESS : words(state, this.#match, this.#side));
+    const hits = state?.phase === 'rally' ? state.hits : 0;
+    set('.hits', hits > 0 ? `${hits} ${hits === 1 ? 'hit' : 'hits'}` : '');
     this.#offer(state);
   }
 
@@ -158,15 +161,17 @@ function words(state, { names, over }, side) {
   if (phase === 'rally') return 'The ball is in play.';
   if (phase === 'paused') return paused(away, names, side);
   if (end.winner === null) return 'Both players were away for too long. Nobody has won.';
-  const loser = names[1 - end.winner];
-  const why = { left: `${side === 1 - end.winner ? 'You have' : `${loser} has`} given up.`, gone: `${side === 1 - end.winner ? 'You were' : `${loser} was`} away for too long.` };
+  const lost = 1 - end.winner;
   const won = side === end.winner ? 'You have won' : `${names[end.winner]} has won`;
-  return end.why === 'points' ? `${won}, ${Math.max(...score)} to ${Math.min(...score)}.` : `${why[end.why]} ${won}.`;
+  if (end.why === 'points') return `${won}, ${Math.max(...score)} to ${Math.min(...score)}.`;
+  if (end.why === 'left') return `${side === lost ? 'You have' : `${names[lost]} has`} given up. ${won}.`;
+  return `${side === lost ? 'You were' : `${names[lost]} was`} away for too long. ${won}.`;
 }
 
 function paused(away, names, side) {
   if (away.length === 2) return 'The match waits for its players.';
-  return away[0] === side ? 'You were away. The match goes on in a moment.' : `${names[away[0]]} has lost the connection. The match waits.`;
+  if (away[0] === side) return 'You were away. The match goes on in a moment.';
+  return `${names[away[0]]} has lost the connection. The match waits.`;
 }
 
 /** Sets a text if it is another: what is said aloud is not said again. */

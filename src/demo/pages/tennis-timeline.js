@@ -44,7 +44,8 @@ export class Timeline {
       this.#offset = offset;
     }
     this.#offset = Math.min(this.#offset + 0.5, offset); // clocks differ a little in speed, too
-    if (this.last?.phase === 'rally' && state.phase === 'rally') this.#wait(offset - this.#offset + state.t - this.last.t);
+    const isOn = this.last?.phase === 'rally' && state.phase === 'rally';
+    if (isOn) this.#wait(offset - this.#offset + state.t - this.last.t);
     this.#states.push(state);
     if (this.#states.length > KEPT) this.#states.shift();
   }

@@ -35,7 +35,8 @@ function show() {
     game.watch(watched);
     const side = match ? match.players.indexOf(me.id) : -1;
     const isPlaying = side >= 0 && !match.over;
-    matchView.show(match, side, lobby.court, { isNewsless: isThere === false, canPlayAgain: side >= 0 && isHere(opponent()) });
+    const canPlayAgain = side >= 0 && isHere(opponent());
+    matchView.show(match, side, lobby.court, { isNewsless: isThere === false, canPlayAgain });
     lobbyView.show(lobby, me, isPlaying);
   }
   find('.lobby').hidden = !isIn || isThere === false || match !== null;

@@ -4,6 +4,7 @@
 //! A stream counts like a connection, but for the first that is open of each: what one client may hold open is the same
 //! by HTTP/1.1 and by HTTP/2.
 
+mod pings;
 mod request;
 mod room;
 
@@ -18,6 +19,7 @@ use h2::server::{Builder, Connection};
 use h2::{Error, Reason};
 use tokio::time::{Instant, sleep, timeout};
 
+use self::pings::Pings;
 use self::room::Room;
 use super::tls::Kept;
 use super::{Open, Shared, newest};
@@ -53,6 +55,7 @@ struct Streams {
     _kept: Option<Kept>,
     peer: Peer,
     is_proxied: bool,
+    is_secure: bool,
     receipts: Arc<Receipts>,
     room: Room,
 }
@@ -106,6 +109,7 @@ pub(super) async fn serve(socket: Socket, open: Open, kept: Option<Kept>) {
         _kept: kept,
         peer: socket.peer(),
         is_proxied: socket.is_proxied(),
+        is_secure: socket.is_secure(),
         receipts: Arc::clone(&receipts),
     });
     let shared = streams.shared();
@@ -136,8 +140,8 @@ fn builder(shared: &Shared) -> Builder {
     builder
 }
 
-/// Takes requests until the connection ends: its client closes it, does what it may not, or has none for long; or the
-/// server stops.
+/// Takes requests until the connection ends: its client closes it, does what it may not, does not answer, or has none for
+/// long; or the server stops.
 async fn run(mut http2: Http2, streams: &Arc<Streams>) {
     let mut shared = Arc::clone(&streams.open.shared);
     let mut stopping = shared.stopping.clone();
@@ -145,6 +149,8 @@ async fn run(mut http2: Http2, streams: &Arc<Streams>) {
     let mut since = Instant::now();
     let mut until = pin!(sleep(time));
     let mut is_leaving = false;
+    let mut pings = Pings::new(http2.ping_pong());
+    let mut due = pin!(sleep(Pings::first(&shared.settings)));
     loop {
         tokio::select! {
             accepted = http2.accept() => match accepted {
@@ -175,6 +181,16 @@ async fn run(mut http2: Http2, streams: &Arc<Streams>) {
                     (is_leaving, since, time) = (true, Instant::now(), REST);
                 }
                 until.as_mut().reset(since + time);
+            }
+            () = &mut due => {
+                newest(&mut shared);
+                let was_heard = streams.receipts.take_heard();
+                let Some(wait) = pings.look(was_heard, http2.has_streams(), &shared.settings) else {
+                    shared.metrics.limited(Limit::Http2PingTimeout);
+                    tracing::debug!(remote = %streams.peer, "a client by HTTP/2 does not answer");
+                    break;
+                };
+                due.as_mut().reset(Instant::now() + wait);
             }
         }
         for _ in 0..streams.receipts.take_refused() {

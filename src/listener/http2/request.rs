@@ -70,7 +70,7 @@ async fn answer(incoming: Box<Incoming>, place: Place) {
 
 /// Makes the socket that is one stream.
 fn socket(respond: SendResponse<Bytes>, beginning: Beginning, streams: &Streams) -> Socket {
-    let stream = Stream::new(respond, beginning, &streams.receipts);
+    let stream = Stream::new(respond, beginning, &streams.receipts, streams.is_secure);
     let mut socket = Socket::new(Io::Stream(stream), streams.peer);
     if streams.is_proxied {
         socket.begin_proxied();

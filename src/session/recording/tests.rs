@@ -170,6 +170,7 @@ fn what_was_not_acknowledged_comes_first_and_the_client_is_told_its_times() {
         lifetime: None,
         events_by: EventsBy::Replies,
         browser: None,
+        by_http2: false,
         ack: Some(10),
     };
     let (connected, number) = session.connect(&connect, now);
@@ -281,6 +282,7 @@ fn what_may_be_missing_is_told_by_replies_and_goes_with_the_session() {
                 lifetime: None,
                 events_by: EventsBy::Replies,
                 browser: None,
+                by_http2: false,
                 ack: None,
             };
             let (_, number) = session.connect(&connect, clocks.0);

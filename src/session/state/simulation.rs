@@ -211,6 +211,7 @@ impl World {
             lifetime: None,
             events_by: EventsBy::Replies,
             browser: None,
+            by_http2: false,
             ack: None,
         };
         let _ = self.state.displace(connect.events_by);

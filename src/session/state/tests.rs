@@ -70,6 +70,7 @@ impl Rig {
             lifetime: None,
             events_by: EventsBy::Replies,
             browser: None,
+            by_http2: false,
             ack: None,
         };
         let now = self.at(at);
@@ -421,6 +422,7 @@ fn surplus_tabs_are_told_to_poll_and_are_advised_again_later() {
         lifetime: None,
         events_by: EventsBy::Replies,
         browser: None,
+        by_http2: false,
         ack: None,
     };
     let now = rig.at(0);
@@ -447,6 +449,7 @@ fn a_surplus_tab_that_does_not_wait_is_made_to() {
             lifetime: None,
             events_by: EventsBy::Replies,
             browser: None,
+            by_http2: false,
             ack: None,
         };
         let now = rig.at(0);
@@ -763,6 +766,7 @@ fn a_surplus_tab_that_reads_slowly_has_its_time_all_the_same() {
         lifetime: None,
         events_by: EventsBy::Replies,
         browser: None,
+        by_http2: false,
         ack: None,
     };
     let refuses = rig

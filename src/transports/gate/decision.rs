@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, Uri, header};
+use http::{HeaderName, HeaderValue, Uri, Version, header};
 
 use super::rejection::Rejection;
 use super::{Coding, Sender, accept};
@@ -124,10 +124,14 @@ impl<'h> Decision<'h> {
     /// Makes that of a request which another node has let in, and whose answer it shares with the page that may read
     /// it.
     #[must_use]
-    pub fn of_another_node(cookies: Box<[RandomId]>, shown: Option<Arc<Shown>>) -> Self {
+    pub fn of_another_node(
+        version: Version,
+        cookies: Box<[RandomId]>,
+        shown: Option<Arc<Shown>>,
+    ) -> Self {
         Self {
             purpose: Purpose::Messages,
-            persistence: Persistence::LAST,
+            persistence: Persistence::last(version),
             target: Target::Text("".into()),
             content_type: None,
             coding: Coding::Plain,
@@ -139,6 +143,12 @@ impl<'h> Decision<'h> {
             accepts_responses: false,
             is_embedded: true,
         }
+    }
+
+    /// Tells whether it has come by HTTP/2.
+    #[must_use]
+    pub fn is_http2(&self) -> bool {
+        self.persistence.version == Version::HTTP_2
     }
 
     /// Returns the request's target.

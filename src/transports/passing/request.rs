@@ -32,6 +32,8 @@ pub struct PassedRequest {
     pub cookies: Box<[RandomId]>,
     /// What it shows of its client.
     pub shown: Option<Arc<Shown>>,
+    /// Whether it came by HTTP/2.
+    pub by_http2: bool,
 }
 
 /// How its messages are answered.
@@ -66,6 +68,8 @@ struct Head {
     token: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     headers: Box<[(Box<str>, Box<str>)]>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    by_http2: bool,
 }
 
 impl PassedRequest {
@@ -83,6 +87,7 @@ impl PassedRequest {
             cookies: self.cookies.iter().map(ToString::to_string).collect(),
             token: shown.token,
             headers: shown.headers,
+            by_http2: self.by_http2,
         };
         let head = serde_json::to_vec(&head).expect("all of it is JSON");
         let size: usize = self.texts.iter().map(Bytes::len).sum();
@@ -117,6 +122,7 @@ impl PassedRequest {
             client: head.client,
             cookies: cookies.collect::<Result<_, _>>().ok()?,
             shown: (shown != Shown::default()).then(|| Arc::new(shown)),
+            by_http2: head.by_http2,
         })
     }
 }
@@ -136,6 +142,7 @@ mod tests {
             client: None,
             cookies: Box::default(),
             shown: None,
+            by_http2: false,
         };
         let full = PassedRequest {
             number: Some(u64::MAX),
@@ -156,6 +163,7 @@ mod tests {
                 token: Some("a token".into()),
                 headers: Box::new([("cookie".into(), "a=\"b\"".into())]),
             })),
+            by_http2: true,
         };
         for request in [plain, full] {
             let bytes = request.encode();

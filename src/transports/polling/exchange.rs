@@ -230,6 +230,7 @@ impl Exchange {
             may_be_held: true,
             lifetime: (way != Way::Once).then_some(endpoint.streaming.lifetime),
             is_request: !self.format.is_embedded(),
+            by_http2: decision.is_http2(),
             may_publish_without_session: !matches!(self.format, Format::Script(_)),
             is_blind: way.is_blind(&self.format),
             ..Actor::default()

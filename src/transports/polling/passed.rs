@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::Version;
+
 use super::exchange::{Exchange, Place, Source};
 use super::format::Format;
 use super::way::Way;
@@ -26,7 +28,11 @@ pub fn owner(endpoint: Arc<Endpoint>) -> Owner {
 
 /// Answers a request whose client is connected to another node.
 fn answer(endpoint: &Arc<Endpoint>, passed: PassedRequest, socket: &Socket) -> Answer {
-    let decision = Decision::of_another_node(passed.cookies, passed.shown);
+    let version = match passed.by_http2 {
+        true => Version::HTTP_2,
+        false => Version::HTTP_11,
+    };
+    let decision = Decision::of_another_node(version, passed.cookies, passed.shown);
     let format = match passed.format {
         PassedFormat::Json => Format::Json,
         PassedFormat::Embedded => Format::Embedded,
@@ -69,6 +75,7 @@ impl Exchange {
             client: socket.peer().ip(),
             cookies: decision.cookies.clone(),
             shown: decision.shown.clone(),
+            by_http2: decision.is_http2(),
         };
         let at = Arc::clone(endpoint);
         let decision = decision.clone().into_owned();

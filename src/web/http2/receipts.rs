@@ -1,4 +1,4 @@
-//! How much of what each stream has sent the kernel has taken. `h2` does not tell, so the frames are looked at as
+//! How much of what each stream has sent the kernel has taken, and whether anything comes. `h2` does not tell, so the frames are looked at as
 //! they leave (RFC 9113 section 4.1): what a client may not have got is given back to its session.
 
 use std::collections::HashMap;
@@ -25,6 +25,7 @@ const REFUSED_STREAM: u32 = 7;
 pub struct Receipts {
     streams: Mutex<HashMap<u32, Arc<Taken>>>,
     is_lost: AtomicBool,
+    was_heard: AtomicBool,
     refused: AtomicUsize,
 }
 
@@ -70,6 +71,11 @@ impl Receipts {
         self.refused.swap(0, Ordering::Relaxed)
     }
 
+    /// Tells whether anything has come of the client since this was asked last.
+    pub fn take_heard(&self) -> bool {
+        self.was_heard.swap(false, Ordering::Relaxed)
+    }
+
     fn lose(&self) {
         self.is_lost.store(true, Ordering::Release);
         for taken in self.lock().values() {
@@ -109,7 +115,15 @@ impl<T: AsyncRead + Unpin> AsyncRead for Counting<T> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.ahead.is_empty() {
-            return Pin::new(&mut this.io).poll_read(context, buffer);
+            let before = buffer.filled().len();
+            let read = ready!(Pin::new(&mut this.io).poll_read(context, buffer));
+            if buffer.filled().len() > before {
+                this.frames
+                    .receipts
+                    .was_heard
+                    .store(true, Ordering::Relaxed);
+            }
+            return Poll::Ready(read);
         }
         let size = this.ahead.len().min(buffer.remaining());
         buffer.put_slice(&this.ahead[..size]);

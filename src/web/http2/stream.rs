@@ -34,6 +34,7 @@ pub enum Beginning {
 #[derive(Debug)]
 pub struct Stream {
     id: u32,
+    is_secure: bool,
     receipts: Arc<Receipts>,
     taken: Arc<Taken>,
     /// Nobody uses it at the same time: it is locked so that it may be shared.
@@ -63,12 +64,13 @@ enum Out {
 }
 
 impl Stream {
-    /// Makes one of a request whose response is to come.
+    /// Makes one of a request whose response is to come, on a connection that is by TLS or not.
     #[must_use]
     pub fn new(
         respond: SendResponse<Bytes>,
         beginning: Beginning,
         receipts: &Arc<Receipts>,
+        is_secure: bool,
     ) -> Box<Self> {
         let id = respond.stream_id().as_u32();
         let incoming = match beginning {
@@ -78,6 +80,7 @@ impl Stream {
         };
         Box::new(Self {
             id,
+            is_secure,
             taken: receipts.begin(id),
             receipts: Arc::clone(receipts),
             state: Mutex::new(State {
@@ -90,6 +93,12 @@ impl Stream {
                 waker: None,
             }),
         })
+    }
+
+    /// Tells whether its connection is by TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.is_secure
     }
 
     /// Begins the response, whose body has so many bytes, if that is known. If the client is gone it is heard

@@ -49,7 +49,7 @@ export class Demo {
     await this.connected(page, transport);
   }
 
-  /** How many sessions a page has begun since it was loaded; waits for so many if it is said. */
+  /** How many sessions a page has begun by its last lines of the wire; waits for so many if it is said. */
   async sessions(page, expected) {
     const begun = page.getByRole('complementary').getByText('has begun');
     if (expected) await begun.nth(expected - 1).waitFor();

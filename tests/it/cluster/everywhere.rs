@@ -241,7 +241,7 @@ async fn sessions_end_wherever_they_are() {
 /// Three processes, and a session of `u1` at the last.
 async fn processes(node_timeout: &str) -> (TestCluster, Client, String) {
     let (issuer, key) = (issuer(), key());
-    let set = settings(&issuer, &key, &[node_timeout, "bayeux.max_interval=1m"]);
+    let set = settings(&issuer, &key, &[node_timeout, "bayeux.max_interval=2m"]);
     let mut cluster = TestCluster::over(TestRedis::start().await, &set);
     cluster.processes = (0..3).map(|_| cluster.process(&[])).collect();
     let client = client(cluster.processes[2].address(), Some("u1")).await;

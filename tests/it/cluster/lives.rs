@@ -120,7 +120,7 @@ async fn a_channel_is_occupied_and_vacated_once_whatever_nodes_its_subscribers_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_left_of_a_dead_node_is_told_once() {
-    let mut scene = Scene::start(&["bayeux.max_interval=3s", "bayeux.timeout=1s"]).await;
+    let mut scene = Scene::start(&["bayeux.max_interval=4s", "bayeux.timeout=1s"]).await;
     let _stays = client(scene.node(0), Some("u1")).await;
     let _dies = client(scene.node(2), Some("u1")).await;
     let mut alone = Client::new(scene.node(2));

@@ -1,10 +1,11 @@
 //! How streams and connections end: clients that leave lose nothing, and a server that stops says so.
 
 use h2::Reason;
+use mirant::metrics::Limit;
 use serde_json::{Value, json};
 
 use super::{call, client, poll, publish, server, subscribe};
-use crate::support::{Client, Http2, Request, TestServer, only, until};
+use crate::support::{Client, Http2, Link, Request, TestServer, only, until};
 
 /// The data of what is queued for a client.
 async fn queued(client: &Client, http: &mut Http2) -> Vec<Value> {
@@ -34,6 +35,32 @@ async fn a_poll_that_is_reset_is_released_and_the_others_go_on() {
     publish(&publisher, &mut http, "/a", 1).await;
     assert_eq!(kept.response().await.messages()[0]["data"], 1);
     assert_eq!(queued(&one, &mut http).await, [1]);
+}
+
+#[tokio::test]
+async fn a_client_that_is_gone_without_a_word_is_found_and_loses_nothing() {
+    let server = server(&[
+        "http.http2_ping_interval=100ms",
+        "http.http2_ping_timeout=3s",
+    ]);
+    let link = Link::to(server.address).await;
+    let mut here = Http2::open(server.address).await;
+    let mut away = Http2::open(link.address).await;
+    let one = client(&server, &mut here).await;
+    let other = client(&server, &mut away).await;
+    subscribe(&other, &mut away, "/a").await;
+    // Older than the one that goes: if answers did not count, it would be given up before.
+    let kept = poll(&one, &mut here, "long-polling").await;
+    let _cut = poll(&other, &mut away, "long-polling").await;
+    server.holds(2).await;
+    link.stall();
+    server.holds(1).await;
+    until(|| server.metrics().connections.value() == 1).await;
+    assert_eq!(server.metrics().limit_count(Limit::Http2PingTimeout), 1);
+    publish(&one, &mut here, "/a", 1).await;
+    assert_eq!(queued(&other, &mut here).await, [1]);
+    kept.reset();
+    server.holds(0).await;
 }
 
 #[tokio::test]

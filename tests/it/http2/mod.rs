@@ -31,11 +31,17 @@ fn secure(set: &[&str]) -> TestServer {
 
 /// A client after its handshake and first connect, all of whose requests go by a connection by HTTP/2.
 async fn client(server: &TestServer, http: &mut Http2) -> Client {
-    let mut client = Client::new(server.address);
+    begin(Client::new(server.address), http).await
+}
+
+/// The same of one that may have the cookie of another.
+async fn begin(mut client: Client, http: &mut Http2) -> Client {
     let handshake = r#"[{"channel": "/meta/handshake", "id": "1", "version": "1.0",
         "supportedConnectionTypes": ["long-polling"]}]"#;
-    let response = http.exchange(&Request::post(handshake)).await;
-    client.cookie = response.cookie().map(str::to_owned);
+    let response = http.exchange(&client.request(handshake)).await;
+    if let Some(cookie) = response.cookie() {
+        client.cookie = Some(cookie.to_owned());
+    }
     let reply = only(response.messages());
     client.id = reply["clientId"].as_str().unwrap().to_owned();
     let response = poll(&client, http, "long-polling").await.response().await;
@@ -94,6 +100,27 @@ async fn polls_of_many_tabs_share_a_connection() {
             assert_eq!(messages[1]["successful"], true);
         }
         until(|| server.metrics().http2_streams.value() == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn the_polls_of_all_tabs_of_a_browser_are_held() {
+    let bound = "bayeux.http2_max_sessions_per_browser";
+    for (bound, held) in [(-1, 3), (2, 2), (0, 0)].map(|(n, held)| (format!("{bound}={n}"), held)) {
+        for (server, mut http) in both(&[&bound]).await {
+            let first = client(&server, &mut http).await;
+            let mut polls = vec![poll(&first, &mut http, "long-polling").await];
+            for _ in 0..2 {
+                let tab = begin(first.tab(), &mut http).await;
+                polls.push(poll(&tab, &mut http, "long-polling").await);
+            }
+            server.holds(held).await;
+            // The others are told to ask again.
+            for poll in polls.split_off(usize::try_from(held).unwrap()) {
+                let reply = only(poll.response().await.messages());
+                assert_eq!(reply["advice"]["multiple-clients"], true, "{bound}");
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Logins over every way that a handshake may come: by a password, and by a webhook that decides.
 
+mod operators;
 mod passwords;
 mod secrets;
 mod webhook;

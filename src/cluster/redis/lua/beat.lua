@@ -6,9 +6,10 @@ local now, lives = time(), tonumber(ARGV[3])
 local last = tonumber(redis.call('HGET', KEYS[2], 'beat') or '0')
 redis.call('HSET', KEYS[2], 'beat', text(now))
 if now - last > lives / 2 then
-  -- Nobody could beat: Redis was away, and who lived then has not died of that.
+  -- Nobody could beat: Redis was away, and who lived then has not died of that. It takes up to five seconds until it
+  -- is connected again.
   for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], text(last), '+inf')) do
-    redis.call('ZADD', KEYS[1], text(now + lives), node)
+    redis.call('ZADD', KEYS[1], 'GT', text(now + math.max(lives, 5000000)), node)
   end
 end
 local lease = redis.call('ZSCORE', KEYS[1], ARGV[1])

@@ -26,6 +26,7 @@ impl Rig {
             lifetime: None,
             events_by: EventsBy::ThisStream,
             browser: None,
+            by_http2: false,
             ack: None,
         };
         let now = self.at(at);
@@ -139,6 +140,7 @@ fn the_connects_beside_a_stream_are_answered_at_once_and_few() {
         lifetime: None,
         events_by: EventsBy::OtherStream,
         browser: None,
+        by_http2: false,
         ack: None,
     };
     let now = rig.at(1);

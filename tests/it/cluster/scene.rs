@@ -20,7 +20,7 @@ pub(super) const NODE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) const SETTLED: Duration = Duration::from_secs(60);
 /// How long clients wait on a connection on which nothing comes. What is on its way on one that they leave themselves
 /// may be lost or come again, so they leave early only where a node would not answer at all.
-const PATIENT: Duration = Duration::from_secs(30);
+const PATIENT: Duration = Duration::from_secs(8);
 const IMPATIENT: Duration = Duration::from_secs(2);
 /// Between two publishes.
 const PACE: Duration = Duration::from_millis(5);

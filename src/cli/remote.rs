@@ -49,6 +49,9 @@ pub(super) struct Remote {
     /// Speak only by this transport [default: WebSocket, and long-polling if that is refused]
     #[arg(long, value_enum)]
     transport: Option<Transport>,
+    /// Speak by long-polling over HTTP/2: over https as TLS agrees on it, over http from the first byte on
+    #[arg(long, conflicts_with = "transport")]
+    http2: bool,
 }
 
 /// Who asks.
@@ -115,13 +118,15 @@ impl Remote {
     pub(super) async fn approach(&self, patience: Duration) -> Result<Approach, Error> {
         let credentials = self.who.credentials()?;
         let connection_type = match self.transport {
+            _ if self.http2 => ConnectionType::LongPollingByHttp2,
             None | Some(Transport::WebSocket) => ConnectionType::WebSocket,
             Some(Transport::LongPolling) => ConnectionType::LongPolling,
         };
         let ca = self.ca.clone();
         let url = self.url.clone();
         let server = Server::find(url, connection_type, credentials, patience, ca).await?;
-        Ok(Approach::new(server, self.transport.is_none()))
+        let may_fall_back = self.transport.is_none() && !self.http2;
+        Ok(Approach::new(server, may_fall_back))
     }
 }
 

@@ -32,6 +32,11 @@ pub enum Fault {
     /// TLS could not be agreed on.
     #[error("no TLS (--ca names certificate authorities to trust)")]
     Tls(#[source] std::io::Error),
+    /// HTTP/2 is not spoken, or not as it should be.
+    #[error(
+        "no HTTP/2 (over http:// a server must speak it by prior knowledge, Mirant by http.http2_prior_knowledge)"
+    )]
+    Http2(#[source] std::io::Error),
     /// The server closed the connection when a response was due.
     #[error("the server closed the connection; it had answered: {0}")]
     Closed(String),
@@ -89,7 +94,7 @@ impl Fault {
     pub(crate) fn is_of_network(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable { .. } | Self::Resolve { .. } | Self::Tls(_)
+            Self::Unreachable { .. } | Self::Resolve { .. } | Self::Tls(_) | Self::Http2(_)
         )
     }
 

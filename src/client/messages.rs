@@ -23,7 +23,9 @@ pub(crate) fn handshake(
     asks_ack: bool,
 ) -> Vec<u8> {
     let types = match connection_type {
-        ConnectionType::LongPolling => vec![connection_type.name()],
+        ConnectionType::LongPolling | ConnectionType::LongPollingByHttp2 => {
+            vec![connection_type.name()]
+        }
         ConnectionType::WebSocket | ConnectionType::XhrStreaming => {
             vec![connection_type.name(), ConnectionType::LongPolling.name()]
         }

@@ -48,7 +48,7 @@ impl Server {
     ) -> Result<Self, Fault> {
         let tls = match url.is_secure {
             true => Some(Arc::new(
-                Tls::to(&url.host, authorities).map_err(Fault::Tls)?,
+                Tls::to(&url.host, authorities, connection_type.protocols()).map_err(Fault::Tls)?,
             )),
             false => None,
         };

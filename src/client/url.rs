@@ -37,6 +37,14 @@ impl Url {
         format!("{}{}{base}{beginning}{rest}", self.scheme(), self.authority)
     }
 
+    /// The address of the endpoint, whole.
+    ///
+    /// # Errors
+    /// It is none that HTTP/2 takes.
+    pub(crate) fn endpoint(&self) -> Result<http::Uri, http::uri::InvalidUri> {
+        format!("{}{}{}", self.scheme(), self.authority, self.path()).parse()
+    }
+
     /// Looks the host up.
     ///
     /// # Errors

@@ -172,7 +172,7 @@ fn listen_on(
             listen_on_any(&resolved, http)
         }
         ListenAddress::Unix(path) => {
-            let bound = unix::listen(path, http.unix_mode);
+            let bound = unix::listen(path, http.unix_mode, http.reuse_port);
             let (listener, file) = bound.map_err(|source| BindError::Bind {
                 address: BoundAddress::Unix(path.clone()),
                 source,

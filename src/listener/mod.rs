@@ -193,6 +193,8 @@ pub struct Listener {
     accepted: AtomicUsize,
     /// Turns true when nothing is to be accepted any more.
     stopping: watch::Receiver<bool>,
+    /// Turns true when the end begins, and with it nothing more is to be accepted if another server may.
+    begun: watch::Receiver<bool>,
     /// How often there were other terms.
     renewed: watch::Sender<u64>,
     connections: Arc<Semaphore>,
@@ -236,6 +238,7 @@ impl Listener {
             slices: stops.of_slices().map(of_slice).collect(),
             accepted: AtomicUsize::new(0),
             stopping,
+            begun: stops.of_begun(),
             renewed: watch::Sender::new(0),
             connections,
             max_connections,
@@ -278,15 +281,18 @@ impl Listener {
     }
 
     /// Accepts connections until the server stops, those that wait then too: their clients take them for accepted.
-    /// Then the socket is closed.
+    /// Then the socket is closed. If another server may accept in its place (`http.reuse_port`) it stops as soon as the
+    /// server begins to.
     pub async fn accept(&self, socket: ListeningSocket) {
         let (mut stopping, mut renewed) = (self.stopping.clone(), self.renewed.subscribe());
+        let (mut begun, hands_over) = (self.begun.clone(), self.shared().settings.reuse_port);
         let mut spare = Spare::new();
         loop {
             let settings = Arc::clone(&self.shared().settings);
             let accepted = tokio::select! {
                 biased;
                 _ = stopping.wait_for(|stopping| *stopping) => return self.accept_last(&socket),
+                _ = begun.wait_for(|begun| *begun), if hands_over => return self.accept_last(&socket),
                 Ok(()) = renewed.changed() => {
                     socket.renew(&self.shared().settings);
                     continue;

@@ -22,6 +22,8 @@ pub struct Settings {
     pub listen: Vec<ListenAddress>,
     /// Who may connect to those that are Unix sockets.
     pub unix_mode: Mode,
+    /// Whether another server may begin to listen there while this one does, to take over from it.
+    pub reuse_port: bool,
     /// The hosts that are served, by the `Host` of requests; with none any is.
     pub hosts: Vec<String>,
     /// The origins whose pages may use this server from another site; `*` is any.
@@ -96,6 +98,7 @@ impl Default for Settings {
         Self {
             listen: vec![([127, 0, 0, 1], 8080).into()],
             unix_mode: Mode::GROUP,
+            reuse_port: false,
             hosts: Vec::new(),
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),

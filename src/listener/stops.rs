@@ -17,6 +17,8 @@ pub struct Stops {
     slices: Vec<watch::Sender<bool>>,
     /// For what belongs to no slice: that nothing is accepted any more.
     all: watch::Sender<bool>,
+    /// That the end has begun: another server accepts in this one's place, if there is one.
+    begun: watch::Sender<bool>,
 }
 
 impl Stops {
@@ -30,8 +32,14 @@ impl Stops {
         self.all.subscribe()
     }
 
+    /// Returns what hears when the end has begun.
+    pub(super) fn of_begun(&self) -> watch::Receiver<bool> {
+        self.begun.subscribe()
+    }
+
     /// Tells one slice after the other, so that all of them take so long; until it is over anyway.
     pub async fn drain(&self, time: Duration, is_over: impl Fn() -> bool) {
+        self.begun.send_replace(true);
         let count = u32::try_from(self.slices.len()).unwrap_or(u32::MAX);
         let mut next = Instant::now();
         for slice in &self.slices {
@@ -60,6 +68,7 @@ impl Default for Stops {
         Self {
             slices: (0..SLICES).map(|_| watch::Sender::new(false)).collect(),
             all: watch::Sender::new(false),
+            begun: watch::Sender::new(false),
         }
     }
 }

@@ -58,6 +58,9 @@ fn listen_on(address: SocketAddr, http: &Settings) -> io::Result<TcpListener> {
     };
     // A restarted server takes its port while connections of the old one linger.
     socket.set_reuseaddr(true)?;
+    if http.reuse_port {
+        socket.set_reuseport(true)?;
+    }
     bound(&SockRef::from(&socket), http);
     socket.bind(address)?;
     socket.listen(BACKLOG)
@@ -133,6 +136,19 @@ mod tests {
         assert_eq!(listeners[0].local_addr().unwrap().ip(), HERE.ip());
         let (address, _) = listen_on_any(&[ELSEWHERE], &http).unwrap_err();
         assert_eq!(address, ELSEWHERE);
+    }
+
+    #[tokio::test]
+    async fn two_may_listen_at_one_port_if_both_say_so() {
+        let alone = Settings::default();
+        let shared = Settings {
+            reuse_port: true,
+            ..Settings::default()
+        };
+        let first = listen_on_any(&[HERE], &shared).unwrap();
+        let taken = [first[0].local_addr().unwrap()];
+        assert!(listen_on_any(&taken, &shared).is_ok());
+        assert!(listen_on_any(&taken, &alone).is_err());
     }
 
     #[tokio::test]

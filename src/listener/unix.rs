@@ -52,12 +52,30 @@ impl Drop for SocketFile {
     }
 }
 
-/// Listens at a path. A file there that is the socket of a server which is gone is replaced.
+/// Listens at a path. A file there that is the socket of a server which is gone is replaced, and if `takes_over` that of
+/// another server too: who has connected to that is still its client.
 ///
 /// # Errors
 /// Another server listens there, what is there is no socket, or the kernel refuses.
-pub(super) fn listen(path: &Path, mode: Mode) -> io::Result<(UnixListener, SocketFile)> {
+pub(super) fn listen(
+    path: &Path,
+    mode: Mode,
+    takes_over: bool,
+) -> io::Result<(UnixListener, SocketFile)> {
     let _alone = lock_folder(path);
+    if takes_over && fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
+        // There is no moment without a socket that listens.
+        let beside = path.with_extension("next");
+        remove_stale(&beside)?;
+        let (listener, _beside) = listen_at(&beside, mode)?;
+        fs::rename(&beside, path)?;
+        return Ok((listener, SocketFile::at(path)?));
+    }
+    listen_at(path, mode)
+}
+
+/// Does so where no other server is to be replaced that lives.
+fn listen_at(path: &Path, mode: Mode) -> io::Result<(UnixListener, SocketFile)> {
     let socket = UnixSocket::new_stream()?;
     match socket.bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {

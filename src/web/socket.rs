@@ -375,19 +375,25 @@ impl Socket {
         let mut late = pin!(tokio::time::sleep_until(progress.due(patience).0.into()));
         let failed = poll_fn(|context| {
             while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+                // First: by HTTP/2 the client may have what was under way, and have said so by what makes the rest useless.
+                let write = Pin::new(&mut self.io).poll_write(context, rest);
+                if let Poll::Ready(Ok(more)) = write {
+                    written += more;
+                    self.note_sent(more);
+                    progress.advance(more, now());
+                    if written == bytes.len() {
+                        break;
+                    }
+                }
                 if poll_useless(context).is_ready() {
                     return Poll::Ready(Some(Why::Useless));
                 }
-                match Pin::new(&mut self.io).poll_write(context, rest) {
+                match write {
                     Poll::Ready(Ok(0)) => {
                         let error = io::ErrorKind::WriteZero.into();
                         return Poll::Ready(Some(Why::Failed(error)));
                     }
-                    Poll::Ready(Ok(more)) => {
-                        written += more;
-                        self.note_sent(more);
-                        progress.advance(more, now());
-                    }
+                    Poll::Ready(Ok(_)) => {}
                     Poll::Ready(Err(error)) => return Poll::Ready(Some(Why::Failed(error))),
                     Poll::Pending => {
                         let (due, slowness) = progress.due(patience);

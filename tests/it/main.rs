@@ -21,6 +21,7 @@ mod browsers;
 mod callback_polling;
 mod cli;
 mod cli_call;
+mod cli_http2;
 mod cli_publish;
 mod cli_subscribe;
 mod clients_table;

@@ -51,6 +51,25 @@ fn refusal(path: &Path) -> Option<String> {
     Some(source.to_string())
 }
 
+#[tokio::test]
+async fn a_server_may_take_over_from_one_that_runs() {
+    let folder = Folder::new("taking-over");
+    let path = folder.file("http");
+    let old = TestServer::start_at(address(&path), &["http.reuse_port=true"]);
+    let mut client = old.client().await;
+    let new = TestServer::start_at(address(&path), &["http.reuse_port=true"]);
+    // Who has connected is served where that was; who connects comes to the new one.
+    client.subscribe("/a").await;
+    assert_eq!(old.metrics().sessions.value(), 1);
+    let _other = new.client().await;
+    assert_eq!(new.metrics().sessions.value(), 1);
+    drop(old);
+    assert!(is_socket(&path), "the file is the new one's");
+    let _third = new.client().await;
+    assert_eq!(new.metrics().sessions.value(), 2);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
 /// The responses that are open, and wait for events.
 fn waiting(metrics: &Metrics) -> i64 {
     [

@@ -5,6 +5,7 @@ pub(super) const FIELDS: &[(&str, &str)] = &[
     ("scenario", "what was measured"),
     ("url", "the values of --url"),
     ("transport", "the value of --transport"),
+    ("http", "the version of HTTP, with --http2"),
     ("clients", "simulated clients"),
     ("concurrency", "the value of --concurrency"),
     ("timeout_s", "the value of --timeout"),

@@ -12,6 +12,7 @@ use super::transport::Transport;
 use super::{Error, Scenario};
 use crate::cli::authorities::authorities;
 use crate::cli::secret::secret;
+use crate::client::transport::ConnectionType;
 use crate::client::url::{self, Url};
 use crate::client::{Credentials, Secret};
 
@@ -30,6 +31,10 @@ pub(super) struct Load {
     /// How the clients speak to the server
     #[arg(long, global = true, value_enum, default_value_t)]
     pub(super) transport: Transport,
+    /// Long-polling over HTTP/2, a connection for each client: over https as TLS agrees on it, over http from the
+    /// first byte on
+    #[arg(long, global = true)]
+    pub(super) http2: bool,
     /// Where event streams are on the host of --url [default: /events]
     #[arg(long, global = true, value_name = "PATH", value_parser = url::parse_path)]
     events_path: Option<String>,
@@ -86,10 +91,28 @@ impl Load {
         self.events_path.as_deref().unwrap_or("/events")
     }
 
+    /// How the sessions of the run speak.
+    pub(super) fn connection_type(&self) -> ConnectionType {
+        match self.http2 {
+            true => ConnectionType::LongPollingByHttp2,
+            false => self.transport.connection_type(),
+        }
+    }
+
     /// What handshakes show.
     pub(super) fn credentials(&self) -> Credentials {
         let token = self.token.clone();
         token.map_or(Credentials::None, Credentials::Token)
+    }
+
+    /// Tells whether one client may have several requests with messages on their way.
+    fn sends_at_once(&self, scenario: &Scenario) -> bool {
+        let is_ahead = match scenario {
+            Scenario::Storm(options) => options.pipeline.get() > 1,
+            Scenario::Reconnect(_) => true,
+            Scenario::Idle(_) | Scenario::FanOut | Scenario::Rooms(_) | Scenario::Pairs => false,
+        };
+        is_ahead || self.rate.is_some()
     }
 
     /// Refuses what has no effect, as who gives it expects one.
@@ -101,6 +124,17 @@ impl Load {
             ("--rate", is_idle && self.rate.is_some(), idle),
             ("--messages", is_idle && self.messages.is_some(), idle),
             ("--payload", is_idle && self.payload.is_some(), idle),
+            (
+                "--http2",
+                self.http2 && self.transport != Transport::LongPolling,
+                "it is for --transport long-polling",
+            ),
+            (
+                "--http2",
+                self.http2 && self.sends_at_once(scenario),
+                "by HTTP/2 requests on their way at once keep no order: leave out --rate, give storm --pipeline 1, or \
+                 choose another scenario than reconnect",
+            ),
             (
                 "--events-path",
                 !is_event_source && self.events_path.is_some(),

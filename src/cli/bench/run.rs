@@ -17,6 +17,7 @@ use super::tally::Tally;
 use super::transport::Transport;
 use super::who::Who;
 use crate::client::Server;
+use crate::client::transport::ConnectionType;
 
 /// How large a run is.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +78,7 @@ impl Run {
         for url in &load.urls {
             let server = Server::find(
                 url.clone(),
-                load.transport.connection_type(),
+                load.connection_type(),
                 load.credentials(),
                 load.timeout,
                 load.ca.clone(),
@@ -177,6 +178,9 @@ impl Run {
             .collect();
         report.text("url", urls.join(" "));
         report.text("transport", self.transport.name());
+        if self.servers[0].connection_type == ConnectionType::LongPollingByHttp2 {
+            report.text("http", "2");
+        }
         report.count("clients", self.clients as u64);
         report.count("concurrency", self.concurrency as u64);
         report.measure("timeout_s", self.timeout.as_secs_f64());

@@ -19,7 +19,7 @@ pub(super) struct Options {
     batch: NonZeroUsize,
     /// Requests sent ahead of their replies, on the publisher's connection
     #[arg(long, value_name = "COUNT", default_value = "8")]
-    pipeline: NonZeroUsize,
+    pub(super) pipeline: NonZeroUsize,
 }
 
 /// Publishes all messages as fast as the server takes them, or at a rate, then waits for the

@@ -38,10 +38,15 @@ pub(super) async fn check(config: &Config) -> Vec<Finding> {
         ("admin.listen", &config.admin.listen),
         ("api.listen", &config.api.listen),
     ];
+    // Not to take the place of a server that runs.
+    let alone = HttpSettings {
+        reuse_port: false,
+        ..config.http.clone()
+    };
     let mut places = Vec::new();
     for (key, addresses) in keys {
         for address in addresses {
-            let mut place = look(address, &config.http);
+            let mut place = look(address, &alone);
             if let (Place::Taken, "http.listen", Some(address)) = (&place, key, plain(address)) {
                 place = who(address, config).await;
             }

@@ -8,6 +8,7 @@ use crate::listener::{BACKLOG, RESERVED_DESCRIPTORS, Settings};
 
 const FILES: &str = "files";
 const BACKLOGS: &str = "backlog";
+const HAND_OVER: &str = "hand-over";
 /// Below so many connections a machine is hardly meant to serve.
 const FEW: u64 = 4096;
 /// What is proposed where nothing says how many there are to be.
@@ -22,7 +23,31 @@ pub(super) fn check(http: &Settings) -> Vec<Finding> {
         let text = fs::read_to_string(Path::new(KERNEL).join(name)).ok()?;
         text.trim().parse().ok()
     };
-    vec![files(limit, http.max_connections), backlog(kernel)]
+    let mut findings = vec![files(limit, http.max_connections), backlog(kernel)];
+    if http.reuse_port {
+        findings.push(hand_over(kernel("net/ipv4/tcp_migrate_req")));
+    }
+    findings
+}
+
+/// Judges what becomes of connections that wait at a server which stops, while another listens beside it.
+fn hand_over(migrates: Option<u64>) -> Finding {
+    let name = "net.ipv4.tcp_migrate_req";
+    match migrates {
+        Some(1..) => {
+            let seen = format!("{name} is on: what waits at a server that stops goes to the next");
+            Finding::ok(HAND_OVER, seen)
+        }
+        Some(0) => {
+            let seen = format!("{name} is off: what waits at a server that stops is reset");
+            Finding::warning(HAND_OVER, seen, format!("sysctl -w {name}=1"))
+        }
+        None => {
+            let seen = format!("{name} cannot be read: what waits at a server that stops is reset");
+            let fix = "Linux 5.14 or later, or http.listen = [\"fd:http\"] and a .socket unit";
+            Finding::warning(HAND_OVER, seen, fix)
+        }
+    }
 }
 
 /// Judges the limit of file descriptors, up to which the server raises its own, by the connections there may be.
@@ -96,6 +121,23 @@ mod tests {
         ];
         for (limit, wanted, state, fix) in cases {
             let finding = files(limit, wanted);
+            assert_eq!(finding.state, state, "{finding}");
+            assert!(finding.to_string().contains(fix), "{finding}");
+        }
+    }
+
+    #[test]
+    fn a_hand_over_needs_the_kernel() {
+        for (migrates, state, fix) in [
+            (Some(1), State::Ok, ""),
+            (
+                Some(0),
+                State::Warning,
+                "; fix: sysctl -w net.ipv4.tcp_migrate_req=1",
+            ),
+            (None, State::Warning, "Linux 5.14 or later"),
+        ] {
+            let finding = hand_over(migrates);
             assert_eq!(finding.state, state, "{finding}");
             assert!(finding.to_string().contains(fix), "{finding}");
         }

@@ -67,7 +67,7 @@ async fn reach(place: &Url, to: Destinations) -> Result<(), String> {
     }
     let tls = match place.is_secure {
         true => Some(
-            Tls::to(&place.host, None)
+            Tls::to(&place.host, None, &[])
                 .map_err(|error| error.to_string())?
                 .into(),
         ),

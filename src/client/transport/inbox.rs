@@ -72,6 +72,11 @@ impl Inbox {
         Ok(())
     }
 
+    /// The stream, of which nothing was read.
+    pub(super) fn into_stream(self) -> Stream {
+        self.stream
+    }
+
     /// The address of the socket at this end.
     pub(super) fn local(&self) -> io::Result<SocketAddr> {
         self.stream.local()

@@ -5,6 +5,7 @@ mod event_source;
 mod fetching;
 mod head;
 mod http;
+mod http2;
 mod inbox;
 mod long_polling;
 mod stream;
@@ -22,6 +23,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 pub(crate) use self::event_source::{EventStream, Position};
 pub(crate) use self::fetching::Fetched;
+use self::http2::Http2;
 use self::long_polling::LongPolling;
 pub(crate) use self::stream::Tls;
 use self::websocket::WebSocket;
@@ -34,6 +36,8 @@ use super::url::Url;
 pub(crate) enum ConnectionType {
     /// In HTTP requests and responses.
     LongPolling,
+    /// In such by HTTP/2.
+    LongPollingByHttp2,
     /// In frames.
     WebSocket,
     /// In HTTP requests and responses, of which one has many batches.
@@ -44,7 +48,7 @@ impl ConnectionType {
     /// The name that handshakes and connects give it.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::LongPolling => "long-polling",
+            Self::LongPolling | Self::LongPollingByHttp2 => "long-polling",
             Self::WebSocket => "websocket",
             Self::XhrStreaming => "xhr-streaming",
         }
@@ -52,7 +56,15 @@ impl ConnectionType {
 
     /// Whether events come when they please, not only in the answer to a connect.
     pub(crate) fn pushes(self) -> bool {
-        self != Self::LongPolling
+        matches!(self, Self::WebSocket | Self::XhrStreaming)
+    }
+
+    /// What is asked for over TLS, if that has to be said.
+    pub(crate) fn protocols(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::LongPollingByHttp2 => &[http2::PROTOCOL, b"http/1.1"],
+            Self::LongPolling | Self::WebSocket | Self::XhrStreaming => &[],
+        }
     }
 }
 
@@ -85,7 +97,7 @@ impl Dialled {
         Fetched::over(self.0, authority, target, limit).await
     }
 
-    /// Makes it carry batches, for which a WebSocket has to be agreed on within `limit`.
+    /// Makes it carry batches, for which a WebSocket or HTTP/2 has to be agreed on within `limit`.
     pub(crate) async fn speak(
         self,
         connection_type: ConnectionType,
@@ -94,6 +106,10 @@ impl Dialled {
     ) -> Result<Connection, Fault> {
         let speaker = match connection_type {
             ConnectionType::LongPolling => Speaker::LongPolling(LongPolling::over(self.0)),
+            ConnectionType::LongPollingByHttp2 => {
+                let stream = self.0.into_inbox().into_stream();
+                Speaker::Http2(Box::new(Http2::over(stream, url, limit).await?))
+            }
             ConnectionType::WebSocket => {
                 Speaker::WebSocket(WebSocket::upgrade(self.0, url, limit).await?)
             }
@@ -158,6 +174,7 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 enum Speaker {
     LongPolling(LongPolling),
+    Http2(Box<Http2>),
     WebSocket(WebSocket),
     XhrStreaming(XhrStreaming),
 }
@@ -167,6 +184,7 @@ impl Connection {
     pub(crate) fn encode(&self, url: &Url, batch: &[u8]) -> Result<Vec<u8>, Fault> {
         match &self.speaker {
             Speaker::LongPolling(speaker) => Ok(speaker.encode(url, batch)),
+            Speaker::Http2(_) => Ok(batch.to_vec()),
             Speaker::WebSocket(_) => websocket::encode(batch),
             Speaker::XhrStreaming(speaker) => Ok(speaker.encode(url, batch)),
         }
@@ -176,6 +194,7 @@ impl Connection {
     pub(crate) async fn send(&mut self, encoded: &[u8]) -> Result<(), Fault> {
         match &mut self.speaker {
             Speaker::LongPolling(speaker) => speaker.send(encoded).await,
+            Speaker::Http2(speaker) => speaker.send(encoded).await,
             Speaker::WebSocket(speaker) => speaker.send(encoded).await,
             Speaker::XhrStreaming(speaker) => speaker.send(encoded).await,
         }
@@ -231,6 +250,7 @@ impl Connection {
     pub(crate) fn keep_cookies(&mut self) {
         match &mut self.speaker {
             Speaker::LongPolling(speaker) => speaker.keep_cookies(),
+            Speaker::Http2(speaker) => speaker.keep_cookies(),
             Speaker::WebSocket(_) => {}
             Speaker::XhrStreaming(speaker) => speaker.keep_cookies(),
         }
@@ -240,6 +260,7 @@ impl Connection {
     pub(crate) fn cookies(&self) -> &str {
         match &self.speaker {
             Speaker::LongPolling(speaker) => speaker.cookies(),
+            Speaker::Http2(speaker) => speaker.cookies(),
             Speaker::WebSocket(_) => "",
             Speaker::XhrStreaming(speaker) => speaker.cookies(),
         }
@@ -249,6 +270,7 @@ impl Connection {
     pub(crate) fn set_cookies(&mut self, cookies: String) {
         match &mut self.speaker {
             Speaker::LongPolling(speaker) => speaker.set_cookies(cookies),
+            Speaker::Http2(speaker) => speaker.set_cookies(cookies),
             Speaker::WebSocket(_) => {}
             Speaker::XhrStreaming(speaker) => speaker.set_cookies(cookies),
         }
@@ -262,6 +284,7 @@ impl Connection {
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         match &mut self.speaker {
             Speaker::LongPolling(speaker) => speaker.poll_next(cx),
+            Speaker::Http2(speaker) => speaker.poll_next(cx),
             Speaker::WebSocket(speaker) => speaker.poll_next(cx),
             Speaker::XhrStreaming(speaker) => speaker.poll_next(cx),
         }
@@ -276,6 +299,7 @@ impl Connection {
     pub(crate) fn arrival(&self) -> Arrival<'_> {
         let (batch, at) = match &self.speaker {
             Speaker::LongPolling(speaker) => (speaker.batch(), speaker.read_at()),
+            Speaker::Http2(speaker) => (speaker.batch(), speaker.read_at()),
             Speaker::WebSocket(speaker) => (speaker.batch(), speaker.read_at()),
             Speaker::XhrStreaming(speaker) => (speaker.batch(), speaker.read_at()),
         };
@@ -285,6 +309,7 @@ impl Connection {
     fn arrived(&self) -> &[u8] {
         match &self.speaker {
             Speaker::LongPolling(speaker) => speaker.arrived(),
+            Speaker::Http2(speaker) => speaker.batch(),
             Speaker::WebSocket(speaker) => speaker.arrived(),
             Speaker::XhrStreaming(speaker) => speaker.arrived(),
         }

@@ -24,11 +24,15 @@ pub(crate) struct Tls {
 
 impl Tls {
     /// Trusts these certificate authorities; without any the system's, or those that `SSL_CERT_FILE` and
-    /// `SSL_CERT_DIR` say.
+    /// `SSL_CERT_DIR` say. The protocols are those that the server is asked for (ALPN), if any.
     ///
     /// # Errors
     /// There are none, or a certificate cannot be for such a host.
-    pub(crate) fn to(host: &str, authorities: Option<Arc<RootCertStore>>) -> io::Result<Self> {
+    pub(crate) fn to(
+        host: &str,
+        authorities: Option<Arc<RootCertStore>>,
+        protocols: &[&[u8]],
+    ) -> io::Result<Self> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
@@ -37,7 +41,8 @@ impl Tls {
             Some(authorities) => config.with_root_certificates(authorities),
             None => config.with_native_roots()?,
         };
-        let config = config.with_no_client_auth();
+        let mut config = config.with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         Ok(Self {
             connector: TlsConnector::from(Arc::new(config)),
             name,
@@ -86,6 +91,14 @@ impl Stream {
     /// The address that it has at this end.
     pub(super) fn local(&self) -> io::Result<SocketAddr> {
         self.tcp().local_addr()
+    }
+
+    /// The protocol that is agreed on; empty if the server has said nothing, and nothing without TLS.
+    pub(super) fn protocol(&self) -> Option<&[u8]> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Secure(stream, _) => Some(stream.get_ref().1.alpn_protocol().unwrap_or_default()),
+        }
     }
 
     fn tcp(&self) -> &TcpStream {
@@ -143,6 +156,33 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
             Self::Secure(stream, _) => Pin::new(&mut **stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Self::Secure(stream, _) => Pin::new(&mut **stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Secure(stream, _) => Pin::new(&mut **stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Secure(stream, _) => Pin::new(&mut **stream).poll_shutdown(cx),
         }
     }
 }

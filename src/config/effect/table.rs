@@ -201,7 +201,16 @@ pub(super) const AT_ONCE: &Keys = &[
 
 /// The keys that count with the next start.
 pub(super) const AT_START: &Keys = &[
-    ("http", &["listen", "unix_mode", "max_connections", "http2"]),
+    (
+        "http",
+        &[
+            "listen",
+            "unix_mode",
+            "reuse_port",
+            "max_connections",
+            "http2",
+        ],
+    ),
     ("bayeux", &["path", "transports"]),
     ("eventsource", &["path"]),
     ("resources", &["path", "max_resources", "max_bytes"]),

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod ends;
+mod ways;
 
 use std::net::{Ipv4Addr, SocketAddr};
 

@@ -462,6 +462,12 @@ const RUNS = {
       await publish(url, '/news/1', 'hello');
       assert.match(await shell.run(text.replaceAll(other, origin)), /^HTTP\/1\.1 200 [^]*ETag: [^]*"hello"$/);
     }),
+  '"POST /cometd HTTP/1.1" 200': async (text, { shell }) => {
+    const server = shell.start('exec mirant serve --set log.access=stdout');
+    const [, url] = await server.until(/listening on (\S+\/cometd)/);
+    await shell.run(`curl -s -A Mozilla/5.0 ${url} -d '{"channel":"/meta/handshake","version":"1.0"}'`);
+    await server.until(new RegExp(`^${escaped(text.trimEnd()).replace(/\d+/g, '\\d+').replace('Nov', '\\w+')}$`, 'm'));
+  },
   'mirant bench idle': parsed,
   'mirant bench fan-out --url http://10.0.0.5': parsed,
 };

@@ -28,7 +28,7 @@ const MODULES = fileURLToPath(new URL('node_modules/', import.meta.url));
 
 /** What only this snippet, or others that are run alike, have in their text: how it is run. */
 const RUNS = {
-  'cargo run --release -- serve --demo': serves(/Open (http:\S+) in a browser/),
+  'cargo run -- serve --demo': serves(/Open (http:\S+) in a browser/),
   'cargo run --release -- serve\n': serves(/listening on \S+\/cometd/),
   '// npm cometd, in a page': inPage({ cometd: '/static/cometd/cometd.js' }),
   '// npm cometd and cometd-nodejs-client': inNode('cometd', 'cometd-nodejs-client'),

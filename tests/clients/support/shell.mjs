@@ -9,14 +9,17 @@ import { within } from './within.mjs';
 
 /** What stands in for cargo: it runs what is built already. */
 const CARGO = `#!/bin/sh
-[ "$1 $2 $3" = 'run --release --' ] || exit 9
-shift 3
+[ "$1" = run ] || exit 9
+shift
+[ "$1" != --release ] || shift
+[ "$1" = -- ] || exit 9
+shift
 exec mirant "$@"
 `;
 
 /**
  * Runs `play` with a shell in a folder of its own, where `mirant`, `target/release/mirant` and
- * `cargo run --release --` are the program that is tested. It listens on a free port unless it is told
+ * `cargo run --` (with `--release` or without) are the program that is tested. It listens on a free port unless it is told
  * otherwise.
  */
 export async function withShell(play) {

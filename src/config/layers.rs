@@ -76,10 +76,15 @@ impl Layers {
             name: name.clone(),
             source,
         })?;
+        self.text(&name, &text)
+    }
+
+    /// Lays a file of this name over what is there.
+    pub(super) fn text(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
         let table: Table = text
             .parse()
-            .map_err(|error| syntax_error(&name, &text, &error))?;
-        let origin = Source::File(name);
+            .map_err(|error| syntax_error(name, text, &error))?;
+        let origin = Source::File(name.to_owned());
         for (section, value) in table {
             match value {
                 Value::Table(entries) if keys::list(&section).is_none() && !entries.is_empty() => {

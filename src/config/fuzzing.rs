@@ -11,7 +11,7 @@ pub(crate) const TARGETS: &[Target] = &[
         seeds: &[
             b"[bayeux]\ntimeout = \"30s\"\nmax_batch = 10\ntransports = [\"websocket\"]\n",
             b"[http]\nlisten = [\"127.0.0.1:8080\"]\nmax_header_size = \"8KiB\"\n",
-            b"[[access.rules]]\nchannels = [\"/a/**\"]\n",
+            b"[[channel]]\npattern = \"/a/**\"\nresource = true\n",
             b"[log]\nformat = \"json\"\n",
         ],
     },

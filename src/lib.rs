@@ -82,6 +82,9 @@ mod listener;
 pub mod config;
 // A Bayeux client, for the commands that speak to a server.
 mod client;
+// What fuzzers, and tests in their stead, do to each reader of foreign bytes.
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 // All of it together, and the program's commands.
 pub mod cli;
 pub mod run;

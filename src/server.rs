@@ -2,7 +2,7 @@
 
 mod admit;
 mod batch;
-mod cluster;
+pub(crate) mod cluster;
 mod core;
 mod delivering;
 mod directory;

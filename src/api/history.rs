@@ -21,7 +21,7 @@ const MAX_EPOCH: usize = 64;
 
 /// Why a request has not what it asks for.
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub(super) enum Error {
     #[error(
         "there is no history at this path; a channel has some if a [[channel]] of the \
          configuration sets history"
@@ -57,7 +57,7 @@ impl From<Error> for Response {
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Asked {
+pub(super) enum Asked {
     /// So many messages after a number, of the numbers of this name.
     Read {
         after: Option<u64>,
@@ -207,7 +207,7 @@ fn asked(endpoint: &Endpoint, head: &Head) -> Result<(ChannelPattern, Asked), Er
     Ok((pattern, asked))
 }
 
-fn reading(query: &str, max: usize) -> Result<Asked, Error> {
+pub(super) fn reading(query: &str, max: usize) -> Result<Asked, Error> {
     let after = number(query, "after")?;
     let limit = number(query, "limit")?.map(usize::try_from);
     let limit = limit.unwrap_or(Ok(DEFAULT_LIMIT.min(max)));

@@ -6,6 +6,8 @@ mod channel;
 mod client_id;
 mod error;
 mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod json;
 mod limits;
 mod message;

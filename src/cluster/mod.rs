@@ -10,7 +10,7 @@ mod lease;
 mod links;
 mod node;
 mod peers;
-mod redis;
+pub(crate) mod redis;
 mod registry;
 pub mod settings;
 pub mod wire;

@@ -87,7 +87,7 @@ impl Layers {
     }
 
     /// Lays the TOML of a file of this name over what is there.
-    fn text(&mut self, text: &str, name: &str) -> Result<(), ConfigError> {
+    pub(super) fn text(&mut self, text: &str, name: &str) -> Result<(), ConfigError> {
         let table: Table = text
             .parse()
             .map_err(|error| syntax_error(name, text, &error))?;

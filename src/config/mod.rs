@@ -6,6 +6,8 @@
 mod blotted;
 mod effect;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod keys;
 mod layers;
 mod validate;

@@ -8,6 +8,8 @@ mod callers;
 mod calls;
 mod delivery;
 mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod post;
 pub mod settings;
 

@@ -9,6 +9,8 @@ mod channels;
 mod deliver;
 mod document;
 mod extract;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod history;
 mod live;
 mod login;

@@ -317,7 +317,7 @@ pub(super) async fn in_time<F: Future>(
 }
 
 /// What stands at the beginning of what has arrived.
-enum Parsed {
+pub(super) enum Parsed {
     /// A head, and how its body comes.
     Head(Box<Head>, Result<Transfer, Malformed>),
     /// A part of one.
@@ -328,7 +328,7 @@ enum Parsed {
 
 /// Takes a head off what has arrived: by the parser that hyper has, which keeps less of it. What is behind
 /// the bound is not looked at, however much of it has come.
-fn parse(arrived: &mut Bytes, bounds: Bounds) -> Parsed {
+pub(super) fn parse(arrived: &mut Bytes, bounds: Bounds) -> Parsed {
     const TOO_LARGE: Parsed = Parsed::Refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     const MALFORMED: Parsed = Parsed::Refused(StatusCode::BAD_REQUEST);
     let text = arrived.slice(..arrived.len().min(bounds.max_head));

@@ -5,6 +5,8 @@ mod bind;
 mod connection;
 mod descriptors;
 mod fast_path;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod head_cache;
 mod http1;
 mod http2;

@@ -77,7 +77,14 @@ pub(super) async fn read(
 }
 
 /// Takes the header off what has arrived, if it is whole.
-fn take(arrived: &mut BytesMut, max: usize) -> Result<Option<Option<SocketAddr>>, Fault> {
+pub(super) fn take(
+    arrived: &mut BytesMut,
+    max: usize,
+) -> Result<Option<Option<SocketAddr>>, Fault> {
+    // The parser takes any byte for the space of version 1.
+    if !may_begin(arrived) {
+        return Err(Fault::Malformed);
+    }
     // What else it tells in version 2 (TLVs) is passed over.
     let config = ParseConfig {
         include_tlvs: false,
@@ -97,6 +104,14 @@ fn take(arrived: &mut BytesMut, max: usize) -> Result<Option<Option<SocketAddr>>
         Err(Error::BufferTooShort) => Ok(None),
         Err(_) => Err(Fault::Malformed),
     }
+}
+
+/// Tells whether bytes are the beginning of such a header, or begin as it does.
+fn may_begin(bytes: &[u8]) -> bool {
+    BEGINNINGS.iter().any(|beginning| {
+        let size = beginning.len().min(bytes.len());
+        bytes[..size] == beginning[..size]
+    })
 }
 
 /// Tells whether bytes begin as such a header does.
@@ -171,13 +186,14 @@ mod tests {
             addresses.extend_from_slice(&[1, 0, 2, b'h', b'2', 0xee, 0xff, 0xff]);
             addresses
         };
-        let cases: [(&[u8], &str); 24] = [
+        let cases: [(&[u8], &str); 25] = [
             (
                 b"PROXY TCP4 203.0.113.7 192.0.2.1 4711 80\r\n",
                 "203.0.113.7:4711",
             ),
             (b"PROXY TCP6 2001::7 ::1 4711 80\r\n", "[2001::7]:4711"),
             (b"PROXY UNKNOWN\r\n", "none"),
+            (b"PROXY!UNKNOWN\r\n", "Malformed"),
             (b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n", "none"),
             (b"PROXY TCP4 203.0.113.7 192.0.2.1 4711\r\n", "Malformed"),
             (

@@ -10,6 +10,8 @@ mod connect;
 mod delivering;
 mod departed;
 mod extensions;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod gaps;
 mod granting;
 mod holding;

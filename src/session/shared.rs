@@ -46,7 +46,7 @@ pub struct Shared {
 
 impl Shared {
     /// Makes what the sessions of a server by itself share.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn of(settings: Settings, extensions: Pipeline) -> Arc<Self> {
         Arc::new(Self {
             settings: settings.into(),

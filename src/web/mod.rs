@@ -7,6 +7,8 @@ pub mod cookies;
 pub mod cors;
 pub mod form;
 pub mod forwarded;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub mod gzip;
 pub mod head;
 pub mod hosts;

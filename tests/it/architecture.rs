@@ -290,8 +290,8 @@ const LAYERS: [(&str, &[&str]); 41] = [
     ),
 ];
 
-/// The top, which may name anything: the map itself, the program, and its commands.
-const FREE: [&str; 3] = ["lib", "main", "cli"];
+/// The top, which may name anything: the map itself, the program, its commands, and what is done to all readers.
+const FREE: [&str; 4] = ["lib", "main", "cli", "fuzzing"];
 
 /// Where neither the network nor the clock may be named.
 const PURE: [&str; 17] = [
@@ -323,6 +323,9 @@ const BANNED: [&str; 6] = [
     ".await",
 ];
 
+/// What stands before what is no code of a server.
+const FOR_TESTS: [&str; 2] = ["#[cfg(test)]", "#[cfg(any(test, feature = \"fuzzing\"))]"];
+
 struct Source {
     /// The path below `src`, with slashes.
     name: String,
@@ -337,7 +340,7 @@ impl Source {
     }
 
     fn is_test(&self) -> bool {
-        ["tests", "simulation"].iter().any(|tests| {
+        ["tests", "simulation", "fuzzing"].iter().any(|tests| {
             self.name.ends_with(&format!("/{tests}.rs"))
                 || self.name.contains(&format!("/{tests}/"))
         })
@@ -348,7 +351,7 @@ impl Source {
         let mut lines = self.text.lines();
         let mut code = Vec::new();
         while let Some(line) = lines.next() {
-            if line.trim() == "#[cfg(test)]" {
+            if FOR_TESTS.contains(&line.trim()) {
                 skip_item(&mut lines);
             } else {
                 code.push(line.split("//").next().unwrap());

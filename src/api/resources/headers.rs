@@ -11,10 +11,10 @@ const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /// A `Content-Range` in bytes; `last` is within it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ContentRange {
-    pub(super) first: usize,
-    pub(super) last: usize,
-    pub(super) total: Option<usize>,
+pub(in crate::api) struct ContentRange {
+    pub(in crate::api) first: usize,
+    pub(in crate::api) last: usize,
+    pub(in crate::api) total: Option<usize>,
 }
 
 /// Reads the conditions of a request but those on which a GET answers 304; in `If-Match` weak tags
@@ -33,7 +33,7 @@ pub(super) fn conditions(headers: &Headers) -> Conditions {
 }
 
 /// Reads `If-None-Match`; a proxy that compressed a response has made its tag weak.
-pub(super) fn if_none_match(headers: &Headers) -> Option<Versions> {
+pub(in crate::api) fn if_none_match(headers: &Headers) -> Option<Versions> {
     versions(headers, &header::IF_NONE_MATCH, true)
 }
 
@@ -43,7 +43,7 @@ pub(super) fn if_modified_since(headers: &Headers) -> Option<SystemTime> {
 }
 
 /// Reads a date, be it with a day of one digit, or of another weekday than that day was.
-pub(super) fn date(value: &str) -> Option<SystemTime> {
+pub(in crate::api) fn date(value: &str) -> Option<SystemTime> {
     let text = value.trim();
     if let Ok(date) = httpdate::parse_http_date(text) {
         return Some(date);
@@ -59,7 +59,7 @@ pub(super) fn date(value: &str) -> Option<SystemTime> {
 }
 
 /// Reads the place of a part.
-pub(super) fn content_range(headers: &Headers) -> Option<ContentRange> {
+pub(in crate::api) fn content_range(headers: &Headers) -> Option<ContentRange> {
     let text = headers.text(&header::CONTENT_RANGE)?;
     let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;

@@ -1,7 +1,7 @@
 //! Channels as resources (RFC 9110): their last message is read, waited for and changed by requests
 //! without a session.
 
-mod headers;
+pub(super) mod headers;
 mod wait;
 
 use std::borrow::Cow;

@@ -8,6 +8,8 @@ mod checked;
 mod claims;
 mod create;
 mod examine;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod issuer;
 mod key;
 mod keys;

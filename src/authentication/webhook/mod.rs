@@ -7,6 +7,8 @@
 
 mod answer;
 mod call;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod request;
 pub mod settings;
 

@@ -8,6 +8,8 @@ mod address;
 mod backoff;
 mod cover;
 mod feed;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod inbox;
 mod keys;
 mod link;

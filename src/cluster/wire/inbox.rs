@@ -44,6 +44,33 @@ pub(super) fn framed(bytes: &[u8]) -> Bytes {
     out.freeze()
 }
 
+/// What has come of a thing that is sent whole.
+#[derive(Debug)]
+pub(super) enum Whole {
+    /// All of it.
+    Here(Bytes),
+    /// A part.
+    Partial,
+    /// It is larger than it may be.
+    TooLarge,
+}
+
+/// Takes such a thing off what has arrived.
+pub(super) fn take_whole(arrived: &mut BytesMut) -> Whole {
+    let Some((length, rest)) = arrived.split_first_chunk::<LENGTH>() else {
+        return Whole::Partial;
+    };
+    match usize::try_from(u32::from_be_bytes(*length)) {
+        Ok(length) if length > MAX_SIZE => Whole::TooLarge,
+        Err(_) => Whole::TooLarge,
+        Ok(length) if rest.len() < length => Whole::Partial,
+        Ok(length) => {
+            arrived.advance(LENGTH);
+            Whole::Here(arrived.split_to(length).freeze())
+        }
+    }
+}
+
 impl Inbox {
     pub(super) fn new(body: Incoming) -> Self {
         Self {
@@ -57,17 +84,13 @@ impl Inbox {
     pub(super) async fn whole(&mut self, memory: &Arc<Budget>, kind: Kind) -> Option<Counted> {
         let mut gathered = Gathered::new(memory, kind);
         loop {
-            if let Some((length, rest)) = gathered.bytes.split_first_chunk::<LENGTH>() {
-                let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-                if length > MAX_SIZE {
-                    return None;
-                }
-                if rest.len() >= length {
-                    gathered.bytes.advance(LENGTH);
-                    let whole = gathered.bytes.split_to(length).freeze();
+            match take_whole(&mut gathered.bytes) {
+                Whole::Here(whole) => {
                     self.ahead = gathered.bytes.freeze();
                     return Some((whole, gathered.charge));
                 }
+                Whole::Partial => {}
+                Whole::TooLarge => return None,
             }
             gathered
                 .more(&mut self.body)

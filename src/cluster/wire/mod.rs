@@ -8,6 +8,8 @@
 mod answering;
 mod body;
 mod connection;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod inbox;
 mod line;
 mod pass;

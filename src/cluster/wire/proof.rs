@@ -80,7 +80,7 @@ impl Signature {
         self.holds(&said).then_some(said)
     }
 
-    fn holds(&self, said: &[u8]) -> bool {
+    pub(super) fn holds(&self, said: &[u8]) -> bool {
         let shown = self.answer.as_ref().and_then(|tag| tag.to_str().ok());
         let tag = shown.and_then(|tag| URL_SAFE_NO_PAD.decode(tag).ok());
         let signed = signed_answer(&self.request, said);

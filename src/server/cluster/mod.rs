@@ -7,6 +7,8 @@ pub(super) mod asking;
 mod beating;
 mod calls;
 mod fetching;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod handing_over;
 mod head;
 mod locating;

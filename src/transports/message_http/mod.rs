@@ -8,6 +8,8 @@
 mod connect;
 mod connection;
 mod embedded;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod outer;
 mod pending_request;
 mod requests;

@@ -5,6 +5,8 @@ mod connect;
 mod event_id;
 pub mod event_source;
 mod forever_frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod heartbeat;
 pub mod multipart;
 mod response;

@@ -5,6 +5,8 @@
 
 pub mod deflate;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod reader;
 mod upgrade;
 

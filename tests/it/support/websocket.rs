@@ -140,6 +140,11 @@ impl WebSocket {
         within(self.stream.write_all(bytes)).await.unwrap();
     }
 
+    /// Sends bytes, if the other side still takes any.
+    pub(crate) async fn try_bytes(&mut self, bytes: &[u8]) -> bool {
+        within(self.stream.write_all(bytes)).await.is_ok()
+    }
+
     /// What comes next; nothing at the connection's end.
     pub(crate) async fn next(&mut self) -> Option<Incoming> {
         loop {

@@ -184,7 +184,9 @@ async fn a_reply_that_a_frozen_node_writes_late_brings_nothing_twice() {
         if acknowledges {
             assert_eq!((client.numbers.as_slice(), client.gaps), (&[1, 2][..], 0));
         } else {
-            assert_eq!((client.numbers.as_slice(), client.gaps), (&[2][..], 1));
+            // Whoever comes at once may find that the owner has not begun to pass the first on: then it is not missing.
+            let seen = (client.numbers.as_slice(), client.gaps);
+            assert!(seen == (&[2], 1) || seen == (&[1, 2], 0), "{seen:?}");
             client.take(&late.response().await.messages());
             assert!(client.count(1) <= 1, "{:?}", client.numbers);
         }

@@ -3,7 +3,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
-import { MIRANT, Nodes } from './nodes.mjs';
+import { MIRANT } from '../support/measured.mjs';
+import { Nodes } from './nodes.mjs';
 
 const run = promisify(execFile);
 const isQuick = process.argv.includes('--quick');

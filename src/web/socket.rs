@@ -375,7 +375,9 @@ impl Socket {
         let mut late = pin!(tokio::time::sleep_until(progress.due(patience).0.into()));
         let failed = poll_fn(|context| {
             while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
-                // First: by HTTP/2 the client may have what was under way, and have said so by what makes the rest useless.
+                // By HTTP/2 the client may have what was under way, and have said so by what makes the rest useless: who
+                // asks for that before the write hears of all that had left by then.
+                let is_useless = poll_useless(context).is_ready();
                 let write = Pin::new(&mut self.io).poll_write(context, rest);
                 if let Poll::Ready(Ok(more)) = write {
                     written += more;
@@ -385,7 +387,7 @@ impl Socket {
                         break;
                     }
                 }
-                if poll_useless(context).is_ready() {
+                if is_useless {
                     return Poll::Ready(Some(Why::Useless));
                 }
                 match write {

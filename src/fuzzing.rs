@@ -5,22 +5,11 @@
 //! The functions stand beside the readers, in files named `fuzzing.rs`. Tests call them with bytes that are almost
 //! right (`tests.rs`), and fuzzers with what they find (`fuzz/`).
 
-use std::fmt::Debug;
-use std::slice::Chunks;
-
+pub mod target;
 #[cfg(test)]
 mod tests;
 
-/// A reader under attack.
-#[derive(Debug, Clone, Copy)]
-pub struct Target {
-    /// What it reads.
-    pub name: &'static str,
-    /// Asserts, and tells whether the bytes were understood.
-    pub check: fn(&[u8]) -> bool,
-    /// Bytes that are understood, to begin with.
-    pub seeds: &'static [&'static [u8]],
-}
+use target::Target;
 
 /// All of them, by where they stand.
 const TARGETS: [&[Target]; 16] = [
@@ -55,24 +44,4 @@ pub fn run(name: &str, bytes: &[u8]) {
     let target = targets().find(|target| target.name == name);
     let target = target.expect("a bin of fuzz/Cargo.toml has the name of a target");
     (target.check)(bytes);
-}
-
-/// Reads bytes whole, and in pieces of several sizes, which has to be the same.
-pub(crate) fn in_pieces<T: PartialEq + Debug>(
-    bytes: &[u8],
-    read: impl Fn(Chunks<'_, u8>) -> T,
-) -> T {
-    let whole = read(bytes.chunks(bytes.len().max(1)));
-    for size in [1, 7] {
-        assert_eq!(read(bytes.chunks(size)), whole, "in pieces of {size}");
-    }
-    whole
-}
-
-/// Splits bytes at the first line feed: what is said about them, and they.
-pub(crate) fn line_and_rest(bytes: &[u8]) -> (&[u8], &[u8]) {
-    match memchr::memchr(b'\n', bytes) {
-        Some(at) => (&bytes[..at], &bytes[at + 1..]),
-        None => (&[], bytes),
-    }
 }

@@ -4,7 +4,7 @@ use http::{HeaderName, header};
 
 use super::history::reading;
 use super::resources::headers::{content_range, date, if_none_match};
-use crate::fuzzing::{Target, line_and_rest};
+use crate::fuzzing::target::{Target, line_and_rest};
 use crate::resources::Versions;
 use crate::web::Headers;
 

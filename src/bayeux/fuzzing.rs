@@ -9,7 +9,7 @@ use super::{
     BatchError, ChannelName, ChannelPattern, ClientAdvice, ClientId, Draft, Event, EventFields,
     Limits, Message, Positions, ReplayId, Reply, parse_batches,
 };
-use crate::fuzzing::Target;
+use crate::fuzzing::target::Target;
 
 pub(crate) const TARGETS: &[Target] = &[
     Target {

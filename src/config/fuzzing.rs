@@ -2,7 +2,7 @@
 
 use super::ConfigError;
 use super::layers::Layers;
-use crate::fuzzing::Target;
+use crate::fuzzing::target::Target;
 
 pub(crate) const TARGETS: &[Target] = &[
     Target {

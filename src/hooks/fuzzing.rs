@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 
 use super::answer::{Outcome, read};
 use crate::bayeux::{ChannelKind, Limits};
-use crate::fuzzing::Target;
+use crate::fuzzing::target::Target;
 
 pub(crate) const TARGETS: &[Target] = &[Target {
     name: "hook_answer",

@@ -4,7 +4,7 @@ use serde::de::IgnoredAny;
 
 use super::message::{Batch, Element};
 use crate::bayeux::{Limits, parse_body};
-use crate::fuzzing::Target;
+use crate::fuzzing::target::Target;
 
 pub(crate) const TARGETS: &[Target] = &[Target {
     name: "api_body",

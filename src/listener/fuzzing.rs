@@ -7,7 +7,7 @@ use http::HeaderName;
 
 use super::http1::{self, Parsed};
 use super::{fast_path, proxy_protocol};
-use crate::fuzzing::{Target, in_pieces};
+use crate::fuzzing::target::{Target, in_pieces};
 use crate::transports::message_http::Bounds;
 use crate::web::{Head, Headers};
 

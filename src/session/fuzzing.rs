@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{EventRecord, Record, Session, Settings, Shared};
 use crate::extensions::settings::Settings as Extensions;
-use crate::fuzzing::Target;
+use crate::fuzzing::target::Target;
 
 pub(crate) const TARGETS: &[Target] = &[Target {
     name: "record",

@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use super::form::{self, Body, Fields, FormLimits};
 use super::forwarded::ForwardedHeader;
 use super::{Headers, Response, Transfer, charset, cookies, gzip};
-use crate::fuzzing::{Target, in_pieces, line_and_rest};
+use crate::fuzzing::target::{Target, in_pieces, line_and_rest};
 
 pub(crate) const TARGETS: &[Target] = &[
     Target {

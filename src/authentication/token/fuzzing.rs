@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::key::Key;
 use super::keys::Keys;
 use super::parse::Token;
-use crate::fuzzing::Target;
+use crate::fuzzing::target::Target;
 
 pub(crate) const TARGETS: &[Target] = &[
     Target {

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::answer::{Decision, handshake, other};
 use crate::bayeux::Limits;
-use crate::fuzzing::Target;
+use crate::fuzzing::target::Target;
 
 pub(crate) const TARGETS: &[Target] = &[Target {
     name: "webhook_answer",

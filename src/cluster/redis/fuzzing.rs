@@ -1,7 +1,7 @@
 //! What fuzzers do to messages as they are in Redis.
 
 use super::wire::{read, tail};
-use crate::fuzzing::Target;
+use crate::fuzzing::target::Target;
 
 pub(crate) const TARGETS: &[Target] = &[Target {
     name: "redis_message",

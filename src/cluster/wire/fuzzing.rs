@@ -5,7 +5,7 @@ use http::HeaderValue;
 
 use super::inbox::{Whole, framed, take_whole};
 use super::proof::{Claim, HEADER, Secret, Signature, digest_of};
-use crate::fuzzing::{Target, in_pieces};
+use crate::fuzzing::target::{Target, in_pieces};
 
 pub(crate) const TARGETS: &[Target] = &[
     Target {

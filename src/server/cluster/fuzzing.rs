@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::calls::{GiveAnswer, GiveCall, TakeAnswer, TakeCall, decode, encode};
-use crate::fuzzing::Target;
+use crate::fuzzing::target::Target;
 
 pub(crate) const TARGETS: &[Target] = &[Target {
     name: "cluster_call",

@@ -5,7 +5,7 @@ use std::slice::Chunks;
 use bytes::BytesMut;
 
 use super::requests::{Bounds, Next, Requests};
-use crate::fuzzing::{Target, in_pieces};
+use crate::fuzzing::target::{Target, in_pieces};
 use crate::web::{Response, Transfer};
 
 pub(crate) const TARGETS: &[Target] = &[Target {

@@ -1,7 +1,7 @@
 //! What fuzzers do to the ids of events that clients say they have received.
 
 use super::event_id::{EventId, since};
-use crate::fuzzing::Target;
+use crate::fuzzing::target::Target;
 
 pub(crate) const TARGETS: &[Target] = &[
     Target {

@@ -8,7 +8,7 @@ use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use super::deflate::{accept, deflate, inflate};
 use super::frame::{FrameKind, encode};
 use super::reader::{Failure, Incoming, Reader, Side};
-use crate::fuzzing::{Target, in_pieces};
+use crate::fuzzing::target::{Target, in_pieces};
 
 pub(crate) const TARGETS: &[Target] = &[
     Target {
